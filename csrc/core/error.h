@@ -1,0 +1,17 @@
+/* Failure as a value. The core never raises, never exits and knows no Lua: a function that fails leaves one
+ * line in this thread's message and returns 0 (or NULL). The message names the thing, the expected, the found. */
+#ifndef CORE_ERROR_H
+#define CORE_ERROR_H
+
+#include <signal.h>
+
+/* Stores the formatted line as this thread's message. Always returns 0, so `return fail(...)` reads well. */
+int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* This thread's last message; "" when nothing has failed yet. */
+const char *error_message(void);
+
+/* Set by Ctrl-C (the Lua side installs the handler). Long loops look at it; `parallel` does so by itself. */
+extern volatile sig_atomic_t interrupted;
+
+#endif

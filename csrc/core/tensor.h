@@ -1,0 +1,71 @@
+/* Tensors: a header (dtype, shape, offset) over a counted storage. Row-major and contiguous, always.
+ *
+ *   Tensor ──> Storage ──> memory          several tensors may share a storage (t[i], reshape, saved values)
+ *     └─────> Var ──> Node ──> Vars ...    only on tensors that take part in a graph (see core/graph.h)
+ *
+ * Tensors are values: reading never copies, writing to a shared storage copies first (tensor_write), so a write
+ * to one tensor never shows in another. Reference counts are atomic; everything else belongs to one thread. */
+#ifndef CORE_TENSOR_H
+#define CORE_TENSOR_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { RANK_MAX = 8 };
+
+typedef enum Dtype { F32, F64, U8, I32, I64, BF16, F16, DTYPES } Dtype;
+
+typedef struct Storage {
+  atomic_int refs;
+  atomic_ulong version; /* counts writes: who caches something derived from the data (packed weights) compares it */
+  size_t bytes;
+  void *data;
+  void *cache;                 /* such a derived thing, owned by the storage; NULL if none */
+  void (*free_cache)(void *);  /* how to free it */
+} Storage;
+
+typedef struct Var Var;
+
+typedef struct Tensor {
+  atomic_int refs;
+  Dtype dtype;
+  int rank;
+  long shape[RANK_MAX];
+  long size;   /* product of shape; 1 for rank 0 */
+  long offset; /* first element within the storage, in elements */
+  Storage *storage;
+  Var *var; /* NULL unless the tensor requires a gradient */
+} Tensor;
+
+extern const size_t dtype_bytes[DTYPES];
+extern const char *const dtype_name[DTYPES]; /* "float32", "float64", "uint8", "int32", "int64", "bfloat16", "float16" */
+static inline bool dtype_is_real(Dtype d) { return d == F32 || d == F64; }
+
+/* New tensors hold one reference. NULL with a message when memory is short or the shape is negative or too large. */
+Tensor *tensor_new(Dtype dtype, int rank, const long *shape);   /* contents undefined */
+Tensor *tensor_zeros(Dtype dtype, int rank, const long *shape);
+Tensor *tensor_copy(const Tensor *t);                            /* own storage, no graph */
+/* A second header over the same storage: elements offset .. of t, seen with another shape. */
+Tensor *tensor_view(const Tensor *t, long offset, int rank, const long *shape);
+Tensor *tensor_cast(const Tensor *t, Dtype dtype);               /* rounds to nearest even; to integers: truncates, saturates */
+
+Tensor *tensor_retain(Tensor *t);
+void tensor_release(Tensor *t); /* NULL is allowed */
+
+/* The first element, for reading. */
+static inline const void *tensor_data(const Tensor *t) {
+  return (const char *)t->storage->data + (size_t)t->offset * dtype_bytes[t->dtype];
+}
+/* The first element, for writing: copies first when the storage is shared. NULL when memory is short. */
+void *tensor_write(Tensor *t);
+
+static inline size_t tensor_bytes(const Tensor *t) { return (size_t)t->size * dtype_bytes[t->dtype]; }
+bool tensor_same_shape(const Tensor *a, const Tensor *b);
+
+/* "2x3x4" (rank 0: "scalar") into this thread's next of a few rotating buffers: for messages. */
+const char *shape_text(int rank, const long *shape);
+static inline const char *tensor_text(const Tensor *t) { return shape_text(t->rank, t->shape); }
+
+#endif

@@ -1,0 +1,39 @@
+/* What the files of csrc/lua share. Each file fills one part of the module table by its open_* function; the order
+ * in every binding is: check arguments (may raise, owns nothing), push empty handles, run the core (never raises),
+ * raise last. */
+#ifndef LUA_LIB_H
+#define LUA_LIB_H
+
+#include "core/error.h"
+#include "core/tensor.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+/* Raises the core's message. Use: `if (!work(...)) return raise(L);` */
+int raise(lua_State *L);
+
+/* The tensor at stack index i; raises "expected a tensor, found …" naming argument `what`. Borrowed. */
+Tensor *check_tensor(lua_State *L, int i, const char *what);
+/* The tensor at i or NULL when it is nil/none or no tensor. Borrowed. */
+Tensor *to_tensor(lua_State *L, int i);
+/* check_tensor plus dtype (and rank, unless rank < 0). */
+Tensor *check_tensor_of(lua_State *L, int i, const char *what, Dtype dtype, int rank);
+
+/* Pushes an empty handle and returns its place: fill it with a tensor (the handle then owns that reference). A handle
+ * that stays empty is harmless. Use: `Tensor **h = push_tensor(L); if (!(*h = make())) return raise(L);` and then
+ * tell the scope accounting: push_done(L, h). */
+Tensor **push_tensor(lua_State *L);
+/* push_tensor for a tensor already made; raises when t is NULL. Takes over the reference. Returns 1. */
+int give_tensor(lua_State *L, Tensor *t);
+
+/* Parts of the module: each leaves nothing on the stack and fills the table at the top of it. */
+void open_tensor(lua_State *L);
+void open_ops(lua_State *L);
+void open_io(lua_State *L);
+void open_motion(lua_State *L);
+void open_world(lua_State *L);
+void open_data(lua_State *L);
+void open_system(lua_State *L);
+
+#endif
