@@ -1,0 +1,209 @@
+/* Walking the tape backwards, and taking it apart: both by loops. */
+#include "core/graph.h"
+
+#include "core/error.h"
+#include "core/pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static _Thread_local bool enabled = true;
+
+bool graph_enabled(void) { return enabled; }
+
+bool graph_enable(bool on) {
+  bool before = enabled;
+  enabled = on;
+  return before;
+}
+
+Var *var_new(void) {
+  Var *v = calloc(1, sizeof *v);
+  if (!v) fail("out of memory");
+  else v->refs = 1;
+  return v;
+}
+
+Var *var_retain(Var *v) {
+  v->refs++;
+  return v;
+}
+
+static void drop(Node *n) {
+  if (n->dropped) return;
+  n->dropped = true;
+  n->drop(n);
+}
+
+/* The last reference to a node goes: queued, so that a long chain is freed by the outermost call's loop. */
+static _Thread_local Node *doomed;
+static _Thread_local bool clearing;
+
+static void clear_doomed(void) {
+  if (clearing) return;
+  clearing = true;
+  while (doomed) {
+    Node *n = doomed;
+    doomed = n->next;
+    drop(n);
+    for (int i = 0; i < n->nin; i++)
+      if (n->in[i]) var_release(n->in[i]);
+    n->free(n);
+  }
+  clearing = false;
+}
+
+void var_release(Var *v) {
+  if (--v->refs > 0) return;
+  Node *n = v->node;
+  Tensor *grad = v->grad;
+  if (n) {
+    n->out[v->output] = NULL;
+    if (--n->refs == 0) {
+      n->next = doomed;
+      doomed = n;
+    }
+  }
+  free(v);
+  tensor_release(grad);
+  clear_doomed();
+}
+
+Tensor *var_grad(Var *v, Dtype dtype, int rank, const long *shape, bool *add) {
+  *add = v->grad != NULL;
+  if (!v->grad) v->grad = tensor_new(dtype, rank, shape);
+  return v->grad;
+}
+
+typedef struct Sum {
+  void *to;
+  const void *from;
+  Dtype dtype;
+  long n;
+} Sum;
+
+enum { GRAIN = 1 << 16 };
+
+static int sum_chunk(void *arg, long c) {
+  const Sum *s = arg;
+  long begin = c * GRAIN, end = begin + GRAIN < s->n ? begin + GRAIN : s->n;
+  if (s->dtype == F32)
+    for (long i = begin; i < end; i++) ((float *)s->to)[i] += ((const float *)s->from)[i];
+  else
+    for (long i = begin; i < end; i++) ((double *)s->to)[i] += ((const double *)s->from)[i];
+  return 1;
+}
+
+int var_grad_add(Var *v, const Tensor *t, int rank, const long *shape) {
+  if (!v->grad) return (v->grad = tensor_view(t, 0, rank, shape)) != NULL;
+  void *to = tensor_write(v->grad);
+  Sum s = {to, tensor_data(t), t->dtype, t->size};
+  return to && parallel((t->size + GRAIN - 1) / GRAIN, sum_chunk, &s);
+}
+
+int graph_record(Node *node, Tensor **outputs) {
+  for (int i = 0; i < node->nout; i++) {
+    Var *v = dtype_is_real(outputs[i]->dtype) ? var_new() : NULL;
+    node->out[i] = v;
+    if (!v) continue;
+    v->node = node;
+    v->output = i;
+    node->refs++;
+    outputs[i]->var = v;
+  }
+  return 1;
+}
+
+static unsigned long walk_number;
+
+/* Counts, for every node that can be reached from root, the nodes that will hand it gradients. */
+static void count_consumers(Node *root) {
+  unsigned long walk = ++walk_number;
+  Node *stack = root;
+  root->walk = walk;
+  root->consumers = 0;
+  root->next = NULL;
+  while (stack) {
+    Node *n = stack;
+    stack = n->next;
+    for (int i = 0; i < n->nin; i++) {
+      Node *m = n->in[i] ? n->in[i]->node : NULL;
+      if (!m) continue;
+      if (m->walk != walk) {
+        m->walk = walk;
+        m->consumers = 0;
+        m->next = stack;
+        stack = m;
+      }
+      m->consumers++;
+    }
+  }
+}
+
+static bool has_gradient(const Node *n) {
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i] && n->out[i]->grad) return true;
+  return false;
+}
+
+static void forget_gradients(Node *n) {
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i] && n->out[i]->grad) {
+      Tensor *g = n->out[i]->grad;
+      n->out[i]->grad = NULL;
+      tensor_release(g);
+    }
+}
+
+static int check_root(const Tensor *root, const Tensor *gradient) {
+  if (!root->var) return fail("backward: expected a tensor that requires a gradient, found one that does not");
+  if (!gradient && root->size != 1)
+    return fail("backward: expected one element (or a gradient), found %s", tensor_text(root));
+  if (gradient && (gradient->dtype != root->dtype || !tensor_same_shape(gradient, root)))
+    return fail("backward: gradient: expected %s %s, found %s %s", dtype_name[root->dtype], tensor_text(root),
+                dtype_name[gradient->dtype], tensor_text(gradient));
+  return 1;
+}
+
+static int seed_gradient(Tensor *root, const Tensor *gradient) {
+  Tensor *one = NULL;
+  if (!gradient) {
+    if (!(one = tensor_new(root->dtype, root->rank, root->shape))) return 0;
+    if (root->dtype == F64) *(double *)one->storage->data = 1;
+    else *(float *)one->storage->data = 1;
+    gradient = one;
+  }
+  int ok = var_grad_add(root->var, gradient, root->rank, root->shape);
+  tensor_release(one);
+  return ok;
+}
+
+int graph_backward(Tensor *root, const Tensor *gradient, bool retain) {
+  if (!check_root(root, gradient)) return 0;
+  Node *first = root->var->node;
+  if (first && first->dropped)
+    return fail("backward: this graph was already walked and freed; use retain_graph = true the first time");
+  if (!seed_gradient(root, gradient)) return 0;
+  if (!first) return 1;
+  count_consumers(first);
+  int ok = 1;
+  Node *ready = first;
+  first->next = NULL;
+  while (ready) { /* after a failure the walk goes on, only to take the half-made gradients away */
+    Node *n = ready;
+    ready = n->next;
+    if (ok && has_gradient(n)) {
+      if (n->dropped) ok = fail("backward: a part of this graph was already walked and freed; use retain_graph = true");
+      else ok = n->backward(n);
+    }
+    forget_gradients(n);
+    if (ok && !retain) drop(n);
+    for (int i = 0; i < n->nin; i++) {
+      Node *m = n->in[i] ? n->in[i]->node : NULL;
+      if (!m || --m->consumers) continue;
+      m->next = ready;
+      ready = m;
+    }
+  }
+  return ok;
+}

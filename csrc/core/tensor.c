@@ -1,0 +1,175 @@
+/* Storages and tensor headers: counting, sharing, copy before write, casting. */
+#include "core/tensor.h"
+
+#include "core/error.h"
+#include "core/graph.h"
+#include "core/memory.h"
+#include "core/pool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const size_t dtype_bytes[DTYPES] = {4, 8, 1, 4, 8, 2, 2};
+const char *const dtype_name[DTYPES] = {"float32", "float64", "uint8", "int32", "int64", "bfloat16", "float16"};
+
+static Storage *storage_new(size_t bytes) {
+  Storage *s = calloc(1, sizeof *s);
+  if (!s) {
+    fail("out of memory");
+    return NULL;
+  }
+  if (!(s->data = memory_take(bytes))) {
+    free(s);
+    return NULL;
+  }
+  atomic_init(&s->refs, 1);
+  s->bytes = bytes;
+  return s;
+}
+
+static void storage_release(Storage *s) {
+  if (!s || atomic_fetch_sub(&s->refs, 1) > 1) return;
+  if (s->cache) s->free_cache(s->cache);
+  memory_give(s->data, s->bytes);
+  free(s);
+}
+
+/* The product of the sizes, or -1 when it is negative or beyond what memory can address. */
+static long product(int rank, const long *shape) {
+  long n = 1;
+  for (int i = 0; i < rank; i++)
+    if (shape[i] < 0 || __builtin_mul_overflow(n, shape[i], &n)) return -1;
+  return n > (1L << 48) ? -1 : n;
+}
+
+/* A header without a storage. */
+static Tensor *header(Dtype dtype, int rank, const long *shape) {
+  if (rank < 0 || rank > RANK_MAX) {
+    fail("tensor: expected at most %d dimensions, found %d", RANK_MAX, rank);
+    return NULL;
+  }
+  long size = product(rank, shape);
+  if (size < 0) {
+    fail("tensor: expected a shape that memory can hold, found %s", shape_text(rank, shape));
+    return NULL;
+  }
+  Tensor *t = calloc(1, sizeof *t);
+  if (!t) {
+    fail("out of memory");
+    return NULL;
+  }
+  atomic_init(&t->refs, 1);
+  t->dtype = dtype;
+  t->rank = rank;
+  t->size = size;
+  for (int i = 0; i < rank; i++) t->shape[i] = shape[i];
+  return t;
+}
+
+Tensor *tensor_new(Dtype dtype, int rank, const long *shape) {
+  Tensor *t = header(dtype, rank, shape);
+  if (t && !(t->storage = storage_new(tensor_bytes(t)))) {
+    free(t);
+    return NULL;
+  }
+  return t;
+}
+
+/* memset and memcpy in parallel pieces: one core alone does not reach the memory's speed. */
+enum { PIECE = 1 << 20 };
+typedef struct Move {
+  char *to;
+  const char *from; /* NULL: zeros */
+  size_t bytes;
+} Move;
+
+static int move_piece(void *arg, long c) {
+  const Move *m = arg;
+  size_t begin = (size_t)c * PIECE, n = m->bytes - begin < PIECE ? m->bytes - begin : PIECE;
+  if (m->from) memcpy(m->to + begin, m->from + begin, n);
+  else memset(m->to + begin, 0, n);
+  return 1;
+}
+
+static int move(void *to, const void *from, size_t bytes) {
+  Move m = {to, from, bytes};
+  return parallel((long)((bytes + PIECE - 1) / PIECE), move_piece, &m);
+}
+
+Tensor *tensor_zeros(Dtype dtype, int rank, const long *shape) {
+  Tensor *t = tensor_new(dtype, rank, shape);
+  if (t && !move(t->storage->data, NULL, tensor_bytes(t))) {
+    tensor_release(t);
+    return NULL;
+  }
+  return t;
+}
+
+Tensor *tensor_copy(const Tensor *t) {
+  Tensor *c = tensor_new(t->dtype, t->rank, t->shape);
+  if (c && !move(c->storage->data, tensor_data(t), tensor_bytes(t))) {
+    tensor_release(c);
+    return NULL;
+  }
+  return c;
+}
+
+Tensor *tensor_view(const Tensor *t, long offset, int rank, const long *shape) {
+  Tensor *v = header(t->dtype, rank, shape);
+  if (!v) return NULL;
+  if (offset < 0 || offset + v->size > t->size) {
+    fail("view: expected elements within %ld, found %ld .. %ld", t->size, offset, offset + v->size);
+    free(v);
+    return NULL;
+  }
+  v->offset = t->offset + offset;
+  v->storage = t->storage;
+  if (v->storage) atomic_fetch_add(&v->storage->refs, 1);
+  return v;
+}
+
+Tensor *tensor_retain(Tensor *t) {
+  atomic_fetch_add(&t->refs, 1);
+  return t;
+}
+
+void tensor_release(Tensor *t) {
+  if (!t || atomic_fetch_sub(&t->refs, 1) > 1) return;
+  Var *var = t->var;
+  storage_release(t->storage);
+  free(t);
+  if (var) var_release(var);
+}
+
+void *tensor_write(Tensor *t) {
+  if (atomic_load(&t->storage->refs) > 1) {
+    Storage *own = storage_new(tensor_bytes(t));
+    if (!own) return NULL;
+    if (!move(own->data, tensor_data(t), tensor_bytes(t))) {
+      storage_release(own);
+      return NULL;
+    }
+    storage_release(t->storage);
+    t->storage = own;
+    t->offset = 0;
+  }
+  atomic_fetch_add(&t->storage->version, 1);
+  return (char *)t->storage->data + (size_t)t->offset * dtype_bytes[t->dtype];
+}
+
+bool tensor_same_shape(const Tensor *a, const Tensor *b) {
+  return a->rank == b->rank && !memcmp(a->shape, b->shape, sizeof(long) * (size_t)a->rank);
+}
+
+const char *shape_text(int rank, const long *shape) {
+  enum { TEXTS = 8, LENGTH = RANK_MAX * 21 };
+  static _Thread_local char text[TEXTS][LENGTH];
+  static _Thread_local int next;
+  char *s = text[next = (next + 1) % TEXTS];
+  int n = 0;
+  if (rank == 0) return "scalar";
+  for (int i = 0; i < rank && n < LENGTH; i++)
+    n += snprintf(s + n, (size_t)(LENGTH - n), i ? "x%ld" : "%ld", shape[i]);
+  return s;
+}
