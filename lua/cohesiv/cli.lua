@@ -1,0 +1,124 @@
+-- The command line: finds the command, parses its arguments, runs it, and turns whatever happens into an exit status:
+-- 0 done, 1 failed (one line on stderr; the traceback too with --trace), 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.
+--
+-- A command is a file of lua/cohesiv/commands/ that returns
+--   { summary = "one line", configure = function(parser) … end, run = function(args) → exit status or nil }
+-- so that a new one needs no line here.
+
+local argparse = require "argparse"
+local lfs = require "lfs"
+
+local cli = {}
+
+-- Raised by cli.usage; told apart from failures by its metatable.
+local Usage = { __tostring = function(e) return e.message end }
+
+--- Raises a usage error (status 2) from within a command's run.
+function cli.usage(format, ...)
+  error(setmetatable({ message = format:format(...) }, Usage), 0)
+end
+
+local function commands_folder()
+  return assert(package.searchpath("cohesiv.cli", package.path)):gsub("[^/]*$", "") .. "commands"
+end
+
+--- The names of all commands, sorted.
+function cli.names()
+  local names = {}
+  for file in lfs.dir(commands_folder()) do
+    names[#names + 1] = file:match("^(%l+)%.lua$")
+  end
+  table.sort(names)
+  return names
+end
+
+-- The argparse parser of a command; wrong usage raises instead of leaving the process.
+local function parser_of(name, command)
+  local parser = argparse("cohesiv " .. name, command.summary)
+  parser:flag "--trace" :description "Print the traceback of a failure."
+  if command.configure then command.configure(parser) end
+  function parser:error(message)
+    cli.usage("%s\n%s", message, self:get_usage())
+  end
+  return parser
+end
+
+local function print_help()
+  print [[
+Usage: cohesiv COMMAND …      cohesiv SCRIPT.lua ARGS…      cohesiv -e CODE      cohesiv (alone: the REPL)
+
+Commands (each has --help):]]
+  for _, name in ipairs(cli.names()) do
+    print(("  %-16s%s"):format(name, require("cohesiv.commands." .. name).summary))
+  end
+  print "\nOptions: --trace prints the traceback of a failure, --version the version."
+end
+
+-- What the command line asks for: the command's name and its arguments.
+local function choose(words)
+  local first = words[1]
+  if not first then return "repl", {} end
+  if first == "-e" or first == "-" or first:find("%.lua$") then return "script", words end
+  local rest = table.move(words, 2, #words, 1, {})
+  for _, name in ipairs(cli.names()) do
+    if name == first then return name, rest end
+  end
+  if first:sub(1, 1) ~= "-" and lfs.attributes(first, "mode") == "file" then return "script", words end
+  cli.usage("%s: expected a command or a Lua file, see cohesiv --help", first)
+end
+
+local function dispatch(words)
+  if words[1] == "--help" or words[1] == "-h" then return print_help() end
+  if words[1] == "--version" then return print("cohesiv " .. require("cohesiv").version) end
+  local name, rest = choose(words)
+  local command = require("cohesiv.commands." .. name)
+  -- A script's arguments are its own; every other command's go through its parser.
+  if name == "script" then return command.run(rest) end
+  return command.run(parser_of(name, command):parse(rest))
+end
+
+-- `--trace` counts before a script's name and anywhere among a command's arguments.
+local function take_trace(words)
+  local trace, rest, script = false, {}, false
+  for _, word in ipairs(words) do
+    if word == "--trace" and not script then
+      trace = true
+    else
+      rest[#rest + 1] = word
+      script = script or word == "-e" or word:find("%.lua$") ~= nil
+    end
+  end
+  return trace, rest
+end
+
+--- Runs one command line (a list of words) and returns the exit status.
+function cli.main(words)
+  local trace, rest = take_trace(words)
+  local traceback
+  local ok, result = xpcall(function()
+    require("cohesiv.core").system.on_signal "raise"
+    return dispatch(rest)
+  end, function(message)
+    traceback = debug.traceback(tostring(message), 2)
+    return message
+  end)
+  io.stdout:flush()
+  if ok then return result or 0 end
+
+  local loaded = package.loaded["cohesiv.core"]
+  local signal = loaded and loaded.system.stopped()
+  if signal then
+    io.stderr:write("cohesiv: interrupted\n")
+    return 128 + signal
+  end
+  if getmetatable(result) == Usage then
+    io.stderr:write("cohesiv: ", result.message, "\n")
+    return 2
+  end
+  local line = tostring(result):match("[^\n]*")
+  io.stderr:write("cohesiv: ", line ~= "" and line or "failed without a message", "\n")
+  if trace then io.stderr:write(traceback, "\n") end
+  return 1
+end
+
+return cli
