@@ -1,0 +1,57 @@
+--- The base recipe: every key that an experiment may change, with the method's values. Others derive from it:
+--
+--   return require "experiments.cohesiv" { name = "mine", maps = { temperature = 1 } }
+
+local recipe = require "cohesiv.recipe"
+local optional, one_of = recipe.optional, recipe.one_of
+
+return recipe.base {
+  name = "cohesiv", -- the run folder's name
+  system = one_of("cohesiv", "responsibility", "flow", "saliency", "disc"), -- what answers; only the first is trained
+  data = optional "string", -- the data folder
+  size = { 448, 256 }, -- width, height of network, flow and maps: images are scaled to fit, padded right and bottom
+  seed = 0,
+  device = "cpu",
+  threads = optional "number", -- none: every CPU
+  minutes = optional "number", -- wall-clock limit of training
+  epochs = 100, -- at most
+  batch = 10,
+  validation = 0.1, -- share of the training clips that only the validation loss sees
+  supervised = false, -- true: masks of the calibration half may serve as labels
+
+  model = {
+    encoder = one_of("se_resnext50_32x4d", "resnet18", "resnet34", "resnet50", "resnet101", "mobilenet_v2"),
+    encoder_weights = optional "string", -- a safetensors file
+    decoder_widths = { 256, 128, 64, 32, 16 },
+    embedding_dim = 64,
+    attention_dim = 64,
+  },
+  loss = { responsibility = 10, embedding = 1 }, -- weights in the sum
+  embedding = { normalise = true, scale = 10, epsilon = 1e-3, means = one_of("image", "batch") },
+  optim = {
+    lr = 1e-2,
+    weight_decay = 1e-2,
+    schedule = one_of("plateau", "constant", "cosine"), -- plateau: halves when the validation loss stands still …
+    patience = 5, -- … for so many epochs,
+    stop = 10, -- and training ends after so many
+  },
+  maps = {
+    gaps = one_of({ -3, -2, -1, 1, 2, 3 }, "motion"), -- frames between the two images of a flow
+    temperature = 2, -- pixels at `size`
+    background = one_of("static", "homography"),
+    fit = { model = one_of("homography", "affine", "similarity", "translation"), points = 500, robust = false },
+    targets = one_of("flow", "landmarks"),
+    closeness = optional "number", -- hand sizes
+    flow = one_of("dis", "truth"),
+    tau = 0.5, -- responsibility above which a pixel is a held object …
+    band = 0, -- … and pixels so near to tau are ignored
+  },
+  person = { source = "auto", threshold = 0.5 }, -- where person masks come from: see cohesiv.data
+  augment = { flip = 0.5, scale = { 0.8, 1.25 }, rotate = 10, shift = 0.1, colour = 0.2, blur = 0.1, noise = 0.02 },
+  calibrate = {
+    embeddings = 500, -- pixels behind each mean embedding
+    steps = 100, -- thresholds tried per map
+    score = one_of("cosine", "difference"), -- difference: object minus person cosine, and the reverse
+    pair = one_of("union", "own"), -- own: Pair gets two thresholds of its own
+  },
+}

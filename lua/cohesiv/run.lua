@@ -1,0 +1,231 @@
+--- Run folders: everything that one experiment did, in runs/NAME.
+--
+--   recipe.lua       the experiment's source, as it was          recipe.json   its flattened values
+--   run.json         seed, commit, environment                   status.json   state, epoch, step
+--   metrics.jsonl    one record a line, appended                 calibration.json   thresholds and mean embeddings
+--   best.safetensors, last.safetensors                           checkpoints (the trainer writes them)
+--
+-- Files are written whole or not at all; metrics.jsonl grows by whole lines and is cut back on resume. Nothing here
+-- knows what a record means.
+
+local cjson = require "cjson".new()
+local lfs = require "lfs"
+local recipe = require "cohesiv.recipe"
+
+cjson.encode_invalid_numbers "null"
+
+local run = {}
+local Run = { __name = "run" }
+Run.__index = Run
+
+local function fail(format, ...) error(("run: " .. format):format(...), 0) end
+
+local function read(path)
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+-- The core's writer syncs to the disk before the rename; without a built core (tests of this file) rename alone.
+local function write_whole(path, text)
+  local ok, core = pcall(require, "cohesiv.core")
+  if ok and core.io and core.io.write_file then
+    core.io.write_file(path, text)
+    return
+  end
+  local temporary = path .. ".tmp"
+  local file, why = io.open(temporary, "wb")
+  if not file then fail("expected a writable folder, found %s", why) end
+  local good, problem = file:write(text)
+  good = file:close() and good
+  if good then good, problem = os.rename(temporary, path) end
+  if not good then
+    os.remove(temporary)
+    fail("expected to write %s, found %s", path, tostring(problem))
+  end
+end
+run.write_whole = write_whole
+
+-- An object as JSON, keys sorted, one a line: stable under version control and readable.
+local function json_lines(t, absent)
+  local keys, lines = {}, {}
+  for k in pairs(t) do keys[#keys + 1] = k end
+  for _, k in ipairs(absent or {}) do
+    if t[k] == nil then keys[#keys + 1] = k end
+  end
+  table.sort(keys)
+  for i, k in ipairs(keys) do
+    lines[i] = ("  %s: %s"):format(cjson.encode(k), t[k] == nil and "null" or cjson.encode(t[k]))
+  end
+  return "{\n" .. table.concat(lines, ",\n") .. "\n}\n"
+end
+
+local function read_json(path, what)
+  local text = read(path)
+  if not text then return nil end
+  local ok, value = pcall(cjson.decode, text)
+  if not ok or type(value) ~= "table" then fail("%s: expected %s as JSON, found a damaged file", path, what) end
+  return value
+end
+
+local function line_of(command)
+  local pipe = io.popen(command .. " 2>/dev/null")
+  local line = pipe and pipe:read "l"
+  if pipe then pipe:close() end
+  return line
+end
+
+local function environment()
+  local source = debug.getinfo(1, "S").source:match "^@(.*)/lua/cohesiv/[^/]*$"
+  local env = { lua = _VERSION, cwd = lfs.currentdir(), time = os.date "!%Y-%m-%dT%H:%M:%SZ" }
+  env.system = line_of "uname -srm"
+  env.cpu = line_of "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo"
+  env.threads_variable = os.getenv "COHESIV_THREADS"
+  env.isa_variable = os.getenv "COHESIV_ISA"
+  local commit = source and line_of(("git -C '%s' rev-parse HEAD"):format(source:gsub("'", "'\\''")))
+  return env, commit
+end
+
+local function make_folder(path)
+  local ok, why = lfs.mkdir(path)
+  if not ok and lfs.attributes(path, "mode") ~= "directory" then
+    fail("expected to make the folder %s, found %s", path, why)
+  end
+end
+
+-- Every folder on the way to `path`.
+local function make_parents(path)
+  local at = path:sub(1, 1) == "/" and "/" or ""
+  for part in path:gmatch "[^/]+" do
+    at = at .. part
+    make_folder(at)
+    at = at .. "/"
+  end
+end
+
+--- Makes runs/NAME (NAME-2, NAME-3, … when it exists) for a recipe. `options.root`: the folder of runs, "runs".
+--- `options.path`: exactly this folder instead, which may exist.
+function run.create(r, options)
+  options = options or {}
+  if not recipe.is(r) then fail("expected a recipe, found a %s", type(r)) end
+  if not r.name:match "^[%w_.+-]+$" or r.name:match "^%.+$" then
+    fail("expected a name of letters, digits, _ . + -, found %q", r.name)
+  end
+  local path = options.path
+  if path then
+    make_parents(path)
+  else
+    local root = options.root or "runs"
+    make_parents(root)
+    path = root .. "/" .. r.name
+    local n = 1
+    while not lfs.mkdir(path) do
+      if not lfs.attributes(path, "mode") then fail("expected to make the folder %s", path) end
+      n = n + 1
+      path = ("%s/%s-%d"):format(root, r.name, n)
+    end
+  end
+  local self = setmetatable({ path = path, name = path:match "[^/]+$", recipe = r }, Run)
+  local values, names = recipe.flatten(r)
+  local text = recipe.source(r)
+  write_whole(path .. "/recipe.lua", text or "-- made in memory; its values are in recipe.json\n")
+  write_whole(path .. "/recipe.json", json_lines(values, names))
+  local env, commit = environment()
+  write_whole(path .. "/run.json", json_lines { name = self.name, seed = r.seed, commit = commit, environment = env })
+  self:set_status { state = "created" }
+  return self
+end
+
+--- Opens an existing run folder: `co.run "runs/x"`.
+function run.open(path)
+  if type(path) ~= "string" then fail("expected the path of a run folder, found a %s", type(path)) end
+  path = #path > 1 and path:gsub("/+$", "") or path
+  local flat = read_json(path .. "/recipe.json", "a recipe's values")
+  if not flat then fail("expected a run folder with recipe.json, found %s", path) end
+  local values, names = {}, {}
+  for name, value in pairs(flat) do
+    names[#names + 1] = name
+    if value ~= cjson.null then values[name] = value end
+  end
+  local ok, r = pcall(recipe.unflatten, values, names)
+  if not ok then fail("%s/recipe.json: %s", path, r) end
+  return setmetatable({ path = path, name = path:match "[^/]+$", recipe = r }, Run)
+end
+
+--- The path of a file in the run folder.
+function Run:file(name) return self.path .. "/" .. name end
+
+--- Whether the run folder has a file.
+function Run:has(name) return lfs.attributes(self:file(name), "mode") == "file" end
+
+--- Writes a file of the run folder, whole or not at all.
+function Run:write(name, text) write_whole(self:file(name), text) end
+
+--- What run.json says: name, seed, commit, environment.
+function Run:info() return read_json(self:file "run.json", "a run's description") or {} end
+
+--- The run's state: a table with `state` ("created", "training", "stopped", "done", …) and what the trainer adds.
+function Run:status() return read_json(self:file "status.json", "a status") or { state = "unknown" } end
+
+--- Replaces the state.
+function Run:set_status(status)
+  status.time = os.date "!%Y-%m-%dT%H:%M:%SZ"
+  write_whole(self:file "status.json", json_lines(status))
+end
+
+--- Appends one record (a flat table of numbers and strings) to metrics.jsonl.
+function Run:log(record)
+  local file, why = io.open(self:file "metrics.jsonl", "ab")
+  if not file then fail("expected to append to metrics.jsonl, found %s", why) end
+  file:write(cjson.encode(record), "\n")
+  file:close()
+end
+
+--- All records of metrics.jsonl, in order. A last line cut short by a crash is left out.
+function Run:metrics()
+  local records = {}
+  for line in (read(self:file "metrics.jsonl") or ""):gmatch "([^\n]*)\n" do
+    local ok, record = pcall(cjson.decode, line)
+    if not ok then fail("%s: expected JSON in line %d, found %.40q", self:file "metrics.jsonl", #records + 1, line) end
+    for k, v in pairs(record) do
+      if v == cjson.null then record[k] = nil end
+    end
+    records[#records + 1] = record
+  end
+  return records
+end
+
+--- Cuts metrics.jsonl back to the records for which `keep(record)` holds, for example those up to a checkpoint's step.
+function Run:cut(keep)
+  if not self:has "metrics.jsonl" then return end
+  local lines = {}
+  for _, record in ipairs(self:metrics()) do
+    if keep(record) then lines[#lines + 1] = cjson.encode(record) .. "\n" end
+  end
+  write_whole(self:file "metrics.jsonl", table.concat(lines))
+end
+
+--- The calibration: { thresholds = …, means = { object = {…}, person = {…} }, … }, or nil before it was made.
+function Run:calibration() return read_json(self:file "calibration.json", "a calibration") end
+
+--- Stores the calibration.
+function Run:set_calibration(t) write_whole(self:file "calibration.json", json_lines(t)) end
+
+--- The trained model in evaluation mode, ready for `predict`. `name`: which checkpoint, "best" (default) or "last".
+function Run:model(name)
+  local file = (name or "best") .. ".safetensors"
+  if not self:has(file) then fail("%s: expected a trained model (%s), found none", self.path, file) end
+  local options = {}
+  for k, v in pairs(self.recipe.model) do
+    if k ~= "encoder_weights" then options[k] = v end
+  end
+  local model = require "cohesiv".model(options)
+  model:load(self:file(file))
+  model:eval()
+  require "cohesiv.calibrate".attach(model, self.recipe, self:calibration())
+  return model
+end
+
+return run
