@@ -1,0 +1,201 @@
+/* core.system: what Lua's own library does not tell about the machine and the process: CPU, memory, terminal,
+ * time, environment. Signals and line editing are in files of their own. Linux only; nothing here computes.
+ */
+#include "backend/isa.h"
+#include "core/pool.h"
+#include "lua/lib.h"
+#include "lua/system.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+static int raise_errno(lua_State *L, const char *thing, const char *path) {
+  lua_pushfstring(L, "%s: %s: %s", path, thing, strerror(errno));
+  return lua_error(L);
+}
+
+/* The value of the line "key : value" of a file under /proc, into text; "" when there is none. */
+static void proc_value(const char *path, const char *key, char *text, size_t size) {
+  char line[512];
+  size_t length = strlen(key);
+  FILE *file = fopen(path, "r");
+  text[0] = 0;
+  if (!file) return;
+  while (!text[0] && fgets(line, sizeof line, file))
+    if (!strncmp(line, key, length)) {
+      const char *value = line + length + strspn(line + length, " \t:");
+      snprintf(text, size, "%.*s", (int)strcspn(value, "\n"), value);
+    }
+  fclose(file);
+}
+
+static void set_text(lua_State *L, const char *key, const char *value) {
+  lua_pushstring(L, value);
+  lua_setfield(L, -2, key);
+}
+
+static void set_integer(lua_State *L, const char *key, lua_Integer value) {
+  lua_pushinteger(L, value);
+  lua_setfield(L, -2, key);
+}
+
+/* cpu() → { name, count, isa, complaint }: the CPUs that are online, the instruction set in use. */
+static int cpu(lua_State *L) {
+  char name[256];
+  proc_value("/proc/cpuinfo", "model name", name, sizeof name);
+  lua_createtable(L, 0, 4);
+  set_text(L, "name", name[0] ? name : "unknown");
+  set_integer(L, "count", sysconf(_SC_NPROCESSORS_ONLN));
+  set_text(L, "isa", isa_name[isa_level()]);
+  if (isa_complaint()) set_text(L, "complaint", isa_complaint());
+  return 1;
+}
+
+/* blas() → what the loaded OpenBLAS says of itself, or "not OpenBLAS". Asked by name: another BLAS lacks it.
+ */
+static int blas(lua_State *L) {
+  char *(*config)(void) = NULL;
+  *(void **)&config = dlsym(RTLD_DEFAULT, "openblas_get_config");
+  lua_pushstring(L, config ? config() : "not OpenBLAS");
+  return 1;
+}
+
+/* memory() → { total, available, resident, peak }, bytes: the machine's, and this process's. */
+static int memory(lua_State *L) {
+  static const char *const rows[4][3] = {{"/proc/meminfo", "MemTotal:", "total"},
+                                         {"/proc/meminfo", "MemAvailable:", "available"},
+                                         {"/proc/self/status", "VmRSS:", "resident"},
+                                         {"/proc/self/status", "VmHWM:", "peak"}};
+  char value[64];
+  lua_createtable(L, 0, 4);
+  for (int i = 0; i < 4; i++) {
+    proc_value(rows[i][0], rows[i][1], value, sizeof value);
+    set_integer(L, rows[i][2], strtoll(value, NULL, 10) * 1024);
+  }
+  return 1;
+}
+
+/* threads() → how many the pool uses; threads(n) sets it first. */
+static int threads(lua_State *L) {
+  if (!lua_isnoneornil(L, 1)) {
+    lua_Integer n = luaL_checkinteger(L, 1);
+    if (!pool_resize(n < 0 || n > 1 << 20 ? -1 : (int)n)) return raise(L);
+  }
+  lua_pushinteger(L, pool_threads());
+  return 1;
+}
+
+/* isatty("stdin" | "stdout" | "stderr") */
+static int is_terminal(lua_State *L) {
+  static const char *const names[] = {"stdin", "stdout", "stderr", NULL};
+  lua_pushboolean(L, isatty(luaL_checkoption(L, 1, "stdout", names)));
+  return 1;
+}
+
+/* terminal() → columns, rows of the terminal on stdout or stderr; nothing when there is none. */
+static int terminal(lua_State *L) {
+  struct winsize size;
+  for (int fd = 1; fd <= 2; fd++)
+    if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+      lua_pushinteger(L, size.ws_col);
+      lua_pushinteger(L, size.ws_row);
+      return 2;
+    }
+  return 0;
+}
+
+static int clock_seconds(lua_State *L, clockid_t clock) {
+  struct timespec t;
+  clock_gettime(clock, &t);
+  lua_pushnumber(L, (double)t.tv_sec + 1e-9 * (double)t.tv_nsec);
+  return 1;
+}
+
+/* time() → seconds of a clock that never jumps, for durations. */
+static int monotonic(lua_State *L) { return clock_seconds(L, CLOCK_MONOTONIC); }
+
+/* now() → seconds since 1970, with fractions. */
+static int wall(lua_State *L) { return clock_seconds(L, CLOCK_REALTIME); }
+
+/* sleep(seconds); a signal ends it early. */
+static int sleep_for(lua_State *L) {
+  double s = luaL_checknumber(L, 1);
+  luaL_argcheck(L, s >= 0 && s < 1e9, 1, "expected seconds, 0 or more");
+  struct timespec t = {(time_t)s, (long)((s - (double)(time_t)s) * 1e9)};
+  nanosleep(&t, NULL);
+  return 0;
+}
+
+static int pid(lua_State *L) {
+  lua_pushinteger(L, getpid());
+  return 1;
+}
+
+static int hostname(lua_State *L) {
+  char name[256] = "";
+  gethostname(name, sizeof name - 1);
+  lua_pushstring(L, name);
+  return 1;
+}
+
+/* setenv(name, value or nil): for processes started from here on. */
+static int set_environment(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1), *value = luaL_optstring(L, 2, NULL);
+  if (value ? setenv(name, value, 1) : unsetenv(name)) return raise_errno(L, "cannot be set", name);
+  return 0;
+}
+
+static int write_all(int fd, const char *data, size_t size) {
+  while (size > 0) {
+    ssize_t n = write(fd, data, size);
+    if (n < 0 && errno != EINTR) return 0;
+    if (n > 0) data += n, size -= (size_t)n;
+  }
+  return 1;
+}
+
+/* write(path, bytes): the file is there whole or stays as it was, even through a crash. */
+static int write_file(lua_State *L) {
+  size_t size;
+  const char *path = luaL_checkstring(L, 1), *data = luaL_checklstring(L, 2, &size);
+  const char *draft = lua_pushfstring(L, "%s.%d.part", path, (int)getpid());
+  int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return raise_errno(L, "cannot be written", path);
+  int ok = write_all(fd, data, size) && fsync(fd) == 0;
+  ok = close(fd) == 0 && ok;
+  if (!ok || rename(draft, path)) {
+    int why = errno;
+    unlink(draft);
+    errno = why;
+    return raise_errno(L, "cannot be written", path);
+  }
+  return 0;
+}
+
+void open_system(lua_State *L) {
+  static const luaL_Reg functions[] = {{"cpu", cpu},
+                                       {"blas", blas},
+                                       {"memory", memory},
+                                       {"threads", threads},
+                                       {"isatty", is_terminal},
+                                       {"terminal", terminal},
+                                       {"time", monotonic},
+                                       {"now", wall},
+                                       {"sleep", sleep_for},
+                                       {"pid", pid},
+                                       {"hostname", hostname},
+                                       {"setenv", set_environment},
+                                       {"write", write_file},
+                                       {NULL, NULL}};
+  luaL_newlib(L, functions);
+  open_signals(L);
+  open_editor(L);
+  lua_setfield(L, -2, "system");
+}
