@@ -62,12 +62,22 @@ local function json_lines(t, absent)
   return "{\n" .. table.concat(lines, ",\n") .. "\n}\n"
 end
 
+-- JSON has one kind of number: whole ones become Lua integers again, so that they print as such.
+local function whole(value)
+  if type(value) == "table" then
+    for k, v in pairs(value) do value[k] = whole(v) end
+  elseif math.type(value) == "float" then
+    return math.tointeger(value) or value
+  end
+  return value
+end
+
 local function read_json(path, what)
   local text = read(path)
   if not text then return nil end
   local ok, value = pcall(cjson.decode, text)
   if not ok or type(value) ~= "table" then fail("%s: expected %s as JSON, found a damaged file", path, what) end
-  return value
+  return whole(value)
 end
 
 local function line_of(command)
@@ -192,7 +202,7 @@ function Run:metrics()
     for k, v in pairs(record) do
       if v == cjson.null then record[k] = nil end
     end
-    records[#records + 1] = record
+    records[#records + 1] = whole(record)
   end
   return records
 end
