@@ -1,6 +1,7 @@
-/* Loops that are written once and run on both devices. KERNEL declares the arguments and the body for index i;
- * EACH runs it for i in 0 .. n-1. Compiled as C the range is cut into chunks for the thread pool, compiled as CUDA
- * it becomes a grid. A body may write only what belongs to index i (the CPU gathers, it never scatters).
+/* Loops that are written once and run on both devices. KERNEL declares the arguments and the body for index
+ * i; EACH runs it for i in 0 .. n-1. Compiled as C the range is cut into chunks for the thread pool, compiled
+ * as CUDA it becomes a grid. A body may write only what belongs to index i (the CPU gathers, it never
+ * scatters).
  *
  *   KERNEL(negate, { const real *x; real *y; }, { a->y[i] = -a->x[i]; })
  *   return EACH(negate, n, 4096, .x = x, .y = y);       // 4096: indices a chunk, a constant of the kernel

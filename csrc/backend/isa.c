@@ -27,8 +27,10 @@ __attribute__((constructor)) static void choose(void) {
   if (!asked || !*asked) return;
   for (int i = 0; i < 3; i++)
     if (!strcmp(asked, isa_name[i])) {
-      if (i <= (int)level) level = (Isa)i;
-      else complaint = "COHESIV_ISA asks for more than this CPU has";
+      if (i <= (int)level)
+        level = (Isa)i;
+      else
+        complaint = "COHESIV_ISA asks for more than this CPU has";
       return;
     }
   complaint = "COHESIV_ISA: expected portable, avx2 or avx512";

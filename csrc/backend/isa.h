@@ -1,22 +1,26 @@
 /* Instruction sets. Files named isa_*.c are compiled once per set from one source (see CMakeLists.txt): with
- * ISA_NAME(f) they define f_portable, f_avx2 and f_avx512; elsewhere ISA_DECLARE and ISA_PICK reach the one to run.
+ * ISA_NAME(f) they define f_portable, f_avx2 and f_avx512; elsewhere ISA_DECLARE and ISA_PICK reach the one
+ * to run.
  *
- * Vectors are the compiler's own (GCC and Clang vector extensions): + - * and comparisons work on them, and `vf`
- * has LANES floats: 4, 8 or 16. */
+ * Vectors are the compiler's own (GCC and Clang vector extensions): + - * and comparisons work on them, and
+ * `vf` has LANES floats: 4, 8 or 16. */
 #ifndef BACKEND_ISA_H
 #define BACKEND_ISA_H
 
 typedef enum Isa { ISA_PORTABLE, ISA_AVX2, ISA_AVX512 } Isa;
 
-/* The set in use: the best of this CPU, or $COHESIV_ISA=portable|avx2|avx512 (never above what the CPU has). */
+/* The set in use: the best of this CPU, or $COHESIV_ISA=portable|avx2|avx512 (never above what the CPU has).
+ */
 Isa isa_level(void);
 extern const char *const isa_name[3];
 /* What went wrong with $COHESIV_ISA (unknown name, or above what the CPU has), or NULL. */
 const char *isa_complaint(void);
 
 #ifdef ISA_X86
-#define ISA_DECLARE(type, f, ...) type f##_portable(__VA_ARGS__), f##_avx2(__VA_ARGS__), f##_avx512(__VA_ARGS__)
-#define ISA_PICK(f) (isa_level() == ISA_AVX512 ? f##_avx512 : isa_level() == ISA_AVX2 ? f##_avx2 : f##_portable)
+#define ISA_DECLARE(type, f, ...)                                                                            \
+  type f##_portable(__VA_ARGS__), f##_avx2(__VA_ARGS__), f##_avx512(__VA_ARGS__)
+#define ISA_PICK(f)                                                                                          \
+  (isa_level() == ISA_AVX512 ? f##_avx512 : isa_level() == ISA_AVX2 ? f##_avx2 : f##_portable)
 #else
 #define ISA_DECLARE(type, f, ...) type f##_portable(__VA_ARGS__)
 #define ISA_PICK(f) (f##_portable)

@@ -1,5 +1,5 @@
-/* Conversion between dtypes: to a wider kind exactly, to a narrower float by rounding to nearest even, to integers
- * by truncation with saturation (NaN becomes 0). */
+/* Conversion between dtypes: to a wider kind exactly, to a narrower float by rounding to nearest even, to
+ * integers by truncation with saturation (NaN becomes 0). */
 #include "core/pool.h"
 #include "core/tensor.h"
 
@@ -37,9 +37,11 @@ static uint16_t to_f16(float f) {
   if (a >= 65520) return sign | 0x7C00;
   int e;
   frexp(a, &e);
-  if (e < -13) return sign | (uint16_t)nearbyint(ldexp(a, 24)); /* subnormal; may round up to the smallest normal */
-  long m = (long)nearbyint(ldexp(a, 11 - e));                   /* 1024 .. 2048 */
-  return sign | (uint16_t)(((e + 14) << 10) + (m - 1024));      /* a carry of m runs into the exponent, as it should */
+  if (e < -13)
+    return sign | (uint16_t)nearbyint(ldexp(a, 24)); /* subnormal; may round up to the smallest normal */
+  long m = (long)nearbyint(ldexp(a, 11 - e));        /* 1024 .. 2048 */
+  return sign |
+         (uint16_t)(((e + 14) << 10) + (m - 1024)); /* a carry of m runs into the exponent, as it should */
 }
 
 static uint8_t to_u8(double v) { return v != v ? 0 : v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)v; }

@@ -1,5 +1,6 @@
 /* Failure as a value. The core never raises, never exits and knows no Lua: a function that fails leaves one
- * line in this thread's message and returns 0 (or NULL). The message names the thing, the expected, the found. */
+ * line in this thread's message and returns 0 (or NULL). The message names the thing, the expected, the
+ * found. */
 #ifndef CORE_ERROR_H
 #define CORE_ERROR_H
 

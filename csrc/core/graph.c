@@ -19,8 +19,10 @@ bool graph_enable(bool on) {
 
 Var *var_new(void) {
   Var *v = calloc(1, sizeof *v);
-  if (!v) fail("out of memory");
-  else v->refs = 1;
+  if (!v)
+    fail("out of memory");
+  else
+    v->refs = 1;
   return v;
 }
 
@@ -53,16 +55,19 @@ static void clear_doomed(void) {
   clearing = false;
 }
 
+static void unref(Node *n) {
+  if (--n->refs > 0) return;
+  n->next = doomed;
+  doomed = n;
+}
+
 void var_release(Var *v) {
   if (--v->refs > 0) return;
   Node *n = v->node;
   Tensor *grad = v->grad;
   if (n) {
     n->out[v->output] = NULL;
-    if (--n->refs == 0) {
-      n->next = doomed;
-      doomed = n;
-    }
+    unref(n);
   }
   free(v);
   tensor_release(grad);
@@ -102,16 +107,28 @@ int var_grad_add(Var *v, const Tensor *t, int rank, const long *shape) {
 }
 
 int graph_record(Node *node, Tensor **outputs) {
-  for (int i = 0; i < node->nout; i++) {
-    Var *v = dtype_is_real(outputs[i]->dtype) ? var_new() : NULL;
-    node->out[i] = v;
-    if (!v) continue;
+  int ok = 1;
+  node->refs = 1; /* held while the outputs get their Vars: none may be wanted, or memory may end half-way */
+  for (int i = 0; i < node->nout && ok; i++) {
+    if (!dtype_is_real(outputs[i]->dtype)) continue;
+    Var *v = var_new();
+    if (!v) {
+      ok = 0;
+      break;
+    }
     v->node = node;
     v->output = i;
     node->refs++;
-    outputs[i]->var = v;
+    outputs[i]->var = node->out[i] = v;
   }
-  return 1;
+  for (int i = 0; i < node->nout && !ok; i++)
+    if (outputs[i]->var) {
+      var_release(outputs[i]->var);
+      outputs[i]->var = NULL;
+    }
+  unref(node);
+  clear_doomed();
+  return ok;
 }
 
 static unsigned long walk_number;
@@ -156,7 +173,8 @@ static void forget_gradients(Node *n) {
 }
 
 static int check_root(const Tensor *root, const Tensor *gradient) {
-  if (!root->var) return fail("backward: expected a tensor that requires a gradient, found one that does not");
+  if (!root->var)
+    return fail("backward: expected a tensor that requires a gradient, found one that does not");
   if (!gradient && root->size != 1)
     return fail("backward: expected one element (or a gradient), found %s", tensor_text(root));
   if (gradient && (gradient->dtype != root->dtype || !tensor_same_shape(gradient, root)))
@@ -169,8 +187,10 @@ static int seed_gradient(Tensor *root, const Tensor *gradient) {
   Tensor *one = NULL;
   if (!gradient) {
     if (!(one = tensor_new(root->dtype, root->rank, root->shape))) return 0;
-    if (root->dtype == F64) *(double *)one->storage->data = 1;
-    else *(float *)one->storage->data = 1;
+    if (root->dtype == F64)
+      *(double *)one->storage->data = 1;
+    else
+      *(float *)one->storage->data = 1;
     gradient = one;
   }
   int ok = var_grad_add(root->var, gradient, root->rank, root->shape);
@@ -193,8 +213,10 @@ int graph_backward(Tensor *root, const Tensor *gradient, bool retain) {
     Node *n = ready;
     ready = n->next;
     if (ok && has_gradient(n)) {
-      if (n->dropped) ok = fail("backward: a part of this graph was already walked and freed; use retain_graph = true");
-      else ok = n->backward(n);
+      if (n->dropped)
+        ok = fail("backward: a part of this graph was already walked and freed; use retain_graph = true");
+      else
+        ok = n->backward(n);
     }
     forget_gradients(n);
     if (ok && !retain) drop(n);

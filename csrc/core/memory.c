@@ -1,5 +1,5 @@
-/* The block cache behind memory.h. Blocks below BIG come from malloc; bigger ones are mapped with huge pages, and
- * their size is rounded up to one of four steps per doubling, so that freed ones fit later requests. */
+/* The block cache behind memory.h. Blocks below BIG come from malloc; bigger ones are mapped with huge pages,
+ * and their size is rounded up to one of four steps per doubling, so that freed ones fit later requests. */
 #include "core/memory.h"
 
 #include "core/error.h"
@@ -49,7 +49,8 @@ static size_t default_limit(void) {
   while (f && fgets(line, sizeof line, f))
     if (sscanf(line, "MemAvailable: %zu kB", &value) == 1) limit = value << 10;
   if (f) fclose(f);
-  static const char *const group[] = {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+  static const char *const group[] = {"/sys/fs/cgroup/memory.max",
+                                      "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
   for (int i = 0; i < 2; i++)
     if ((f = fopen(group[i], "r"))) {
       if (fscanf(f, "%zu", &value) == 1 && value < limit) limit = value;
@@ -132,7 +133,8 @@ void *memory_take(size_t bytes) {
   }
   if (!p) {
     MemoryStats s = memory_stats();
-    fail("out of memory: %.1f MB asked for, %.1f MB in use, limit %.1f MB", bytes / 1e6, s.live / 1e6, s.limit / 1e6);
+    fail("out of memory: %.1f MB asked for, %.1f MB in use, limit %.1f MB", bytes / 1e6, s.live / 1e6,
+         s.limit / 1e6);
   }
   return p;
 }

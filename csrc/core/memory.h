@@ -1,5 +1,6 @@
-/* Memory for tensors: a cache of blocks with huge pages, a limit, and counts. Big blocks are kept and reused, so
- * that a training loop touches fresh pages only once. Under AddressSanitizer every block is its own malloc. */
+/* Memory for tensors: a cache of blocks with huge pages, a limit, and counts. Big blocks are kept and reused,
+ * so that a training loop touches fresh pages only once. Under AddressSanitizer every block is its own
+ * malloc. */
 #ifndef CORE_MEMORY_H
 #define CORE_MEMORY_H
 
@@ -12,8 +13,8 @@ typedef struct MemoryStats {
   size_t limit;  /* what live + cached may not exceed */
 } MemoryStats;
 
-/* A block of at least `bytes` (0 is allowed), 64-byte aligned, contents undefined; NULL with a message beyond the
- * limit, after the cache was emptied and, if set, the reclaim hook was tried. Any thread. */
+/* A block of at least `bytes` (0 is allowed), 64-byte aligned, contents undefined; NULL with a message beyond
+ * the limit, after the cache was emptied and, if set, the reclaim hook was tried. Any thread. */
 void *memory_take(size_t bytes);
 
 /* Gives back a block of memory_take with the same `bytes`. NULL is allowed. Any thread. */
@@ -24,8 +25,8 @@ void memory_reset_peak(void);
 void memory_empty_cache(void);
 void memory_set_limit(size_t bytes);
 
-/* Called (on the thread that wants memory, if it is the one that set it) when the limit is hit, before failing:
- * the Lua side collects garbage there. */
+/* Called (on the thread that wants memory, if it is the one that set it) when the limit is hit, before
+ * failing: the Lua side collects garbage there. */
 void memory_set_reclaim(void (*hook)(void *), void *arg);
 
 #endif

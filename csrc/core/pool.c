@@ -1,5 +1,5 @@
-/* The thread pool: sleeping workers, one job at a time, chunks handed out by an atomic counter. Workers spin for a
- * few microseconds before they sleep, since ops follow each other closely; they never spin for long. */
+/* The thread pool: sleeping workers, one job at a time, chunks handed out by an atomic counter. Workers spin
+ * for a few microseconds before they sleep, since ops follow each other closely; they never spin for long. */
 #include "core/pool.h"
 
 #include "core/error.h"
@@ -20,7 +20,8 @@
 
 enum { THREADS_MAX = 256, SPINS = 2000 };
 
-/* The job in progress. Workers join it by its number, so that a late one never touches the next job's fields. */
+/* The job in progress. Workers join it by its number, so that a late one never touches the next job's fields.
+ */
 static struct {
   pthread_mutex_t lock;
   pthread_cond_t start, done;
@@ -35,7 +36,8 @@ static struct {
   atomic_long next;
   long failed; /* lowest chunk that failed, or -1 */
   char message[1024];
-} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .start = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+} pool = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .start = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
 
 static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER; /* held for the length of a parallel section */
 static _Thread_local bool inside;                              /* this thread is running a chunk */
@@ -95,7 +97,8 @@ static void start_workers(int threads) {
   pool.stop = false;
   pool.threads = 1;
   for (; pool.threads < threads; pool.threads++)
-    if (pthread_create(&pool.thread[pool.threads], NULL, worker, NULL)) break; /* fewer threads work as well */
+    if (pthread_create(&pool.thread[pool.threads], NULL, worker, NULL))
+      break; /* fewer threads work as well */
 }
 
 static void stop_workers(void) {
@@ -210,7 +213,8 @@ void *scratch(int slot, size_t bytes) {
     pthread_setspecific(scratch_key, &mine);
     registered = true;
   }
-  bytes = (bytes + (bytes >> 2) + 4095) & ~(size_t)4095; /* some room, so that slow growth does not reallocate */
+  bytes =
+      (bytes + (bytes >> 2) + 4095) & ~(size_t)4095; /* some room, so that slow growth does not reallocate */
   free(mine.block[slot]);
   mine.bytes[slot] = 0;
   mine.block[slot] = aligned_alloc(64, bytes ? bytes : 4096);

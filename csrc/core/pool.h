@@ -1,6 +1,6 @@
 /* The one thread pool. Work is cut into chunks whose borders depend on shapes only, never on the number of
- * threads; who needs a sum over chunks keeps one partial per chunk and adds them in chunk order. So results are
- * bit-equal for any thread count. */
+ * threads; who needs a sum over chunks keeps one partial per chunk and adds them in chunk order. So results
+ * are bit-equal for any thread count. */
 #ifndef CORE_POOL_H
 #define CORE_POOL_H
 
@@ -11,10 +11,12 @@ typedef int (*Chunk)(void *arg, long chunk);
 
 /* Runs f(arg, 0) … f(arg, chunks-1) on all threads, the caller among them, and returns when all are done.
  * 0 when a chunk failed (the message of the lowest one is handed to the caller) or Ctrl-C was pressed.
- * Called from inside a chunk, or while another thread is in a parallel section: runs on the calling thread alone. */
+ * Called from inside a chunk, or while another thread is in a parallel section: runs on the calling thread
+ * alone. */
 int parallel(long chunks, Chunk f, void *arg);
 
-/* The number of threads that parallel uses. Default: the CPUs this process may run on, or $COHESIV_THREADS. */
+/* The number of threads that parallel uses. Default: the CPUs this process may run on, or $COHESIV_THREADS.
+ */
 int pool_threads(void);
 
 /* 1 <= threads <= 256; 0 with a message otherwise. Not from inside a chunk. */

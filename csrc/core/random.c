@@ -6,7 +6,8 @@
 
 void random_block(uint64_t seed, uint64_t stream, uint64_t counter, uint32_t out[4]) {
   uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-  uint32_t x0 = (uint32_t)counter, x1 = (uint32_t)(counter >> 32), x2 = (uint32_t)stream, x3 = (uint32_t)(stream >> 32);
+  uint32_t x0 = (uint32_t)counter, x1 = (uint32_t)(counter >> 32), x2 = (uint32_t)stream,
+           x3 = (uint32_t)(stream >> 32);
   for (int i = 0; i < 10; i++) {
     uint64_t p = (uint64_t)0xD2511F53u * x0, q = (uint64_t)0xCD9E8D57u * x2;
     x0 = (uint32_t)(q >> 32) ^ x1 ^ k0;
@@ -51,7 +52,8 @@ double random_normal(Random *r) {
 
 long random_below(Random *r, long n) {
   if (n <= 1) return 0;
-  uint64_t word = (uint64_t)random_u32(r) << 32; /* two statements: the order of the draws is part of the result */
+  uint64_t word = (uint64_t)random_u32(r)
+                  << 32; /* two statements: the order of the draws is part of the result */
   word |= random_u32(r);
   return (long)(((unsigned __int128)word * (uint64_t)n) >> 64);
 }

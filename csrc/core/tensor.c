@@ -11,7 +11,8 @@
 #include <string.h>
 
 const size_t dtype_bytes[DTYPES] = {4, 8, 1, 4, 8, 2, 2};
-const char *const dtype_name[DTYPES] = {"float32", "float64", "uint8", "int32", "int64", "bfloat16", "float16"};
+const char *const dtype_name[DTYPES] = {"float32", "float64",  "uint8",  "int32",
+                                        "int64",   "bfloat16", "float16"};
 
 static Storage *storage_new(size_t bytes) {
   Storage *s = calloc(1, sizeof *s);
@@ -87,8 +88,10 @@ typedef struct Move {
 static int move_piece(void *arg, long c) {
   const Move *m = arg;
   size_t begin = (size_t)c * PIECE, n = m->bytes - begin < PIECE ? m->bytes - begin : PIECE;
-  if (m->from) memcpy(m->to + begin, m->from + begin, n);
-  else memset(m->to + begin, 0, n);
+  if (m->from)
+    memcpy(m->to + begin, m->from + begin, n);
+  else
+    memset(m->to + begin, 0, n);
   return 1;
 }
 

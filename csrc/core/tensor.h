@@ -3,8 +3,9 @@
  *   Tensor ──> Storage ──> memory          several tensors may share a storage (t[i], reshape, saved values)
  *     └─────> Var ──> Node ──> Vars ...    only on tensors that take part in a graph (see core/graph.h)
  *
- * Tensors are values: reading never copies, writing to a shared storage copies first (tensor_write), so a write
- * to one tensor never shows in another. Reference counts are atomic; everything else belongs to one thread. */
+ * Tensors are values: reading never copies, writing to a shared storage copies first (tensor_write), so a
+ * write to one tensor never shows in another. Reference counts are atomic; everything else belongs to one
+ * thread. */
 #ifndef CORE_TENSOR_H
 #define CORE_TENSOR_H
 
@@ -19,11 +20,12 @@ typedef enum Dtype { F32, F64, U8, I32, I64, BF16, F16, DTYPES } Dtype;
 
 typedef struct Storage {
   atomic_int refs;
-  atomic_ulong version; /* counts writes: who caches something derived from the data (packed weights) compares it */
+  atomic_ulong
+      version; /* counts writes: who caches something derived from the data (packed weights) compares it */
   size_t bytes;
   void *data;
-  void *cache;                 /* such a derived thing, owned by the storage; NULL if none */
-  void (*free_cache)(void *);  /* how to free it */
+  void *cache;                /* such a derived thing, owned by the storage; NULL if none */
+  void (*free_cache)(void *); /* how to free it */
 } Storage;
 
 typedef struct Var Var;
@@ -40,16 +42,19 @@ typedef struct Tensor {
 } Tensor;
 
 extern const size_t dtype_bytes[DTYPES];
-extern const char *const dtype_name[DTYPES]; /* "float32", "float64", "uint8", "int32", "int64", "bfloat16", "float16" */
+extern const char
+    *const dtype_name[DTYPES]; /* "float32", "float64", "uint8", "int32", "int64", "bfloat16", "float16" */
 static inline bool dtype_is_real(Dtype d) { return d == F32 || d == F64; }
 
-/* New tensors hold one reference. NULL with a message when memory is short or the shape is negative or too large. */
-Tensor *tensor_new(Dtype dtype, int rank, const long *shape);   /* contents undefined */
+/* New tensors hold one reference. NULL with a message when memory is short or the shape is negative or too
+ * large. */
+Tensor *tensor_new(Dtype dtype, int rank, const long *shape); /* contents undefined */
 Tensor *tensor_zeros(Dtype dtype, int rank, const long *shape);
-Tensor *tensor_copy(const Tensor *t);                            /* own storage, no graph */
+Tensor *tensor_copy(const Tensor *t); /* own storage, no graph */
 /* A second header over the same storage: elements offset .. of t, seen with another shape. */
 Tensor *tensor_view(const Tensor *t, long offset, int rank, const long *shape);
-Tensor *tensor_cast(const Tensor *t, Dtype dtype);               /* rounds to nearest even; to integers: truncates, saturates */
+Tensor *tensor_cast(const Tensor *t,
+                    Dtype dtype); /* rounds to nearest even; to integers: truncates, saturates */
 
 Tensor *tensor_retain(Tensor *t);
 void tensor_release(Tensor *t); /* NULL is allowed */

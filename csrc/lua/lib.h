@@ -1,6 +1,6 @@
-/* What the files of csrc/lua share. Each file fills one part of the module table by its open_* function; the order
- * in every binding is: check arguments (may raise, owns nothing), push empty handles, run the core (never raises),
- * raise last. */
+/* What the files of csrc/lua share. Each file fills one part of the module table by its open_* function; the
+ * order in every binding is: check arguments (may raise, owns nothing), push empty handles, run the core
+ * (never raises), raise last. */
 #ifndef LUA_LIB_H
 #define LUA_LIB_H
 
@@ -10,8 +10,9 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-/* Raises the core's message. Use: `if (!work(...)) return raise(L);` */
-int raise(lua_State *L);
+/* Raises the core's message. Use: `if (!work(...)) return raise_error(L);` */
+#define raise raise_message /* <signal.h> has a raise of its own */
+int raise_error(lua_State *L);
 
 /* The tensor at stack index i; raises "expected a tensor, found …" naming argument `what`. Borrowed. */
 Tensor *check_tensor(lua_State *L, int i, const char *what);
@@ -20,9 +21,9 @@ Tensor *to_tensor(lua_State *L, int i);
 /* check_tensor plus dtype (and rank, unless rank < 0). */
 Tensor *check_tensor_of(lua_State *L, int i, const char *what, Dtype dtype, int rank);
 
-/* Pushes an empty handle and returns its place: fill it with a tensor (the handle then owns that reference). A handle
- * that stays empty is harmless. Use: `Tensor **h = push_tensor(L); if (!(*h = make())) return raise(L);` and then
- * tell the scope accounting: push_done(L, h). */
+/* Pushes an empty handle and returns its place: fill it with a tensor (the handle then owns that reference).
+ * A handle that stays empty is harmless. Use: `Tensor **h = push_tensor(L); if (!(*h = make())) return
+ * raise_error(L); return 1;` */
 Tensor **push_tensor(lua_State *L);
 /* push_tensor for a tensor already made; raises when t is NULL. Takes over the reference. Returns 1. */
 int give_tensor(lua_State *L, Tensor *t);

@@ -1,10 +1,10 @@
-/* What an op is. One descriptor holds everything the house knows about an operation: argument list, help, shape
- * rule, forward, backward, and random legal arguments for the generated tests.
+/* What an op is. One descriptor holds everything the house knows about an operation: argument list, help,
+ * shape rule, forward, backward, and random legal arguments for the generated tests.
  *
  *   Lua call ──> op_call(): parse args ──> shape() ──> forward() ──> [Node on the tape] ... backward()
  *
- * Every file in csrc/ops that computes is compiled twice, with `real` = float and = double (see ops/real.h); the
- * engine picks the table by the dtype of the first floating-point input. */
+ * Every file in csrc/ops that computes is compiled twice, with `real` = float and = double (see ops/real.h);
+ * the engine picks the table by the dtype of the first floating-point input. */
 #ifndef OPS_OP_H
 #define OPS_OP_H
 
@@ -15,9 +15,9 @@ enum { OP_IN = 8, OP_OUT = 4, OP_ARG = 12, OP_SAVED = 6, ARG_LIST = 8 };
 
 /* A parameter that is not a tensor: a number, boolean (0/1), or a list of integers. */
 typedef struct Arg {
-  bool given;  /* false: the default is in place (or, without default, nothing) */
-  double n;    /* the number; of a list: its first entry */
-  int count;   /* of a list: its length; of a number: 1 */
+  bool given;          /* false: the default is in place (or, without default, nothing) */
+  double n;            /* the number; of a list: its first entry */
+  int count;           /* of a list: its length; of a number: 1 */
   long list[ARG_LIST]; /* entries as integers (list[0] == (long)n for a number) */
 } Arg;
 
@@ -26,27 +26,28 @@ typedef struct Op Op;
 typedef struct Call {
   const Op *op;
   int nin, nout;
-  Tensor *in[OP_IN];    /* in the order of op->args; NULL: an optional one that is absent */
-  Arg arg[OP_ARG];      /* in the order of op->args */
-  Tensor *out[OP_OUT];  /* made by shape() through call_out */
-  bool training;        /* backward will be wanted: forward must fill saved */
+  Tensor *in[OP_IN];       /* in the order of op->args; NULL: an optional one that is absent */
+  Arg arg[OP_ARG];         /* in the order of op->args */
+  Tensor *out[OP_OUT];     /* made by shape() through call_out */
+  bool training;           /* backward will be wanted: forward must fill saved */
   Tensor *saved[OP_SAVED]; /* owned by the call; what backward needs beside in[] */
-  Tensor *gout[OP_OUT]; /* in backward: gradients of the outputs; NULL: none arrived (count it as zero) */
-  Tensor *gin[OP_IN];   /* in backward: gradients of the inputs, through call_grad */
-  bool want[OP_IN];     /* in backward: input i wants a gradient */
+  Tensor *gout[OP_OUT];    /* in backward: gradients of the outputs; NULL: none arrived (count it as zero) */
+  Tensor *gin[OP_IN];      /* in backward: gradients of the inputs, through call_grad */
+  bool want[OP_IN];        /* in backward: input i wants a gradient */
 } Call;
 
 struct Op {
   const char *name;
-  /* "input weight bias? stride=1 padding=0 dims:list keepdim=false": tensors first (? optional), then parameters with
-   * defaults: number, true/false, {1,1} (list), none (absent unless given). */
+  /* "input weight bias? stride=1 padding=0 dims:list keepdim=false": tensors first (? optional), then
+   * parameters with defaults: number, true/false, {1,1} (list), none (absent unless given). */
   const char *args;
-  const char *doc;                     /* one help line: what, shapes, source */
-  int (*shape)(Call *);                /* checks everything and makes the outputs; the only place that refuses */
-  int (*forward)(Call *);              /* fills the outputs */
-  int (*backward)(Call *);             /* NULL: not differentiable; writes or adds the gradients that are wanted */
-  int (*sample)(Call *, Random *, int variant); /* fills in[] and arg with the variant-th random legal case;
-                                                   variants count from 0; returns -1 when there is no such variant */
+  const char *doc;         /* one help line: what, shapes, source */
+  int (*shape)(Call *);    /* checks everything and makes the outputs; the only place that refuses */
+  int (*forward)(Call *);  /* fills the outputs */
+  int (*backward)(Call *); /* NULL: not differentiable; writes or adds the gradients that are wanted */
+  int (*sample)(Call *, Random *,
+                int variant); /* fills in[] and arg with the variant-th random legal case;
+                                 variants count from 0; returns -1 when there is no such variant */
   unsigned lean; /* bit i: backward needs only the shape of in[i], so the tape does not keep its data alive */
 };
 
@@ -57,7 +58,7 @@ int call_out(Call *c, int i, Dtype dtype, int rank, const long *shape);
 int call_put(Call *c, int i, Tensor *t);
 /* Refusals: fail("conv2d: weight: expected …, found …") with the op's name in front. Always 0. */
 int call_fail(const Call *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
-int call_want_rank(const Call *c, int i, int rank);   /* 0 with a message that names argument i */
+int call_want_rank(const Call *c, int i, int rank); /* 0 with a message that names argument i */
 int call_want_dtype(const Call *c, int i, Dtype dtype);
 
 /* ---- for forward() and backward() ---- */
@@ -65,8 +66,8 @@ int call_want_dtype(const Call *c, int i, Dtype dtype);
 Tensor *call_save_new(Call *c, int i, Dtype dtype, int rank, const long *shape);
 /* … or a view of an input's or output's data (never the tensor itself). */
 int call_save(Call *c, int i, const Tensor *t);
-/* The gradient of input i to write to. *add says whether to add to what is there (true) or to fill it (false: its
- * contents are undefined). NULL when memory is short. Call only when c->want[i]. */
+/* The gradient of input i to write to. *add says whether to add to what is there (true) or to fill it (false:
+ * its contents are undefined). NULL when memory is short. Call only when c->want[i]. */
 void *call_grad(Call *c, int i, bool *add);
 /* Input i's gradient is exactly t (same number of elements): shared, not copied, where possible. */
 int call_grad_is(Call *c, int i, Tensor *t);

@@ -11,7 +11,7 @@ typedef double real;
 typedef float real;
 #define REAL_DTYPE F32
 #define REALNAME(name) name##_f32
-#define RM(f) f##f
+#define RM(name) name##f
 #endif
 
 #endif

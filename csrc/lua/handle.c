@@ -1,0 +1,217 @@
+/* Tensor handles, their scopes, and the safety net under them: Lua's collector does not see tensor memory, so
+ * a full collection runs when the bytes in use have grown by more than a step since the last one. */
+#include "lua/handle.h"
+
+#include "core/memory.h"
+
+#include <stdlib.h>
+
+struct Scope {
+  lua_State *owner; /* the coroutine that opened it: others' tensors do not land here */
+  Scope *below;
+  Handle *first;
+  int open;
+};
+
+#define SCOPE_META "cohesiv.Scope"
+
+static Scope *top;             /* one Lua state per process uses scopes at a time */
+static size_t live_after_last; /* bytes in use after the last collection */
+static int stress;             /* COHESIV_GC_STRESS: collect whenever a handle is made */
+
+/* ---- scopes ---- */
+
+static void unlink_handle(Handle *h) {
+  if (!h->scope) return;
+  if (h->prev)
+    h->prev->next = h->next;
+  else
+    h->scope->first = h->next;
+  if (h->next) h->next->prev = h->prev;
+  h->scope = NULL;
+  h->prev = h->next = NULL;
+}
+
+static void link_handle(Scope *s, Handle *h) {
+  h->scope = s;
+  h->prev = NULL;
+  h->next = s->first;
+  if (s->first) s->first->prev = h;
+  s->first = h;
+}
+
+static Scope *scope_of(lua_State *L, Scope *from) {
+  while (from && from->owner != L) from = from->below;
+  return from;
+}
+
+static void empty_handle(Handle *h) {
+  Tensor *t = h->t;
+  h->t = NULL;
+  unlink_handle(h);
+  tensor_release(t);
+}
+
+static void leave(Scope *s) {
+  if (!s->open) return;
+  s->open = 0;
+  for (Scope **p = &top; *p; p = &(*p)->below)
+    if (*p == s) {
+      *p = s->below;
+      break;
+    }
+}
+
+static int scope_open(lua_State *L) {
+  Scope *s = lua_newuserdatauv(L, sizeof *s, 0);
+  *s = (Scope){.owner = L, .below = top, .open = 1};
+  top = s;
+  luaL_setmetatable(L, SCOPE_META);
+  return 1;
+}
+
+/* Moves the tensors among the values at index i (tables are walked, once each) to the scope below. */
+static void rescue(lua_State *L, int i, Scope *s, int seen) {
+  if (lua_type(L, i) == LUA_TUSERDATA) {
+    Handle *h = to_handle(L, i);
+    if (h && h->scope == s) {
+      unlink_handle(h);
+      Scope *outer = scope_of(L, s->below);
+      if (outer) link_handle(outer, h);
+    }
+    return;
+  }
+  if (lua_type(L, i) != LUA_TTABLE) return;
+  i = lua_absindex(L, i);
+  lua_pushvalue(L, i);
+  if (lua_rawget(L, seen) != LUA_TNIL || !lua_checkstack(L, 8)) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pop(L, 1);
+  lua_pushvalue(L, i);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, seen);
+  for (lua_pushnil(L); lua_next(L, i);) { /* ... key value */
+    rescue(L, -1, s, seen);
+    lua_pop(L, 1);
+    rescue(L, -1, s, seen);
+  }
+}
+
+/* unscope(scope, ok, results...) → results; raises results[1] when not ok */
+static int scope_close(lua_State *L) {
+  Scope *s = luaL_checkudata(L, 1, SCOPE_META);
+  int n = lua_gettop(L), ok = lua_toboolean(L, 2);
+  lua_newtable(L);
+  for (int i = 3; ok && i <= n; i++) rescue(L, i, s, n + 1);
+  while (s->first) empty_handle(s->first);
+  leave(s);
+  lua_settop(L, n);
+  if (!ok) {
+    lua_settop(L, 3);
+    return lua_error(L);
+  }
+  return n - 2;
+}
+
+/* A scope that was never closed (an abandoned coroutine): its tensors fall to the collector. */
+static int scope_gc(lua_State *L) {
+  Scope *s = luaL_checkudata(L, 1, SCOPE_META);
+  leave(s);
+  while (s->first) unlink_handle(s->first);
+  return 0;
+}
+
+static int keep(lua_State *L) {
+  Handle *h = to_handle(L, 1);
+  if (h) unlink_handle(h);
+  lua_settop(L, 1);
+  return 1;
+}
+
+void open_scopes(lua_State *L) {
+  luaL_newmetatable(L, SCOPE_META);
+  lua_pushcfunction(L, scope_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
+  static const luaL_Reg functions[] = {
+      {"scope", scope_open}, {"unscope", scope_close}, {"keep", keep}, {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
+  const char *s = getenv("COHESIV_GC_STRESS");
+  stress = s && *s && *s != '0';
+}
+
+/* ---- handles ---- */
+
+Handle *to_handle(lua_State *L, int i) { return luaL_testudata(L, i, TENSOR_META); }
+
+int handle_close(lua_State *L) {
+  Handle *h = to_handle(L, 1);
+  if (h) empty_handle(h);
+  return 0;
+}
+
+void collect_if_grown(lua_State *L) {
+  MemoryStats m = memory_stats();
+  size_t step = m.limit / 8 < (size_t)1 << 30 ? (size_t)1 << 30 : m.limit / 8;
+  if (!stress && m.live < live_after_last + step) {
+    if (m.live < live_after_last) live_after_last = m.live;
+    return;
+  }
+  lua_gc(L, LUA_GCCOLLECT);
+  live_after_last = memory_stats().live;
+}
+
+Tensor **push_tensor(lua_State *L) {
+  Handle *h = lua_newuserdatauv(L, sizeof *h, 0);
+  *h = (Handle){0};
+  luaL_setmetatable(L, TENSOR_META);
+  Scope *s = scope_of(L, top);
+  if (s) link_handle(s, h);
+  collect_if_grown(L);
+  return &h->t;
+}
+
+int give_tensor(lua_State *L, Tensor *t) {
+  if (!t) return raise_error(L);
+  Tensor **h = push_tensor(L); /* raises only when Lua itself has no memory left */
+  *h = t;
+  return 1;
+}
+
+/* ---- arguments ---- */
+
+int raise_error(lua_State *L) {
+  lua_pushstring(L, error_message());
+  return lua_error(L);
+}
+
+Tensor *to_tensor(lua_State *L, int i) {
+  Handle *h = to_handle(L, i);
+  return h ? h->t : NULL;
+}
+
+Tensor *check_tensor(lua_State *L, int i, const char *what) {
+  Handle *h = to_handle(L, i);
+  if (h && h->t) return h->t;
+  if (h)
+    fail("%s: this tensor was closed (made inside co.tidy, or closed by hand)", what);
+  else
+    fail("%s: expected a tensor, found %s", what, luaL_typename(L, i));
+  raise_error(L);
+  return NULL;
+}
+
+Tensor *check_tensor_of(lua_State *L, int i, const char *what, Dtype dtype, int rank) {
+  Tensor *t = check_tensor(L, i, what);
+  if (t->dtype != dtype) {
+    fail("%s: expected %s, found %s", what, dtype_name[dtype], dtype_name[t->dtype]);
+    raise_error(L);
+  }
+  if (rank >= 0 && t->rank != rank) {
+    fail("%s: expected %d dimensions, found %s", what, rank, tensor_text(t));
+    raise_error(L);
+  }
+  return t;
+}

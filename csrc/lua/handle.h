@@ -1,0 +1,33 @@
+/* Handles: the userdata that Lua holds for a tensor, and the scopes of co.tidy that close them early.
+ *
+ *   Scope (top) ──> Scope ──> ...        a stack of open scopes; each belongs to one coroutine
+ *     └─ handle <-> handle <-> ...       what was made inside, not yet returned, kept or closed */
+#ifndef LUA_HANDLE_H
+#define LUA_HANDLE_H
+
+#include "lua/lib.h"
+
+typedef struct Scope Scope;
+
+typedef struct Handle {
+  Tensor *t; /* NULL: empty or closed */
+  Scope *scope;
+  struct Handle *prev, *next;
+} Handle;
+
+#define TENSOR_META "cohesiv.Tensor"
+
+/* The handle at i, or NULL when there is none. */
+Handle *to_handle(lua_State *L, int i);
+
+/* __gc, __close and t:close(): idempotent. */
+int handle_close(lua_State *L);
+
+/* After new tensors exist: a full collection when memory has grown much since the last one. */
+void collect_if_grown(lua_State *L);
+
+/* core.scope() → a scope object (close it with core.unscope(scope, results...), which closes what was made
+ * inside and is not among the results), core.keep(t). */
+void open_scopes(lua_State *L);
+
+#endif

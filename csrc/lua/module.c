@@ -1,0 +1,12 @@
+/* luaopen_cohesiv_core: the table of everything that C offers; lua/cohesiv/ makes the public names out of it.
+ */
+#include "lua/lib.h"
+
+extern __attribute__((visibility("default"))) int luaopen_cohesiv_core(lua_State *L);
+
+int luaopen_cohesiv_core(lua_State *L) {
+  lua_newtable(L);
+  open_tensor(L);
+  open_ops(L);
+  return 1;
+}

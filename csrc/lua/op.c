@@ -1,0 +1,222 @@
+/* One binding for every op: co.NAME(tensors..., parameters..., { name = value }) and t:NAME(...). The
+ * argument list of the op's descriptor says what goes where; a number where a tensor is expected becomes a
+ * scalar. */
+#include "ops/engine.h"
+
+#include "core/random.h"
+#include "lua/handle.h"
+
+#include <string.h>
+
+/* A rank-0 tensor of the dtype that the other tensors of the call have. */
+static Tensor *scalar(double v, Dtype dtype) {
+  Tensor *t = tensor_new(dtype, 0, NULL);
+  if (!t) return NULL;
+  if (dtype == F64)
+    *(double *)t->storage->data = v;
+  else
+    *(float *)t->storage->data = (float)v;
+  return t;
+}
+
+static Dtype dtype_of_tensors(lua_State *L, int n) {
+  for (int i = 1; i <= n; i++) {
+    Tensor *t = to_tensor(L, i);
+    if (t && t->dtype == F64) return F64;
+  }
+  return F32;
+}
+
+/* Dimensions and positions count from 1 in Lua and pass through as they are: ops decide. */
+static void read_value(lua_State *L, int i, const OpInfo *info, Arg *a, int which) {
+  const char *name = info->arg_name[which], *op = info->f32->name;
+  *a = (Arg){.given = true, .count = 1};
+  switch (lua_type(L, i)) {
+  case LUA_TNIL: *a = info->preset[which]; return;
+  case LUA_TBOOLEAN: a->n = a->list[0] = lua_toboolean(L, i); return;
+  case LUA_TNUMBER:
+    if (info->kind[which] == KIND_BOOL) break;
+    a->n = lua_tonumber(L, i);
+    a->list[0] = a->n >= -0x1p62 && a->n <= 0x1p62 ? (long)a->n : 0;
+    return;
+  case LUA_TTABLE:
+    if (info->kind[which] != KIND_LIST) break;
+    a->count = 0;
+    for (lua_Integer k = 1, n = (lua_Integer)lua_rawlen(L, i); k <= n; k++) {
+      if (n > ARG_LIST) luaL_error(L, "%s: %s: expected at most %d entries, found %I", op, name, ARG_LIST, n);
+      int isint;
+      lua_rawgeti(L, i, k);
+      a->list[a->count++] = (long)lua_tointegerx(L, -1, &isint);
+      if (!isint)
+        luaL_error(L, "%s: %s[%I]: expected an integer, found %s", op, name, k, luaL_tolstring(L, -1, NULL));
+      lua_pop(L, 1);
+    }
+    a->n = (double)a->list[0];
+    return;
+  default: break;
+  }
+  static const char *const expected[] = {"a number", "true or false", "a list of integers", "a number"};
+  lua_pushfstring(L, "%s: %s: expected %s, found %s", op, name, expected[info->kind[which]],
+                  luaL_typename(L, i));
+  lua_error(L);
+}
+
+/* The trailing { name = value } table. */
+static void read_named(lua_State *L, int i, const OpInfo *info, Call *c) {
+  for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) { /* ... key value */
+    int k = 0;
+    if (lua_type(L, -2) == LUA_TSTRING)
+      while (k < info->narg && strcmp(info->arg_name[k], lua_tostring(L, -2))) k++;
+    else
+      k = info->narg;
+    if (k == info->narg) {
+      lua_pushfstring(L, "%s: expected one of its parameters (%s), found %s", info->f32->name,
+                      info->f32->args, luaL_tolstring(L, -2, NULL));
+      lua_error(L);
+    }
+    read_value(L, lua_gettop(L), info, &c->arg[k], k);
+  }
+}
+
+static int is_options(lua_State *L, int i) {
+  if (lua_type(L, i) != LUA_TTABLE) return 0;
+  lua_pushnil(L);
+  if (!lua_next(L, i)) return 0;
+  int named = lua_type(L, -2) == LUA_TSTRING;
+  lua_pop(L, 2);
+  return named;
+}
+
+/* The tensors of "inputs...": one table of them, or all tensors in front. Returns the next stack index. */
+static int read_variadic(lua_State *L, const OpInfo *info, Call *c) {
+  int list = lua_type(L, 1) == LUA_TTABLE, i = 1;
+  for (;; i++) {
+    if (list)
+      lua_rawgeti(L, 1, i);
+    else
+      lua_pushvalue(L, i);
+    Tensor *t = to_tensor(L, -1);
+    int none = lua_isnoneornil(L, -1) || (!list && !t);
+    if (!none) t = check_tensor(L, -1, info->f32->name);
+    lua_pop(L, 1);
+    if (none) break;
+    if (c->nin == OP_IN) luaL_error(L, "%s: expected at most %d tensors at once", info->f32->name, OP_IN);
+    c->in[c->nin++] = t;
+  }
+  return list ? 2 : i;
+}
+
+static void refuse_input(lua_State *L, const OpInfo *info, int k, int i) {
+  lua_pushfstring(L, "%s: %s: expected a tensor, found %s", info->f32->name, info->in_name[k],
+                  luaL_typename(L, i));
+  lua_error(L);
+}
+
+static int call_op(lua_State *L) {
+  const OpInfo *info = lua_touserdata(L, lua_upvalueindex(1));
+  int n = lua_gettop(L), last = n, i = 1;
+  Call c;
+  op_begin(info, &c);
+  if (last > 0 && is_options(L, last)) read_named(L, last--, info, &c);
+  if (info->variadic) i = read_variadic(L, info, &c);
+  for (int k = 0; !info->variadic && k < info->nin; k++) {
+    Handle *h = to_handle(L, i);
+    if (i <= last && h)
+      c.in[k] = check_tensor(L, i++, info->in_name[k]);
+    else if (i <= last && lua_type(L, i) == LUA_TNUMBER && !info->optional[k]) {
+      Tensor **s = push_tensor(L);
+      if (!(*s = scalar(lua_tonumber(L, i++), dtype_of_tensors(L, n)))) return raise_error(L);
+      c.in[k] = *s;
+    } else if (!info->optional[k])
+      refuse_input(L, info, k, i);
+    else if (i <= last && lua_isnil(L, i))
+      i++;
+  }
+  for (int k = 0; i <= last; i++, k++) {
+    if (k >= info->narg)
+      return luaL_error(L, "%s: expected (%s), found %d arguments", info->f32->name, info->f32->args, n);
+    read_value(L, i, info, &c.arg[k], k);
+  }
+  Tensor **out[OP_OUT]; /* all handles stand before the work, so that nothing can be lost after it */
+  luaL_checkstack(L, OP_OUT + 4, "too many results");
+  int first = lua_gettop(L) + 1;
+  for (int k = 0; k < OP_OUT; k++) out[k] = push_tensor(L);
+  if (!op_run(info, &c)) return raise_error(L);
+  for (int k = 0; k < c.nout; k++) *out[k] = c.out[k];
+  lua_settop(L, first + c.nout - 1);
+  return c.nout;
+}
+
+/* core.op_sample(name, variant, seed, wide) → { inputs (false: absent) }, { name = value }, or nil when no
+ * such variant: what the generated tests run on */
+static int sample(lua_State *L) {
+  const OpInfo *info = op_find(luaL_checkstring(L, 1));
+  if (!info) return luaL_error(L, "op_sample: no op is called %s", lua_tostring(L, 1));
+  int variant = (int)luaL_checkinteger(L, 2);
+  Random r;
+  random_start(&r, (uint64_t)luaL_optinteger(L, 3, 0), 0);
+  Call c;
+  lua_createtable(L, OP_IN, 0);
+  Tensor **h[OP_IN];
+  luaL_checkstack(L, OP_IN + 4, NULL);
+  for (int i = 0; i < OP_IN; i++) h[i] = push_tensor(L);
+  int got = op_sample(info, &c, &r, variant, lua_toboolean(L, 4));
+  if (got < 0) return 0;
+  if (!got) return raise_error(L);
+  for (int i = 0; i < OP_IN; i++) *h[i] = c.in[i];
+  int table = lua_gettop(L) - OP_IN;
+  for (int i = OP_IN; i >= 1; i--) {
+    if (i > c.nin)
+      lua_pop(L, 1);
+    else {
+      if (!*h[i - 1]) {
+        lua_pop(L, 1);
+        lua_pushboolean(L, 0);
+      }
+      lua_rawseti(L, table, i);
+    }
+  }
+  lua_createtable(L, 0, info->narg);
+  for (int k = 0; k < info->narg; k++) {
+    const Arg *a = &c.arg[k];
+    if (!a->given) continue;
+    if (info->kind[k] == KIND_LIST) {
+      lua_createtable(L, a->count, 0);
+      for (int e = 0; e < a->count; e++) {
+        lua_pushinteger(L, a->list[e]);
+        lua_rawseti(L, -2, e + 1);
+      }
+    } else if (info->kind[k] == KIND_BOOL)
+      lua_pushboolean(L, a->n != 0);
+    else
+      lua_pushnumber(L, a->n);
+    lua_setfield(L, -2, info->arg_name[k]);
+  }
+  return 2;
+}
+
+/* core.ops: name → { call, args, doc, differentiable, inputs, variadic } */
+void open_ops(lua_State *L) {
+  lua_createtable(L, 0, op_count());
+  for (int i = 0; i < op_count(); i++) {
+    const OpInfo *info = op_info(i);
+    lua_createtable(L, 0, 6);
+    lua_pushlightuserdata(L, (void *)info);
+    lua_pushcclosure(L, call_op, 1);
+    lua_setfield(L, -2, "call");
+    lua_pushstring(L, info->f32->args);
+    lua_setfield(L, -2, "args");
+    lua_pushstring(L, info->f32->doc);
+    lua_setfield(L, -2, "doc");
+    lua_pushboolean(L, info->f32->backward != NULL);
+    lua_setfield(L, -2, "differentiable");
+    lua_pushinteger(L, info->nin);
+    lua_setfield(L, -2, "inputs");
+    lua_pushboolean(L, info->variadic);
+    lua_setfield(L, -2, "variadic");
+    lua_setfield(L, -2, info->f32->name);
+  }
+  lua_setfield(L, -2, "ops");
+  lua_pushcfunction(L, sample);
+  lua_setfield(L, -2, "op_sample");
+}

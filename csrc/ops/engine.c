@@ -1,0 +1,325 @@
+/* Looking up, checking, running and recording ops. What an op means stands in its own file; nothing here
+ * knows. */
+#include "ops/engine.h"
+
+#include "core/error.h"
+#include "core/graph.h"
+#include "core/pool.h"
+
+#include <ctype.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OP(name) extern const Op op_##name##_f32, op_##name##_f64;
+#include "ops/table.h"
+#undef OP
+
+static const Op *const builds[][2] = {
+#define OP(name) {&op_##name##_f32, &op_##name##_f64},
+#include "ops/table.h"
+#undef OP
+};
+
+enum { OPS = sizeof builds / sizeof *builds };
+static OpInfo infos[OPS];
+static pthread_once_t parsed = PTHREAD_ONCE_INIT;
+
+/* ---- argument lists ---- */
+
+static const char *read_default(const char *s, OpInfo *info) {
+  Arg *a = &info->preset[info->narg];
+  int *kind = &info->kind[info->narg];
+  char *end;
+  if (!strncmp(s, "none", 4)) return *kind = KIND_NONE, s + 4;
+  if (!strncmp(s, "true", 4)) return *kind = KIND_BOOL, a->n = a->list[0] = 1, a->count = 1, s + 4;
+  if (!strncmp(s, "false", 5)) return *kind = KIND_BOOL, a->count = 1, s + 5;
+  if (*s == '{') {
+    *kind = KIND_LIST;
+    for (s++; *s && *s != '}';) {
+      if (*s == ',') s++;
+      a->list[a->count++] = strtol(s, &end, 10);
+      s = end;
+    }
+    a->n = (double)a->list[0];
+    return *s ? s + 1 : s;
+  }
+  *kind = KIND_NUMBER;
+  a->n = strtod(s, &end);
+  a->list[0] = (long)a->n;
+  a->count = 1;
+  return end;
+}
+
+static void parse(OpInfo *info) {
+  const char *s = info->f32->args;
+  if (*s == '*') info->any_dtype = true, s++;
+  while (*s) {
+    char name[24];
+    int n = 0;
+    while (*s == ' ') s++;
+    while ((isalnum((unsigned char)*s) || *s == '_') && n < 23) name[n++] = *s++;
+    name[n] = 0;
+    if (*s == '=') {
+      strcpy(info->arg_name[info->narg], name);
+      s = read_default(s + 1, info);
+      info->narg++;
+    } else if (*s == ':') { /* "dims:list": given or absent */
+      strcpy(info->arg_name[info->narg], name);
+      info->kind[info->narg++] = KIND_LIST;
+      while (*s && *s != ' ') s++;
+    } else if (n) {
+      info->optional[info->nin] = *s == '?';
+      if (*s == '?') s++;
+      if (!strncmp(s, "...", 3)) info->variadic = true, s += 3;
+      strcpy(info->in_name[info->nin++], name);
+    } else if (*s)
+      s++;
+  }
+}
+
+static void parse_all(void) {
+  for (int i = 0; i < OPS; i++) {
+    infos[i].f32 = builds[i][0];
+    infos[i].f64 = builds[i][1];
+    parse(&infos[i]);
+  }
+}
+
+int op_count(void) { return OPS; }
+
+const OpInfo *op_info(int i) {
+  pthread_once(&parsed, parse_all);
+  return &infos[i];
+}
+
+const OpInfo *op_find(const char *name) {
+  for (int i = 0; i < OPS; i++)
+    if (!strcmp(builds[i][0]->name, name)) return op_info(i);
+  return NULL;
+}
+
+void op_begin(const OpInfo *info, Call *c) {
+  memset(c, 0, sizeof *c);
+  c->nin = info->variadic ? 0 : info->nin;
+  memcpy(c->arg, info->preset, sizeof info->preset);
+}
+
+/* ---- what op.h offers to ops ---- */
+
+int call_fail(const Call *c, const char *format, ...) {
+  char text[800];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  return fail("%s: %s", c->op->name, text);
+}
+
+static const char *input_name(const Call *c, int i) {
+  const OpInfo *info = op_find(c->op->name);
+  return info->variadic ? info->in_name[0] : info->in_name[i];
+}
+
+int call_want_rank(const Call *c, int i, int rank) {
+  return c->in[i]->rank == rank ||
+         call_fail(c, "%s: expected %d dimensions, found %s", input_name(c, i), rank, tensor_text(c->in[i]));
+}
+
+int call_want_dtype(const Call *c, int i, Dtype dtype) {
+  return c->in[i]->dtype == dtype || call_fail(c, "%s: expected %s, found %s", input_name(c, i),
+                                               dtype_name[dtype], dtype_name[c->in[i]->dtype]);
+}
+
+int call_put(Call *c, int i, Tensor *t) {
+  if (!t) return 0;
+  c->out[i] = t;
+  if (c->nout <= i) c->nout = i + 1;
+  return 1;
+}
+
+int call_out(Call *c, int i, Dtype dtype, int rank, const long *shape) {
+  return call_put(c, i, tensor_new(dtype, rank, shape));
+}
+
+Tensor *call_save_new(Call *c, int i, Dtype dtype, int rank, const long *shape) {
+  return c->saved[i] = tensor_new(dtype, rank, shape);
+}
+
+int call_save(Call *c, int i, const Tensor *t) {
+  c->saved[i] = tensor_view(t, 0, t->rank, t->shape);
+  return c->saved[i] != NULL;
+}
+
+void *call_grad(Call *c, int i, bool *add) {
+  const Tensor *x = c->in[i];
+  Tensor *g = var_grad(x->var, x->dtype, x->rank, x->shape, add);
+  c->gin[i] = g;
+  return g ? tensor_write(g) : NULL;
+}
+
+int call_grad_is(Call *c, int i, Tensor *t) {
+  return var_grad_add(c->in[i]->var, t, c->in[i]->rank, c->in[i]->shape);
+}
+
+int sample_input(Call *c, int i, Random *r, int rank, const long *shape) {
+  Dtype dtype = c->op == op_find(c->op->name)->f64 ? F64 : F32;
+  Tensor *t = c->in[i] = tensor_new(dtype, rank, shape);
+  if (!t) return 0;
+  if (c->nin <= i) c->nin = i + 1;
+  for (long k = 0; k < t->size; k++) {
+    double v = random_normal(r);
+    if (dtype == F64)
+      ((double *)t->storage->data)[k] = v;
+    else
+      ((float *)t->storage->data)[k] = (float)v;
+  }
+  return 1;
+}
+
+void sample_arg(Call *c, int i, double n) {
+  c->arg[i] = (Arg){.given = true, .n = n, .count = 1, .list = {(long)n}};
+}
+
+/* ---- running ---- */
+
+typedef struct OpNode {
+  Node node; /* first: the tape frees and walks by it */
+  Call call;
+} OpNode;
+
+static void release_all(Tensor **t, int n) {
+  for (int i = 0; i < n; i++) {
+    tensor_release(t[i]);
+    t[i] = NULL;
+  }
+}
+
+static void op_drop(Node *n) {
+  Call *c = &((OpNode *)n)->call;
+  release_all(c->in, OP_IN);
+  release_all(c->saved, OP_SAVED);
+}
+
+static void op_free(Node *n) { free(n); }
+
+static int op_backward(Node *n) {
+  Call *c = &((OpNode *)n)->call;
+  for (int i = 0; i < n->nout; i++) c->gout[i] = n->out[i] ? n->out[i]->grad : NULL;
+  for (int i = 0; i < c->nin; i++) c->want[i] = n->in[i] != NULL;
+  int ok = c->op->backward(c);
+  memset(c->gout, 0, sizeof c->gout);
+  memset(c->gin, 0, sizeof c->gin);
+  if (ok && interrupted) return fail("interrupted");
+  return ok;
+}
+
+/* A private header for the node: the user's tensor may be written to, this one never shows it. */
+static Tensor *keep(const Tensor *t, bool shape_only) {
+  Tensor *k;
+  if (shape_only) {
+    Tensor bare = *t;
+    bare.storage = NULL;
+    k = tensor_view(&bare, 0, t->rank, t->shape);
+  } else
+    k = tensor_view(t, 0, t->rank, t->shape);
+  if (k && t->var) k->var = var_retain(t->var);
+  return k;
+}
+
+static int record(Call *c) {
+  OpNode *o = calloc(1, sizeof *o);
+  if (!o) return fail("out of memory");
+  Node *n = &o->node;
+  o->call = *c;
+  memset(o->call.in, 0, sizeof o->call.in);
+  memset(o->call.out, 0, sizeof o->call.out);
+  memset(c->saved, 0, sizeof c->saved);
+  n->nin = c->nin;
+  n->nout = c->nout;
+  n->backward = op_backward;
+  n->drop = op_drop;
+  n->free = op_free;
+  for (int i = 0; i < c->nin; i++) {
+    if (!c->in[i]) continue;
+    if (!(o->call.in[i] = keep(c->in[i], c->op->lean >> i & 1))) {
+      n->nin = i;
+      op_drop(n);
+      for (int k = 0; k < i; k++)
+        if (n->in[k]) var_release(n->in[k]);
+      free(o);
+      return 0;
+    }
+    if (c->in[i]->var) n->in[i] = var_retain(c->in[i]->var);
+  }
+  return graph_record(n, c->out);
+}
+
+/* The dtype that the float inputs share: float64 if any is. */
+static bool wants_double(const Call *c) {
+  for (int i = 0; i < c->nin; i++)
+    if (c->in[i] && c->in[i]->dtype == F64) return true;
+  return false;
+}
+
+/* Inputs of arithmetic in the build's dtype; casts are owned by `made`. */
+static int unify(const OpInfo *info, Call *c, Dtype dtype, Tensor **made) {
+  for (int i = 0; i < c->nin; i++) {
+    Tensor *t = c->in[i];
+    if (!t || t->dtype == dtype) continue;
+    if (t->var)
+      return call_fail(c, "%s: expected %s like the other inputs, found %s (convert with :to)",
+                       info->in_name[info->variadic ? 0 : i], dtype_name[dtype], dtype_name[t->dtype]);
+    if (!(c->in[i] = made[i] = tensor_cast(t, dtype))) return 0;
+  }
+  return 1;
+}
+
+static int check_inputs(const OpInfo *info, Call *c) {
+  if (info->variadic) return c->nin > 0 || call_fail(c, "%s: expected at least one tensor", info->in_name[0]);
+  for (int i = 0; i < info->nin; i++)
+    if (!c->in[i] && !info->optional[i])
+      return call_fail(c, "%s: expected a tensor, found none", info->in_name[i]);
+  return 1;
+}
+
+int op_run(const OpInfo *info, Call *c) {
+  Tensor *made[OP_IN] = {0};
+  bool wide = wants_double(c);
+  c->op = wide ? info->f64 : info->f32;
+  c->nout = 0;
+  c->training = false;
+  int ok = check_inputs(info, c) && (info->any_dtype || unify(info, c, wide ? F64 : F32, made));
+  for (int i = 0; i < c->nin && ok; i++)
+    if (c->in[i] && c->in[i]->var && c->op->backward && graph_enabled()) c->training = true;
+  ok = ok && c->op->shape(c) && c->op->forward(c);
+  if (ok && interrupted) ok = fail("interrupted");
+  if (ok && c->training) ok = record(c);
+  release_all(c->saved, OP_SAVED); /* recorded: moved to the node */
+  release_all(made, OP_IN);
+  if (!ok) release_all(c->out, OP_OUT);
+  return ok;
+}
+
+Tensor *op_apply(const char *name, Tensor *const *inputs, int nin, const double *args, int count) {
+  const OpInfo *info = op_find(name);
+  Call c;
+  if (!info) return fail("%s: no such op", name), NULL;
+  op_begin(info, &c);
+  c.nin = nin;
+  for (int i = 0; i < nin; i++) c.in[i] = inputs[i];
+  for (int i = 0; i < count; i++) sample_arg(&c, i, args[i]);
+  if (!op_run(info, &c)) return NULL;
+  for (int i = 1; i < c.nout; i++) tensor_release(c.out[i]);
+  return c.out[0];
+}
+
+int op_sample(const OpInfo *info, Call *c, Random *r, int variant, bool wide) {
+  op_begin(info, c);
+  c->op = wide ? info->f64 : info->f32;
+  int got = c->op->sample ? c->op->sample(c, r, variant) : -1;
+  if (got != 1) release_all(c->in, OP_IN);
+  return got;
+}

@@ -1,0 +1,40 @@
+/* The engine around the op table: looking ops up, checking a call against its argument list, choosing the
+ * float or double build, running it, and recording it on the tape. */
+#ifndef OPS_ENGINE_H
+#define OPS_ENGINE_H
+
+#include "ops/op.h"
+
+enum { KIND_NUMBER, KIND_BOOL, KIND_LIST, KIND_NONE }; /* NONE: a number that is absent unless given */
+
+/* An op with its argument list taken apart. */
+typedef struct OpInfo {
+  const Op *f32, *f64; /* the two builds; f32 also serves data that is no float */
+  bool any_dtype; /* '*' in front of args: inputs arrive as they are; otherwise integers are cast to floats */
+  bool variadic;  /* "inputs...": one list of tensors */
+  int nin, narg;
+  char in_name[OP_IN][24], arg_name[OP_ARG][24];
+  bool optional[OP_IN];
+  int kind[OP_ARG];
+  Arg preset[OP_ARG];
+} OpInfo;
+
+int op_count(void);
+const OpInfo *op_info(int i);            /* 0 .. op_count()-1 */
+const OpInfo *op_find(const char *name); /* NULL without a message when there is none */
+
+/* Ready for in[] and arg[] to be filled: all inputs absent, all parameters at their defaults. */
+void op_begin(const OpInfo *info, Call *c);
+
+/* Runs the call. Inputs are borrowed; on success out[0 .. nout-1] are the caller's. c->want and the tape
+ * follow from the inputs. 0 with a message on failure; nothing is left behind. */
+int op_run(const OpInfo *info, Call *c);
+
+/* For C code above: one output, parameters at their defaults but the first `count`, which are given. */
+Tensor *op_apply(const char *name, Tensor *const *inputs, int nin, const double *args, int count);
+
+/* The variant-th random legal case, in float64 when `wide`. On success in[] are the caller's. Returns -1 when
+ * there is no such variant. */
+int op_sample(const OpInfo *info, Call *c, Random *r, int variant, bool wide);
+
+#endif
