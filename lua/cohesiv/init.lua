@@ -1,0 +1,49 @@
+--- The public module: `local co = require "cohesiv"`. Tensors are here at once; every other part is loaded when its
+-- name is first used, so that a script pays only for what it touches. Sets no globals.
+local tensor = require "cohesiv.tensor"
+
+-- public name → module, and the field of it (none: the module itself)
+local parts = {
+  load = { "cohesiv.io", "load" },
+  save = { "cohesiv.io", "save" },
+  image = { "cohesiv.image" },
+  data = { "cohesiv.data", "data" },
+  clip = { "cohesiv.data", "clip" },
+  flow = { "cohesiv.flow" },
+  homography = { "cohesiv.homography" },
+  responsibility = { "cohesiv.responsibility", "responsibility" },
+  world = { "cohesiv.world", "world" },
+  nn = { "cohesiv.nn" },
+  model = { "cohesiv.model", "model" },
+  optim = { "cohesiv.optim" },
+  losses = { "cohesiv.losses" },
+  metrics = { "cohesiv.metrics" },
+  viz = { "cohesiv.viz" },
+  show = { "cohesiv.show", "show" },
+  train = { "cohesiv.train", "train" },
+  run = { "cohesiv.run", "run" },
+  evaluate = { "cohesiv.evaluate", "evaluate" },
+  help = { "cohesiv.help", "help" },
+}
+
+local co = setmetatable({}, {
+  __index = function(self, name)
+    local part = parts[name]
+    if not part then return nil end
+    local module = require(part[1])
+    local value = part[2] and module[part[2]] or module
+    rawset(self, name, value)
+    return value
+  end,
+  __pairs = function(self) -- so that completion and help see all names
+    for name in next, parts do local _ = self[name] end
+    return next, self, nil
+  end,
+})
+
+for name, f in pairs(tensor) do rawset(co, name, f) end
+
+--- The version of this source tree.
+rawset(co, "version", "0.1.0")
+
+return co
