@@ -1,0 +1,44 @@
+/* Pictures in files: PNG and JPEG, and resampling of pictures and maps. Channels last: H×W×C. */
+#ifndef IO_IMAGE_H
+#define IO_IMAGE_H
+
+#include "core/tensor.h"
+#include "io/file.h"
+
+/* More pixels than this are refused before any memory is taken. */
+#define IMAGE_PIXELS_MAX (1L << 28)
+
+/* What png_read makes of a file. Palettes are resolved, fewer than 8 bits spread to the full range. */
+typedef enum PngAs {
+  PNG_RGB8,  /* uint8 H×W×3: grey repeated, alpha dropped, 16 bits rounded to 8 */
+  PNG_RGB16, /* int32 H×W×3, 0 .. 65535: as stored in 16-bit files; 8-bit values times 257 */
+  PNG_MASK   /* uint8 H×W, 0 or 1: grey value (luma of colours) at least half of the range */
+} PngAs;
+
+/* NULL with a message for a missing, truncated, corrupt or oversized file. */
+Tensor *png_read(const char *path, PngAs as);
+
+/* A picture as the bytes of a PNG file. uint8 H×W, H×W×1 or H×W×3, `depth` 8; uint8 H×W with `depth` 1
+ * (anything but 0 is white); int32 of the same shapes with `depth` 16 (0 .. 65535). 0 with a message; free
+ * with bytes_free. */
+int png_encode(const Tensor *image, int depth, Bytes *out);
+/* png_encode into a file, whole or not at all. */
+int png_write(const char *path, const Tensor *image, int depth);
+
+/* uint8 H×W×3, turned as its EXIF orientation says. Refuses CMYK, and truncated data that a viewer would
+ * fill. */
+Tensor *jpeg_read(const char *path);
+
+/* Resampling onto a grid: source (x, y) goes to ((x + 0.5)·sx − 0.5, (y + 0.5)·sy − 0.5), pixel centres on
+ * integers. Per axis: the average over the source area that a pixel covers where sx < 1, bilinear else;
+ * beyond the border the outermost source pixels. Fills content_h×content_w at the top left of a full_h×full_w
+ * result, the rest is 0. image: uint8 or float32, H×W×C or H×W; the result has its dtype, values times `gain`
+ * (uint8: gain 1, rounded). */
+typedef struct Grid {
+  double sx, sy;
+  long content_w, content_h, full_w, full_h;
+  double gain;
+} Grid;
+Tensor *image_resample(const Tensor *image, const Grid *grid);
+
+#endif

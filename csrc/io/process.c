@@ -1,0 +1,135 @@
+/* posix_spawn and two pipes: see process.h. The child sits in a process group of its own, so that Ctrl-C reaches us
+ * alone: a decoder that stops early looks like a short file. */
+#include "io/process.h"
+
+#include "core/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static void shut(int *fd) {
+  if (*fd >= 0) close(*fd);
+  *fd = -1;
+}
+
+static int spawn(Process *p, char *const argv[], int out, int err) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  sigset_t none, usual;
+  if (posix_spawn_file_actions_init(&actions) != 0) return ENOMEM;
+  if (posix_spawnattr_init(&attributes) != 0) {
+    posix_spawn_file_actions_destroy(&actions);
+    return ENOMEM;
+  }
+  sigemptyset(&none);
+  sigemptyset(&usual);
+  sigaddset(&usual, SIGINT);
+  sigaddset(&usual, SIGTERM);
+  sigaddset(&usual, SIGPIPE);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &usual);
+  int error = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  if (!error) error = posix_spawn_file_actions_adddup2(&actions, out, 1);
+  if (!error) error = posix_spawn_file_actions_adddup2(&actions, err, 2);
+  if (!error) error = posix_spawnp(&p->pid, argv[0], &actions, &attributes, argv, environ);
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  return error;
+}
+
+int process_start(Process *p, char *const argv[]) {
+  int out[2] = {-1, -1}, err[2] = {-1, -1};
+  *p = (Process){.out = -1, .err = -1};
+  int error = pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0 ? errno : 0;
+  if (!error) error = spawn(p, argv, out[1], err[1]);
+  shut(&out[1]);
+  shut(&err[1]);
+  p->out = out[0];
+  p->err = err[0];
+  if (!error) return 1;
+  p->pid = 0;
+  process_close(p);
+  return fail("%s: expected the program on the PATH, found: %s", argv[0], strerror(error));
+}
+
+/* Takes what stands in the stderr pipe; beyond the room in words it is dropped. */
+static void hear(Process *p) {
+  char text[1024];
+  ssize_t n = read(p->err, text, sizeof text);
+  if (n < 0 && errno == EINTR) return;
+  if (n <= 0) {
+    shut(&p->err);
+    return;
+  }
+  size_t room = sizeof p->words - 1 - p->words_size;
+  if ((size_t)n < room) room = (size_t)n;
+  memcpy(p->words + p->words_size, text, room);
+  p->words_size += room;
+}
+
+/* Waits until stdout has something or has ended; both pipes are watched, lest the child blocks on the other. */
+static int wait_for_output(Process *p) {
+  for (;;) {
+    struct pollfd fds[2] = {{p->out, POLLIN, 0}, {p->err, POLLIN, 0}};
+    if (interrupted) return fail("interrupted");
+    if (poll(fds, 2, -1) < 0 && errno != EINTR) return fail("poll: expected output, found: %s", strerror(errno));
+    if (p->err >= 0 && fds[1].revents) hear(p);
+    if (fds[0].revents || p->out < 0) return 1;
+  }
+}
+
+long process_read(Process *p, void *to, size_t size) {
+  size_t done = 0;
+  while (done < size && p->out >= 0) {
+    if (!wait_for_output(p)) return -1;
+    ssize_t n = read(p->out, (char *)to + done, size - done);
+    if (n < 0 && errno != EINTR) return fail("pipe: expected output, found: %s", strerror(errno)) - 1;
+    if (n == 0) shut(&p->out);
+    if (n > 0) done += (size_t)n;
+  }
+  return (long)done;
+}
+
+static int reap(Process *p) {
+  int status = 0;
+  while (waitpid(p->pid, &status, 0) < 0)
+    if (errno != EINTR) {
+      p->pid = 0;
+      return fail("wait: expected the program's end, found: %s", strerror(errno)) - 1;
+    }
+  p->pid = 0;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int process_wait(Process *p) {
+  if (p->pid <= 0) return fail("wait: expected a running program, found none") - 1;
+  shut(&p->out);
+  while (p->err >= 0) {
+    struct pollfd fd = {p->err, POLLIN, 0};
+    if (interrupted) return fail("interrupted") - 1;
+    if (poll(&fd, 1, -1) > 0) hear(p);
+  }
+  return reap(p);
+}
+
+void process_close(Process *p) {
+  if (p->pid <= 0) { /* never started (a zeroed struct: 0 is no pipe of ours) or already reaped */
+    if (p->out > 2) shut(&p->out);
+    if (p->err > 2) shut(&p->err);
+    return;
+  }
+  shut(&p->out);
+  shut(&p->err);
+  kill(p->pid, SIGKILL);
+  reap(p);
+}
