@@ -1,14 +1,122 @@
-/* The public float32 convolutions: which kernel takes which shape. */
+/* The public float32 convolutions: brings each to its common form (Corr) and chooses the method by shape
+ * alone.
+ *
+ *   forward, backward-data ──> Corr ──> direct     any shape                               isa_conv_direct.c
+ *
+ * A convolution with stride s seen from the side of its gradient is s x s correlations with stride 1, one for
+ * each remainder of (row, column) by s: that is how backward-data handles strides. */
 #include "backend/conv.h"
+
+#include "backend/conv_cache.h"
+#include "backend/conv_parts.h"
+
+#include <string.h>
+
+static Method choose(const Corr *c) {
+  (void)c;
+  return ISA_PICK(conv_direct)();
+}
+
+static int compute(const Corr *c, const Tensor *weight, bool reuse) {
+  Method m = choose(c);
+  Packed *p = packed_weights(c, m, weight, reuse);
+  int ok = p && m.run(c, packed_data(p));
+  packed_done(p);
+  return ok;
+}
 
 int conv_forward(const ConvShape *s, const float *x, const Tensor *weight, const Epilogue *e, float *y,
                  bool reuse) {
-  (void)reuse;
-  return conv_reference_forward(s, x, tensor_data(weight), e, y);
+  long c = s->ci / s->groups, o = s->co / s->groups;
+  if (s->n == 0) return 1;
+  Corr corr = {
+      .n = s->n,
+      .groups = s->groups,
+      .h = s->h,
+      .w = s->w,
+      .c = c,
+      .x = x,
+      .kh = s->kh,
+      .kw = s->kw,
+      .step = s->stride,
+      .top = -s->pad,
+      .left = -s->pad,
+      .gh = s->ho,
+      .gw = s->wo,
+      .o = o,
+      .y = y,
+      .y_image = s->ho * s->wo * s->co,
+      .y_row = s->wo * s->co,
+      .y_col = s->co,
+      .weight = tensor_data(weight),
+      .w_row = s->kw * c,
+      .w_col = c,
+      .w_in = 1,
+      .w_out = s->kh * s->kw * c,
+      .w_group = o * s->kh * s->kw * c,
+  };
+  if (e) corr.scale = e->scale, corr.shift = e->shift, corr.residual = e->residual, corr.act = e->act;
+  return compute(&corr, weight, reuse);
+}
+
+/* One axis of one of the interleaved grids: pixels phase, phase + stride, … */
+typedef struct Axis {
+  long grid;  /* how many such pixels */
+  long taps;  /* entries of the kernel that reach them: last, last - stride, … */
+  long last;  /* kernel index of window index 0 */
+  long start; /* index into dy of window index 0 at grid position 0 */
+} Axis;
+
+static Axis axis(long size, long kernel, long stride, long pad, long phase) {
+  Axis a = {0};
+  long first = (phase + pad) % stride; /* pixel p = q stride - pad + k, so k = phase + pad (mod stride) */
+  a.grid = (size - phase + stride - 1) / stride;
+  a.taps = first < kernel ? (kernel - first + stride - 1) / stride : 0;
+  a.last = first + stride * (a.taps - 1);
+  a.start = (phase + pad - first) / stride - (a.taps - 1);
+  return a;
 }
 
 int conv_backward_data(const ConvShape *s, const float *dy, const Tensor *weight, float *dx, bool add) {
-  return conv_reference_backward_data(s, dy, tensor_data(weight), dx, add);
+  long c = s->ci / s->groups, o = s->co / s->groups, row = s->kw * c, window = s->kh * row;
+  if (s->n == 0) return 1;
+  bool gaps = s->kh < s->stride || s->kw < s->stride; /* pixels that no window touches */
+  if (gaps && !add) memset(dx, 0, (size_t)(s->n * s->h * s->w * s->ci) * sizeof *dx);
+  for (long py = 0; py < s->stride && py < s->h; py++) {
+    for (long px = 0; px < s->stride && px < s->w; px++) {
+      Axis v = axis(s->h, s->kh, s->stride, s->pad, py), u = axis(s->w, s->kw, s->stride, s->pad, px);
+      if (v.taps == 0 || u.taps == 0) continue;
+      Corr corr = {
+          .n = s->n,
+          .groups = s->groups,
+          .h = s->ho,
+          .w = s->wo,
+          .c = o,
+          .x = dy,
+          .kh = v.taps,
+          .kw = u.taps,
+          .step = 1,
+          .top = v.start,
+          .left = u.start,
+          .gh = v.grid,
+          .gw = u.grid,
+          .o = c,
+          .y = dx + (py * s->w + px) * s->ci,
+          .y_image = s->h * s->w * s->ci,
+          .y_row = s->stride * s->w * s->ci,
+          .y_col = s->stride * s->ci,
+          .weight = (const float *)tensor_data(weight) + v.last * row + u.last * c,
+          .w_row = -s->stride * row,
+          .w_col = -s->stride * c,
+          .w_in = window,
+          .w_out = 1,
+          .w_group = o * window,
+          .add = add,
+      };
+      if (!compute(&corr, weight, false)) return 0;
+    }
+  }
+  return 1;
 }
 
 int conv_backward_weight(const ConvShape *s, const float *x, const float *dy, float *dw, bool add) {

@@ -1,0 +1,66 @@
+/* Weights in the order of a method: made for one call, or kept with the weight's storage until its version
+ * changes. */
+#include "backend/conv_cache.h"
+
+#include "core/error.h"
+#include "core/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct Packed {
+  size_t bytes;
+  float *data;
+  bool kept; /* belongs to a storage */
+  /* what it was made from and for */
+  unsigned long version;
+  Method method;
+  const float *weight;
+  long key[9];
+};
+
+static void packed_free(void *p) {
+  Packed *packed = p;
+  memory_give(packed->data, packed->bytes);
+  free(packed);
+}
+
+static Packed *packed_new(const Corr *c, Method m) {
+  Packed *p = calloc(1, sizeof *p);
+  if (!p) {
+    fail("convolution: no memory for packed weights");
+    return NULL;
+  }
+  p->bytes = m.size(c) * sizeof(float);
+  p->data = memory_take(p->bytes);
+  if (p->data && m.pack(c, p->data)) return p;
+  packed_free(p);
+  return NULL;
+}
+
+Packed *packed_weights(const Corr *c, Method m, const Tensor *weight, bool keep) {
+  if (!keep) return packed_new(c, m);
+  Storage *s = weight->storage;
+  unsigned long version = atomic_load(&s->version);
+  long key[9] = {c->groups, c->c, c->o, c->kh, c->kw, c->w_row, c->w_col, c->w_in, c->w_out};
+  Packed *p = s->free_cache == packed_free ? s->cache : NULL;
+  if (p && p->version == version && p->method.run == m.run && p->weight == c->weight &&
+      !memcmp(p->key, key, sizeof key))
+    return p;
+  if (!(p = packed_new(c, m))) return NULL;
+  p->kept = true;
+  p->version = version;
+  p->method = m;
+  p->weight = c->weight;
+  memcpy(p->key, key, sizeof key);
+  if (s->cache) s->free_cache(s->cache);
+  s->cache = p;
+  s->free_cache = packed_free;
+  return p;
+}
+
+const float *packed_data(const Packed *p) { return p->data; }
+
+void packed_done(Packed *p) {
+  if (p && !p->kept) packed_free(p);
+}

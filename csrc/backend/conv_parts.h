@@ -1,0 +1,40 @@
+/* What the convolution's own files share: one description, Corr, of the correlation that forward and every
+ * part of backward-data come down to, and the methods that can compute one. Not for other folders. */
+#ifndef BACKEND_CONV_PARTS_H
+#define BACKEND_CONV_PARTS_H
+
+#include "backend/conv.h"
+#include "backend/isa.h"
+
+/* For every image, group g and grid position (i, j), output channel o of the group:
+ *
+ *   y[i, j, o] = sum over a < kh, b < kw, k < c of  x[top + i step + a, left + j step + b, k] * w(a, b, k, o)
+ *
+ * x is zero outside the image. Forward: top = left = -pad. Backward-data: x is dy, the grid is one of stride²
+ * interleaved ones, the window runs backwards over the weights, and y steps over the pixels of the others. */
+typedef struct Corr {
+  long n, groups;
+  long h, w, c; /* input rows and columns, channels of one group */
+  const float *x;
+  long kh, kw, step, top, left;
+  long gh, gw, o; /* grid rows and columns, output channels of one group */
+  float *y;
+  long y_image, y_row, y_col;              /* floats from one image, grid row, grid column to the next */
+  const float *weight;                     /* w(0, 0, 0, 0) of group 0 … */
+  long w_row, w_col, w_in, w_out, w_group; /* … and floats from there per a, b, k, o, g; may be < 0 */
+  bool add;                                /* y += instead of y =; never with an epilogue */
+  const float *scale, *shift, *residual;   /* as in Epilogue; residual has the strides of y */
+  Activation act;
+} Corr;
+
+/* A method needs the weights in an order of its own. */
+typedef struct Method {
+  size_t (*size)(const Corr *);             /* floats in that order; the sizes and strides of Corr decide */
+  int (*pack)(const Corr *, float *packed); /* from weight to that order */
+  int (*run)(const Corr *, const float *packed); /* x to y; does not look at weight */
+} Method;
+
+/* Any shape: register-blocked products straight from memory, or from a copied window with its border. */
+ISA_DECLARE(Method, conv_direct, void);
+
+#endif

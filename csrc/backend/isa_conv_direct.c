@@ -1,0 +1,184 @@
+/* Dense convolution of any shape, without a patch matrix. Since images are channels-last, the kw pixels of a
+ * window's row are one run of kw*c floats, so a k x k convolution is kh runs added in registers, and a 1 x 1
+ * one reads the image as it is. Where a window leaves the image (or a group's channels are not alone in their
+ * pixels) the rows it needs are first copied, with their border of zeros, to a buffer that stays in the
+ * cache. */
+#include "backend/conv_kernel.h"
+#include "backend/conv_parts.h"
+#include "core/pool.h"
+
+#include <string.h>
+
+enum {
+  POSITIONS = 96, /* grid positions of a chunk: enough to use a panel of weights again and again */
+  RUN_SUM = 576,  /* longest sum in registers: a panel of it, and the rows, stay near */
+  KH_MAX = 64,
+};
+
+typedef struct Direct {
+  Corr c;
+  const float *packed;
+  bool copy;                      /* windows are copied */
+  long block;                     /* channels of a step of the sum */
+  long rows, columns, width;      /* of a chunk: grid rows, grid columns, output channels */
+  long rows_n, columns_n, widths; /* how many of these there are */
+} Direct;
+
+static long least(long a, long b) { return a < b ? a : b; }
+static long ratio_up(long a, long b) { return (a + b - 1) / b; }
+
+/* Channels per step, as even as possible. */
+static long channel_block(const Corr *c) {
+  long most = RUN_SUM / (c->kh * c->kw);
+  if (most < 16) most = 16;
+  long steps = ratio_up(c->c, most);
+  return ratio_up(c->c, steps);
+}
+
+static size_t size(const Corr *c) { return (size_t)(c->groups * panel_columns(c->o) * c->kh * c->kw * c->c); }
+
+/* Order: group, step of channels, panel, a, b, channel, column. One chunk: one panel of one step. */
+typedef struct Pack {
+  const Corr *c;
+  float *packed;
+} Pack;
+
+static int pack_chunk(void *arg, long chunk) {
+  const Pack *p = arg;
+  const Corr *c = p->c;
+  long block = channel_block(c), steps = ratio_up(c->c, block), np = panels(c->o);
+  long panel = chunk % np, step = chunk / np % steps, g = chunk / np / steps;
+  long c0 = step * block, cs = least(c->c - c0, block), window = c->kh * c->kw;
+  long o0 = panel * PANEL, valid = least(c->o - o0, PANEL), width = valid > LANES ? PANEL : LANES;
+  float *to = p->packed + (g * c->c + c0) * window * panel_columns(c->o) + o0 * window * cs;
+  for (long a = 0; a < c->kh; a++) {
+    for (long b = 0; b < c->kw; b++) {
+      const float *from =
+          c->weight + a * c->w_row + b * c->w_col + c0 * c->w_in + o0 * c->w_out + g * c->w_group;
+      if (c->w_in == 1) { /* transposing: read along the rows of the weights */
+        if (valid < width) memset(to, 0, (size_t)(cs * width) * sizeof *to);
+        for (long o = 0; o < valid; o++)
+          for (long k = 0; k < cs; k++) to[k * width + o] = from[o * c->w_out + k];
+      } else {
+        for (long k = 0; k < cs; k++) {
+          for (long o = 0; o < valid; o++) to[k * width + o] = from[o * c->w_out + k * c->w_in];
+          for (long o = valid; o < width; o++) to[k * width + o] = 0;
+        }
+      }
+      to += cs * width;
+    }
+  }
+  return 1;
+}
+
+static int pack(const Corr *c, float *packed) {
+  Pack p = {c, packed};
+  return parallel(c->groups * ratio_up(c->c, channel_block(c)) * panels(c->o), pack_chunk, &p);
+}
+
+/* Input rows y0 … of the window buffer, `lines` x `pixels` x channels c0 … c0+cs-1, zero outside the image.
+ */
+static void copy_window(const Corr *c, const float *image, long pixel, long y0, long lines, long x0,
+                        long pixels, long c0, long cs, float *to) {
+  long from = x0 < 0 ? least(-x0, pixels) : 0, end = least(pixels, c->w - x0);
+  if (end < from) end = from;
+  for (long i = 0; i < lines; i++, to += pixels * cs) {
+    long y = y0 + i;
+    if (y < 0 || y >= c->h) {
+      memset(to, 0, (size_t)(pixels * cs) * sizeof *to);
+      continue;
+    }
+    const float *row = image + (y * c->w + x0) * pixel + c0;
+    memset(to, 0, (size_t)(from * cs) * sizeof *to);
+    if (cs == pixel)
+      memcpy(to + from * cs, row + from * pixel, (size_t)((end - from) * cs) * sizeof *to);
+    else
+      for (long j = from; j < end; j++) memcpy(to + j * cs, row + j * pixel, (size_t)cs * sizeof *to);
+    memset(to + end * cs, 0, (size_t)((pixels - end) * cs) * sizeof *to);
+  }
+}
+
+static int chunk_run(void *arg, long chunk) {
+  const Direct *d = arg;
+  const Corr *c = &d->c;
+  long q = chunk % d->widths, u = chunk / d->widths % d->columns_n,
+       v = chunk / d->widths / d->columns_n % d->rows_n;
+  long image = chunk / d->widths / d->columns_n / d->rows_n % c->n,
+       g = chunk / d->widths / d->columns_n / d->rows_n / c->n;
+  long o0 = q * d->width, o1 = least(c->o, o0 + d->width), x0 = u * d->columns,
+       x1 = least(c->gw, x0 + d->columns);
+  long y0 = v * d->rows, y1 = least(c->gh, y0 + d->rows);
+  long pixel = c->c * c->groups, window = c->kh * c->kw;
+  long lines = (y1 - y0 - 1) * c->step + c->kh, pixels = (x1 - x0 - 1) * c->step + c->kw;
+  const float *in = c->x + image * c->h * c->w * pixel + g * c->c;
+  float *buffer = d->copy ? scratch(0, (size_t)(lines * pixels * d->block) * sizeof *buffer) : NULL;
+  if (d->copy && !buffer) return 0;
+  for (long c0 = 0; c0 < c->c; c0 += d->block) {
+    long cs = least(c->c - c0, d->block), line = d->copy ? pixels * cs : c->w * pixel,
+         each = d->copy ? cs : pixel;
+    const float *base = buffer;
+    if (d->copy)
+      copy_window(c, in, pixel, c->top + y0 * c->step, lines, c->left + x0 * c->step, pixels, c0, cs, buffer);
+    else
+      base = in + ((c->top + y0 * c->step) * c->w + c->left + x0 * c->step) * pixel + c0;
+    bool last = c0 + cs == c->c;
+    const float *weights = d->packed + (g * c->c + c0) * window * panel_columns(c->o);
+    long strips = ratio_up(x1 - x0, TILE_ROWS);
+    for (long o = o0; o < o1; o += PANEL) {
+      long channel = g * c->o + o;
+      for (long y = y0; y < y1; y++) {
+        const float *row = base + (y - y0) * c->step * line;
+        long at = image * c->y_image + y * c->y_row + channel;
+        for (long i = 0; i < strips; i++) {
+          long s0 = (x1 - x0) * i / strips, s1 = (x1 - x0) * (i + 1) / strips,
+               offset = at + (x0 + s0) * c->y_col;
+          const float *a[KH_MAX];
+          for (long k = 0; k < c->kh; k++) a[k] = row + k * line + s0 * c->step * each;
+          Tile t = {.runs = c->kh,
+                    .a = a,
+                    .lda = c->step * each,
+                    .k = c->kw * cs,
+                    .b = weights + o * window * cs,
+                    .c = c->y + offset,
+                    .ldc = c->y_col,
+                    .valid = least(o1 - o, PANEL),
+                    .add = c->add || c0 > 0};
+          if (last) {
+            t.scale = c->scale ? c->scale + channel : NULL;
+            t.shift = c->shift ? c->shift + channel : NULL;
+            t.residual = c->residual ? c->residual + offset : NULL;
+            t.act = c->act;
+          }
+          tile(&t, s1 - s0);
+        }
+      }
+    }
+  }
+  return 1;
+}
+
+static int run(const Corr *c, const float *packed) {
+  Direct d = {.c = *c, .packed = packed};
+  long bottom = c->top + (c->gh - 1) * c->step + c->kh, right = c->left + (c->gw - 1) * c->step + c->kw;
+  bool inside = c->top >= 0 && c->left >= 0 && bottom <= c->h && right <= c->w;
+  d.copy = !(inside && c->kw == 1);
+  if (!d.copy && c->kh == 1 && c->step == 1 && c->gh == c->h && c->gw == c->w &&
+      c->y_row == c->gw * c->y_col &&
+      c->y_image == c->gh * c->y_row) { /* 1 x 1: all images are one row of pixels */
+    d.c.gw = d.c.w = c->n * c->gh * c->gw;
+    d.c.n = d.c.gh = d.c.h = 1;
+  }
+  d.block = channel_block(c);
+  d.columns = least(d.c.gw, POSITIONS);
+  d.columns = ratio_up(d.c.gw, ratio_up(d.c.gw, d.columns));
+  d.rows = least(d.c.gh, POSITIONS / d.columns);
+  d.rows_n = ratio_up(d.c.gh, d.rows);
+  d.columns_n = ratio_up(d.c.gw, d.columns);
+  long others = d.c.n * d.c.groups * d.rows_n * d.columns_n, widths = panels(c->o);
+  while (widths > 2 && others * ratio_up(panels(c->o), widths) < 16) widths = ratio_up(widths, 2);
+  d.width = widths * PANEL;
+  d.widths = ratio_up(c->o, d.width);
+  return parallel(others * d.widths, chunk_run, &d);
+}
+
+Method ISA_NAME(conv_direct)(void) { return (Method){size, pack, run}; }
