@@ -1,0 +1,33 @@
+--- co.losses: the two losses of the method, each one pass in C.
+local core = require "cohesiv.core"
+local ops = core.ops
+
+local M = {}
+
+--- responsibility(Q, K, R, queries, image?): smooth-L1 (β = 0.5) between clamp(qᵀK[p], 0, 1) and R, mean over pixels,
+-- then hands. Q, K: N×H×W×A; R: M×H×W; queries: M×2 (x, y), rounded and clamped to the image; image: M int32, the image
+-- (1 …) each hand is in (default 1 … M). → scalar
+function M.responsibility(Q, K, R, queries, image)
+  return ops.responsibility_loss.call(Q, K, R, queries, image)
+end
+
+--- embedding(Z, label, { normalise = true, scale = 10, epsilon = 1e-3, means = "image" | "batch" }): the three-way
+-- contrastive loss. Z: N×H×W×F; label: N×H×W int32, 1 person, 2 object, 3 background, 0 ignored. → scalar
+function M.embedding(Z, label, options)
+  options = options or {}
+  for key in pairs(options) do
+    if key ~= "normalise" and key ~= "scale" and key ~= "epsilon" and key ~= "means" then
+      error(("embedding: expected normalise, scale, epsilon or means, found %s"):format(tostring(key)), 0)
+    end
+  end
+  local means = options.means or "image"
+  if means ~= "image" and means ~= "batch" then
+    error(('embedding: means: expected "image" or "batch", found %s'):format(tostring(means)), 0)
+  end
+  return ops.embedding_loss.call(Z, label, {
+    normalise = options.normalise ~= false, scale = options.scale or 10, epsilon = options.epsilon or 1e-3,
+    batch_means = means == "batch",
+  })
+end
+
+return M

@@ -1,0 +1,198 @@
+--- co.nn.Module: a tree of named parameters, buffers and children, with a forward function.
+--
+--   Module ── params  { name → tensor that requires a gradient }     in the order in which they were added,
+--     ├────── buffers { name → tensor }                              so that names and files are reproducible
+--     └────── children { name → Module }
+--
+-- Names join with dots ("encoder.layer1.0.conv1.weight"), as in public checkpoints. Convolution weights lie in
+-- memory as {O, kH, kW, I/groups} and in state dicts and files as {O, I/groups, kH, kW}.
+
+local Module = {}
+Module.__index = Module
+
+--- Module.new(forward?): an empty module; forward(self, ...) may also be set later.
+function Module.new(forward)
+  local m = setmetatable({ order = {}, params = {}, buffers = {}, children = {}, training = true }, Module)
+  if forward then m.forward = forward end
+  return m
+end
+
+Module.__call = function(self, ...)
+  local out = table.pack(self:forward(...))
+  for _, hook in ipairs(self.hooks or {}) do hook(self, { ... }, table.unpack(out, 1, out.n)) end
+  return table.unpack(out, 1, out.n)
+end
+
+function Module.forward()
+  error("module: expected a forward function, found none", 0)
+end
+
+--- m:hook(f): f(module, inputs, outputs...) is called after every forward pass.
+function Module:hook(f)
+  self.hooks = self.hooks or {}
+  table.insert(self.hooks, f)
+  return self
+end
+
+local function register(self, kind, name, value)
+  if self.params[name] or self.buffers[name] or self.children[name] then
+    error(("module: %s is there already"):format(name), 0)
+  end
+  self[kind][name] = value
+  table.insert(self.order, { kind = kind, name = name })
+  return value
+end
+
+--- m:parameter("weight", t): t, now trained with the module.
+function Module:parameter(name, t)
+  t.requires_grad = true
+  return register(self, "params", name, t)
+end
+
+--- m:buffer("running_mean", t): t, now saved with the module but not trained.
+function Module:buffer(name, t) return register(self, "buffers", name, t) end
+
+--- m:add("conv1", child): child, now a part of the module.
+function Module:add(name, child) return register(self, "children", tostring(name), child) end
+
+-- Calls visit(kind, full name, module, own name) for everything below, in order.
+local function walk(self, prefix, visit)
+  for _, entry in ipairs(self.order) do
+    if entry.kind == "children" then walk(self.children[entry.name], prefix .. entry.name .. ".", visit)
+    else visit(entry.kind, prefix .. entry.name, self, entry.name) end
+  end
+end
+
+local function collect(self, wanted)
+  local list = {}
+  walk(self, "", function(kind, full, owner, name)
+    if kind == wanted then list[#list + 1] = { full, owner[kind][name] } end
+  end)
+  local i = 0
+  return function()
+    i = i + 1
+    if list[i] then return list[i][1], list[i][2] end
+  end
+end
+
+--- for name, t in m:named_parameters() do: all parameters, with their public names.
+function Module:named_parameters() return collect(self, "params") end
+
+--- for name, t in m:named_buffers() do: running statistics and other state that is not trained.
+function Module:named_buffers() return collect(self, "buffers") end
+
+--- m:parameters(): the list of all parameters, for an optimiser.
+function Module:parameters()
+  local list = {}
+  for _, t in self:named_parameters() do list[#list + 1] = t end
+  return list
+end
+
+--- m:modules(f): f(module, path) for the module and everything below it.
+function Module:modules(f, path)
+  f(self, path or "")
+  for _, entry in ipairs(self.order) do
+    if entry.kind == "children" then
+      self.children[entry.name]:modules(f, path and path ~= "" and path .. "." .. entry.name or entry.name)
+    end
+  end
+end
+
+--- m:train(on?): training mode (batch statistics), here and below.
+function Module:train(on)
+  self:modules(function(m) m.training = on ~= false end)
+  return self
+end
+
+--- m:eval(): inference mode (running statistics), here and below.
+function Module:eval() return self:train(false) end
+
+--- m:to("float64") or m:to "cpu": converts all parameters and buffers.
+function Module:to(target)
+  walk(self, "", function(kind, _, owner, name)
+    local t = owner[kind][name]
+    local converted = t:detach():to(target)
+    if kind == "params" then converted.requires_grad = true end
+    owner[kind][name] = converted
+  end)
+  return self
+end
+
+--- m:zero_grad(): forgets all gradients.
+function Module:zero_grad()
+  for _, t in self:named_parameters() do t.grad = nil end
+end
+
+-- ---- state dicts ----
+
+local function to_file(t) -- O,kH,kW,I → O,I,kH,kW
+  return #t.shape == 4 and t:permute { 1, 4, 2, 3 } or t
+end
+
+local function to_memory(t)
+  return #t.shape == 4 and t:permute { 1, 3, 4, 2 } or t
+end
+
+--- m:state_dict(): public name → tensor in the layout of files; and the list of names in order.
+function Module:state_dict()
+  local state, names = {}, {}
+  walk(self, "", function(kind, full, owner, name)
+    state[full] = to_file(owner[kind][name]:detach())
+    names[#names + 1] = full
+  end)
+  return state, names
+end
+
+local function text(shape) return #shape == 0 and "scalar" or table.concat(shape, "x") end
+
+local function same(a, b)
+  if #a ~= #b then return false end
+  for i = 1, #a do
+    if a[i] ~= b[i] then return false end
+  end
+  return true
+end
+
+--- m:load_state(state, { strict, ignore }): copies values in by name (any float dtype). Returns
+-- { missing, unexpected, misshaped }: lists of names. strict: raises when any is not empty, and changes nothing.
+-- `num_batches_tracked` never counts, nor does a name that ignore(name) accepts.
+function Module:load_state(state, options)
+  options = options or {}
+  local report = { missing = {}, unexpected = {}, misshaped = {} }
+  local known, found = {}, {}
+  walk(self, "", function(kind, full, owner, name)
+    local own, value = owner[kind][name], state[full]
+    known[full] = true
+    if not value then table.insert(report.missing, full)
+    else
+      value = to_memory(value)
+      if same(value.shape, own.shape) then found[#found + 1] = { own, value }
+      else
+        table.insert(report.misshaped, ("%s (expected %s, found %s)"):format(
+          full, text(to_file(own:detach()).shape), text(state[full].shape)))
+      end
+    end
+  end)
+  for name in pairs(state) do
+    local counts = not known[name] and not name:match "num_batches_tracked$"
+    if counts and not (options.ignore and options.ignore(name)) then table.insert(report.unexpected, name) end
+  end
+  table.sort(report.unexpected)
+  if options.strict ~= false then
+    for _, kind in ipairs { "missing", "unexpected", "misshaped" } do
+      if #report[kind] > 0 then
+        error(("load: %d %s, the first: %s"):format(#report[kind], kind, report[kind][1]), 0)
+      end
+    end
+  end
+  for _, pair in ipairs(found) do
+    local own, value = pair[1], pair[2]
+    local all = {}
+    for d = 1, #own.shape do all[d] = {} end
+    if #all == 0 then own:fill(value:item()) else own[all] = value end
+  end
+  return report
+end
+
+Module.is_module = function(x) return type(x) == "table" and getmetatable(x) == Module end
+return Module

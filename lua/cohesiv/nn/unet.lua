@@ -1,0 +1,50 @@
+--- The U-Net decoder (Ronneberger et al., MICCAI 2015; the variant of segmentation_models.pytorch, whose names it
+-- keeps) and the two branches on top of the embedding.
+local Module = require "cohesiv.nn.module"
+local layers = require "cohesiv.nn.layers"
+local core = require "cohesiv.core"
+
+local ops = core.ops
+local M = {}
+
+-- ×2 nearest up-sampling, concatenation with the skip (none in the last block), two 3×3 convolutions.
+local function block(cin, skip, out)
+  local m = Module.new()
+  local conv1 = m:add("conv1", layers.ConvBN { cin + skip, out, 3, padding = 1, act = "relu" })
+  local conv2 = m:add("conv2", layers.ConvBN { out, out, 3, padding = 1, act = "relu" })
+  m.forward = function(_, x, y) return conv2(conv1(ops.upsample2_cat.call(x, y))) end
+  return m
+end
+
+--- decoder(encoder_widths, widths): features at strides 2 … 32 → N×H×W×widths[5] at stride 1.
+function M.decoder(encoder_widths, widths)
+  local m = Module.new()
+  local blocks = m:add("blocks", Module.new())
+  local cin, list = encoder_widths[5], {}
+  for i, out in ipairs(widths) do
+    list[i] = blocks:add(i - 1, block(cin, i < 5 and encoder_widths[5 - i] or 0, out))
+    cin = out
+  end
+  m.forward = function(_, features)
+    local x = features[5]
+    for i, b in ipairs(list) do x = b(x, features[5 - i]) end
+    return x
+  end
+  return m
+end
+
+--- branch(channels, out): conv 3×3 without bias, batch norm, ReLU, conv 3×3 with bias; children "0", "1", "3". The
+-- last convolution starts small, with bias sqrt(0.5 / out), so that qᵀk of two branches starts near 0.5, inside
+-- the clamp of the responsibility loss.
+function M.branch(channels, out)
+  local m = Module.new()
+  local conv = m:add(0, layers.Conv2d { channels, out, 3, padding = 1, bias = false })
+  local bn = m:add(1, layers.BatchNorm2d(out, { act = "relu" }))
+  local last = m:add(3, layers.Conv2d { out, out, 3, padding = 1 })
+  last.params.weight[{ {}, {}, {}, {} }] = last.params.weight:detach() * 0.25
+  last.params.bias:fill(math.sqrt(0.5 / out))
+  m.forward = function(_, z) return last(layers.conv_bn(conv, bn, z)) end
+  return m
+end
+
+return M
