@@ -1,0 +1,3 @@
+/* The float32 loops of the ops, once per instruction set. What they compute stands in the bodies. */
+#include "ops/bodies_pointwise.h"
+#include "ops/bodies_sum.h"

@@ -1,0 +1,221 @@
+/* Ops that put tensors together or change their frame: cat, stack, pad_crop; any dtype. And cast, to any
+ * dtype. */
+#include "ops/op_kit.h"
+
+/* ---- cat, stack ---- */
+static bool stacking(const Call *c) { return !strcmp(c->op->name, "stack"); }
+
+/* The dimension of the output that the inputs follow each other in; -1 with a message. */
+static int join_axis(const Call *c) { return axis(c, 0, c->in[0]->rank + (stacking(c) ? 1 : 0)); }
+
+/* How many entries of that dimension input i fills, and how many elements that is per outer index. */
+static long share(const Call *c, int i, int d, long inner) {
+  return (stacking(c) ? 1 : c->in[i]->shape[d]) * inner;
+}
+
+static int join_shape(Call *c) {
+  const Tensor *first = c->in[0];
+  int d = join_axis(c), rank = first->rank + (stacking(c) ? 1 : 0);
+  long shape[RANK_MAX];
+  if (d < 0) return 0;
+  if (rank > RANK_MAX)
+    return call_fail(c, "inputs: expected at most %d dimensions, found %s", RANK_MAX - 1, tensor_text(first));
+  for (int k = 0; k < rank; k++)
+    shape[k] = stacking(c) ? (k < d    ? first->shape[k]
+                              : k == d ? c->nin
+                                       : first->shape[k - 1])
+                           : first->shape[k];
+  for (int i = 1; i < c->nin; i++) {
+    const Tensor *t = c->in[i];
+    bool same = t->rank == first->rank;
+    for (int k = 0; k < t->rank && same; k++)
+      same = t->shape[k] == first->shape[k] || (!stacking(c) && k == d);
+    if (!same)
+      return call_fail(c, "inputs: expected the shape of the first one, %s%s, found %s", tensor_text(first),
+                       stacking(c) ? "" : ", but for the joined dimension", tensor_text(t));
+    if (t->dtype != first->dtype)
+      return call_fail(c, "inputs: expected %s like the first one, found %s", dtype_name[first->dtype],
+                       dtype_name[t->dtype]);
+    if (!stacking(c)) shape[d] += t->shape[d];
+  }
+  return call_out(c, 0, first->dtype, rank, shape);
+}
+
+static int join_forward(Call *c) {
+  int d = join_axis(c);
+  const Tensor *y = c->out[0];
+  size_t bytes = dtype_bytes[y->dtype];
+  long outer = outer_of(y, d), inner = inner_of(y, d);
+  char *to = tensor_write(c->out[0]);
+  if (!to) return 0;
+  for (long o = 0; o < outer; o++)
+    for (int i = 0; i < c->nin; i++) {
+      size_t n = (size_t)share(c, i, d, inner) * bytes;
+      memcpy(to, (const char *)tensor_data(c->in[i]) + (size_t)o * n, n);
+      to += n;
+    }
+  return 1;
+}
+
+static int join_backward(Call *c) {
+  int d = join_axis(c);
+  const Tensor *y = c->gout[0];
+  if (!y) return 1;
+  long outer = outer_of(y, d), inner = inner_of(y, d), row = y->shape[d] * inner;
+  const real *dy = tensor_data(y);
+  for (int i = 0; i < c->nin; i++) {
+    long n = share(c, i, d, inner);
+    bool add;
+    if (c->want[i]) {
+      real *g = call_grad(c, i, &add);
+      if (!g) return 0;
+      for (long o = 0; o < outer; o++)
+        if (add)
+          for (long k = 0; k < n; k++) g[o * n + k] += dy[o * row + k];
+        else
+          memcpy(g + o * n, dy + o * row, (size_t)n * sizeof *g);
+    }
+    dy += n;
+  }
+  return 1;
+}
+
+static int join_sample(Call *c, Random *r, int variant) {
+  static const int dims[] = {1, 2, -1, 3};
+  if (variant > 4) return -1;
+  sample_arg(c, 0, variant == 4 ? 1 : dims[variant]);
+  for (int i = 0; i < (variant == 0 ? 1 : variant == 4 ? 2 : 3); i++) {
+    long shape[] = {2, 3, 2};
+    if (!stacking(c) && variant < 4) shape[dims[variant] < 0 ? 2 : dims[variant] - 1] = i + 1 - variant % 2;
+    if (!sample_input(c, i, r, variant == 4 ? 1 : 3, shape)) return 0;
+  }
+  return 1;
+}
+
+/* ---- pad_crop ---- */
+/* Images ...,H,W,C: rows and columns beyond the new size are dropped, missing ones are zeros. */
+typedef struct Frame {
+  long images, channels, h, w;
+} Frame;
+
+static Frame frame(const Tensor *t) {
+  int r = t->rank;
+  return (Frame){extent(t->shape, 0, r - 3), t->shape[r - 1], t->shape[r - 3], t->shape[r - 2]};
+}
+
+static int pad_crop_shape(Call *c) {
+  const Tensor *x = c->in[0];
+  long shape[RANK_MAX];
+  if (x->rank < 3)
+    return call_fail(c, "input: expected H x W x C or N x H x W x C, found %s", tensor_text(x));
+  memcpy(shape, x->shape, sizeof shape);
+  for (int k = 0; k < 2; k++)
+    if (c->arg[k].given && (shape[x->rank - 3 + k] = c->arg[k].list[0]) < 0)
+      return call_fail(c, "height, width: expected sizes, found %ld", c->arg[k].list[0]);
+  return call_out(c, 0, x->dtype, x->rank, shape);
+}
+
+/* Copies the common part of image rows; the rest of `to` becomes 0 (or, with add, stays). */
+static int reframe(const Tensor *x, const void *from, const Tensor *y, void *to, bool add) {
+  Frame a = frame(x), b = frame(y);
+  size_t bytes = dtype_bytes[x->dtype], in_row = (size_t)(a.w * a.channels) * bytes,
+         out_row = (size_t)(b.w * b.channels) * bytes, common = in_row < out_row ? in_row : out_row;
+  for (long n = 0; n < b.images; n++)
+    for (long i = 0; i < b.h; i++) {
+      char *row = (char *)to + (size_t)(n * b.h + i) * out_row;
+      const char *source = (const char *)from + (size_t)(n * a.h + i) * in_row;
+      if (add) {
+        for (size_t k = 0; i < a.h && k < common / bytes; k++) ((real *)row)[k] += ((const real *)source)[k];
+        continue;
+      }
+      size_t copied = i < a.h ? common : 0;
+      memcpy(row, source, copied);
+      memset(row + copied, 0, out_row - copied);
+    }
+  return 1;
+}
+
+static int pad_crop_forward(Call *c) {
+  void *y = tensor_write(c->out[0]);
+  return y && reframe(c->in[0], tensor_data(c->in[0]), c->out[0], y, false);
+}
+
+static int pad_crop_backward(Call *c) {
+  bool add;
+  if (!c->gout[0]) return 1;
+  real *g = call_grad(c, 0, &add);
+  return g && reframe(c->gout[0], arrived(c, 0), c->in[0], g, add);
+}
+
+static int pad_crop_sample(Call *c, Random *r, int variant) {
+  static const int sizes[][2] = {{4, 7}, {2, 2}, {5, 1}, {0, 3}, {3, 4}};
+  if (variant > 4) return -1;
+  sample_arg(c, 0, sizes[variant][0]);
+  if (variant) sample_arg(c, 1, sizes[variant][1]);
+  return variant % 2 ? sample_input(c, 0, r, 3, SHAPE(3, 4, 2)) : sample_input(c, 0, r, 4, SHAPE(2, 3, 4, 3));
+}
+
+/* ---- cast ---- */
+/* One flag per dtype, in the order of the enum; the first that is set counts. */
+static Dtype target(const Call *c) {
+  for (int d = 0; d < DTYPES; d++)
+    if (c->arg[d].n != 0) return (Dtype)d;
+  return REAL_DTYPE;
+}
+
+static int cast_shape(Call *c) { return call_put(c, 0, tensor_cast(c->in[0], target(c))); }
+
+static int cast_forward(Call *c) {
+  (void)c; /* done: the cast is the output */
+  return 1;
+}
+
+static int cast_backward(Call *c) {
+  if (!c->gout[0]) return 1;
+  Tensor *g = tensor_cast(c->gout[0], c->in[0]->dtype);
+  int ok = g && call_grad_is(c, 0, g);
+  tensor_release(g);
+  return ok;
+}
+
+static int cast_sample(Call *c, Random *r, int variant) {
+  if (variant > 1) return -1;
+  sample_arg(c, REAL_DTYPE, 1);
+  return sample_input(c, 0, r, 2, variant ? SHAPE(0, 2) : SHAPE(3, 4));
+}
+
+const Op REALNAME(op_cat) = {.name = "cat",
+                             .args = "*inputs... dim=1",
+                             .doc = "tensors joined along a dimension",
+                             .shape = join_shape,
+                             .forward = join_forward,
+                             .backward = join_backward,
+                             .sample = join_sample,
+                             .lean = 255};
+const Op REALNAME(op_stack) = {.name = "stack",
+                               .args = "*inputs... dim=1",
+                               .doc = "tensors of one shape along a new dimension",
+                               .shape = join_shape,
+                               .forward = join_forward,
+                               .backward = join_backward,
+                               .sample = join_sample,
+                               .lean = 255};
+const Op REALNAME(op_pad_crop) = {
+    .name = "pad_crop",
+    .args = "*input height=none width=none",
+    .doc = "images ...,H,W,C cut, or filled up with zeros, on the right and at the bottom",
+    .shape = pad_crop_shape,
+    .forward = pad_crop_forward,
+    .backward = pad_crop_backward,
+    .sample = pad_crop_sample,
+    .lean = 1};
+const Op REALNAME(op_cast) = {
+    .name = "cast",
+    .args =
+        "*input float32=false float64=false uint8=false int32=false int64=false bfloat16=false float16=false",
+    .doc = "the same numbers in another dtype",
+    .shape = cast_shape,
+    .forward = cast_forward,
+    .backward = cast_backward,
+    .sample = cast_sample,
+    .lean = 1};

@@ -1,0 +1,364 @@
+/* Ops that only move elements: reshape, permute, transpose, expand, select, narrow; any dtype. Where the
+ * result is a stretch of the input it shares its storage; all else is one gather with strides, which also
+ * serves backward. */
+#include "ops/op_kit.h"
+
+enum { CHUNK = 1 << 15 };
+
+/* to[at] = from[sum of index * stride], at running over `shape`; add: of real numbers only. */
+typedef struct GatherJob {
+  int rank;
+  long size, shape[RANK_MAX], stride[RANK_MAX];
+  size_t bytes;
+  const char *from;
+  char *to;
+  bool add;
+} GatherJob;
+
+#define MOVE(type)                                                                                           \
+  for (long k = 0; k < n; k++) ((type *)j->to)[at + k] = ((const type *)j->from)[offset + k * step]
+
+static int gather_chunk(void *arg, long chunk) {
+  const GatherJob *j = arg;
+  long at = chunk * CHUNK, end = least(at + CHUNK, j->size);
+  int last = j->rank - 1;
+  while (at < end) {
+    long n = least(j->shape[last] - at % j->shape[last], end - at), step = j->stride[last], offset = 0;
+    for (long d = last, left = at; d >= 0; left /= j->shape[d--]) offset += left % j->shape[d] * j->stride[d];
+    if (j->add)
+      for (long k = 0; k < n; k++) ((real *)j->to)[at + k] += ((const real *)j->from)[offset + k * step];
+    else if (step == 1)
+      memcpy(j->to + (size_t)at * j->bytes, j->from + (size_t)offset * j->bytes, (size_t)n * j->bytes);
+    else
+      switch (j->bytes) {
+      case 1: MOVE(uint8_t); break;
+      case 2: MOVE(uint16_t); break;
+      case 4: MOVE(uint32_t); break;
+      default: MOVE(uint64_t); break;
+      }
+    at += n;
+  }
+  return 1;
+}
+
+static int gather(const void *from, Dtype dtype, int rank, const long *shape, const long *stride, void *to,
+                  bool add) {
+  GatherJob j = {.size = 1, .bytes = dtype_bytes[dtype], .from = from, .to = to, .add = add};
+  for (int d = 0; d < rank; d++) {
+    j.size *= shape[d];
+    if (shape[d] == 1) continue;
+    int last = j.rank - 1;
+    if (last >= 0 && j.stride[last] == stride[d] * shape[d]) {
+      j.shape[last] *= shape[d];
+      j.stride[last] = stride[d];
+    } else {
+      j.shape[j.rank] = shape[d];
+      j.stride[j.rank++] = stride[d];
+    }
+  }
+  if (j.rank == 0) j.shape[j.rank++] = 1, j.stride[0] = 1;
+  return to && parallel((j.size + CHUNK - 1) / CHUNK, gather_chunk, &j);
+}
+
+static void strides_of(int rank, const long *shape, long *stride) {
+  for (long d = rank - 1, s = 1; d >= 0; s *= shape[d--]) stride[d] = s;
+}
+
+static int nothing(Call *c) {
+  (void)c;
+  return 1;
+}
+
+/* ---- reshape ---- */
+static int reshape_shape(Call *c) {
+  const Arg *a = &c->arg[0];
+  long known = 1, shape[RANK_MAX];
+  int hole = -1;
+  for (int d = 0; d < a->count; d++) {
+    shape[d] = a->list[d];
+    if (shape[d] == -1 && hole < 0)
+      hole = d;
+    else if (shape[d] < 0)
+      return call_fail(c, "sizes: expected sizes with at most one -1, found %ld", shape[d]);
+    else if (__builtin_mul_overflow(known, shape[d], &known))
+      known = -1;
+  }
+  if (hole >= 0) shape[hole] = known > 0 ? c->in[0]->size / known : 0;
+  if (extent(shape, 0, a->count) != c->in[0]->size || known < 0)
+    return call_fail(c, "sizes: expected a shape of %ld elements (input: %s), found %s", c->in[0]->size,
+                     tensor_text(c->in[0]), shape_text(a->count, a->list));
+  return call_put(c, 0, tensor_view(c->in[0], 0, a->count, shape));
+}
+
+static int reshape_backward(Call *c) { return !c->gout[0] || call_grad_is(c, 0, c->gout[0]); }
+
+static void sample_list(Call *c, int i, int count, const long *list) {
+  c->arg[i] = (Arg){.given = true, .count = count, .n = count ? (double)list[0] : 0};
+  for (int k = 0; k < count; k++) c->arg[i].list[k] = list[k];
+}
+
+static int reshape_sample(Call *c, Random *r, int variant) {
+  switch (variant) {
+  case 0: sample_list(c, 0, 2, SHAPE(3, -1)); return sample_input(c, 0, r, 3, SHAPE(2, 3, 2));
+  case 1: sample_list(c, 0, 0, NULL); return sample_input(c, 0, r, 2, SHAPE(1, 1));
+  case 2: sample_list(c, 0, 3, SHAPE(2, 0, 5)); return sample_input(c, 0, r, 1, SHAPE(0));
+  case 3: sample_list(c, 0, 1, SHAPE(-1)); return sample_input(c, 0, r, 0, NULL);
+  default: return -1;
+  }
+}
+
+/* ---- permute, transpose ---- */
+/* order[d]: which input dimension is the d-th of the output; 0 with a message. */
+static int permutation(const Call *c, int *order) {
+  int rank = c->in[0]->rank;
+  const Arg *a = &c->arg[0];
+  bool seen[RANK_MAX] = {false};
+  if (a->count != rank)
+    return call_fail(c, "dims: expected %d dimensions (input: %s), found %d", rank, tensor_text(c->in[0]),
+                     a->count);
+  for (int d = 0; d < rank; d++) {
+    long from = a->list[d] < 0 ? a->list[d] + rank : a->list[d] - 1;
+    if (from < 0 || from >= rank || seen[from])
+      return call_fail(c, "dims: expected each of 1 .. %d once, found %ld", rank, a->list[d]);
+    seen[order[d] = (int)from] = true;
+  }
+  return 1;
+}
+
+static int swapped(const Call *c, int *order) {
+  int rank = c->in[0]->rank, a = axis(c, 0, rank), b = a < 0 ? -1 : axis(c, 1, rank);
+  if (b < 0) return 0;
+  for (int d = 0; d < rank; d++) order[d] = d;
+  order[a] = b;
+  order[b] = a;
+  return 1;
+}
+
+static int ordered_shape(Call *c, const int *order) {
+  long shape[RANK_MAX];
+  for (int d = 0; d < c->in[0]->rank; d++) shape[d] = c->in[0]->shape[order[d]];
+  return call_out(c, 0, c->in[0]->dtype, c->in[0]->rank, shape);
+}
+
+static int ordered_forward(Call *c, const int *order) {
+  const Tensor *x = c->in[0], *y = c->out[0];
+  long own[RANK_MAX], stride[RANK_MAX];
+  strides_of(x->rank, x->shape, own);
+  for (int d = 0; d < x->rank; d++) stride[d] = own[order[d]];
+  return gather(tensor_data(x), x->dtype, y->rank, y->shape, stride, tensor_write(c->out[0]), false);
+}
+
+static int ordered_backward(Call *c, const int *order) {
+  const Tensor *x = c->in[0], *dy = c->gout[0];
+  long own[RANK_MAX], stride[RANK_MAX];
+  bool add;
+  if (!dy) return 1;
+  strides_of(dy->rank, dy->shape, own);
+  for (int d = 0; d < dy->rank; d++) stride[order[d]] = own[d];
+  void *g = call_grad(c, 0, &add);
+  return gather(tensor_data(dy), dy->dtype, x->rank, x->shape, stride, g, add);
+}
+
+#define ORDERED(name, order_of)                                                                              \
+  static int name##_shape(Call *c) {                                                                         \
+    int order[RANK_MAX];                                                                                     \
+    return order_of(c, order) && ordered_shape(c, order);                                                    \
+  }                                                                                                          \
+  static int name##_forward(Call *c) {                                                                       \
+    int order[RANK_MAX];                                                                                     \
+    return order_of(c, order) && ordered_forward(c, order);                                                  \
+  }                                                                                                          \
+  static int name##_backward(Call *c) {                                                                      \
+    int order[RANK_MAX];                                                                                     \
+    return order_of(c, order) && ordered_backward(c, order);                                                 \
+  }
+ORDERED(permute, permutation)
+ORDERED(transpose, swapped)
+
+static int permute_sample(Call *c, Random *r, int variant) {
+  switch (variant) {
+  case 0: sample_list(c, 0, 4, SHAPE(1, 4, 2, 3)); return sample_input(c, 0, r, 4, SHAPE(2, 3, 4, 5));
+  case 1: sample_list(c, 0, 3, SHAPE(3, -2, 1)); return sample_input(c, 0, r, 3, SHAPE(2, 1, 3));
+  case 2: sample_list(c, 0, 2, SHAPE(2, 1)); return sample_input(c, 0, r, 2, SHAPE(0, 3));
+  case 3: sample_list(c, 0, 0, NULL); return sample_input(c, 0, r, 0, NULL);
+  default: return -1;
+  }
+}
+
+static int transpose_sample(Call *c, Random *r, int variant) {
+  if (variant > 2) return -1;
+  if (variant) {
+    sample_arg(c, 0, -1);
+    sample_arg(c, 1, 1);
+  }
+  return variant == 2 ? sample_input(c, 0, r, 1, SHAPE(4)) : sample_input(c, 0, r, 3, SHAPE(2, 3, 4));
+}
+
+/* ---- expand ---- */
+/* sizes as in broadcasting; -1 keeps what is there. */
+static int expand_shape(Call *c) {
+  const Arg *a = &c->arg[0];
+  const Tensor *x = c->in[0];
+  long shape[RANK_MAX];
+  int shift = a->count - x->rank;
+  bool fits = shift >= 0;
+  for (int d = 0; d < a->count && fits; d++) {
+    long own = d < shift ? 1 : x->shape[d - shift];
+    shape[d] = a->list[d] == -1 && d >= shift ? own : a->list[d];
+    fits = shape[d] >= 0 && (own == 1 || own == shape[d]);
+  }
+  if (!fits)
+    return call_fail(c, "sizes: expected a shape that %s broadcasts to, found %s", tensor_text(x),
+                     shape_text(a->count, a->list));
+  return call_out(c, 0, x->dtype, a->count, shape);
+}
+
+static int expand_forward(Call *c) {
+  const Tensor *x = c->in[0], *y = c->out[0];
+  long stride[RANK_MAX] = {0}, own[RANK_MAX];
+  strides_of(x->rank, x->shape, own);
+  for (int d = 0; d < x->rank; d++) stride[d + y->rank - x->rank] = x->shape[d] == 1 ? 0 : own[d];
+  return gather(tensor_data(x), x->dtype, y->rank, y->shape, stride, tensor_write(c->out[0]), false);
+}
+
+static int expand_backward(Call *c) {
+  const Tensor *dy = c->gout[0];
+  bool add;
+  if (!dy) return 1;
+  if (tensor_same_shape(dy, c->in[0])) return call_grad_is(c, 0, c->gout[0]);
+  real *g = call_grad(c, 0, &add);
+  return g && REALNAME(sum_to)(arrived(c, 0), dy->rank, dy->shape, c->in[0], g, add);
+}
+
+static int expand_sample(Call *c, Random *r, int variant) {
+  switch (variant) {
+  case 0: sample_list(c, 0, 3, SHAPE(2, 3, 4)); return sample_input(c, 0, r, 2, SHAPE(3, 1));
+  case 1: sample_list(c, 0, 2, SHAPE(5, -1)); return sample_input(c, 0, r, 1, SHAPE(3));
+  case 2: sample_list(c, 0, 4, SHAPE(2, 2, 3, 2)); return sample_input(c, 0, r, 3, SHAPE(2, 1, 2));
+  case 3: sample_list(c, 0, 2, SHAPE(0, 3)); return sample_input(c, 0, r, 2, SHAPE(1, 3));
+  case 4: sample_list(c, 0, 1, SHAPE(3)); return sample_input(c, 0, r, 0, NULL);
+  default: return -1;
+  }
+}
+
+/* ---- select, narrow ---- */
+/* A slab: `length` of dimension d from `start` on. */
+typedef struct Slab {
+  int d;
+  long start, length;
+} Slab;
+
+static int slab_of(const Call *c, Slab *s) {
+  const Tensor *x = c->in[0];
+  bool select = !strcmp(c->op->name, "select");
+  if ((s->d = axis(c, 0, x->rank)) < 0) return 0;
+  long n = x->shape[s->d], start = c->arg[1].list[0];
+  s->length = select ? 1 : c->arg[2].list[0];
+  if (start < 0) start += n + 1;
+  s->start = start - 1;
+  if (s->start < 0 || s->length < 0 || s->length > n - s->start)
+    return select ? call_fail(c, "index: expected 1 .. %ld, found %ld", n, c->arg[1].list[0])
+                  : call_fail(c, "start, length: expected a range within 1 .. %ld, found %ld, %ld", n,
+                              c->arg[1].list[0], s->length);
+  return 1;
+}
+
+static int slab_shape(Call *c) {
+  const Tensor *x = c->in[0];
+  Slab s;
+  long shape[RANK_MAX];
+  int rank = 0;
+  if (!slab_of(c, &s)) return 0;
+  for (int d = 0; d < x->rank; d++)
+    if (d != s.d)
+      shape[rank++] = x->shape[d];
+    else if (strcmp(c->op->name, "select"))
+      shape[rank++] = s.length;
+  if (outer_of(x, s.d) == 1) return call_put(c, 0, tensor_view(x, s.start * inner_of(x, s.d), rank, shape));
+  return call_out(c, 0, x->dtype, rank, shape);
+}
+
+static int slab_forward(Call *c) {
+  const Tensor *x = c->in[0];
+  Slab s;
+  if (!slab_of(c, &s)) return 0;
+  long outer = outer_of(x, s.d), inner = inner_of(x, s.d), n = x->shape[s.d];
+  if (outer == 1) return 1; /* a view */
+  return gather((const char *)tensor_data(x) + (size_t)(s.start * inner) * dtype_bytes[x->dtype], x->dtype, 2,
+                SHAPE(outer, s.length * inner), SHAPE(n * inner, 1), tensor_write(c->out[0]), false);
+}
+
+static int slab_backward(Call *c) {
+  const Tensor *x = c->in[0];
+  const real *dy = arrived(c, 0);
+  Slab s;
+  bool add;
+  if (!dy) return 1;
+  real *g = call_grad(c, 0, &add);
+  if (!g || !slab_of(c, &s)) return 0;
+  long inner = inner_of(x, s.d), row = x->shape[s.d] * inner, n = s.length * inner;
+  if (!add) memset(g, 0, tensor_bytes(x));
+  g += s.start * inner;
+  for (long o = 0, outer = outer_of(x, s.d); o < outer; o++, g += row, dy += n)
+    for (long k = 0; k < n; k++) g[k] += dy[k];
+  return 1;
+}
+
+static int slab_sample(Call *c, Random *r, int variant) {
+  static const int dims[] = {1, 2, -1, 3};
+  bool narrow = !strcmp(c->op->name, "narrow");
+  if (variant > 3) return -1;
+  sample_arg(c, 0, dims[variant]);
+  sample_arg(c, 1, variant == 2 ? -2 : 2);
+  if (narrow) sample_arg(c, 2, variant == 1 ? 0 : 2);
+  return sample_input(c, 0, r, 3, SHAPE(3, 4, 3));
+}
+
+const Op REALNAME(op_reshape) = {.name = "reshape",
+                                 .args = "*input sizes:list",
+                                 .doc = "the same elements in another shape; one size may be -1",
+                                 .shape = reshape_shape,
+                                 .forward = nothing,
+                                 .backward = reshape_backward,
+                                 .sample = reshape_sample,
+                                 .lean = 1};
+const Op REALNAME(op_permute) = {.name = "permute",
+                                 .args = "*input dims:list",
+                                 .doc = "dimensions in another order; dims names the input's",
+                                 .shape = permute_shape,
+                                 .forward = permute_forward,
+                                 .backward = permute_backward,
+                                 .sample = permute_sample,
+                                 .lean = 1};
+const Op REALNAME(op_transpose) = {.name = "transpose",
+                                   .args = "*input a=1 b=2",
+                                   .doc = "dimensions a and b change places",
+                                   .shape = transpose_shape,
+                                   .forward = transpose_forward,
+                                   .backward = transpose_backward,
+                                   .sample = transpose_sample,
+                                   .lean = 1};
+const Op REALNAME(op_expand) = {.name = "expand",
+                                .args = "*input sizes:list",
+                                .doc = "repeated to a shape that the input broadcasts to",
+                                .shape = expand_shape,
+                                .forward = expand_forward,
+                                .backward = expand_backward,
+                                .sample = expand_sample,
+                                .lean = 1};
+const Op REALNAME(op_select) = {.name = "select",
+                                .args = "*input dim=1 index=1",
+                                .doc = "one entry of a dimension, which vanishes",
+                                .shape = slab_shape,
+                                .forward = slab_forward,
+                                .backward = slab_backward,
+                                .sample = slab_sample,
+                                .lean = 1};
+const Op REALNAME(op_narrow) = {.name = "narrow",
+                                .args = "*input dim=1 start=1 length=1",
+                                .doc = "length entries of a dimension from start on",
+                                .shape = slab_shape,
+                                .forward = slab_forward,
+                                .backward = slab_backward,
+                                .sample = slab_sample,
+                                .lean = 1};
