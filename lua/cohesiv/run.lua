@@ -164,6 +164,8 @@ function run.open(path)
   return setmetatable({ path = path, name = path:match "[^/]+$", recipe = r }, Run)
 end
 
+run.run = run.open
+
 --- The path of a file in the run folder.
 function Run:file(name) return self.path .. "/" .. name end
 

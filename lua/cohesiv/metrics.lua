@@ -1,0 +1,66 @@
+--- Measures of masks: what the evaluator counts, under the names that scripts use (co.metrics.*).
+--
+-- Masks are uint8 H×W (anything but 0 is in), at the image's own resolution. The loops are in C (csrc/data/metrics*.c);
+-- this file gives them their arguments' meaning. Which masks are compared, and how they are averaged: evaluate.lua.
+
+local core = require "cohesiv.core".metrics
+
+local metrics = {}
+
+--- Intersection over union of two masks, pixels of `ignore` left out. Two empty masks agree: 1.
+function metrics.iou(prediction, truth, ignore)
+  local both, either = core.overlap(prediction, truth, ignore)
+  return either == 0 and 1 or both / either
+end
+
+--- Pixels in both masks and in either.
+metrics.overlap = core.overlap
+
+--- The mask of the pixels where `first` > t1 and, when given, `second` > t2.
+metrics.over = core.over
+
+--- The union of a list of masks (or the maximum of a list of float maps), all of one shape.
+function metrics.union(list)
+  local joined = list[1]
+  for i = 2, #list do joined = core.join(joined, list[i]) end
+  return joined
+end
+
+--- Contact pixels of a hand and an object: those of either mask at most `reach` (default 0.02) times the diagonal of
+--- the hand's bounding box away from the other mask.
+metrics.contact = core.contact
+
+--- IoU at every pair of thresholds: a float tensor n1×n2 for ascending lists t1, t2 (`second` and t2 may be nil).
+function metrics.table(first, second, truth, ignore, t1, t2) return core.table(first, second, truth, ignore, t1, t2) end
+
+--- The 95 % bootstrap interval of sum(sums) / sum(counts) over groups (clips) drawn with replacement.
+--- Options: draws (10,000), seed (0).
+function metrics.interval(sums, counts, options)
+  options = options or {}
+  return core.bootstrap(sums, counts, options.draws or 10000, options.seed or 0)
+end
+
+--- A float map brought to width × height by bilinear interpolation; `scale` is map pixels per result pixel.
+metrics.resize = core.resize
+
+--- Minus the distance to (x, y) over the width, H×W: a disc of radius r is what lies over −r / width.
+metrics.disc = core.disc
+
+--- A classical saliency map of a uint8 image, in [0, 1].
+metrics.saliency = core.saliency
+
+--- Evenly spaced thresholds from `low` (included) to `high` (excluded).
+function metrics.grid(low, high, steps)
+  local list = {}
+  for i = 1, steps do list[i] = low + (high - low) * (i - 1) / steps end
+  return list
+end
+
+--- Thresholds in equal ratios from `low` to `high`, both included.
+function metrics.ratios(low, high, steps)
+  local list = {}
+  for i = 1, steps do list[i] = low * (high / low) ^ ((i - 1) / math.max(steps - 1, 1)) end
+  return list
+end
+
+return metrics

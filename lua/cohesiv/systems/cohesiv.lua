@@ -1,0 +1,49 @@
+--- COHESIV: a trained run. Hand and object from cosines and attention; a run trained with the responsibility loss alone
+--- answers from attention (Pair and All only), one trained with the embedding loss alone from cosines.
+
+local metrics = require "cohesiv.metrics"
+local predict = require "cohesiv.predict"
+local tensor = require "cohesiv.tensor"
+
+local function attention_only(model, recipe)
+  local grid = metrics.grid(0, 1, recipe.calibrate.steps)
+  return {
+    goals = { All = { task = "All", grids = { grid } }, Pair = { task = "Pair", grids = { grid } } },
+    answer = function(clip, n, queries)
+      local maps = predict.maps(model, clip:frame(n), queries, { size = recipe.size, attention_only = true })
+      local pair = {}
+      for q, a in ipairs(maps.attention) do pair[q] = { a } end
+      return { scale = maps.scale, Pair = pair, All = { { metrics.union(maps.attention) } } }
+    end,
+  }
+end
+
+local function full(model, recipe)
+  local steps, far = recipe.calibrate.steps, recipe.calibrate.score == "difference" and 2 or 1
+  local grids = { metrics.grid(-far, far, steps), metrics.grid(0, 1, steps) }
+  local cosines_only = recipe.loss.responsibility == 0
+  if cosines_only then grids[2] = nil end
+  local goals = { object = { task = "Obj", grids = grids }, hand = { task = "Hand", grids = grids } }
+  local own_pair = recipe.calibrate.pair == "own"
+  if own_pair then goals.pair = { task = "Pair", grids = { metrics.grid(-1, 1, steps), grids[2] } } end
+  return {
+    goals = goals,
+    answer = function(clip, n, queries)
+      local maps = predict.maps(model, clip:frame(n), queries, { size = recipe.size })
+      local object, person = predict.scores(maps, recipe.calibrate.score)
+      local either = own_pair and metrics.union { maps.objectness, maps.personness }
+      local answer = { scale = maps.scale, object = {}, hand = {}, pair = own_pair and {} or nil }
+      for q, attention in ipairs(maps.attention) do
+        local a = not cosines_only and attention or nil
+        answer.object[q], answer.hand[q] = { object, a }, { person, a }
+        if own_pair then answer.pair[q] = { either, a } end
+      end
+      return answer
+    end,
+  }
+end
+
+return function(run)
+  local model = tensor.no_grad(run.model, run)
+  return (run.recipe.loss.embedding == 0 and attention_only or full)(model, run.recipe)
+end
