@@ -1,5 +1,5 @@
-/* posix_spawn and two pipes: see process.h. The child sits in a process group of its own, so that Ctrl-C reaches us
- * alone: a decoder that stops early looks like a short file. */
+/* posix_spawn and two pipes: see process.h. The child sits in a process group of its own, so that Ctrl-C
+ * reaches us alone: a decoder that stops early looks like a short file. */
 #include "io/process.h"
 
 #include "core/error.h"
@@ -34,7 +34,8 @@ static int spawn(Process *p, char *const argv[], int out, int err) {
   sigaddset(&usual, SIGINT);
   sigaddset(&usual, SIGTERM);
   sigaddset(&usual, SIGPIPE);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   posix_spawnattr_setpgroup(&attributes, 0);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &usual);
@@ -77,12 +78,14 @@ static void hear(Process *p) {
   p->words_size += room;
 }
 
-/* Waits until stdout has something or has ended; both pipes are watched, lest the child blocks on the other. */
+/* Waits until stdout has something or has ended; both pipes are watched, lest the child blocks on the other.
+ */
 static int wait_for_output(Process *p) {
   for (;;) {
     struct pollfd fds[2] = {{p->out, POLLIN, 0}, {p->err, POLLIN, 0}};
     if (interrupted) return fail("interrupted");
-    if (poll(fds, 2, -1) < 0 && errno != EINTR) return fail("poll: expected output, found: %s", strerror(errno));
+    if (poll(fds, 2, -1) < 0 && errno != EINTR)
+      return fail("poll: expected output, found: %s", strerror(errno));
     if (p->err >= 0 && fds[1].revents) hear(p);
     if (fds[0].revents || p->out < 0) return 1;
   }
@@ -123,13 +126,9 @@ int process_wait(Process *p) {
 }
 
 void process_close(Process *p) {
-  if (p->pid <= 0) { /* never started (a zeroed struct: 0 is no pipe of ours) or already reaped */
-    if (p->out > 2) shut(&p->out);
-    if (p->err > 2) shut(&p->err);
-    return;
-  }
   shut(&p->out);
   shut(&p->err);
+  if (p->pid <= 0) return;
   kill(p->pid, SIGKILL);
   reap(p);
 }

@@ -14,12 +14,13 @@ typedef struct Process {
 
 /* Starts argv[0], found on the PATH. 0 with a message when it is not there. */
 int process_start(Process *p, char *const argv[]);
-/* Reads up to `size` bytes of its stdout into `to`, fewer only at the end of the output; the number, -1 on failure
- * or Ctrl-C. What it says on stderr is kept in words meanwhile. */
+/* Reads up to `size` bytes of its stdout into `to`, fewer only at the end of the output; the number, -1 on
+ * failure or Ctrl-C. What it says on stderr is kept in words meanwhile. */
 long process_read(Process *p, void *to, size_t size);
 /* Waits for its end; its exit status, 128 + signal when it was killed, -1 on failure. */
 int process_wait(Process *p);
-/* Kills it if it still runs and reaps it. Idempotent; harmless on a zeroed struct and after process_wait. */
+/* Kills it if it still runs and reaps it. Idempotent; harmless after process_wait and after a start
+ * that failed. */
 void process_close(Process *p);
 
 #endif
