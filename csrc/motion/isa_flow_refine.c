@@ -1,0 +1,262 @@
+/* Variational refinement (Brox et al. 2004 as DIS uses it: one warp per level, linearised there): assembling
+ * the equations, robust weights, red-black over-relaxation. Plain loops over rows that the compiler
+ * vectorises; layout and meaning of the planes in flow_parts.h. */
+#include "motion/flow_parts.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Chosen on FlyingChairs pairs and on composed pairs of real pictures with known motion, grey values 0 to
+ * 255. */
+static const float alpha = 40;       /* smoothness */
+static const float delta = 2;        /* constancy of brightness */
+static const float gamma_ = 10;      /* constancy of its derivatives */
+static const float epsilon2 = 1e-4f; /* the robust penalty is sqrt(x^2 + epsilon^2) */
+static const float zeta2 = 1;        /* keeps the division by the length of a gradient finite */
+static const float omega = 1.6f;     /* over-relaxation */
+
+/* Repeats the first and last pixel of a row, and the first and last row, one pixel outwards. */
+static void close_row(const FlowImage *m, long y) {
+  float *row = m->at + y * m->stride;
+  row[-1] = row[0];
+  row[m->w] = row[m->w - 1];
+  size_t bytes = (size_t)(m->w + 2) * sizeof *row;
+  if (y == 0) memcpy(row - m->stride - 1, row - 1, bytes);
+  if (y == m->h - 1) memcpy(row + m->stride - 1, row - 1, bytes);
+}
+
+static inline float clamp(float x, float low, float high) { return x > low ? (x < high ? x : high) : low; }
+
+/* dt = b(x + flow) - a. */
+void ISA_NAME(flow_difference)(const FlowRefine *f, long first, long last) {
+  const long w = f->w;
+  const float wide = (float)f->w, high = (float)f->h;
+  for (long y = first; y < last; y++) {
+    const float *u = f->field.u + y * f->field.stride, *v = f->field.v + y * f->field.stride;
+    const float *a = f->a->at + y * f->a->stride;
+    float *out = f->dt->at + y * f->dt->stride;
+    FLOW_INDEPENDENT
+    for (long x = 0; x < w; x++) {
+      float px = clamp((float)x + u[x], -1, wide), py = clamp((float)y + v[x], -1, high);
+      float fx = floorf(px), fy = floorf(py);
+      const float *s = f->b->at + (long)fy * f->b->stride + (long)fx, *t = s + f->b->stride;
+      px -= fx;
+      py -= fy;
+      float top = s[0] + px * (s[1] - s[0]), low = t[0] + px * (t[1] - t[0]);
+      out[x] = top + py * (low - top) - a[x];
+    }
+    close_row(f->dt, y);
+  }
+}
+
+/* ax, ay = central differences of a + dt / 2. */
+void ISA_NAME(flow_derivatives)(const FlowRefine *f, long first, long last) {
+  const long w = f->w;
+  for (long y = first; y < last; y++) {
+    const long sa = f->a->stride, sd = f->dt->stride;
+    const float *restrict a = f->a->at + y * sa, *restrict d = f->dt->at + y * sd;
+    float *restrict gx = f->ax->at + y * f->ax->stride, *restrict gy = f->ay->at + y * f->ay->stride;
+    FLOW_INDEPENDENT
+    for (long x = 0; x < w; x++) {
+      gx[x] = 0.5f * (a[x + 1] - a[x - 1]) + 0.25f * (d[x + 1] - d[x - 1]);
+      gy[x] = 0.5f * (a[x + sa] - a[x - sa]) + 0.25f * (d[x + sd] - d[x - sd]);
+    }
+    close_row(f->ax, y);
+    close_row(f->ay, y);
+  }
+}
+
+/* One row of w numbers into its two colours; places beyond w become zero. */
+static void split_row(const FlowRefine *f, const float *restrict in, long y, float *plane) {
+  for (int c = 0; c < 2; c++) {
+    const long parity = (c + y) & 1, n = (f->w - parity + 1) / 2;
+    float *restrict out = plane + flow_half(f, y, c);
+    FLOW_INDEPENDENT
+    for (long k = 0; k < n; k++) out[k] = in[2 * k + parity];
+    if (n < f->n) out[n] = 0;
+  }
+}
+
+/* The margin of a row of the flow: its last pixel repeated to the right, and the last row downwards, so that
+ * differences over the border are zero; the rest is only multiplied by zero and must be finite. */
+static void close_flow(const FlowRefine *f, float *plane, long y) {
+  const size_t bytes = (size_t)(f->n + 2) * sizeof *plane;
+  for (int c = 0; c < 2; c++) plane[flow_half(f, y, c) - 1] = plane[flow_half(f, y, c) + f->n] = 0;
+  plane[flow_half(f, y, (int)((f->w + y) & 1)) + f->w / 2] =
+      plane[flow_half(f, y, (int)((f->w - 1 + y) & 1)) + (f->w - 1) / 2];
+  for (int c = 0; c < 2; c++) {
+    if (y == 0) memset(plane + flow_half(f, -1, c) - 1, 0, bytes);
+    if (y == f->h - 1) memcpy(plane + flow_half(f, f->h, c) - 1, plane + flow_half(f, y, 1 - c) - 1, bytes);
+  }
+}
+
+/* Three equations per pixel, linear in the flow, each divided by the length of its gradient (plus zeta):
+ * brightness and its two derivatives stay what they are. Pixels that leave the image have none. */
+void ISA_NAME(flow_equations)(const FlowRefine *f, long first, long last, float *row) {
+  const long w = f->w;
+  const float wide = (float)(w - 1), high = (float)(f->h - 1);
+  float *restrict p1 = row, *restrict q1 = p1 + w, *restrict r1 = q1 + w;
+  float *restrict p2 = r1 + w, *restrict q2 = p2 + w, *restrict r2 = q2 + w;
+  float *restrict p3 = r2 + w, *restrict q3 = p3 + w, *restrict r3 = q3 + w;
+  for (long y = first; y < last; y++) {
+    const long s = f->ax->stride;
+    const float *restrict ax = f->ax->at + y * s, *restrict ay = f->ay->at + y * s,
+                          *restrict dt = f->dt->at + y * s;
+    const float *restrict u = f->field.u + y * f->field.stride, *restrict v =
+                                                                    f->field.v + y * f->field.stride;
+    FLOW_INDEPENDENT
+    for (long x = 0; x < w; x++) {
+      float px = (float)x + u[x], py = (float)y + v[x];
+      float in = px >= 0 ? 1.0f : 0.0f;
+      in = px <= wide ? in : 0;
+      in = py >= 0 ? in : 0;
+      in = py <= high ? in : 0;
+      float gx = ax[x], gy = ay[x];
+      float gxx = 0.5f * (ax[x + 1] - ax[x - 1]), gxy = 0.5f * (ax[x + s] - ax[x - s]);
+      float gyy = 0.5f * (ay[x + s] - ay[x - s]);
+      float tx = 0.5f * (dt[x + 1] - dt[x - 1]), ty = 0.5f * (dt[x + s] - dt[x - s]);
+      float k1 = in / sqrtf(gx * gx + gy * gy + zeta2);
+      float k2 = in / sqrtf(gxx * gxx + gxy * gxy + zeta2), k3 = in / sqrtf(gxy * gxy + gyy * gyy + zeta2);
+      p1[x] = k1 * gx, q1[x] = k1 * gy, r1[x] = k1 * (dt[x] - gx * u[x] - gy * v[x]);
+      p2[x] = k2 * gxx, q2[x] = k2 * gxy, r2[x] = k2 * (tx - gxx * u[x] - gxy * v[x]);
+      p3[x] = k3 * gxy, q3[x] = k3 * gyy, r3[x] = k3 * (ty - gxy * u[x] - gyy * v[x]);
+    }
+    for (int e = 0; e < 3; e++) {
+      split_row(f, row + 3 * e * w, y, f->p[e]);
+      split_row(f, row + (3 * e + 1) * w, y, f->q[e]);
+      split_row(f, row + (3 * e + 2) * w, y, f->r[e]);
+    }
+    split_row(f, u, y, f->u);
+    split_row(f, v, y, f->v);
+    close_flow(f, f->u, y);
+    close_flow(f, f->v, y);
+  }
+}
+
+/* Weights of the edges of row y: alpha / sqrt(|grad u|^2 + |grad v|^2 + epsilon^2), forward differences. */
+static void edge_row(const FlowRefine *f, long y, float *ex, float *ey) {
+  const long n = f->n;
+  for (int c = 0; c < 2; c++) {
+    const long parity = (c + y) & 1, at = flow_half(f, y, c), other = flow_half(f, y, 1 - c) + parity;
+    const long below = flow_half(f, y + 1, 1 - c);
+    const float *restrict u = f->u + at, *restrict ur = f->u + other, *restrict ud = f->u + below;
+    const float *restrict v = f->v + at, *restrict vr = f->v + other, *restrict vd = f->v + below;
+    float *restrict x = ex + c * f->half, *restrict d = ey + c * f->half;
+    x[-1] = 0;
+    FLOW_INDEPENDENT
+    for (long k = 0; k < n; k++) {
+      float a = ur[k] - u[k], b = ud[k] - u[k], g = vr[k] - v[k], h = vd[k] - v[k];
+      x[k] = d[k] = alpha / sqrtf(a * a + b * b + g * g + h * h + epsilon2);
+    }
+  }
+  ex[((f->w - 1 + y) & 1) * f->half + (f->w - 1) / 2] = 0; /* no edge leaves the image */
+  if (y == f->h - 1) memset(ey, 0, (size_t)f->stride * sizeof *ey);
+}
+
+/* The robust weights at the present flow, and with them the 2x2 system of every pixel. */
+static void system_row(const FlowRefine *f, long y, const float *up) {
+  const long n = f->n;
+  for (int c = 0; c < 2; c++) {
+    const long parity = (c + y) & 1, at = flow_half(f, y, c);
+    const float *restrict u = f->u + at, *restrict v = f->v + at;
+    const float *restrict p1 = f->p[0] + at, *restrict q1 = f->q[0] + at, *restrict r1 = f->r[0] + at;
+    const float *restrict p2 = f->p[1] + at, *restrict q2 = f->q[1] + at, *restrict r2 = f->r[1] + at;
+    const float *restrict p3 = f->p[2] + at, *restrict q3 = f->q[2] + at, *restrict r3 = f->r[2] + at;
+    const float *restrict right = f->ex + at, *restrict left = f->ex + flow_half(f, y, 1 - c) + parity - 1;
+    const float *restrict down = f->ey + at, *restrict above = up + (1 - c) * f->half;
+    float *restrict a12 = f->a12 + at, *restrict b1 = f->b1 + at, *restrict b2 = f->b2 + at;
+    float *restrict i1 = f->i1 + at, *restrict i2 = f->i2 + at;
+    FLOW_INDEPENDENT
+    for (long k = 0; k < n; k++) {
+      float e1 = p1[k] * u[k] + q1[k] * v[k] + r1[k];
+      float e2 = p2[k] * u[k] + q2[k] * v[k] + r2[k], e3 = p3[k] * u[k] + q3[k] * v[k] + r3[k];
+      float s = delta / sqrtf(e1 * e1 + epsilon2), t = gamma_ / sqrtf(e2 * e2 + e3 * e3 + epsilon2);
+      float edges = right[k] + left[k] + down[k] + above[k] + 1e-6f;
+      a12[k] = s * p1[k] * q1[k] + t * (p2[k] * q2[k] + p3[k] * q3[k]);
+      b1[k] = -s * p1[k] * r1[k] - t * (p2[k] * r2[k] + p3[k] * r3[k]);
+      b2[k] = -s * q1[k] * r1[k] - t * (q2[k] * r2[k] + q3[k] * r3[k]);
+      i1[k] = 1 / (s * p1[k] * p1[k] + t * (p2[k] * p2[k] + p3[k] * p3[k]) + edges);
+      i2[k] = 1 / (s * q1[k] * q1[k] + t * (q2[k] * q2[k] + q3[k] * q3[k]) + edges);
+    }
+  }
+}
+
+void ISA_NAME(flow_weights)(const FlowRefine *f, long first, long last, float *above) {
+  const float *up = first ? above : f->ey - f->stride;
+  /* The row above may belong to another chunk, which may not have got there yet. */
+  if (first)
+    edge_row(f, first - 1, above + f->stride + 1, above);
+  else
+    memset(f->ey - f->stride, 0, (size_t)f->stride * sizeof *above);
+  for (long y = first; y < last; y++) {
+    edge_row(f, y, f->ex + y * f->stride, f->ey + y * f->stride);
+    system_row(f, y, up);
+    up = f->ey + y * f->stride;
+  }
+}
+
+/* One colour of one row; u and v are planes whose row 0 is row 0 of the image. */
+static void sweep_row(const FlowRefine *f, long y, int c, float *u, float *v) {
+  const long n = f->n, parity = (c + y) & 1, at = flow_half(f, y, c), right = flow_half(f, y, 1 - c) + parity;
+  const long above = flow_half(f, y - 1, 1 - c), below = flow_half(f, y + 1, 1 - c);
+  const float *restrict ur = u + right, *restrict ul = ur - 1, *restrict uu = u + above,
+                        *restrict ud = u + below;
+  const float *restrict vr = v + right, *restrict vl = vr - 1, *restrict vu = v + above,
+                        *restrict vd = v + below;
+  const float *restrict er = f->ex + at, *restrict el = f->ex + right - 1;
+  const float *restrict ed = f->ey + at, *restrict eu = f->ey + above;
+  const float *restrict a12 = f->a12 + at, *restrict b1 = f->b1 + at, *restrict b2 = f->b2 + at;
+  const float *restrict i1 = f->i1 + at, *restrict i2 = f->i2 + at;
+  float *restrict pu = u + at, *restrict pv = v + at;
+  FLOW_INDEPENDENT
+  for (long k = 0; k < n; k++) {
+    float su = er[k] * ur[k] + el[k] * ul[k] + ed[k] * ud[k] + eu[k] * uu[k];
+    float sv = er[k] * vr[k] + el[k] * vl[k] + ed[k] * vd[k] + eu[k] * vu[k];
+    float x = pu[k] + omega * ((b1[k] + su - a12[k] * pv[k]) * i1[k] - pu[k]);
+    pu[k] = x;
+    pv[k] += omega * ((b2[k] + sv - a12[k] * x) * i2[k] - pv[k]);
+  }
+}
+
+/* All half sweeps of the rows [first, last): on a copy that is larger by one row per half sweep, the
+ * outermost rows left behind one after the other, so that the result is that of sweeping the whole image.
+ * Half sweep s of row y follows half sweep s - 1 of row y + 1, so one walk downwards does them all while the
+ * rows are in the cache. */
+void ISA_NAME(flow_relax)(const FlowRefine *f, long first, long last, float *local) {
+  const long low = first > FLOW_SWEEPS ? first - FLOW_SWEEPS : -1;
+  const long high = last + FLOW_SWEEPS < f->h ? last + FLOW_SWEEPS : f->h + 1;
+  const size_t row = (size_t)f->stride * sizeof *local;
+  float *u = local - low * f->stride, *v = u + (high - low) * f->stride;
+  memcpy(u + low * f->stride, f->u + low * f->stride, (size_t)(high - low) * row);
+  memcpy(v + low * f->stride, f->v + low * f->stride, (size_t)(high - low) * row);
+  for (long front = first - FLOW_SWEEPS; front < last + FLOW_SWEEPS; front++)
+    for (long s = 0; s < FLOW_SWEEPS; s++) {
+      long y = front - s, reach = FLOW_SWEEPS - 1 - s;
+      if (y >= 0 && y < f->h && y >= first - reach && y < last + reach) sweep_row(f, y, (int)(s & 1), u, v);
+    }
+  const size_t both =
+      (size_t)(f->half + f->n) * sizeof *local; /* the two halves, without the margin of the next row */
+  for (long y = first; y < last; y++) {
+    memcpy(f->u2 + y * f->stride, u + y * f->stride, both);
+    memcpy(f->v2 + y * f->stride, v + y * f->stride, both);
+    close_flow(f, f->u2, y);
+    close_flow(f, f->v2, y);
+  }
+}
+
+static void join_row(const FlowRefine *f, const float *plane, long y, float *restrict out) {
+  for (int c = 0; c < 2; c++) {
+    const long parity = (c + y) & 1, n = (f->w - parity + 1) / 2;
+    const float *restrict in = plane + flow_half(f, y, c);
+    FLOW_INDEPENDENT
+    for (long k = 0; k < n; k++) out[2 * k + parity] = in[k];
+  }
+}
+
+/* The flow back into rows of pixels. */
+void ISA_NAME(flow_join)(const FlowRefine *f, long first, long last) {
+  for (long y = first; y < last; y++) {
+    join_row(f, f->u, y, f->field.u + y * f->field.stride);
+    join_row(f, f->v, y, f->field.v + y * f->field.stride);
+  }
+}
