@@ -1,0 +1,56 @@
+/* Fortran's LAPACK behind lapack.h. A row-major matrix is a column-major one transposed, so every call here
+ * works on the transpose: right singular vectors come back as left ones. */
+#include "backend/lapack.h"
+
+#include "core/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The hidden lengths of character arguments come last, as gfortran passes them. */
+extern void dgelqf_(const int *m, const int *n, double *a, const int *lda, double *tau, double *work,
+                    const int *lwork, int *info);
+extern void dgesdd_(const char *job, const int *m, const int *n, double *a, const int *lda, double *s,
+                    double *u, const int *ldu, double *vt, const int *ldvt, double *work, const int *lwork,
+                    int *iwork, int *info, size_t job_length);
+extern void dgetrf_(const int *m, const int *n, double *a, const int *lda, int *pivot, int *info);
+extern void dgetrs_(const char *trans, const int *n, const int *nrhs, const double *a, const int *lda,
+                    const int *pivot, double *b, const int *ldb, int *info, size_t trans_length);
+
+enum { SOLVE_MAX = 16 };
+
+/* The n×n singular value problem of l (column-major): u receives the left vectors as columns. */
+static int square_svd(int n, double *l, double *s, double *u, double *work, int lwork, int *iwork) {
+  double *right = l + n * n;
+  int info = 0;
+  dgesdd_(u ? "A" : "N", &n, &n, l, &n, s, u ? u : right, &n, right, &n, work, &lwork, iwork, &info, 1);
+  if (info) return fail("lapack: expected dgesdd to converge, found info %d", info);
+  return 1;
+}
+
+int lapack_svd(int m, int n, double *a, double *s, double *vt) {
+  if (n < 1 || m < n) return fail("lapack: expected at least as many rows as columns, found %dx%d", m, n);
+  int lwork = 8 * n * n + 40 * n + 64; /* above dgesdd's need, 4n² + 7n, and dgelqf's, n */
+  size_t doubles = (size_t)lwork + 2 * (size_t)n * (size_t)n + (size_t)n;
+  double *work = malloc(doubles * sizeof(double) + 8 * (size_t)n * sizeof(int));
+  if (!work) return fail("lapack: out of memory for a %dx%d problem", m, n);
+  double *l = work + lwork, *tau = l + 2 * n * n;
+  int *iwork = (int *)(tau + n), info = 0;
+  dgelqf_(&n, &m, a, &n, tau, work, &lwork, &info); /* the transpose, n×m: a = L Q */
+  for (int col = 0; col < n; col++)
+    for (int row = 0; row < n; row++) l[col * n + row] = row >= col ? a[col * n + row] : 0;
+  int ok = info ? fail("lapack: expected dgelqf to succeed, found info %d", info)
+                : square_svd(n, l, s, vt, work, lwork, iwork);
+  free(work);
+  return ok;
+}
+
+int lapack_solve(int n, double *a, double *b) {
+  int pivot[SOLVE_MAX], info = 0, one = 1;
+  if (n < 1 || n > SOLVE_MAX) return fail("lapack: expected 1 to %d unknowns, found %d", SOLVE_MAX, n);
+  dgetrf_(&n, &n, a, &n, pivot, &info);
+  if (info) return fail("lapack: expected a regular %dx%d matrix, found a singular one", n, n);
+  dgetrs_("T", &n, &one, a, &n, pivot, b, &n, &info, 1);
+  if (info) return fail("lapack: expected dgetrs to succeed, found info %d", info);
+  return 1;
+}

@@ -1,0 +1,165 @@
+/* Bilinear flow samples, convex hulls, and extra points inside a hand. A homography of 21 landmarks is
+ * ill-conditioned; some hundred points on the same surface make it firm. */
+#include "motion/points.h"
+
+#include "core/error.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static double clamp(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
+
+void points_sample(const float *flow, long width, long height, long row, long n, const double *xy,
+                   double *uv) {
+  for (long i = 0; i < n; i++) {
+    double x = clamp(xy[2 * i], 0, (double)(width - 1)), y = clamp(xy[2 * i + 1], 0, (double)(height - 1));
+    if (!(x >= 0) || !(y >= 0)) { /* not a number */
+      uv[2 * i] = uv[2 * i + 1] = NAN;
+      continue;
+    }
+    long x0 = (long)x, y0 = (long)y, x1 = x0 + 1 < width ? x0 + 1 : x0, y1 = y0 + 1 < height ? y0 + 1 : y0;
+    double b = x - (double)x0, a = y - (double)y0;
+    for (int c = 0; c < 2; c++) {
+      double top = (1 - b) * flow[(y0 * row + x0) * 2 + c] + b * flow[(y0 * row + x1) * 2 + c];
+      double low = (1 - b) * flow[(y1 * row + x0) * 2 + c] + b * flow[(y1 * row + x1) * 2 + c];
+      uv[2 * i + c] = (1 - a) * top + a * low;
+    }
+  }
+}
+
+static int by_place(const void *a, const void *b) {
+  const double *p = a, *q = b;
+  if (p[0] != q[0]) return p[0] < q[0] ? -1 : 1;
+  return p[1] < q[1] ? -1 : p[1] > q[1];
+}
+
+/* One chain of Andrew's monotone chains over sorted points, appended from hull[from] on. */
+static long chain(long n, const double *sorted, long from, double *hull) {
+  long k = from;
+  for (long i = 0; i < n; i++) {
+    while (k >= from + 2 && points_turn(hull + 2 * (k - 2), hull + 2 * (k - 1), sorted + 2 * i) <= 0) k--;
+    memcpy(hull + 2 * k++, sorted + 2 * i, 2 * sizeof *hull);
+  }
+  return k;
+}
+
+static void reverse(long n, double *xy) {
+  for (long i = 0, j = n - 1; i < j; i++, j--)
+    for (int c = 0; c < 2; c++) {
+      double swap = xy[2 * i + c];
+      xy[2 * i + c] = xy[2 * j + c], xy[2 * j + c] = swap;
+    }
+}
+
+long points_hull(long n, const double *xy, double *hull) {
+  double *sorted = malloc((size_t)n * 4 * sizeof *sorted), *lower = sorted + 2 * n;
+  if (!sorted) return fail("points: out of memory for a hull of %ld", n);
+  memcpy(sorted, xy, (size_t)n * 2 * sizeof *xy);
+  qsort(sorted, (size_t)n, 2 * sizeof *sorted, by_place);
+  long distinct = 1;
+  for (long i = 1; i < n; i++)
+    if (by_place(sorted + 2 * i, sorted + 2 * (distinct - 1)))
+      memmove(sorted + 2 * distinct++, sorted + 2 * i, 2 * sizeof *sorted);
+  if (distinct == 1) {
+    memcpy(hull, sorted, 2 * sizeof *hull);
+    free(sorted);
+    return 1;
+  }
+  long k = chain(distinct, sorted, 0, lower) - 1; /* each chain ends where the other starts */
+  memcpy(hull, lower, (size_t)k * 2 * sizeof *hull);
+  reverse(distinct, sorted);
+  long upper = chain(distinct, sorted, 0, lower) - 1;
+  memcpy(hull + 2 * k, lower, (size_t)upper * 2 * sizeof *hull);
+  free(sorted);
+  return k + upper;
+}
+
+static double segment_distance2(const double *a, const double *b, double x, double y) {
+  double dx = b[0] - a[0], dy = b[1] - a[1], square = dx * dx + dy * dy;
+  double t = square > 0 ? clamp(((x - a[0]) * dx + (y - a[1]) * dy) / square, 0, 1) : 0;
+  double ex = x - a[0] - t * dx, ey = y - a[1] - t * dy;
+  return ex * ex + ey * ey;
+}
+
+double points_hull_distance(long corners, const double *hull, double x, double y) {
+  double nearest = INFINITY, at[2] = {x, y};
+  int outside = corners < 3;
+  for (long i = 0; i < corners; i++) {
+    const double *a = hull + 2 * i, *b = hull + 2 * ((i + 1) % corners);
+    nearest = fmin(nearest, segment_distance2(a, b, x, y));
+    if (points_turn(a, b, at) < 0) outside = 1;
+  }
+  return outside ? sqrt(nearest) : 0;
+}
+
+double points_size(long n, const double *xy) {
+  double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
+  for (long i = 0; i < 2 * n; i++) {
+    low[i % 2] = fmin(low[i % 2], xy[i]);
+    high[i % 2] = fmax(high[i % 2], xy[i]);
+  }
+  return n > 0 ? sqrt(fmax(0, high[0] - low[0]) * fmax(0, high[1] - low[1])) : 0;
+}
+
+/* MediaPipe's hand: 0 wrist, then four points from the root to the tip of thumb, fore-, middle, ring and
+ * little finger. The palm is the filled polygon of the wrist, the thumb's root and the knuckles. */
+static const int bone[][2] = {{0, 1},   {1, 2},   {2, 3},   {3, 4},   {5, 6},   {6, 7},   {7, 8},   {9, 10},
+                              {10, 11}, {11, 12}, {13, 14}, {14, 15}, {15, 16}, {17, 18}, {18, 19}, {19, 20},
+                              {0, 5},   {0, 17},  {1, 5},   {5, 9},   {9, 13},  {13, 17}};
+static const int palm[] = {0, 1, 5, 9, 13, 17};
+enum { LANDMARKS = 21, BONES = sizeof bone / sizeof *bone, PALM = sizeof palm / sizeof *palm };
+
+/* Even-odd rule. */
+static int within_palm(const double *xy, double x, double y) {
+  int inside = 0;
+  for (int i = 0, j = PALM - 1; i < PALM; j = i++) {
+    const double *a = xy + 2 * palm[i], *b = xy + 2 * palm[j];
+    if ((a[1] > y) != (b[1] > y) && x < a[0] + (b[0] - a[0]) * (y - a[1]) / (b[1] - a[1])) inside = !inside;
+  }
+  return inside;
+}
+
+/* A finger is about a quarter as thick as the palm is long: the radius is an eighth of the wrist's mean
+ * distance to the knuckles. */
+static double finger_radius(const double *xy) {
+  double sum = 0;
+  for (int i = 5; i <= 17; i += 4) sum += hypot(xy[2 * i] - xy[0], xy[2 * i + 1] - xy[1]);
+  return sum / 4 / 8;
+}
+
+static int within_skeleton(const double *xy, double radius, double x, double y) {
+  if (within_palm(xy, x, y)) return 1;
+  for (int i = 0; i < BONES; i++)
+    if (segment_distance2(xy + 2 * bone[i][0], xy + 2 * bone[i][1], x, y) <= radius * radius) return 1;
+  return 0;
+}
+
+long points_within(long n, const double *xy, long wanted, long width, long height, double *out) {
+  double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
+  double *hull = malloc((size_t)(n + 1) * 2 * sizeof *hull);
+  if (!hull) return fail("points: out of memory for a hull of %ld", n) - 1;
+  for (long i = 0; i < 2 * n; i++) {
+    low[i % 2] = fmin(low[i % 2], xy[i]);
+    high[i % 2] = fmax(high[i % 2], xy[i]);
+  }
+  double radius = n == LANDMARKS ? finger_radius(xy) : 0,
+         size[2] = {(double)(width - 1), (double)(height - 1)};
+  for (int c = 0; c < 2; c++) low[c] = fmax(0, low[c] - radius), high[c] = fmin(size[c], high[c] + radius);
+  long corners = points_hull(n, xy, hull), found = corners ? 0 : -1;
+  if (corners >= 3 && low[0] <= high[0] && low[1] <= high[1]) {
+    /* the additive sequence of the plastic number fills the box evenly at any length */
+    double a = 0.5, b = 0.5;
+    for (long tries = 0; tries < 64 * wanted && found < wanted; tries++) {
+      a += 0.7548776662466927, b += 0.5698402909980532;
+      a -= floor(a), b -= floor(b);
+      double x = low[0] + a * (high[0] - low[0]), y = low[1] + b * (high[1] - low[1]);
+      if (n == LANDMARKS ? !within_skeleton(xy, radius, x, y) : points_hull_distance(corners, hull, x, y) > 0)
+        continue;
+      out[2 * found] = x, out[2 * found + 1] = y;
+      found++;
+    }
+  }
+  free(hull);
+  return found;
+}

@@ -1,0 +1,34 @@
+/* Points on hands and in flow fields: sampling, hulls, extra points within sparse landmarks. Doubles, (x, y)
+ * pairs, pixel centres on integers. */
+#ifndef MOTION_POINTS_H
+#define MOTION_POINTS_H
+
+/* Twice the signed area of the triangle abc: its sign is the sense of the turn. */
+static inline double points_turn(const double *a, const double *b, const double *c) {
+  return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]);
+}
+
+/* uv[i] = the flow at xy[i], bilinear; points outside the first width × height pixels are clamped to them.
+ * row: pixels from one row of the flow to the next (>= width). */
+void points_sample(const float *flow /* height×row×2 */, long width, long height, long row, long n,
+                   const double *xy /* n×2 */, double *uv /* n×2 */);
+
+/* The convex hull of n >= 1 points, counter-clockwise as y points up, without repetition; hull has room for n
+ * + 1 points. Returns its number of corners (1 or 2 when the points coincide or are on a line); 0 with a
+ * message when memory is short. */
+long points_hull(long n, const double *xy, double *hull);
+
+/* The distance from (x, y) to a convex hull; 0 within it. */
+double points_hull_distance(long corners, const double *hull, double x, double y);
+
+/* √(area of the bounding box): the hand size that distances are measured in. */
+double points_size(long n, const double *xy);
+
+/* Up to `wanted` points spread evenly within the hand and within width × height pixels: the thickened
+ * skeleton when the hand has MediaPipe's 21 landmarks, else the convex hull. The same hand gives the same
+ * points. Returns how many there are; fewer (or none) when hardly any of the hand is visible or it has no
+ * area; -1 with a message when memory is short. n >= 1. */
+long points_within(long n, const double *xy, long wanted, long width, long height,
+                   double *out /* wanted×2 */);
+
+#endif
