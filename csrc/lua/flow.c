@@ -1,0 +1,78 @@
+/* core.flow: optical flow for Lua. Images are uint8 H×W×3 or H×W, flows float32 H×W×2, masks uint8 H×W.
+ * Checks shapes and passes on; what is computed is told in motion/flow.h. */
+#include "lua/lib.h"
+#include "motion/flow.h"
+
+void open_flow(lua_State *L); /* sets core.flow = { dis, check } */
+
+/* Forward-backward tolerances of the validity mask, where none are given (Sundaram et al. 2010). */
+static const double relative = 0.01, absolute = 0.5;
+
+static Tensor *check_image(lua_State *L, int i, const char *what) {
+  Tensor *t = check_tensor_of(L, i, what, U8, -1);
+  if (t->rank != 2 && !(t->rank == 3 && t->shape[2] == 3))
+    luaL_error(L, "%s: expected HxWx3 or HxW, found %s", what, tensor_text(t));
+  return t;
+}
+
+static Tensor *check_flow(lua_State *L, int i, const char *what) {
+  Tensor *t = check_tensor_of(L, i, what, F32, 3);
+  if (t->shape[2] != 2) luaL_error(L, "%s: expected HxWx2, found %s", what, tensor_text(t));
+  return t;
+}
+
+/* The flow from a to b into a new tensor at `out`. */
+static int estimate(const Tensor *a, const Tensor *b, Tensor **out) {
+  long h = a->shape[0], w = a->shape[1];
+  if (!(*out = tensor_new(F32, 3, (long[]){h, w, 2}))) return 0;
+  float *flow = tensor_write(*out);
+  return flow && flow_dis(tensor_data(a), tensor_data(b), h, w, a->rank == 3 ? 3 : 1, flow);
+}
+
+static int compare(const Tensor *f, const Tensor *g, double a, double b, Tensor **out) {
+  if (!(*out = tensor_new(U8, 2, f->shape))) return 0;
+  uint8_t *valid = tensor_write(*out);
+  return valid &&
+         flow_check(tensor_data(f), tensor_data(g), f->shape[0], f->shape[1], (float)a, (float)b, valid);
+}
+
+/* dis(a, b, { check = false }?) → flow, with check also the mask of pixels whose flow the flow back undoes */
+static int dis(lua_State *L) {
+  Tensor *a = check_image(L, 1, "first image"), *b = check_image(L, 2, "second image");
+  int check = 0;
+  if (!tensor_same_shape(a, b))
+    return luaL_error(L, "flow: expected two images of one shape, found %s and %s", tensor_text(a),
+                      tensor_text(b));
+  if (!lua_isnoneornil(L, 3)) {
+    if (!lua_istable(L, 3))
+      return luaL_error(L, "flow: expected a table of options, found %s", luaL_typename(L, 3));
+    lua_getfield(L, 3, "check");
+    check = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+  }
+  Tensor **flow = push_tensor(L);
+  if (!estimate(a, b, flow)) return raise_error(L);
+  if (!check) return 1;
+  Tensor **valid = push_tensor(L), **back = push_tensor(L);
+  if (!estimate(b, a, back) || !compare(*flow, *back, relative, absolute, valid)) return raise_error(L);
+  lua_pop(L, 1);
+  return 2;
+}
+
+/* check(forward, backward, relative?, absolute?) → mask */
+static int check(lua_State *L) {
+  Tensor *f = check_flow(L, 1, "forward flow"), *g = check_flow(L, 2, "backward flow");
+  double a = luaL_optnumber(L, 3, relative), b = luaL_optnumber(L, 4, absolute);
+  if (!tensor_same_shape(f, g))
+    return luaL_error(L, "flow check: expected two flows of one shape, found %s and %s", tensor_text(f),
+                      tensor_text(g));
+  Tensor **valid = push_tensor(L);
+  if (!compare(f, g, a, b, valid)) return raise_error(L);
+  return 1;
+}
+
+void open_flow(lua_State *L) {
+  static const luaL_Reg functions[] = {{"dis", dis}, {"check", check}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  lua_setfield(L, -2, "flow");
+}

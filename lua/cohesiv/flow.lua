@@ -1,0 +1,49 @@
+--- Optical flow: estimating it, and reading and writing .flo files. A flow is float32 H×W×2, (dx, dy) in pixels: the
+-- point (x, y) of the first image lies at (x + dx, y + dy) in the second.
+local core = require "cohesiv.core"
+
+local M = {}
+
+local methods = { dis = core.flow.dis }
+
+local function names(t)
+  local list = {}
+  for name in pairs(t) do list[#list + 1] = tostring(name) end
+  table.sort(list)
+  return table.concat(list, ", ")
+end
+
+--- estimate(a, b, { method = "dis", check = false }): the flow from image a to image b, both uint8 H×W×3 or H×W.
+-- With check also a uint8 H×W mask: 1 where the flow from b to a leads back, 0 where it does not (occluded, unsure,
+-- or outside b). "dis": dense inverse search (Kroeger et al., ECCV 2016), on grey values.
+function M.estimate(a, b, options)
+  options = options or {}
+  if type(options) ~= "table" then
+    error(("flow.estimate: expected a table of options, found %s"):format(type(options)), 0)
+  end
+  for name in pairs(options) do
+    if name ~= "method" and name ~= "check" then
+      error(("flow.estimate: expected the options check and method, found %s"):format(tostring(name)), 0)
+    end
+  end
+  local method = options.method == nil and "dis" or options.method
+  local run = methods[method]
+  if not run then
+    error(("flow.estimate: expected a method out of %s, found %s"):format(names(methods), tostring(method)), 0)
+  end
+  return run(a, b, { check = options.check })
+end
+
+--- check(forward, backward, relative = 0.01, absolute = 0.5): uint8 H×W, 1 where |f + g|² ≤ relative (|f|² + |g|²) +
+-- absolute, with f the forward flow of a pixel and g the backward flow at its target; outside targets are 0.
+function M.check(forward, backward, relative, absolute)
+  return core.flow.check(forward, backward, relative, absolute)
+end
+
+--- read(path): the flow of a Middlebury .flo file.
+function M.read(path) return core.io.flo_read(path) end
+
+--- write(path, flow): writes a .flo file, whole or not at all.
+function M.write(path, flow) return core.io.flo_write(path, flow) end
+
+return M
