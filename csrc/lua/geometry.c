@@ -1,0 +1,278 @@
+/* core.homography and core.responsibility. A scene comes from Lua as a table
+ *   { flows = { H×W×2 float32, ... }, hands = { V×2 float64, ... }, content = { width, height } or nil }
+ * and motions as float64 tensors. Checks shapes and passes on; what is computed is told in motion/. Knows
+ * nothing of clips, and keeps nothing between calls. */
+#include "lua/lib.h"
+#include "motion/homography.h"
+#include "motion/responsibility.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Memory that Lua owns, on top of the stack. */
+static void *block(lua_State *L, size_t count, size_t size) {
+  void *p = lua_newuserdatauv(L, count * size + 1, 0);
+  memset(p, 0, count * size + 1);
+  return p;
+}
+
+static Model check_model(lua_State *L, int i) {
+  const char *name = luaL_optstring(L, i, "homography");
+  for (int m = 0; m < MODELS; m++)
+    if (!strcmp(name, model_name[m])) return (Model)m;
+  luaL_error(L, "model: expected homography, affine, similarity or translation, found %s", name);
+  return MODEL_HOMOGRAPHY;
+}
+
+/* true: a threshold found from the points (0); a number: that many pixels; nil or false: not robust. */
+static bool check_robust(lua_State *L, int i, double *threshold) {
+  *threshold = 0;
+  if (lua_type(L, i) != LUA_TNUMBER) return lua_toboolean(L, i);
+  *threshold = lua_tonumber(L, i);
+  if (!(*threshold > 0))
+    luaL_error(L, "robust: expected true, false or pixels above 0, found %f", *threshold);
+  return true;
+}
+
+/* ---- homographies ---- */
+
+/* fit(source, target, model, robust) → 3×3, share of inliers */
+static int fit_points(lua_State *L) {
+  Tensor *source = check_tensor_of(L, 1, "source", F64, 2), *target = check_tensor_of(L, 2, "target", F64, 2);
+  if (source->shape[1] != 2)
+    return luaL_error(L, "source: expected shape Nx2, found %s", tensor_text(source));
+  if (!tensor_same_shape(source, target))
+    return luaL_error(L, "target: expected shape %s, found %s", tensor_text(source), tensor_text(target));
+  Model model = check_model(L, 3);
+  double threshold, m[9], inliers = 1;
+  bool robust = check_robust(L, 4, &threshold);
+  Tensor **out = push_tensor(L);
+  const double *p = tensor_data(source), *q = tensor_data(target);
+  int ok = robust ? homography_fit_robust(model, source->shape[0], p, q, threshold, 0, m, &inliers)
+                  : homography_fit(model, source->shape[0], p, q, NULL, m);
+  if (!ok || !(*out = tensor_new(F64, 2, (long[]){3, 3}))) return raise_error(L);
+  memcpy(tensor_write(*out), m, sizeof m);
+  lua_pushnumber(L, inliers);
+  return 2;
+}
+
+/* ---- scenes ---- */
+
+static void read_flows(lua_State *L, int list, Scene *s) {
+  s->gaps = (int)luaL_len(L, list);
+  if (s->gaps < 1) luaL_error(L, "flows: expected at least one, found none");
+  const float **flow = block(L, (size_t)s->gaps, sizeof *flow);
+  for (int g = 0; g < s->gaps; g++) {
+    lua_geti(L, list, g + 1);
+    const char *what = lua_pushfstring(L, "flows[%d]", g + 1);
+    Tensor *t = check_tensor_of(L, -2, what, F32, 3);
+    if (t->shape[2] != 2 || t->size == 0)
+      luaL_error(L, "%s: expected shape HxWx2, found %s", what, tensor_text(t));
+    if (g == 0) s->height = t->shape[0], s->width = t->shape[1];
+    if (t->shape[0] != s->height || t->shape[1] != s->width)
+      luaL_error(L, "%s: expected shape %Ix%Ix2 as the first, found %s", what, (lua_Integer)s->height,
+                 (lua_Integer)s->width, tensor_text(t));
+    flow[g] = tensor_data(t);
+    lua_pop(L, 2);
+  }
+  s->flow = flow;
+}
+
+static void read_hands(lua_State *L, int list, Scene *s) {
+  s->hands = (int)luaL_len(L, list);
+  const double **vertices = block(L, (size_t)s->hands, sizeof *vertices);
+  long *count = block(L, (size_t)s->hands, sizeof *count);
+  for (int k = 0; k < s->hands; k++) {
+    lua_geti(L, list, k + 1);
+    const char *what = lua_pushfstring(L, "hands[%d]", k + 1);
+    Tensor *t = check_tensor_of(L, -2, what, F64, 2);
+    if (t->shape[1] != 2 || t->size == 0)
+      luaL_error(L, "%s: expected shape Vx2, found %s", what, tensor_text(t));
+    vertices[k] = tensor_data(t), count[k] = t->shape[0];
+    for (long i = 0; i < t->size; i++)
+      if (!(fabs(vertices[k][i]) < 1e9))
+        luaL_error(L, "%s: vertex %I: expected finite coordinates, found %f", what, (lua_Integer)(i / 2 + 1),
+                   vertices[k][i]);
+    lua_pop(L, 2);
+  }
+  s->vertices = vertices, s->vertex_count = count;
+}
+
+/* The scene at argument 1; leaves a few blocks on the stack. The tensors stay alive in the table. */
+static Scene check_scene(lua_State *L) {
+  Scene s = {0};
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_getfield(L, 1, "flows");
+  read_flows(L, lua_gettop(L), &s);
+  lua_getfield(L, 1, "hands");
+  read_hands(L, lua_gettop(L), &s);
+  s.content_width = s.width, s.content_height = s.height;
+  if (lua_getfield(L, 1, "content") == LUA_TTABLE) {
+    lua_geti(L, -1, 1);
+    lua_geti(L, -2, 2);
+    s.content_width = (long)lua_tointeger(L, -2), s.content_height = (long)lua_tointeger(L, -1);
+    if (s.content_width < 1 || s.content_width > s.width || s.content_height < 1 ||
+        s.content_height > s.height)
+      luaL_error(L, "content: expected 1x1 to %Ix%I pixels, found %Ix%I", (lua_Integer)s.width,
+                 (lua_Integer)s.height, (lua_Integer)s.content_width, (lua_Integer)s.content_height);
+  }
+  return s;
+}
+
+/* ---- fits ---- */
+
+static int push_motions(lua_State *L, const HandFit *fit, int rank, const long *shape) {
+  Tensor **out = push_tensor(L);
+  if (!(*out = tensor_new(F64, rank, shape))) return raise_error(L);
+  double *m = tensor_write(*out);
+  if (!m) return raise_error(L);
+  for (long i = 0; 9 * i < (*out)->size; i++) memcpy(m + 9 * i, fit[i].m, sizeof fit[i].m);
+  return 1;
+}
+
+/* { { error, inliers, model }, ... } */
+static void push_fits(lua_State *L, const HandFit *fit, long count) {
+  lua_createtable(L, (int)count, 0);
+  for (long i = 0; i < count; i++) {
+    lua_createtable(L, 0, 3);
+    lua_pushnumber(L, fit[i].error);
+    lua_setfield(L, -2, "error");
+    lua_pushnumber(L, fit[i].inliers);
+    lua_setfield(L, -2, "inliers");
+    lua_pushstring(L, model_name[fit[i].model]);
+    lua_setfield(L, -2, "model");
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
+/* targets: for every hand a list with, for every gap, V×2 float64 or false. */
+static const double **check_targets(lua_State *L, int list, const Scene *s) {
+  const double **target = block(L, (size_t)(s->hands * s->gaps), sizeof *target);
+  for (int k = 0; k < s->hands; k++) {
+    if (lua_geti(L, list, k + 1) != LUA_TTABLE)
+      luaL_error(L, "targets[%d]: expected a list, found %s", k + 1, luaL_typename(L, -1));
+    for (int g = 0; g < s->gaps; g++) {
+      lua_geti(L, -1, g + 1);
+      if (lua_toboolean(L, -1)) {
+        Tensor *t = check_tensor_of(L, -1, "targets", F64, 2);
+        if (t->shape[0] != s->vertex_count[k] || t->shape[1] != 2)
+          luaL_error(L, "targets[%d]: expected shape %Ix2, found %s", k + 1, (lua_Integer)s->vertex_count[k],
+                     tensor_text(t));
+        target[k * s->gaps + g] = tensor_data(t);
+      }
+      lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+  }
+  return target;
+}
+
+/* fit(scene, { model, points, robust, fall_back, targets }) → G×N×3×3, list of { error, inliers, model } */
+static int fit_hands(lua_State *L) {
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  Scene s = check_scene(L);
+  Fit fit = {0};
+  lua_getfield(L, 2, "model");
+  fit.model = check_model(L, lua_gettop(L));
+  lua_getfield(L, 2, "points");
+  fit.points = (long)luaL_optinteger(L, -1, 0);
+  if (fit.points < 0 || fit.points > 1000000)
+    return luaL_error(L, "points: expected 0 to 1000000, found %I", (lua_Integer)fit.points);
+  lua_getfield(L, 2, "robust");
+  fit.robust = check_robust(L, lua_gettop(L), &fit.threshold);
+  lua_getfield(L, 2, "fall_back");
+  fit.fall_back = lua_toboolean(L, -1);
+  if (lua_getfield(L, 2, "targets") == LUA_TTABLE) fit.targets = check_targets(L, lua_gettop(L), &s);
+  HandFit *out = block(L, (size_t)(s.gaps * s.hands), sizeof *out);
+  if (!responsibility_fit(&s, &fit, out)) return raise_error(L);
+  push_motions(L, out, 4, (long[]){s.gaps, s.hands, 3, 3});
+  push_fits(L, out, (long)s.gaps * s.hands);
+  return 2;
+}
+
+/* background(scene, threshold) → G×3×3, list of { error, inliers, model } */
+static int fit_background(lua_State *L) {
+  double threshold = luaL_checknumber(L, 2);
+  Scene s = check_scene(L);
+  HandFit *out = block(L, (size_t)s.gaps, sizeof *out);
+  if (!responsibility_background(&s, threshold, out)) return raise_error(L);
+  push_motions(L, out, 3, (long[]){s.gaps, 3, 3});
+  push_fits(L, out, s.gaps);
+  return 2;
+}
+
+/* ---- maps ---- */
+
+/* The motions at arguments 2 (G×N×3×3) and 3 (G×3×3 or nil) and the hands' means. */
+static Planes check_planes(lua_State *L, const Scene *s) {
+  Tensor *motion = check_tensor_of(L, 2, "homographies", F64, 4), *ground = NULL;
+  if (motion->shape[0] != s->gaps || motion->shape[1] != s->hands || motion->size != 9L * s->gaps * s->hands)
+    luaL_error(L, "homographies: expected shape %dx%dx3x3, found %s", s->gaps, s->hands, tensor_text(motion));
+  if (!lua_isnoneornil(L, 3)) {
+    ground = check_tensor_of(L, 3, "background homographies", F64, 3);
+    if (ground->shape[0] != s->gaps || ground->size != 9L * s->gaps)
+      luaL_error(L, "background homographies: expected shape %dx3x3, found %s", s->gaps, tensor_text(ground));
+  }
+  double *centre = block(L, 2 * (size_t)s->hands, sizeof *centre);
+  for (int k = 0; k < s->hands; k++)
+    for (long i = 0; i < 2 * s->vertex_count[k]; i++)
+      centre[2 * k + i % 2] += s->vertices[k][i] / (double)s->vertex_count[k];
+  return (Planes){s->gaps, s->hands, tensor_data(motion), centre, ground ? tensor_data(ground) : NULL};
+}
+
+/* map(scene, homographies, background?, temperature, closeness?) → H×W×(N+1) */
+static int map(lua_State *L) {
+  double temperature = luaL_checknumber(L, 4), closeness = luaL_optnumber(L, 5, 0);
+  if (!(temperature > 0)) return luaL_error(L, "temperature: expected pixels above 0, found %f", temperature);
+  if (!(closeness >= 0)) return luaL_error(L, "closeness: expected hand sizes above 0, found %f", closeness);
+  Scene s = check_scene(L);
+  Planes planes = check_planes(L, &s);
+  Tensor **out = push_tensor(L);
+  if (!(*out = tensor_new(F32, 3, (long[]){s.height, s.width, s.hands + 1}))) return raise_error(L);
+  float *pixels = tensor_write(*out);
+  if (!pixels || !responsibility_map(&s, &planes, temperature, pixels) ||
+      (closeness > 0 && !responsibility_closeness(&s, closeness, pixels)))
+    return raise_error(L);
+  return 1;
+}
+
+/* residuals(scene, homographies, background?) → G×H×W×(N+1) */
+static int residuals(lua_State *L) {
+  lua_settop(L, 3);
+  Scene s = check_scene(L);
+  Planes planes = check_planes(L, &s);
+  Tensor **out = push_tensor(L);
+  if (!(*out = tensor_new(F32, 4, (long[]){s.gaps, s.height, s.width, s.hands + 1}))) return raise_error(L);
+  float *pixels = tensor_write(*out);
+  if (!pixels || !responsibility_residuals(&s, &planes, pixels)) return raise_error(L);
+  return 1;
+}
+
+/* motion(scene, background?) → G×N: how far the hands move against the background, pixels */
+static int motion(lua_State *L) {
+  Tensor *ground = lua_isnoneornil(L, 2) ? NULL : check_tensor_of(L, 2, "background homographies", F64, 3);
+  Scene s = check_scene(L);
+  if (ground && (ground->shape[0] != s.gaps || ground->size != 9L * s.gaps))
+    return luaL_error(L, "background homographies: expected shape %dx3x3, found %s", s.gaps,
+                      tensor_text(ground));
+  HandFit *fit = block(L, (size_t)s.gaps, sizeof *fit);
+  for (int g = 0; ground && g < s.gaps; g++)
+    memcpy(fit[g].m, (const double *)tensor_data(ground) + 9 * g, sizeof fit[g].m);
+  Tensor **out = push_tensor(L);
+  if (!(*out = tensor_new(F64, 2, (long[]){s.gaps, s.hands}))) return raise_error(L);
+  double *length = tensor_write(*out);
+  if (!length || !responsibility_motion(&s, ground ? fit : NULL, length)) return raise_error(L);
+  return 1;
+}
+
+void open_geometry(lua_State *L) { /* stack: module */
+  static const luaL_Reg homography[] = {{"fit", fit_points}, {NULL, NULL}};
+  static const luaL_Reg responsibility[] = {{"fit", fit_hands}, {"background", fit_background},
+                                            {"map", map},       {"residuals", residuals},
+                                            {"motion", motion}, {NULL, NULL}};
+  luaL_newlib(L, homography);
+  lua_setfield(L, -2, "homography");
+  luaL_newlib(L, responsibility);
+  lua_setfield(L, -2, "responsibility");
+}
