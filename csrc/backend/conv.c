@@ -13,7 +13,8 @@
 #include <string.h>
 
 static Method choose(const Corr *c) {
-  (void)c;
+  Method winograd = ISA_PICK(conv_winograd)();
+  if (winograd.fits(c)) return winograd;
   return ISA_PICK(conv_direct)();
 }
 

@@ -29,6 +29,7 @@ typedef struct Corr {
 
 /* A method needs the weights in an order of its own. */
 typedef struct Method {
+  bool (*fits)(const Corr *);               /* whether it computes this one */
   size_t (*size)(const Corr *);             /* floats in that order; the sizes and strides of Corr decide */
   int (*pack)(const Corr *, float *packed); /* from weight to that order */
   int (*run)(const Corr *, const float *packed); /* x to y; does not look at weight */
@@ -36,5 +37,7 @@ typedef struct Method {
 
 /* Any shape: register-blocked products straight from memory, or from a copied window with its border. */
 ISA_DECLARE(Method, conv_direct, void);
+/* 3 x 3 with stride 1, one group, channels in whole vectors. */
+ISA_DECLARE(Method, conv_winograd, void);
 
 #endif

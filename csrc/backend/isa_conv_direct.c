@@ -35,6 +35,8 @@ static long channel_block(const Corr *c) {
   return ratio_up(c->c, steps);
 }
 
+static bool fits(const Corr *c) { return c->kh <= KH_MAX; }
+
 static size_t size(const Corr *c) { return (size_t)(c->groups * panel_columns(c->o) * c->kh * c->kw * c->c); }
 
 /* Order: group, step of channels, panel, a, b, channel, column. One chunk: one panel of one step. */
@@ -149,7 +151,7 @@ static int chunk_run(void *arg, long chunk) {
             t.residual = c->residual ? c->residual + offset : NULL;
             t.act = c->act;
           }
-          tile(&t, s1 - s0);
+          ISA_NAME(conv_tile)(&t, s1 - s0);
         }
       }
     }
@@ -181,4 +183,4 @@ static int run(const Corr *c, const float *packed) {
   return parallel(others * d.widths, chunk_run, &d);
 }
 
-Method ISA_NAME(conv_direct)(void) { return (Method){size, pack, run}; }
+Method ISA_NAME(conv_direct)(void) { return (Method){fits, size, pack, run}; }

@@ -1,0 +1,244 @@
+/* 3 x 3 convolution with stride 1 by Winograd's F(4x4, 3x3): a quarter of the multiplications (see
+ * conv_winograd.h). Tiles are transformed, multiplied with the transformed weights, one matrix product for
+ * each of 36 frequencies, and transformed back. With few channels a chunk does all three for a block of tiles
+ * that stays in its core's cache; with many, where a block's weights would outweigh its tiles, the three are
+ * passes over many tiles. Expects channels in whole vectors; the rest is for the direct method. */
+#include "backend/conv_parts.h"
+#include "backend/conv_winograd.h"
+#include "core/memory.h"
+#include "core/pool.h"
+
+#include <string.h>
+
+enum {
+  BLOCK_BYTES = 400 << 10, /* of transformed tiles in a core's cache */
+  BLOCK_MAX = 48,          /* tiles */
+  FUSED_MAX = 128,         /* input channels up to which a chunk does all */
+  STEP = 512,              /* longest sum in registers */
+  GAP = 48,                /* floats between frequencies, against cache lines that share a set */
+};
+
+typedef struct Winograd {
+  Corr c;
+  const float *u;    /* 36, panels, c, width */
+  long down, across; /* tiles of an image */
+  long tiles, block; /* all, and in a chunk or pass */
+  long first;        /* of the pass */
+  float *v, *m;      /* of the pass: 36, block, channels */
+  long v_apart, m_apart;
+} Winograd;
+
+static long least(long a, long b) { return a < b ? a : b; }
+
+static bool fits(const Corr *c) {
+  return c->kh == 3 && c->kw == 3 && c->step == 1 && c->groups == 1 && c->c % LANES == 0 &&
+         c->o % LANES == 0 && c->gh * c->gw >= 16;
+}
+
+static size_t size(const Corr *c) { return (size_t)(FREQUENCIES * c->c * c->o); }
+
+/* ---- weights ---- */
+
+typedef struct Pack {
+  const Corr *c;
+  float *u;
+} Pack;
+
+/* One panel, STEP / 16 channels. */
+enum { PACK_CHANNELS = 32 };
+
+static int pack_chunk(void *arg, long chunk) {
+  const Pack *p = arg;
+  const Corr *c = p->c;
+  long o0 = chunk % panels(c->o) * PANEL, k0 = chunk / panels(c->o) * PACK_CHANNELS;
+  long width = least(c->o - o0, PANEL), k1 = least(c->c, k0 + PACK_CHANNELS), apart = c->c * c->o;
+  const float *from = c->weight + o0 * c->w_out;
+  for (long k = k0; k < k1; k++) {
+    for (long o = 0; o < width; o += LANES) {
+      float gathered[9][LANES];
+      for (long l = 0; l < LANES; l++) {
+        const float *w = from + (o + l) * c->w_out + k * c->w_in;
+        for (long a = 0; a < 3; a++)
+          for (long b = 0; b < 3; b++) gathered[a * 3 + b][l] = w[a * c->w_row + b * c->w_col];
+      }
+      vf half[SIDE][3], g[3], t[SIDE];
+      UNROLL for (int j = 0; j < 3; j++) {
+        UNROLL for (int i = 0; i < 3; i++) g[i] = vload(gathered[i * 3 + j]);
+        line_weight(g, t);
+        UNROLL for (int i = 0; i < SIDE; i++) half[i][j] = t[i];
+      }
+      float *to = p->u + o0 * c->c + k * width + o;
+      UNROLL for (int i = 0; i < SIDE; i++) {
+        line_weight(half[i], t);
+        UNROLL for (int j = 0; j < SIDE; j++) vstore(to + (i * SIDE + j) * apart, t[j]);
+      }
+    }
+  }
+  return 1;
+}
+
+static int pack(const Corr *c, float *packed) {
+  Pack p = {c, packed};
+  return parallel(panels(c->o) * ((c->c + PACK_CHANNELS - 1) / PACK_CHANNELS), pack_chunk, &p);
+}
+
+/* ---- tiles ---- */
+
+/* Where tile t is: its image, and the grid row and column of its first output. */
+static void place(const Winograd *d, long t, long *image, long *y, long *x) {
+  *image = t / (d->down * d->across);
+  *y = t / d->across % d->down * EDGE;
+  *x = t % d->across * EDGE;
+}
+
+static void transform(const Winograd *d, long t, long k0, long k1, const float *zeros, float *v) {
+  const Corr *c = &d->c;
+  const float *at[FREQUENCIES];
+  long image, y, x;
+  place(d, t, &image, &y, &x);
+  tile_pixels(c->x + image * c->h * c->w * c->c + k0, c->h, c->w, c->c, y + c->top, x + c->left, zeros, at);
+  tile_input(at, k1 - k0, v, d->v_apart);
+}
+
+static void transform_back(const Winograd *d, long t, long o0, long o1, const float *m) {
+  const Corr *c = &d->c;
+  long image, y, x;
+  place(d, t, &image, &y, &x);
+  long rows = least(EDGE, c->gh - y), columns = least(EDGE, c->gw - x);
+  for (long o = o0; o < o1; o += LANES, m += LANES) {
+    vf half[EDGE][SIDE], in[SIDE], out[EDGE], shift = {0}, scale = {0};
+    UNROLL for (int j = 0; j < SIDE; j++) {
+      UNROLL for (int i = 0; i < SIDE; i++) in[i] = vload(m + (i * SIDE + j) * d->m_apart);
+      line_output(in, out);
+      UNROLL for (int i = 0; i < EDGE; i++) half[i][j] = out[i];
+    }
+    if (c->scale) scale = vload(c->scale + o);
+    if (c->shift) shift = vload(c->shift + o);
+    long at = image * c->y_image + y * c->y_row + x * c->y_col + o;
+    UNROLL for (int i = 0; i < EDGE; i++) {
+      line_output(half[i], out);
+      UNROLL for (int j = 0; j < EDGE; j++) {
+        if (i >= rows || j >= columns) continue;
+        long place = at + i * c->y_row + j * c->y_col;
+        vf r = out[j];
+        if (c->add) r += vload(c->y + place);
+        if (c->scale) r *= scale;
+        if (c->shift) r += shift;
+        if (c->residual) r += vload(c->residual + place);
+        vstore(c->y + place, clip(r, c->act));
+      }
+    }
+  }
+}
+
+/* m (tiles x columns o0 … o1-1) = v u of frequency f; both have `pitch` floats from tile to tile. */
+static void multiply(const Winograd *d, long f, long tiles, const float *v, long o0, long o1, float *m,
+                     long pitch) {
+  const Corr *c = &d->c;
+  const float *u = d->u + f * c->c * c->o;
+  long strips = (tiles + TILE_ROWS - 1) / TILE_ROWS;
+  for (long k = 0; k < c->c; k += STEP) {
+    for (long o = o0; o < o1; o += PANEL) {
+      long width = least(c->o - o, PANEL);
+      for (long i = 0; i < strips; i++) {
+        long t0 = tiles * i / strips, t1 = tiles * (i + 1) / strips;
+        const float *a = v + t0 * c->c + k;
+        Tile t = {.runs = 1,
+                  .a = &a,
+                  .lda = c->c,
+                  .k = least(STEP, c->c - k),
+                  .b = u + o * c->c + k * width,
+                  .c = m + t0 * pitch + o - o0,
+                  .ldc = pitch,
+                  .valid = width,
+                  .add = k > 0};
+        ISA_NAME(conv_tile)(&t, t1 - t0);
+      }
+    }
+  }
+}
+
+/* ---- all three in one chunk ---- */
+
+static int fused_chunk(void *arg, long chunk) {
+  Winograd d = *(const Winograd *)arg;
+  const Corr *c = &d.c;
+  long t0 = chunk * d.block, tiles = least(d.tiles - t0, d.block);
+  float *v = scratch(0, (size_t)(FREQUENCIES * d.v_apart) * sizeof *v);
+  float *m = scratch(1, (size_t)(FREQUENCIES * d.m_apart) * sizeof *m);
+  float *zeros = scratch(2, (size_t)c->c * sizeof *zeros);
+  if (!v || !m || !zeros) return 0;
+  memset(zeros, 0, (size_t)c->c * sizeof *zeros);
+  for (long t = 0; t < tiles; t++) transform(&d, t0 + t, 0, c->c, zeros, v + t * c->c);
+  for (long f = 0; f < FREQUENCIES; f++)
+    multiply(&d, f, tiles, v + f * d.v_apart, 0, c->o, m + f * d.m_apart, c->o);
+  for (long t = 0; t < tiles; t++) transform_back(&d, t0 + t, 0, c->o, m + t * c->o);
+  return 1;
+}
+
+/* ---- or three passes ---- */
+
+enum { PASS_CHANNELS = 128, PASS_COLUMNS = 4 * PANEL }; /* of a chunk */
+
+static long pass_tiles(const Winograd *d) { return least(d->block, d->tiles - d->first); }
+
+static int forth_chunk(void *arg, long chunk) {
+  const Winograd *d = arg;
+  long tiles = pass_tiles(d), t = chunk % tiles, k0 = chunk / tiles * PASS_CHANNELS;
+  long k1 = least(d->c.c, k0 + PASS_CHANNELS);
+  static const float zeros[PASS_CHANNELS];
+  transform(d, d->first + t, k0, k1, zeros, d->v + t * d->c.c + k0);
+  return 1;
+}
+
+static int multiply_chunk(void *arg, long chunk) {
+  const Winograd *d = arg;
+  long f = chunk % FREQUENCIES, o0 = chunk / FREQUENCIES * PASS_COLUMNS,
+       o1 = least(d->c.o, o0 + PASS_COLUMNS);
+  multiply(d, f, pass_tiles(d), d->v + f * d->v_apart, o0, o1, d->m + f * d->m_apart + o0, d->c.o);
+  return 1;
+}
+
+static int back_chunk(void *arg, long chunk) {
+  const Winograd *d = arg;
+  transform_back(d, d->first + chunk, 0, d->c.o, d->m + chunk * d->c.o);
+  return 1;
+}
+
+static int passes(Winograd *d) {
+  const Corr *c = &d->c;
+  size_t v_bytes = (size_t)(FREQUENCIES * d->v_apart) * sizeof *d->v;
+  size_t m_bytes = (size_t)(FREQUENCIES * d->m_apart) * sizeof *d->m;
+  d->v = memory_take(v_bytes);
+  d->m = memory_take(m_bytes);
+  int ok = d->v && d->m;
+  for (d->first = 0; ok && d->first < d->tiles; d->first += d->block) {
+    long tiles = pass_tiles(d);
+    ok = parallel(tiles * ((c->c + PASS_CHANNELS - 1) / PASS_CHANNELS), forth_chunk, d) &&
+         parallel(FREQUENCIES * ((c->o + PASS_COLUMNS - 1) / PASS_COLUMNS), multiply_chunk, d) &&
+         parallel(tiles, back_chunk, d);
+  }
+  memory_give(d->v, v_bytes);
+  memory_give(d->m, m_bytes);
+  return ok;
+}
+
+static int run(const Corr *c, const float *packed) {
+  Winograd d = {.c = *c, .u = packed, .down = (c->gh + EDGE - 1) / EDGE, .across = (c->gw + EDGE - 1) / EDGE};
+  d.tiles = c->n * d.down * d.across;
+  bool fused = c->c <= FUSED_MAX && d.tiles >= 128;
+  long each = FREQUENCIES * (c->c + c->o) * (long)sizeof(float);
+  if (fused) {
+    d.block = least(BLOCK_MAX, BLOCK_BYTES / each) / TILE_ROWS * TILE_ROWS;
+    if (d.block < TILE_ROWS) d.block = TILE_ROWS;
+  } else { /* tiles of 8 MB, but enough of them to make good use of each weight */
+    d.block = (8L << 20) / each;
+    if (d.block < 128) d.block = 128;
+    d.block = least(d.block, d.tiles);
+  }
+  d.v_apart = d.block * c->c + GAP;
+  d.m_apart = d.block * c->o + GAP;
+  return fused ? parallel((d.tiles + d.block - 1) / d.block, fused_chunk, &d) : passes(&d);
+}
+
+Method ISA_NAME(conv_winograd)(void) { return (Method){fits, size, pack, run}; }
