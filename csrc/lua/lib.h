@@ -11,7 +11,6 @@
 #include <lua.h>
 
 /* Raises the core's message. Use: `if (!work(...)) return raise_error(L);` */
-#define raise raise_message /* <signal.h> has a raise of its own */
 int raise_error(lua_State *L);
 
 /* The tensor at stack index i; raises "expected a tensor, found …" naming argument `what`. Borrowed. */
@@ -32,9 +31,11 @@ int give_tensor(lua_State *L, Tensor *t);
 void open_tensor(lua_State *L);
 void open_ops(lua_State *L);
 void open_io(lua_State *L);
-void open_motion(lua_State *L);
+void open_flow(lua_State *L);
+void open_geometry(lua_State *L);
 void open_world(lua_State *L);
-void open_data(lua_State *L);
+void open_loader(lua_State *L);
+void open_metrics(lua_State *L);
 void open_system(lua_State *L);
 
 #endif

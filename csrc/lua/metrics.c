@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-void open_metrics(lua_State *L);
-
 static Tensor *check_mask(lua_State *L, int i, const char *what, const Tensor *like) {
   Tensor *t = check_tensor_of(L, i, what, U8, 2);
   if (like && (t->shape[0] != like->shape[0] || t->shape[1] != like->shape[1]))
@@ -76,11 +74,11 @@ static int table(lua_State *L) {
     check_ascending(L, t2, n2, "second thresholds");
   }
   Tensor **out = push_tensor(L);
-  if (!(*out = tensor_new(F32, 2, (long[]){n1, n2}))) return raise(L);
+  if (!(*out = tensor_new(F32, 2, (long[]){n1, n2}))) return raise_error(L);
   float *iou = tensor_write(*out);
   if (!iou || !metrics_table(data_of(first), data_of(second), data_of(truth), data_of(ignore), first->size,
                              t1, n1, t2, n2, iou))
-    return raise(L);
+    return raise_error(L);
   return 1;
 }
 
@@ -91,9 +89,9 @@ static int over(lua_State *L) {
   Tensor *second = lua_isnoneornil(L, 3) ? NULL : check_map(L, 3, "second map", first);
   if (second) t2 = luaL_checknumber(L, 4);
   Tensor **out = push_tensor(L);
-  if (!(*out = tensor_new(U8, 2, first->shape))) return raise(L);
+  if (!(*out = tensor_new(U8, 2, first->shape))) return raise_error(L);
   uint8_t *mask = tensor_write(*out);
-  if (!mask) return raise(L);
+  if (!mask) return raise_error(L);
   metrics_over(data_of(first), t1, data_of(second), t2, first->size, mask);
   return 1;
 }
@@ -105,9 +103,9 @@ static int join(lua_State *L) {
     return luaL_error(L, "join: expected two masks or two maps of one shape, found %s and %s", tensor_text(a),
                       tensor_text(b));
   Tensor **out = push_tensor(L);
-  if (!(*out = tensor_new(a->dtype, a->rank, a->shape))) return raise(L);
+  if (!(*out = tensor_new(a->dtype, a->rank, a->shape))) return raise_error(L);
   void *to = tensor_write(*out);
-  if (!to) return raise(L);
+  if (!to) return raise_error(L);
   if (a->dtype == U8) {
     const uint8_t *x = tensor_data(a), *y = tensor_data(b);
     for (long i = 0; i < a->size; i++) ((uint8_t *)to)[i] = x[i] > y[i] ? x[i] : y[i];
@@ -127,7 +125,7 @@ static int bootstrap(lua_State *L) {
     return luaL_error(L, "counts: expected %d of them, as many as sums, found %d", groups, others);
   if (!metrics_bootstrap(sums, counts, groups, (int)luaL_checkinteger(L, 3),
                          (uint64_t)luaL_checkinteger(L, 4), &low, &high))
-    return raise(L);
+    return raise_error(L);
   lua_pushnumber(L, low);
   lua_pushnumber(L, high);
   return 2;
@@ -139,10 +137,10 @@ static int contact(lua_State *L) {
   double reach = luaL_optnumber(L, 3, 0.02);
   if (!(reach >= 0 && reach <= 1)) return luaL_error(L, "reach: expected 0 to 1, found %f", reach);
   Tensor **out = push_tensor(L);
-  if (!(*out = tensor_new(U8, 2, hand->shape))) return raise(L);
+  if (!(*out = tensor_new(U8, 2, hand->shape))) return raise_error(L);
   uint8_t *mask = tensor_write(*out);
   if (!mask || !metrics_contact(data_of(hand), data_of(object), hand->shape[0], hand->shape[1], reach, mask))
-    return raise(L);
+    return raise_error(L);
   return 1;
 }
 
@@ -157,10 +155,10 @@ static int resize(lua_State *L) {
         L, "resize: expected a map of at least %f x %f (width x height), found %s (height x width)",
         (double)width * scale, (double)height * scale, tensor_text(map));
   Tensor **out = push_tensor(L);
-  if (!(*out = tensor_new(F32, 2, (long[]){height, width}))) return raise(L);
+  if (!(*out = tensor_new(F32, 2, (long[]){height, width}))) return raise_error(L);
   float *to = tensor_write(*out);
   if (!to || (map->size && !metrics_resize(data_of(map), map->shape[1], scale, to, height, width)))
-    return raise(L);
+    return raise_error(L);
   return 1;
 }
 
@@ -170,11 +168,11 @@ static int project(lua_State *L) {
   if (vector->size != map->shape[2])
     return luaL_error(L, "vector: expected %d values, found %d", (int)map->shape[2], (int)vector->size);
   Tensor **out = push_tensor(L);
-  if (!(*out = tensor_new(F32, 2, map->shape))) return raise(L);
+  if (!(*out = tensor_new(F32, 2, map->shape))) return raise_error(L);
   float *to = tensor_write(*out);
   long n = map->shape[0] * map->shape[1];
   if (!to || !metrics_project(data_of(map), n, map->shape[2], data_of(vector), lua_toboolean(L, 3), to))
-    return raise(L);
+    return raise_error(L);
   return 1;
 }
 
@@ -183,9 +181,9 @@ static int disc(lua_State *L) {
   double x = luaL_checknumber(L, 1), y = luaL_checknumber(L, 2);
   long width = luaL_checkinteger(L, 3), height = luaL_checkinteger(L, 4);
   Tensor **out = push_tensor(L);
-  if (!(*out = tensor_new(F32, 2, (long[]){height, width}))) return raise(L);
+  if (!(*out = tensor_new(F32, 2, (long[]){height, width}))) return raise_error(L);
   float *to = tensor_write(*out);
-  if (!to) return raise(L);
+  if (!to) return raise_error(L);
   metrics_disc(x, y, height, width, to);
   return 1;
 }
@@ -201,12 +199,12 @@ static int sample(lua_State *L) {
   long count = luaL_checkinteger(L, 4);
   uint64_t seed = (uint64_t)luaL_checkinteger(L, 5), stream = (uint64_t)luaL_checkinteger(L, 6);
   Tensor **out = push_tensor(L);
-  if (!(*out = tensor_zeros(F64, 1, map->shape + 2))) return raise(L);
+  if (!(*out = tensor_zeros(F64, 1, map->shape + 2))) return raise_error(L);
   double *sum = tensor_write(*out);
-  if (!sum) return raise(L);
+  if (!sum) return raise_error(L);
   long found = metrics_sample(data_of(map), data_of(label), label->size, map->shape[2], which, count, seed,
                               stream, lua_toboolean(L, 7), sum);
-  if (found < 0) return raise(L);
+  if (found < 0) return raise_error(L);
   lua_pushinteger(L, found);
   return 2;
 }
@@ -216,9 +214,9 @@ static int saliency(lua_State *L) {
   Tensor *image = check_tensor_of(L, 1, "image", U8, 3);
   if (image->shape[2] != 3) return luaL_error(L, "image: expected HxWx3, found %s", tensor_text(image));
   Tensor **out = push_tensor(L);
-  if (!(*out = tensor_new(F32, 2, image->shape))) return raise(L);
+  if (!(*out = tensor_new(F32, 2, image->shape))) return raise_error(L);
   float *to = tensor_write(*out);
-  if (!to || !saliency_map(data_of(image), image->shape[0], image->shape[1], to)) return raise(L);
+  if (!to || !saliency_map(data_of(image), image->shape[0], image->shape[1], to)) return raise_error(L);
   return 1;
 }
 

@@ -86,7 +86,7 @@ static int memory(lua_State *L) {
 static int threads(lua_State *L) {
   if (!lua_isnoneornil(L, 1)) {
     lua_Integer n = luaL_checkinteger(L, 1);
-    if (!pool_resize(n < 0 || n > 1 << 20 ? -1 : (int)n)) return raise(L);
+    if (!pool_resize(n < 0 || n > 1 << 20 ? -1 : (int)n)) return raise_error(L);
   }
   lua_pushinteger(L, pool_threads());
   return 1;

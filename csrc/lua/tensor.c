@@ -361,6 +361,11 @@ static int grad_mode(lua_State *L) {
   return 1;
 }
 
+static int grad_enabled(lua_State *L) {
+  lua_pushboolean(L, graph_enabled());
+  return 1;
+}
+
 static int is_leaf(lua_State *L) {
   Tensor *t = check_tensor(L, 1, "is_leaf");
   lua_pushboolean(L, !t->var || !t->var->node);
@@ -420,11 +425,9 @@ void open_tensor(lua_State *L) { /* stack: module */
   lua_setfield(L, -3, "__index");
   lua_setfield(L, -3, "methods");
   lua_setfield(L, -2, "meta");
-  static const luaL_Reg functions[] = {{"grad_mode", grad_mode},
-                                       {"is_tensor", is_tensor},
-                                       {"memory", memory},
-                                       {"threads", threads},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"grad_mode", grad_mode}, {"grad_enabled", grad_enabled},
+                                       {"is_tensor", is_tensor}, {"memory", memory},
+                                       {"threads", threads},     {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   open_makers(L);
   open_scopes(L);
