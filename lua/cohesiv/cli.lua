@@ -115,7 +115,7 @@ function cli.main(words)
     io.stderr:write("cohesiv: ", result.message, "\n")
     return 2
   end
-  local line = tostring(result):match("[^\n]*")
+  local line = tostring(result):gsub(":\n%s*", ": "):match("[^\n]*")
   io.stderr:write("cohesiv: ", line ~= "" and line or "failed without a message", "\n")
   if trace then io.stderr:write(traceback, "\n") end
   return 1
