@@ -81,7 +81,7 @@ static int hand_points(const Scene *s, const Fit *fit, long hand, Points *p) {
   p->xy = malloc((size_t)(n + fit->points) * 2 * sizeof *p->xy);
   if (!p->xy) return fail("responsibility: out of memory for %ld points", n + fit->points);
   memcpy(p->xy, s->vertices[hand], (size_t)n * 2 * sizeof *p->xy);
-  long extra = fit->points > 0 && n > 0
+  long extra = n < fit->points
                    ? points_within(n, p->xy, fit->points, s->content_width, s->content_height, p->xy + 2 * n)
                    : 0;
   p->count = n + extra;

@@ -1,0 +1,203 @@
+--- Responsibility maps of a frame of a clip: chooses gaps, brings vertices to the size of the flow, and leaves the
+-- computation to responsibility.lua. A clip is anything with frames, width, height, hands(n) and flow(n, gap, { size });
+-- files and caches are its own business.
+local core = require "cohesiv.core"
+local responsibility = require "cohesiv.responsibility"
+
+local M = {}
+
+--- The published gaps; those of the choice by motion, and how far (pixels) a hand must move for it.
+M.gaps = { -3, -2, -1, 1, 2, 3 }
+M.motion_gaps = { 1, 2, 3, 6, 12 }
+M.motion_least = 4
+M.motion_most = 3 -- gaps on each side
+M.size = { 448, 256 }
+M.fit = { model = "homography", points = 500, robust = false, fall_back = true }
+
+local function complain(...) error("clip:responsibility: " .. string.format(...), 0) end
+
+--- content(width, height, size): the pixels that an image takes at `size` (aspect kept, the rest is padding right and
+-- bottom), as width, height.
+function M.content(width, height, size)
+  local scale = math.min(size[1] / width, size[2] / height)
+  local function side(n, most) return math.max(1, math.min(most, math.floor(n * scale + 0.5))) end
+  return side(width, size[1]), side(height, size[2])
+end
+
+-- V×2 float64 in the pixels of the map; pixel centres are on integers before and after.
+local function scaled(vertices, x, y)
+  local factor = core.tensor({ x, y }, { dtype = "float64" })
+  return (vertices:detach():to "float64" + 0.5) * factor - 0.5
+end
+
+local function scaled_hands(clip, n, x, y)
+  local list = {}
+  for k, hand in ipairs(clip:hands(n)) do list[k] = scaled(hand.vertices, x, y) end
+  return list
+end
+
+-- ---- gaps ----
+
+local function available(clip, n, gaps)
+  local list = {}
+  for _, gap in ipairs(gaps) do
+    if math.type(gap) ~= "integer" or gap == 0 then
+      complain("gaps: expected integers other than 0, found %s", tostring(gap))
+    end
+    if n + gap >= 0 and n + gap < clip.frames then list[#list + 1] = gap end
+  end
+  return list
+end
+
+local function both_sides(sizes)
+  local gaps = {}
+  for _, size in ipairs(sizes) do gaps[#gaps + 1], gaps[#gaps + 2] = -size, size end
+  table.sort(gaps)
+  return gaps
+end
+
+-- The gaps of one hand: on each side the smallest that move it far enough, or else the three of largest motion.
+local function moving_gaps(gaps, motion)
+  local chosen, count = {}, { [-1] = 0, [1] = 0 }
+  local nearest, largest = {}, {}
+  for i in ipairs(gaps) do nearest[i], largest[i] = i, i end
+  table.sort(nearest, function(a, b) return math.abs(gaps[a]) < math.abs(gaps[b]) end)
+  for _, i in ipairs(nearest) do
+    local side = gaps[i] < 0 and -1 or 1
+    if motion[i] >= M.motion_least and count[side] < M.motion_most then
+      count[side] = count[side] + 1
+      chosen[#chosen + 1] = gaps[i]
+    end
+  end
+  if #chosen > 0 then return chosen end
+  table.sort(largest, function(a, b)
+    if motion[a] ~= motion[b] then return motion[a] > motion[b] end
+    return a < b
+  end)
+  for i = 1, math.min(M.motion_most, #largest) do chosen[i] = gaps[largest[i]] end
+  return chosen
+end
+
+--- motion_gaps_of(gaps, motion): the union over hands of the gaps chosen by motion (motion[g][k]: pixels), ascending.
+function M.choose(gaps, motion, hands)
+  local chosen, list = {}, {}
+  for k = 1, hands do
+    local own = {}
+    for g in ipairs(gaps) do own[g] = motion[g][k] end
+    for _, gap in ipairs(moving_gaps(gaps, own)) do chosen[gap] = true end
+  end
+  for _, gap in ipairs(gaps) do
+    if chosen[gap] then list[#list + 1] = gap end
+  end
+  return list
+end
+
+-- ---- targets ----
+
+-- The hand of frame n + gap that is hand k of frame n: the nearest one of the same number of vertices, within a hand
+-- size and a half; sides are not asked, since detectors confuse them.
+local function same_hand(vertices, others)
+  local low, high = vertices:min(1), vertices:max(1)
+  local size = math.sqrt(math.max(0, (high[1] - low[1]) * (high[2] - low[2])))
+  local best, nearest = false, 1.5 * size
+  for _, other in ipairs(others) do
+    if other.shape[1] == vertices.shape[1] then
+      local d = (other - vertices):mean(1)
+      local distance = math.sqrt(d[1] ^ 2 + d[2] ^ 2)
+      if distance < nearest then best, nearest = other, distance end
+    end
+  end
+  return best
+end
+
+local function landmark_targets(clip, n, gaps, hands, x, y)
+  local targets = {}
+  for k in ipairs(hands) do targets[k] = {} end
+  for g, gap in ipairs(gaps) do
+    local others = scaled_hands(clip, n + gap, x, y)
+    for k, hand in ipairs(hands) do targets[k][g] = same_hand(hand, others) end
+  end
+  return targets
+end
+
+-- ---- the map ----
+
+local accepted = { gaps = true, size = true, temperature = true, background = true, fit = true, targets = true,
+  closeness = true }
+
+local function check(clip, n, options)
+  for key in pairs(options) do
+    if not accepted[key] then
+      complain("expected the options background, closeness, fit, gaps, size, targets and temperature, found %s",
+        tostring(key))
+    end
+  end
+  if math.type(n) ~= "integer" or n < 0 or n >= clip.frames then
+    complain("frame: expected 0 to %d, found %s", clip.frames - 1, tostring(n))
+  end
+  local size = options.size or M.size
+  for i = 1, 2 do
+    if type(size) ~= "table" or math.type(size[i]) ~= "integer" or size[i] < 1 then
+      complain("size: expected { width, height } in pixels, found %s",
+        type(size) == "table" and ("{ %s, %s }"):format(tostring(size[1]), tostring(size[2])) or tostring(size))
+    end
+  end
+  local gaps = options.gaps or M.gaps
+  if gaps ~= "motion" and type(gaps) ~= "table" then
+    complain('gaps: expected a list or "motion", found %s', tostring(gaps))
+  end
+  local targets = options.targets or "flow"
+  if targets ~= "flow" and targets ~= "landmarks" then
+    complain("targets: expected flow or landmarks, found %s", tostring(targets))
+  end
+  return size, gaps, targets
+end
+
+local function fit_options(given)
+  local fit = {}
+  for key, value in pairs(M.fit) do fit[key] = value end
+  for key, value in pairs(given or {}) do fit[key] = value end
+  return fit
+end
+
+--- clip:responsibility(n, { gaps = {-3, -2, -1, 1, 2, 3} | "motion", size = {448, 256}, temperature = 2, background =
+-- "static" | "homography", fit = { model = "homography", points = 500, robust = false }, targets = "flow" | "landmarks",
+-- closeness = nil }): R of frame n at `size`, padding included (it counts as background). Gaps that leave the clip are
+-- left out. "motion": per hand and side up to three of the smallest gaps of {1, 2, 3, 6, 12} in which it moves at least
+-- 4 pixels against the fitted background, or else the three of largest motion; the union is used for all hands. Hands
+-- whose points do not determine the model get the next poorer one (see R.quality).
+function M.responsibility(clip, n, options)
+  options = options or {}
+  local size, gaps, targets = check(clip, n, options)
+  local width, height = M.content(clip.width, clip.height, size)
+  local x, y = width / clip.width, height / clip.height
+  local hands = scaled_hands(clip, n, x, y)
+  local by_motion = gaps == "motion" and #hands > 0
+  local wanted = by_motion and both_sides(M.motion_gaps) or gaps == "motion" and M.gaps or gaps
+  local list, flow_of = available(clip, n, wanted), {}
+  if #list == 0 then complain("gaps: expected one within the clip's %d frames, found none", clip.frames) end
+  local function flows(of)
+    local found = {}
+    for g, gap in ipairs(of) do
+      flow_of[gap] = flow_of[gap] or clip:flow(n, gap, { size = size }):detach()
+      found[g] = flow_of[gap]
+    end
+    return found
+  end
+  local content = { width, height }
+  if by_motion then
+    local scene = { flows = flows(list), hands = hands, content = content }
+    local background = core.responsibility.background(scene, responsibility.background_threshold)
+    list = M.choose(list, core.responsibility.motion(scene, background), #hands)
+  end
+  local R = responsibility.responsibility {
+    flows = flows(list), hands = hands, gaps = list, content = content,
+    targets = targets == "landmarks" and landmark_targets(clip, n, list, hands, x, y) or nil,
+    temperature = options.temperature, background = options.background, closeness = options.closeness,
+    fit = fit_options(options.fit),
+  }
+  R.frame = n
+  return R
+end
+
+return M
