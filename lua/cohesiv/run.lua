@@ -48,19 +48,21 @@ local function write_whole(path, text)
 end
 run.write_whole = write_whole
 
--- An object as JSON, keys sorted, one a line: stable under version control and readable.
-local function json_lines(t, absent)
-  local keys, lines = {}, {}
+-- The fields of an object as JSON, keys sorted: the same table always gives the same text.
+local function json_fields(t, absent)
+  local keys, fields = {}, {}
   for k in pairs(t) do keys[#keys + 1] = k end
   for _, k in ipairs(absent or {}) do
     if t[k] == nil then keys[#keys + 1] = k end
   end
   table.sort(keys)
   for i, k in ipairs(keys) do
-    lines[i] = ("  %s: %s"):format(cjson.encode(k), t[k] == nil and "null" or cjson.encode(t[k]))
+    fields[i] = ("%s: %s"):format(cjson.encode(k), t[k] == nil and "null" or cjson.encode(t[k]))
   end
-  return "{\n" .. table.concat(lines, ",\n") .. "\n}\n"
+  return fields
 end
+
+local function json_lines(t, absent) return "{\n  " .. table.concat(json_fields(t, absent), ",\n  ") .. "\n}\n" end
 
 -- JSON has one kind of number: whole ones become Lua integers again, so that they print as such.
 local function whole(value)
@@ -191,32 +193,34 @@ end
 function Run:log(record)
   local file, why = io.open(self:file "metrics.jsonl", "ab")
   if not file then fail("expected to append to metrics.jsonl, found %s", why) end
-  file:write(cjson.encode(record), "\n")
+  file:write("{", table.concat(json_fields(record), ", "), "}\n")
   file:close()
 end
 
---- All records of metrics.jsonl, in order. A last line cut short by a crash is left out.
+--- All records of metrics.jsonl, in order, and their lines. A last line cut short by a crash is left out.
 function Run:metrics()
   local records = {}
+  local lines = {}
   for line in (read(self:file "metrics.jsonl") or ""):gmatch "([^\n]*)\n" do
     local ok, record = pcall(cjson.decode, line)
     if not ok then fail("%s: expected JSON in line %d, found %.40q", self:file "metrics.jsonl", #records + 1, line) end
     for k, v in pairs(record) do
       if v == cjson.null then record[k] = nil end
     end
-    records[#records + 1] = whole(record)
+    records[#records + 1], lines[#lines + 1] = whole(record), line
   end
-  return records
+  return records, lines
 end
 
 --- Cuts metrics.jsonl back to the records for which `keep(record)` holds, for example those up to a checkpoint's step.
 function Run:cut(keep)
   if not self:has "metrics.jsonl" then return end
-  local lines = {}
-  for _, record in ipairs(self:metrics()) do
-    if keep(record) then lines[#lines + 1] = cjson.encode(record) .. "\n" end
+  local records, lines = self:metrics()
+  local kept = {}
+  for i, record in ipairs(records) do
+    if keep(record) then kept[#kept + 1] = lines[i] .. "\n" end
   end
-  write_whole(self:file "metrics.jsonl", table.concat(lines))
+  write_whole(self:file "metrics.jsonl", table.concat(kept))
 end
 
 --- The calibration: { thresholds = …, means = { object = {…}, person = {…} }, … }, or nil before it was made.
