@@ -14,7 +14,9 @@
 
 static Method choose(const Corr *c) {
   Method winograd = ISA_PICK(conv_winograd)();
+  Method spread = ISA_PICK(conv_spread)();
   if (winograd.fits(c)) return winograd;
+  if (spread.fits(c)) return spread;
   return ISA_PICK(conv_direct)();
 }
 

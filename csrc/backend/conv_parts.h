@@ -35,8 +35,13 @@ typedef struct Method {
   int (*run)(const Corr *, const float *packed); /* x to y; does not look at weight */
 } Method;
 
+static inline long least(long a, long b) { return a < b ? a : b; }
+static inline long ratio_up(long a, long b) { return (a + b - 1) / b; }
+
 /* Any shape: register-blocked products straight from memory, or from a copied window with its border. */
 ISA_DECLARE(Method, conv_direct, void);
+/* Many groups of few channels each: several groups to a vector. */
+ISA_DECLARE(Method, conv_spread, void);
 /* 3 x 3 with stride 1, one group, channels in whole vectors. */
 ISA_DECLARE(Method, conv_winograd, void);
 

@@ -5,9 +5,8 @@
  * cache. */
 #include "backend/conv_kernel.h"
 #include "backend/conv_parts.h"
+#include "backend/conv_window.h"
 #include "core/pool.h"
-
-#include <string.h>
 
 enum {
   POSITIONS = 96, /* grid positions of a chunk: enough to use a panel of weights again and again */
@@ -23,9 +22,6 @@ typedef struct Direct {
   long rows, columns, width;      /* of a chunk: grid rows, grid columns, output channels */
   long rows_n, columns_n, widths; /* how many of these there are */
 } Direct;
-
-static long least(long a, long b) { return a < b ? a : b; }
-static long ratio_up(long a, long b) { return (a + b - 1) / b; }
 
 /* Channels per step, as even as possible. */
 static long channel_block(const Corr *c) {
@@ -78,28 +74,6 @@ static int pack(const Corr *c, float *packed) {
   return parallel(c->groups * ratio_up(c->c, channel_block(c)) * panels(c->o), pack_chunk, &p);
 }
 
-/* Input rows y0 … of the window buffer, `lines` x `pixels` x channels c0 … c0+cs-1, zero outside the image.
- */
-static void copy_window(const Corr *c, const float *image, long pixel, long y0, long lines, long x0,
-                        long pixels, long c0, long cs, float *to) {
-  long from = x0 < 0 ? least(-x0, pixels) : 0, end = least(pixels, c->w - x0);
-  if (end < from) end = from;
-  for (long i = 0; i < lines; i++, to += pixels * cs) {
-    long y = y0 + i;
-    if (y < 0 || y >= c->h) {
-      memset(to, 0, (size_t)(pixels * cs) * sizeof *to);
-      continue;
-    }
-    const float *row = image + (y * c->w + x0) * pixel + c0;
-    memset(to, 0, (size_t)(from * cs) * sizeof *to);
-    if (cs == pixel)
-      memcpy(to + from * cs, row + from * pixel, (size_t)((end - from) * cs) * sizeof *to);
-    else
-      for (long j = from; j < end; j++) memcpy(to + j * cs, row + j * pixel, (size_t)cs * sizeof *to);
-    memset(to + end * cs, 0, (size_t)((pixels - end) * cs) * sizeof *to);
-  }
-}
-
 static int chunk_run(void *arg, long chunk) {
   const Direct *d = arg;
   const Corr *c = &d->c;
@@ -120,7 +94,8 @@ static int chunk_run(void *arg, long chunk) {
          each = d->copy ? cs : pixel;
     const float *base = buffer;
     if (d->copy)
-      copy_window(c, in, pixel, c->top + y0 * c->step, lines, c->left + x0 * c->step, pixels, c0, cs, buffer);
+      copy_window(in + c0, c->h, c->w, pixel, cs, c->top + y0 * c->step, c->left + x0 * c->step, lines,
+                  pixels, buffer);
     else
       base = in + ((c->top + y0 * c->step) * c->w + c->left + x0 * c->step) * pixel + c0;
     bool last = c0 + cs == c->c;

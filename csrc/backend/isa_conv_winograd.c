@@ -28,8 +28,6 @@ typedef struct Winograd {
   long v_apart, m_apart;
 } Winograd;
 
-static long least(long a, long b) { return a < b ? a : b; }
-
 static bool fits(const Corr *c) {
   return c->kh == 3 && c->kw == 3 && c->step == 1 && c->groups == 1 && c->c % LANES == 0 &&
          c->o % LANES == 0 && c->gh * c->gw >= 16;
@@ -44,7 +42,7 @@ typedef struct Pack {
   float *u;
 } Pack;
 
-/* One panel, STEP / 16 channels. */
+/* A chunk: one panel, so many channels. */
 enum { PACK_CHANNELS = 32 };
 
 static int pack_chunk(void *arg, long chunk) {
