@@ -1,0 +1,179 @@
+/* conv2d and its inference form conv2d_act, on the backend's convolutions. Images are channels-last, weights
+ * are {O, kH, kW, I / groups}; stride and padding are the same in both directions. */
+#include "ops/op_kit.h"
+
+#include "backend/conv.h"
+
+enum { STRIDE, PADDING, GROUPS, ACT };
+
+/* The sizes of the call, everything checked; 0 with a message. */
+static int conv_sizes(const Call *c, ConvShape *s) {
+  const Tensor *x = c->in[0], *w = c->in[1];
+  if (!want_real(c, 0) || !want_real(c, 1) || !call_want_rank(c, 0, 4) || !call_want_rank(c, 1, 4)) return 0;
+  *s = (ConvShape){.n = x->shape[0],
+                   .h = x->shape[1],
+                   .w = x->shape[2],
+                   .ci = x->shape[3],
+                   .co = w->shape[0],
+                   .kh = w->shape[1],
+                   .kw = w->shape[2],
+                   .stride = c->arg[STRIDE].list[0],
+                   .pad = c->arg[PADDING].list[0],
+                   .groups = c->arg[GROUPS].list[0]};
+  if (s->stride < 1) return call_fail(c, "stride: expected at least 1, found %ld", s->stride);
+  if (s->pad < 0) return call_fail(c, "padding: expected at least 0, found %ld", s->pad);
+  if (s->groups < 1 || s->ci % s->groups || s->co % s->groups)
+    return call_fail(c, "groups: expected a divisor of the channels %ld and %ld, found %ld", s->ci, s->co,
+                     s->groups);
+  if (w->shape[3] != s->ci / s->groups)
+    return call_fail(
+        c, "weight: expected %ld input channels a group, found %s (out, height, width, in / groups)",
+        s->ci / s->groups, tensor_text(w));
+  if (s->kh < 1 || s->kw < 1 || s->h + 2 * s->pad < s->kh || s->w + 2 * s->pad < s->kw)
+    return call_fail(c,
+                     "weight: expected a kernel that fits the padded image, found %s on %s with padding %ld",
+                     tensor_text(w), tensor_text(x), s->pad);
+  s->ho = (s->h + 2 * s->pad - s->kh) / s->stride + 1;
+  s->wo = (s->w + 2 * s->pad - s->kw) / s->stride + 1;
+  return 1;
+}
+
+/* An optional vector of one number a channel. */
+static int per_channel(const Call *c, int i, const char *name, long channels) {
+  const Tensor *t = c->in[i];
+  if (!t) return 1;
+  if (!want_real(c, i)) return 0;
+  return (t->rank == 1 && t->size == channels) ||
+         call_fail(c, "%s: expected %ld numbers, found %s", name, channels, tensor_text(t));
+}
+
+static int conv_out(Call *c, const ConvShape *s) {
+  return call_out(c, 0, REAL_DTYPE, 4, SHAPE(s->n, s->ho, s->wo, s->co));
+}
+
+static int run(const ConvShape *s, const Call *c, const real *scale, const real *shift, const real *residual,
+               Activation act, real *y) {
+  if (!y) return 0;
+#ifdef REAL_IS_DOUBLE
+  EpilogueF64 e = {scale, shift, residual, act};
+  return conv_forward_f64(s, input(c, 0), input(c, 1), &e, y);
+#else
+  Epilogue e = {scale, shift, residual, act};
+  return conv_forward(s, input(c, 0), c->in[1], &e, y, !c->training);
+#endif
+}
+
+/* ---- conv2d ---- */
+static int conv2d_shape(Call *c) {
+  ConvShape s;
+  return conv_sizes(c, &s) && per_channel(c, 2, "bias", s.co) && conv_out(c, &s);
+}
+
+static int conv2d_forward(Call *c) {
+  ConvShape s;
+  return conv_sizes(c, &s) && run(&s, c, NULL, input(c, 2), NULL, ACT_NONE, output(c, 0));
+}
+
+static int conv2d_backward(Call *c) {
+  ConvShape s;
+  const real *dy = arrived(c, 0);
+  bool add;
+  if (!dy) return 1;
+  if (!conv_sizes(c, &s)) return 0;
+  if (c->want[0]) {
+    real *dx = call_grad(c, 0, &add);
+#ifdef REAL_IS_DOUBLE
+    if (!dx || !conv_backward_data_f64(&s, dy, input(c, 1), dx, add)) return 0;
+#else
+    if (!dx || !conv_backward_data(&s, dy, c->in[1], dx, add)) return 0;
+#endif
+  }
+  if (c->want[1]) {
+    real *dw = call_grad(c, 1, &add);
+#ifdef REAL_IS_DOUBLE
+    if (!dw || !conv_backward_weight_f64(&s, input(c, 0), dy, dw, add)) return 0;
+#else
+    if (!dw || !conv_backward_weight(&s, input(c, 0), dy, dw, add)) return 0;
+#endif
+  }
+  if (c->want[2]) {
+    real *db = call_grad(c, 2, &add);
+    if (!db || !REALNAME(sum_middle)(dy, 1, s.n * s.ho * s.wo, s.co, 1, db, add)) return 0;
+  }
+  return 1;
+}
+
+static const struct {
+  long n, h, w, ci, co, kh, kw, stride, pad, groups;
+  int extras; /* bits: which optional inputs are there */
+} samples[] = {
+    {2, 5, 6, 3, 4, 3, 3, 1, 1, 1, 1}, {1, 7, 5, 4, 6, 3, 3, 2, 1, 2, 0},
+    {1, 4, 4, 8, 8, 3, 3, 1, 1, 8, 1}, {2, 3, 5, 5, 7, 1, 1, 1, 0, 1, 0},
+    {1, 9, 8, 3, 4, 7, 7, 2, 3, 1, 0}, {1, 1, 1, 4, 2, 3, 3, 1, 1, 1, 1},
+    {0, 4, 4, 2, 3, 3, 3, 1, 1, 1, 1}, {1, 6, 5, 16, 32, 3, 3, 1, 1, 4, 1},
+    {1, 5, 5, 4, 4, 1, 1, 2, 0, 1, 1}, {1, 11, 13, 16, 16, 3, 3, 1, 1, 1, 1},
+    {1, 6, 7, 6, 6, 5, 3, 3, 2, 3, 0},
+};
+
+static int conv_inputs(Call *c, Random *r, int variant) {
+  if (variant >= (int)(sizeof samples / sizeof *samples)) return -1;
+  long n = samples[variant].n, h = samples[variant].h, w = samples[variant].w, ci = samples[variant].ci;
+  sample_arg(c, STRIDE, (double)samples[variant].stride);
+  sample_arg(c, PADDING, (double)samples[variant].pad);
+  sample_arg(c, GROUPS, (double)samples[variant].groups);
+  return sample_input(c, 0, r, 4, SHAPE(n, h, w, ci)) &&
+         sample_input(c, 1, r, 4,
+                      SHAPE(samples[variant].co, samples[variant].kh, samples[variant].kw,
+                            ci / samples[variant].groups));
+}
+
+static int conv2d_sample(Call *c, Random *r, int variant) {
+  int got = conv_inputs(c, r, variant);
+  if (got == 1 && samples[variant].extras) got = sample_input(c, 2, r, 1, SHAPE(samples[variant].co));
+  return got;
+}
+
+/* ---- conv2d_act ---- */
+static int conv2d_act_shape(Call *c) {
+  ConvShape s;
+  if (!conv_sizes(c, &s) || !per_channel(c, 2, "scale", s.co) || !per_channel(c, 3, "shift", s.co)) return 0;
+  long act = c->arg[ACT].list[0];
+  if (act < ACT_NONE || act > ACT_RELU6)
+    return call_fail(c, "act: expected 0 (none), 1 (ReLU) or 2 (ReLU6), found %ld", act);
+  if (!conv_out(c, &s)) return 0;
+  return !c->in[4] || tensor_same_shape(c->in[4], c->out[0]) ||
+         call_fail(c, "residual: expected %s, found %s", tensor_text(c->out[0]), tensor_text(c->in[4]));
+}
+
+static int conv2d_act_forward(Call *c) {
+  ConvShape s;
+  return conv_sizes(c, &s) &&
+         run(&s, c, input(c, 2), input(c, 3), input(c, 4), (Activation)c->arg[ACT].list[0], output(c, 0));
+}
+
+static int conv2d_act_sample(Call *c, Random *r, int variant) {
+  int got = conv_inputs(c, r, variant);
+  if (got != 1) return got;
+  ConvShape s;
+  sample_arg(c, ACT, variant % 3);
+  if (variant & 1 && !sample_input(c, 2, r, 1, SHAPE(samples[variant].co))) return 0;
+  if (variant & 2 && !sample_input(c, 3, r, 1, SHAPE(samples[variant].co))) return 0;
+  return !(variant & 4) || (conv_sizes(c, &s) && sample_input(c, 4, r, 4, SHAPE(s.n, s.ho, s.wo, s.co)));
+}
+
+const Op REALNAME(op_conv2d) = {.name = "conv2d",
+                                .args = "input weight bias? stride=1 padding=0 groups=1",
+                                .doc = "convolution of images N,H,W,C with weights O,kH,kW,C/groups",
+                                .shape = conv2d_shape,
+                                .forward = conv2d_forward,
+                                .backward = conv2d_backward,
+                                .sample = conv2d_sample,
+                                .lean = 4};
+const Op REALNAME(op_conv2d_act) = {
+    .name = "conv2d_act",
+    .args = "input weight scale? shift? residual? stride=1 padding=0 groups=1 act=0",
+    .doc =
+        "act(scale * conv2d(input, weight) + shift + residual) for inference; act: 0 none, 1 ReLU, 2 ReLU6",
+    .shape = conv2d_act_shape,
+    .forward = conv2d_act_forward,
+    .sample = conv2d_act_sample};
