@@ -1,6 +1,6 @@
---- Responsibility maps of a frame of a clip: chooses gaps, brings vertices to the size of the flow, and leaves the
--- computation to responsibility.lua. A clip is anything with frames, width, height, hands(n) and flow(n, gap, { size });
--- files and caches are its own business.
+--- Responsibility maps of a frame of a clip: chooses gaps, brings vertices to the size of the flow, and leaves
+-- the computation to responsibility.lua. A clip is anything with frames, width, height, hands(n) and flow(n,
+-- gap, { size }); files and caches are its own business.
 local core = require "cohesiv.core"
 local responsibility = require "cohesiv.responsibility"
 
@@ -78,7 +78,7 @@ local function moving_gaps(gaps, motion)
   return chosen
 end
 
---- motion_gaps_of(gaps, motion): the union over hands of the gaps chosen by motion (motion[g][k]: pixels), ascending.
+--- choose(gaps, motion, hands): the union over hands of the gaps chosen by motion (motion[g][k]: pixels), ascending.
 function M.choose(gaps, motion, hands)
   local chosen, list = {}, {}
   for k = 1, hands do
@@ -160,12 +160,13 @@ local function fit_options(given)
   return fit
 end
 
---- clip:responsibility(n, { gaps = {-3, -2, -1, 1, 2, 3} | "motion", size = {448, 256}, temperature = 2, background =
--- "static" | "homography", fit = { model = "homography", points = 500, robust = false }, targets = "flow" | "landmarks",
--- closeness = nil }): R of frame n at `size`, padding included (it counts as background). Gaps that leave the clip are
--- left out. "motion": per hand and side up to three of the smallest gaps of {1, 2, 3, 6, 12} in which it moves at least
--- 4 pixels against the fitted background, or else the three of largest motion; the union is used for all hands. Hands
--- whose points do not determine the model get the next poorer one (see R.quality).
+--- clip:responsibility(n, { gaps = {-3, -2, -1, 1, 2, 3} | "motion", size = {448, 256}, temperature = 2,
+-- background = "static" | "homography", fit = { model = "homography", points = 500, robust = false }, targets =
+-- "flow" | "landmarks", closeness = nil }): R of frame n at `size`, padding included (it counts as background).
+-- Gaps that leave the clip are left out. "motion": per hand and side up to three of the smallest gaps of {1, 2,
+-- 3, 6, 12} in which it moves at least 4 pixels against the fitted background, or else the three of largest
+-- motion; the union is used for all hands. Hands whose points do not determine the model get the next poorer
+-- one (see R.quality).
 function M.responsibility(clip, n, options)
   options = options or {}
   local size, gaps, targets = check(clip, n, options)

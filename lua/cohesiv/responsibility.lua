@@ -182,17 +182,19 @@ local accepted = { flows = true, hands = true, temperature = true, background = 
   gaps = true, content = true, targets = true }
 local fit_options = { model = true, points = true, robust = true, fall_back = true }
 
---- responsibility{ flows = list or G×H×W×2, hands = list of V×2 or N×V×2, temperature = 2, background = "static" |
--- "homography", fit = { model = "homography", points = 0, robust = false, fall_back = false }, closeness = nil }: R with
--- map (H×W×(N+1), background last), residuals, homographies (G×N×3×3), background_homographies (G×3×3 or nil), flows,
--- gaps, size, quality, and R:with{…}. Pixels of the flows given. fall_back: hands whose points do not determine the
--- model get the next poorer one (affine, similarity, translation; see R.quality) instead of an error. gaps: the names
--- of the flows in R.gaps; content = { width, height }: the rest is padding; targets: lists of V×2 per hand and gap.
+--- responsibility{ flows = list or G×H×W×2, hands = list of V×2 or N×V×2, temperature = 2, background =
+-- "static" | "homography", fit = { model = "homography", points = 0, robust = false, fall_back = false },
+-- closeness = nil }: R with map (H×W×(N+1), background last), residuals, homographies (G×N×3×3),
+-- background_homographies (G×3×3 or nil), flows, gaps, size, quality, and R:with{…}. Pixels of the flows given.
+-- fall_back: hands whose points do not determine the model get the next poorer one (affine, similarity,
+-- translation; see R.quality) instead of an error. gaps: the names of the flows in R.gaps; content = { width,
+-- height }: the rest is padding; targets: lists of V×2 per hand and gap.
 function M.responsibility(options)
   if type(options) ~= "table" then complain("expected a table of options, found %s", type(options)) end
   check_keys(options, accepted)
   check_keys(options.fit or {}, fit_options)
-  local R = { scene = { flows = flow_list(options.flows), hands = hand_list(options.hands), content = options.content } }
+  local R = { scene = { flows = flow_list(options.flows), hands = hand_list(options.hands) } }
+  R.scene.content = options.content
   if not R.scene.flows[1] then complain("flows: expected at least one, found none") end
   R.temperature = check_number("temperature", options.temperature or 2, "pixels")
   R.background = check_background(options.background or "static")
