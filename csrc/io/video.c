@@ -57,6 +57,16 @@ static int cut_short(const Process *p) {
   return strstr(p->words, "partial file") || strstr(p->words, "ended prematurely");
 }
 
+/* The output is over: 1 when all went well, so that a broken file never looks like a short one. */
+static int at_end(Video *v) {
+  int status = process_wait(&v->process);
+  if (status < 0) return 0;
+  if (v->next == 0 || status != 0) return complain(&v->process, v->path, "a video file");
+  if (cut_short(&v->process)) return complain(&v->process, v->path, "a whole video file");
+  v->ended = 1;
+  return 1;
+}
+
 /* "P6\nW H\n255\n" of the next frame, or the end. */
 static int read_header(Video *v) {
   char text[32];
@@ -67,10 +77,7 @@ static int read_header(Video *v) {
     long got = process_read(&v->process, text + n, 1);
     if (got < 0) return 0;
     if (got == 0 && n > 0) return fail("%s: expected whole frames from ffmpeg, found the end", v->path);
-    if (got == 0) {
-      v->ended = 1;
-      return 1;
-    }
+    if (got == 0) return at_end(v);
     text[n + 1] = 0;
     lines += text[n] == '\n';
   }
@@ -96,10 +103,7 @@ Video *video_open(const char *path) {
     fail("%s: expected memory for a video, found none left", path);
     return NULL;
   }
-  if (start(&v->process, path, frames) && read_header(v)) {
-    if (!v->ended) return v;
-    if (process_wait(&v->process) >= 0) complain(&v->process, path, "a video file");
-  }
+  if (start(&v->process, path, frames) && read_header(v)) return v;
   video_close(v);
   return NULL;
 }

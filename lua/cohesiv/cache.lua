@@ -1,0 +1,59 @@
+--- The cache of what is made from videos: flow, person masks, maps, counts of frames.
+--
+-- $COHESIV_CACHE or runs/cache / KIND / two digits / two digits / the other 28 of the key's hash .pack: no folder gets
+-- more than a few thousand files at 10^8 entries, and nothing ever lists one. An entry holds its key and a checksum
+-- (csrc/io/pack.c): what is damaged or foreign is made again. Keys must name everything that the value depends on.
+-- Nothing is ever removed here: the folder may be deleted at any time.
+local core = require "cohesiv.core"
+
+local cache = {}
+
+--- The folder of the cache.
+function cache.folder()
+  local folder = os.getenv "COHESIV_CACHE"
+  return folder and folder ~= "" and folder or "runs/cache"
+end
+
+--- path(kind, key): the file of an entry, and its folder.
+function cache.path(kind, key)
+  local hash = core.io.digest(key)
+  local folder = ("%s/%s/%s/%s"):format(cache.folder(), kind, hash:sub(1, 2), hash:sub(3, 4))
+  return ("%s/%s.pack"):format(folder, hash:sub(5)), folder
+end
+
+-- A key as it is stored: long ones (names of 4000 bytes) by their hash.
+local function stored(key) return #key <= 1000 and key or core.io.digest(key) end
+
+--- find(kind, key): the stored tensor, or nil when there is none that is intact.
+function cache.find(kind, key)
+  local path = cache.path(kind, key)
+  if not core.io.status(path) then return nil end
+  local ok, value = pcall(core.io.pack_read, path, stored(key))
+  if ok then return value end
+  if tostring(value):find("interrupted", 1, true) then error(value, 0) end
+  return nil
+end
+
+--- store(kind, key, t, { flow64 }): writes an entry, whole or not at all.
+function cache.store(kind, key, t, options)
+  local path, folder = cache.path(kind, key)
+  core.io.make_folder(folder)
+  core.io.pack_write(path, stored(key), t, options ~= nil and options.flow64)
+end
+
+--- get(kind, key, make, { flow64 }): the stored tensor; if there is none, that of make(), stored. What is returned is
+-- always what the file holds, so that the first run and later ones see the same numbers. flow64: float32 kept as int16
+-- in 1/64 (pixel), saturating at ±512.
+function cache.get(kind, key, make, options)
+  local value = cache.find(kind, key)
+  if value then return value end
+  value = make()
+  cache.store(kind, key, value, options)
+  if options and options.flow64 then
+    value:close()
+    value = core.io.pack_read(cache.path(kind, key), stored(key))
+  end
+  return value
+end
+
+return cache

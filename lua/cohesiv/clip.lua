@@ -1,0 +1,257 @@
+--- A clip: frames, landmarks, flow, person masks and maps of one video. Made by co.clip and data:clip; everything is
+-- read when it is asked for. Frame numbers count from 0.
+--
+-- What a data folder holds is taken from there, what it lacks is made and cached: see method and source below.
+local cache = require "cohesiv.cache"
+local core = require "cohesiv.core"
+local json = require "cohesiv.json"
+local scale = require "cohesiv.scale"
+local tensor = require "cohesiv.tensor"
+
+local clip = {}
+local methods = {}
+
+--- Clip.frames (a count), .width, .height (pixels, after rotation); .name, .path, .source.
+local Clip = {
+  __name = "clip",
+  __index = function(self, name)
+    if name == "frames" or name == "width" or name == "height" then return self.source:info()[name] end
+    return methods[name]
+  end,
+  __tostring = function(self) return ("clip %s"):format(self.name) end,
+}
+
+local function fail(self, format, ...) error(("clip %s: " .. format):format(self.name, ...), 0) end
+
+local function check_options(self, what, options, allowed)
+  if options == nil then return {} end
+  if type(options) ~= "table" then fail(self, "%s: expected a table of options, found %s", what, type(options)) end
+  for key in pairs(options) do
+    if not allowed:find(" " .. tostring(key) .. " ", 1, true) then
+      fail(self, "%s: expected options out of%s, found %s", what, allowed:sub(1, -2), tostring(key))
+    end
+  end
+  return options
+end
+
+local function check_frame(self, n)
+  if math.type(n) ~= "integer" or n < 0 or n >= self.frames then
+    fail(self, "expected a frame of 0 to %d, found %s", self.frames - 1, tostring(n))
+  end
+end
+
+--- clip:frame(n): frame n in the clip's own pixels, uint8 H×W×3.
+function methods:frame(n) return self.source:frame(n) end
+
+--- clip:scale(size): how this clip's pixels become pixels at size = {width, height}; see scale.lua.
+function methods:scale(size) return scale.of(self.width, self.height, size) end
+
+--- clip:scaled(n, { size, padded = true }): frame n at `size` (default 448×256), zeros right and below; with
+-- padded = false the content alone.
+function methods:scaled(n, options)
+  options = check_options(self, "scaled", options, " size padded ")
+  local sc, frame = self:scale(options.size), self:frame(n)
+  local result = options.padded == false and scale.content(frame, sc) or scale.picture(frame, sc)
+  frame:close()
+  return result
+end
+
+--- clip:close(): stops the decoder. The clip stays usable.
+function methods:close() self.source:close() end
+
+-- ---- landmarks ----
+
+local function hands_file(self)
+  for _, path in ipairs(self.hands_files) do
+    if core.io.status(path) then return path end
+  end
+  fail(self, "expected landmarks of its hands in %s (or give { hands = FILE }), found none",
+    table.concat(self.hands_files, " or "))
+end
+
+-- The decoded landmark file: { frames = …, width, height, path }.
+local function hands_of(self)
+  if self.landmarks then return self.landmarks end
+  local path = hands_file(self)
+  local doc = json.read(path)
+  if type(doc) ~= "table" or type(doc.frames) ~= "table" then
+    error(("%s: expected landmarks { width, height, frames = [[…], …] }, found another kind"):format(path), 0)
+  end
+  doc.path = path
+  self.landmarks = doc
+  return doc
+end
+
+local function numbers(list, count)
+  if type(list) ~= "table" or #list ~= count then return false end
+  for _, v in ipairs(list) do
+    if type(v) ~= "number" or v ~= v or v <= -1e6 or v >= 1e6 then return false end
+  end
+  return true
+end
+
+local function plain(value, kind) return type(value) == kind and value or nil end
+
+-- One hand of the file, with coordinates times (rx, ry).
+local function hand_of(doc, n, k, hand, rx, ry)
+  local where = ("%s: frame %d, hand %d"):format(doc.path, n, k)
+  if type(hand) ~= "table" or type(hand.vertices) ~= "table" or #hand.vertices == 0 then
+    error(where .. ": expected vertices [[x, y], …], found none", 0)
+  end
+  local points, x0, y0, x1, y1 = {}, math.huge, math.huge, -math.huge, -math.huge
+  for i, p in ipairs(hand.vertices) do
+    if not numbers(p, 2) then error(("%s: expected vertex %d as [x, y], found another kind"):format(where, i), 0) end
+    local x, y = p[1] * rx, p[2] * ry
+    points[i] = { x, y }
+    x0, y0, x1, y1 = math.min(x0, x), math.min(y0, y), math.max(x1, x), math.max(y1, y)
+  end
+  local box = numbers(hand.box, 4) and { hand.box[1] * rx, hand.box[2] * ry, hand.box[3] * rx, hand.box[4] * ry }
+    or { x0, y0, x1, y1 }
+  return {
+    side = plain(hand.side, "string"), score = plain(hand.score, "number") or 1,
+    vertices = tensor.tensor(points), box = box,
+  }
+end
+
+--- clip:hands(n, { size }): the hands of frame n, a list of { side, score, vertices (V×2 float32),
+-- box {x0, y0, x1, y1} }, in the clip's own pixels, or in those of the scaled frame when `size` is given. Files made
+-- at another resolution are scaled to the clip's. Frames beyond the file's list have no hands.
+function methods:hands(n, options)
+  options = check_options(self, "hands", options, " size ")
+  local doc = hands_of(self)
+  if math.type(n) ~= "integer" or n < 0 or not doc.frames[n + 1] then check_frame(self, n) end
+  local rx = plain(doc.width, "number") and self.width / doc.width or 1
+  local ry = plain(doc.height, "number") and self.height / doc.height or 1
+  local list = {}
+  for k, hand in ipairs(plain(doc.frames[n + 1], "table") or {}) do list[k] = hand_of(doc, n, k, hand, rx, ry) end
+  if options.size then
+    local sc = self:scale(options.size)
+    for _, hand in ipairs(list) do
+      hand.vertices = scale.points(hand.vertices, sc)
+      for i = 1, 4 do hand.box[i] = (hand.box[i] + 0.5) * sc.s - 0.5 end
+    end
+  end
+  return list
+end
+
+--- clip:has_hands(): whether there is a file of landmarks.
+function methods:has_hands()
+  for _, path in ipairs(self.hands_files) do
+    if core.io.status(path) then return true end
+  end
+  return false
+end
+
+-- ---- flow and person masks ----
+
+-- The file FOLDER/%06d.* of a data folder with one of these extensions, or nil.
+local function stored_file(self, folder, n, kinds)
+  if not self.root then return nil end
+  for _, kind in ipairs(kinds) do
+    local path = ("%s/%s/%06d.%s"):format(self.root, folder, n, kind)
+    if core.io.status(path) then return path, kind end
+  end
+  return nil
+end
+
+local function first_array(path)
+  local arrays = core.io.npz_read(path)
+  local name = arrays.flow and "flow" or next(arrays)
+  if not name then error(("%s: expected an array, found none"):format(path), 0) end
+  return arrays[name]
+end
+
+local flow_readers = {
+  flo = core.io.flo_read, npy = core.io.npy_read, npz = first_array,
+  png = function(path) return (core.io.flow_png_read(path)) end,
+}
+
+local function read_flow(self, path, kind, sc)
+  local flow = flow_readers[kind](path)
+  local shape = flow.shape
+  if #shape ~= 3 or shape[3] ~= 2 or shape[1] == 0 or shape[2] == 0
+    or math.abs(shape[2] * self.height / (shape[1] * self.width) - 1) > 0.02 then
+    error(("%s: expected a flow of the whole frame (%dx%d, or scaled), found %s"):format(path, self.width, self.height,
+      table.concat(shape, "x")), 0)
+  end
+  if flow.dtype ~= "float32" then flow = flow:to "float32" end
+  return scale.flow(flow, sc, self.width)
+end
+
+local function key_of(self, what, sc, ...)
+  return ("%s\0%dx%d\0%s"):format(what, sc.w, sc.h, self.source:key(...))
+end
+
+local function estimate_flow(self, n, gap, size, sc, method)
+  local estimator = require "cohesiv.flow"
+  local key = key_of(self, ("flow %s %s\0%d\0%d"):format(method, estimator.version or 1, n, gap), sc, n, n + gap)
+  return cache.get("flow", key, function()
+    return tensor.tidy(function()
+      local a = self:scaled(n, { size = size, padded = false })
+      local b = self:scaled(n + gap, { size = size, padded = false })
+      return scale.pad((estimator.estimate(a, b, { method = method })), sc)
+    end)
+  end, { flow64 = true })
+end
+
+--- clip:flow(n, gap, { size, method }): the flow from frame n to n + gap, float32 H×W×2 at `size` (default 448×256), in
+-- pixels there, 0 in the padding. method: nil takes the data folder's flow/NAME/gap/%06d.{flo,png,npy,npz} and
+-- estimates by "dis" without one; "dis" always estimates (cached in 1/64 pixel); "truth" takes truth/flow of a
+-- generated world.
+function methods:flow(n, gap, options)
+  options = check_options(self, "flow", options, " size method ")
+  if math.type(gap) ~= "integer" or gap == 0 then
+    fail(self, "expected a gap of frames other than 0, found %s", tostring(gap))
+  end
+  check_frame(self, n)
+  check_frame(self, n + gap)
+  local sc, method = self:scale(options.size), options.method
+  if method == nil or method == "truth" then
+    local folder = ("%sflow/%s/%d"):format(method and "truth/" or "", self.name, gap)
+    local path, kind = stored_file(self, folder, n, { "flo", "npz", "npy", "png" })
+    if path then return read_flow(self, path, kind, sc) end
+    if method then fail(self, "expected %s/%06d.flo (or .npz, .npy, .png), found none", folder, n) end
+  end
+  return estimate_flow(self, n, gap, options.size, sc, method or "dis")
+end
+
+--- clip:person(n, { size, source }): where people are in frame n, uint8 H×W of 0 and 1 at `size`, 0 in the padding.
+-- source: nil takes the data folder's person/NAME/%06d.png and else "skin", a simple colour model seeded with the
+-- landmarks, a stand-in for a real person segmenter (cached); "truth" takes truth/person of a generated world.
+function methods:person(n, options)
+  options = check_options(self, "person", options, " size source ")
+  check_frame(self, n)
+  local sc, source = self:scale(options.size), options.source
+  if source == nil or source == "truth" then
+    local folder = ("%sperson/%s"):format(source and "truth/" or "", self.name)
+    local path = stored_file(self, folder, n, { "png" })
+    if path then
+      local mask = core.io.png_read(path, "mask")
+      if mask.shape[1] ~= self.height or mask.shape[2] ~= self.width then
+        error(("%s: expected a mask of %dx%d, found %dx%d"):format(path, self.width, self.height, mask.shape[2],
+          mask.shape[1]), 0)
+      end
+      return scale.picture(mask, sc)
+    end
+    if source then fail(self, "expected %s/%06d.png, found none", folder, n) end
+  end
+  local key = key_of(self, ("person skin 1\0%d\0%s"):format(n, core.io.digest(json.encode(hands_of(self).frames[n + 1]
+    or {}))), sc, n)
+  return cache.get("person", key, function()
+    return tensor.tidy(function()
+      local seeds = {}
+      for k, hand in ipairs(self:hands(n, { size = { sc.w, sc.h } })) do seeds[k] = hand.vertices end
+      return scale.pad(core.flow.person(self:scaled(n, { size = options.size, padded = false }), seeds), sc)
+    end)
+  end)
+end
+
+--- clip:responsibility(n, options): the maps of frame n; see maps.lua.
+function methods:responsibility(n, options)
+  return require("cohesiv.maps").responsibility(self, n, options)
+end
+
+--- new{ name, path, source, root, hands_files }: a clip; root is the data folder or nil.
+function clip.new(fields) return setmetatable(fields, Clip) end
+
+return clip

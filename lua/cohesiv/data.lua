@@ -1,0 +1,219 @@
+--- Data folders and lone clips: co.data and co.clip. A data folder is never written, and never listed as a whole
+-- unless data.clips is asked for, so that opening one of a million clips costs as much as opening one of ten.
+--
+--   clips/NAME.mp4 or clips/NAME/%06d.{png,jpg}      hands_json/NAME.json      person/NAME/%06d.png
+--   flow/NAME/<gap>/%06d.{flo,png,npy,npz}      masks/NAME/FRAME_{hand,object,arm}K.png, masks/NAME/queries.json
+--
+-- NAME may hold slashes: clips/ may be divided into subfolders, and the other folders then likewise.
+local clip = require "cohesiv.clip"
+local core = require "cohesiv.core"
+local frames = require "cohesiv.frames"
+local json = require "cohesiv.json"
+local scale = require "cohesiv.scale"
+
+local M = { scale = scale.of }
+
+local VIDEOS = { "mp4", "mov", "mkv", "webm", "avi", "m4v" }
+local DEPTH = 4 -- of subfolders below clips/
+
+local methods = {}
+local Data = {
+  __name = "data folder",
+  __index = function(self, name)
+    local value = methods[name]
+    if name == "clips" or name == "annotated" then
+      value = methods["list_" .. name](self)
+      rawset(self, name, value)
+    end
+    return value
+  end,
+  __tostring = function(self) return ("data folder %s"):format(self.path) end,
+}
+
+local function fail(format, ...) error(format:format(...), 0) end
+
+local function video_name(file)
+  local name, kind = file:match "^(.+)%.(%w+)$"
+  for _, known in ipairs(VIDEOS) do
+    if kind and kind:lower() == known then return name end
+  end
+  return nil
+end
+
+local function has_pictures(path)
+  return core.io.status(path .. "/000000.png") or core.io.status(path .. "/000000.jpg")
+    or core.io.status(path .. "/000000.jpeg")
+end
+
+-- Adds the names of the clips in clips/PREFIX.
+local function collect(self, prefix, depth, names)
+  for _, file in ipairs(core.io.list(self.path .. "/clips/" .. prefix)) do
+    local path, name = self.path .. "/clips/" .. prefix .. file, video_name(file)
+    if name then
+      names[prefix .. name] = true
+    elseif core.io.status(path) == "folder" then
+      if has_pictures(path) then
+        names[prefix .. file] = true
+      elseif depth < DEPTH then
+        collect(self, prefix .. file .. "/", depth + 1, names)
+      end
+    end
+  end
+end
+
+-- Sorted by bytes (Lua's order on strings in the C locale, which is the only one we use).
+local function sorted(names)
+  local list = {}
+  for name in pairs(names) do list[#list + 1] = name end
+  table.sort(list)
+  return list
+end
+
+-- data.clips: the names of all clips, sorted by bytes; listed when first asked for.
+function methods:list_clips()
+  local names = {}
+  collect(self, "", 1, names)
+  return sorted(names)
+end
+
+-- data.annotated: the names of the clips that have masks, sorted by bytes.
+function methods:list_annotated()
+  local names = {}
+  local function walk(prefix, depth)
+    for _, file in ipairs(core.io.list(self.path .. "/masks/" .. prefix)) do
+      local name = prefix .. file
+      if core.io.status(self.path .. "/masks/" .. name .. "/queries.json") then
+        names[name] = true
+      elseif depth < DEPTH and core.io.status(self.path .. "/masks/" .. name) == "folder" then
+        walk(name .. "/", depth + 1)
+      end
+    end
+  end
+  if core.io.status(self.path .. "/masks") == "folder" then walk("", 1) end
+  return sorted(names)
+end
+
+local function check_name(self, name)
+  if type(name) ~= "string" then fail("data %s: expected the name of a clip, found %s", self.path, type(name)) end
+  for part in (name .. "/"):gmatch "([^/]*)/" do
+    if part == "" or part == "." or part == ".." then
+      fail("data %s: expected the name of a clip, found %q", self.path, name)
+    end
+  end
+end
+
+-- The video file or folder of pictures of a clip, or nil.
+local function place_of(self, name)
+  local base = ("%s/clips/%s"):format(self.path, name)
+  for _, kind in ipairs(VIDEOS) do
+    local path = base .. "." .. kind
+    if core.io.status(path) == "file" then return path end
+  end
+  return core.io.status(base) == "folder" and base or nil
+end
+
+--- data:clip(name): the clip of that name.
+function methods:clip(name)
+  check_name(self, name)
+  local path = place_of(self, name)
+  if not path then
+    fail("data %s: expected clips/%s.mp4 or clips/%s/000000.png, found neither", self.path, name, name)
+  end
+  return clip.new {
+    name = name, path = path, root = self.path, data = self, source = frames.source(path),
+    hands_files = { ("%s/hands_json/%s.json"):format(self.path, name) },
+  }
+end
+
+-- ---- masks, for calibration and evaluation only ----
+
+local function check_query(path, frame, k, q)
+  local point = type(q) == "table" and q.query
+  if type(point) ~= "table" or type(point[1]) ~= "number" or type(point[2]) ~= "number" then
+    fail("%s: frame %s, query %d: expected query = [x, y], found none", path, frame, k)
+  end
+  return {
+    point[1], point[2], index = k, side = type(q.side) == "string" and q.side or nil,
+    object = type(q.object) == "string" and q.object or nil,
+  }
+end
+
+--- data:queries(name or clip): the annotated frames of a clip, sorted by number, nil when it has no masks: a list
+-- of { clip, n, width, height, queries = list of { x, y, index, side, object } } (object: its name, nil for an
+-- empty hand).
+function methods:queries(name)
+  name = type(name) == "table" and name.name or name
+  check_name(self, name)
+  local path = ("%s/masks/%s/queries.json"):format(self.path, name)
+  if not core.io.status(path) then return nil end
+  local doc = json.read(path)
+  if type(doc) ~= "table" or type(doc.frames) ~= "table" then
+    fail("%s: expected { width, height, frames = { \"FRAME\": [queries] } }, found another kind", path)
+  end
+  local list = {}
+  for key, queries in pairs(doc.frames) do
+    local n = type(key) == "string" and key:match "^%d+$" and math.tointeger(tonumber(key))
+    if not n or type(queries) ~= "table" then fail("%s: expected frame numbers, found %s", path, tostring(key)) end
+    local frame = { clip = name, n = n, width = doc.width, height = doc.height, queries = {} }
+    for k, q in ipairs(queries) do frame.queries[k] = check_query(path, key, k, q) end
+    list[#list + 1] = frame
+  end
+  table.sort(list, function(a, b) return a.n < b.n end)
+  return list
+end
+
+--- data:mask(name, n, kind, k): masks/NAME/FRAME_kindK.png as uint8 H×W of 0 and 1, nil when there is none.
+-- kind: "hand", "object" (what hand k holds), "arm" (the rest of that arm).
+function methods:mask(name, n, kind, k)
+  check_name(self, name)
+  local path = ("%s/masks/%s/%06d_%s%d.png"):format(self.path, name, n, kind, k)
+  if not core.io.status(path) then return nil end
+  return core.io.png_read(path, "mask")
+end
+
+--- data:masks(name, n): the masks of an annotated frame by query: { hand = { … }, object = { … }, arm = { … } };
+-- object[k] and arm[k] are nil where there is none.
+function methods:masks(name, n)
+  local masks = { hand = {}, object = {}, arm = {} }
+  for _, frame in ipairs(self:queries(name) or {}) do
+    for k = 1, frame.n == n and #frame.queries or 0 do
+      for kind, list in pairs(masks) do list[k] = self:mask(name, n, kind, k) end
+    end
+  end
+  return masks
+end
+
+--- data(path): the data folder at a path.
+function M.data(path)
+  if type(path) ~= "string" then fail("data: expected the path of a folder, found %s", type(path)) end
+  path = #path > 1 and path:gsub("/+$", "") or path
+  local kind = core.io.status(path)
+  if kind ~= "folder" then fail("data %s: expected a folder, found %s", path, kind and "a file" or "nothing") end
+  if core.io.status(path .. "/clips") ~= "folder" then
+    fail("data %s: expected a data folder with clips/ in it, found none", path)
+  end
+  return setmetatable({ path = path }, Data)
+end
+
+--- clip(file, { hands = FILE }): a lone video file or folder of pictures. Landmarks are those of FILE, else of
+-- ../hands_json/NAME.json, else of NAME.json beside it.
+function M.clip(file, options)
+  if type(file) ~= "string" then fail("clip: expected the path of a video, found %s", type(file)) end
+  options = options or {}
+  for key in pairs(type(options) == "table" and options or { [type(options)] = true }) do
+    if key ~= "hands" then fail("clip %s: expected the option hands, found %s", file, tostring(key)) end
+  end
+  local path = #file > 1 and file:gsub("/+$", "") or file
+  local folder, base = path:match "^(.*/)([^/]+)$"
+  folder, base = folder or "", base or path
+  local name = video_name(base) or base
+  local source = frames.source(path)
+  source:info() -- a file that is no video shall fail here
+  return clip.new {
+    name = name, path = path, source = source,
+    hands_files = options.hands and { options.hands }
+      or { ("%s../hands_json/%s.json"):format(folder, name), ("%s%s.json"):format(folder, name) },
+  }
+end
+
+return M

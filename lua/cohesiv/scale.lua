@@ -1,0 +1,57 @@
+--- How a clip's pixels become pixels at a recipe's size (width, height): one scale for both axes, the rest padded.
+--
+--   s = min(w/W, h/H); the content is round(W·s) × round(H·s) pixels, at the top left; right and below it zeros.
+--   A point (x, y) goes to ((x + 0.5)·s − 0.5, (y + 0.5)·s − 0.5): pixel centres on integers on both sides.
+--   Pictures are averaged over the area that a pixel covers when shrinking, interpolated bilinearly when growing;
+--   flows likewise, their vectors times s; masks likewise, 1 where at least half of the pixel is.
+local core = require "cohesiv.core"
+require "cohesiv.tensor"
+
+local scale = {}
+
+--- The size of training and maps unless a recipe says another.
+scale.default = { 448, 256 }
+
+--- of(width, height, size) → { s, content_w, content_h, w, h } for a clip of width × height at size = { w, h }.
+function scale.of(width, height, size)
+  size = size or scale.default
+  local w, h = type(size) == "table" and math.tointeger(size[1]), type(size) == "table" and math.tointeger(size[2])
+  if not (w and h) or w < 1 or h < 1 or w > 1 << 16 or h > 1 << 16 then
+    error(("size: expected {width, height} of 1 to 65536, found %s"):format(type(size) ~= "table" and tostring(size)
+      or ("{%s, %s}"):format(size[1], size[2])), 0)
+  end
+  local s = math.min(w / width, h / height)
+  local function content(n, full) return math.max(1, math.min(full, math.floor(n * s + 0.5))) end
+  return { s = s, content_w = content(width, w), content_h = content(height, h), w = w, h = h }
+end
+
+--- points(v, sc): V×2 points of the clip in the pixels of the scaled frame.
+function scale.points(v, sc)
+  if sc.s == 1 then return v end
+  return (v + 0.5) * sc.s - 0.5
+end
+
+--- content(t, sc): a picture, mask or map (uint8 or float32, H×W or H×W×C) scaled, without the padding.
+function scale.content(t, sc)
+  return core.io.resample(t, sc.s, sc.s, sc.content_w, sc.content_h, sc.content_w, sc.content_h)
+end
+
+--- pad(t, sc): zeros right of and below a map of the content's size.
+function scale.pad(t, sc)
+  if sc.content_w == sc.w and sc.content_h == sc.h then return t end
+  return core.io.resample(t, 1, 1, sc.content_w, sc.content_h, sc.w, sc.h)
+end
+
+--- picture(t, sc): content and padding in one pass.
+function scale.picture(t, sc)
+  return core.io.resample(t, sc.s, sc.s, sc.content_w, sc.content_h, sc.w, sc.h)
+end
+
+--- flow(f, sc, width): a flow of any resolution of the whole frame (the clip is `width` pixels wide) at the scale,
+-- padded; vectors become pixels there.
+function scale.flow(f, sc, width)
+  local s = sc.s * width / f.shape[2]
+  return core.io.resample(f, s, s, sc.content_w, sc.content_h, sc.w, sc.h, s)
+end
+
+return scale
