@@ -11,5 +11,6 @@ int luaopen_cohesiv_core(lua_State *L) {
   open_system(L);
   open_io(L);
   open_metrics(L);
+  open_loader(L);
   return 1;
 }

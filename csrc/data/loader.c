@@ -1,0 +1,246 @@
+/* The threads behind loader.h. A ring of slots: batch number b (counted over epochs) lives in slot b % SLOTS;
+ * workers take the numbers in turn, the consumer waits for its own. */
+#include "data/loader.h"
+
+#include "core/error.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { SLOTS = 3, WORKERS_MAX = 64 };
+
+typedef enum { EMPTY, BUSY, READY, FAILED } State;
+
+typedef struct Place {
+  State state;
+  unsigned long generation; /* of the seek that it was made for */
+  Batch batch;
+  char message[1024];
+} Place;
+
+struct Loader {
+  LoaderOptions o;
+  char **paths;
+  long n, batches;
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  pthread_t thread[WORKERS_MAX];
+  long threads;
+  bool stop;
+  unsigned long generation; /* counts seeks: work begun before the last one is thrown away */
+  long taken, delivered;    /* batch numbers: next to be made, next to be handed out */
+  Place place[SLOTS];
+};
+
+void batch_free(Batch *b) {
+  Tensor *all[] = {b->image, b->label, b->maps, b->points, b->image_index};
+  for (int i = 0; i < 5; i++) tensor_release(all[i]);
+  memset(b, 0, sizeof *b);
+}
+
+/* The samples of one epoch in their order (Fisher-Yates). */
+static void epoch_order(const Loader *l, long epoch, long *order) {
+  Random r;
+  random_start(&r, l->o.seed, (uint64_t)epoch);
+  for (long i = 0; i < l->n; i++) order[i] = i;
+  for (long i = l->n - 1; i > 0 && l->o.shuffle; i--) {
+    long j = random_below(&r, i + 1), t = order[i];
+    order[i] = order[j];
+    order[j] = t;
+  }
+}
+
+static int read_samples(const Loader *l, const long *which, long count, Sample *s, long *hands) {
+  *hands = 0;
+  for (long i = 0; i < count; i++) {
+    const char *path = l->paths[which[i]];
+    if (!sample_read(path, &s[i])) return 0;
+    const long *shape = s[i].image->shape;
+    if (shape[0] != l->o.height || shape[1] != l->o.width)
+      return fail("%s: expected an image of %ldx%ld, found %ldx%ld", path, l->o.width, l->o.height, shape[1],
+                  shape[0]);
+    *hands += s[i].maps->shape[2];
+  }
+  return 1;
+}
+
+/* Tensors for `hands` hands at most; a header over the first `kept` replaces them afterwards. */
+static int make_tensors(const Loader *l, long count, long hands, Batch *b) {
+  long h = l->o.height, w = l->o.width;
+  return (b->image = tensor_new(U8, 4, (long[]){count, h, w, 3})) &&
+         (b->label = tensor_new(I32, 3, (long[]){count, h, w})) &&
+         (b->maps = tensor_new(F32, 3, (long[]){hands, h, w})) &&
+         (b->points = tensor_new(F32, 2, (long[]){hands, 2})) &&
+         (b->image_index = tensor_new(I32, 1, (long[]){hands}));
+}
+
+static int shorten(Tensor **t, long kept) {
+  long shape[RANK_MAX];
+  memcpy(shape, (*t)->shape, sizeof shape);
+  if (shape[0] == kept) return 1;
+  shape[0] = kept;
+  Tensor *cut = tensor_view(*t, 0, (*t)->rank, shape);
+  if (!cut) return 0;
+  tensor_release(*t);
+  *t = cut;
+  return 1;
+}
+
+static int fill(const Loader *l, const long *which, long count, const Sample *s, Batch *b) {
+  long pixels = l->o.height * l->o.width, kept = 0;
+  for (long i = 0; i < count; i++) {
+    Random r; /* of this sample in this epoch, whatever batch it fell into */
+    random_start(&r, l->o.seed ^ 0x5A3C5A3C5A3C5A3CUL, ((uint64_t)b->epoch << 32) + (uint64_t)which[i]);
+    Slot slot = {.image = (uint8_t *)b->image->storage->data + 3 * pixels * i,
+                 .label = (int32_t *)b->label->storage->data + pixels * i,
+                 .maps = (float *)b->maps->storage->data + pixels * kept,
+                 .points = (float *)b->points->storage->data + 2 * kept};
+    if (!augment_sample(&s[i], &l->o.augment, &l->o.labelling, &r, &slot)) return 0;
+    for (long k = 0; k < slot.kept; k++)
+      ((int32_t *)b->image_index->storage->data)[kept + k] = (int32_t)(i + 1);
+    kept += slot.kept;
+  }
+  return shorten(&b->maps, kept) && shorten(&b->points, kept) && shorten(&b->image_index, kept);
+}
+
+static int make_batch(const Loader *l, long number, Batch *b) {
+  long *order = malloc(sizeof(long) * (size_t)l->n);
+  Sample *samples = calloc((size_t)l->o.batch, sizeof *samples);
+  int ok = order && samples;
+  if (!ok) fail("out of memory");
+  memset(b, 0, sizeof *b);
+  b->epoch = number / l->batches;
+  b->index = number % l->batches;
+  long first = b->index * l->o.batch, count = l->n - first < l->o.batch ? l->n - first : l->o.batch, hands;
+  if (ok) {
+    epoch_order(l, b->epoch, order);
+    ok = read_samples(l, order + first, count, samples, &hands) && make_tensors(l, count, hands, b) &&
+         fill(l, order + first, count, samples, b);
+  }
+  for (long i = 0; samples && i < count; i++) sample_free(&samples[i]);
+  free(samples);
+  free(order);
+  if (!ok) batch_free(b);
+  return ok;
+}
+
+static void *work(void *arg) {
+  Loader *l = arg;
+  pthread_mutex_lock(&l->lock);
+  while (!l->stop) {
+    Place *p = &l->place[l->taken % SLOTS];
+    if (l->taken >= l->delivered + SLOTS || p->state != EMPTY) {
+      pthread_cond_wait(&l->changed, &l->lock);
+      continue;
+    }
+    long number = l->taken++;
+    unsigned long generation = p->generation = l->generation;
+    p->state = BUSY;
+    pthread_mutex_unlock(&l->lock);
+    Batch b;
+    int ok = make_batch(l, number, &b);
+    pthread_mutex_lock(&l->lock);
+    if (generation != l->generation || l->stop) { /* nobody wants it any more */
+      if (ok) batch_free(&b);
+      p->state = EMPTY;
+    } else {
+      p->state = ok ? READY : FAILED;
+      if (ok)
+        p->batch = b;
+      else
+        snprintf(p->message, sizeof p->message, "%s", error_message());
+    }
+    pthread_cond_broadcast(&l->changed);
+  }
+  pthread_mutex_unlock(&l->lock);
+  return NULL;
+}
+
+Loader *loader_new(const char *const *paths, long n, const LoaderOptions *options) {
+  if (n < 1 || options->batch < 1 || options->workers < 1 || options->workers > WORKERS_MAX) {
+    fail("loader: expected samples, a batch of 1 or more and 1 to %d workers, found %ld, %ld and %ld",
+         WORKERS_MAX, n, options->batch, options->workers);
+    return NULL;
+  }
+  Loader *l = calloc(1, sizeof *l);
+  if (!l || !(l->paths = calloc((size_t)n, sizeof *l->paths))) {
+    free(l);
+    fail("out of memory");
+    return NULL;
+  }
+  l->o = *options;
+  l->n = n;
+  l->batches = (n + l->o.batch - 1) / l->o.batch;
+  pthread_mutex_init(&l->lock, NULL);
+  pthread_cond_init(&l->changed, NULL);
+  int ok = 1;
+  for (long i = 0; i < n && ok; i++) ok = (l->paths[i] = strdup(paths[i])) != NULL;
+  for (; ok && l->threads < l->o.workers; l->threads++)
+    if (pthread_create(&l->thread[l->threads], NULL, work, l)) break;
+  if (!l->threads) {
+    loader_free(l);
+    fail("loader: expected to start a thread, found none to be had");
+    return NULL;
+  }
+  return l;
+}
+
+void loader_free(Loader *l) {
+  if (!l) return;
+  pthread_mutex_lock(&l->lock);
+  l->stop = true;
+  pthread_cond_broadcast(&l->changed);
+  pthread_mutex_unlock(&l->lock);
+  for (long i = 0; i < l->threads; i++) pthread_join(l->thread[i], NULL);
+  for (int i = 0; i < SLOTS; i++)
+    if (l->place[i].state == READY) batch_free(&l->place[i].batch);
+  for (long i = 0; i < l->n; i++) free(l->paths[i]);
+  free(l->paths);
+  pthread_mutex_destroy(&l->lock);
+  pthread_cond_destroy(&l->changed);
+  free(l);
+}
+
+long loader_batches(const Loader *l) { return l->batches; }
+
+void loader_seek(Loader *l, long epoch, long index) {
+  pthread_mutex_lock(&l->lock);
+  l->generation++;
+  l->taken = l->delivered = epoch * l->batches + index;
+  for (int i = 0; i < SLOTS; i++) {
+    Place *p = &l->place[i];
+    if (p->state == READY) batch_free(&p->batch);
+    if (p->state != BUSY)
+      p->state = EMPTY; /* a busy one empties itself when its worker sees the new generation */
+  }
+  pthread_cond_broadcast(&l->changed);
+  pthread_mutex_unlock(&l->lock);
+}
+
+int loader_next(Loader *l, Batch *out) {
+  Place *p = &l->place[l->delivered % SLOTS];
+  int ok = 1;
+  pthread_mutex_lock(&l->lock);
+  while (ok && !((p->state == READY || p->state == FAILED) && p->generation == l->generation)) {
+    struct timespec until; /* wakes now and then to look for Ctrl-C */
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 100000000;
+    if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+    pthread_cond_timedwait(&l->changed, &l->lock, &until);
+    if (interrupted) ok = fail("interrupted");
+  }
+  if (ok && p->state == FAILED)
+    ok = fail("%s", p->message);
+  else if (ok) {
+    *out = p->batch;
+    memset(&p->batch, 0, sizeof p->batch);
+    p->state = EMPTY;
+    l->delivered++;
+    pthread_cond_broadcast(&l->changed);
+  }
+  pthread_mutex_unlock(&l->lock);
+  return ok;
+}

@@ -1,0 +1,164 @@
+/* core.sample_write and core.loader: the training data's way into Lua. */
+#include "data/loader.h"
+
+#include "lua/lib.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LOADER_META "cohesiv.Loader"
+
+/* sample_write(path, { image, maps (H×W×N uint8), person, points, content = {w, h} }) */
+static int write_sample(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  Sample s = {0};
+  lua_getfield(L, 2, "image");
+  lua_getfield(L, 2, "maps");
+  lua_getfield(L, 2, "person");
+  lua_getfield(L, 2, "points");
+  s.image = check_tensor_of(L, 3, "sample: image", U8, 3);
+  s.maps = check_tensor_of(L, 4, "sample: maps", U8, 3);
+  s.person = check_tensor_of(L, 5, "sample: person", U8, 2);
+  s.points = check_tensor_of(L, 6, "sample: points", F32, 2);
+  lua_getfield(L, 2, "content");
+  luaL_checktype(L, 7, LUA_TTABLE);
+  lua_rawgeti(L, 7, 1);
+  lua_rawgeti(L, 7, 2);
+  s.content_w = (long)luaL_checkinteger(L, 8);
+  s.content_h = (long)luaL_checkinteger(L, 9);
+  return sample_write(path, &s) ? 0 : raise_error(L);
+}
+
+static Loader **to_loader(lua_State *L) {
+  Loader **l = luaL_checkudata(L, 1, LOADER_META);
+  if (!*l) luaL_error(L, "loader: this loader was closed");
+  return l;
+}
+
+static double number(lua_State *L, int table, const char *key, double preset) {
+  double v = lua_getfield(L, table, key) == LUA_TNIL ? preset : luaL_checknumber(L, -1);
+  lua_pop(L, 1);
+  return v;
+}
+
+static void read_augment(lua_State *L, Augment *a) { /* stack: ... options augment */
+  int t = lua_gettop(L);
+  *a = (Augment){.on = true,
+                 .flip = number(L, t, "flip", 0),
+                 .scale = {1, 1},
+                 .rotate = number(L, t, "rotate", 0),
+                 .shift = number(L, t, "shift", 0),
+                 .colour = number(L, t, "colour", 0),
+                 .blur = number(L, t, "blur", 0),
+                 .noise = number(L, t, "noise", 0)};
+  if (lua_getfield(L, t, "scale") == LUA_TTABLE) {
+    for (int i = 0; i < 2; i++) {
+      lua_rawgeti(L, -1, i + 1);
+      a->scale[i] = luaL_checknumber(L, -1);
+      lua_pop(L, 1);
+      if (!(a->scale[i] > 0)) luaL_error(L, "augment: scale: expected two positive numbers");
+    }
+  }
+  lua_pop(L, 1);
+}
+
+/* loader{ paths = {...}, size = {w, h}, batch, seed, workers = 1, shuffle = true, augment = {...} | nil, tau,
+ * band } */
+static int new_loader(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  Loader **l = lua_newuserdatauv(L, sizeof *l, 0);
+  *l = NULL;
+  luaL_setmetatable(L, LOADER_META);
+  LoaderOptions o = {.batch = (long)number(L, 1, "batch", 1),
+                     .workers = (long)number(L, 1, "workers", 1),
+                     .seed = (uint64_t)number(L, 1, "seed", 0),
+                     .labelling = {number(L, 1, "tau", 0.5), number(L, 1, "band", 0)}};
+  lua_getfield(L, 1, "shuffle");
+  o.shuffle = lua_isnil(L, -1) || lua_toboolean(L, -1);
+  lua_getfield(L, 1, "size");
+  luaL_checktype(L, -1, LUA_TTABLE);
+  lua_rawgeti(L, -1, 1);
+  lua_rawgeti(L, -2, 2);
+  o.width = (long)luaL_checkinteger(L, -2);
+  o.height = (long)luaL_checkinteger(L, -1);
+  if (lua_getfield(L, 1, "augment") == LUA_TTABLE) read_augment(L, &o.augment);
+  lua_getfield(L, 1, "paths");
+  luaL_checktype(L, -1, LUA_TTABLE);
+  int list = lua_gettop(L);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, list);
+  const char **paths = lua_newuserdatauv(L, sizeof *paths * (size_t)(n > 0 ? n : 1), 0);
+  for (lua_Integer i = 0; i < n; i++) {
+    lua_rawgeti(L, list, i + 1);
+    paths[i] = luaL_checkstring(L, -1); /* stays in the list */
+    lua_pop(L, 1);
+  }
+  if (!(*l = loader_new(paths, (long)n, &o))) return raise_error(L);
+  lua_pushvalue(L, 2);
+  return 1;
+}
+
+/* loader:next() → { image, label, maps, points, image_index, epoch, index }, both counted from 1 */
+static int next(lua_State *L) {
+  Loader **l = to_loader(L);
+  lua_createtable(L, 0, 7);
+  static const char *const names[] = {"image", "label", "maps", "points", "image_index"};
+  Tensor **handle[5];
+  for (int i = 0; i < 5; i++) {
+    handle[i] = push_tensor(L);
+    lua_setfield(L, 2, names[i]);
+  }
+  Batch b;
+  if (!loader_next(*l, &b)) return raise_error(L);
+  Tensor *made[] = {b.image, b.label, b.maps, b.points, b.image_index};
+  for (int i = 0; i < 5; i++) *handle[i] = made[i];
+  lua_pushinteger(L, b.epoch + 1);
+  lua_setfield(L, 2, "epoch");
+  lua_pushinteger(L, b.index + 1);
+  lua_setfield(L, 2, "index");
+  return 1;
+}
+
+/* loader:seek(epoch, index): what next() returns next, both from 1 */
+static int seek(lua_State *L) {
+  Loader **l = to_loader(L);
+  lua_Integer epoch = luaL_checkinteger(L, 2), index = luaL_checkinteger(L, 3);
+  if (epoch < 1 || index < 1)
+    return luaL_error(L, "loader: seek: expected positions from 1, found %I, %I", epoch, index);
+  loader_seek(*l, (long)epoch - 1, (long)index - 1);
+  return 0;
+}
+
+static int batches(lua_State *L) {
+  lua_pushinteger(L, loader_batches(*to_loader(L)));
+  return 1;
+}
+
+static int close_loader(lua_State *L) {
+  Loader **l = luaL_checkudata(L, 1, LOADER_META);
+  Loader *gone = *l;
+  *l = NULL;
+  loader_free(gone);
+  return 0;
+}
+
+void open_loader(lua_State *L) {
+  luaL_newmetatable(L, LOADER_META);
+  static const luaL_Reg methods[] = {{"next", next},
+                                     {"seek", seek},
+                                     {"batches", batches},
+                                     {"close", close_loader},
+                                     {"__gc", close_loader},
+                                     {"__close", close_loader},
+                                     {NULL, NULL}};
+  luaL_setfuncs(L, methods, 0);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+  lua_pushcfunction(L, new_loader);
+  lua_setfield(L, -2, "loader");
+  lua_pushcfunction(L, write_sample);
+  lua_setfield(L, -2, "sample_write");
+}
