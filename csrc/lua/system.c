@@ -198,4 +198,5 @@ void open_system(lua_State *L) {
   open_signals(L);
   open_editor(L);
   lua_setfield(L, -2, "system");
+  open_picture(L);
 }

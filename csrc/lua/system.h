@@ -1,5 +1,5 @@
-/* The parts that make up core.system, each in a file of its own. Every function fills the table at the top of
- * the stack and leaves nothing on it. */
+/* What open_system is made of: the first two fill core.system, which is at the top of the stack; open_picture
+ * the module table. They leave nothing on the stack. */
 #ifndef LUA_SYSTEM_H
 #define LUA_SYSTEM_H
 
@@ -7,5 +7,6 @@
 
 void open_signals(lua_State *L); /* Ctrl-C and SIGTERM */
 void open_editor(lua_State *L);  /* line editing with history */
+void open_picture(lua_State *L); /* core.picture: colours and text blocks */
 
 #endif

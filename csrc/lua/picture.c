@@ -1,0 +1,231 @@
+/* core.picture: maps, flows and masks as colours, and pictures as coloured text. Pixel loops that are too
+ * slow in Lua and too special for ops; which picture shows what is Lua's affair (viz.lua). All pictures are
+ * uint8 H×W×3 RGB. One thread: a frame takes about a millisecond. */
+#include "lua/lib.h"
+#include "lua/system.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+static uint8_t byte_of(double v) { return (uint8_t)(v <= 0 ? 0 : v >= 255 ? 255 : v + 0.5); }
+
+static Tensor *check_picture(lua_State *L, int i, const char *what) {
+  Tensor *t = check_tensor_of(L, i, what, U8, 3);
+  if (t->shape[2] != 3) luaL_error(L, "%s: expected HxWx3, found %s", what, tensor_text(t));
+  return t;
+}
+
+static void same_size(lua_State *L, const Tensor *t, const Tensor *mask, const char *what) {
+  if (mask->shape[0] != t->shape[0] || mask->shape[1] != t->shape[1])
+    luaL_error(L, "%s: expected the picture's size %s, found %s", what, tensor_text(t), tensor_text(mask));
+}
+
+/* Pushes a new picture and returns its pixels; raises when memory is short. */
+static uint8_t *push_picture(lua_State *L, long height, long width) {
+  long shape[3] = {height, width, 3};
+  Tensor *t = tensor_new(U8, 3, shape);
+  give_tensor(L, t);
+  return t->storage->data;
+}
+
+/* Pushes a copy of a picture that may be painted on. */
+static uint8_t *push_copy(lua_State *L, const Tensor *t) {
+  uint8_t *pixels = push_picture(L, t->shape[0], t->shape[1]);
+  memcpy(pixels, tensor_data(t), tensor_bytes(t));
+  return pixels;
+}
+
+static void check_color(lua_State *L, int i, uint8_t color[3]) {
+  for (int c = 0; c < 3; c++) color[c] = byte_of(luaL_checknumber(L, i + c));
+}
+
+/* Viridis (van der Walt and Smith 2015) at 33 places, linear between them: within 2 of 255. */
+static const uint8_t viridis_at[33][3] = {
+    {68, 1, 84},    {71, 13, 96},   {72, 24, 106},  {72, 35, 116},  {71, 45, 123},  {69, 55, 129},
+    {66, 64, 134},  {62, 73, 137},  {59, 82, 139},  {55, 91, 141},  {51, 99, 141},  {47, 107, 142},
+    {44, 114, 142}, {41, 122, 142}, {38, 130, 142}, {35, 137, 142}, {33, 144, 140}, {31, 151, 139},
+    {31, 159, 136}, {33, 166, 133}, {39, 173, 129}, {49, 181, 123}, {62, 188, 116}, {77, 194, 108},
+    {92, 200, 99},  {110, 206, 88}, {130, 211, 77}, {149, 216, 64}, {170, 220, 50}, {192, 223, 37},
+    {213, 226, 26}, {234, 229, 26}, {253, 231, 37}};
+
+/* viridis(map H×W float32, low, high): outside is clamped, NaN is grey. */
+static int viridis(lua_State *L) {
+  Tensor *t = check_tensor_of(L, 1, "viridis", F32, 2);
+  double low = luaL_checknumber(L, 2), high = luaL_checknumber(L, 3);
+  double scale = high > low ? 32 / (high - low) : 0;
+  uint8_t *out = push_picture(L, t->shape[0], t->shape[1]);
+  const float *x = tensor_data(t);
+  for (long i = 0; i < t->size; i++, out += 3) {
+    double v = fmin(fmax((x[i] - low) * scale, 0), 32);
+    if (isnan(x[i])) {
+      memset(out, 128, 3);
+      continue;
+    }
+    int k = v < 32 ? (int)v : 31;
+    for (int c = 0; c < 3; c++)
+      out[c] = byte_of(viridis_at[k][c] + (v - k) * (viridis_at[k + 1][c] - viridis_at[k][c]));
+  }
+  return 1;
+}
+
+/* The colour wheel of Baker et al., A Database and Evaluation Methodology for Optical Flow (IJCV 2011): six
+ * arcs, each from one pure colour to the next, of so many steps. */
+static void wheel(double turn, double rgb[3]) { /* turn: 0 .. 1 */
+  static const int steps[6] = {15, 6, 4, 11, 13, 6};
+  static const double from[7][3] = {{1, 0, 0}, {1, 1, 0}, {0, 1, 0}, {0, 1, 1},
+                                    {0, 0, 1}, {1, 0, 1}, {1, 0, 0}};
+  double at = turn * 55;
+  int arc = 0;
+  while (arc < 5 && at >= steps[arc]) at -= steps[arc++];
+  double part = fmin(at / steps[arc], 1);
+  for (int c = 0; c < 3; c++) rgb[c] = from[arc][c] + part * (from[arc + 1][c] - from[arc][c]);
+}
+
+/* Magnitudes of unknown flow: Middlebury's files mark it by 1e9. */
+static int known(const float *o) { return fabsf(o[0]) < 1e9f && fabsf(o[1]) < 1e9f; }
+
+/* flow(flow H×W×2 float32, full or nil): direction as hue, magnitude as saturation, full at `full` pixels
+ * (default: the largest magnitude), darker beyond; unknown flow is black. Returns the picture and `full`. */
+static int flow(lua_State *L) {
+  Tensor *t = check_tensor_of(L, 1, "flow", F32, 3);
+  if (t->shape[2] != 2) luaL_error(L, "flow: expected HxWx2, found %s", tensor_text(t));
+  double full = luaL_optnumber(L, 2, 0);
+  const float *o = tensor_data(t);
+  long pixels = t->shape[0] * t->shape[1];
+  if (!(full > 0))
+    for (long i = 0; i < pixels; i++)
+      if (known(o + 2 * i)) full = fmax(full, hypot(o[2 * i], o[2 * i + 1]));
+  uint8_t *out = push_picture(L, t->shape[0], t->shape[1]);
+  for (long i = 0; i < pixels; i++, o += 2, out += 3) {
+    double rgb[3] = {0, 0, 0}, radius = full > 0 ? hypot(o[0], o[1]) / full : 0;
+    if (known(o)) {
+      wheel((atan2(-o[1], -o[0]) / M_PI + 1) / 2, rgb);
+      for (int c = 0; c < 3; c++) rgb[c] = radius <= 1 ? 1 - radius * (1 - rgb[c]) : 0.75 * rgb[c];
+    }
+    for (int c = 0; c < 3; c++) out[c] = byte_of(255 * rgb[c]);
+  }
+  lua_pushnumber(L, full);
+  return 2;
+}
+
+/* tint(picture, mask H×W uint8, r, g, b, alpha, other or nil, want): colours the pixels of the mask, of those
+ * only where `other` is set (want = true) or not set (false). */
+static int tint(lua_State *L) {
+  Tensor *t = check_picture(L, 1, "overlay"), *mask = check_tensor_of(L, 2, "overlay: mask", U8, 2);
+  uint8_t color[3];
+  check_color(L, 3, color);
+  double alpha = luaL_checknumber(L, 6);
+  Tensor *other = lua_isnoneornil(L, 7) ? NULL : check_tensor_of(L, 7, "overlay: mask", U8, 2);
+  int want = lua_toboolean(L, 8);
+  same_size(L, t, mask, "overlay: mask");
+  if (other) same_size(L, t, other, "overlay: mask");
+  uint8_t *out = push_copy(L, t);
+  const uint8_t *m = tensor_data(mask), *n = other ? tensor_data(other) : NULL;
+  for (long i = 0; i < mask->size; i++, out += 3)
+    if (m[i] && (!n || (n[i] != 0) == want))
+      for (int c = 0; c < 3; c++) out[c] = byte_of(out[c] + alpha * (color[c] - out[c]));
+  return 1;
+}
+
+/* disc(picture, x, y, radius, r, g, b): a disc with a white rim, cut at the border. */
+static int disc(lua_State *L) {
+  Tensor *t = check_picture(L, 1, "disc");
+  double x = luaL_checknumber(L, 2), y = luaL_checknumber(L, 3), radius = luaL_checknumber(L, 4);
+  uint8_t color[3];
+  check_color(L, 5, color);
+  uint8_t *out = push_copy(L, t);
+  for (long i = 0; i < t->shape[0]; i++)
+    for (long j = 0; j < t->shape[1]; j++) {
+      double d = hypot((double)j - x, (double)i - y);
+      double rim = fmin(fmax(radius + 1.5 - d, 0), 1), inner = fmin(fmax(radius - d, 0), 1);
+      uint8_t *p = out + 3 * (i * t->shape[1] + j);
+      if (rim > 0)
+        for (int c = 0; c < 3; c++) {
+          double under = p[c] + rim * (255 - p[c]);
+          p[c] = byte_of(under + inner * (color[c] - under));
+        }
+    }
+  return 1;
+}
+
+/* paste(list of { picture, y, x }, height, width, grey): pictures on a ground; what lies outside is cut. */
+static int paste(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_Integer height = luaL_checkinteger(L, 2), width = luaL_checkinteger(L, 3);
+  luaL_argcheck(L, height >= 0 && width >= 0 && height < 1 << 20 && width < 1 << 20, 2,
+                "expected a picture's size");
+  uint8_t *out = push_picture(L, (long)height, (long)width);
+  int to = lua_gettop(L);
+  memset(out, byte_of(luaL_checknumber(L, 4)), (size_t)(height * width * 3));
+  for (lua_Integer k = 1; lua_rawgeti(L, 1, k) == LUA_TTABLE; k++) {
+    lua_rawgeti(L, -1, 1);
+    lua_rawgeti(L, -2, 2);
+    lua_rawgeti(L, -3, 3); /* ... entry picture y x */
+    Tensor *t = check_picture(L, -3, "grid");
+    long y = (long)luaL_checkinteger(L, -2), x = (long)luaL_checkinteger(L, -1);
+    long first = x < 0 ? -x : 0, last = x + t->shape[1] > width ? width - x : t->shape[1];
+    const uint8_t *from = tensor_data(t);
+    for (long i = 0; i < t->shape[0]; i++)
+      if (y + i >= 0 && y + i < height && last > first)
+        memcpy(out + 3 * ((y + i) * width + x + first), from + 3 * (i * t->shape[1] + first),
+               3 * (size_t)(last - first));
+    lua_pop(L, 4);
+  }
+  lua_settop(L, to);
+  return 1;
+}
+
+/* The mean colour of a box of pixels, at least one. */
+static void box_mean(const Tensor *t, long y0, long y1, long x0, long x1, uint8_t mean[3]) {
+  const uint8_t *p = tensor_data(t);
+  unsigned long sum[3] = {0, 0, 0};
+  if (y1 <= y0) y1 = y0 + 1;
+  if (x1 <= x0) x1 = x0 + 1;
+  for (long y = y0; y < y1; y++)
+    for (long x = x0; x < x1; x++)
+      for (int c = 0; c < 3; c++) sum[c] += p[3 * (y * t->shape[1] + x) + c];
+  unsigned long n = (unsigned long)((y1 - y0) * (x1 - x0));
+  for (int c = 0; c < 3; c++) mean[c] = (uint8_t)((sum[c] + n / 2) / n);
+}
+
+/* blocks(picture, columns, lines): as text of upper half blocks, two pixels a character, in 24-bit colours.
+ */
+static int blocks(lua_State *L) {
+  Tensor *t = check_picture(L, 1, "show");
+  lua_Integer columns = luaL_checkinteger(L, 2), lines = luaL_checkinteger(L, 3);
+  luaL_argcheck(L, columns > 0 && columns <= 4096, 2, "expected 1 to 4096 columns");
+  luaL_argcheck(L, lines > 0 && lines <= 4096, 3, "expected 1 to 4096 lines");
+  if (!t->size) luaL_error(L, "show: expected a picture with pixels, found %s", tensor_text(t));
+  long w = (long)columns, h = 2 * (long)lines;
+  luaL_Buffer text;
+  luaL_buffinit(L, &text);
+  for (long i = 0; i < h; i += 2) {
+    uint8_t last[6], cell[6];
+    for (long j = 0; j < w; j++) {
+      for (int half = 0; half < 2; half++)
+        box_mean(t, (i + half) * t->shape[0] / h, (i + half + 1) * t->shape[0] / h, j * t->shape[1] / w,
+                 (j + 1) * t->shape[1] / w, cell + 3 * half);
+      if (j == 0 || memcmp(last, cell, 6)) {
+        char code[64];
+        snprintf(code, sizeof code, "\033[38;2;%d;%d;%d;48;2;%d;%d;%dm", cell[0], cell[1], cell[2], cell[3],
+                 cell[4], cell[5]);
+        luaL_addstring(&text, code);
+        memcpy(last, cell, 6);
+      }
+      luaL_addstring(&text, "\xe2\x96\x80");
+    }
+    luaL_addstring(&text, "\033[0m\n");
+  }
+  luaL_pushresult(&text);
+  return 1;
+}
+
+void open_picture(lua_State *L) {
+  static const luaL_Reg functions[] = {{"viridis", viridis}, {"flow", flow},   {"tint", tint},
+                                       {"disc", disc},       {"paste", paste}, {"blocks", blocks},
+                                       {NULL, NULL}};
+  luaL_newlib(L, functions);
+  lua_setfield(L, -2, "picture");
+}
