@@ -144,20 +144,20 @@ static int contact(lua_State *L) {
   return 1;
 }
 
-/* resize(map, width, height, scale) → height×width; scale: pixels of the map per pixel of the result */
+/* resize(map, width, height, scale, columns, rows) → height×width: the image covers `columns`×`rows` of the map, with
+ * `scale` of its pixels per pixel of the result */
 static int resize(lua_State *L) {
   Tensor *map = check_map(L, 1, "map", NULL);
   long width = luaL_checkinteger(L, 2), height = luaL_checkinteger(L, 3);
   double scale = luaL_checknumber(L, 4);
-  if (!(scale > 0) || (double)width * scale > (double)map->shape[1] + 0.51 ||
-      (double)height * scale > (double)map->shape[0] + 0.51)
-    return luaL_error(
-        L, "resize: expected a map of at least %f x %f (width x height), found %s (height x width)",
-        (double)width * scale, (double)height * scale, tensor_text(map));
+  long columns = luaL_checkinteger(L, 5), rows = luaL_checkinteger(L, 6);
+  if (!(scale > 0) || columns < 1 || rows < 1 || columns > map->shape[1] || rows > map->shape[0])
+    return luaL_error(L, "resize: expected a map that holds %d x %d (width x height), found %s (height x width)",
+                      (int)columns, (int)rows, tensor_text(map));
   Tensor **out = push_tensor(L);
   if (!(*out = tensor_new(F32, 2, (long[]){height, width}))) return raise_error(L);
   float *to = tensor_write(*out);
-  if (!to || (map->size && !metrics_resize(data_of(map), map->shape[1], scale, to, height, width)))
+  if (!to || !metrics_resize(data_of(map), map->shape[1], columns, rows, scale, to, height, width))
     return raise_error(L);
   return 1;
 }
@@ -165,13 +165,14 @@ static int resize(lua_State *L) {
 /* project(map H×W×C, vector C, cosine?) → H×W: inner products, or cosines */
 static int project(lua_State *L) {
   Tensor *map = check_tensor_of(L, 1, "map", F32, 3), *vector = check_tensor_of(L, 2, "vector", F32, 1);
+  int cosine = lua_toboolean(L, 3);
   if (vector->size != map->shape[2])
     return luaL_error(L, "vector: expected %d values, found %d", (int)map->shape[2], (int)vector->size);
   Tensor **out = push_tensor(L);
   if (!(*out = tensor_new(F32, 2, map->shape))) return raise_error(L);
   float *to = tensor_write(*out);
   long n = map->shape[0] * map->shape[1];
-  if (!to || !metrics_project(data_of(map), n, map->shape[2], data_of(vector), lua_toboolean(L, 3), to))
+  if (!to || !metrics_project(data_of(map), n, map->shape[2], data_of(vector), cosine, to))
     return raise_error(L);
   return 1;
 }
@@ -198,12 +199,13 @@ static int sample(lua_State *L) {
   int which = (int)luaL_checkinteger(L, 3);
   long count = luaL_checkinteger(L, 4);
   uint64_t seed = (uint64_t)luaL_checkinteger(L, 5), stream = (uint64_t)luaL_checkinteger(L, 6);
+  int normalise = lua_toboolean(L, 7);
   Tensor **out = push_tensor(L);
   if (!(*out = tensor_zeros(F64, 1, map->shape + 2))) return raise_error(L);
   double *sum = tensor_write(*out);
   if (!sum) return raise_error(L);
   long found = metrics_sample(data_of(map), data_of(label), label->size, map->shape[2], which, count, seed,
-                              stream, lua_toboolean(L, 7), sum);
+                              stream, normalise, sum);
   if (found < 0) return raise_error(L);
   lua_pushinteger(L, found);
   return 2;

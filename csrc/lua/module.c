@@ -12,5 +12,7 @@ int luaopen_cohesiv_core(lua_State *L) {
   open_io(L);
   open_metrics(L);
   open_loader(L);
+  open_flow(L);
+  open_geometry(L);
   return 1;
 }
