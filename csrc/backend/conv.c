@@ -9,6 +9,7 @@
 
 #include "backend/conv_cache.h"
 #include "backend/conv_parts.h"
+#include "core/pool.h"
 
 #include <string.h>
 
@@ -123,5 +124,35 @@ int conv_backward_data(const ConvShape *s, const float *dy, const Tensor *weight
 }
 
 int conv_backward_weight(const ConvShape *s, const float *x, const float *dy, float *dw, bool add) {
-  return conv_reference_backward_weight(s, x, dy, dw, add);
+  WeightMethod winograd = ISA_PICK(weight_winograd)(), spread = ISA_PICK(weight_spread)();
+  if (s->n == 0) {
+    if (!add) memset(dw, 0, (size_t)(s->co * s->kh * s->kw * (s->ci / s->groups)) * sizeof *dw);
+    return 1;
+  }
+  if (winograd.fits(s)) return winograd.run(s, x, dy, dw, add);
+  if (spread.fits(s)) return spread.run(s, x, dy, dw, add);
+  return ISA_PICK(weight_direct)().run(s, x, dy, dw, add);
+}
+
+enum { SUM_PIECE = 4096 };
+
+typedef struct Sum {
+  long count, parts;
+  const float *partial;
+  float *dw;
+  bool add;
+} Sum;
+
+static int sum_chunk(void *arg, long chunk) {
+  const Sum *s = arg;
+  long begin = chunk * SUM_PIECE, end = least(s->count, begin + SUM_PIECE);
+  if (!s->add) memset(s->dw + begin, 0, (size_t)(end - begin) * sizeof *s->dw);
+  for (long p = 0; p < s->parts; p++)
+    for (long i = begin; i < end; i++) s->dw[i] += s->partial[p * s->count + i];
+  return 1;
+}
+
+int weight_sum(long count, long parts, const float *partial, float *dw, bool add) {
+  Sum s = {count, parts, partial, dw, add};
+  return parallel(ratio_up(count, SUM_PIECE), sum_chunk, &s);
 }

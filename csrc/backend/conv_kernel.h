@@ -19,11 +19,11 @@ enum { PANEL = 2 * LANES, TILE_ROWS = LANES == 16 ? 14 : 6 };
 #endif
 
 typedef struct Tile {
-  long runs;             /* sum over `runs` starting points in a, of `k` consecutive floats each */
-  const float *const *a; /* runs: row 0; row r starts lda floats further each */
-  long lda, k;
-  const float *b; /* runs,k,width: the panel; width = LANES where valid <= LANES, else PANEL */
-  float *c;       /* rows ldc floats apart, `valid` columns written */
+  long runs;             /* the sum goes over `runs` starting points in a, and `k` steps from each */
+  const float *const *a; /* runs: row 0; row r lies r * lda floats further */
+  long lda, step, k;     /* step: floats from one k to the next */
+  const float *b;        /* runs,k,width: the panel; width = LANES where valid <= LANES, else PANEL */
+  float *c;              /* rows ldc floats apart, `valid` columns written */
   long ldc, valid;
   bool add; /* to what c holds */
   /* The end of the sum (all NULL or 0: none), at this tile's column and pixel: */

@@ -45,4 +45,18 @@ ISA_DECLARE(Method, conv_spread, void);
 /* 3 x 3 with stride 1, one group, channels in whole vectors. */
 ISA_DECLARE(Method, conv_winograd, void);
 
+/* The same for the gradient of the weights. */
+typedef struct WeightMethod {
+  bool (*fits)(const ConvShape *);
+  int (*run)(const ConvShape *, const float *x, const float *dy, float *dw, bool add);
+} WeightMethod;
+
+ISA_DECLARE(WeightMethod, weight_direct, void);
+ISA_DECLARE(WeightMethod, weight_spread, void);
+ISA_DECLARE(WeightMethod, weight_winograd, void);
+
+/* dw (count floats) = or += the sum of `parts` arrays of that length, one after the other in `partial`, in
+ * order. */
+int weight_sum(long count, long parts, const float *partial, float *dw, bool add);
+
 #endif

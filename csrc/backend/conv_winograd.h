@@ -67,9 +67,9 @@ INLINE void tile_pixels(const float *image, long h, long w, long pixel, long y, 
           y + i < 0 || y + i >= h || x + j < 0 || x + j >= w ? zeros : image + ((y + i) * w + x + j) * pixel;
 }
 
-/* Bt d B of channels 0 … channels-1: frequency f of channel k goes to v[f * apart + k]. */
-INLINE void tile_input(const float *const *at, long channels, float *v, long apart) {
-  for (long k = 0; k < channels; k += LANES) {
+/* Bt d B of channels k0 … k1-1: frequency f of channel k0 goes to v[f * apart], the others follow. */
+INLINE void tile_input(const float *const *at, long k0, long k1, float *v, long apart) {
+  for (long k = k0; k < k1; k += LANES, v += LANES) {
     vf half[SIDE][SIDE], d[SIDE], t[SIDE];
     UNROLL for (int j = 0; j < SIDE; j++) {
       UNROLL for (int i = 0; i < SIDE; i++) d[i] = vload(at[i * SIDE + j] + k);
@@ -78,7 +78,7 @@ INLINE void tile_input(const float *const *at, long channels, float *v, long apa
     }
     UNROLL for (int i = 0; i < SIDE; i++) {
       line_input(half[i], t);
-      UNROLL for (int j = 0; j < SIDE; j++) vstore(v + (i * SIDE + j) * apart + k, t[j]);
+      UNROLL for (int j = 0; j < SIDE; j++) vstore(v + (i * SIDE + j) * apart, t[j]);
     }
   }
 }

@@ -114,6 +114,7 @@ static int chunk_run(void *arg, long chunk) {
           Tile t = {.runs = c->kh,
                     .a = a,
                     .lda = c->step * each,
+                    .step = 1,
                     .k = c->kw * cs,
                     .b = weights + o * window * cs,
                     .c = c->y + offset,

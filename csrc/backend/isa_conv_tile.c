@@ -31,9 +31,17 @@ static __attribute__((noinline)) void finish(const Tile *t, long rows, long widt
 
 INLINE void body(const int rows, const int vectors, const Tile *t) {
   vf sum[TILE_ROWS][2];
+  const bool whole = t->valid == vectors * LANES;
+  const bool plain = whole && !t->scale && !t->shift && !t->residual && t->act == ACT_NONE;
   UNROLL for (int r = 0; r < rows; r++) sum[r][0] = sum[r][1] = (vf){0};
+  if (plain && t->add) {
+    UNROLL for (int r = 0; r < rows; r++) {
+      sum[r][0] = vload(t->c + r * t->ldc);
+      if (vectors == 2) sum[r][1] = vload(t->c + r * t->ldc + LANES);
+    }
+  }
   const float *b = t->b;
-  const long lda = t->lda;
+  const long lda = t->lda, step = t->step;
   for (long run = 0; run < t->runs; run++) {
     const float *a0 = t->a[run], *a3 = a0 + 3 * lda, *a6 = a0 + 6 * lda, *a9 = a0 + 9 * lda,
                 *a12 = a0 + 12 * lda;
@@ -47,12 +55,11 @@ INLINE void body(const int rows, const int vectors, const Tile *t) {
         if (vectors == 2) sum[r][1] += x * b1;
       }
       b += vectors * LANES;
-      a0++, a3++, a6++, a9++, a12++;
+      a0 += step, a3 += step, a6 += step, a9 += step, a12 += step;
     }
   }
-  bool plain = !t->add && !t->scale && !t->shift && !t->residual && t->act == ACT_NONE;
   float sums[TILE_ROWS * PANEL];
-  float *c = plain && t->valid == vectors * LANES ? t->c : sums;
+  float *c = plain ? t->c : sums;
   const long ldc = c == sums ? vectors * LANES : t->ldc;
   UNROLL for (int r = 0; r < rows; r++) {
     vstore(c + r * ldc, sum[r][0]);

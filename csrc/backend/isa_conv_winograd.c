@@ -95,7 +95,7 @@ static void transform(const Winograd *d, long t, long k0, long k1, const float *
   long image, y, x;
   place(d, t, &image, &y, &x);
   tile_pixels(c->x + image * c->h * c->w * c->c + k0, c->h, c->w, c->c, y + c->top, x + c->left, zeros, at);
-  tile_input(at, k1 - k0, v, d->v_apart);
+  tile_input(at, 0, k1 - k0, v, d->v_apart);
 }
 
 static void transform_back(const Winograd *d, long t, long o0, long o1, const float *m) {
@@ -144,6 +144,7 @@ static void multiply(const Winograd *d, long f, long tiles, const float *v, long
         Tile t = {.runs = 1,
                   .a = &a,
                   .lda = c->c,
+                  .step = 1,
                   .k = least(STEP, c->c - k),
                   .b = u + o * c->c + k * width,
                   .c = m + t0 * pitch + o - o0,
