@@ -46,7 +46,7 @@ return recipe.base {
     tau = 0.5, -- responsibility above which a pixel is a held object …
     band = 0, -- … and pixels so near to tau are ignored
   },
-  person = { source = "auto", threshold = 0.5 }, -- where person masks come from: see cohesiv.data
+  person = { source = one_of("auto", "skin", "truth"), threshold = 0.5 }, -- auto: the data folder's masks, else skin
   augment = { flip = 0.5, scale = { 0.8, 1.25 }, rotate = 10, shift = 0.1, colour = 0.2, blur = 0.1, noise = 0.02 },
   calibrate = {
     embeddings = 500, -- pixels behind each mean embedding

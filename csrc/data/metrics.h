@@ -32,9 +32,10 @@ int metrics_bootstrap(const double *sums, const double *counts, int groups, int 
 int metrics_contact(const uint8_t *hand, const uint8_t *object, long height, long width, double reach,
                     uint8_t *out);
 
-/* Bilinear: dst (H×W) pixel (x, y) reads src (its rows `stride` apart) at ((x+½)·scale − ½, …), clamped to
- * the part of src that the image covers, which leaves padding out. */
-int metrics_resize(const float *src, long stride, double scale, float *dst, long height, long width);
+/* Bilinear: dst (H×W) pixel (x, y) reads src (its rows `stride` apart) at ((x+½)·scale − ½, (y+½)·scale − ½),
+ * clamped to its first columns×rows: the part that the image covers, which leaves padding out. */
+int metrics_resize(const float *src, long stride, long columns, long rows, double scale, float *dst,
+                   long height, long width);
 
 /* out[p] = map[p]·vector over n pixels of C channels; with `cosine` divided by both lengths (0 where one is
  * 0). */

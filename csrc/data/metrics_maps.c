@@ -13,7 +13,7 @@ enum { ROWS = 16, PIXELS = 4096 };
 
 typedef struct Resize {
   const float *src;
-  long stride, rows, columns; /* the part of src that the image covers */
+  long stride, columns, rows; /* the part of src that the image covers */
   double scale;
   float *dst;
   long height, width;
@@ -44,9 +44,9 @@ static int resize_rows(void *arg, long chunk) {
   return 1;
 }
 
-int metrics_resize(const float *src, long stride, double scale, float *dst, long height, long width) {
-  long rows = lround((double)height * scale), columns = lround((double)width * scale);
-  Resize r = {src, stride, rows > 1 ? rows : 1, columns > 1 ? columns : 1, scale, dst, height, width};
+int metrics_resize(const float *src, long stride, long columns, long rows, double scale, float *dst,
+                   long height, long width) {
+  Resize r = {src, stride, columns, rows, scale, dst, height, width};
   return parallel((height + ROWS - 1) / ROWS, resize_rows, &r);
 }
 

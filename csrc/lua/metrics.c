@@ -144,15 +144,16 @@ static int contact(lua_State *L) {
   return 1;
 }
 
-/* resize(map, width, height, scale, columns, rows) → height×width: the image covers `columns`×`rows` of the map, with
- * `scale` of its pixels per pixel of the result */
+/* resize(map, width, height, scale, columns, rows) → height×width: the image covers `columns`×`rows` of the
+ * map, with `scale` of its pixels per pixel of the result */
 static int resize(lua_State *L) {
   Tensor *map = check_map(L, 1, "map", NULL);
   long width = luaL_checkinteger(L, 2), height = luaL_checkinteger(L, 3);
   double scale = luaL_checknumber(L, 4);
   long columns = luaL_checkinteger(L, 5), rows = luaL_checkinteger(L, 6);
   if (!(scale > 0) || columns < 1 || rows < 1 || columns > map->shape[1] || rows > map->shape[0])
-    return luaL_error(L, "resize: expected a map that holds %d x %d (width x height), found %s (height x width)",
+    return luaL_error(L,
+                      "resize: expected a map that holds %d x %d (width x height), found %s (height x width)",
                       (int)columns, (int)rows, tensor_text(map));
   Tensor **out = push_tensor(L);
   if (!(*out = tensor_new(F32, 2, (long[]){height, width}))) return raise_error(L);

@@ -65,7 +65,7 @@ function calibrate.search(system, data, names, options)
           local target, entry = evaluate.target(truth, goal.task, q), answer[key] and answer[key][q]
           if target then counts[key] = counts[key] + 1 end
           if target and entry then
-            local first, second = evaluate.fitted(answer, entry, truth, known)
+            local first, second = evaluate.fitted(entry, truth, known)
             local iou = metrics.table(first, second, target, truth.ignore, goal.grids[1], goal.grids[2])
             add_table(totals[key], iou:totable())
           end
@@ -90,10 +90,14 @@ function calibrate.thresholds(run, data, options)
   data = evaluate.data(run, data)
   local names = evaluate.split(data)
   if #names == 0 then fail("expected clips with masks in %s, found none", tostring(data.path)) end
-  local thresholds, reached = calibrate.search(evaluate.system(run), data, names, options)
+  local system = evaluate.system(run)
+  local thresholds, reached = calibrate.search(system, data, names, options)
   local stored = run:calibration() or {}
   stored.thresholds, stored.calibrated_on, stored.reached = thresholds, names, reached
   run:set_calibration(stored)
+  if system.model then -- so that the weights' file alone can predict too
+    calibrate.attach(system.model, run.recipe, stored):save(run:file "best.safetensors")
+  end
   return thresholds, reached
 end
 
@@ -128,13 +132,13 @@ function calibrate.means(model, frames, images, options)
   return means
 end
 
---- Gives a model what `predict` needs: the recipe's size, mean embeddings and thresholds of a stored calibration.
+--- Gives a model what `predict` needs: the recipe's size and score, and a calibration's mean embeddings and
+--- thresholds. They travel with the weights (model:save).
 function calibrate.attach(model, recipe, stored)
-  local means = stored and stored.means
-  rawset(model, "calibration", {
-    size = recipe.size, score = recipe.calibrate.score, thresholds = stored and stored.thresholds,
-    object = means and tensor.tensor(means.object), person = means and tensor.tensor(means.person),
-  })
+  stored = stored or {}
+  model.calibration = { size = { recipe.size[1], recipe.size[2] }, score = recipe.calibrate.score }
+  model.embeddings = stored.means or model.embeddings
+  model.thresholds = stored.thresholds or model.thresholds
   return model
 end
 

@@ -2,10 +2,11 @@
 --
 -- A system (lua/cohesiv/systems/NAME.lua) says which `goals` it has and answers a frame with maps:
 --   goals[key] = { task = "Hand", grids = { thresholds of the first map, of the second or nil } }
---   answer(clip, n, queries, detected) → { scale = map pixels per image pixel, [key] = list of { first, second } }
--- the list by query, for task All one entry; no entry is an empty prediction. A key's mask is first > t[1] and
--- second > t[2]. A system with the keys `object` and `hand` gets Pair as their union (unless it has the key `pair`)
--- and All as the union of its Pairs; any other has one key per task, named like it.
+--   answer(clip, n, queries, detected) → { [key] = list of { first, second } }
+-- Maps are of the scaled frame (padding included) or of the frame's own size; the list is by query, for task All one
+-- entry; no entry is an empty prediction. `detected` (see below) is given to systems that say detects = true.
+-- A key's mask is first > t[1] and second > t[2]. A system with the keys `object` and `hand` gets Pair as their union
+-- (unless it has the key `pair`) and All as the union of its Pairs; any other has one key per task, named like it.
 -- IoU is taken at the image's own resolution, pixels of `arm` masks left out. What is not here: the choice of
 -- thresholds (calibrate.lua) and files of results (commands/eval.lua, report.lua).
 
@@ -21,20 +22,10 @@ evaluate.tasks = { "All", "Pair", "Hand", "Obj" }
 
 local function fail(format, ...) error(("evaluate: " .. format):format(...), 0) end
 
---- Names of the clips of a data folder that have masks, sorted by their bytes.
-function evaluate.annotated(data)
-  local names = {}
-  for _, name in ipairs(data.clips) do
-    if data:queries(name) then names[#names + 1] = name end
-  end
-  table.sort(names)
-  return names
-end
-
 --- The calibration half (1st, 3rd, …) and the reported half (2nd, 4th, …) of the clips that have masks.
 function evaluate.split(data)
   local halves = { {}, {} }
-  for i, name in ipairs(evaluate.annotated(data)) do table.insert(halves[2 - i % 2], name) end
+  for i, name in ipairs(data.annotated) do table.insert(halves[2 - i % 2], name) end
   return halves[1], halves[2]
 end
 
@@ -44,9 +35,7 @@ function evaluate.frames(data, names)
   for _, name in ipairs(names) do
     local frames = data:queries(name)
     if not frames then fail("%s: expected a clip with masks, found none of them", name) end
-    for _, frame in ipairs(frames) do
-      list[#list + 1] = { clip = name, n = frame.n, queries = frame.queries, source = frame }
-    end
+    table.move(frames, 1, #frames, #list + 1, list)
   end
   return list
 end
@@ -75,13 +64,12 @@ function evaluate.target(truth, task, q)
 end
 
 --- The maps of one entry of an answer, at the truth's resolution. `known`: a table that remembers shared maps.
-function evaluate.fitted(answer, entry, truth, known)
+function evaluate.fitted(entry, truth, known)
   local out = {}
   for i = 1, 2 do
     local map = entry[i]
     if map and not known[map] then
-      local own = map.shape[1] == truth.height and map.shape[2] == truth.width
-      known[map] = own and map or metrics.resize(map, truth.width, truth.height, answer.scale)
+      known[map] = metrics.resize(map, truth.width, truth.height)
     end
     out[i] = map and known[map]
   end
@@ -94,7 +82,7 @@ local function mask_of(answer, key, q, thresholds, truth, known)
   if not entry then return tensor.zeros(truth.height, truth.width, { dtype = "uint8" }) end
   local t = thresholds[key]
   if not t then fail("expected thresholds for %s, found none: calibrate the run first", key) end
-  local first, second = evaluate.fitted(answer, entry, truth, known)
+  local first, second = evaluate.fitted(entry, truth, known)
   return metrics.over(first, t[1], second, t[2])
 end
 
@@ -166,7 +154,8 @@ function evaluate.asker(system, data)
       local clip = clips[frame.clip] or data:clip(frame.clip)
       clips = { [frame.clip] = clip } -- one at a time stays open
       answers[key] = tensor.tidy(function()
-        return tensor.no_grad(system.answer, clip, frame.n, frame.queries, evaluate.detected(clip, frame))
+        local detected = system.detects and evaluate.detected(clip, frame)
+        return tensor.no_grad(system.answer, clip, frame.n, frame.queries, detected)
       end)
     end
     return answers[key]
@@ -233,7 +222,7 @@ function evaluate.full(run, data, options)
     if next(changed) then
       run = setmetatable({ recipe = run.recipe { calibrate = changed } }, { __index = run })
     end
-    local system, names = evaluate.system(run), evaluate.annotated(folder)
+    local system, names = evaluate.system(run), folder.annotated
     local ask = evaluate.asker(system, folder)
     local thresholds = calibrate.search(system, folder, names, { ask = ask, progress = options.progress })
     return evaluate.score(system, thresholds, folder, names, { ask = ask, progress = options.progress })
@@ -242,7 +231,7 @@ function evaluate.full(run, data, options)
     if not own and not run.recipe.data then fail("%s: expected calibrated thresholds, found none", run.name) end
     calibrate.thresholds(run, evaluate.data(run), options)
   end
-  local names = own and select(2, evaluate.split(folder)) or evaluate.annotated(folder)
+  local names = own and select(2, evaluate.split(folder)) or folder.annotated
   return evaluate.score(evaluate.system(run), run:calibration().thresholds, folder, names, options)
 end
 

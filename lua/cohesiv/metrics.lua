@@ -4,6 +4,7 @@
 -- this file gives them their arguments' meaning. Which masks are compared, and how they are averaged: evaluate.lua.
 
 local core = require "cohesiv.core".metrics
+local scale = require "cohesiv.scale"
 
 local metrics = {}
 
@@ -40,8 +41,14 @@ function metrics.interval(sums, counts, options)
   return core.bootstrap(sums, counts, options.draws or 10000, options.seed or 0)
 end
 
---- A float map brought to width × height by bilinear interpolation; `scale` is map pixels per result pixel.
-metrics.resize = core.resize
+--- A float map of a scaled frame, padding included, brought back to the frame's own width × height by bilinear
+--- interpolation (see scale.lua for where the frame lies in it). A map that is of that size already is returned.
+function metrics.resize(map, width, height)
+  local rows, columns = map.shape[1], map.shape[2]
+  if rows == height and columns == width then return map end
+  local sc = scale.of(width, height, { columns, rows })
+  return core.resize(map, width, height, sc.s, sc.content_w, sc.content_h)
+end
 
 --- Minus the distance to (x, y) over the width, H×W: a disc of radius r is what lies over −r / width.
 metrics.disc = core.disc

@@ -3,42 +3,42 @@
 --   image → scaled to the recipe's size → Z, Q, K → attention a = clamp(q·K, 0, 1) per query, objectness o and
 --   personness p = cosines of Z with the stored means → brought to the image's own resolution → thresholds → masks
 --
--- Means, thresholds and size are the model's `calibration` (see calibrate.lua). Training is not here.
+-- Means, thresholds and size travel with the model (see calibrate.lua). Training is not here.
 
 local core = require "cohesiv.core".metrics
-local image_part = require "cohesiv.image"
 local metrics = require "cohesiv.metrics"
+local scale = require "cohesiv.scale"
 local tensor = require "cohesiv.tensor"
 
 local predict = {}
 
 local function fail(format, ...) error(("predict: " .. format):format(...), 0) end
 
-local function calibration_of(model)
-  local calibration = rawget(model, "calibration")
-  if not calibration or not calibration.object or not calibration.person then
-    fail("expected a model with mean embeddings (train or calibrate it first), found none")
-  end
-  return calibration
+-- The mean embeddings as tensors.
+local function means_of(model)
+  local means = model.embeddings
+  if not means then fail("expected a model with mean embeddings (train or calibrate it first), found none") end
+  return tensor.tensor(means.object), tensor.tensor(means.person)
 end
 
---- Maps at the network's resolution: { scale, attention = by query, objectness, personness, Z }, all float H×W;
---- `scale` is map pixels per image pixel. Queries are { x, y } in the image's pixels.
+--- Maps of the scaled frame, padding included: { attention = by query, objectness, personness, Z }, all float H×W but
+--- Z. Queries are { x, y } in the image's pixels. Options: size; attention_only = true leaves the cosines out.
 function predict.maps(model, image, queries, options)
-  local calibration = options and options.attention_only and {} or calibration_of(model)
-  local size = options and options.size or calibration.size or { 448, 256 }
-  local fitted, scale = image_part.fit(image, size)
-  local out = tensor.no_grad(model.forward, model, fitted)
-  local maps = { scale = scale, attention = {}, Z = out.Z }
-  local height, width = out.Q.shape[1], out.Q.shape[2]
-  for k, query in ipairs(queries) do
-    local function place(at, n) return math.max(1, math.min(n, math.floor((at + 0.5) * scale - 0.5 + 0.5) + 1)) end
-    local x, y = place(query[1], width), place(query[2], height)
-    maps.attention[k] = core.project(out.K, out.Q[y][x]):clamp(0, 1)
+  options = options or {}
+  local size = options.size or model.calibration and model.calibration.size or scale.default
+  local sc = scale.of(image.shape[2], image.shape[1], size)
+  local out = tensor.no_grad(model.forward, model, scale.picture(image, sc))
+  local maps = { attention = {}, Z = out.Z }
+  local function place(at, n) -- the nearest pixel of the scaled frame, counted from 1
+    return math.max(1, math.min(n, math.floor((at + 0.5) * sc.s) + 1))
   end
-  if calibration.object then
-    maps.objectness = core.project(out.Z, calibration.object, true)
-    maps.personness = core.project(out.Z, calibration.person, true)
+  for k, query in ipairs(queries) do
+    local q = out.Q[{ place(query[2], sc.content_h), place(query[1], sc.content_w) }]
+    maps.attention[k] = core.project(out.K, q):clamp(0, 1)
+  end
+  if not options.attention_only then
+    local object, person = means_of(model)
+    maps.objectness, maps.personness = core.project(out.Z, object, true), core.project(out.Z, person, true)
   end
   return maps
 end
@@ -71,20 +71,17 @@ end
 --- the stored ones; size = { width, height } of the network's input.
 function predict.predict(model, image, queries, options)
   check(image, queries)
-  local calibration = calibration_of(model)
-  local thresholds = options and options.thresholds or calibration.thresholds
+  local thresholds = options and options.thresholds or model.thresholds
   if not thresholds or not thresholds.object or not thresholds.hand then
     fail("expected thresholds = { object = {…}, hand = {…} } or a calibrated model, found none")
   end
   return tensor.tidy(function()
     local maps = predict.maps(model, image, queries, options)
     local height, width = image.shape[1], image.shape[2]
-    local function own(map) return metrics.resize(map, width, height, maps.scale) end
-    local objectness, personness = own(maps.objectness), own(maps.personness)
-    local object_score, hand_score = objectness, personness
-    if calibration.score == "difference" then
-      object_score, hand_score = objectness - personness, personness - objectness
-    end
+    local function own(map) return metrics.resize(map, width, height) end
+    maps.objectness, maps.personness = own(maps.objectness), own(maps.personness)
+    local objectness, personness = maps.objectness, maps.personness
+    local object_score, hand_score = predict.scores(maps, model.calibration and model.calibration.score)
     local list = {}
     for k in ipairs(queries) do
       local attention = own(maps.attention[k])

@@ -3,7 +3,6 @@
 
 local metrics = require "cohesiv.metrics"
 local predict = require "cohesiv.predict"
-local tensor = require "cohesiv.tensor"
 
 local function attention_only(model, recipe)
   local grid = metrics.grid(0, 1, recipe.calibrate.steps)
@@ -13,7 +12,7 @@ local function attention_only(model, recipe)
       local maps = predict.maps(model, clip:frame(n), queries, { size = recipe.size, attention_only = true })
       local pair = {}
       for q, a in ipairs(maps.attention) do pair[q] = { a } end
-      return { scale = maps.scale, Pair = pair, All = { { metrics.union(maps.attention) } } }
+      return { Pair = pair, All = { { metrics.union(maps.attention) } } }
     end,
   }
 end
@@ -32,7 +31,7 @@ local function full(model, recipe)
       local maps = predict.maps(model, clip:frame(n), queries, { size = recipe.size })
       local object, person = predict.scores(maps, recipe.calibrate.score)
       local either = own_pair and metrics.union { maps.objectness, maps.personness }
-      local answer = { scale = maps.scale, object = {}, hand = {}, pair = own_pair and {} or nil }
+      local answer = { object = {}, hand = {}, pair = own_pair and {} or nil }
       for q, attention in ipairs(maps.attention) do
         local a = not cosines_only and attention or nil
         answer.object[q], answer.hand[q] = { object, a }, { person, a }
@@ -44,6 +43,8 @@ local function full(model, recipe)
 end
 
 return function(run)
-  local model = tensor.no_grad(run.model, run)
-  return (run.recipe.loss.embedding == 0 and attention_only or full)(model, run.recipe)
+  local model = run:model()
+  local system = (run.recipe.loss.embedding == 0 and attention_only or full)(model, run.recipe)
+  system.model = model
+  return system
 end

@@ -22,8 +22,7 @@ return function(run)
       end
       local entry, list = total and { total / count }, {}
       for q = 1, #queries do list[q] = entry end
-      local scale = math.min(recipe.size[1] / clip.width, recipe.size[2] / clip.height)
-      return { scale = scale, Pair = list, Hand = list, Obj = list, All = { entry } }
+      return { Pair = list, Hand = list, Obj = list, All = { entry } }
     end,
   }
 end

@@ -1,8 +1,8 @@
 --- Saliency: what stands out in one image, by a classical detector (csrc/data/saliency.c); one map for every query and
 --- all four tasks.
 
-local image = require "cohesiv.image"
 local metrics = require "cohesiv.metrics"
+local scale = require "cohesiv.scale"
 
 return function(run)
   local size = run.recipe.size
@@ -11,10 +11,11 @@ return function(run)
   return {
     goals = goals,
     answer = function(clip, n, queries)
-      local fitted, scale = image.fit(clip:frame(n), size, { pad = false })
-      local entry, list = { metrics.saliency(fitted) }, {}
+      local sc = clip:scale(size)
+      local content = metrics.saliency(clip:scaled(n, { size = size, padded = false }))
+      local entry, list = { scale.pad(content, sc) }, {}
       for q = 1, #queries do list[q] = entry end
-      return { scale = scale, Pair = list, Hand = list, Obj = list, All = { entry } }
+      return { Pair = list, Hand = list, Obj = list, All = { entry } }
     end,
   }
 end
