@@ -3,8 +3,6 @@
  * time: what makes a statement complete is the REPL's question. */
 #include "lua/system.h"
 
-#include "core/error.h"
-
 #include <errno.h>
 #include <histedit.h>
 #include <lauxlib.h>
@@ -44,7 +42,7 @@ static int read_char(EditLine *edit, wchar_t *out) {
   for (;;) {
     struct pollfd wait = {STDIN_FILENO, POLLIN, 0};
     char byte;
-    if (interrupted) {
+    if (signal_pending()) {
       errno = EINTR;
       return -1;
     }
@@ -149,7 +147,7 @@ static int read_line(lua_State *L) {
   memset(&e->shift, 0, sizeof e->shift);
   el_resize(e->edit);
   const char *line = el_gets(e->edit, &count);
-  if (interrupted) {
+  if (signal_pending()) {
     fputc('\n', stdout);
     el_reset(e->edit);
     lua_pushboolean(L, 0);

@@ -46,6 +46,8 @@ static void on_stop(int number) {
   lua_sethook(state, stop_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
 
+int signal_pending(void) { return stop_signal; }
+
 static void install(void) {
   struct sigaction action;
   memset(&action, 0, sizeof action);

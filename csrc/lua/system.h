@@ -9,4 +9,7 @@ void open_signals(lua_State *L); /* Ctrl-C and SIGTERM */
 void open_editor(lua_State *L);  /* line editing with history */
 void open_picture(lua_State *L); /* core.picture: colours and text blocks */
 
+/* The signal that came and was not yet forgotten by resume(); 0: none. */
+int signal_pending(void);
+
 #endif

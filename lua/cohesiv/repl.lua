@@ -16,14 +16,15 @@ local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for"
 
 --- The function that an input is, or nil, message, and whether more lines could complete it.
 function repl.compile(text)
-  local chunk = load("return " .. text, "=stdin")
+  local chunk, as_expression = load("return " .. text, "=stdin")
   if chunk then return chunk end
   local dropped = text:match "^%s*local%s+(.*)$"
   chunk = dropped and not dropped:find "^[%w_%s,]*$" and load(dropped, "=stdin")
   if chunk then return chunk end
   local message
   chunk, message = load(text, "=stdin")
-  return chunk, message, message ~= nil and message:find "<eof>$" ~= nil
+  local more = message and (message:find "<eof>$" or as_expression:find "<eof>$") ~= nil
+  return chunk, message, more
 end
 
 -- A table as one line if it is short, else an entry a line; two levels deep.
@@ -65,10 +66,12 @@ end
 -- Runs a chunk and prints what it returns; false when it failed.
 local function evaluate(chunk, trace)
   local traceback
+  system.on_signal "raise"
   local results = table.pack(xpcall(chunk, function(message)
     traceback = debug.traceback(nil, 2)
     return message
   end))
+  system.on_signal "flag" -- at the prompt Ctrl-C only ends the line
   local ok = results[1]
   if ok then
     local shown, message = pcall(print_results, table.pack(table.unpack(results, 2, results.n)))
@@ -77,7 +80,7 @@ local function evaluate(chunk, trace)
   io.stdout:flush()
   if ok then return true end
   if system.stopped() then
-    io.stderr:write "interrupted\n"
+    io.stderr:write(system.isatty "stderr" and "\n" or "", "interrupted\n")
   else
     io.stderr:write(tostring(results[2]), "\n", trace and traceback and traceback .. "\n" or "")
   end
@@ -186,6 +189,7 @@ end
 
 local function run_on_terminal(trace)
   local co = _G.co
+  system.on_signal "flag"
   print(("cohesiv %s, %s, %d threads. help() lists what there is, Ctrl-D leaves."):format(co.version,
     system.cpu().isa, system.threads()))
   local editor <close> = system.editor(history_file(), repl.complete)
@@ -204,7 +208,10 @@ function repl.run(options)
   _G.co = require "cohesiv"
   _G.help = require("cohesiv.help").help
   if system.isatty "stdin" and system.isatty "stdout" then return run_on_terminal(trace) end
-  local failures, status = loop(function() return io.read "l" end, trace)
+  local failures, status = loop(function()
+    system.on_signal "raise"
+    return io.read "l"
+  end, trace)
   return status or (failures > 0 and 1 or 0)
 end
 
