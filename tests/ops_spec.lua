@@ -10,6 +10,21 @@ table.sort(names)
 
 local function is_real(t) return t.dtype == "float32" or t.dtype == "float64" end
 
+-- Inputs that carry data, never a gradient.
+local constants = {
+  running_mean = true, running_var = true, cond = true, R = true, queries = true, image = true, label = true,
+}
+
+-- The places of an op's inputs that gradients are asked for.
+local function wanted(name, inputs)
+  local list, words = {}, {}
+  for word in core.ops[name].args:gmatch "[%w_]+" do words[#words + 1] = word end
+  for i, t in ipairs(inputs) do
+    if t and is_real(t) and (core.ops[name].variadic or not constants[words[i]]) then list[#list + 1] = i end
+  end
+  return list
+end
+
 -- f(inputs, args, variant) for every sample of an op
 local function each_sample(name, wide, f)
   for variant = 0, 99 do
@@ -49,9 +64,7 @@ end
 -- Gradients of a weighted sum of the outputs, as numbers.
 local function gradients(name, inputs, args)
   local own = copies(inputs)
-  for _, t in ipairs(own) do
-    if t and is_real(t) then t.requires_grad = true end
-  end
+  for _, i in ipairs(wanted(name, own)) do own[i].requires_grad = true end
   local total = co.tensor(0, { dtype = own[1] and own[1].dtype == "float64" and "float64" or "float32" })
   for k, y in ipairs { call(name, own, args) } do
     if y.requires_grad then
@@ -90,9 +103,7 @@ for _, name in ipairs(names) do
     if op.differentiable then
       it("has the gradient of its forward", function()
         each_sample(name, true, function(inputs, args, variant)
-          for _, t in ipairs(inputs) do
-            if t and is_real(t) then t.requires_grad = true end
-          end
+          for _, i in ipairs(wanted(name, inputs)) do inputs[i].requires_grad = true end
           local function f(...)
             local own = { ... }
             for i = 1, #inputs do own[i] = inputs[i] and (inputs[i].requires_grad and own[i] or inputs[i]:clone()) end

@@ -1,3 +1,4 @@
 /* The float32 loops of the ops, once per instruction set. What they compute stands in the bodies. */
 #include "ops/bodies_pointwise.h"
 #include "ops/bodies_sum.h"
+#include "ops/bodies_norm.h"
