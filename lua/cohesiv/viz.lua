@@ -155,7 +155,7 @@ function viz.pca(Z)
   local n = height * width
   if n == 0 or channels < 3 then error("pca: expected pixels of 3 channels or more, found " .. text_of(Z), 0) end
   return tensor.tidy(function()
-    local rows = Z:reshape(n, channels)
+    local rows = Z:reshape { n, channels }
     local centred = rows - rows:mean(1)
     local covariance = core.ops.matmul.call(centred:transpose(1, 2), centred) / n
     local vectors, values = leading(covariance:totable())
@@ -167,7 +167,7 @@ function viz.pca(Z)
       end
     end
     local colors = core.ops.matmul.call(centred, tensor.tensor(scale)) + 127.5
-    return (colors:clamp(0, 255) + 0.5):to "uint8":reshape(height, width, 3)
+    return (colors:clamp(0, 255) + 0.5):to "uint8":reshape { height, width, 3 }
   end)
 end
 
@@ -201,7 +201,7 @@ local function grey(x)
   local black = paint.paste({}, x.shape[1], x.shape[2], 0)
   if mask then return tint(black, x, { 255, 255, 255 }, 1) end
   local height, width = x.shape[1], x.shape[2]
-  return x:reshape(height, width, 1):expand(height, width, 3)
+  return x:reshape({ height, width, 1 }):expand { height, width, 3 }
 end
 
 local function picture_of_tensor(x)
@@ -211,7 +211,7 @@ local function picture_of_tensor(x)
   if size == 0 or rank < 2 or rank > 4 then return nil end
   if rank == 4 or (rank == 3 and channels == 1) then
     local list = {}
-    if rank == 3 then return viz.picture(x:reshape(x.shape[1], x.shape[2])) end
+    if rank == 3 then return viz.picture(x:reshape { x.shape[1], x.shape[2] }) end
     for i = 1, x.shape[1] do list[i] = viz.picture(x[i]) end
     return viz.grid(list, math.ceil(math.sqrt(#list)))
   end
