@@ -22,6 +22,8 @@ Tensor *png_read(const char *path, PngAs as);
  * (anything but 0 is white); int32 of the same shapes with `depth` 16 (0 .. 65535). 0 with a message; free
  * with bytes_free. */
 int png_encode(const Tensor *image, int depth, Bytes *out);
+/* The same at several times the speed, for files written by the thousand; they are a little larger. */
+int png_encode_fast(const Tensor *image, int depth, Bytes *out);
 /* png_encode into a file, whole or not at all. */
 int png_write(const char *path, const Tensor *image, int depth);
 

@@ -14,5 +14,6 @@ int luaopen_cohesiv_core(lua_State *L) {
   open_loader(L);
   open_flow(L);
   open_geometry(L);
+  open_world(L);
   return 1;
 }

@@ -72,7 +72,7 @@ void film_develop(Render *r, int t, unsigned char *rgb) {
       }
     }
   float side = 0.5f * (1 - expf(-f->soft * f->soft)); /* a three-tap kernel of variance soft² for small soft */
-  soften(r->light, r->spare, w, h, fminf(side, 0.31f));
+  soften(r->light, r->spare, w, h, minf(side, 0.31f));
   size_t n = 3 * (size_t)w * (size_t)h;
   for (size_t i = 0; i < n; i++) rgb[i] = (unsigned char)(clampf(r->light[i], 0, 1) * 255 + 0.5f);
 }

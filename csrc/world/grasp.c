@@ -46,7 +46,7 @@ Pose grasp_place(const Hand *h, int left, const Thing *t, const Site *site, floa
     p.y = sub(scale(width, cosf(a)), scale(reach, sinf(a)));
     p.z = add(scale(width, sinf(a)), scale(reach, cosf(a)));
     p.x = scale(cross(p.y, p.z), hand);
-    float big = fmaxf(0, site->size - 0.02f);
+    float big = maxf(0, site->size - 0.02f);
     at = scale(v3(-0.014f, mixf(0.103f, 0.13f, tilt), mixf(-0.07f, -0.05f, tilt)), s);
     at.y += 0.25f * big, at.z -= 0.3f * big;
   } else if (site->kind == GRASP_EDGE) {
@@ -76,7 +76,7 @@ static float depth(const Hand *h, const Thing *t, const Pose *place, const V3 *m
   for (int i = f ? (s ? 0 : 2) : (s ? 1 : 3); i <= 4; i++) {
     float u = (float)i / 4;
     V3 p = pose_point(place, mix3(mark[j], mark[j + 1], u));
-    deep = fmaxf(deep, mixf(h->radius[j], h->radius[j + 1], u) * 0.9f - thing_distance(t, p));
+    deep = maxf(deep, mixf(h->radius[j], h->radius[j + 1], u) * 0.9f - thing_distance(t, p));
   }
   return deep;
 }
@@ -120,13 +120,13 @@ void grasp_close(const Hand *h, const Thing *t, const Site *site, Pose *place, R
     for (int i = 0; i < 14; i++) { /* out of the thing */
       float deep = 0;
       for (int f = 0; f < FINGERS; f++)
-        for (int s = 0; s < 3; s++) deep = fmaxf(deep, depth(h, t, place, mark, f, s));
+        for (int s = 0; s < 3; s++) deep = maxf(deep, depth(h, t, place, mark, f, s));
       if (deep < 0.002f) break;
       place->o = along(place->o, out, 0.003f);
     }
   for (int f = 0; f < FINGERS; f++) close_finger(h, t, &how, place, f, part);
   *closed = template_pose(&how, part);
   for (int f = 0; f < FINGERS; f++)
-    for (int k = 0; k < 4; k++) part[f][k] = fmaxf(0, part[f][k] * 0.35f - 0.1f);
+    for (int k = 0; k < 4; k++) part[f][k] = maxf(0, part[f][k] * 0.35f - 0.1f);
   *open = template_pose(&how, part);
 }

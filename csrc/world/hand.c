@@ -39,13 +39,16 @@ float hand_finger_distance(const Hand *h, int finger, V3 p) {
   float d = 1;
   for (int s = 0; s < 3; s++) {
     int j = 1 + 4 * finger + s;
-    d = fminf(d, limb(p, h->joint[j], h->joint[j + 1], h->radius[j], h->radius[j + 1]));
+    d = minf(d, limb(p, h->joint[j], h->joint[j + 1], h->radius[j], h->radius[j + 1]));
   }
   return d;
 }
 
 float hand_palm_distance(const Hand *h, V3 p) {
   float s = h->size * MM, d = 1;
+  float wrist = -40 * s > p.y + 0.06f ? 1 : flat_limb(p, -40 * s, 10 * s, 28 * s, 27 * s, 0.72f, 0.66f);
+  float arm = p.y > 0.06f ? 1 : flat_limb(p, -FOREARM_LENGTH, -40 * s, 46 * s, 28 * s, 0.92f, 0.72f);
+  if (p.y < -0.08f) return blend(wrist, arm, 20 * s);
   static const float base[4][3] = {{-15, 12, 0}, {-5, 12, 2}, {6, 12, 1}, {16, 11, -2}};
   for (int f = 1; f < FINGERS; f++) {
     int j = 1 + 4 * f;
@@ -59,19 +62,18 @@ float hand_palm_distance(const Hand *h, V3 p) {
   float hypothenar = limb(p, scale(v3(16, 18, -8), s), scale(v3(27, 58, -9), s), 13.5f * s, 11 * s);
   d = blend(d, thenar, 10 * s);
   d = blend(d, hypothenar, 10 * s);
-  float wrist = flat_limb(p, -40 * s, 10 * s, 28 * s, 27 * s, 0.72f, 0.66f);
-  float arm = flat_limb(p, -FOREARM_LENGTH, -40 * s, 46 * s, 28 * s, 0.92f, 0.72f);
   return blend(blend(wrist, arm, 20 * s), d, 14 * s);
 }
 
 static float flesh(const void *what, V3 p) {
   const Hand *h = what;
   float palm = hand_palm_distance(h, p), d = palm, k = 7 * h->size * MM;
-  if (palm < 0.16f)
-    for (int f = 0; f < FINGERS; f++) {
-      float finger = hand_finger_distance(h, f, p);
-      if (finger - palm < 0.05f || finger < 0.03f) d = fminf(d, blend(palm, finger, f ? k : 2 * k));
-    }
+  for (int f = 0; f < FINGERS; f++) {
+    int j = 1 + 4 * f;
+    float wide = f ? k : 2 * k, round = 0.012f + h->radius[j]; /* a limb around the whole finger, bends and all */
+    if (limb(p, h->joint[j], h->joint[j + 3], round, round) > d + wide) continue;
+    d = minf(d, blend(palm, hand_finger_distance(h, f, p), wide));
+  }
   return d;
 }
 
@@ -120,9 +122,11 @@ static void paint(Hand *h, V3 skin, float tone, Random *r) {
   for (int i = 0; i < m->vertices; i++) {
     V3 p = m->p[i], n = m->n[i];
     float front = ramp(0.1f, 0.75f, -n.z) * ramp(-0.03f, 0.02f, p.y), red = 0, dark = 0, nail = -1;
+    unsigned near = 0; /* fingers */
+    for (int f = 0; f < FINGERS && p.y > 0; f++) near |= (unsigned)(hand_finger_distance(h, f, p) < 3 * mm) << f;
     for (int k = 0; k < PHALANGES; k++) {
       int f = k / 3, j = 1 + 4 * f + k % 3;
-      if (hand_finger_distance(h, f, p) > 3 * mm) continue;
+      if (!(near >> f & 1)) continue;
       V3 q = pose_local(&h->rest[k], p);
       float back = dot(n, h->rest[k].z), length = norm(sub(h->joint[j + 1], h->joint[j]));
       if (k % 3 || !f) {
@@ -133,9 +137,9 @@ static void paint(Hand *h, V3 skin, float tone, Random *r) {
       red += 0.5f * crease(q.y, 7 * mm) * ramp(0.3f, 0.9f, back);
       if (k % 3 < 2) continue;
       red += 0.8f * ramp(0.5f * length, length, q.y);
-      front = fmaxf(front, ramp(0.1f, 0.6f, -back));
+      front = maxf(front, ramp(0.1f, 0.6f, -back));
       float wide = q.x / (h->radius[j + 1] * 0.82f), far = (q.y - 0.74f * length) / (0.42f * length);
-      if (back > 0.1f) nail = fmaxf(nail, 1 - wide * wide - far * far);
+      if (back > 0.1f) nail = maxf(nail, 1 - wide * wide - far * far);
     }
     dark += lines * (crease(p.y - 62 * mm - 0.25f * p.x, 1.6f * mm) + crease(p.y - 76 * mm + 0.2f * p.x, 1.6f * mm)) *
             ramp(0.5f, 0.9f, -n.z) * ramp(40 * mm, 30 * mm, fabsf(p.x));
@@ -151,11 +155,11 @@ static void paint(Hand *h, V3 skin, float tone, Random *r) {
   }
 }
 
-int hand_make(Hand *h, Arena *arena, Random *r, float tone) {
+int hand_make(Hand *h, Arena *arena, Random *r, float tone, float forearm, float step) {
   proportions(h, r);
   float s = h->size;
-  V3 low = v3(-0.115f * s, -FOREARM_LENGTH - 0.05f, -0.05f), high = v3(0.085f * s, 0.225f * s, 0.05f);
-  if (!mesh_surface(&h->mesh, arena, flesh, h, low, high, 2.5f * MM)) return 0;
+  V3 low = v3(-0.115f * s, -forearm - 0.05f, -0.05f), high = v3(0.085f * s, 0.225f * s, 0.05f);
+  if (!mesh_surface(&h->mesh, arena, flesh, h, low, high, step)) return 0;
   size_t n = (size_t)h->mesh.vertices;
   h->mesh.paint = arena_take(arena, n * sizeof *h->mesh.paint);
   h->mesh.nail = arena_take(arena, n * sizeof *h->mesh.nail);

@@ -34,8 +34,9 @@ typedef struct HandPose {
   float angle[FINGERS][4];
 } HandPose;
 
-/* A random person's hand. tone: 0 (dark) .. 1 (light) skin. 0 with a message when memory is short. */
-int hand_make(Hand *h, Arena *arena, Random *r, float tone);
+/* A random person's hand with so much of the forearm (metres, up to FOREARM_LENGTH), its surface in steps of `step`
+ * metres. tone: 0 (dark) .. 1 (light) skin. 0 with a message when memory is short. */
+int hand_make(Hand *h, Arena *arena, Random *r, float tone, float forearm, float step);
 
 /* Joint frames of a pose, in hand coordinates: y along each phalanx. */
 void hand_frames(const Hand *h, const HandPose *pose, Pose frame[PHALANGES]);

@@ -4,9 +4,9 @@
 
 /* Splits what is left of the weight at a joint: t is 0 before it, 1 behind it. */
 static float pass(float *weight, int before, int half, float left, float t) {
-  weight[before] += left * fmaxf(0, 1 - 2 * t);
+  weight[before] += left * maxf(0, 1 - 2 * t);
   weight[half] += left * (1 - fabsf(2 * t - 1));
-  return left * fmaxf(0, 2 * t - 1);
+  return left * maxf(0, 2 * t - 1);
 }
 
 static void finger_weights(const Hand *h, int f, V3 p, float share, float *weight) {
@@ -25,8 +25,8 @@ void hand_weights(Hand *h) {
     V3 p = h->mesh.p[i];
     float weight[HAND_BONES] = {0}, share[FINGERS + 1], sum = 0, mm = 0.001f * h->size;
     for (int f = 0; f < FINGERS; f++)
-      share[f] = expf(-fmaxf(0, hand_finger_distance(h, f, p)) / ((f ? 1.6f : 3.5f) * mm));
-    share[FINGERS] = expf(-fmaxf(0, hand_palm_distance(h, p)) / (1.6f * mm));
+      share[f] = expf(-maxf(0, hand_finger_distance(h, f, p)) / ((f ? 1.6f : 3.5f) * mm));
+    share[FINGERS] = expf(-maxf(0, hand_palm_distance(h, p)) / (1.6f * mm));
     for (int f = 0; f <= FINGERS; f++) sum += share[f];
     for (int f = 0; f < FINGERS; f++) finger_weights(h, f, p, share[f] / sum, weight);
     weight[BONE_PALM] += share[FINGERS] / sum;

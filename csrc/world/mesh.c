@@ -113,7 +113,7 @@ static V3 rounded(V3 q, V3 h, float r, V3 *normal) {
 
 int mesh_box(Mesh *m, Arena *arena, V3 h, float r) {
   enum { N = 7 }; /* grid lines per face: the corners need three cells, the flat middle one more on each side */
-  r = clampf(r, 1e-4f, 0.98f * fminf(h.x, fminf(h.y, h.z)));
+  r = clampf(r, 1e-4f, 0.98f * minf(h.x, minf(h.y, h.z)));
   if (!mesh_start(m, arena, 6 * N * N, 6 * (N - 1) * (N - 1) * 2)) return 0;
   const float half[3] = {h.x, h.y, h.z};
   for (int face = 0; face < 6; face++) {

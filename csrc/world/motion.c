@@ -41,9 +41,9 @@ Pose actor_hand(const Scene *s, const Actor *a, float time, HandPose *pose) {
     const Thing *t = &s->thing[a->thing];
     Pose held = thing_pose(t, clampf(time, a->from, a->to));
     place = pose_mul(&held, &a->grip);
-    float away = fmaxf(0, fmaxf(a->from - time, time - a->to)); /* frames before the grasp or after the release */
+    float away = maxf(0, maxf(a->from - time, time - a->to)); /* frames before the grasp or after the release */
     open = ramp(0, 2.5f, away);
-    float far = fmaxf(0, away - 0.8f);
+    float far = maxf(0, away - 0.8f);
     place.o = along(place.o, a->leave, far * far / (far + 3));
   }
   *pose = hand_pose_mix(&a->closed, &a->open, open);
@@ -71,7 +71,7 @@ Camera scene_camera(const Scene *s, float time) {
 
 int camera_project(const Camera *c, V3 world, float *x, float *y) {
   V3 q = pose_local(&c->pose, world);
-  float depth = fmaxf(-q.z, 1e-3f);
+  float depth = maxf(-q.z, 1e-3f);
   *x = c->cx + c->focal * q.x / depth, *y = c->cy - c->focal * q.y / depth;
   return -q.z > 0.02f;
 }
@@ -85,9 +85,9 @@ float light_level(const Scene *s, float time) {
 /* The elbow between shoulder and wrist; the upper arm stretches when the wrist is too far. */
 V3 actor_elbow(const Actor *a, V3 wrist) {
   V3 d = sub(a->shoulder, wrist);
-  float far = norm(d), fore = FOREARM_LENGTH + 0.02f, upper = fmaxf(a->upper, far - fore + 0.02f);
-  V3 axis = scale(d, 1 / fmaxf(far, 1e-6f));
-  float x = (far * far + fore * fore - upper * upper) / (2 * fmaxf(far, 1e-6f));
+  float far = norm(d), fore = FOREARM_LENGTH + 0.02f, upper = maxf(a->upper, far - fore + 0.02f);
+  V3 axis = scale(d, 1 / maxf(far, 1e-6f));
+  float x = (far * far + fore * fore - upper * upper) / (2 * maxf(far, 1e-6f));
   x = clampf(x, -0.98f * fore, 0.995f * fore);
   V3 out = unit(across(a->pole, axis));
   return along(along(wrist, axis, x), out, sqrtf(fore * fore - x * x));
@@ -116,14 +116,15 @@ static void pose_tube(const Actor *a, const Mesh *m, int sleeve, V3 wrist, V3 el
     float around = m->p[i].x / TUBE_RADIUS, at = m->p[i].y, wide = m->p[i].z;
     V3 d, c = arm_at(wrist, elbow, a->shoulder, at, &d);
     V3 x = unit(across(side, d)), z = cross(x, d);
+    float cosine = cosf(around), sine = sinf(around);
     float r = arm_radius(at) + 0.003f;
     if (sleeve) {
-      float bend = expf(-powf((at - FOREARM_LENGTH) / 0.09f, 2));
-      float fold = noise3(a->folds, v3(cosf(around) * 1.2f, sinf(around) * 1.2f, at * (22 + 25 * bend)));
+      float off = (at - FOREARM_LENGTH) / 0.09f, bend = expf(-off * off);
+      float fold = noise3(a->folds, v3(cosine * 1.2f, sine * 1.2f, at * (22 + 25 * bend)));
       r += a->loose * (0.75f + (0.5f + 0.6f * bend) * fold);
     }
     r *= wide;
-    p[i] = along(along(c, x, r * cosf(around)), z, 0.9f * r * sinf(around));
+    p[i] = along(along(c, x, r * cosine), z, 0.9f * r * sine);
     n[i] = v3(0, 0, 0);
   }
   for (int i = 0; i < m->triangles; i++) {
@@ -145,7 +146,7 @@ static void pose_thing(const Thing *t, const Mesh *m, float time, V3 *p, V3 *n) 
   for (int i = 0; i < m->vertices; i++) p[i] = pose_point(&at, m->p[i]), n[i] = pose_vector(&at, m->n[i]);
   if (!t->soft) return;
   for (int i = 0; i < m->vertices; i++) { /* cloth hangs and lags behind */
-    float low = fmaxf(0, -m->p[i].y);
+    float low = maxf(0, -m->p[i].y);
     float lag = 1.2f * low;
     Pose then = thing_pose(t, time - 8 * lag);
     V3 late = sub(pose_point(&then, m->p[i]), p[i]);

@@ -4,8 +4,8 @@
 static float smooth(float t) { return t * t * (3 - 2 * t); }
 
 float noise2(uint32_t seed, float x, float y, int period) {
-  float fx = floorf(x), fy = floorf(y);
-  int ix = (int)fx, iy = (int)fy;
+  int ix = floor_int(x), iy = floor_int(y);
+  float fx = (float)ix, fy = (float)iy;
   uint32_t x0 = (uint32_t)(((ix % period) + period) % period), y0 = (uint32_t)(((iy % period) + period) % period);
   uint32_t x1 = x0 + 1 == (uint32_t)period ? 0 : x0 + 1, y1 = y0 + 1 == (uint32_t)period ? 0 : y0 + 1;
   uint32_t r0 = hash32(seed + y0 * 0x9E3779B9u), r1 = hash32(seed + y1 * 0x9E3779B9u);
@@ -24,8 +24,9 @@ float fractal2(uint32_t seed, float x, float y, int period, int octaves, float g
 }
 
 float noise3(uint32_t seed, V3 p) {
-  float fx = floorf(p.x), fy = floorf(p.y), fz = floorf(p.z);
-  uint32_t x = (uint32_t)(int)fx, y = (uint32_t)(int)fy, z = (uint32_t)(int)fz;
+  int ix = floor_int(p.x), iy = floor_int(p.y), iz = floor_int(p.z);
+  float fx = (float)ix, fy = (float)iy, fz = (float)iz;
+  uint32_t x = (uint32_t)ix, y = (uint32_t)iy, z = (uint32_t)iz;
   float u = smooth(p.x - fx), v = smooth(p.y - fy), w = smooth(p.z - fz), c[2];
   for (uint32_t k = 0; k < 2; k++) {
     uint32_t plane = hash32(seed + (z + k) * 0x85EBCA6Bu);
@@ -36,8 +37,9 @@ float noise3(uint32_t seed, V3 p) {
 }
 
 float wander(uint32_t seed, float t) {
-  float f = floorf(t), u = t - f;
-  uint32_t i = (uint32_t)(int)f;
+  int whole = floor_int(t);
+  float u = t - (float)whole;
+  uint32_t i = (uint32_t)whole;
   float a = hash01(hash32(seed) + i), b = hash01(hash32(seed) + i + 1);
   float s = u * u * u * (u * (u * 6 - 15) + 10);
   return 2 * mixf(a, b, s) - 1;

@@ -15,6 +15,9 @@ int person_make(Person *p, Scene *s, Random *r, int number, float azimuth) {
   static const Pattern wear[] = {PATTERN_PLAIN, PATTERN_PLAIN, PATTERN_STRIPES, PATTERN_CHECK, PATTERN_KNIT, PATTERN_DOTS, PATTERN_SHAPES};
   double dress = random_uniform(r);
   p->cuff = dress < 0.45 ? ranged(r, -0.005, 0.05) : dress < 0.6 ? ranged(r, 0.08, 0.2) : dress < 0.8 ? 0.36f : 9;
+  /* the surface in steps of about three pixels; no forearm where the sleeve hides it */
+  float step = clampf(3 * s->span / (float)s->width, 0.0026f, 0.0038f), arm = clampf(p->cuff + 0.03f, 0, FOREARM_LENGTH);
+  if (!hand_make(&s->hand[number], &s->arena, r, sqrtf(ranged(r, 0, 1)), arm, step)) return 0;
   p->loose = ranged(r, 0.003, 0.013), p->folds = random_u32(r);
   V3 base = colour_any(r, 0, 0.75, 0.08, 0.95), accent = random_below(r, 2) ? scale(base, 0.4f) : colour_any(r, 0, 0.8, 0.2, 0.95);
   if (random_uniform(r) < 0.12) base = colour_near(r, s->hand[number].skin, 0.05f); /* skin-coloured clothes */
@@ -91,13 +94,13 @@ static float strain(const Scene *s, const Actor *a, const Pose *hand, V3 held) {
   V3 elbow = actor_elbow(a, hand->o), fore = unit(sub(hand->o, elbow));
   V3 lateral = scale(cross(fore, v3(0, 1, 0)), a->left ? -1.0f : 1.0f);
   float bend = acosf(clampf(dot(hand->y, fore), -1, 1)), cost = 0;
-  cost += 4 * fmaxf(0, bend - 0.3f) * fmaxf(0, bend - 0.3f);
-  cost += 3 * fmaxf(0, -dot(hand->z, lateral) - 0.15f) + 0.5f * fmaxf(0, -hand->z.y);
+  cost += 4 * maxf(0, bend - 0.3f) * maxf(0, bend - 0.3f);
+  cost += 3 * maxf(0, -dot(hand->z, lateral) - 0.15f) + 0.5f * maxf(0, -hand->z.y);
   V3 palm = pose_point(hand, v3(0, 0.07f, 0)), tips = pose_point(hand, v3(0, 0.1f, -0.03f));
-  float low = fminf(hand->o.y, fminf(palm.y, tips.y));
-  cost += 60 * fmaxf(0, 0.025f - low) + 30 * fmaxf(0, 0.03f - elbow.y);
+  float low = minf(hand->o.y, minf(palm.y, tips.y));
+  cost += 60 * maxf(0, 0.025f - low) + 30 * maxf(0, 0.03f - elbow.y);
   V3 eye = unit(sub(s->base.pose.o, held));
-  cost += 0.9f * fmaxf(0, dot(unit(sub(palm, held)), eye) - 0.2f);
+  cost += 0.9f * maxf(0, dot(unit(sub(palm, held)), eye) - 0.2f);
   return cost;
 }
 

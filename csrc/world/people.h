@@ -14,7 +14,7 @@ typedef struct Person {
   uint32_t folds;
 } Person;
 
-/* A person at `azimuth` (0: towards the viewer, growing to the right) around the focus, with hand model `number`. */
+/* A person at `azimuth` (0: towards the viewer, growing to the right) around the focus; makes hand model `number`. */
 int person_make(Person *p, Scene *s, Random *r, int number, float azimuth);
 
 /* A new actor: one arm of a person. NULL with a message when memory is short. */

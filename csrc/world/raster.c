@@ -11,7 +11,7 @@ static float density(const Mesh *m, const int *t) {
   V3 area = cross(sub(m->p[t[1]], m->p[t[0]]), sub(m->p[t[2]], m->p[t[0]]));
   const float *a = m->uv[t[0]], *b = m->uv[t[1]], *c = m->uv[t[2]];
   float paper = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]);
-  return sqrtf(fabsf(paper) / fmaxf(norm(area), 1e-9f));
+  return sqrtf(fabsf(paper) / maxf(norm(area), 1e-9f));
 }
 
 /* Skin deep under a sleeve is never drawn (its triangle stays 0, 0, 0). */
@@ -34,8 +34,10 @@ int render_start(Render *r, Scene *s) {
   r->spare = arena_take(&s->arena, 3 * pixels * sizeof(float));
   r->key.near = arena_take(&s->arena, (size_t)SHADOW * SHADOW * sizeof(float));
   r->top.near = arena_take(&s->arena, (size_t)SHADOW * SHADOW * sizeof(float));
+  r->key.block = arena_take(&s->arena, (size_t)SHADOW * SHADOW * sizeof(float));
+  r->top.block = arena_take(&s->arena, (size_t)SHADOW * SHADOW * sizeof(float));
   if (!r->triangle || !r->body_of || !r->p || !r->n || !r->point || !r->depth || !r->seen || !r->light ||
-      !r->spare || !r->key.near || !r->top.near)
+      !r->spare || !r->key.near || !r->top.near || !r->key.block || !r->top.block)
     return 0;
   r->density = arena_take(&s->arena, nt * sizeof(float));
   if (!r->density) return 0;
@@ -65,8 +67,8 @@ static void fill(const Point *a, const Point *b, const Point *c, int w, int h, i
     b = c, c = t, area = -area;
   }
   if (!(area < -1e-9f)) return;
-  float left = fminf(a->x, fminf(b->x, c->x)), right = fmaxf(a->x, fmaxf(b->x, c->x));
-  float top = fminf(a->y, fminf(b->y, c->y)), bottom = fmaxf(a->y, fmaxf(b->y, c->y));
+  float left = minf(a->x, minf(b->x, c->x)), right = maxf(a->x, maxf(b->x, c->x));
+  float top = minf(a->y, minf(b->y, c->y)), bottom = maxf(a->y, maxf(b->y, c->y));
   if (!(right >= 0 && left <= (float)(w - 1) && bottom >= 0 && top <= (float)(h - 1))) return;
   int x0 = left > 0 ? (int)ceilf(left) : 0, x1 = right < (float)(w - 1) ? (int)floorf(right) : w - 1;
   int y0 = top > 0 ? (int)ceilf(top) : 0, y1 = bottom < (float)(h - 1) ? (int)floorf(bottom) : h - 1;
@@ -118,7 +120,8 @@ void render_bary(const Render *r, int t, float x, float y, float out[3]) {
   out[0] = pa * sum, out[1] = pb * sum, out[2] = pc * sum;
 }
 
-void shadow_place(Shadow *s, V3 towards, V3 centre, float half) {
+void shadow_place(Shadow *s, V3 towards, V3 centre, float half, float reach) {
+  s->reach = reach;
   s->view.z = towards;
   s->view.x = unit(across(fabsf(towards.y) > 0.9f ? v3(1, 0, 0) : v3(0, 1, 0), towards));
   s->view.y = cross(towards, s->view.x);
@@ -138,17 +141,37 @@ void shadow_draw(Render *r, Shadow *s) {
     const int *t = r->triangle[i];
     fill(&r->point[t[0]], &r->point[t[1]], &r->point[t[2]], SHADOW, SHADOW, 0, 0, s->near, NULL);
   }
+  enum { N = SHADOW / SHADOW_BLOCK };
+  int reach = (int)(s->reach * k) + 1;
+  for (int i = 0; i < N * N; i++) {
+    int x0 = i % N * SHADOW_BLOCK - reach, x1 = x0 + SHADOW_BLOCK + 2 * reach;
+    int y0 = i / N * SHADOW_BLOCK - reach, y1 = y0 + SHADOW_BLOCK + 2 * reach;
+    float most = -1e9f;
+    for (int y = y0 > 0 ? y0 : 0; y < y1 && y < SHADOW; y++)
+      for (int x = x0 > 0 ? x0 : 0; x < x1 && x < SHADOW; x++) most = maxf(most, s->near[y * SHADOW + x]);
+    s->block[i] = most;
+  }
 }
 
-float shadow_light(const Shadow *s, V3 p, V3 n, float radius, int taps, int phase) {
-  V3 q = pose_local(&s->view, along(p, n, 0.004f));
-  float k = 0.5f * SHADOW / s->half, x = 0.5f * SHADOW + k * q.x, y = 0.5f * SHADOW - k * q.y, lit = 0;
-  if (!(x > 1 && y > 1 && x < SHADOW - 2 && y < SHADOW - 2)) return 1;
-  /* a golden-angle spiral: successive phases fill it */
-  for (int i = 0; i < taps; i++) {
-    float a = 2.39996323f * (float)(phase * taps + i), d = k * radius * sqrtf(((float)(i + 0.5f)) / (float)taps);
-    float tx = clampf(x + d * cosf(a), 0, SHADOW - 1), ty = clampf(y + d * sinf(a), 0, SHADOW - 1);
-    lit += s->near[(int)(ty + 0.5f) * SHADOW + (int)(tx + 0.5f)] < q.z + 0.003f;
+void shadow_aim(Shadow *s, float radius, int taps, int phase) {
+  float k = 0.5f * SHADOW / s->half * radius;
+  s->taps = taps;
+  for (int i = 0; i < taps; i++) { /* a golden-angle spiral: successive phases fill it */
+    float a = 2.39996323f * (float)(phase * taps + i), d = k * sqrtf(((float)i + 0.5f) / (float)taps);
+    s->tap[i][0] = d * cosf(a), s->tap[i][1] = d * sinf(a);
   }
-  return lit / (float)taps;
+}
+
+float shadow_light(const Shadow *s, V3 p, V3 n) {
+  V3 q = pose_local(&s->view, along(p, n, 0.004f));
+  float k = 0.5f * SHADOW / s->half, x = 0.5f * SHADOW + k * q.x, y = 0.5f * SHADOW - k * q.y;
+  float least = q.z + 0.003f;
+  if (!(x > 0 && y > 0 && x < SHADOW && y < SHADOW)) return 1;
+  if (s->block[(int)y / SHADOW_BLOCK * (SHADOW / SHADOW_BLOCK) + (int)x / SHADOW_BLOCK] < least) return 1;
+  int lit = 0;
+  for (int i = 0; i < s->taps; i++) {
+    int tx = (int)clampf(x + s->tap[i][0], 0, SHADOW - 1), ty = (int)clampf(y + s->tap[i][1], 0, SHADOW - 1);
+    lit += s->near[ty * SHADOW + tx] < least;
+  }
+  return (float)lit / (float)s->taps;
 }

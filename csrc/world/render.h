@@ -10,13 +10,17 @@ typedef struct Point {
   float x, y, iz;
 } Point;
 
-enum { SHADOW = 448 };
+enum { SHADOW = 448, SHADOW_BLOCK = 16, SHADOW_TAPS = 8 };
 
 /* A depth map seen from a light: orthographic, SHADOW² texels over 2·half metres around `centre`. */
 typedef struct Shadow {
   Pose view; /* z towards the light, at the centre */
   float half;
-  float *near; /* largest z of the surfaces seen, -1e9 where nothing is */
+  float *near;  /* largest z of the surfaces seen, -1e9 where nothing is */
+  float *block; /* the largest near around blocks of texels: most of the picture is lit and need not look closer */
+  float reach;  /* metres that lookups may go sideways */
+  int taps;
+  float tap[SHADOW_TAPS][2]; /* offsets in texels */
 } Shadow;
 
 /* Buffers of one thread that renders one clip. */
@@ -47,9 +51,11 @@ V3 room_hit(const Scene *s, const Camera *camera, float x, float y, V3 *normal, 
 
 /* Draws the shadow maps for r->p. */
 void shadow_draw(Render *r, Shadow *s);
-void shadow_place(Shadow *s, V3 towards, V3 centre, float half);
-/* How much of the light reaches p (0..1), by `taps` lookups over the given radius in metres. */
-float shadow_light(const Shadow *s, V3 p, V3 n, float radius, int taps, int phase);
+void shadow_place(Shadow *s, V3 towards, V3 centre, float half, float reach);
+/* Sets the lookups for one moment: `taps` of them over a radius in metres, other ones in each phase. */
+void shadow_aim(Shadow *s, float radius, int taps, int phase);
+/* How much of the light reaches p (0..1). */
+float shadow_light(const Shadow *s, V3 p, V3 n);
 
 /* The picture of frame t, 8-bit RGB H×W×3 (gamma-encoded). `noise` draws the sensor's noise. */
 void render_frame(Render *r, int t, unsigned char *rgb);

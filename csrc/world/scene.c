@@ -30,8 +30,8 @@ static void path_make(const Scene *s, Random *r, Path *p, float speed, float spi
     if (level) d = unit(v3(d.x, 0, d.z)), t = v3(0, t.y < 0 ? -1.0f : 1.0f, 0);
     else d = unit(along(d, eye, -0.6f * dot(d, eye))), d.y *= 0.7f; /* mostly across the view */
     p->speed[k] = w;
-    p->sway[k] = scale(d, fminf(part * speed / w, 0.13f));
-    p->turn[k] = scale(t, fminf(part * spin / w, 0.9f));
+    p->sway[k] = scale(d, minf(part * speed / w, 0.13f));
+    p->turn[k] = scale(t, minf(part * spin / w, 0.9f));
     float phase = ranged(r, -0.9, 0.9) + (random_below(r, 2) ? PI : 0); /* near the steepest part of the wave */
     for (int a = 0; a < 6; a++) p->phase[k][a] = phase + ranged(r, -0.4, 0.4);
   }
@@ -67,7 +67,7 @@ static const ThingKind two_handed[] = {THING_BOX, THING_BOX, THING_BOWL, THING_B
 static V3 spot(const Scene *s, float x, float y, float z) {
   const Pose *c = &s->base.pose;
   V3 p = along(along(along(s->focus, c->x, 0.5f * s->span * x), c->y, 0.5f * s->span * y), c->z, z);
-  p.y = fmaxf(p.y, 0.06f);
+  p.y = maxf(p.y, 0.06f);
   return p;
 }
 
@@ -233,11 +233,6 @@ int scene_make(Scene *s, uint64_t seed, uint64_t index, int width, int height, i
   random_block(seed, index, UINT64_MAX, mixed);
   s->seed = (uint64_t)mixed[0] << 32 | mixed[1];
   int ego = setting_view(s, &r);
-  for (int i = 0; i < 2; i++) {
-    float tone = ranged(&r, 0.02, 1);
-    if (i == 0 || random_below(&r, 2)) tone = sqrtf(tone); /* light to dark, every tone present */
-    if (!hand_make(&s->hand[i], &s->arena, &r, tone)) return 0;
-  }
   if (!setting_room(s, &r)) return 0;
   static const Script scripts[] = {SCRIPT_CARRY, SCRIPT_CARRY, SCRIPT_CARRY,  SCRIPT_CARRY,  SCRIPT_TABLE, SCRIPT_TABLE,
                                    SCRIPT_TABLE, SCRIPT_EACH,  SCRIPT_TOGETHER, SCRIPT_TOGETHER, SCRIPT_BESIDE, SCRIPT_BESIDE, SCRIPT_EMPTY};

@@ -46,7 +46,7 @@ int setting_room(Scene *s, Random *r) {
   m->low = v3(-2.4f, -0.75f, -ranged(r, 0.6, 2)), m->high = v3(2.4f, 1.9f, 3);
   m->table_low = v3(-ranged(r, 0.35, 1.4), -0.035f, -ranged(r, 0.25, 0.8));
   m->table_high = v3(ranged(r, 0.35, 1.4), 0, ranged(r, 0.3, 0.9));
-  m->table_low.z = fmaxf(m->table_low.z, m->low.z + 0.02f);
+  m->table_low.z = maxf(m->table_low.z, m->low.z + 0.02f);
   if (!cover(s, r, &m->table, tops, 11, 512, 0.6) || !cover(s, r, &m->wall[2], walls, 10, 512, 1.1) ||
       !cover(s, r, &m->floor, floors, 4, 256, 1.2))
     return 0;
@@ -55,7 +55,7 @@ int setting_room(Scene *s, Random *r) {
   m->wall[0] = m->wall[2];
   m->wall[1] = m->wall[3] = m->wall[2];
   for (int i = 0; i < 4; i++) m->wall[i].shine = 0;
-  m->table.shine = fmaxf(0, m->table.shine), m->floor.shine = fmaxf(0, m->floor.shine);
+  m->table.shine = maxf(0, m->table.shine), m->floor.shine = maxf(0, m->floor.shine);
   return 1;
 }
 

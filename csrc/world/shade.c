@@ -11,6 +11,9 @@ typedef struct Surface {
   int skin;
 } Surface;
 
+/* How far around a point things overhead take away its sky light, metres. */
+#define OPEN_RADIUS 0.045f
+
 static int level_of(float texels) { return texels > 1 ? (int)(log2f(texels) + 0.25f) : 0; }
 
 /* Where the ray enters the table's slab or leaves the room's box. */
@@ -24,9 +27,9 @@ V3 room_hit(const Scene *s, const Camera *camera, float x, float y, V3 *normal, 
   int axis = 0;
   for (int k = 0; k < 3; k++) {
     float i = 1 / (fabsf(v[k]) > 1e-9f ? v[k] : 1e-9f), a = (lo[k] - o[k]) * i, b = (hi[k] - o[k]) * i;
-    float near = fminf(a, b), far = fmaxf(a, b);
+    float near = minf(a, b), far = maxf(a, b);
     if (near > enter) enter = near, axis = k;
-    leave = fminf(leave, far);
+    leave = minf(leave, far);
   }
   int table = enter < leave && enter > 0;
   if (table) {
@@ -35,7 +38,7 @@ V3 room_hit(const Scene *s, const Camera *camera, float x, float y, V3 *normal, 
   } else {
     const float rl[3] = {room->low.x, room->low.y, room->low.z}, rh[3] = {room->high.x, room->high.y, room->high.z};
     for (int k = 0; k < 3; k++) {
-      float i = 1 / (fabsf(v[k]) > 1e-9f ? v[k] : 1e-9f), far = fmaxf((rl[k] - o[k]) * i, (rh[k] - o[k]) * i);
+      float i = 1 / (fabsf(v[k]) > 1e-9f ? v[k] : 1e-9f), far = maxf((rl[k] - o[k]) * i, (rh[k] - o[k]) * i);
       if (far < t) t = far, axis = k;
     }
     *material = axis == 1 ? &room->floor : &room->wall[axis == 0 ? (v[0] > 0) : 2 + (v[2] > 0)];
@@ -77,8 +80,8 @@ static void body_surface(const Render *r, const Camera *camera, int t, float x, 
   for (int k = 0; k < 2; k++)
     c[k] = uv[v[0] - body->first_vertex][k] * b[0] + uv[v[1] - body->first_vertex][k] * b[1] +
            uv[v[2] - body->first_vertex][k] * b[2];
-  float far = norm(view), foot = far / camera->focal / fmaxf(0.25f, fabsf(dot(f->n, view)) / far);
-  float repeat = fmaxf(m->repeat_u, m->repeat_v) * r->density[t] * (float)m->texture->size;
+  float far = norm(view), foot = far / camera->focal / maxf(0.25f, fabsf(dot(f->n, view)) / far);
+  float repeat = maxf(m->repeat_u, m->repeat_v) * r->density[t] * (float)m->texture->size;
   f->albedo = texture_at(m->texture, c[0] * m->repeat_u, c[1] * m->repeat_v, level_of(repeat * foot), &f->gloss);
   f->shine = m->shine, f->sharp = m->sharp, f->skin = 0;
 }
@@ -88,18 +91,18 @@ static void room_surface(const Scene *s, const Camera *camera, float x, float y,
   float uv[2];
   f->p = room_hit(s, camera, x, y, &f->n, &m, uv);
   V3 view = sub(camera->pose.o, f->p);
-  float far = norm(view), foot = far / camera->focal / fmaxf(0.12f, fabsf(dot(f->n, view)) / far);
-  f->albedo = texture_at(m->texture, uv[0], uv[1], level_of(foot * fmaxf(m->repeat_u, m->repeat_v) * (float)m->texture->size), &f->gloss);
+  float far = norm(view), foot = far / camera->focal / maxf(0.12f, fabsf(dot(f->n, view)) / far);
+  f->albedo = texture_at(m->texture, uv[0], uv[1], level_of(foot * maxf(m->repeat_u, m->repeat_v) * (float)m->texture->size), &f->gloss);
   f->shine = m->shine, f->sharp = m->sharp, f->skin = 0;
 }
 
 static float power(float x, float e) { return x > 1e-6f ? exp2f(e * log2f(x)) : 0; }
 
-static V3 lit(const Render *r, const Camera *camera, const Surface *f, float level, int phase) {
+static V3 lit(const Render *r, const Camera *camera, const Surface *f, float level) {
   const Light *l = &r->scene->light;
   V3 view = unit(sub(camera->pose.o, f->p));
-  float cosine = dot(f->n, l->key), open = 1 - 0.75f * (1 - shadow_light(&r->top, f->p, f->n, 0.045f, 5, phase));
-  float shadow = cosine > -0.3f ? shadow_light(&r->key, f->p, f->n, l->blur, 4, phase) : 0;
+  float cosine = dot(f->n, l->key), open = 1 - 0.75f * (1 - shadow_light(&r->top, f->p, f->n));
+  float shadow = cosine > -0.3f ? shadow_light(&r->key, f->p, f->n) : 0;
   V3 diffuse;
   if (f->skin) {
     float red = clampf((cosine + 0.28f) / 1.28f, 0, 1), rest = clampf((cosine + 0.1f) / 1.1f, 0, 1);
@@ -112,7 +115,7 @@ static V3 lit(const Render *r, const Camera *camera, const Surface *f, float lev
   V3 colour = times(f->albedo, add(times(l->key_colour, diffuse), ambient));
   if (f->shine > 0) {
     V3 half = unit(add(l->key, view));
-    float spot = f->shine * f->gloss * shadow * power(fmaxf(0, dot(f->n, half)), f->sharp);
+    float spot = f->shine * f->gloss * shadow * power(maxf(0, dot(f->n, half)), f->sharp);
     float rim = 1 - fabsf(dot(f->n, view)), glance = 0.25f * f->shine * f->gloss * open * rim * rim * rim;
     colour = add(colour, scale(l->key_colour, spot));
     colour = add(colour, scale(l->sky, glance));
@@ -120,13 +123,23 @@ static V3 lit(const Render *r, const Camera *camera, const Surface *f, float lev
   return scale(colour, level);
 }
 
-/* Moments per frame: enough that the fastest thing steps by about two pixels. */
-static int moments(Render *r, int t) {
+/* How many pixels the fastest of some points moves while the shutter is open. */
+static float blur_length(Render *r, int t, int bodies) {
   const Scene *s = r->scene;
   float half = 0.5f * s->film.shutter, most = 0;
   Camera open = scene_camera(s, (float)t - half), close = scene_camera(s, (float)t + half);
-  V3 *q = (V3 *)r->spare; /* free until the film is developed; checked below to be large enough */
-  if ((size_t)s->vertices * sizeof(V3) > 3 * (size_t)s->width * (size_t)s->height * sizeof(float)) return 8;
+  if (!bodies) { /* the corners of the view, at the focus */
+    for (int i = 0; i < 4; i++) {
+      V3 corner = along(along(s->focus, s->base.pose.x, (i & 1 ? 0.5f : -0.5f) * s->span), s->base.pose.y,
+                        (i & 2 ? 0.3f : -0.3f) * s->span);
+      float x0, y0, x1, y1;
+      camera_project(&open, corner, &x0, &y0), camera_project(&close, corner, &x1, &y1);
+      most = maxf(most, hypotf(x1 - x0, y1 - y0));
+    }
+    return most;
+  }
+  V3 *q = (V3 *)r->spare; /* free until the film is developed, if large enough */
+  if ((size_t)s->vertices * sizeof(V3) > 3 * (size_t)s->width * (size_t)s->height * sizeof(float)) return 6;
   scene_pose(s, (float)t - half, r->p, r->n);
   for (int i = 0; i < s->vertices; i += 7) q[i] = r->p[i];
   scene_pose(s, (float)t + half, r->p, r->n);
@@ -134,10 +147,9 @@ static int moments(Render *r, int t) {
     float x0, y0, x1, y1;
     if (!camera_project(&open, q[i], &x0, &y0) || !camera_project(&close, r->p[i], &x1, &y1)) continue;
     if (x0 < 0 || y0 < 0 || x0 > (float)s->width || y0 > (float)s->height) continue;
-    most = fmaxf(most, hypotf(x1 - x0, y1 - y0));
+    most = maxf(most, hypotf(x1 - x0, y1 - y0));
   }
-  int n = 4 + (int)(most * 0.5f);
-  return n > 10 ? 10 : n;
+  return most;
 }
 
 static float halton(int i, int base) {
@@ -146,33 +158,80 @@ static float halton(int i, int base) {
   return x;
 }
 
+/* One moment of the shutter: its time, its shift of the pixel centres, its camera and light. */
+typedef struct Moment {
+  float time, dx, dy, level;
+  Camera camera;
+} Moment;
+
+static Moment moment(Render *r, int t, int k, int n) {
+  const Scene *s = r->scene;
+  Moment m = {.time = (float)t + s->film.shutter * (((float)k + 0.5f) / (float)n - 0.5f),
+              .dx = 1.1f * (halton(k + 1, 2) - 0.5f), .dy = 1.1f * (halton(k + 1, 3) - 0.5f)};
+  m.camera = scene_camera(s, m.time);
+  m.level = light_level(s, m.time) / (float)n;
+  return m;
+}
+
+static void put(float *out, V3 c) { out[0] += c.x, out[1] += c.y, out[2] += c.z; }
+
+/* The bodies at one moment; counts the moments at which each pixel sees past them. */
+static void expose_bodies(Render *r, const Moment *m, unsigned char *past) {
+  const Scene *s = r->scene;
+  scene_pose(s, m->time, r->p, r->n);
+  render_visible(r, r->p, &m->camera, m->dx, m->dy);
+  size_t i = 0;
+  for (int y = 0; y < s->height; y++)
+    for (int x = 0; x < s->width; x++, i++) {
+      if (r->seen[i] < 0) {
+        past[i]++;
+        continue;
+      }
+      Surface f;
+      body_surface(r, &m->camera, r->seen[i], (float)x, (float)y, &f);
+      put(r->light + 3 * i, lit(r, &m->camera, &f, m->level));
+    }
+}
+
+/* The room behind, `weight` for each moment at which a pixel sees it. */
+static void expose_room(Render *r, const Moment *m, const unsigned char *past, float weight) {
+  const Scene *s = r->scene;
+  size_t i = 0;
+  for (int y = 0; y < s->height; y++)
+    for (int x = 0; x < s->width; x++, i++) {
+      if (!past[i]) continue;
+      Surface f;
+      room_surface(s, &m->camera, (float)x + m->dx, (float)y + m->dy, &f);
+      put(r->light + 3 * i, lit(r, &m->camera, &f, m->level * weight * (float)past[i]));
+    }
+}
+
 void render_frame(Render *r, int t, unsigned char *rgb) {
   const Scene *s = r->scene;
-  int n = moments(r, t);
-  memset(r->light, 0, 3 * (size_t)s->width * (size_t)s->height * sizeof *r->light);
+  size_t pixels = (size_t)s->width * (size_t)s->height;
+  /* enough moments that the fastest thing steps by about two pixels; the room needs them for the camera only */
+  int n = 4 + (int)minf(6, 0.5f * blur_length(r, t, 1)), views = 2 + (int)minf(4, 0.7f * blur_length(r, t, 0));
+  unsigned char *past = (unsigned char *)r->spare;
+  memset(r->light, 0, 3 * pixels * sizeof *r->light);
+  memset(past, 0, pixels);
   scene_pose(s, (float)t, r->p, r->n);
   V3 under = v3(s->focus.x, 0.05f, s->focus.z);
-  shadow_place(&r->key, s->light.key, under, fminf(0.75f * s->span, 0.62f));
-  shadow_place(&r->top, v3(0, 1, 0), under, fminf(0.75f * s->span, 0.62f));
+  float half = minf(0.75f * s->span, 0.62f);
+  shadow_place(&r->key, s->light.key, under, half, s->light.blur);
+  shadow_place(&r->top, v3(0, 1, 0), under, half, OPEN_RADIUS);
   shadow_draw(r, &r->key);
   shadow_draw(r, &r->top);
   for (int k = 0; k < n; k++) {
-    float time = (float)t + s->film.shutter * (((float)k + 0.5f) / (float)n - 0.5f);
-    float dx = 1.1f * (halton(k + 1, 2) - 0.5f), dy = 1.1f * (halton(k + 1, 3) - 0.5f);
-    Camera camera = scene_camera(s, time);
-    float level = light_level(s, time) / (float)n;
-    scene_pose(s, time, r->p, r->n);
-    render_visible(r, r->p, &camera, dx, dy);
-    float *out = r->light;
-    for (int y = 0; y < s->height; y++)
-      for (int x = 0; x < s->width; x++, out += 3) {
-        int id = r->seen[(size_t)y * (size_t)s->width + (size_t)x];
-        Surface f;
-        if (id >= 0) body_surface(r, &camera, id, (float)x, (float)y, &f);
-        else room_surface(s, &camera, (float)x + dx, (float)y + dy, &f);
-        V3 c = lit(r, &camera, &f, level, k);
-        out[0] += c.x, out[1] += c.y, out[2] += c.z;
-      }
+    Moment m = moment(r, t, k, n);
+    shadow_aim(&r->key, s->light.blur, 4, k);
+    shadow_aim(&r->top, OPEN_RADIUS, 4, k);
+    expose_bodies(r, &m, past);
+  }
+  for (int k = 0; k < views; k++) {
+    Moment m = moment(r, t, k, views);
+    shadow_aim(&r->key, s->light.blur, SHADOW_TAPS, k);
+    shadow_aim(&r->top, OPEN_RADIUS, SHADOW_TAPS, k);
+    expose_room(r, &m, past, 1 / (float)n);
   }
   film_develop(r, t, rgb);
 }

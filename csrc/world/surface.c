@@ -15,7 +15,7 @@ typedef struct Grid {
   float step;
   int n[3]; /* samples per axis */
   float *d; /* distances; +1 where never sampled outside, -1 inside */
-  int *at;  /* vertex of the cell whose low corner this is, or -1 */
+  int *at;  /* vertex of the cell whose low corner this is, or -1; cells of far blocks have none */
 } Grid;
 
 static size_t place(const Grid *g, int x, int y, int z) {
@@ -93,7 +93,7 @@ static void collect(const Grid *g, Mesh *m) {
         V3 p;
         size_t at = place(g, x, y, z);
         g->at[at] = -1;
-        if (m->vertices < m->max_vertices && crossing(g, x, y, z, &p)) g->at[at] = mesh_vertex(m, p, 0, 0);
+        if (m->vertices < m->max_vertices && fabsf(g->d[at]) < 1 && crossing(g, x, y, z, &p)) g->at[at] = mesh_vertex(m, p, 0, 0);
       }
 }
 
@@ -112,7 +112,8 @@ int mesh_surface(Mesh *m, Arena *arena, Distance f, const void *what, V3 low, V3
     int vertices = 0;
     for (int z = 0; z + 1 < g.n[2]; z++)
       for (int y = 0; y + 1 < g.n[1]; y++)
-        for (int x = 0; x + 1 < g.n[0]; x++) vertices += crossing(&g, x, y, z, &p);
+        for (int x = 0; x + 1 < g.n[0]; x++)
+          vertices += fabsf(g.d[place(&g, x, y, z)]) < 1 && crossing(&g, x, y, z, &p);
     ok = mesh_start(m, arena, vertices + 1, vertices * 3); /* a closed net has about two triangles per vertex */
   }
   if (ok) {

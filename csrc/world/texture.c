@@ -44,9 +44,8 @@ V3 texture_at(const Texture *t, float u, float v, int level, float *gloss) {
   while (level > 0 && (level >= TEXTURE_LEVELS || !t->level[level])) level--;
   int n = t->size >> level, mask = n - 1;
   float x = u * (float)n - 0.5f, y = v * (float)n - 0.5f;
-  float fx = floorf(x), fy = floorf(y);
-  int x0 = (int)fx, y0 = (int)fy;
-  float wx = x - fx, wy = y - fy;
+  int x0 = floor_int(x), y0 = floor_int(y);
+  float wx = x - (float)x0, wy = y - (float)y0;
   const unsigned char *base = t->level[level];
   const unsigned char *row0 = base + 4 * (size_t)((y0 & mask) * n), *row1 = base + 4 * (size_t)(((y0 + 1) & mask) * n);
   const unsigned char *a = row0 + 4 * (x0 & mask), *b = row0 + 4 * ((x0 + 1) & mask);

@@ -136,7 +136,7 @@ static void round_thing(Maker *k, V3 h, Pattern pattern, V3 base, V3 accent, flo
   solid(k, SOLID_ELLIPSOID, v3(0, h.y, 0), h, 0, 0);
   site(k, GRASP_PINCH, v3(0, h.y, 0), X, ANY, h.x);
   site(k, GRASP_PINCH, v3(0, h.y, 0), Z, Y, h.z);
-  k->t->radius = fmaxf(h.x, h.z);
+  k->t->radius = maxf(h.x, h.z);
 }
 
 static void ball(Maker *k) {
@@ -170,7 +170,7 @@ static void banana(Maker *k) {
   for (int i = 0; i < N; i++) {
     float t = (float)i / (N - 1), s = 2 * t - 1;
     at[i] = v3(bow * (s * s - 0.33f), length * t, 0);
-    a[i] = r * (0.22f + 0.78f * sqrtf(fmaxf(0, 1 - s * s * s * s * s * s)));
+    a[i] = r * (0.22f + 0.78f * sqrtf(maxf(0, 1 - s * s * s * s * s * s)));
     b[i] = a[i] * 0.94f;
   }
   bar(k, part(k, PATTERN_FRUIT, 128, v3(0.75f, 0.5f, 0.04f), v3(0.55f, 0.45f, 0.05f), 1, 1, 0.12f, 20), at, a, b, N);
@@ -453,7 +453,7 @@ Pose thing_rest(const Thing *t) {
   Pose p = lies ? pose_turn(v3(0, 0, 1), PI / 2) : pose_identity();
   for (int i = 0; i < t->parts; i++)
     for (int k = 0; k < t->part[i].mesh.vertices; k++)
-      low = fminf(low, pose_vector(&p, t->part[i].mesh.p[k]).y);
+      low = minf(low, pose_vector(&p, t->part[i].mesh.p[k]).y);
   p.o.y = -low;
   return p;
 }
@@ -464,10 +464,10 @@ static float revolved(const Solid *s, V3 p) {
   for (int i = 0; i + 1 < s->n; i++) {
     float ex = q[i + 1][0] - q[i][0], ey = q[i + 1][1] - q[i][1], length = ex * ex + ey * ey;
     float t = length > 0 ? clampf(((r - q[i][0]) * ex + (p.y - q[i][1]) * ey) / length, 0, 1) : 0;
-    d = fminf(d, hypotf(r - q[i][0] - t * ex, p.y - q[i][1] - t * ey));
+    d = minf(d, hypotf(r - q[i][0] - t * ex, p.y - q[i][1] - t * ey));
     if (p.y >= q[i][1] && p.y <= q[i + 1][1] && ey > 0) wide = mixf(q[i][0], q[i + 1][0], (p.y - q[i][1]) / ey);
   }
-  if (r < wide) return -fminf(d, fminf(p.y - q[0][1], q[s->n - 1][1] - p.y));
+  if (r < wide) return -minf(d, minf(p.y - q[0][1], q[s->n - 1][1] - p.y));
   float top = q[s->n - 1][1], bottom = q[0][1]; /* the flat ends */
   if (p.y > top && r < q[s->n - 1][0]) return p.y - top;
   if (p.y < bottom && r < q[0][0]) return bottom - p.y;
@@ -487,14 +487,14 @@ float thing_distance(const Thing *t, V3 p) {
     } else if (s->kind == SOLID_BOX) {
       V3 q = sub(p, s->a);
       V3 e = v3(fabsf(q.x) - s->b.x + s->ra, fabsf(q.y) - s->b.y + s->ra, fabsf(q.z) - s->b.z + s->ra);
-      one = norm(v3(fmaxf(e.x, 0), fmaxf(e.y, 0), fmaxf(e.z, 0))) + fminf(0, fmaxf(e.x, fmaxf(e.y, e.z))) - s->ra;
+      one = norm(v3(maxf(e.x, 0), maxf(e.y, 0), maxf(e.z, 0))) + minf(0, maxf(e.x, maxf(e.y, e.z))) - s->ra;
     } else {
       V3 q = sub(p, s->a), u = v3(q.x / s->b.x, q.y / s->b.y, q.z / s->b.z);
       V3 g = v3(u.x / s->b.x, u.y / s->b.y, u.z / s->b.z);
       float k = norm(u), slope = norm(g);
-      one = slope > 1e-6f ? k * (k - 1) / slope : -fminf(s->b.x, s->b.y);
+      one = slope > 1e-6f ? k * (k - 1) / slope : -minf(s->b.x, s->b.y);
     }
-    d = fminf(d, one);
+    d = minf(d, one);
   }
   return d;
 }

@@ -37,6 +37,13 @@ static inline V3 unit(V3 a) {
 /* The part of a at right angles to the unit vector d. */
 static inline V3 across(V3 a, V3 d) { return along(a, d, -dot(a, d)); }
 
+/* The C library's fminf and floorf are calls on plain x86-64, since they mind NaN and old processors. */
+static inline float minf(float a, float b) { return a < b ? a : b; }
+static inline float maxf(float a, float b) { return a > b ? a : b; }
+static inline int floor_int(float x) {
+  int i = (int)x;
+  return i - (x < (float)i);
+}
 static inline float clampf(float x, float lo, float hi) { return x < lo ? lo : x > hi ? hi : x; }
 static inline float mixf(float a, float b, float t) { return a + (b - a) * t; }
 /* 0 below a, 1 above b, smooth between (a > b falls). */
