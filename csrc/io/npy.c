@@ -22,6 +22,15 @@ typedef struct Header {
 
 /* ---- the dict ---- */
 
+/* The beginning of a text for a message, printable. */
+static const char *show(const char *text) {
+  static _Thread_local char shown[21];
+  size_t n = 0;
+  for (; n < sizeof shown - 1 && text[n]; n++) shown[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
+  shown[n] = 0;
+  return shown;
+}
+
 static const char *skip(const char *at) {
   while (*at == ' ' || *at == '\n' || *at == '\t') at++;
   return at;
@@ -45,7 +54,7 @@ static int parse_shape(const char *at, Header *h, const char *name) {
     char *end;
     long n = strtol(at, &end, 10);
     if (end == at || *at < '0' || *at > '9')
-      return fail("%s: expected sizes in the .npy shape, found \"%.8s\"", name, at);
+      return fail("%s: expected sizes in the .npy shape, found \"%s\"", name, show(at));
     if (h->rank == RANK_MAX) return fail("%s: expected at most %d dimensions, found more", name, RANK_MAX);
     h->shape[h->rank++] = n;
     if (__builtin_mul_overflow(h->count, n, &h->count))
@@ -54,7 +63,7 @@ static int parse_shape(const char *at, Header *h, const char *name) {
     if (*at == ',')
       at++;
     else if (*at != ')')
-      return fail("%s: expected a comma in the .npy shape, found \"%.8s\"", name, at);
+      return fail("%s: expected a comma in the .npy shape, found \"%s\"", name, show(at));
   }
   return 1;
 }
@@ -88,8 +97,7 @@ static int parse_descr(const char *at, Header *h, const char *name) {
     h->bytes = bytes;
     if (choose_dtype(h)) return 1;
   }
-  return fail("%s: expected a real or integer dtype of up to 64 bits, found %.*s", name,
-              (int)strcspn(at + 1, ",]") + 1, at);
+  return fail("%s: expected a real or integer dtype of up to 64 bits, found %s", name, show(at));
 }
 
 static int parse_header(Stream *s, Header *h) {
@@ -112,7 +120,7 @@ static int parse_header(Stream *s, Header *h) {
   text[length] = 0;
   const char *order = value_of(text, "fortran_order");
   if (*skip(text) != '{' || !order || (strncmp(order, "True", 4) != 0 && strncmp(order, "False", 5) != 0))
-    return fail("%s: expected a .npy header, found \"%.20s\"", s->name, text);
+    return fail("%s: expected a .npy header, found \"%s\"", s->name, show(text));
   h->fortran = *order == 'T';
   return parse_descr(value_of(text, "descr"), h, s->name) && parse_shape(value_of(text, "shape"), h, s->name);
 }

@@ -179,12 +179,12 @@ local function read_flow(self, path, kind, sc)
 end
 
 local function key_of(self, what, sc, ...)
-  return ("%s\0%dx%d\0%s"):format(what, sc.w, sc.h, self.source:key(...))
+  return ("%s\n%dx%d\n%s"):format(what, sc.w, sc.h, self.source:key(...))
 end
 
 local function estimate_flow(self, n, gap, size, sc, method)
   local estimator = require "cohesiv.flow"
-  local key = key_of(self, ("flow %s %s\0%d\0%d"):format(method, estimator.version or 1, n, gap), sc, n, n + gap)
+  local key = key_of(self, ("flow %s %s\n%d\n%d"):format(method, estimator.version or 1, n, gap), sc, n, n + gap)
   return cache.get("flow", key, function()
     return tensor.tidy(function()
       local a = self:scaled(n, { size = size, padded = false })
@@ -235,7 +235,7 @@ function methods:person(n, options)
     end
     if source then fail(self, "expected %s/%06d.png, found none", folder, n) end
   end
-  local key = key_of(self, ("person skin 1\0%d\0%s"):format(n, core.io.digest(json.encode(hands_of(self).frames[n + 1]
+  local key = key_of(self, ("person skin 1\n%d\n%s"):format(n, core.io.digest(json.encode(hands_of(self).frames[n + 1]
     or {}))), sc, n)
   return cache.get("person", key, function()
     return tensor.tidy(function()

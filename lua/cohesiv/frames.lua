@@ -78,7 +78,7 @@ end
 -- Size and time of change: together with the place they stand for the content.
 local function stamp(path)
   local _, size, modified = core.io.status(path)
-  return ("%s\0%s\0%s"):format(absolute(path), size, modified)
+  return ("%s\n%s\n%s"):format(absolute(path), size, modified)
 end
 
 -- ---- videos ----
@@ -193,7 +193,7 @@ function Folder:key(...)
     local path = file_of(self, n)
     list[i + 1] = path and stamp(path) or "none"
   end
-  return table.concat(list, "\0")
+  return table.concat(list, "\n")
 end
 
 function Folder:info()
