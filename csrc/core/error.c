@@ -14,6 +14,8 @@ int fail(const char *format, ...) {
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
+  for (char *c = text; *c; c++)
+    if ((unsigned char)*c < ' ') *c = '?'; /* one line, whatever a file's header or name holds */
   snprintf(message, sizeof message, "%s", text);
   return 0;
 }

@@ -22,15 +22,6 @@ typedef struct Header {
 
 /* ---- the dict ---- */
 
-/* The beginning of a text for a message, printable. */
-static const char *show(const char *text) {
-  static _Thread_local char shown[21];
-  size_t n = 0;
-  for (; n < sizeof shown - 1 && text[n]; n++) shown[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
-  shown[n] = 0;
-  return shown;
-}
-
 static const char *skip(const char *at) {
   while (*at == ' ' || *at == '\n' || *at == '\t') at++;
   return at;
@@ -54,7 +45,7 @@ static int parse_shape(const char *at, Header *h, const char *name) {
     char *end;
     long n = strtol(at, &end, 10);
     if (end == at || *at < '0' || *at > '9')
-      return fail("%s: expected sizes in the .npy shape, found \"%s\"", name, show(at));
+      return fail("%s: expected sizes in the .npy shape, found \"%.20s\"", name, at);
     if (h->rank == RANK_MAX) return fail("%s: expected at most %d dimensions, found more", name, RANK_MAX);
     h->shape[h->rank++] = n;
     if (__builtin_mul_overflow(h->count, n, &h->count))
@@ -63,7 +54,7 @@ static int parse_shape(const char *at, Header *h, const char *name) {
     if (*at == ',')
       at++;
     else if (*at != ')')
-      return fail("%s: expected a comma in the .npy shape, found \"%s\"", name, show(at));
+      return fail("%s: expected a comma in the .npy shape, found \"%.20s\"", name, at);
   }
   return 1;
 }
@@ -97,7 +88,7 @@ static int parse_descr(const char *at, Header *h, const char *name) {
     h->bytes = bytes;
     if (choose_dtype(h)) return 1;
   }
-  return fail("%s: expected a real or integer dtype of up to 64 bits, found %s", name, show(at));
+  return fail("%s: expected a real or integer dtype of up to 64 bits, found %.20s", name, at);
 }
 
 static int parse_header(Stream *s, Header *h) {
@@ -120,7 +111,7 @@ static int parse_header(Stream *s, Header *h) {
   text[length] = 0;
   const char *order = value_of(text, "fortran_order");
   if (*skip(text) != '{' || !order || (strncmp(order, "True", 4) != 0 && strncmp(order, "False", 5) != 0))
-    return fail("%s: expected a .npy header, found \"%s\"", s->name, show(text));
+    return fail("%s: expected a .npy header, found \"%.20s\"", s->name, text);
   h->fortran = *order == 'T';
   return parse_descr(value_of(text, "descr"), h, s->name) && parse_shape(value_of(text, "shape"), h, s->name);
 }
