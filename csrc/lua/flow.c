@@ -1,9 +1,10 @@
-/* core.flow: optical flow for Lua. Images are uint8 H×W×3 or H×W, flows float32 H×W×2, masks uint8 H×W.
- * Checks shapes and passes on; what is computed is told in motion/flow.h. */
+/* core.flow: optical flow and person masks for Lua. Images are uint8 H×W×3 or H×W, flows float32 H×W×2, masks
+ * uint8 H×W. Checks shapes and passes on; what is computed is told in motion/flow.h and motion/person.h. */
 #include "lua/lib.h"
 #include "motion/flow.h"
+#include "motion/person.h"
 
-void open_flow(lua_State *L); /* sets core.flow = { dis, check } */
+void open_flow(lua_State *L); /* sets core.flow = { dis, check, person } */
 
 /* Forward-backward tolerances of the validity mask, where none are given (Sundaram et al. 2010). */
 static const double relative = 0.01, absolute = 0.5;
@@ -71,8 +72,33 @@ static int check(lua_State *L) {
   return 1;
 }
 
+/* person(image, list of V×2 float32) → mask, 255 on the hands with these landmarks and their forearms */
+static int person(lua_State *L) {
+  Tensor *image = check_tensor_of(L, 1, "image", U8, 3);
+  if (image->shape[2] != 3) return luaL_error(L, "image: expected HxWx3, found %s", tensor_text(image));
+  if (!lua_istable(L, 2))
+    return luaL_error(L, "hands: expected a list of tensors, found %s", luaL_typename(L, 2));
+  const int count = (int)luaL_len(L, 2);
+  PersonHand *hands = lua_newuserdatauv(L, (size_t)(count + 1) * sizeof *hands, 0);
+  luaL_checkstack(L, count + 4, "hands: too many");
+  for (int k = 0; k < count;
+       k++) { /* the tensors stay on the stack, so that they live as long as they are read */
+    lua_geti(L, 2, k + 1);
+    Tensor *t = check_tensor_of(L, -1, "hand", F32, 2);
+    if (t->shape[1] != 2 || t->shape[0] < 1)
+      return luaL_error(L, "hand %d: expected Vx2 points, found %s", k + 1, tensor_text(t));
+    hands[k] = (PersonHand){tensor_data(t), (int)t->shape[0]};
+  }
+  Tensor **out = push_tensor(L);
+  if (!(*out = tensor_new(U8, 2, image->shape))) return raise_error(L);
+  uint8_t *mask = tensor_write(*out);
+  if (!mask || !person_mask(tensor_data(image), image->shape[0], image->shape[1], hands, count, mask))
+    return raise_error(L);
+  return 1;
+}
+
 void open_flow(lua_State *L) {
-  static const luaL_Reg functions[] = {{"dis", dis}, {"check", check}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"dis", dis}, {"check", check}, {"person", person}, {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_setfield(L, -2, "flow");
 }

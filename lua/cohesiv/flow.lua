@@ -4,6 +4,9 @@ local core = require "cohesiv.core"
 
 local M = {}
 
+--- Changes with what estimate gives, so that caches know.
+M.version = 1
+
 local methods = { dis = core.flow.dis }
 
 local function names(t)
