@@ -1,6 +1,7 @@
 -- What the specs share: temporary folders, running commands, skipping by name, bytes in use, random tensors.
 -- Loaded by `require "tests.support"`, from the top of the checkout.
 
+local assert = require "luassert"
 local lfs = require "lfs"
 
 local support = {}

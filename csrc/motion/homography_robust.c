@@ -33,18 +33,28 @@ static int square_to_quad(double p[4][2], double h[9]) {
   return 1;
 }
 
+/* The smallest of the four triangles in p against the largest squared side; area[i] is signed and doubled. */
+static double flatness(double p[4][2], double area[4]) {
+  static const int triangle[4][3] = {{0, 1, 2}, {0, 1, 3}, {0, 2, 3}, {1, 2, 3}};
+  double least = INFINITY, side = 0;
+  for (int i = 0; i < 4; i++) {
+    const int *t = triangle[i];
+    area[i] = points_turn(p[t[0]], p[t[1]], p[t[2]]);
+    least = fmin(least, fabs(area[i]));
+    for (int j = 0; j < i; j++)
+      side =
+          fmax(side, (p[i][0] - p[j][0]) * (p[i][0] - p[j][0]) + (p[i][1] - p[j][1]) * (p[i][1] - p[j][1]));
+  }
+  return least / side;
+}
+
 /* The homography of four pairs; 0 when three points are nearly on a line, or a triangle turns over (which no
  * motion of a plane in front of a camera does). Closed form: this runs hundreds of times a fit. */
 static int four_points(double p[4][2], double q[4][2], double m[9]) {
-  static const int triangle[4][3] = {{0, 1, 2}, {0, 1, 3}, {0, 2, 3}, {1, 2, 3}};
-  double a[4], b[4], pmax = 0, qmax = 0;
-  for (int i = 0; i < 4; i++) {
-    const int *t = triangle[i];
-    a[i] = points_turn(p[t[0]], p[t[1]], p[t[2]]), b[i] = points_turn(q[t[0]], q[t[1]], q[t[2]]);
-    pmax = fmax(pmax, fabs(a[i])), qmax = fmax(qmax, fabs(b[i]));
-  }
+  double a[4], b[4];
+  if (!(flatness(p, a) > 0.005) || !(flatness(q, b) > 0.005)) return 0;
   for (int i = 0; i < 4; i++)
-    if (!(fabs(a[i]) > 0.02 * pmax) || !(fabs(b[i]) > 0.02 * qmax) || (a[i] > 0) != (b[i] > 0)) return 0;
+    if ((a[i] > 0) != (b[i] > 0)) return 0;
   double s[9], t[9];
   if (!square_to_quad(p, s) || !square_to_quad(q, t)) return 0;
   double inverse[9] = {s[4] * s[8] - s[5] * s[7], s[2] * s[7] - s[1] * s[8], s[1] * s[5] - s[2] * s[4],

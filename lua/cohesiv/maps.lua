@@ -3,6 +3,7 @@
 -- gap, { size }); files and caches are its own business.
 local core = require "cohesiv.core"
 local responsibility = require "cohesiv.responsibility"
+local scale = require "cohesiv.scale"
 
 local M = {}
 
@@ -11,28 +12,14 @@ M.gaps = { -3, -2, -1, 1, 2, 3 }
 M.motion_gaps = { 1, 2, 3, 6, 12 }
 M.motion_least = 4
 M.motion_most = 3 -- gaps on each side
-M.size = { 448, 256 }
 M.fit = { model = "homography", points = 500, robust = false, fall_back = true }
 
 local function complain(...) error("clip:responsibility: " .. string.format(...), 0) end
 
---- content(width, height, size): the pixels that an image takes at `size` (aspect kept, the rest is padding right and
--- bottom), as width, height.
-function M.content(width, height, size)
-  local scale = math.min(size[1] / width, size[2] / height)
-  local function side(n, most) return math.max(1, math.min(most, math.floor(n * scale + 0.5))) end
-  return side(width, size[1]), side(height, size[2])
-end
-
--- V×2 float64 in the pixels of the map; pixel centres are on integers before and after.
-local function scaled(vertices, x, y)
-  local factor = core.tensor({ x, y }, { dtype = "float64" })
-  return (vertices:detach():to "float64" + 0.5) * factor - 0.5
-end
-
-local function scaled_hands(clip, n, x, y)
+-- The hands' vertices, V×2 float64, in the pixels of the map.
+local function scaled_hands(clip, n, sc)
   local list = {}
-  for k, hand in ipairs(clip:hands(n)) do list[k] = scaled(hand.vertices, x, y) end
+  for k, hand in ipairs(clip:hands(n)) do list[k] = scale.points(hand.vertices:detach():to "float64", sc) end
   return list
 end
 
@@ -110,11 +97,11 @@ local function same_hand(vertices, others)
   return best
 end
 
-local function landmark_targets(clip, n, gaps, hands, x, y)
+local function landmark_targets(clip, n, gaps, hands, sc)
   local targets = {}
   for k in ipairs(hands) do targets[k] = {} end
   for g, gap in ipairs(gaps) do
-    local others = scaled_hands(clip, n + gap, x, y)
+    local others = scaled_hands(clip, n + gap, sc)
     for k, hand in ipairs(hands) do targets[k][g] = same_hand(hand, others) end
   end
   return targets
@@ -123,24 +110,17 @@ end
 -- ---- the map ----
 
 local accepted = { gaps = true, size = true, temperature = true, background = true, fit = true, targets = true,
-  closeness = true }
+  closeness = true, flow = true }
 
 local function check(clip, n, options)
   for key in pairs(options) do
     if not accepted[key] then
-      complain("expected the options background, closeness, fit, gaps, size, targets and temperature, found %s",
+      complain("expected the options background, closeness, fit, flow, gaps, size, targets and temperature, found %s",
         tostring(key))
     end
   end
   if math.type(n) ~= "integer" or n < 0 or n >= clip.frames then
     complain("frame: expected 0 to %d, found %s", clip.frames - 1, tostring(n))
-  end
-  local size = options.size or M.size
-  for i = 1, 2 do
-    if type(size) ~= "table" or math.type(size[i]) ~= "integer" or size[i] < 1 then
-      complain("size: expected { width, height } in pixels, found %s",
-        type(size) == "table" and ("{ %s, %s }"):format(tostring(size[1]), tostring(size[2])) or tostring(size))
-    end
   end
   local gaps = options.gaps or M.gaps
   if gaps ~= "motion" and type(gaps) ~= "table" then
@@ -150,7 +130,7 @@ local function check(clip, n, options)
   if targets ~= "flow" and targets ~= "landmarks" then
     complain("targets: expected flow or landmarks, found %s", tostring(targets))
   end
-  return size, gaps, targets
+  return gaps, targets
 end
 
 local function fit_options(given)
@@ -162,30 +142,30 @@ end
 
 --- clip:responsibility(n, { gaps = {-3, -2, -1, 1, 2, 3} | "motion", size = {448, 256}, temperature = 2,
 -- background = "static" | "homography", fit = { model = "homography", points = 500, robust = false }, targets =
--- "flow" | "landmarks", closeness = nil }): R of frame n at `size`, padding included (it counts as background).
--- Gaps that leave the clip are left out. "motion": per hand and side up to three of the smallest gaps of {1, 2,
--- 3, 6, 12} in which it moves at least 4 pixels against the fitted background, or else the three of largest
--- motion; the union is used for all hands. Hands whose points do not determine the model get the next poorer
--- one (see R.quality).
+-- "flow" | "landmarks", closeness = nil, flow = nil }): R of frame n at `size`, padding included (it counts as
+-- background). flow: the method of clip:flow. Gaps that leave the clip are left out. "motion": per hand and
+-- side up to three of the smallest gaps of {1, 2, 3, 6, 12} in which it moves at least 4 pixels against the
+-- fitted background, or else the three of largest motion; the union is used for all hands. Hands whose points
+-- do not determine the model get the next poorer one (see R.quality).
 function M.responsibility(clip, n, options)
   options = options or {}
-  local size, gaps, targets = check(clip, n, options)
-  local width, height = M.content(clip.width, clip.height, size)
-  local x, y = width / clip.width, height / clip.height
-  local hands = scaled_hands(clip, n, x, y)
+  local gaps, targets = check(clip, n, options)
+  local sc = scale.of(clip.width, clip.height, options.size)
+  local hands = scaled_hands(clip, n, sc)
   local by_motion = gaps == "motion" and #hands > 0
   local wanted = by_motion and both_sides(M.motion_gaps) or gaps == "motion" and M.gaps or gaps
   local list, flow_of = available(clip, n, wanted), {}
   if #list == 0 then complain("gaps: expected one within the clip's %d frames, found none", clip.frames) end
+  local how = { size = { sc.w, sc.h }, method = options.flow }
   local function flows(of)
     local found = {}
     for g, gap in ipairs(of) do
-      flow_of[gap] = flow_of[gap] or clip:flow(n, gap, { size = size }):detach()
+      flow_of[gap] = flow_of[gap] or clip:flow(n, gap, how)
       found[g] = flow_of[gap]
     end
     return found
   end
-  local content = { width, height }
+  local content = { sc.content_w, sc.content_h }
   if by_motion then
     local scene = { flows = flows(list), hands = hands, content = content }
     local background = core.responsibility.background(scene, responsibility.background_threshold)
@@ -193,7 +173,7 @@ function M.responsibility(clip, n, options)
   end
   local R = responsibility.responsibility {
     flows = flows(list), hands = hands, gaps = list, content = content,
-    targets = targets == "landmarks" and landmark_targets(clip, n, list, hands, x, y) or nil,
+    targets = targets == "landmarks" and landmark_targets(clip, n, list, hands, sc) or nil,
     temperature = options.temperature, background = options.background, closeness = options.closeness,
     fit = fit_options(options.fit),
   }
