@@ -42,6 +42,7 @@ local co = setmetatable({}, {
 })
 
 for name, f in pairs(tensor) do rawset(co, name, f) end
+require("cohesiv.pictured")(require("cohesiv.core").methods)
 
 --- The version of this source tree.
 rawset(co, "version", "0.1.0")

@@ -12,6 +12,9 @@ local tensor = require "cohesiv.tensor"
 
 local predict = {}
 
+-- What a prediction and a list of them can do: png and save.
+local Prediction = { __index = require("cohesiv.pictured") {} }
+
 local function fail(format, ...) error(("predict: " .. format):format(...), 0) end
 
 -- The mean embeddings as tensors.
@@ -93,8 +96,9 @@ function predict.predict(model, image, queries, options)
       end
       list[k] = { attention = attention, objectness = objectness, personness = personness, hand = hand,
                   object = object, pair = pair, contact = metrics.contact(hand, object) }
+      setmetatable(list[k], Prediction)
     end
-    return list
+    return setmetatable(list, Prediction)
   end)
 end
 

@@ -115,7 +115,7 @@ function meta.__tostring(R)
 end
 
 meta.__name = "responsibility"
-M.meta, M.methods = meta, methods -- pictures are added elsewhere
+M.meta, M.methods = meta, require("cohesiv.pictured")(methods)
 
 local function finish(R)
   R.map = core.responsibility.map(R.scene, R.homographies, R.background_homographies, R.temperature, R.closeness)

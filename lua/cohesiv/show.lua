@@ -46,9 +46,4 @@ function M.save(x, path)
   return io_part.save(path, x)
 end
 
---- attach(methods): gives objects with this method table `png` and `save`.
-function M.attach(methods)
-  methods.png, methods.save = M.png, M.save
-end
-
 return M
