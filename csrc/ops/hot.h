@@ -1,15 +1,22 @@
 /* Loops that time is spent in. They stand in bodies_*.h, written in terms of `real`: isa_ops.c compiles them
- * for float once per instruction set, the float64 build takes them as they are. A header declares with
- * HOT_DECLARE and defines with HOT_DEFINE under `#ifdef HOT_BODIES`; an op calls HOT(f)(...). */
+ * for float once per instruction set, the float64 build takes them as they are, CUDA takes the kernels. A
+ * header declares with HOT_DECLARE and defines with HOT_DEFINE under `#ifdef HOT_BODIES`; an op calls
+ * HOT(f)(...). HOT_KERNEL and HOT_EACH are KERNEL and EACH of backend/each.h compiled in that way. */
 #ifndef OPS_HOT_H
 #define OPS_HOT_H
 
-#include "backend/isa.h"
+#include "backend/each.h"
 #include "ops/real.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __CUDACC__
+#define restrict __restrict__
+#define HOT_KERNEL(name, fields, ...) KERNEL(name, fields, __VA_ARGS__)
+#else
+#include "backend/isa.h"
 
 #if defined ISA_BUILD
 #define HOT_BODIES
@@ -19,11 +26,28 @@
 #elif defined REAL_IS_DOUBLE
 #define HOT_BODIES
 #define HOT(f) f
-#define HOT_DECLARE(type, f, ...) static type f(__VA_ARGS__)
+#define HOT_DECLARE(type, f, ...) __attribute__((unused)) static type f(__VA_ARGS__)
 #define HOT_DEFINE(type, f, ...) static type f(__VA_ARGS__)
 #else
 #define HOT(f) ISA_PICK(f)
 #define HOT_DECLARE(type, f, ...) ISA_DECLARE(type, f, __VA_ARGS__)
+#endif
+
+#ifdef HOT_BODIES
+#define HOT_KERNEL(name, fields, ...)                                                                        \
+  struct name##_args fields;                                                                                 \
+  HOT_DECLARE(void, name##_range, const void *args_, long begin_, long end_);                                \
+  HOT_DEFINE(void, name##_range, const void *args_, long begin_, long end_) {                                \
+    const struct name##_args *a = (const struct name##_args *)args_;                                         \
+    for (long i = begin_; i < end_; i++) __VA_ARGS__                                                         \
+  }
+#else
+#define HOT_KERNEL(name, fields, ...)                                                                        \
+  struct name##_args fields;                                                                                 \
+  HOT_DECLARE(void, name##_range, const void *args_, long begin_, long end_);
+#endif
+#define HOT_EACH(name, n, grain, ...)                                                                        \
+  each_run((n), (grain), HOT(name##_range), &(struct name##_args){__VA_ARGS__})
 #endif
 
 #endif

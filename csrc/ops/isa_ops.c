@@ -2,3 +2,5 @@
 #include "ops/bodies_pointwise.h"
 #include "ops/bodies_sum.h"
 #include "ops/bodies_norm.h"
+#include "ops/bodies_pool.h"
+#include "ops/bodies_upsample.h"
