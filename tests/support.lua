@@ -26,8 +26,9 @@ if support.data == "" then support.data = nil end
 
 --- `it` for a test that needs the real data; without it the test is skipped by name.
 function support.data_it(name, run)
-  if support.data then return it(name, run) end
-  return pending(name .. ": COHESIV_DATA is not set")
+  local busted = require "busted" -- its names are not global in modules
+  if support.data then return busted.it(name, run) end
+  return busted.pending(name .. ": COHESIV_DATA is not set")
 end
 
 --- A word for the shell.
