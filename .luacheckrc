@@ -5,4 +5,3 @@ ignore = { "581" } -- `not (x <= y)` is not `x > y` where NaN may come
 files["tests/*_spec.lua"] = { std = "+busted" }
 files["tests/support.lua"] = { std = "+busted" }
 files[".busted"] = { std = "max" }
-files["rockspec/*.rockspec"] = { std = "+rockspec" }
