@@ -2,26 +2,16 @@
  * Kept apart from its users because it is the slowest file of all to compile. */
 #include "backend/conv_kernel.h"
 
-/* What is not a plain store: by way of memory, one column at a time where they do not fill a vector. */
+/* Columns that do not fill a vector, by way of memory. */
 static __attribute__((noinline)) void finish(const Tile *t, long rows, long width, const float *sums) {
   for (long r = 0; r < rows; r++, sums += width) {
     float *c = t->c + r * t->ldc;
-    const float *residual = t->residual ? t->residual + r * t->ldc : NULL;
-    long j = 0;
-    for (; j + LANES <= t->valid; j += LANES) {
-      vf v = vload(sums + j);
-      if (t->add) v += vload(c + j);
-      if (t->scale) v *= vload(t->scale + j);
-      if (t->shift) v += vload(t->shift + j);
-      if (residual) v += vload(residual + j);
-      vstore(c + j, clip(v, t->act));
-    }
-    for (; j < t->valid; j++) {
+    for (long j = 0; j < t->valid; j++) {
       float v = sums[j];
       if (t->add) v += c[j];
       if (t->scale) v *= t->scale[j];
       if (t->shift) v += t->shift[j];
-      if (residual) v += residual[j];
+      if (t->residual) v += t->residual[r * t->ldc + j];
       if (t->act != ACT_NONE && v < 0) v = 0;
       if (t->act == ACT_RELU6 && v > 6) v = 6;
       c[j] = v;
@@ -29,17 +19,16 @@ static __attribute__((noinline)) void finish(const Tile *t, long rows, long widt
   }
 }
 
+#define EACH_SUM(...)                                                                                        \
+  UNROLL for (int r = 0; r < rows; r++) {                                                                    \
+    UNROLL for (int v = 0; v < vectors; v++) { __VA_ARGS__ }                                                 \
+  }
+
 INLINE void body(const int rows, const int vectors, const Tile *t) {
   vf sum[TILE_ROWS][2];
   const bool whole = t->valid == vectors * LANES;
-  const bool plain = whole && !t->scale && !t->shift && !t->residual && t->act == ACT_NONE;
-  UNROLL for (int r = 0; r < rows; r++) sum[r][0] = sum[r][1] = (vf){0};
-  if (plain && t->add) {
-    UNROLL for (int r = 0; r < rows; r++) {
-      sum[r][0] = vload(t->c + r * t->ldc);
-      if (vectors == 2) sum[r][1] = vload(t->c + r * t->ldc + LANES);
-    }
-  }
+  EACH_SUM(sum[r][v] = (vf){0};)
+  if (whole && t->add) EACH_SUM(sum[r][v] = vload(t->c + r * t->ldc + v * LANES);)
   const float *b = t->b;
   const long lda = t->lda, step = t->step;
   for (long run = 0; run < t->runs; run++) {
@@ -58,14 +47,17 @@ INLINE void body(const int rows, const int vectors, const Tile *t) {
       a0 += step, a3 += step, a6 += step, a9 += step, a12 += step;
     }
   }
-  float sums[TILE_ROWS * PANEL];
-  float *c = plain ? t->c : sums;
-  const long ldc = c == sums ? vectors * LANES : t->ldc;
-  UNROLL for (int r = 0; r < rows; r++) {
-    vstore(c + r * ldc, sum[r][0]);
-    if (vectors == 2) vstore(c + r * ldc + LANES, sum[r][1]);
+  if (!whole) {
+    float sums[TILE_ROWS * PANEL];
+    EACH_SUM(vstore(sums + (r * vectors + v) * LANES, sum[r][v]);)
+    finish(t, rows, vectors * LANES, sums);
+    return;
   }
-  if (c == sums) finish(t, rows, vectors * LANES, sums);
+  if (t->scale) EACH_SUM(sum[r][v] *= vload(t->scale + v * LANES);)
+  if (t->shift) EACH_SUM(sum[r][v] += vload(t->shift + v * LANES);)
+  if (t->residual) EACH_SUM(sum[r][v] += vload(t->residual + r * t->ldc + v * LANES);)
+  if (t->act != ACT_NONE) EACH_SUM(sum[r][v] = clip(sum[r][v], t->act);)
+  EACH_SUM(vstore(t->c + r * t->ldc + v * LANES, sum[r][v]);)
 }
 
 #define TILE(r)                                                                                              \

@@ -14,18 +14,30 @@ enum { POSITIONS = 256, ROWS = 128, COLUMNS = 256, CHUNKS = 16 };
 typedef struct Weight {
   ConvShape s;
   const float *x, *dy;
-  float *out;         /* splits,co,kh,kw*c */
-  bool add, copy;     /* to what out holds; windows leave the image or are not one run of memory */
-  long c, o;          /* channels of a group */
-  long rows, columns; /* of a block: output channels, floats of kw*c */
-  long rows_n, columns_n;
+  float *out;          /* splits,co,kh,kw*c */
+  bool add, copy;      /* to what out holds; windows leave the image or are not one run of memory */
+  long c, o;           /* channels of a group */
+  long rows, channels; /* of a block: output channels, input channels */
+  long parts; /* in which a window's row comes: kw of `channels` floats each, or, few as they are, one of all
+               */
+  long taps;  /* kernel rows of a chunk: 1, or all where they are short */
+  long rows_n, channels_n;
   long lines, pixels; /* of a block of positions */
   long lines_n, pixels_n, splits;
 } Weight;
 
+/* One block of positions, of one chunk. */
+typedef struct Block {
+  long image, y, x, lines, pixels; /* grid */
+  const float *source;             /* the first window's row a, from the chunk's first channel … */
+  long line, each;                 /* … and floats to the next input row and pixel */
+  float *left, *right, *window;    /* positions x rows in strips; one panel; copied windows */
+} Block;
+
 static bool fits(const ConvShape *s) { return s->n > 0; }
 
-/* count x width floats, `from` rows apart, to rows of `pitch`, the rest of each filled with zeros. */
+/* count x width floats, `apart` from one row to the next, to rows of `pitch`, the rest of each filled with
+ * zeros. */
 static void copy_rows(const float *from, long apart, long count, long width, float *to, long pitch) {
   for (long i = 0; i < count; i++, from += apart, to += pitch) {
     long j = 0;
@@ -35,59 +47,94 @@ static void copy_rows(const float *from, long apart, long count, long width, flo
   }
 }
 
+/* The same for TILE_ROWS floats of each row. */
+static void copy_strip(const float *from, long apart, long count, float *to) {
+  for (long i = 0; i < count; i++, from += apart, to += TILE_ROWS)
+    for (int r = 0; r < TILE_ROWS; r++) to[r] = from[r];
+}
+
+/* Where block i is, and its windows, for kernel row a, group g, channels c0 …: copied, or in place. */
+static void find(const Weight *d, long i, long a, long g, long c0, long channels, Block *b) {
+  const ConvShape *s = &d->s;
+  b->x = i % d->pixels_n * d->pixels;
+  b->y = i / d->pixels_n % d->lines_n * d->lines;
+  b->image = i / d->pixels_n / d->lines_n;
+  b->pixels = least(s->wo - b->x, d->pixels);
+  b->lines = least(s->ho - b->y, d->lines);
+  long top = b->y * s->stride - s->pad + a, edge = b->x * s->stride - s->pad;
+  const float *image = d->x + b->image * s->h * s->w * s->ci + g * d->c + c0;
+  if (d->copy) {
+    long wide = (b->pixels - 1) * s->stride + s->kw;
+    copy_window(image, s->h, s->w, s->ci, channels, top, edge, (b->lines - 1) * s->stride + 1, wide,
+                b->window);
+    b->source = b->window;
+    b->each = channels;
+    b->line = wide * channels;
+  } else {
+    b->each = s->ci;
+    b->line = s->w * s->ci;
+    b->source = image + top * b->line + edge * b->each;
+  }
+}
+
+/* dy's rows of `rows` channels in strips of TILE_ROWS, the last one narrower, each positions x its width. */
+static void take_gradient(const Weight *d, const Block *b, long channel, long rows) {
+  const ConvShape *s = &d->s;
+  long positions = b->lines * b->pixels;
+  for (long r = 0; r < rows; r += TILE_ROWS) {
+    long n = least(TILE_ROWS, rows - r);
+    for (long y = 0; y < b->lines; y++) {
+      const float *dy = d->dy + ((b->image * s->ho + b->y + y) * s->wo + b->x) * s->co + channel + r;
+      float *to = b->left + r * positions + y * b->pixels * n;
+      if (n == TILE_ROWS)
+        copy_strip(dy, s->co, b->pixels, to);
+      else
+        copy_rows(dy, s->co, b->pixels, n, to, n);
+    }
+  }
+}
+
+/* out (rows, apart floats from one to the next) = or += left transposed times right. */
+static void multiply(const Block *b, long rows, long valid, float *out, long apart, bool add) {
+  long positions = b->lines * b->pixels;
+  for (long r = 0; r < rows; r += TILE_ROWS) {
+    long n = least(TILE_ROWS, rows - r);
+    const float *at = b->left + r * positions;
+    Tile t = {.runs = 1, .a = &at, .lda = 1, .step = n, .k = positions, .b = b->right};
+    t.c = out + r * apart, t.ldc = apart, t.valid = valid, t.add = add;
+    ISA_NAME(conv_tile)(&t, n);
+  }
+}
+
 static int chunk_run(void *arg, long chunk) {
   const Weight *d = arg;
   const ConvShape *s = &d->s;
-  long v = chunk % d->columns_n, u = chunk / d->columns_n % d->rows_n,
-       a = chunk / d->columns_n / d->rows_n % s->kh;
-  long rest = chunk / d->columns_n / d->rows_n / s->kh, g = rest % s->groups, split = rest / s->groups;
-  long o0 = u * d->rows, rows = least(d->o - o0, d->rows);
-  long run = s->kw * d->c, j0 = v * d->columns, columns = least(run - j0, d->columns);
-  float *out = d->out + (((split * s->groups + g) * d->o + o0) * s->kh + a) * run + j0;
-  long most = d->lines * d->pixels, wide = (d->pixels - 1) * s->stride + s->kw;
-  float *left = scratch(0, (size_t)(most * rows) * sizeof *left);
-  float *right = scratch(1, (size_t)(most * panel_columns(columns)) * sizeof *right);
-  float *window =
-      d->copy ? scratch(2, (size_t)(((d->lines - 1) * s->stride + 1) * wide * d->c) * sizeof *window) : NULL;
-  if (!left || !right || (d->copy && !window)) return 0;
+  long v = chunk % d->channels_n, u = chunk / d->channels_n % d->rows_n;
+  long rest = chunk / d->channels_n / d->rows_n, taps_n = s->kh / d->taps, a0 = rest % taps_n * d->taps;
+  long g = rest / taps_n % s->groups, split = rest / taps_n / s->groups;
+  long o0 = u * d->rows, rows = least(d->o - o0, d->rows), run = s->kw * d->c;
+  long c0 = v * d->channels, channels = least(d->c - c0, d->channels), part = s->kw * channels / d->parts;
+  float *out = d->out + (((split * s->groups + g) * d->o + o0) * s->kh + a0) * run + c0;
+  long most = d->lines * d->pixels;
+  long window = ((d->lines - 1) * s->stride + 1) * ((d->pixels - 1) * s->stride + s->kw) * channels;
+  Block b = {.left = scratch(0, (size_t)(most * rows) * sizeof(float)),
+             .right = scratch(1, (size_t)(most * PANEL) * sizeof(float)),
+             .window = d->copy ? scratch(2, (size_t)window * sizeof(float)) : NULL};
+  if (!b.left || !b.right || (d->copy && !b.window)) return 0;
   long blocks = s->n * d->lines_n * d->pixels_n, begin = blocks * split / d->splits;
-  for (long block = begin; block < blocks * (split + 1) / d->splits; block++) {
-    long x0 = block % d->pixels_n * d->pixels, y0 = block / d->pixels_n % d->lines_n * d->lines;
-    long image = block / d->pixels_n / d->lines_n, pixels = least(s->wo - x0, d->pixels);
-    long lines = least(s->ho - y0, d->lines), top = y0 * s->stride - s->pad + a,
-         edge = x0 * s->stride - s->pad;
-    const float *source = d->x + image * s->h * s->w * s->ci + g * d->c;
-    long each = s->ci, line = s->w * s->ci;
-    if (d->copy) {
-      each = d->c, line = ((pixels - 1) * s->stride + s->kw) * d->c;
-      copy_window(source, s->h, s->w, s->ci, d->c, top, edge, (lines - 1) * s->stride + 1, line / d->c,
-                  window);
-      source = window;
-    } else
-      source += top * line + edge * each;
-    for (long y = 0; y < lines; y++)
-      copy_rows(d->dy + ((image * s->ho + y0 + y) * s->wo + x0) * s->co + g * d->o + o0, s->co, pixels, rows,
-                left + y * pixels * rows, rows);
-    long positions = lines * pixels, strips = ratio_up(rows, TILE_ROWS);
-    for (long j = 0; j < columns; j += PANEL) {
-      long valid = least(columns - j, PANEL), width = valid > LANES ? PANEL : LANES;
-      for (long y = 0; y < lines; y++)
-        copy_rows(source + y * s->stride * line + j0 + j, s->stride * each, pixels, valid,
-                  right + y * pixels * width, width);
-      for (long i = 0; i < strips; i++) {
-        long r0 = rows * i / strips, r1 = rows * (i + 1) / strips;
-        const float *at = left + r0;
-        Tile t = {.runs = 1,
-                  .a = &at,
-                  .lda = 1,
-                  .step = rows,
-                  .k = positions,
-                  .b = right,
-                  .c = out + r0 * s->kh * run + j,
-                  .ldc = s->kh * run,
-                  .valid = valid,
-                  .add = block > begin || d->add};
-        ISA_NAME(conv_tile)(&t, r1 - r0);
+  for (long i = begin; i < blocks * (split + 1) / d->splits; i++) {
+    find(d, i, a0, g, c0, channels, &b);
+    take_gradient(d, &b, g * d->o + o0, rows);
+    for (long a = 0; a < d->taps; a++) {
+      if (a > 0) find(d, i, a0 + a, g, c0, channels, &b);
+      for (long p = 0; p < d->parts; p++) {
+        for (long j = 0; j < part; j += PANEL) {
+          long valid = least(part - j, PANEL), width = valid > LANES ? PANEL : LANES;
+          for (long y = 0; y < b.lines; y++)
+            copy_rows(b.source + y * s->stride * b.line + p * b.each + j, s->stride * b.each, b.pixels, valid,
+                      b.right + y * b.pixels * width, width);
+          multiply(&b, rows, valid, out + a * run + p * d->c + j, s->kh * run, i > begin || d->add);
+        }
       }
     }
   }
@@ -99,21 +146,24 @@ static int run(const ConvShape *shape, const float *x, const float *dy, float *d
   ConvShape *s = &d.s;
   d.c = s->ci / s->groups;
   d.o = s->co / s->groups;
-  bool inside = s->pad == 0; /* floor((h - kh) / stride) + 1 windows never pass the other end */
-  d.copy = !(inside && s->kw == 1);
+  d.copy = s->pad > 0 || s->kw > 1;
   if (!d.copy && s->kh == 1 && s->stride == 1) { /* 1 x 1: all images are one row of pixels */
     s->w = s->wo = s->n * s->h * s->w;
     s->n = s->h = s->ho = 1;
   }
   d.rows = ratio_up(d.o, ratio_up(d.o, ROWS));
   d.rows_n = ratio_up(d.o, d.rows);
-  d.columns = least(COLUMNS, panels(s->kw * d.c) * PANEL);
-  d.columns_n = ratio_up(s->kw * d.c, d.columns);
+  d.parts = d.c < 2 * PANEL ? 1 : s->kw;
+  d.channels =
+      d.parts == 1 && s->kw > 1 ? d.c : least(d.c, ratio_up(ratio_up(COLUMNS, s->kw), PANEL) * PANEL);
+  d.channels_n = ratio_up(d.c, d.channels);
+  d.taps = d.parts == 1 ? s->kh : 1;
   d.pixels = ratio_up(s->wo, ratio_up(s->wo, POSITIONS));
   d.pixels_n = ratio_up(s->wo, d.pixels);
   d.lines = least(s->ho, ratio_up(POSITIONS, d.pixels));
   d.lines_n = ratio_up(s->ho, d.lines);
-  long blocks = s->groups * s->kh * d.rows_n * d.columns_n, positions = s->n * d.lines_n * d.pixels_n;
+  long blocks = s->groups * s->kh / d.taps * d.rows_n * d.channels_n,
+       positions = s->n * d.lines_n * d.pixels_n;
   d.splits = blocks >= CHUNKS ? 1 : least(ratio_up(CHUNKS, blocks), positions);
   if (d.splits == 1) return parallel(blocks, chunk_run, &d);
   long count = s->co * s->kh * s->kw * d.c;

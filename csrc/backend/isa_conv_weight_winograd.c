@@ -30,7 +30,7 @@ typedef struct Adjoint {
 static bool fits(const ConvShape *s) {
   long tiles = s->n * ratio_up(s->ho, EDGE) * ratio_up(s->wo, EDGE);
   return s->kh == 3 && s->kw == 3 && s->stride == 1 && s->groups == 1 && s->ci % LANES == 0 &&
-         s->co % LANES == 0 && tiles >= 32;
+         s->co % LANES == 0 && tiles >= 16;
 }
 
 static long pass_tiles(const Adjoint *d) { return least(d->block, d->tiles - d->first); }
