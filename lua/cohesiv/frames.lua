@@ -54,11 +54,6 @@ local function recall(key)
   return entry.tensor:reshape(entry.tensor.shape)
 end
 
---- forget(): lets go of all decoded frames.
-function frames.forget()
-  for key in pairs(kept) do drop(key) end
-end
-
 -- ---- numbers and names ----
 
 local function check_number(name, n)
@@ -147,6 +142,12 @@ function Video:info()
   stored:close()
   self.known = { frames = list[1], width = list[2], height = list[3] }
   return self.known
+end
+
+--- forget(): lets go of all decoded frames and ends all decoders.
+function frames.forget()
+  for key in pairs(kept) do drop(key) end
+  while open[1] do open[1]:close() end
 end
 
 -- ---- folders of pictures ----
