@@ -45,6 +45,7 @@ return recipe.base {
     flow = one_of("dis", "truth"),
     tau = 0.5, -- responsibility above which a pixel is a held object …
     band = 0, -- … and pixels so near to tau are ignored
+    frames = optional "number", -- of a clip are used, evenly spread; none: all that the method names
   },
   person = { source = one_of("auto", "skin", "truth"), threshold = 0.5 }, -- auto: the data folder's masks, else skin
   augment = { flip = 0.5, scale = { 0.8, 1.25 }, rotate = 10, shift = 0.1, colour = 0.2, blur = 0.1, noise = 0.02 },

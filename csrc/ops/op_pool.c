@@ -3,10 +3,15 @@
 
 #include "ops/bodies_pool.h"
 
-enum { KERNEL_SIZE, STRIDE, PADDING, KERNEL_MAX = 15, PIXELS = 256 };
+enum { KERNEL_SIZE, STRIDE, PADDING, CEIL, KERNEL_MAX = 15, PIXELS = 256 };
 
+/* Windows along one side. Rounded up, a last window may hang over the border, but must begin inside. */
 static long pooled(const Call *c, long size) {
-  return (size + 2 * c->arg[PADDING].list[0] - c->arg[KERNEL_SIZE].list[0]) / c->arg[STRIDE].list[0] + 1;
+  long stride = c->arg[STRIDE].list[0], padding = c->arg[PADDING].list[0];
+  long room = size + 2 * padding - c->arg[KERNEL_SIZE].list[0];
+  if (!c->arg[CEIL].list[0]) return room / stride + 1;
+  long n = (room + stride - 1) / stride + 1;
+  return (n - 1) * stride >= size + padding ? n - 1 : n;
 }
 
 static int max_pool_shape(Call *c) {
@@ -48,11 +53,13 @@ static int max_pool_back(Call *c) {
 
 /* A shuffled ladder: no ties, however the windows lie. */
 static int max_pool_sample(Call *c, Random *r, int variant) {
-  static const long samples[][7] = {{2, 7, 6, 3, 3, 2, 1}, {1, 4, 4, 5, 2, 2, 0},  {1, 1, 1, 2, 3, 2, 1},
-                                    {0, 4, 4, 1, 3, 2, 1}, {1, 5, 3, 17, 3, 1, 1}, {1, 6, 7, 1, 5, 3, 2}};
+  static const long samples[][8] = {{2, 7, 6, 3, 3, 2, 1, 0},  {1, 4, 4, 5, 2, 2, 0, 0},
+                                    {1, 1, 1, 2, 3, 2, 1, 0},  {0, 4, 4, 1, 3, 2, 1, 0},
+                                    {1, 5, 3, 17, 3, 1, 1, 0}, {1, 6, 7, 1, 5, 3, 2, 0},
+                                    {1, 8, 7, 3, 3, 2, 0, 1},  {1, 6, 5, 2, 2, 3, 1, 1}};
   if (variant >= (int)(sizeof samples / sizeof *samples)) return -1;
   const long *s = samples[variant];
-  for (int k = 0; k < 3; k++) sample_arg(c, k, (double)s[4 + k]);
+  for (int k = 0; k < 4; k++) sample_arg(c, k, (double)s[4 + k]);
   if (!sample_input(c, 0, r, 4, s)) return 0;
   real *x = tensor_write(c->in[0]);
   for (long k = 0; x && k < c->in[0]->size; k++) {
@@ -100,8 +107,9 @@ static int global_pool_sample(Call *c, Random *r, int variant) {
 }
 
 const Op REALNAME(op_max_pool2d) = {.name = "max_pool2d",
-                                    .args = "input kernel=3 stride=2 padding=1",
-                                    .doc = "largest number of every kernel x kernel window of images N,H,W,C",
+                                    .args = "input kernel=3 stride=2 padding=1 ceil=false",
+                                    .doc = "largest number of every kernel x kernel window of images "
+                                           "N,H,W,C; ceil: a last window may hang over the border",
                                     .shape = max_pool_shape,
                                     .forward = max_pool_run,
                                     .backward = max_pool_back,

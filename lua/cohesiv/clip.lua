@@ -4,6 +4,7 @@
 -- What a data folder holds is taken from there, what it lacks is made and cached: see method and source below.
 local cache = require "cohesiv.cache"
 local core = require "cohesiv.core"
+local frames = require "cohesiv.frames"
 local json = require "cohesiv.json"
 local scale = require "cohesiv.scale"
 local tensor = require "cohesiv.tensor"
@@ -68,6 +69,11 @@ local function hands_file(self)
   fail(self, "expected landmarks of its hands in %s (or give { hands = FILE }), found none",
     table.concat(self.hands_files, " or "))
 end
+
+--- clip:key(n): what identifies frame n's picture: the file's name, size and time. clip:hands_key() likewise for the
+-- landmarks.
+function methods:key(n) return self.source:key(n) end
+function methods:hands_key() return frames.stamp(hands_file(self)) end
 
 -- The decoded landmark file: { frames = …, width, height, path }.
 local function hands_of(self)

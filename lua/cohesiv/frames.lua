@@ -70,8 +70,8 @@ local function absolute(path)
   return path:sub(1, 1) == "/" and path or lfs.currentdir() .. "/" .. path
 end
 
--- Size and time of change: together with the place they stand for the content.
-local function stamp(path)
+--- stamp(path): place, size and time of change of a file: together they stand for its content.
+function frames.stamp(path)
   local _, size, modified = core.io.status(path)
   return ("%s\n%s\n%s"):format(absolute(path), size, modified)
 end
@@ -124,7 +124,7 @@ function Video:frame(n)
   return recall(self.id .. n)
 end
 
-function Video:key() return stamp(self.path) end
+function Video:key() return frames.stamp(self.path) end
 
 -- Counting means decoding the whole file once: kept in the cache, where one can be written.
 function Video:info()
@@ -192,7 +192,7 @@ function Folder:key(...)
   local list = { absolute(self.path) }
   for i, n in ipairs { ... } do
     local path = file_of(self, n)
-    list[i + 1] = path and stamp(path) or "none"
+    list[i + 1] = path and frames.stamp(path) or "none"
   end
   return table.concat(list, "\n")
 end

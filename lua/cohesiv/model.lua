@@ -67,11 +67,11 @@ local function forward(self, x)
   if h == 0 or w == 0 then error(("model: expected an image of at least one pixel, found %dx%d"):format(h, w), 0) end
   local ph, pw = -h % 32, -w % 32
   local padded = ph + pw > 0
-  if padded then x = ops.pad2d.call(x, ph, pw) end
+  if padded then x = ops.pad_crop.call(x, h + ph, w + pw) end
   local out = {}
   out.Z, out.Q, out.K = network(self, x)
   for name, y in pairs(out) do
-    if padded then y = ops.crop2d.call(y, h, w) end
+    if padded then y = ops.pad_crop.call(y, h, w) end
     if single then y = y:reshape { h, w, y.shape[4] } end
     out[name] = y
   end
@@ -83,21 +83,26 @@ end
 -- What travels with the weights beside them.
 local EXTRAS = { "options", "mean", "std", "thresholds", "embeddings", "calibration" }
 
-local function save(self, path)
-  local json = require "cohesiv.json"
-  local state, names = self:state_dict()
+local function extras_of(self)
   local extras = {}
   for _, key in ipairs(EXTRAS) do extras[key] = self[key] end
-  core.io.safetensors_write(path, state, { cohesiv = json.encode(extras) }, names)
+  return extras
+end
+
+local function save(self, path)
+  local json = require "cohesiv.json"
+  core.io.safetensors_write(path, (self:state_dict()), { cohesiv = json.encode(self:extras()) })
+end
+
+local function is_classifier(name)
+  return name:match "^fc%." or name:match "^last_linear%." or name:match "^classifier%."
 end
 
 local function load(self, path, options)
   local state, metadata = core.io.safetensors_read(path)
-  local classifier = function(name)
-    return name:match "^fc%." or name:match "^last_linear%." or name:match "^classifier%."
-  end
+  local ignored = function(name) return is_classifier(name) or name:match "^optimiser%." end
   options = options or {}
-  local ok, report = pcall(self.load_state, self, state, { strict = options.strict, ignore = classifier })
+  local ok, report = pcall(self.load_state, self, state, { strict = options.strict, ignore = ignored })
   if not ok then error(("%s: %s"):format(path, report), 0) end
   if metadata and metadata.cohesiv then
     local extras = require("cohesiv.json").decode(metadata.cohesiv)
@@ -113,8 +118,8 @@ local function load_encoder(encoder, path)
   for name, t in pairs((core.io.safetensors_read(path))) do state[name:gsub("^encoder%.", "")] = t end
   local ok, message = pcall(encoder.load_state, encoder, state, {
     ignore = function(name)
-      return name:match "^fc%." or name:match "^last_linear%." or name:match "^classifier%." or
-        name:match "^decoder%." or name:match "_branch%." or name:match "^segmentation_head%."
+      return is_classifier(name) or name:match "^decoder%." or name:match "_branch%." or
+        name:match "^segmentation_head%." or name:match "^optimiser%."
     end,
   })
   if not ok then error(("encoder_weights: %s: %s"):format(path, message), 0) end
@@ -138,7 +143,7 @@ function M.model(o)
   if o.encoder_weights then load_encoder(encoder, o.encoder_weights) end
   m.options, m.mean, m.std = c, IMAGENET.mean, IMAGENET.std
   m.dtype = function() return head.params.weight.dtype end
-  m.forward, m.save, m.load = forward, save, load
+  m.forward, m.save, m.load, m.extras = forward, save, load, extras_of
   m.predict = function(self, image, points, options)
     return require("cohesiv.predict").predict(self, image, points, options)
   end

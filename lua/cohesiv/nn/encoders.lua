@@ -16,7 +16,7 @@ local function squeeze_excite(channels, reduction)
   local fc1 = m:add("fc1", layers.Conv2d { channels, channels // reduction, 1 })
   local fc2 = m:add("fc2", layers.Conv2d { channels // reduction, channels, 1 })
   m.forward = function(_, x, shortcut)
-    local gate = fc2(fc1(ops.global_avg_pool.call(x)):relu()):sigmoid()
+    local gate = fc2(fc1(ops.global_pool.call(x)):relu()):sigmoid()
     return ops.se_gate.call(x, gate, shortcut)
   end
   return m

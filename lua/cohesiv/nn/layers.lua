@@ -50,8 +50,9 @@ end
 function M.conv_bn(conv, bn, x, residual)
   if bn.training or core.grad_enabled() then return bn(conv(x), residual) end
   local p = conv.params
-  return ops.conv2d_bn.call(x, p.weight, bn.params.weight, bn.params.bias, bn.buffers.running_mean,
-    bn.buffers.running_var, residual, conv.stride, conv.padding, conv.groups, bn.eps, bn.act)
+  local scale = bn.params.weight / (bn.buffers.running_var + bn.eps):sqrt()
+  local shift = bn.params.bias - bn.buffers.running_mean * scale
+  return ops.conv2d_act.call(x, p.weight, scale, shift, residual, conv.stride, conv.padding, conv.groups, bn.act)
 end
 
 --- ConvBN(o): Conv2d without bias and BatchNorm2d as one module with children named by o.names (default "0", "1").

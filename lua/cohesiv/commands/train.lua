@@ -1,0 +1,69 @@
+--- cohesiv train EXPERIMENT.lua [key=value …]: learns a network; prints the run folder last.
+
+local lfs = require "lfs"
+local recipes = require "cohesiv.recipe"
+
+local command = { summary = "Trains the network that an experiment describes; prints its run folder last." }
+
+function command.configure(parser)
+  parser:argument("experiment", "The experiment's file, e.g. experiments/cohesiv.lua.")
+  parser:argument("changes", "Changes of its recipe: key=value, e.g. data=PATH optim.lr=0.001."):args "*"
+  parser:flag("--resume", "Go on with the newest run of this name.")
+  parser:flag("--describe", "Print the whole recipe and stop.")
+  parser:flag("--dry-run", "Build the network, count its parameters and the data, and stop.")
+end
+
+-- runs/NAME, NAME-2, …: the last one that exists.
+local function newest(name)
+  local path, n = "runs/" .. name, 1
+  if not lfs.attributes(path .. "/recipe.json", "mode") then
+    error(("train: --resume: expected the run folder %s, found none"):format(path), 0)
+  end
+  while lfs.attributes(("runs/%s-%d/recipe.json"):format(name, n + 1), "mode") do
+    n = n + 1
+    path = ("runs/%s-%d"):format(name, n)
+  end
+  return path
+end
+
+local function dry_run(recipe)
+  local model = require("cohesiv.model").model(recipe.model)
+  local count = 0
+  for _, p in ipairs(model:parameters()) do
+    local n = 1
+    for _, s in ipairs(p.shape) do n = n * s end
+    count = count + n
+  end
+  print(("%s: %d parameters"):format(recipe.model.encoder, count))
+  if recipe.data then
+    local data, labels = require("cohesiv.data").data(recipe.data), require "cohesiv.labels"
+    local frames, clips = 0, 0
+    for _, name in ipairs(data.clips) do
+      local clip = data:clip(name)
+      if clip:has_hands() then
+        clips = clips + 1
+        frames = frames + #labels.frames(clip, recipe)
+      end
+      clip:close()
+    end
+    print(("%s: %d clips, %d with landmarks, %d frames to train on"):format(recipe.data, #data.clips, clips, frames))
+  end
+end
+
+function command.run(args)
+  local recipe = recipes.load(args.experiment, args.changes)
+  if args.describe then
+    print(recipes.describe(recipe))
+    return 0
+  end
+  if args.dry_run then
+    dry_run(recipe)
+    return 0
+  end
+  local resume = args.resume and newest(recipe.name) or nil
+  local run = require("cohesiv.train").train(recipe, { resume = resume })
+  print(run.path)
+  return 0
+end
+
+return command

@@ -1,0 +1,170 @@
+--- Pseudo-labels: which frames of a data folder are trained on, and the sample file of each (image, maps, person,
+-- query points at the recipe's size), made once and kept in the cache. No mask is ever opened here.
+local cache = require "cohesiv.cache"
+local core = require "cohesiv.core"
+local progress = require "cohesiv.progress"
+local scale = require "cohesiv.scale"
+local tensor = require "cohesiv.tensor"
+
+local M = {}
+
+local WINDOW, FIRST, LAST = 10, 3, 6 -- of every ten frames the 4th to the 7th (method, "Training frames")
+local STILL = 0.5 -- pixels a frame, at the size of training: a hand that moves less teaches nothing
+
+-- ---- which frames ----
+
+local function centre(v) return v:mean(1):totable() end
+
+-- How far the nearest hand of the frames around has moved, pixels a frame at `size`; 0 when nobody is seen there.
+local function motion(clip, n, point, sc)
+  local most = 0
+  for _, gap in ipairs { -3, 3 } do
+    local m = n + gap
+    if m >= 0 and m < clip.frames then
+      local nearest = math.huge
+      for _, hand in ipairs(clip:hands(m)) do
+        local c = centre(hand.vertices)
+        nearest = math.min(nearest, math.sqrt((c[1] - point[1]) ^ 2 + (c[2] - point[2]) ^ 2))
+      end
+      if nearest < math.huge then most = math.max(most, nearest * sc.s / math.abs(gap)) end
+    end
+  end
+  return most
+end
+
+local function moves(clip, n, sc)
+  for _, hand in ipairs(clip:hands(n)) do
+    if motion(clip, n, centre(hand.vertices), sc) >= STILL then return true end
+  end
+  return false
+end
+
+-- At most `most` of a list, evenly spread.
+local function thin(list, most)
+  if not most or #list <= most then return list end
+  local kept = {}
+  for i = 1, most do kept[i] = list[(2 * i - 1) * #list // (2 * most) + 1] end
+  return kept
+end
+
+--- frames(clip, recipe): the numbers of the frames of a clip to train on.
+function M.frames(clip, recipe)
+  local sc, list = clip:scale(recipe.size), {}
+  tensor.tidy(function()
+    for start = 0, math.max(clip.frames - WINDOW, 0), WINDOW do
+      for n = start + FIRST, math.min(start + LAST, clip.frames - 1) do
+        if #clip:hands(n) > 0 and moves(clip, n, sc) then list[#list + 1] = n end
+      end
+    end
+  end)
+  return thin(list, recipe.maps.frames)
+end
+
+-- ---- one frame ----
+
+local function map_options(recipe)
+  local m = recipe.maps
+  return {
+    gaps = m.gaps, size = recipe.size, temperature = m.temperature, background = m.background, targets = m.targets,
+    closeness = m.closeness, flow = m.flow,
+    fit = { model = m.fit.model, points = m.fit.points, robust = m.fit.robust },
+  }
+end
+
+local function bytes(t) return (t * 255 + 0.5):to "uint8" end
+
+local function write_sample(path, clip, n, recipe)
+  local sc, R = clip:scale(recipe.size), clip:responsibility(n, map_options(recipe))
+  local hands = R.map.shape[3] - 1
+  local person = clip:person(n, { size = recipe.size, source = recipe.person.source })
+  local points = {}
+  for k, hand in ipairs(clip:hands(n)) do points[k] = centre(scale.points(hand.vertices:to "float32", sc)) end
+  if hands ~= #points then
+    error(("%s, frame %d: expected a map for each of %d hands, found %d"):format(clip.name, n, #points, hands), 0)
+  end
+  core.sample_write(path, {
+    image = clip:scaled(n, { size = recipe.size }), maps = bytes(R.map:narrow(3, 1, hands)),
+    person = (person * 255):to "uint8", points = core.tensor(points), content = { sc.content_w, sc.content_h },
+  })
+end
+
+-- Everything that a sample depends on.
+local function key_of(clip, n, recipe)
+  local values = require("cohesiv.recipe").flatten(recipe)
+  local parts = { "sample 1", clip:key(n), tostring(n), clip:hands_key() }
+  local names = {}
+  for name in pairs(values) do
+    local used = name:match "^maps%." or name:match "^person%." or name == "size"
+    if used and name ~= "maps.tau" and name ~= "maps.band" and name ~= "maps.frames" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  local show = require("cohesiv.recipe").show
+  for _, name in ipairs(names) do parts[#parts + 1] = name .. "=" .. show(values[name]) end
+  return table.concat(parts, "\n")
+end
+
+--- sample(clip, n, recipe): the path of the frame's sample file, made when it is not there yet.
+function M.sample(clip, n, recipe)
+  local path, folder = cache.path("samples", key_of(clip, n, recipe))
+  path = path:gsub("%.pack$", ".npz")
+  if not core.io.status(path) then
+    core.io.make_folder(folder)
+    tensor.tidy(write_sample, path, clip, n, recipe)
+  end
+  return path
+end
+
+-- ---- all of them ----
+
+-- Every k-th clip validates, spread over the list; with a single clip its last frames do.
+local function split(list, share)
+  local train, validation = {}, {}
+  local clips, order = {}, {}
+  for _, s in ipairs(list) do
+    if not clips[s.clip] then
+      clips[s.clip] = true
+      order[#order + 1] = s.clip
+    end
+  end
+  local step = share > 0 and math.max(2, math.floor(1 / share + 0.5)) or math.huge
+  local held = {}
+  for i, name in ipairs(order) do held[name] = #order > 1 and i % step == (#order >= step and 0 or #order % step) end
+  for _, s in ipairs(list) do table.insert(held[s.clip] and validation or train, s.path) end
+  if #validation == 0 and #train > 1 and share > 0 then
+    for _ = 1, math.max(1, math.floor(#train * share)) do table.insert(validation, 1, table.remove(train)) end
+  end
+  return train, validation
+end
+
+--- prepare(data, recipe, names?): { train, validation }: lists of sample files for all clips (or those named) that
+-- have hands. Shows progress; what is made already is found in the cache.
+function M.prepare(data, recipe, names)
+  local wanted, total = {}, 0
+  for _, name in ipairs(names or data.clips) do
+    local clip = data:clip(name)
+    if clip:has_hands() then
+      local frames = M.frames(clip, recipe)
+      wanted[#wanted + 1] = { name = name, frames = frames }
+      total = total + #frames
+    end
+    clip:close()
+  end
+  if total == 0 then
+    error(("labels: expected clips in %s with landmarks of a moving hand, found none (give hands_json/NAME.json)"):format(
+      tostring(data.path)), 0)
+  end
+  local list, bar = {}, progress.new("maps", total)
+  for _, entry in ipairs(wanted) do
+    local clip = data:clip(entry.name)
+    for _, n in ipairs(entry.frames) do
+      list[#list + 1] = { clip = entry.name, path = M.sample(clip, n, recipe) }
+      bar:update(#list, entry.name)
+    end
+    clip:close()
+  end
+  bar:finish()
+  local train, validation = split(list, recipe.validation)
+  return { train = train, validation = validation }
+end
+
+return M
