@@ -4,3 +4,5 @@
 #include "ops/bodies_norm.h"
 #include "ops/bodies_pool.h"
 #include "ops/bodies_upsample.h"
+#include "ops/bodies_rows.h"
+#include "ops/bodies_adamw.h"

@@ -1,0 +1,50 @@
+/* One step of AdamW (Loshchilov and Hutter, ICLR 2019) on one parameter, in place and in one pass: the
+ * parameter and both moments are written. Not differentiable; returns nothing. */
+#include "ops/op_kit.h"
+
+#include "ops/bodies_adamw.h"
+
+enum { PARAMETER, GRADIENT, FIRST, SECOND, CHUNK = 1 << 14 };
+enum { LR, BETA1, BETA2, EPS, DECAY, STEP };
+
+static int adamw_shape(Call *c) {
+  static const char *const names[] = {"parameter", "gradient", "m", "v"};
+  for (int i = PARAMETER; i <= SECOND; i++) {
+    if (!want_real(c, i)) return 0;
+    if (!tensor_same_shape(c->in[i], c->in[PARAMETER]))
+      return call_fail(c, "%s: expected %s like the parameter, found %s", names[i],
+                       tensor_text(c->in[PARAMETER]), tensor_text(c->in[i]));
+  }
+  if (c->arg[STEP].n < 1) return call_fail(c, "step: expected at least 1, found %g", c->arg[STEP].n);
+  return 1;
+}
+
+static int adamw_forward(Call *c) {
+  double b1 = c->arg[BETA1].n, b2 = c->arg[BETA2].n, lr = c->arg[LR].n, t = c->arg[STEP].n;
+  real *p = tensor_write(c->in[PARAMETER]), *m = tensor_write(c->in[FIRST]), *v = tensor_write(c->in[SECOND]);
+  return p && m && v &&
+         HOT_EACH(adamw, (c->in[PARAMETER]->size + ADAMW_BLOCK - 1) / ADAMW_BLOCK, CHUNK / ADAMW_BLOCK,
+                  .n = c->in[PARAMETER]->size, .p = p, .m = m, .v = v, .g = input(c, GRADIENT),
+                  .beta1 = (real)b1, .beta2 = (real)b2, .rest1 = (real)(1 - b1), .rest2 = (real)(1 - b2),
+                  .keep = (real)(1 - lr * c->arg[DECAY].n), .rate = (real)(lr / (1 - pow(b1, t))),
+                  .root = (real)(1 / sqrt(1 - pow(b2, t))), .eps = (real)c->arg[EPS].n);
+}
+
+static int adamw_sample(Call *c, Random *r, int variant) {
+  static const long sizes[] = {5, 0, 1, 300};
+  if (variant > 3) return -1;
+  for (int i = PARAMETER; i <= SECOND; i++)
+    if (!sample_input(c, i, r, 1, &sizes[variant])) return 0;
+  real *v = tensor_write(c->in[SECOND]);
+  for (long i = 0; v && i < sizes[variant]; i++) v[i] *= v[i];
+  sample_arg(c, STEP, variant + 1);
+  return v != NULL;
+}
+
+const Op REALNAME(op_adamw) = {
+    .name = "adamw",
+    .args = "parameter gradient m v lr=0.01 beta1=0.9 beta2=0.999 eps=1e-8 weight_decay=0.01 step=1",
+    .doc = "one AdamW step in place: writes parameter, m and v; returns nothing",
+    .shape = adamw_shape,
+    .forward = adamw_forward,
+    .sample = adamw_sample};
