@@ -24,14 +24,15 @@ local function means_of(model)
   return tensor.tensor(means.object), tensor.tensor(means.person)
 end
 
---- Maps of the scaled frame, padding included: { attention = by query, objectness, personness, Z }, all float H×W but
---- Z. Queries are { x, y } in the image's pixels. Options: size; attention_only = true leaves the cosines out.
+--- Maps of the scaled frame, padding included: { attention = by query, objectness, personness } (float H×W), Z
+--- (H×W×F), scale (their pixels per image pixel). Queries are { x, y } in the image's pixels. Options: size;
+--- attention_only = true leaves the cosines out.
 function predict.maps(model, image, queries, options)
   options = options or {}
   local size = options.size or model.calibration and model.calibration.size or scale.default
   local sc = scale.of(image.shape[2], image.shape[1], size)
   local out = tensor.no_grad(model.forward, model, scale.picture(image, sc))
-  local maps = { attention = {}, Z = out.Z }
+  local maps = { attention = {}, Z = out.Z, scale = sc.s }
   local function place(at, n) -- the nearest pixel of the scaled frame, counted from 1
     return math.max(1, math.min(n, math.floor((at + 0.5) * sc.s) + 1))
   end
