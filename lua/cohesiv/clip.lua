@@ -70,9 +70,10 @@ local function hands_file(self)
     table.concat(self.hands_files, " or "))
 end
 
---- clip:key(n): what identifies frame n's picture: the file's name, size and time. clip:hands_key() likewise for the
--- landmarks.
+--- clip:key(n): what identifies the picture of frame n, for caches: its file's place, size and time of change.
 function methods:key(n) return self.source:key(n) end
+
+--- clip:hands_key(): likewise for the landmarks.
 function methods:hands_key() return frames.stamp(hands_file(self)) end
 
 -- The decoded landmark file: { frames = …, width, height, path }.
@@ -201,9 +202,9 @@ local function estimate_flow(self, n, gap, size, sc, method)
 end
 
 --- clip:flow(n, gap, { size, method }): the flow from frame n to n + gap, float32 H×W×2 at `size` (default 448×256), in
--- pixels there, 0 in the padding. method: nil takes the data folder's flow/NAME/gap/%06d.{flo,png,npy,npz} and
--- estimates by "dis" without one; "dis" always estimates (cached in 1/64 pixel); "truth" takes truth/flow of a
--- generated world.
+-- pixels there, 0 in the padding. method: "auto", the default, takes the data folder's
+-- flow/NAME/gap/%06d.{flo,png,npy,npz} and estimates by "dis" without one; "dis" always estimates (cached in 1/64
+-- pixel); "truth" takes truth/flow of a generated world.
 function methods:flow(n, gap, options)
   options = check_options(self, "flow", options, " size method ")
   if math.type(gap) ~= "integer" or gap == 0 then
@@ -211,44 +212,52 @@ function methods:flow(n, gap, options)
   end
   check_frame(self, n)
   check_frame(self, n + gap)
-  local sc, method = self:scale(options.size), options.method
-  if method == nil or method == "truth" then
-    local folder = ("%sflow/%s/%d"):format(method and "truth/" or "", self.name, gap)
+  local sc, method = self:scale(options.size), options.method or "auto"
+  if method == "auto" or method == "truth" then
+    local folder = ("%sflow/%s/%d"):format(method == "truth" and "truth/" or "", self.name, gap)
     local path, kind = stored_file(self, folder, n, { "flo", "npz", "npy", "png" })
     if path then return read_flow(self, path, kind, sc) end
-    if method then fail(self, "expected %s/%06d.flo (or .npz, .npy, .png), found none", folder, n) end
+    if method == "truth" then fail(self, "expected %s/%06d.flo (or .npz, .npy, .png), found none", folder, n) end
+    method = "dis"
   end
-  return estimate_flow(self, n, gap, options.size, sc, method or "dis")
+  return estimate_flow(self, n, gap, options.size, sc, method)
+end
+
+local function read_person(self, path)
+  local mask = core.io.png_read(path, "mask")
+  if mask.shape[1] ~= self.height or mask.shape[2] ~= self.width then
+    error(("%s: expected a mask of %dx%d, found %dx%d"):format(path, self.width, self.height, mask.shape[2],
+      mask.shape[1]), 0)
+  end
+  return mask
+end
+
+local function find_person(self, n, size, sc)
+  local seeds = {}
+  for k, hand in ipairs(self:hands(n, { size = { sc.w, sc.h } })) do seeds[k] = hand.vertices end
+  local mask = core.flow.person(self:scaled(n, { size = size, padded = false }), seeds) -- 0 and 255
+  return scale.pad((mask:to "float32" / 255):to "uint8", sc)
 end
 
 --- clip:person(n, { size, source }): where people are in frame n, uint8 H×W of 0 and 1 at `size`, 0 in the padding.
--- source: nil takes the data folder's person/NAME/%06d.png and else "skin", a simple colour model seeded with the
--- landmarks, a stand-in for a real person segmenter (cached); "truth" takes truth/person of a generated world.
+-- source: "auto", the default, takes the data folder's person/NAME/%06d.png and else "skin"; "skin" is a simple colour
+-- model seeded with the landmarks, a stand-in for a real person segmenter (cached); "truth" takes truth/person of a
+-- generated world.
 function methods:person(n, options)
   options = check_options(self, "person", options, " size source ")
   check_frame(self, n)
-  local sc, source = self:scale(options.size), options.source
-  if source == nil or source == "truth" then
-    local folder = ("%sperson/%s"):format(source and "truth/" or "", self.name)
+  local sc, source = self:scale(options.size), options.source or "auto"
+  if source == "auto" or source == "truth" then
+    local folder = ("%sperson/%s"):format(source == "truth" and "truth/" or "", self.name)
     local path = stored_file(self, folder, n, { "png" })
-    if path then
-      local mask = core.io.png_read(path, "mask")
-      if mask.shape[1] ~= self.height or mask.shape[2] ~= self.width then
-        error(("%s: expected a mask of %dx%d, found %dx%d"):format(path, self.width, self.height, mask.shape[2],
-          mask.shape[1]), 0)
-      end
-      return scale.picture(mask, sc)
-    end
-    if source then fail(self, "expected %s/%06d.png, found none", folder, n) end
+    if path then return scale.picture(read_person(self, path), sc) end
+    if source == "truth" then fail(self, "expected %s/%06d.png, found none", folder, n) end
+  elseif source ~= "skin" then
+    fail(self, "person: expected source auto, skin or truth, found %s", tostring(source))
   end
-  local key = key_of(self, ("person skin 1\n%d\n%s"):format(n, core.io.digest(json.encode(hands_of(self).frames[n + 1]
-    or {}))), sc, n)
-  return cache.get("person", key, function()
-    return tensor.tidy(function()
-      local seeds = {}
-      for k, hand in ipairs(self:hands(n, { size = { sc.w, sc.h } })) do seeds[k] = hand.vertices end
-      return scale.pad(core.flow.person(self:scaled(n, { size = options.size, padded = false }), seeds), sc)
-    end)
+  local seeds = core.io.digest(json.encode(hands_of(self).frames[n + 1] or {}))
+  return cache.get("person", key_of(self, ("person skin 1\n%d\n%s"):format(n, seeds), sc, n), function()
+    return tensor.tidy(find_person, self, n, options.size, sc)
   end)
 end
 
