@@ -49,4 +49,7 @@ function M.read(path) return core.io.flo_read(path) end
 --- write(path, flow): writes a .flo file, whole or not at all.
 function M.write(path, flow) return core.io.flo_write(path, flow) end
 
+--- color(flow, { full }): the flow as a picture, uint8 H×W×3: hue is direction, saturation magnitude (viz.lua).
+function M.color(flow, options) return require("cohesiv.viz").flow_color(flow, options) end
+
 return M

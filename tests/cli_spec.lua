@@ -1,0 +1,111 @@
+-- The command line: statuses, one-line messages, scripts, signals, the launcher from anywhere.
+
+local support = require "tests.support"
+
+local cohesiv, refuses = support.cohesiv, support.refuses
+
+describe("the command line", function()
+  it("lists every command in its help", function()
+    local result = cohesiv { "--help" }
+    assert.equal(0, result.status)
+    for _, name in ipairs(require("cohesiv.cli").names()) do
+      assert.is_truthy(result.stdout:find("\n  " .. name .. " ", 1, true), name)
+    end
+  end)
+
+  it("gives every command a --help", function()
+    for _, name in ipairs(require("cohesiv.cli").names()) do
+      local result = cohesiv { name, "--help" }
+      assert.equal(0, result.status, name .. ": " .. result.stderr)
+      assert.is_truthy(result.stdout:find "^Usage: cohesiv", name)
+      assert.equal("", result.stderr)
+    end
+  end)
+
+  it("tells its version", function()
+    assert.equal("cohesiv " .. require("cohesiv").version .. "\n", cohesiv({ "--version" }).stdout)
+  end)
+
+  it("refuses unknown commands, options and missing arguments with status 2", function()
+    refuses(cohesiv { "nosuch" }, 2, "nosuch")
+    refuses(cohesiv { "info", "--nosuch" }, 2, "--nosuch")
+    refuses(cohesiv { "segment" }, 2, "image")
+    refuses(cohesiv { "segment", "a.png", "--at", "12", "--model", "x", "--out", "y" }, 2, "expected x,y")
+    refuses(cohesiv { "responsibility", "a.mp4", "--frame", "x" }, 2, "--frame")
+    refuses(cohesiv { "responsibility", "a.mp4", "--frame", "1", "--gaps", "0" }, 2, "--gaps")
+    refuses(cohesiv { "-e" }, 2, "-e")
+    refuses(cohesiv { "test", "no_spec_has_this_name" }, 2, "no_spec_has_this_name")
+  end)
+
+  it("refuses missing and wrong files with status 1 and writes nothing", function()
+    local folder = support.temp()
+    refuses(cohesiv { folder .. "/none.lua" }, 1, "none.lua")
+    refuses(cohesiv { "responsibility", folder .. "/none.mp4", "--frame", "1", "--out", folder .. "/r.png" }, 1,
+      "none.mp4")
+    support.write(folder .. "/text.png", "no picture")
+    refuses(cohesiv { "segment", folder .. "/text.png", "--at", "1,1", "--model", folder, "--out", folder .. "/out" }, 1,
+      "text.png")
+    assert.same({ "text.png" }, support.list(folder))
+  end)
+
+  it("prints one line for a failure, and the traceback only with --trace", function()
+    refuses(cohesiv { "-e", "error('first\\nsecond', 0)" }, 1, "first")
+    refuses(cohesiv { "-e", "error({})" }, 1, "table")
+    refuses(cohesiv { "-e", "error()" }, 1, "nil")
+    refuses(cohesiv { "-e", "x =" }, 1, "near <eof>")
+    local traced = cohesiv { "--trace", "-e", "error('here')" }
+    assert.equal(1, traced.status)
+    assert.is_truthy(traced.stderr:find("stack traceback", 1, true))
+  end)
+
+  it("runs code and scripts with their arguments", function()
+    assert.equal("2 a b\n", cohesiv({ "-e", "print(#arg, ...)", "a", "b" }).stdout:gsub("\t", " "))
+    local folder = support.temp()
+    local script = support.write(folder .. "/s.lua",
+      "#!/usr/bin/env cohesiv\nlocal co = require 'cohesiv'\nprint(arg[0], arg[1], select('#', ...), co.version)\n"
+      .. "for name in pairs(_G) do if name == 'co' then print 'global' end end\nos.exit(3)")
+    local result = cohesiv { script, "--help" } -- its own option, not the program's
+    assert.equal(("%s\t--help\t1\t%s\n"):format(script, require("cohesiv").version), result.stdout)
+    assert.equal(3, result.status)
+    assert.equal("6\n", cohesiv({ "-", "x" }, { stdin = "print(1 + 2 + 3)" }).stdout)
+  end)
+
+  it("ends by Ctrl-C with 130 and by SIGTERM with 143, in Lua and in the core", function()
+    local lua = support.run({ "lua5.4", support.root .. "/lua/cohesiv/main.lua", "-e", "while true do end" },
+      { timeout = 1, signal = "INT" })
+    refuses(lua, 130, "interrupted")
+    local core = support.run({ "lua5.4", support.root .. "/lua/cohesiv/main.lua", "-e",
+      "local co = require 'cohesiv' local x = co.rand(2000, 2000) while true do x = x:exp():tanh() end" },
+      { timeout = 1.5, signal = "TERM" })
+    refuses(core, 143, "interrupted")
+  end)
+
+  it("tells about the machine", function()
+    local info = cohesiv { "info" }
+    assert.equal(0, info.status, info.stderr)
+    for _, word in ipairs { "cohesiv", "CPU", "BLAS", "GPU", "memory" } do
+      assert.is_truthy(info.stdout:find(word, 1, true), word)
+    end
+    local forced = cohesiv({ "info" }, { env = { COHESIV_ISA = "portable", COHESIV_THREADS = "3" } })
+    assert.is_truthy(forced.stdout:find("3 threads used, instruction set portable", 1, true), forced.stdout)
+  end)
+
+  it("starts by the launcher from another folder and through a link", function()
+    local folder = support.temp()
+    assert(os.execute(("ln -s %s/cohesiv %s/link"):format(support.quote(support.root), folder)))
+    local result = support.run({ folder .. "/link", "-e", "print(require('cohesiv').version)" }, { dir = folder })
+    assert.equal(0, result.status, result.stderr)
+    assert.equal(require("cohesiv").version .. "\n", result.stdout)
+  end)
+
+  support.data_it("writes the responsibility panel of a real frame", function()
+    local folder = support.temp()
+    local result = cohesiv({ "responsibility", support.data .. "/clips/cups.mp4", "--frame", "30", "--gaps", "-1,1",
+      "--size", "224x128", "--out", folder .. "/r.png" }, { env = { COHESIV_CACHE = folder .. "/cache" } })
+    assert.equal(0, result.status, result.stderr)
+    assert.equal(folder .. "/r.png\n", result.stdout)
+    local picture = require("cohesiv").image.read(folder .. "/r.png")
+    assert.same({ 2 * 128 + 4, 4 * 224 + 3 * 4, 3 }, picture.shape)
+    refuses(cohesiv { "responsibility", support.data .. "/clips/cups.mp4", "--frame", "100000" }, 1, "100000")
+  end)
+end)
