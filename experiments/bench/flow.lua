@@ -39,7 +39,7 @@ if #paths ~= 0 and #paths ~= 2 then error(("expected two pictures or none, found
 local function picture(shift)
   local h, w = height // 4 + 1, width // 4 + 2
   co.seed(1)
-  local blocks = (co.rand(h, 1, w, 1) * 255):expand(h, 4, w, 4):reshape(4 * h, 4 * w)
+  local blocks = (co.rand(h, 1, w, 1) * 255):expand { h, 4, w, 4 }:reshape { 4 * h, 4 * w }
   return blocks[{ { 1, height }, { 1 + shift, width + shift } }]:to "uint8"
 end
 
