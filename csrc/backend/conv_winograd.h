@@ -8,24 +8,24 @@
 
 enum { EDGE = 4, SIDE = 6, FREQUENCIES = 36 }; /* of a tile: outputs, inputs, products */
 
-/* One column of Bt d: d and t are the 6 entries of a line. */
+/* One column of Bt d: d and t are the 6 entries of a line. Written so that every product can join a sum. */
 INLINE void line_input(const vf *d, vf *t) {
-  vf a = d[4] - 4.0f * d[2], b = d[3] - 4.0f * d[1], c = d[4] - d[2], e = 2.0f * (d[3] - d[1]);
-  t[0] = 4.0f * d[0] - 5.0f * d[2] + d[4];
+  vf a = d[4] - 4.0f * d[2], b = d[3] - 4.0f * d[1], c = d[4] - d[2], e = d[3] - d[1];
+  t[0] = (d[4] - 5.0f * d[2]) + 4.0f * d[0];
   t[1] = a + b;
   t[2] = a - b;
-  t[3] = c + e;
-  t[4] = c - e;
-  t[5] = 4.0f * d[1] - 5.0f * d[3] + d[5];
+  t[3] = c + 2.0f * e;
+  t[4] = c - 2.0f * e;
+  t[5] = (d[5] - 5.0f * d[3]) + 4.0f * d[1];
 }
 
 /* One column of At m: 6 entries to 4. */
 INLINE void line_output(const vf *m, vf *y) {
   vf s1 = m[1] + m[2], d1 = m[1] - m[2], s2 = m[3] + m[4], d2 = m[3] - m[4];
-  y[0] = m[0] + s1 + s2;
+  y[0] = (m[0] + s1) + s2;
   y[1] = d1 + 2.0f * d2;
   y[2] = s1 + 4.0f * s2;
-  y[3] = d1 + 8.0f * d2 + m[5];
+  y[3] = (m[5] + d1) + 8.0f * d2;
 }
 
 /* Its transpose A y: 4 entries to 6. */
@@ -61,10 +61,14 @@ INLINE void line_weight_transposed(const vf *u, vf *g) {
 /* Where the 6 x 6 input pixels of the tile at output (y, x) are; those outside the image point to zeros. */
 INLINE void tile_pixels(const float *image, long h, long w, long pixel, long y, long x, const float *zeros,
                         const float **at) {
-  for (long i = 0; i < SIDE; i++)
-    for (long j = 0; j < SIDE; j++)
-      at[i * SIDE + j] =
-          y + i < 0 || y + i >= h || x + j < 0 || x + j >= w ? zeros : image + ((y + i) * w + x + j) * pixel;
+  const float *first = image + (y * w + x) * pixel;
+  bool inside = y >= 0 && x >= 0 && y + SIDE <= h && x + SIDE <= w;
+  for (long i = 0; i < SIDE; i++) {
+    for (long j = 0; j < SIDE; j++) {
+      bool here = inside || (y + i >= 0 && y + i < h && x + j >= 0 && x + j < w);
+      at[i * SIDE + j] = here ? first + (i * w + j) * pixel : zeros;
+    }
+  }
 }
 
 /* Bt d B of channels k0 … k1-1: frequency f of channel k0 goes to v[f * apart], the others follow. */

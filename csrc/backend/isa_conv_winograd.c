@@ -98,34 +98,44 @@ static void transform(const Winograd *d, long t, long k0, long k1, const float *
   tile_input(at, 0, k1 - k0, v, d->v_apart);
 }
 
+/* rows, columns: of the tile that lie in the grid; bare: nothing but shift and activation follows. */
+INLINE void results(const Corr *c, const long rows, const long columns, const bool bare, vf half[EDGE][SIDE],
+                    long at, vf scale, vf shift) {
+  vf out[EDGE];
+  UNROLL for (int i = 0; i < EDGE; i++) {
+    line_output(half[i], out);
+    UNROLL for (int j = 0; j < EDGE; j++) {
+      if (i >= rows || j >= columns) continue;
+      long place = at + i * c->y_row + j * c->y_col;
+      vf r = out[j];
+      if (!bare && c->add) r += vload(c->y + place);
+      if (!bare && c->scale) r *= scale;
+      r += shift;
+      if (!bare && c->residual) r += vload(c->residual + place);
+      vstore(c->y + place, clip(r, c->act));
+    }
+  }
+}
+
 static void transform_back(const Winograd *d, long t, long o0, long o1, const float *m) {
   const Corr *c = &d->c;
   long image, y, x;
   place(d, t, &image, &y, &x);
   long rows = least(EDGE, c->gh - y), columns = least(EDGE, c->gw - x);
+  long at = image * c->y_image + y * c->y_row + x * c->y_col;
+  bool simple = rows == EDGE && columns == EDGE && !c->add && !c->scale && !c->residual;
   for (long o = o0; o < o1; o += LANES, m += LANES) {
-    vf half[EDGE][SIDE], in[SIDE], out[EDGE], shift = {0}, scale = {0};
+    vf half[EDGE][SIDE], in[SIDE], out[EDGE];
     UNROLL for (int j = 0; j < SIDE; j++) {
       UNROLL for (int i = 0; i < SIDE; i++) in[i] = vload(m + (i * SIDE + j) * d->m_apart);
       line_output(in, out);
       UNROLL for (int i = 0; i < EDGE; i++) half[i][j] = out[i];
     }
-    if (c->scale) scale = vload(c->scale + o);
-    if (c->shift) shift = vload(c->shift + o);
-    long at = image * c->y_image + y * c->y_row + x * c->y_col + o;
-    UNROLL for (int i = 0; i < EDGE; i++) {
-      line_output(half[i], out);
-      UNROLL for (int j = 0; j < EDGE; j++) {
-        if (i >= rows || j >= columns) continue;
-        long place = at + i * c->y_row + j * c->y_col;
-        vf r = out[j];
-        if (c->add) r += vload(c->y + place);
-        if (c->scale) r *= scale;
-        if (c->shift) r += shift;
-        if (c->residual) r += vload(c->residual + place);
-        vstore(c->y + place, clip(r, c->act));
-      }
-    }
+    vf shift = c->shift ? vload(c->shift + o) : (vf){0}, scale = c->scale ? vload(c->scale + o) : (vf){0};
+    if (simple)
+      results(c, EDGE, EDGE, true, half, at + o, scale, shift);
+    else
+      results(c, rows, columns, false, half, at + o, scale, shift);
   }
 }
 
