@@ -6,3 +6,4 @@
 #include "ops/bodies_upsample.h"
 #include "ops/bodies_rows.h"
 #include "ops/bodies_adamw.h"
+#include "ops/bodies_contrast.h"
