@@ -69,13 +69,6 @@ Camera scene_camera(const Scene *s, float time) {
   return c;
 }
 
-int camera_project(const Camera *c, V3 world, float *x, float *y) {
-  V3 q = pose_local(&c->pose, world);
-  float depth = maxf(-q.z, 1e-3f);
-  *x = c->cx + c->focal * q.x / depth, *y = c->cy - c->focal * q.y / depth;
-  return -q.z > 0.02f;
-}
-
 float light_level(const Scene *s, float time) {
   const Light *l = &s->light;
   float t = s->frames > 1 ? time / (float)(s->frames - 1) - 0.5f : 0;

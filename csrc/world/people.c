@@ -49,11 +49,14 @@ static int tube(Mesh *m, Arena *arena, float from, int cuff) {
 
 static int bare_arm(Scene *s, Actor *a) {
   Mesh *m = &a->arm.mesh;
-  if (!tube(m, &s->arena, FOREARM_LENGTH - 0.01f, 0)) return 0;
+  if (!tube(m, &s->arena, FOREARM_LENGTH - 0.02f, 0)) return 0;
   m->paint = arena_take(&s->arena, (size_t)m->vertices * sizeof *m->paint);
   m->nail = arena_take(&s->arena, (size_t)m->vertices * sizeof *m->nail);
   if (!m->paint || !m->nail) return 0;
-  for (int i = 0; i < m->vertices; i++) m->paint[i] = a->hand->skin, m->nail[i] = -1;
+  for (int i = 0; i < m->vertices; i++) {
+    m->paint[i] = a->hand->skin, m->nail[i] = -1;
+    m->p[i].z = ramp(FOREARM_LENGTH - 0.07f, FOREARM_LENGTH + 0.05f, m->p[i].y); /* grows out of the elbow */
+  }
   a->arm.material = (Material){.skin = 1};
   return 1;
 }

@@ -142,14 +142,18 @@ void shadow_draw(Render *r, Shadow *s) {
     fill(&r->point[t[0]], &r->point[t[1]], &r->point[t[2]], SHADOW, SHADOW, 0, 0, s->near, NULL);
   }
   enum { N = SHADOW / SHADOW_BLOCK };
-  int reach = (int)(s->reach * k) + 1;
+  float most[N * N];
+  for (int i = 0; i < N * N; i++) most[i] = -1e9f;
+  for (int i = 0; i < SHADOW * SHADOW; i++) {
+    float *to = &most[i / SHADOW / SHADOW_BLOCK * N + i % SHADOW / SHADOW_BLOCK];
+    *to = maxf(*to, s->near[i]);
+  }
+  int reach = (int)(s->reach * k) / SHADOW_BLOCK + 1;
   for (int i = 0; i < N * N; i++) {
-    int x0 = i % N * SHADOW_BLOCK - reach, x1 = x0 + SHADOW_BLOCK + 2 * reach;
-    int y0 = i / N * SHADOW_BLOCK - reach, y1 = y0 + SHADOW_BLOCK + 2 * reach;
-    float most = -1e9f;
-    for (int y = y0 > 0 ? y0 : 0; y < y1 && y < SHADOW; y++)
-      for (int x = x0 > 0 ? x0 : 0; x < x1 && x < SHADOW; x++) most = maxf(most, s->near[y * SHADOW + x]);
-    s->block[i] = most;
+    s->block[i] = -1e9f;
+    for (int y = i / N - reach; y <= i / N + reach; y++)
+      for (int x = i % N - reach; x <= i % N + reach; x++)
+        if (x >= 0 && y >= 0 && x < N && y < N) s->block[i] = maxf(s->block[i], most[y * N + x]);
   }
 }
 

@@ -45,10 +45,10 @@ static void hold_path(const Scene *s, Random *r, Thing *t) {
   t->move_from = -1e6f, t->move_to = 1e6f;
 }
 
-/* A thing of one of the kinds given; its index or -1. */
+/* A thing of one of `n` kinds; its index or -1. */
 static int thing_add(Scene *s, Random *r, const ThingKind *kinds, int n) {
   Thing *t = &s->thing[s->things];
-  if (!thing_make(t, &s->arena, r, kinds ? kinds[random_below(r, n)] : (ThingKind)random_below(r, n))) return -1;
+  if (!thing_make(t, &s->arena, r, kinds[random_below(r, n)])) return -1;
   t->move_from = -1e6f, t->move_to = 1e6f;
   return s->things++;
 }
@@ -61,6 +61,11 @@ static const ThingKind one_handed[] = {
 static const ThingKind on_table[] = {THING_BOTTLE, THING_CUP, THING_CAN,    THING_BALL,   THING_FRUIT, THING_CARTON,
                                      THING_CAR,    THING_TOY, THING_SPONGE, THING_CARTON, THING_CUP};
 static const ThingKind two_handed[] = {THING_BOX, THING_BOX, THING_BOWL, THING_BOOK, THING_PLATE};
+static const ThingKind around_us[] = {
+    THING_BOTTLE, THING_CUP,   THING_CAN,  THING_BALL, THING_FRUIT, THING_BANANA, THING_BOX,  THING_BOOK,
+    THING_PHONE,  THING_HAMMER, THING_DRIVER, THING_KNIFE, THING_SPOON, THING_BRUSH, THING_PEN, THING_TOY,
+    THING_PLATE,  THING_BOWL,  THING_CAR,  THING_BULB, THING_SPONGE, THING_TORCH,  THING_PAN,  THING_CARTON,
+    THING_CUP,    THING_BOTTLE, THING_FRUIT, THING_CAN, THING_PEN,   THING_BOOK};
 #define COUNT(list) ((int)(sizeof(list) / sizeof *(list)))
 
 /* A point near the focus: (x, y) in parts of the picture's half width from its centre, `z` metres nearer. */
@@ -71,8 +76,8 @@ static V3 spot(const Scene *s, float x, float y, float z) {
   return p;
 }
 
-/* The table's point seen at (x, y) as in spot; the focus's foot where the ray misses the table. */
-static V3 table_spot(const Scene *s, float x, float y) {
+/* The table's point seen at (x, y) as in spot, no further than `margin` to the table's edge. */
+static V3 table_spot(const Scene *s, float x, float y, float margin) {
   const Pose *c = &s->base.pose;
   V3 at = along(along(s->focus, c->x, 0.5f * s->span * x), c->y, 0.5f * s->span * y), d = sub(at, c->o);
   float t = d.y < -1e-3f ? -c->o.y / d.y : 1;
@@ -80,8 +85,9 @@ static V3 table_spot(const Scene *s, float x, float y) {
   float far = hypotf(p.x - s->focus.x, p.z - s->focus.z), most = 0.6f * s->span;
   if (far > most || t < 0)
     p = v3(mixf(s->focus.x, p.x, most / far), 0, mixf(s->focus.z, p.z, most / far));
-  return v3(clampf(p.x, s->room.table_low.x + 0.06f, s->room.table_high.x - 0.06f), 0,
-            clampf(p.z, s->room.table_low.z + 0.06f, s->room.table_high.z - 0.06f));
+  const Room *room = &s->room;
+  return v3(clampf(p.x, room->table_low.x + margin, room->table_high.x - margin), 0,
+            clampf(p.z, room->table_low.z + margin, room->table_high.z - margin));
 }
 
 static int one_hand(Scene *s, Random *r, Actor *a, V3 target) {
@@ -102,7 +108,7 @@ static int table_script(Scene *s, Random *r, Actor *a) {
   int thing = thing_add(s, r, on_table, COUNT(on_table));
   if (thing < 0) return 0;
   Thing *t = &s->thing[thing];
-  V3 place = table_spot(s, ranged(r, -0.5, 0.5), ranged(r, -0.35, 0.2));
+  V3 place = table_spot(s, ranged(r, -0.5, 0.5), ranged(r, -0.35, 0.2), t->radius + 0.01f);
   people_hold(s, r, &a, 1, thing, place, 1);
   hold_path(s, r, t);
   float last = (float)(s->frames - 1), when = ranged(r, 0.25, 0.75) * last, take = ranged(r, 5, 10);
@@ -114,8 +120,10 @@ static int table_script(Scene *s, Random *r, Actor *a) {
 }
 
 static int perform(Scene *s, Random *r, Script script, int ego) {
-  static const float around[] = {-1.5f, -1.1f, -0.5f, 0.5f, 1.1f, 1.5f, 3.14f};
-  float azimuth = ego ? ranged(r, -0.35, 0.35) : around[random_below(r, 7)] + ranged(r, -0.25, 0.25);
+  /* nobody stands between a low camera and the table */
+  static const float around[] = {-1.75f, -1.45f, 1.45f, 1.75f, 3.14f, -0.5f, 0.5f};
+  float azimuth = ranged(r, -0.35, 0.35);
+  if (!ego) azimuth = around[random_below(r, s->base.pose.z.y > 0.6f ? 7 : 5)] + ranged(r, -0.25, 0.25);
   Person p, q;
   Actor *a, *b = NULL;
   int left = ego || random_below(r, 3) ? azimuth < 0 : azimuth > 0; /* mostly the nearer hand */
@@ -159,7 +167,7 @@ static int scatter(Scene *s, Random *r) {
       s->thing[index] = s->thing[random_below(r, held)]; /* the same thing again */
       if (s->thing[index].soft) continue;
       s->things++;
-    } else if (thing_add(s, r, NULL, THING_KINDS) < 0) return 0;
+    } else if (thing_add(s, r, around_us, COUNT(around_us)) < 0) return 0;
     Thing *t = &s->thing[index];
     if (t->soft) {
       s->things--;
@@ -172,7 +180,7 @@ static int scatter(Scene *s, Random *r) {
     memset(&t->path, 0, sizeof t->path);
     int free_place = 0;
     for (int go = 0; go < 12 && !free_place; go++) {
-      V3 at = table_spot(s, ranged(r, -1, 1), ranged(r, -0.6, 0.55));
+      V3 at = table_spot(s, ranged(r, -1, 1), ranged(r, -0.6, 0.55), t->radius + 0.01f);
       Pose rest = thing_rest(t), yaw = pose_turn(v3(0, 1, 0), ranged(r, 0, 2 * PI));
       t->base = pose_mul(&yaw, &rest);
       t->base.o.x += at.x, t->base.o.z += at.z;
@@ -180,7 +188,7 @@ static int scatter(Scene *s, Random *r) {
       for (int k = 0; k < index; k++) {
         const Thing *o = &s->thing[k];
         float apart = hypotf(o->base.o.x - t->base.o.x, o->base.o.z - t->base.o.z);
-        if ((k >= held || o->base.o.y < 0.1f) && apart < o->radius + t->radius) free_place = 0;
+        if (apart < (o->radius + t->radius) * (k >= held || o->base.o.y < 0.1f ? 1 : 0.7f)) free_place = 0;
       }
     }
     if (!free_place) s->things--;

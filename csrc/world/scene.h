@@ -183,7 +183,12 @@ Pose actor_hand(const Scene *s, const Actor *a, float time, HandPose *pose);
 int actor_holds(const Actor *a, float time);
 V3 actor_elbow(const Actor *a, V3 wrist);
 /* Image position (x, y) of a world point; 0 when it is behind the camera. */
-int camera_project(const Camera *c, V3 world, float *x, float *y);
+static inline int camera_project(const Camera *c, V3 world, float *x, float *y) {
+  V3 q = pose_local(&c->pose, world);
+  float near = 1 / maxf(-q.z, 1e-3f);
+  *x = c->cx + c->focal * q.x * near, *y = c->cy - c->focal * q.y * near;
+  return -q.z > 0.02f;
+}
 float light_level(const Scene *s, float time);
 
 #endif

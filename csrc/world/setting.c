@@ -26,7 +26,7 @@ int setting_view(Scene *s, Random *r) {
 /* One surface of the room from a list of patterns; `metre` is about one repeat's size. */
 static int cover(Scene *s, Random *r, Material *m, const Pattern *list, int n, int size, double metre) {
   Pattern pattern = list[random_below(r, n)];
-  V3 base = colour_any(r, 0, random_below(r, 3) ? 0.25 : 0.8, 0.25, 0.95), accent = scale(base, ranged(r, 0.25, 0.7));
+  V3 base = colour_any(r, 0, random_below(r, 3) ? 0.22 : 0.6, 0.25, 0.95), accent = scale(base, ranged(r, 0.25, 0.7));
   if (pattern == PATTERN_WOOD) {
     base = v3(ranged(r, 0.25, 0.6), 0, 0), base.y = base.x * ranged(r, 0.55, 0.72), base.z = base.x * ranged(r, 0.25, 0.45);
     accent = scale(base, ranged(r, 0.3, 0.55));
@@ -47,7 +47,7 @@ int setting_room(Scene *s, Random *r) {
   m->table_low = v3(-ranged(r, 0.35, 1.4), -0.035f, -ranged(r, 0.25, 0.8));
   m->table_high = v3(ranged(r, 0.35, 1.4), 0, ranged(r, 0.3, 0.9));
   m->table_low.z = maxf(m->table_low.z, m->low.z + 0.02f);
-  if (!cover(s, r, &m->table, tops, 11, 512, 0.6) || !cover(s, r, &m->wall[2], walls, 10, 512, 1.1) ||
+  if (!cover(s, r, &m->table, tops, 11, 512, 0.6) || !cover(s, r, &m->wall[2], walls, 10, 256, 1.1) ||
       !cover(s, r, &m->floor, floors, 4, 256, 1.2))
     return 0;
   m->rim = m->table;
@@ -95,7 +95,7 @@ void setting_camera(Scene *s, Random *r) {
   f->shutter = random_below(r, 4) ? ranged(r, 0.1, 0.75) : 0.05f;
   f->soft = random_below(r, 3) ? ranged(r, 0.2, 0.75) : ranged(r, 0.7, 1.0);
   f->noise = expf(ranged(r, log(0.003), log(0.022))), f->chroma = f->noise * ranged(r, 0.3, 1);
-  f->exposure = ranged(r, 0.75, 1.25), f->contrast = ranged(r, 0, 0.55), f->vignette = ranged(r, 0, 0.35);
+  f->exposure = ranged(r, 0.9, 1.45), f->contrast = ranged(r, 0, 0.55), f->vignette = ranged(r, 0, 0.35);
   float warm = 0.07f * (float)random_normal(r), green = 0.03f * (float)random_normal(r);
   f->balance = v3(1 + warm, 1 + green, 1 - warm);
 }

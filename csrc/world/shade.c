@@ -14,7 +14,14 @@ typedef struct Surface {
 /* How far around a point things overhead take away its sky light, metres. */
 #define OPEN_RADIUS 0.045f
 
-static int level_of(float texels) { return texels > 1 ? (int)(log2f(texels) + 0.25f) : 0; }
+/* The pyramid's level for so many texels per pixel: the exponent of 1.2 times as many. */
+static int level_of(float texels) {
+  union {
+    float f;
+    unsigned u;
+  } bits = {1.2f * texels};
+  return texels > 1 ? (int)(bits.u >> 23) - 127 : 0;
+}
 
 /* Where the ray enters the table's slab or leaves the room's box. */
 V3 room_hit(const Scene *s, const Camera *camera, float x, float y, V3 *normal, const Material **material, float uv[2]) {
@@ -96,7 +103,8 @@ static void room_surface(const Scene *s, const Camera *camera, float x, float y,
   f->shine = m->shine, f->sharp = m->sharp, f->skin = 0;
 }
 
-static float power(float x, float e) { return x > 1e-6f ? exp2f(e * log2f(x)) : 0; }
+/* x^e, 0 where that is below e^-6. */
+static float power(float x, float e) { return x * e > e - 6 && x > 0 ? exp2f(e * log2f(x)) : 0; }
 
 static V3 lit(const Render *r, const Camera *camera, const Surface *f, float level) {
   const Light *l = &r->scene->light;
@@ -115,7 +123,7 @@ static V3 lit(const Render *r, const Camera *camera, const Surface *f, float lev
   V3 colour = times(f->albedo, add(times(l->key_colour, diffuse), ambient));
   if (f->shine > 0) {
     V3 half = unit(add(l->key, view));
-    float spot = f->shine * f->gloss * shadow * power(maxf(0, dot(f->n, half)), f->sharp);
+    float spot = shadow > 0 ? f->shine * f->gloss * shadow * power(dot(f->n, half), f->sharp) : 0;
     float rim = 1 - fabsf(dot(f->n, view)), glance = 0.25f * f->shine * f->gloss * open * rim * rim * rim;
     colour = add(colour, scale(l->key_colour, spot));
     colour = add(colour, scale(l->sky, glance));
@@ -223,14 +231,14 @@ void render_frame(Render *r, int t, unsigned char *rgb) {
   shadow_draw(r, &r->top);
   for (int k = 0; k < n; k++) {
     Moment m = moment(r, t, k, n);
-    shadow_aim(&r->key, s->light.blur, 4, k);
-    shadow_aim(&r->top, OPEN_RADIUS, 4, k);
+    shadow_aim(&r->key, s->light.blur, 3, k);
+    shadow_aim(&r->top, OPEN_RADIUS, 2, k);
     expose_bodies(r, &m, past);
   }
   for (int k = 0; k < views; k++) {
     Moment m = moment(r, t, k, views);
     shadow_aim(&r->key, s->light.blur, SHADOW_TAPS, k);
-    shadow_aim(&r->top, OPEN_RADIUS, SHADOW_TAPS, k);
+    shadow_aim(&r->top, OPEN_RADIUS, 5, k);
     expose_room(r, &m, past, 1 / (float)n);
   }
   film_develop(r, t, rgb);

@@ -353,15 +353,15 @@ static void toy(Maker *k) {
 }
 
 static void plate(Maker *k) {
-  float r = between(k, 0.08, 0.12), h = 0.016f;
+  float r = between(k, 0.08, 0.12), h = 0.009f;
   const float p[][2] = {{0, 0}, {r * 0.6f, 0}, {r * 0.62f, 0.001f}, {r, h}, {r, h}, {r, h + 0.003f}, {r * 0.98f, h + 0.003f}, {r * 0.62f, 0.005f}, {r * 0.6f, 0.004f}, {0, 0.004f}};
   Pattern look[] = {PATTERN_PLAIN, PATTERN_DOTS, PATTERN_STONE, PATTERN_STRIPES};
   revolve(k, part(k, look[random_below(k->r, 4)], 128, chance(k, 0.5) ? v3(0.75f, 0.74f, 0.7f) : any(k), any(k), 1, 1, 0.4f, 50), p, 10);
-  solid(k, SOLID_BOX, v3(0, h, 0), v3(r * 0.95f, 0.0035f, r * 0.95f), 0.001f, 0);
+  solid(k, SOLID_BOX, v3(0, 0.5f * h, 0), v3(r * 0.8f, 0.5f * h, r * 0.8f), 0.001f, 0);
   for (int i = 0; i < 3; i++) {
     float angle = (float)i * 2 * PI / 3;
     V3 out = v3(cosf(angle), 0, sinf(angle));
-    site(k, GRASP_EDGE, v3(out.x * r, h, out.z * r), Y, out, 0.004f);
+    site(k, GRASP_EDGE, v3(out.x * r, 0.5f * h, out.z * r), Y, out, 0.5f * h);
   }
   k->t->upright = 1, k->t->radius = r, k->t->name = "plate";
 }
@@ -448,13 +448,16 @@ int thing_make(Thing *t, Arena *arena, Random *r, ThingKind kind) {
 }
 
 Pose thing_rest(const Thing *t) {
-  float low = 1e9f;
+  V3 low = {1e9f, 1e9f, 1e9f}, high = {-1e9f, -1e9f, -1e9f};
   int lies = !t->upright && t->solids && t->solid[0].kind == SOLID_LIMB;
-  Pose p = lies ? pose_turn(v3(0, 0, 1), PI / 2) : pose_identity();
+  Pose p = lies ? pose_turn(X, -PI / 2) : pose_identity(); /* tools lie on their flat side */
   for (int i = 0; i < t->parts; i++)
-    for (int k = 0; k < t->part[i].mesh.vertices; k++)
-      low = minf(low, pose_vector(&p, t->part[i].mesh.p[k]).y);
-  p.o.y = -low;
+    for (int k = 0; k < t->part[i].mesh.vertices; k++) {
+      V3 q = pose_vector(&p, t->part[i].mesh.p[k]);
+      low = v3(minf(low.x, q.x), minf(low.y, q.y), minf(low.z, q.z));
+      high = v3(maxf(high.x, q.x), maxf(high.y, q.y), maxf(high.z, q.z));
+    }
+  p.o = v3(-0.5f * (low.x + high.x), -low.y, -0.5f * (low.z + high.z));
   return p;
 }
 

@@ -15,7 +15,7 @@ typedef enum ThingKind {
  * 0 with a message when memory is short. */
 int thing_make(Thing *t, Arena *arena, Random *r, ThingKind kind);
 
-/* How the thing lies or stands on the table at the origin, in world axes. */
+/* How the thing lies or stands on the table, its middle above the origin, in world axes. */
 Pose thing_rest(const Thing *t);
 
 /* Signed distance of a point in the thing's coordinates to its solids. */
