@@ -43,8 +43,8 @@ describe("the command line", function()
     refuses(cohesiv { "responsibility", folder .. "/none.mp4", "--frame", "1", "--out", folder .. "/r.png" }, 1,
       "none.mp4")
     support.write(folder .. "/text.png", "no picture")
-    refuses(cohesiv { "segment", folder .. "/text.png", "--at", "1,1", "--model", folder, "--out", folder .. "/out" }, 1,
-      "text.png")
+    refuses(cohesiv { "segment", folder .. "/text.png", "--at", "1,1", "--model", folder, "--out",
+      folder .. "/out" }, 1, "text.png")
     assert.same({ "text.png" }, support.list(folder))
   end)
 

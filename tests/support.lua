@@ -14,7 +14,7 @@ support.root = (here:sub(1, 1) == "/" and here or lfs.currentdir() .. "/" .. her
 support.small = os.getenv "COHESIV_SMALL" ~= nil
 
 -- A preloaded sanitizer is for this process, not for those it starts (they use the release build).
-if os.getenv "LD_PRELOAD" then
+if (os.getenv "LD_PRELOAD" or ""):find "libasan" then
   local setenv = require("cohesiv.core").system.setenv
   setenv("LD_PRELOAD", nil)
   setenv("COHESIV_BUILD", nil)
