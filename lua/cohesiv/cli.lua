@@ -67,6 +67,20 @@ local function choose(words)
   cli.usage("%s: expected a command or a Lua file, see cohesiv --help", first)
 end
 
+-- argparse takes a word such as -3,-1 for an option: it is joined to the option before it, as --gaps=-3,-1.
+local function join_negative(words)
+  local joined = {}
+  for _, word in ipairs(words) do
+    local last = joined[#joined]
+    if last and word:find "^%-%.?%d" and last:find "^%-%-%l[%l-]*$" then
+      joined[#joined] = last .. "=" .. word
+    else
+      joined[#joined + 1] = word
+    end
+  end
+  return joined
+end
+
 local function dispatch(words)
   if words[1] == "--help" or words[1] == "-h" then return print_help() end
   if words[1] == "--version" then return print("cohesiv " .. require("cohesiv").version) end
@@ -74,7 +88,7 @@ local function dispatch(words)
   local command = require("cohesiv.commands." .. name)
   -- A script's arguments are its own; every other command's go through its parser.
   if name == "script" then return command.run(rest) end
-  return command.run(parser_of(name, command):parse(rest))
+  return command.run(parser_of(name, command):parse(join_negative(rest)))
 end
 
 -- `--trace` counts before a script's name and anywhere among a command's arguments.
