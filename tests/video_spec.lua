@@ -201,7 +201,7 @@ describe("damaged video", function()
     h264("front.mp4", "-movflags", "+faststart")
     for _, name in ipairs { "movie.mp4", "front.mp4" } do
       local whole = support.read(at(name))
-      for _, share in ipairs { 0, 0.001, 0.01, 0.2, 0.5, 0.9, 0.98 } do
+      for _, share in ipairs(support.small and { 0.01, 0.9 } or { 0, 0.001, 0.01, 0.2, 0.5, 0.9, 0.98 }) do
         support.write(at "cut.mp4", whole:sub(1, math.floor(#whole * share)))
         assert.is_true(refused(at "cut.mp4"), ("%s: %g"):format(name, share))
       end

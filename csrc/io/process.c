@@ -15,6 +15,8 @@
 
 extern char **environ;
 
+enum { PIPE = 1 << 20 };
+
 static void shut(int *fd) {
   if (*fd >= 0) close(*fd);
   *fd = -1;
@@ -57,6 +59,7 @@ int process_start(Process *p, char *const argv[]) {
   shut(&err[1]);
   p->out = out[0];
   p->err = err[0];
+  if (p->out >= 0) fcntl(p->out, F_SETPIPE_SZ, PIPE); /* frames are large; a refusal costs only speed */
   if (!error) return 1;
   p->pid = 0;
   process_close(p);
