@@ -165,11 +165,12 @@ static int write_all(Sink *s, const void *data, size_t size) {
 }
 
 int sink_write(Sink *s, const void *data, size_t size) {
-  if (s->buffer.size + size > BUFFER) {
+  int direct = size > BUFFER / 2; /* what is written past the buffer must not overtake it */
+  if (direct || s->buffer.size + size > BUFFER) {
     if (!write_all(s, s->buffer.data, s->buffer.size)) return 0;
     s->buffer.size = 0;
   }
-  return size > BUFFER / 2 ? write_all(s, data, size) : bytes_add(&s->buffer, data, size);
+  return direct ? write_all(s, data, size) : bytes_add(&s->buffer, data, size);
 }
 
 /* Makes the rename itself last: without this a power cut may bring the old folder back. */
