@@ -27,7 +27,7 @@ p { max-width: 76ch; margin: 6px 0 12px; }
 .note { color: var(--soft); font-size: 14px; }
 .card { background: var(--card); border: 1px solid var(--edge); border-radius: 10px; padding: 16px 18px;
   margin: 14px 0; }
-dl.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px 20px; margin: 0; }
+dl.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(185px, 1fr)); gap: 12px 20px; margin: 0; }
 dl.facts dt { color: var(--soft); font-size: 13px; }
 dl.facts dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
@@ -39,8 +39,7 @@ th { font-size: 14px; color: var(--soft); font-weight: 600; }
 tr:last-child td { border-bottom: 0; }
 tr.main td { font-weight: 650; color: var(--accent); }
 td small { font-weight: 400; color: var(--soft); font-size: 12.5px; display: block; line-height: 1.2; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 14px; }
-.charts.wide { grid-template-columns: repeat(auto-fit, minmax(430px, 1fr)); }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(430px, 1fr)); gap: 22px 30px; }
 .chart { width: 100%; height: auto; display: block; }
 .chart text { font: 12px system-ui, "DejaVu Sans", sans-serif; fill: var(--ink); }
 .chart .chart-title { font-size: 13px; font-weight: 650; } .chart .tick { fill: var(--soft); font-size: 11px; }
@@ -54,10 +53,11 @@ td small { font-weight: 400; color: var(--soft); font-size: 12.5px; display: blo
 .strip { margin: 16px 0 22px; }
 .strip h3 { font-size: 15px; margin: 0 0 2px; }
 .pictures { display: grid; gap: 8px; margin-top: 6px; }
-figure { margin: 0; } figure img { width: 100%; height: auto; display: block; border-radius: 4px; }
+figure { margin: 0; }
+figure img { width: 100%; height: auto; max-height: 300px; object-fit: contain; object-position: left; display: block; }
 figcaption { font-size: 12.5px; color: var(--soft); padding-top: 3px; }
 @media (max-width: 760px) { .pictures { grid-template-columns: repeat(2, 1fr) !important; } main { padding: 24px 14px; }
-  .charts, .charts.wide { grid-template-columns: 1fr; } }
+  .charts { grid-template-columns: 1fr; } }
 footer { margin-top: 56px; color: var(--soft); font-size: 13px; border-top: 1px solid var(--edge); padding-top: 12px; }
 ]]
 
@@ -129,7 +129,7 @@ local function bars_html(t, add)
 end
 
 local function curves_html(curves, add)
-  add '<div class="card charts wide">'
+  add '<div class="card charts">'
   for _, c in ipairs(curves) do add("%s", svg.curves(c.title, c.series, c.x_label or "")) end
   add "</div>"
 end

@@ -59,33 +59,28 @@ local function table_of(results)
              #results[1].result.names, table.concat(counts, ", ")) }
 end
 
--- Every number of the log against its step (or epoch), one chart per kind: losses, validation measures, learning rate.
+-- What the log holds, by epoch: the whole loss, its parts, the learning rate.
+local CHARTS = {
+  { title = "Loss", { "train_total", "training" }, { "validation_total", "validation" } },
+  { title = "Parts of the loss", { "train_responsibility", "responsibility, training" },
+    { "validation_responsibility", "validation" }, { "train_embedding", "embedding, training" },
+    { "validation_embedding", "validation" } },
+  { title = "Learning rate", { "lr", "learning rate" } },
+}
+
 local function curves_of(run)
-  local by_key, keys = {}, {}
-  for _, record in ipairs(run:metrics()) do
-    local x = record.step or record.epoch
-    for key, value in pairs(record) do
-      if x and type(value) == "number" and key ~= "step" and key ~= "epoch" then
-        if not by_key[key] then
-          by_key[key] = {}
-          keys[#keys + 1] = key
-        end
-        table.insert(by_key[key], { x, value })
+  local records, shown = run:metrics(), {}
+  for _, chart in ipairs(CHARTS) do
+    local series = {}
+    for _, key in ipairs(chart) do
+      local points = {}
+      for _, record in ipairs(records) do
+        local value = record[key[1]]
+        if type(value) == "number" and record.epoch then points[#points + 1] = { record.epoch, value } end
       end
+      if #points > 0 then series[#series + 1] = { name = key[2], points = points, dots = #points <= 40 } end
     end
-  end
-  table.sort(keys)
-  local charts = { { title = "Loss", x_label = "step", series = {} },
-                   { title = "Learning rate", x_label = "step", series = {} } }
-  for _, key in ipairs(keys) do
-    local chart = key:find "loss" and charts[1] or (key == "lr" or key:find "rate") and charts[2]
-    if chart and #chart.series < 4 then
-      table.insert(chart.series, { name = key, points = by_key[key], dots = #by_key[key] <= 40 })
-    end
-  end
-  local shown = {}
-  for _, chart in ipairs(charts) do
-    if #chart.series > 0 then shown[#shown + 1] = chart end
+    if #series > 0 then shown[#shown + 1] = { title = chart.title, x_label = "epoch", series = series } end
   end
   return shown
 end
@@ -159,7 +154,7 @@ local function strip_of(run, system, data, result, row)
     end
     local items = query_items(run, system, data, frame, row.q, result.thresholds)
     for _, item in ipairs(items) do item.image:keep() end
-    return { title = ("%s, frame %d"):format(row.clip, row.n), columns = #items, items = items,
+    return { title = ("%s, frame %d, hand %d"):format(row.clip, row.n, row.q), columns = #items, items = items,
              text = "IoU: " .. table.concat(values, ", ") }
   end)
 end
@@ -192,16 +187,18 @@ local function map_strips(run, data, names, count)
 end
 
 local function facts_of(run, result)
-  local recipe, info = run.recipe, run.info and run:info() or {}
-  local status = run.status and run:status() or {}
+  local recipe, info, status = run.recipe, run:info(), run:status()
   local facts = {
-    { "Data", recipe.data or "–" }, { "Encoder", recipe.model.encoder },
+    { "Data", (recipe.data or "–"):match "([^/]+)/*$" }, { "Encoder", recipe.model.encoder },
     { "Size", ("%d × %d"):format(recipe.size[1], recipe.size[2]) }, { "Reported clips", #result.names },
     { "Flow", recipe.maps.flow == "dis" and "dense inverse search" or "exact" },
     { "Background", recipe.maps.background }, { "Seed", recipe.seed },
   }
   if status.epoch then facts[#facts + 1] = { "Epochs", status.epoch } end
-  if status.minutes then facts[#facts + 1] = { "Training", ("%.1f minutes"):format(status.minutes) } end
+  if status.samples then facts[#facts + 1] = { "Training images", status.samples } end
+  local records = run:metrics()
+  local last = records[#records]
+  if last and last.seconds then facts[#facts + 1] = { "Training", ("%.1f minutes"):format(last.seconds / 60) } end
   if info.commit then facts[#facts + 1] = { "Commit", info.commit:sub(1, 10) } end
   return facts
 end

@@ -26,7 +26,7 @@ end
 --- bars(title, entries, top): one horizontal bar per entry { name, mean, low, high, main }, 0 to `top`; an entry
 --- without a mean is shown as a dash.
 function svg.bars(title, entries, top)
-  local left, right, row, width = 128, 46, 24, 360
+  local left, right, row, width = 182, 46, 24, 430
   local height = 30 + #entries * row + 18
   local span = width - left - right
   local out = {}

@@ -3,20 +3,12 @@
 
 local metrics = require "cohesiv.metrics"
 
--- The clip with the recipe's kind of flow.
-local function view(clip, method)
-  local seen = { flow = function(_, n, gap, options)
-    return clip:flow(n, gap, { size = options.size, method = method })
-  end }
-  return setmetatable(seen, { __index = clip })
-end
-
 return function(run)
   local recipe = run.recipe
   local grid, maps = metrics.grid(0, 1, recipe.calibrate.steps), recipe.maps
   local options = {
     gaps = maps.gaps, size = recipe.size, temperature = maps.temperature, background = maps.background,
-    targets = maps.targets, closeness = maps.closeness,
+    targets = maps.targets, closeness = maps.closeness, flow = maps.flow,
     fit = { model = maps.fit.model, points = maps.fit.points, robust = maps.fit.robust },
   }
   return {
@@ -25,7 +17,7 @@ return function(run)
     answer = function(clip, n, queries, detected)
       local hands = #clip:hands(n)
       if hands == 0 then return { Pair = {}, All = {} } end
-      local map = view(clip, maps.flow):responsibility(n, options).map
+      local map = clip:responsibility(n, options).map
       local of_hand, pair = {}, {}
       for k = 1, hands do of_hand[k] = map:select(3, k) end
       for q = 1, #queries do pair[q] = detected[q] and { of_hand[detected[q]] } or nil end
