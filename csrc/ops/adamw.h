@@ -1,4 +1,4 @@
-/* AdamW (Loshchilov and Hutter, ICLR 2019): Adam with decoupled weight decay. Not an op: it writes its
+/* AdamW (Loshchilov and Hutter, ICLR 2019) for C code: the op `adamw`, which writes its
  * arguments. */
 #ifndef OPS_ADAMW_H
 #define OPS_ADAMW_H

@@ -33,6 +33,8 @@
 #define HOT_DECLARE(type, f, ...) ISA_DECLARE(type, f, __VA_ARGS__)
 #endif
 
+#define HOT_CALL(f, ...) HOT(f)(__VA_ARGS__)
+
 #ifdef HOT_BODIES
 #define HOT_KERNEL(name, fields, ...)                                                                        \
   struct name##_args fields;                                                                                 \

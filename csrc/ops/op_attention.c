@@ -41,7 +41,7 @@ static int attention_chunk(void *arg, long chunk) {
   long at = chunk * PIXELS, n = least(PIXELS, j->pixels - at);
   for (long m = 0; m < j->queries; m++) {
     real *y = j->to + m * j->pixels + at;
-    HOT(rows_dot)(n, j->c, j->k + at * j->c, j->q + m * j->c, y);
+    HOT_CALL(rows_dot, n, j->c, j->k + at * j->c, j->q + m * j->c, y);
     for (long i = 0; i < n; i++) y[i] = y[i] < 0 ? 0 : y[i] > 1 ? 1 : y[i];
   }
   return 1;
@@ -65,8 +65,8 @@ static int attention_back_chunk(void *arg, long chunk) {
       real y = j->y[m * j->pixels + at + i];
       g[i] = y > 0 && y < 1 ? j->dy[m * j->pixels + at + i] : 0;
     }
-    HOT(rows_gather)(n, C, g, j->k + at * C, partial + m * C);
-    if (j->dk) HOT(rows_outer)(n, C, g, j->q + m * C, j->dk + at * C, j->add || m > 0);
+    HOT_CALL(rows_gather, n, C, g, j->k + at * C, partial + m * C);
+    if (j->dk) HOT_CALL(rows_outer, n, C, g, j->q + m * C, j->dk + at * C, j->add || m > 0);
   }
   return 1;
 }
@@ -130,8 +130,8 @@ static int normalise_shape(Call *c) {
 static int normalise_chunk(void *arg, long chunk) {
   const NormaliseJob *j = arg;
   long at = chunk * PIXELS, n = least(PIXELS, j->rows - at);
-  HOT(rows_inverse_norm)(n, j->c, j->x + at * j->c, j->scale + at);
-  HOT(rows_scale)(n, j->c, j->x + at * j->c, j->scale + at, j->to + at * j->c);
+  HOT_CALL(rows_inverse_norm, n, j->c, j->x + at * j->c, j->scale + at);
+  HOT_CALL(rows_scale, n, j->c, j->x + at * j->c, j->scale + at, j->to + at * j->c);
   return 1;
 }
 
@@ -146,8 +146,8 @@ static int normalise_forward(Call *c) {
 static int normalise_back_chunk(void *arg, long chunk) {
   const NormaliseJob *j = arg;
   long at = chunk * PIXELS, n = least(PIXELS, j->rows - at);
-  HOT(rows_normalise_back)
-  (n, j->c, j->x + at * j->c, j->inverse + at, j->dy + at * j->c, j->to + at * j->c, j->add);
+  HOT_CALL(rows_normalise_back, n, j->c, j->x + at * j->c, j->inverse + at, j->dy + at * j->c,
+           j->to + at * j->c, j->add);
   return 1;
 }
 

@@ -82,7 +82,7 @@ static int sums_chunk(void *arg, long chunk) {
   real one[PIXELS], *inverse = j->normalise ? j->inverse + at : one, g[PIXELS];
   memset(acc, 0, (size_t)(CLASSES * (j->c + 1)) * sizeof *acc);
   if (j->normalise)
-    HOT(rows_inverse_norm)(n, j->c, j->z + at * j->c, inverse);
+    HOT_CALL(rows_inverse_norm, n, j->c, j->z + at * j->c, inverse);
   else
     for (long i = 0; i < n; i++) one[i] = 1;
   for (long i = 0; i < n; i++) {
@@ -94,7 +94,7 @@ static int sums_chunk(void *arg, long chunk) {
   for (int k = 0; k < CLASSES; k++) {
     if (count[k] == 0) continue;
     for (long i = 0; i < n; i++) g[i] = j->label[at + i] == (real)(k + 1) ? inverse[i] : 0;
-    HOT(rows_gather)(n, j->c, g, j->z + at * j->c, acc + k * j->c);
+    HOT_CALL(rows_gather, n, j->c, g, j->z + at * j->c, acc + k * j->c);
   }
   return 1;
 }
@@ -146,18 +146,18 @@ static int contrast_chunk(void *arg, long chunk) {
   for (int k = 0; k < CLASSES; k++) {
     bool present = j->count[(j->groups == 1 ? 0 : image) * CLASSES + k] > 0;
     weight[k] = (real)j->weight[image * CLASSES + k];
-    if (present) HOT(rows_dot)(n, j->c, j->z + at * j->c, mean_of(j, j->means, image, k), l[k]);
+    if (present) HOT_CALL(rows_dot, n, j->c, j->z + at * j->c, mean_of(j, j->means, image, k), l[k]);
     for (long i = 0; i < n; i++)
       l[k][i] = present ? l[k][i] * (j->normalise ? j->inverse[at + i] : 1) : (real)-1e30;
   }
-  HOT(contrast)(n, j->label + at, weight, j->log_eps, l[0], l[1], l[2], loss);
+  HOT_CALL(contrast, n, j->label + at, weight, j->log_eps, l[0], l[1], l[2], loss);
   for (long i = 0; i < n; i++) sum += (double)loss[i];
   memset(acc, 0, (size_t)(CLASSES * (j->c + 1)) * sizeof *acc);
   acc[CLASSES * j->c] = sum;
   for (int k = 0; k < CLASSES && j->training; k++) {
     memcpy(j->logits + k * all + at, l[k], (size_t)n * sizeof(real));
     for (long i = 0; i < n; i++) g[i] = l[k][i] * (j->normalise ? j->inverse[at + i] : 1);
-    HOT(rows_gather)(n, j->c, g, j->z + at * j->c, acc + k * j->c);
+    HOT_CALL(rows_gather, n, j->c, g, j->z + at * j->c, acc + k * j->c);
   }
   return 1;
 }
@@ -219,13 +219,13 @@ static int backward_chunk(void *arg, long chunk) {
   if (!e) return 0;
   for (int k = 0; k < CLASSES; k++) {
     for (long i = 0; i < n; i++) g[i] = j->dy * j->logits[k * all + at + i];
-    HOT(rows_outer)(n, C, g, mean_of(j, j->means, image, k), e, k > 0);
+    HOT_CALL(rows_outer, n, C, g, mean_of(j, j->means, image, k), e, k > 0);
     for (long i = 0; i < n; i++) g[i] = j->label[at + i] == (real)(k + 1) ? j->dy : 0;
-    HOT(rows_outer)(n, C, g, mean_of(j, j->pulls, image, k), e, true);
+    HOT_CALL(rows_outer, n, C, g, mean_of(j, j->pulls, image, k), e, true);
   }
   real *dz = j->dz + at * C;
   if (j->normalise)
-    HOT(rows_normalise_back)(n, C, j->z + at * C, j->inverse + at, e, dz, j->add);
+    HOT_CALL(rows_normalise_back, n, C, j->z + at * C, j->inverse + at, e, dz, j->add);
   else
     for (long i = 0; i < n * C; i++) dz[i] = (j->add ? dz[i] : 0) + e[i];
   return 1;
@@ -256,11 +256,12 @@ static int loss_sample(Call *c, Random *r, int variant) {
   return label != NULL;
 }
 
-const Op REALNAME(op_embedding_loss) = {.name = "embedding_loss",
-                                        .args = "Z label normalise=true scale=10 epsilon=1e-3 batch=false",
-                                        .doc = "3-way contrast of Z N,H,W,F with class means; label N,H,W: 1 "
-                                               "person, 2 object, 3 background, 0 ignored",
-                                        .shape = loss_shape,
-                                        .forward = loss_forward,
-                                        .backward = loss_backward,
-                                        .sample = loss_sample};
+const Op REALNAME(op_embedding_loss) = {
+    .name = "embedding_loss",
+    .args = "Z label normalise=true scale=10 epsilon=1e-3 batch_means=false",
+    .doc = "3-way contrast of Z N,H,W,F with class means; label N,H,W: 1 "
+           "person, 2 object, 3 background, 0 ignored",
+    .shape = loss_shape,
+    .forward = loss_forward,
+    .backward = loss_backward,
+    .sample = loss_sample};

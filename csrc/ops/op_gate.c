@@ -46,9 +46,8 @@ static int forward_chunk(void *arg, long chunk) {
   const GateJob *j = arg;
   long image, at, rows;
   place(j, chunk, &image, &at, &rows);
-  HOT(norm_apply)
-  (rows, j->channels, j->x + at, j->gate + image * j->channels, j->zeros,
-   j->residual ? j->residual + at : NULL, RELU, j->to + at);
+  HOT_CALL(norm_apply, rows, j->channels, j->x + at, j->gate + image * j->channels, j->zeros,
+           j->residual ? j->residual + at : NULL, RELU, j->to + at);
   return 1;
 }
 
@@ -78,12 +77,11 @@ static int backward_chunk(void *arg, long chunk) {
   if (j->partial) {
     double *p = j->partial + chunk * 2 * C;
     memset(p, 0, (size_t)(2 * C) * sizeof *p);
-    HOT(norm_sums)(rows, C, j->x + at, j->zeros, j->y + at, j->dy + at, RELU, p, p + C);
+    HOT_CALL(norm_sums, rows, C, j->x + at, j->zeros, j->y + at, j->dy + at, RELU, p, p + C);
   }
   if (j->to || j->dr)
-    HOT(norm_back)
-    (rows, C, j->x + at, j->zeros, j->y + at, j->dy + at, RELU, j->gate + image * C, j->zeros, j->zeros,
-     j->to ? j->to + at : NULL, j->add, j->dr ? j->dr + at : NULL, j->dr_add);
+    HOT_CALL(norm_back, rows, C, j->x + at, j->zeros, j->y + at, j->dy + at, RELU, j->gate + image * C,
+             j->zeros, j->zeros, j->to ? j->to + at : NULL, j->add, j->dr ? j->dr + at : NULL, j->dr_add);
   return 1;
 }
 

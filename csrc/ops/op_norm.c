@@ -35,8 +35,8 @@ static long rows_of(const NormJob *j, long chunk) { return least(j->block, j->ro
 static int moments_chunk(void *arg, long chunk) {
   const NormJob *j = arg;
   double *p = j->partial + chunk * 2 * j->channels;
-  HOT(norm_moments)
-  (rows_of(j, chunk), j->channels, j->x + chunk * j->block * j->channels, p, p + j->channels);
+  HOT_CALL(norm_moments, rows_of(j, chunk), j->channels, j->x + chunk * j->block * j->channels, p,
+           p + j->channels);
   return 1;
 }
 
@@ -108,9 +108,8 @@ static int norm_shape(Call *c) {
 static int apply_chunk(void *arg, long chunk) {
   const NormJob *j = arg;
   long at = chunk * j->block * j->channels;
-  HOT(norm_apply)
-  (rows_of(j, chunk), j->channels, j->x + at, j->scale, j->shift, j->residual ? j->residual + at : NULL,
-   j->act, j->to + at);
+  HOT_CALL(norm_apply, rows_of(j, chunk), j->channels, j->x + at, j->scale, j->shift,
+           j->residual ? j->residual + at : NULL, j->act, j->to + at);
   return 1;
 }
 
@@ -143,17 +142,17 @@ static int sums_chunk(void *arg, long chunk) {
   double *p = j->partial + chunk * 2 * j->channels;
   long at = chunk * j->block * j->channels;
   memset(p, 0, (size_t)(2 * j->channels) * sizeof *p);
-  HOT(norm_sums)
-  (rows_of(j, chunk), j->channels, j->x + at, j->mean, j->y + at, j->dy + at, j->act, p, p + j->channels);
+  HOT_CALL(norm_sums, rows_of(j, chunk), j->channels, j->x + at, j->mean, j->y + at, j->dy + at, j->act, p,
+           p + j->channels);
   return 1;
 }
 
 static int back_chunk(void *arg, long chunk) {
   const NormJob *j = arg;
   long at = chunk * j->block * j->channels;
-  HOT(norm_back)
-  (rows_of(j, chunk), j->channels, j->x + at, j->mean, j->y + at, j->dy + at, j->act, j->scale, j->slope,
-   j->shift, j->to ? j->to + at : NULL, j->add, j->dr ? j->dr + at : NULL, j->dr_add);
+  HOT_CALL(norm_back, rows_of(j, chunk), j->channels, j->x + at, j->mean, j->y + at, j->dy + at, j->act,
+           j->scale, j->slope, j->shift, j->to ? j->to + at : NULL, j->add, j->dr ? j->dr + at : NULL,
+           j->dr_add);
   return 1;
 }
 

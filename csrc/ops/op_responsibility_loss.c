@@ -77,7 +77,7 @@ static int forward_chunk(void *arg, long chunk) {
   const real *k = j->k + (image_of(j->call, m) * j->pixels + at) * j->c, *r = j->r + m * j->pixels + at;
   real a[PIXELS], beta = (real)0.5;
   double sum = 0;
-  HOT(rows_dot)(n, j->c, k, j->q + query_at(j, m), a);
+  HOT_CALL(rows_dot, n, j->c, k, j->q + query_at(j, m), a);
   for (long i = 0; i < n; i++) {
     real d = (a[i] < 0 ? 0 : a[i] > 1 ? 1 : a[i]) - r[i], size = RM(fabs)(d);
     sum += (double)(size < beta ? d * d / (2 * beta) : size - beta / 2);
@@ -124,9 +124,9 @@ static int backward_chunk(void *arg, long chunk) {
     const real *g = j->slope + m * j->pixels + at, *q = j->q + query_at(j, m);
     double *acc = j->partial + (m * j->blocks + block) * j->c;
     memset(acc, 0, (size_t)j->c * sizeof *acc);
-    HOT(rows_gather)(n, j->c, g, j->k + first, acc);
+    HOT_CALL(rows_gather, n, j->c, g, j->k + first, acc);
     for (long i = 0; i < j->c; i++) v[i] = j->dy * q[i];
-    if (j->dk) HOT(rows_outer)(n, j->c, g, v, j->dk + first, j->add || seen > 0);
+    if (j->dk) HOT_CALL(rows_outer, n, j->c, g, v, j->dk + first, j->add || seen > 0);
     seen++;
   }
   if (j->dk && !seen && !j->add) memset(j->dk + first, 0, (size_t)(n * j->c) * sizeof *j->dk);

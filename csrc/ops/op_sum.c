@@ -22,9 +22,9 @@ static void sum_piece(const SumJob *j, long o, long block, long part) {
        rows = least(j->part, j->reduced - r);
   const real *x = j->x + (o * j->reduced + r) * j->inner + i;
   if (j->inner == 1)
-    acc[0] = HOT(sum_row)(rows, x);
+    acc[0] = HOT_CALL(sum_row, rows, x);
   else
-    HOT(sum_rows)(rows, n, j->inner, x, acc);
+    HOT_CALL(sum_rows, rows, n, j->inner, x, acc);
   long at = o * j->inner + i;
   if (j->parts > 1)
     memcpy(j->partial + part * j->outer * j->inner + at, acc, (size_t)n * sizeof *acc);
@@ -190,7 +190,7 @@ static int var_chunk(void *arg, long at) {
   const real *x = j->x + o * j->s.reduced * j->s.inner + i;
   double sum = 0, mean = (double)j->mean[at];
   if (j->s.inner == 1)
-    sum = HOT(square_row)(j->s.reduced, x, mean);
+    sum = HOT_CALL(square_row, j->s.reduced, x, mean);
   else
     for (long r = 0; r < j->s.reduced; r++) {
       double d = (double)x[r * j->s.inner] - mean;
