@@ -26,11 +26,15 @@ return recipe.base {
     embedding_dim = 64,
     attention_dim = 64,
   },
-  loss = { responsibility = 10, embedding = 1 }, -- weights in the sum
+  loss = {
+    responsibility = 10, embedding = 1, -- weights in the sum
+    clamp = one_of("through", "hard"), -- through: scores outside (0, 1) get the gradients that lead back inside
+  },
   embedding = { normalise = true, scale = 10, epsilon = 1e-3, means = one_of("image", "batch") },
   optim = {
     lr = 1e-2,
     weight_decay = 1e-2,
+    warmup = 100, -- steps in which the rate rises from 0
     schedule = one_of("plateau", "constant", "cosine"), -- plateau: halves when the validation loss stands still …
     patience = 5, -- … for so many epochs,
     stop = 10, -- and training ends after so many

@@ -6,9 +6,10 @@ local M = {}
 
 --- responsibility(Q, K, R, queries, image?): smooth-L1 (β = 0.5) between clamp(qᵀK[p], 0, 1) and R, mean over pixels,
 -- then hands. Q, K: N×H×W×A; R: M×H×W; queries: M×2 (x, y), rounded and clamped to the image; image: M int32, the image
--- (1 …) each hand is in (default 1 … M). → scalar
-function M.responsibility(Q, K, R, queries, image)
-  return ops.responsibility_loss.call(Q, K, R, queries, image)
+-- (1 …) each hand is in (default 1 … M). R below 0 marks pixels that take no part. options.through: the clamp lets
+-- gradients pass that lead back inside (same loss; scores that have left (0, 1) everywhere can return). → scalar
+function M.responsibility(Q, K, R, queries, image, options)
+  return ops.responsibility_loss.call(Q, K, R, queries, image, { through = options ~= nil and options.through == true })
 end
 
 --- embedding(Z, label, { normalise = true, scale = 10, epsilon = 1e-3, means = "image" | "batch" }): the three-way

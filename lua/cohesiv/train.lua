@@ -24,7 +24,8 @@ local function batch_loss(model, recipe, batch)
   local out, w = model:forward(batch.image), recipe.loss
   local parts, total = {}, nil
   if w.responsibility ~= 0 then
-    local l = losses.responsibility(out.Q, out.K, batch.maps, batch.points, batch.image_index)
+    local l = losses.responsibility(out.Q, out.K, batch.maps, batch.points, batch.image_index,
+      { through = w.clamp == "through" })
     parts.responsibility, total = l:item(), l * w.responsibility
   end
   if w.embedding ~= 0 then
@@ -95,11 +96,12 @@ local function new_training(recipe, run, samples)
   core.seed(recipe.seed)
   local model = require("cohesiv.model").model(recipe.model)
   local optimiser = optim.AdamW(model:parameters(), { lr = recipe.optim.lr, weight_decay = recipe.optim.weight_decay })
+  local rate = { lr = recipe.optim.lr } -- before warm-up; the schedule's to change
   local self = setmetatable({
-    recipe = recipe, run = run, model = model, optimiser = optimiser, samples = samples,
+    rate = rate, recipe = recipe, run = run, model = model, optimiser = optimiser, samples = samples,
     data = loader(recipe, samples.train, true),
     validation = #samples.validation > 0 and loader(recipe, samples.validation, false) or nil,
-    schedule = optim.Plateau(optimiser, { patience = recipe.optim.patience, stop = recipe.optim.stop }),
+    schedule = optim.Plateau(rate, { patience = recipe.optim.patience, stop = recipe.optim.stop }),
     epoch = 1, batch = 1, sums = {}, seconds = 0.0, ended = false,
   }, Training)
   return self
@@ -109,7 +111,7 @@ function Training:position()
   local seed, stream = core.random_state()
   return {
     epoch = self.epoch, batch = self.batch, sums = self.sums, seconds = self.seconds + self:since(), ended = self.ended,
-    schedule = self.schedule:state(), random = { seed, stream }, samples = #self.samples.train,
+    schedule = self.schedule:state(), rate = self.rate.lr, random = { seed, stream }, samples = #self.samples.train,
   }
 end
 
@@ -128,6 +130,7 @@ function Training:resume()
   end
   self.epoch, self.batch, self.sums, self.seconds, self.ended = p.epoch, p.batch, p.sums, p.seconds, p.ended
   self.schedule:restore(p.schedule)
+  self.rate.lr = p.rate
   core.seed(p.random[1], p.random[2])
   self.data:seek(self.epoch, self.batch)
   self.run:cut(function(record) return record.epoch < self.epoch end)
@@ -144,7 +147,8 @@ end
 
 function Training:set_rate()
   local o = self.recipe.optim
-  if o.schedule == "cosine" then self.optimiser.lr = o.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self:share()))) end
+  if o.schedule == "cosine" then self.rate.lr = o.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self:share()))) end
+  self.optimiser.lr = self.rate.lr * math.min(1, (self.optimiser.steps + 1) / math.max(o.warmup, 1))
 end
 
 -- Validation, schedule, checkpoints and the record of an epoch.
@@ -158,7 +162,7 @@ function Training:end_epoch()
   end
   local verdict = self.schedule:step(score)
   if verdict == "better" then self.model:save(self.run:file "best.safetensors") end
-  if self.recipe.optim.schedule ~= "plateau" then self.optimiser.lr = self.recipe.optim.lr end
+  if self.recipe.optim.schedule ~= "plateau" then self.rate.lr = self.recipe.optim.lr end
   record.best = verdict == "better"
   self.run:log(record)
   self.epoch, self.batch, self.sums = self.epoch + 1, 1, {}
