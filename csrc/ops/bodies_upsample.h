@@ -11,7 +11,6 @@ HOT_KERNEL(
       const real *x;
       const real *skip;
       real *y;
-      long h;
       long w;
       long cx;
       long cs; /* of x */
