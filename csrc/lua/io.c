@@ -14,7 +14,7 @@
 /* ---- arguments ---- */
 
 static const char *check_text(lua_State *L, int i, const char *what) {
-  size_t size;
+  size_t size = 0;
   const char *text = lua_type(L, i) == LUA_TSTRING ? lua_tolstring(L, i, &size) : NULL;
   if (!text) {
     fail("%s: expected a string, found %s", what, luaL_typename(L, i));

@@ -106,15 +106,23 @@ local function decoder_before(self, n)
   return self.decoder
 end
 
+-- decoder:METHOD(…); a decoder that failed (or was interrupted in the middle of a frame) is of no more use.
+local function drive(self, method, ...)
+  local ok, result = pcall(self.decoder[method], self.decoder, ...)
+  if ok then return result end
+  self:close()
+  error(result, 0)
+end
+
 function Video:frame(n)
   check_number(self.path, n)
   local frame = recall(self.id .. n)
   if frame then return frame end
   local decoder = decoder_before(self, n)
-  decoder:skip(n - BEHIND - decoder.next)
+  drive(self, "skip", n - BEHIND - decoder.next)
   while decoder.next <= n do
     local i = decoder.next
-    frame = decoder:read()
+    frame = drive(self, "read")
     if not frame then
       self:close()
       beyond(self.path, i, n)
