@@ -1,12 +1,16 @@
 /* The responsibility loss: at every pixel of a hand's image a = clamp(q . K[p], 0, 1), q being Q at the
- * hand's query point, and Smooth-L1 (beta 0.5) of a against R; mean over pixels, then over hands. Forward
- * keeps the derivative by a, one number a pixel; K is read once forward and once backward. The clamp's
- * gradient passes on its limits. */
+ * hand's query point, and Smooth-L1 (beta 0.5) of a against R; mean over pixels, then over hands. Pixels with
+ * R < 0 (padding, what augmentation left empty) take no part, hands without others neither. Forward keeps the
+ * derivative by a, one number a pixel; K is read once forward and once backward. The clamp's gradient passes
+ * on its limits; with `through` also where it leads back inside, so that scores that have left (0, 1)
+ * everywhere, where the loss is flat, can return. */
 #include "ops/op_kit.h"
 
 #include "ops/bodies_rows.h"
 
 enum { Q, K, R, QUERIES, IMAGE, PIXELS = 512 };
+enum { SLOPE, WEIGHT }; /* saved */
+enum { THROUGH };       /* parameter */
 
 typedef struct Loss {
   long images, h, w, c, hands, pixels, blocks; /* blocks: chunks of an image */
@@ -14,7 +18,8 @@ typedef struct Loss {
   real *to; /* forward: derivatives by a, or NULL */
   real *dk, dy;
   double *partial;
-  bool add;
+  const double *weight; /* of each hand's pixels in the mean */
+  bool add, through;
   const Call *call;
 } Loss;
 
@@ -65,10 +70,19 @@ static Loss loss_of(const Call *c) {
             .hands = c->in[R]->shape[0],
             .call = c,
             .q = input(c, Q),
-            .k = input(c, K)};
+            .k = input(c, K),
+            .through = c->arg[THROUGH].n != 0};
   j.pixels = j.h * j.w;
   j.blocks = (j.pixels + PIXELS - 1) / PIXELS;
   return j;
+}
+
+/* The derivative of the loss of score s by the score. */
+static real slope_of(const Loss *j, real s, real r) {
+  real beta = (real)0.5, d = (s < 0 ? 0 : s > 1 ? 1 : s) - r;
+  real slope = d >= beta ? 1 : d <= -beta ? -1 : d / beta;
+  if (s >= 0 && s <= 1) return slope;
+  return j->through && (s > 1 ? slope > 0 : slope < 0) ? slope : 0;
 }
 
 static int forward_chunk(void *arg, long chunk) {
@@ -79,17 +93,26 @@ static int forward_chunk(void *arg, long chunk) {
   double sum = 0;
   HOT_CALL(rows_dot, n, j->c, k, j->q + query_at(j, m), a);
   for (long i = 0; i < n; i++) {
-    real d = (a[i] < 0 ? 0 : a[i] > 1 ? 1 : a[i]) - r[i], size = RM(fabs)(d);
-    sum += (double)(size < beta ? d * d / (2 * beta) : size - beta / 2);
-    a[i] = a[i] >= 0 && a[i] <= 1 ? (size < beta ? d / beta : d > 0 ? 1 : -1) : 0;
+    bool counts = !(r[i] < 0);
+    real size = RM(fabs)((a[i] < 0 ? 0 : a[i] > 1 ? 1 : a[i]) - r[i]);
+    sum += counts ? (double)(size < beta ? size * size / (2 * beta) : size - beta / 2) : 0;
+    a[i] = counts ? slope_of(j, a[i], r[i]) : 0;
   }
   j->partial[chunk] = sum;
   if (j->to) memcpy(j->to + m * j->pixels + at, a, (size_t)n * sizeof *a);
   return 1;
 }
 
-static double share(const Loss *j) {
-  return j->hands > 0 && j->pixels > 0 ? 1 / ((double)j->hands * (double)j->pixels) : 0;
+/* 1 / (pixels of the hand that count · hands that have any). */
+static void weigh(const Loss *j, double *weight) {
+  double hands = 0;
+  for (long m = 0; m < j->hands; m++) {
+    long count = 0;
+    for (long i = 0; i < j->pixels; i++) count += !(j->r[m * j->pixels + i] < 0);
+    weight[m] = count > 0 ? 1 / (double)count : 0;
+    hands += count > 0;
+  }
+  for (long m = 0; m < j->hands && hands > 0; m++) weight[m] /= hands;
 }
 
 static int loss_forward(Call *c) {
@@ -97,16 +120,19 @@ static int loss_forward(Call *c) {
   long chunks = j.hands * j.blocks;
   real *y = output(c, 0);
   if (c->training) {
-    Tensor *kept = call_save_new(c, 0, REAL_DTYPE, 2, SHAPE(j.hands, j.pixels));
+    Tensor *kept = call_save_new(c, SLOPE, REAL_DTYPE, 2, SHAPE(j.hands, j.pixels));
     if (!kept || !(j.to = tensor_write(kept))) return 0;
   }
   j.r = input(c, R);
+  Tensor *kept = call_save_new(c, WEIGHT, F64, 1, SHAPE(j.hands));
+  double *weight = kept ? tensor_write(kept) : NULL;
   size_t bytes = (size_t)chunks * sizeof(double);
-  if (!y || !(j.partial = memory_take(bytes))) return 0;
+  if (!y || !weight || !(j.partial = memory_take(bytes))) return 0;
+  weigh(&j, weight);
   int ok = parallel(chunks, forward_chunk, &j);
   double sum = 0;
-  for (long i = 0; ok && i < chunks; i++) sum += j.partial[i];
-  *y = (real)(sum * share(&j));
+  for (long i = 0; ok && i < chunks; i++) sum += j.partial[i] * weight[i / j.blocks];
+  *y = (real)sum;
   memory_give(j.partial, bytes);
   return ok;
 }
@@ -125,7 +151,7 @@ static int backward_chunk(void *arg, long chunk) {
     double *acc = j->partial + (m * j->blocks + block) * j->c;
     memset(acc, 0, (size_t)j->c * sizeof *acc);
     HOT_CALL(rows_gather, n, j->c, g, j->k + first, acc);
-    for (long i = 0; i < j->c; i++) v[i] = j->dy * q[i];
+    for (long i = 0; i < j->c; i++) v[i] = j->dy * (real)j->weight[m] * q[i];
     if (j->dk) HOT_CALL(rows_outer, n, j->c, g, v, j->dk + first, j->add || seen > 0);
     seen++;
   }
@@ -136,8 +162,9 @@ static int backward_chunk(void *arg, long chunk) {
 static int loss_backward(Call *c) {
   if (!c->gout[0]) return 1;
   Loss j = loss_of(c);
-  j.slope = saved(c, 0);
-  j.dy = (real)((double)*arrived(c, 0) * share(&j));
+  j.slope = saved(c, SLOPE);
+  j.weight = tensor_data(c->saved[WEIGHT]);
+  j.dy = *arrived(c, 0);
   if (c->want[K] && !(j.dk = call_grad(c, K, &j.add))) return 0;
   size_t bytes = (size_t)(j.hands * j.blocks * j.c) * sizeof(double);
   if (!(j.partial = memory_take(bytes))) return 0;
@@ -149,7 +176,7 @@ static int loss_backward(Call *c) {
     for (long i = 0; i < j.c; i++) {
       double s = 0;
       for (long b = 0; b < j.blocks; b++) s += j.partial[(m * j.blocks + b) * j.c + i];
-      dq[query_at(&j, m) + i] += (real)(s * (double)j.dy);
+      dq[query_at(&j, m) + i] += (real)(s * (double)j.dy * j.weight[m]);
     }
   memory_give(j.partial, bytes);
   return ok && (dq || !c->want[Q]);
@@ -165,7 +192,7 @@ static int loss_sample(Call *c, Random *r, int variant) {
     return 0;
   real *q = tensor_write(c->in[Q]), *map = tensor_write(c->in[R]), *xy = tensor_write(c->in[QUERIES]);
   for (long i = 0; q && i < c->in[Q]->size; i++) q[i] = (real)0.5 * q[i] + (real)0.3;
-  for (long i = 0; map && i < c->in[R]->size; i++) map[i] = (real)random_uniform(r);
+  for (long i = 0; map && i < c->in[R]->size; i++) map[i] = i % 5 == 4 ? -1 : (real)random_uniform(r);
   for (long i = 0; xy && i < 2 * s[4]; i++) xy[i] = (real)(random_uniform(r) * 6 - 1); /* some outside */
   if (!q || !map || !xy) return 0;
   if (variant != 2) return 1;
@@ -175,12 +202,13 @@ static int loss_sample(Call *c, Random *r, int variant) {
   return image != NULL;
 }
 
-const Op REALNAME(op_responsibility_loss) = {.name = "responsibility_loss",
-                                             .args = "Q K R queries image?",
-                                             .doc = "Smooth-L1 of clamp(q . K, 0, 1) against R: Q, K "
-                                                    "N,H,W,A; R M,H,W; queries M,2 (x, y); image M (from 1)",
-                                             .shape = loss_shape,
-                                             .forward = loss_forward,
-                                             .backward = loss_backward,
-                                             .sample = loss_sample,
-                                             .lean = 4};
+const Op REALNAME(op_responsibility_loss) = {
+    .name = "responsibility_loss",
+    .args = "Q K R queries image? through=false",
+    .doc = "Smooth-L1 of clamp(q . K, 0, 1) against R: Q, K "
+           "N,H,W,A; R M,H,W (below 0: ignored); queries M,2 (x, y); image M (from 1)",
+    .shape = loss_shape,
+    .forward = loss_forward,
+    .backward = loss_backward,
+    .sample = loss_sample,
+    .lean = 4};
