@@ -78,10 +78,15 @@ static void read_named(lua_State *L, int i, const OpInfo *info, Call *c) {
   }
 }
 
-static int is_options(lua_State *L, int i) {
+/* A table with names, or an empty one where no list could be meant. */
+static int is_options(lua_State *L, int i, const OpInfo *info) {
   if (lua_type(L, i) != LUA_TTABLE) return 0;
   lua_pushnil(L);
-  if (!lua_next(L, i)) return 0;
+  if (!lua_next(L, i)) {
+    int lists = info->variadic;
+    for (int k = 0; k < info->narg; k++) lists = lists || info->kind[k] == KIND_LIST;
+    return !lists;
+  }
   int named = lua_type(L, -2) == LUA_TSTRING;
   lua_pop(L, 2);
   return named;
@@ -117,7 +122,7 @@ static int call_op(lua_State *L) {
   int n = lua_gettop(L), last = n, i = 1;
   Call c;
   op_begin(info, &c);
-  if (last > 0 && is_options(L, last)) read_named(L, last--, info, &c);
+  if (last > 0 && is_options(L, last, info)) read_named(L, last--, info, &c);
   if (info->variadic) i = read_variadic(L, info, &c);
   for (int k = 0; !info->variadic && k < info->nin; k++) {
     Handle *h = to_handle(L, i);
