@@ -1,5 +1,5 @@
-/* core.world: clips of the generated world. Options are checked by lua/cohesiv/world.lua; here only what would be
- * unsafe. */
+/* core.world: clips of the generated world. Options are checked by lua/cohesiv/world.lua; here only what
+ * would be unsafe. */
 #include "world/clip.h"
 
 #include "lua/lib.h"
@@ -11,7 +11,8 @@ static long whole(lua_State *L, int table, const char *name, long low, long high
   lua_getfield(L, table, name);
   lua_Integer n = lua_tointegerx(L, -1, &isint);
   if (!isint || n < low || n > high) {
-    fail("world: %s: expected a whole number from %ld to %ld, found %s", name, low, high, luaL_tolstring(L, -1, NULL));
+    fail("world: %s: expected a whole number from %ld to %ld, found %s", name, low, high,
+         luaL_tolstring(L, -1, NULL));
     raise_error(L);
   }
   lua_pop(L, 1);
@@ -21,8 +22,10 @@ static long whole(lua_State *L, int table, const char *name, long low, long high
 /* { out, seed, width, height, frames, flow, person, vertices } at index 1; the string stays in the table. */
 static WorldOptions options(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
-  WorldOptions o = {.seed = (uint64_t)whole(L, 1, "seed", 0, LONG_MAX), .width = (int)whole(L, 1, "width", 16, 4096),
-                    .height = (int)whole(L, 1, "height", 16, 4096), .frames = (int)whole(L, 1, "frames", 1, 100000)};
+  WorldOptions o = {.seed = (uint64_t)whole(L, 1, "seed", 0, LONG_MAX),
+                    .width = (int)whole(L, 1, "width", 16, 4096),
+                    .height = (int)whole(L, 1, "height", 16, 4096),
+                    .frames = (int)whole(L, 1, "frames", 1, 100000)};
   lua_getfield(L, 1, "out");
   o.out = luaL_checkstring(L, -1);
   lua_pop(L, 1);
@@ -39,7 +42,8 @@ static WorldOptions options(lua_State *L) {
 static int clips(lua_State *L) {
   WorldOptions o = options(L);
   lua_Integer first = luaL_checkinteger(L, 2), count = luaL_checkinteger(L, 3);
-  if (first < 0 || count < 0) return luaL_error(L, "world: expected clips from 0, found %I and %I", first, count);
+  if (first < 0 || count < 0)
+    return luaL_error(L, "world: expected clips from 0, found %I and %I", first, count);
   if (!world_clips(&o, (uint64_t)first, (long)count)) return raise_error(L);
   return 0;
 }

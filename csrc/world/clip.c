@@ -1,5 +1,5 @@
-/* Renders a clip and writes its files. Files are not synced one by one: a clip whose folder was renamed into place
- * before a power cut may have to be deleted, everything else is written again by the next run. */
+/* Renders a clip and writes its files. Files are not synced one by one: a clip whose folder was renamed into
+ * place before a power cut may have to be deleted, everything else is written again by the next run. */
 #include "world/clip.h"
 
 #include "core/error.h"
@@ -33,7 +33,8 @@ void world_name(const WorldOptions *o, uint64_t index, char name[64]) {
 }
 
 /* A path below the data folder; 0 with a message when it is too long. */
-static int path_below(const WorldOptions *o, char path[PATH_ROOM], const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int path_below(const WorldOptions *o, char path[PATH_ROOM], const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 static int path_below(const WorldOptions *o, char path[PATH_ROOM], const char *format, ...) {
   va_list list;
   int n = snprintf(path, PATH_ROOM, "%s/", o->out);
@@ -42,7 +43,8 @@ static int path_below(const WorldOptions *o, char path[PATH_ROOM], const char *f
     n += vsnprintf(path + n, (size_t)(PATH_ROOM - n), format, list);
     va_end(list);
   }
-  return (n > 0 && n < PATH_ROOM) || fail("world: expected an out folder with a shorter path, found %zu characters", strlen(o->out));
+  return (n > 0 && n < PATH_ROOM) ||
+         fail("world: expected an out folder with a shorter path, found %zu characters", strlen(o->out));
 }
 
 static int put(const char *path, const void *data, size_t size) {
@@ -88,13 +90,16 @@ static int put_masks(Work *w, int frame) {
     const Seen *h = &t->seen[i];
     const Scene *s = &w->scene;
     int held = h->thing >= 0 && h->object_pixels > 0;
-    ok = put_mask(w, frame, "hand", i + 1, LABEL_HAND + h->actor) &&
-         put_mask(w, frame, "arm", i + 1, LABEL_ARM + h->actor) &&
-         (!held || put_mask(w, frame, "object", i + 1, LABEL_THING + h->thing)) &&
-         bytes_text(&w->queries, "%s{\"side\":\"%s\",\"query\":[%d,%d],\"object\":%s%s%s,\"hand_pixels\":%d,\"object_pixels\":%d}",
-                    i ? "," : "", s->actor[h->actor].left ? "left" : "right", h->query[0], h->query[1],
-                    held ? "\"" : "", held ? s->thing[h->thing].name : "null", held ? "\"" : "", h->hand_pixels,
-                    held ? h->object_pixels : 0);
+    ok =
+        put_mask(w, frame, "hand", i + 1, LABEL_HAND + h->actor) &&
+        put_mask(w, frame, "arm", i + 1, LABEL_ARM + h->actor) &&
+        (!held || put_mask(w, frame, "object", i + 1, LABEL_THING + h->thing)) &&
+        bytes_text(
+            &w->queries,
+            "%s{\"side\":\"%s\",\"query\":[%d,%d],\"object\":%s%s%s,\"hand_pixels\":%d,\"object_pixels\":%d}",
+            i ? "," : "", s->actor[h->actor].left ? "left" : "right", h->query[0], h->query[1],
+            held ? "\"" : "", held ? s->thing[h->thing].name : "null", held ? "\"" : "", h->hand_pixels,
+            held ? h->object_pixels : 0);
   }
   return ok && bytes_add(&w->queries, "]", 1);
 }
@@ -110,7 +115,8 @@ static int put_flow(Work *w, int frame, int gap) {
     to[3 * i + 1] = 32768 + (int32_t)lrintf(64 * w->flow[2 * i + 1]);
     to[3 * i + 2] = 1;
   }
-  return path_below(w->o, path, "truth/flow/%s/%d/%06d.png", w->name, gap, frame) && put_picture(path, w->flow16, 16);
+  return path_below(w->o, path, "truth/flow/%s/%d/%06d.png", w->name, gap, frame) &&
+         put_picture(path, w->flow16, 16);
 }
 
 static int put_frame(Work *w, int frame) {
@@ -119,11 +125,12 @@ static int put_frame(Work *w, int frame) {
   uint8_t *rgb = tensor_write(w->rgb);
   if (!rgb) return 0;
   render_frame(&w->render, frame, rgb);
-  if (!path_below(o, path, "clips/.%s.part/%06d.png", w->name, frame) || !put_picture(path, w->rgb, 8)) return 0;
+  if (!path_below(o, path, "clips/.%s.part/%06d.png", w->name, frame) || !put_picture(path, w->rgb, 8))
+    return 0;
   truth_frame(&w->truth, frame);
   if (!put_masks(w, frame)) return 0;
-  if (o->truth & WORLD_PERSON &&
-      (!path_below(o, path, "truth/person/%s/%06d.png", w->name, frame) || !mask_of(w, 0, 1) || !put_picture(path, w->mask, 8)))
+  if (o->truth & WORLD_PERSON && (!path_below(o, path, "truth/person/%s/%06d.png", w->name, frame) ||
+                                  !mask_of(w, 0, 1) || !put_picture(path, w->mask, 8)))
     return 0;
   for (int gap = -NEIGHBOURS; gap <= NEIGHBOURS && o->truth & WORLD_FLOW; gap++)
     if (gap && frame + gap >= 0 && frame + gap < o->frames && !put_flow(w, frame, gap)) return 0;
@@ -134,18 +141,22 @@ static int put_frame(Work *w, int frame) {
 static int make_folders(const Work *w) {
   char path[PATH_ROOM];
   const WorldOptions *o = w->o;
-  int ok = path_below(o, path, "hands_json") && folder_make(path) && path_below(o, path, "masks/%s", w->name) &&
-           folder_make(path) && path_below(o, path, "clips/.%s.part", w->name) && folder_make(path);
+  int ok = path_below(o, path, "hands_json") && folder_make(path) &&
+           path_below(o, path, "masks/%s", w->name) && folder_make(path) &&
+           path_below(o, path, "clips/.%s.part", w->name) && folder_make(path);
   if (ok && o->truth & WORLD_VERTICES) ok = path_below(o, path, "truth/vertices") && folder_make(path);
-  if (ok && o->truth & WORLD_PERSON) ok = path_below(o, path, "truth/person/%s", w->name) && folder_make(path);
+  if (ok && o->truth & WORLD_PERSON)
+    ok = path_below(o, path, "truth/person/%s", w->name) && folder_make(path);
   for (int gap = -NEIGHBOURS; gap <= NEIGHBOURS && ok && o->truth & WORLD_FLOW; gap++)
-    ok = !gap || abs(gap) >= o->frames || (path_below(o, path, "truth/flow/%s/%d", w->name, gap) && folder_make(path));
+    ok = !gap || abs(gap) >= o->frames ||
+         (path_below(o, path, "truth/flow/%s/%d", w->name, gap) && folder_make(path));
   return ok;
 }
 
 static int buffers(Work *w) {
   const long shape[3] = {w->o->height, w->o->width, 3};
-  w->rgb = tensor_new(U8, 3, shape), w->mask = tensor_new(U8, 2, shape), w->flow16 = tensor_new(I32, 3, shape);
+  w->rgb = tensor_new(U8, 3, shape), w->mask = tensor_new(U8, 2, shape),
+  w->flow16 = tensor_new(I32, 3, shape);
   w->flow = arena_take(&w->scene.arena, 2 * (size_t)shape[0] * (size_t)shape[1] * sizeof(float));
   return w->rgb && w->mask && w->flow16 && w->flow;
 }
@@ -153,14 +164,19 @@ static int buffers(Work *w) {
 static int finish(Work *w) {
   char path[PATH_ROOM], target[PATH_ROOM];
   const WorldOptions *o = w->o;
-  if (!bytes_add(&w->exact, "]}\n", 3) || !bytes_add(&w->detected, "]}\n", 3) || !bytes_add(&w->queries, "}}\n", 3)) return 0;
-  if (!path_below(o, path, "hands_json/%s.json", w->name) || !put(path, w->detected.data, w->detected.size)) return 0;
-  if (!path_below(o, path, "masks/%s/queries.json", w->name) || !put(path, w->queries.data, w->queries.size)) return 0;
+  if (!bytes_add(&w->exact, "]}\n", 3) || !bytes_add(&w->detected, "]}\n", 3) ||
+      !bytes_add(&w->queries, "}}\n", 3))
+    return 0;
+  if (!path_below(o, path, "hands_json/%s.json", w->name) || !put(path, w->detected.data, w->detected.size))
+    return 0;
+  if (!path_below(o, path, "masks/%s/queries.json", w->name) || !put(path, w->queries.data, w->queries.size))
+    return 0;
   if (o->truth & WORLD_VERTICES &&
       (!path_below(o, path, "truth/vertices/%s.json", w->name) || !put(path, w->exact.data, w->exact.size)))
     return 0;
   return path_below(o, path, "clips/.%s.part", w->name) && path_below(o, target, "clips/%s", w->name) &&
-         (rename(path, target) == 0 || fail("%s: expected to rename a folder to it, found: %s", target, strerror(errno)));
+         (rename(path, target) == 0 ||
+          fail("%s: expected to rename a folder to it, found: %s", target, strerror(errno)));
 }
 
 int world_clip(const WorldOptions *o, uint64_t index) {
@@ -168,11 +184,13 @@ int world_clip(const WorldOptions *o, uint64_t index) {
   if (!w) return fail("world: expected memory for a clip, found none left");
   w->o = o;
   world_name(o, index, w->name);
-  int ok = scene_make(&w->scene, o->seed, index, o->width, o->height, o->frames) && render_start(&w->render, &w->scene) &&
-           truth_start(&w->truth, &w->render, &w->scene.arena) && buffers(w) && make_folders(w);
+  int ok = scene_make(&w->scene, o->seed, index, o->width, o->height, o->frames) &&
+           render_start(&w->render, &w->scene) && truth_start(&w->truth, &w->render, &w->scene.arena) &&
+           buffers(w) && make_folders(w);
   Bytes *text[3] = {&w->exact, &w->detected, &w->queries};
   for (int i = 0; i < 3 && ok; i++)
-    ok = bytes_text(text[i], "{\"width\":%d,\"height\":%d,\"frames\":%s", o->width, o->height, i < 2 ? "[" : "{");
+    ok = bytes_text(text[i], "{\"width\":%d,\"height\":%d,\"frames\":%s", o->width, o->height,
+                    i < 2 ? "[" : "{");
   if (ok) detector_start(&w->detector, &w->scene, o->seed, index);
   for (int frame = 0; frame < o->frames && ok; frame++)
     ok = interrupted ? fail("interrupted") : put_frame(w, frame);

@@ -16,11 +16,12 @@ typedef struct WorldOptions {
 /* "s<seed>_<index>", with the index in seven digits or more. */
 void world_name(const WorldOptions *o, uint64_t index, char name[64]);
 
-/* Writes clips/NAME, masks/NAME, hands_json/NAME.json and truth/…: the clip's frames come last, by one rename, so
- * that a clip that is listed is whole. Depends on seed and index alone. 0 with a message. */
+/* Writes clips/NAME, masks/NAME, hands_json/NAME.json and truth/…: the clip's frames come last, by one
+ * rename, so that a clip that is listed is whole. Depends on seed and index alone. 0 with a message. */
 int world_clip(const WorldOptions *o, uint64_t index);
 
-/* Several clips on all threads: those among first .. first+count-1 that are not there yet. 0 with a message. */
+/* Several clips on all threads: those among first .. first+count-1 that are not there yet. 0 with a message.
+ */
 int world_clips(const WorldOptions *o, uint64_t first, long count);
 
 #endif

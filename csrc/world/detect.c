@@ -1,6 +1,6 @@
-/* A model of a landmark detector, after MediaPipe's errors on real clips: about one hand in eight is missed (small,
- * hidden and blurred ones more often), errors drift slowly and differ per joint, hidden joints are guessed, sides
- * are now and then confused, and a few clips have a hand where there is none. */
+/* A model of a landmark detector, after MediaPipe's errors on real clips: about one hand in eight is missed
+ * (small, hidden and blurred ones more often), errors drift slowly and differ per joint, hidden joints are
+ * guessed, sides are now and then confused, and a few clips have a hand where there is none. */
 #include "world/detect.h"
 
 #include "core/error.h"
@@ -43,18 +43,23 @@ void detector_start(Detector *d, const Scene *s, uint64_t seed, uint64_t index) 
   hand_landmarks(&s->hand[0], frame, mark);
   for (int k = 0; k < LANDMARKS; k++) {
     float u = mark[k].x * size / 0.19f, v = (mark[k].y - 0.09f) * size / 0.19f;
-    d->ghost[k][0] = x + u * cosf(turn) - v * sinf(turn), d->ghost[k][1] = y + u * sinf(turn) + v * cosf(turn);
+    d->ghost[k][0] = x + u * cosf(turn) - v * sinf(turn),
+    d->ghost[k][1] = y + u * sinf(turn) + v * cosf(turn);
   }
 }
 
-static int write_hand(Bytes *out, int first, int left, double score, const float mark[LANDMARKS][2], int decimals) {
+static int write_hand(Bytes *out, int first, int left, double score, const float mark[LANDMARKS][2],
+                      int decimals) {
   float x0 = 1e9f, y0 = 1e9f, x1 = -1e9f, y1 = -1e9f;
-  int ok = bytes_text(out, "%s{\"side\":\"%s\",\"score\":%.4f,\"vertices\":[", first ? "" : ",", left ? "left" : "right", score);
+  int ok = bytes_text(out, "%s{\"side\":\"%s\",\"score\":%.4f,\"vertices\":[", first ? "" : ",",
+                      left ? "left" : "right", score);
   for (int k = 0; k < LANDMARKS && ok; k++) {
     ok = bytes_text(out, "%s[%.*f,%.*f]", k ? "," : "", decimals, mark[k][0], decimals, mark[k][1]);
-    x0 = minf(x0, mark[k][0]), y0 = minf(y0, mark[k][1]), x1 = maxf(x1, mark[k][0]), y1 = maxf(y1, mark[k][1]);
+    x0 = minf(x0, mark[k][0]), y0 = minf(y0, mark[k][1]), x1 = maxf(x1, mark[k][0]),
+    y1 = maxf(y1, mark[k][1]);
   }
-  return ok && bytes_text(out, "],\"box\":[%.*f,%.*f,%.*f,%.*f]}", decimals, x0, decimals, y0, decimals, x1, decimals, y1);
+  return ok && bytes_text(out, "],\"box\":[%.*f,%.*f,%.*f,%.*f]}", decimals, x0, decimals, y0, decimals, x1,
+                          decimals, y1);
 }
 
 int exact_hands(const Truth *t, Bytes *out) {
@@ -96,7 +101,8 @@ static int distort(Detector *d, const Truth *t, const Seen *seen, float out[LAND
     out[k][0] = cx + dx * cosf(turn) - dy * sinf(turn);
     out[k][1] = cy + dx * sinf(turn) + dy * cosf(turn);
     for (int c = 0; c < 2; c++)
-      out[k][c] += size * (0.018f * d->shift[a][c] + rough * (0.022f * d->drift[a][k][c] + 0.007f * jitter[c]));
+      out[k][c] +=
+          size * (0.018f * d->shift[a][c] + rough * (0.022f * d->drift[a][k][c] + 0.007f * jitter[c]));
   }
   float chance = d->miss[a] + 0.25f * (float)(hidden > 14) + 0.5f * (float)(outside > 7);
   float seen_part = (float)seen->hand_pixels / (0.35f * size * size + 1);

@@ -9,8 +9,8 @@
 typedef struct Detector {
   Random random;
   float drift[ACTORS_MAX][LANDMARKS][2], shift[ACTORS_MAX][2]; /* in hand sizes */
-  float gross[ACTORS_MAX][2]; /* scale and turn of a rare bad fit */
-  float miss[ACTORS_MAX];     /* chance per frame */
+  float gross[ACTORS_MAX][2];                                  /* scale and turn of a rare bad fit */
+  float miss[ACTORS_MAX];                                      /* chance per frame */
   int flipped[ACTORS_MAX];
   int ghost_from, ghost_to;
   float ghost[LANDMARKS][2];

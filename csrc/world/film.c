@@ -1,5 +1,5 @@
-/* Lens and sensor: vignette, exposure and contrast curve, noise, softness and a little sharpening, bytes. Noise is
- * added before the softness, so that it is correlated over neighbours as in compressed video. */
+/* Lens and sensor: vignette, exposure and contrast curve, noise, softness and a little sharpening, bytes.
+ * Noise is added before the softness, so that it is correlated over neighbours as in compressed video. */
 #include "world/render.h"
 
 #include "core/random.h"
@@ -71,7 +71,8 @@ void film_develop(Render *r, int t, unsigned char *rgb) {
         px[c] = g + strength * (f->noise * noise[3] + f->chroma * noise[c]);
       }
     }
-  float side = 0.5f * (1 - expf(-f->soft * f->soft)); /* a three-tap kernel of variance soft² for small soft */
+  float side =
+      0.5f * (1 - expf(-f->soft * f->soft)); /* a three-tap kernel of variance soft² for small soft */
   soften(r->light, r->spare, w, h, minf(side, 0.31f));
   size_t n = 3 * (size_t)w * (size_t)h;
   for (size_t i = 0; i < n; i++) rgb[i] = (unsigned char)(clampf(r->light[i], 0, 1) * 255 + 0.5f);

@@ -1,5 +1,5 @@
-/* Grasps: a hand is set against a site, then each finger closes until its phalanges touch the thing's solids, the
- * outer joints going on when the inner ones are stopped (as in GraspIt!, Miller and Allen 2004). */
+/* Grasps: a hand is set against a site, then each finger closes until its phalanges touch the thing's solids,
+ * the outer joints going on when the inner ones are stopped (as in GraspIt!, Miller and Allen 2004). */
 #include "world/thing.h"
 #include "world/hand_parts.h"
 
@@ -102,7 +102,8 @@ static void close_finger(const Hand *h, const Thing *t, const Recipe *how, const
   }
 }
 
-void grasp_close(const Hand *h, const Thing *t, const Site *site, Pose *place, Random *r, HandPose *closed, HandPose *open) {
+void grasp_close(const Hand *h, const Thing *t, const Site *site, Pose *place, Random *r, HandPose *closed,
+                 HandPose *open) {
   Recipe how = recipe[site->kind];
   for (int k = 0; k < 3; k++) {
     how.open[k] += 4 * (float)random_normal(r);

@@ -1,5 +1,6 @@
 /* One person's hand: proportions (adult means as in anthropometric tables, varied), the flesh as a blend of
- * tapered limbs, its surface, and its colours. Bones and poses are in hand_pose.c, weights in hand_weights.c. */
+ * tapered limbs, its surface, and its colours. Bones and poses are in hand_pose.c, weights in hand_weights.c.
+ */
 #include "world/hand.h"
 #include "world/hand_parts.h"
 #include "world/noise.h"
@@ -8,11 +9,11 @@
 
 /* Landmarks of an average right hand at rest in millimetres, and the radius of the flesh. */
 static const float average[LANDMARKS][4] = {
-    {0, 0, 0, 19},        {-20, 22, -7, 13},  {-43, 54, -12, 12.5f}, {-62, 83, -14, 10.5f},
-    {-76, 107, -15, 8},   {-25, 91, 0, 11.5f}, {-32, 133, 0, 9.8f},   {-36, 159, 0, 8.4f},
-    {-38.5f, 181, 0, 6.8f}, {-4, 95, 3, 12},   {-5, 142, 3, 10},      {-5.5f, 172, 3, 8.6f},
-    {-6, 196, 3, 7},      {16, 89, 1, 11.3f}, {22, 132, 1, 9.4f},    {25.5f, 160, 1, 8.1f},
-    {28, 183, 1, 6.6f},   {34, 78, -4, 10},   {45, 110, -4, 8.3f},   {52, 131, -4, 7.1f},
+    {0, 0, 0, 19},          {-20, 22, -7, 13},   {-43, 54, -12, 12.5f}, {-62, 83, -14, 10.5f},
+    {-76, 107, -15, 8},     {-25, 91, 0, 11.5f}, {-32, 133, 0, 9.8f},   {-36, 159, 0, 8.4f},
+    {-38.5f, 181, 0, 6.8f}, {-4, 95, 3, 12},     {-5, 142, 3, 10},      {-5.5f, 172, 3, 8.6f},
+    {-6, 196, 3, 7},        {16, 89, 1, 11.3f},  {22, 132, 1, 9.4f},    {25.5f, 160, 1, 8.1f},
+    {28, 183, 1, 6.6f},     {34, 78, -4, 10},    {45, 110, -4, 8.3f},   {52, 131, -4, 7.1f},
     {57.5f, 150, -4, 5.9f},
 };
 
@@ -70,7 +71,8 @@ static float flesh(const void *what, V3 p) {
   float palm = hand_palm_distance(h, p), d = palm, k = 7 * h->size * MM;
   for (int f = 0; f < FINGERS; f++) {
     int j = 1 + 4 * f;
-    float wide = f ? k : 2 * k, round = 0.012f + h->radius[j]; /* a limb around the whole finger, bends and all */
+    float wide = f ? k : 2 * k,
+          round = 0.012f + h->radius[j]; /* a limb around the whole finger, bends and all */
     if (limb(p, h->joint[j], h->joint[j + 3], round, round) > d + wide) continue;
     d = minf(d, blend(palm, hand_finger_distance(h, f, p), wide));
   }
@@ -95,7 +97,8 @@ static void proportions(Hand *h, Random *r) {
     Pose *b = &h->rest[i];
     b->o = h->joint[j];
     b->y = unit(sub(h->joint[j + 1], h->joint[j]));
-    b->z = unit(across(f ? v3(0, 0, 1) : v3(-0.78f, 0.1f, 0.62f), b->y)); /* the thumb's nail faces sideways */
+    b->z =
+        unit(across(f ? v3(0, 0, 1) : v3(-0.78f, 0.1f, 0.62f), b->y)); /* the thumb's nail faces sideways */
     b->x = cross(b->y, b->z);
   }
 }
@@ -117,13 +120,15 @@ static void paint(Hand *h, V3 skin, float tone, Random *r) {
   Mesh *m = &h->mesh;
   float mm = h->size * MM;
   uint32_t seed = random_u32(r);
-  V3 palm = mix3(skin, v3(0.62f, 0.36f, 0.27f), 0.12f + 0.3f * (1 - tone)); /* palms are lighter, the more so if dark */
+  V3 palm = mix3(skin, v3(0.62f, 0.36f, 0.27f),
+                 0.12f + 0.3f * (1 - tone)); /* palms are lighter, the more so if dark */
   float lines = (float)random_range(r, 0.12, 0.3), blotch = (float)random_range(r, 0.06, 0.16);
   for (int i = 0; i < m->vertices; i++) {
     V3 p = m->p[i], n = m->n[i];
     float front = ramp(0.1f, 0.75f, -n.z) * ramp(-0.03f, 0.02f, p.y), red = 0, dark = 0, nail = -1;
     unsigned near = 0; /* fingers */
-    for (int f = 0; f < FINGERS && p.y > 0; f++) near |= (unsigned)(hand_finger_distance(h, f, p) < 3 * mm) << f;
+    for (int f = 0; f < FINGERS && p.y > 0; f++)
+      near |= (unsigned)(hand_finger_distance(h, f, p) < 3 * mm) << f;
     for (int k = 0; k < PHALANGES; k++) {
       int f = k / 3, j = 1 + 4 * f + k % 3;
       if (!(near >> f & 1)) continue;
@@ -141,7 +146,8 @@ static void paint(Hand *h, V3 skin, float tone, Random *r) {
       float wide = q.x / (h->radius[j + 1] * 0.82f), far = (q.y - 0.74f * length) / (0.42f * length);
       if (back > 0.1f) nail = maxf(nail, 1 - wide * wide - far * far);
     }
-    dark += lines * (crease(p.y - 62 * mm - 0.25f * p.x, 1.6f * mm) + crease(p.y - 76 * mm + 0.2f * p.x, 1.6f * mm)) *
+    dark += lines *
+            (crease(p.y - 62 * mm - 0.25f * p.x, 1.6f * mm) + crease(p.y - 76 * mm + 0.2f * p.x, 1.6f * mm)) *
             ramp(0.5f, 0.9f, -n.z) * ramp(40 * mm, 30 * mm, fabsf(p.x));
     float vein = noise3(seed + 1, v3(p.x * 90, p.y * 22, p.z * 50));
     dark += 0.1f * ramp(0.62f, 0.8f, vein) * ramp(0.3f, 0.8f, n.z);

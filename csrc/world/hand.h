@@ -1,5 +1,6 @@
-/* A human hand with its forearm: skeleton of 21 landmarks (MediaPipe's order: wrist, then thumb, index, middle,
- * ring, little finger with four each from the palm to the tip), skin, and poses. Local coordinates of a right hand:
+/* A human hand with its forearm: skeleton of 21 landmarks (MediaPipe's order: wrist, then thumb, index,
+ * middle, ring, little finger with four each from the palm to the tip), skin, and poses. Local coordinates of
+ * a right hand:
  *
  *        y  towards the middle finger's tip        origin: the wrist
  *   -x   |  the thumb's side                       forearm: y < 0
@@ -12,7 +13,8 @@
 #include "world/mesh.h"
 
 enum { LANDMARKS = 21, FINGERS = 5, PHALANGES = 15, HAND_BONES = 33, INFLUENCES = 4 };
-/* Bones: forearm, half-bent wrist, palm, 15 phalanges, 15 half-bent joints (they keep bent fingers from thinning). */
+/* Bones: forearm, half-bent wrist, palm, 15 phalanges, 15 half-bent joints (they keep bent fingers from
+ * thinning). */
 enum { BONE_FOREARM, BONE_WRIST, BONE_PALM, BONE_FIRST, BONE_HALF = BONE_FIRST + PHALANGES };
 
 #define FOREARM_LENGTH 0.25f
@@ -34,8 +36,8 @@ typedef struct HandPose {
   float angle[FINGERS][4];
 } HandPose;
 
-/* A random person's hand with so much of the forearm (metres, up to FOREARM_LENGTH), its surface in steps of `step`
- * metres. tone: 0 (dark) .. 1 (light) skin. 0 with a message when memory is short. */
+/* A random person's hand with so much of the forearm (metres, up to FOREARM_LENGTH), its surface in steps of
+ * `step` metres. tone: 0 (dark) .. 1 (light) skin. 0 with a message when memory is short. */
 int hand_make(Hand *h, Arena *arena, Random *r, float tone, float forearm, float step);
 
 /* Joint frames of a pose, in hand coordinates: y along each phalanx. */

@@ -1,4 +1,5 @@
-/* Poses: joint angles to frames, landmarks and skin (linear blending with half-bent joints), and free gestures. */
+/* Poses: joint angles to frames, landmarks and skin (linear blending with half-bent joints), and free
+ * gestures. */
 #include "world/hand_parts.h"
 
 /* The frame of joint `s` of a finger on its parent, bent by part of its angle. */
@@ -79,20 +80,20 @@ HandPose hand_pose_mix(const HandPose *a, const HandPose *b, float t) {
 
 HandPose hand_gesture(int kind, Random *r) {
   /* thumb: swing, bends; fingers: bends of the three joints, in degrees */
-  static const float thumb[HAND_GESTURES][4] = {{20, 8, 15, 20}, {5, -5, 0, 5},    {55, 25, 30, 40},
+  static const float thumb[HAND_GESTURES][4] = {{20, 8, 15, 20},  {5, -5, 0, 5},    {55, 25, 30, 40},
                                                 {50, 20, 30, 45}, {35, 12, 20, 25}, {50, 5, 20, 30}};
   static const float bend[HAND_GESTURES][3] = {{22, 30, 18}, {4, 6, 4},    {78, 92, 55},
                                                {75, 88, 50}, {38, 48, 30}, {55, 40, 25}};
   HandPose p;
-  for (int k = 0; k < 4; k++)
-    p.angle[0][k] = DEGREE * (thumb[kind][k] + 6 * (float)random_normal(r));
+  for (int k = 0; k < 4; k++) p.angle[0][k] = DEGREE * (thumb[kind][k] + 6 * (float)random_normal(r));
   float more = (float)random_range(r, -3, 8);
   for (int f = 1; f < FINGERS; f++) {
     int straight = kind == 3 && (f == 1 || (f == 2 && more > 4));
     p.angle[f][0] = DEGREE * ((float)(f - 2) * (float)random_range(r, -4, 2) + 2 * (float)random_normal(r));
     for (int s = 0; s < 3; s++)
-      p.angle[f][1 + s] = DEGREE * (straight ? 6 + 3 * (float)random_normal(r)
-                                             : bend[kind][s] + more * (float)(f - 1) + 5 * (float)random_normal(r));
+      p.angle[f][1 + s] =
+          DEGREE * (straight ? 6 + 3 * (float)random_normal(r)
+                             : bend[kind][s] + more * (float)(f - 1) + 5 * (float)random_normal(r));
   }
   return p;
 }

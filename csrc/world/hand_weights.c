@@ -1,5 +1,5 @@
-/* Which bones move a point of the skin. Along a finger the weight passes from bone to half-bent joint to the next
- * bone; between fingers and palm it goes by the distance to each one's flesh. */
+/* Which bones move a point of the skin. Along a finger the weight passes from bone to half-bent joint to the
+ * next bone; between fingers and palm it goes by the distance to each one's flesh. */
 #include "world/hand_parts.h"
 
 /* Splits what is left of the weight at a joint: t is 0 before it, 1 behind it. */

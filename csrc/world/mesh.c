@@ -97,13 +97,13 @@ int mesh_revolve(Mesh *m, Arena *arena, const float (*profile)[2], int n, int ar
     int a = i * (around + 1), b = a + around;
     m->n[a] = m->n[b] = unit(add(m->n[a], m->n[b]));
     if (profile[i][0] < 1e-5f)
-      for (int k = a; k <= b; k++)
-        m->n[k] = v3(0, i ? i + 1 < n ? m->n[k].y : 1 : -1, 0);
+      for (int k = a; k <= b; k++) m->n[k] = v3(0, i ? i + 1 < n ? m->n[k].y : 1 : -1, 0);
   }
   return 1;
 }
 
-/* Moves a point of the cube -1..1 onto the rounded box: the inner box's nearest point plus r along the rest. */
+/* Moves a point of the cube -1..1 onto the rounded box: the inner box's nearest point plus r along the rest.
+ */
 static V3 rounded(V3 q, V3 h, float r, V3 *normal) {
   V3 p = v3(q.x * h.x, q.y * h.y, q.z * h.z);
   V3 c = v3(clampf(p.x, r - h.x, h.x - r), clampf(p.y, r - h.y, h.y - r), clampf(p.z, r - h.z, h.z - r));
@@ -112,7 +112,9 @@ static V3 rounded(V3 q, V3 h, float r, V3 *normal) {
 }
 
 int mesh_box(Mesh *m, Arena *arena, V3 h, float r) {
-  enum { N = 7 }; /* grid lines per face: the corners need three cells, the flat middle one more on each side */
+  enum {
+    N = 7
+  }; /* grid lines per face: the corners need three cells, the flat middle one more on each side */
   r = clampf(r, 1e-4f, 0.98f * minf(h.x, minf(h.y, h.z)));
   if (!mesh_start(m, arena, 6 * N * N, 6 * (N - 1) * (N - 1) * 2)) return 0;
   const float half[3] = {h.x, h.y, h.z};
@@ -140,14 +142,17 @@ int mesh_box(Mesh *m, Arena *arena, V3 h, float r) {
     for (int j = 0; j + 1 < N; j++)
       for (int i = 0; i + 1 < N; i++) {
         int a = first + j * N + i;
-        if (sign > 0) quad(m, a, a + 1, a + N + 1, a + N);
-        else quad(m, a, a + N, a + N + 1, a + 1);
+        if (sign > 0)
+          quad(m, a, a + 1, a + N + 1, a + N);
+        else
+          quad(m, a, a + N, a + N + 1, a + 1);
       }
   }
   return 1;
 }
 
-int mesh_tube(Mesh *m, Arena *arena, const V3 *centre, const float *a, const float *b, int n, V3 side, int around) {
+int mesh_tube(Mesh *m, Arena *arena, const V3 *centre, const float *a, const float *b, int n, V3 side,
+              int around) {
   if (!mesh_start(m, arena, (n + 2) * (around + 1), (n + 1) * around * 2)) return 0;
   float length = 0;
   for (int i = -1; i <= n; i++) { /* the rings before the first and after the last are the caps' centres */

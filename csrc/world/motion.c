@@ -1,5 +1,6 @@
-/* How a scene moves: paths, the camera, hands that hold, reach and leave, arms by two-bone inverse kinematics, and
- * the positions of all vertices at any moment. No random numbers here: time in, geometry out. */
+/* How a scene moves: paths, the camera, hands that hold, reach and leave, arms by two-bone inverse
+ * kinematics, and the positions of all vertices at any moment. No random numbers here: time in, geometry out.
+ */
 #include "world/scene.h"
 #include "world/noise.h"
 #include "world/hand_parts.h"
@@ -13,7 +14,8 @@ static float wave(const Path *p, int k, int axis, float time) {
 static Pose path_pose(const Path *p, const Pose *base, float time) {
   V3 offset = {0, 0, 0}, turn = {0, 0, 0};
   for (int k = 0; k < 2; k++) {
-    offset = add(offset, times(p->sway[k], v3(wave(p, k, 0, time), wave(p, k, 1, time), wave(p, k, 2, time))));
+    offset =
+        add(offset, times(p->sway[k], v3(wave(p, k, 0, time), wave(p, k, 1, time), wave(p, k, 2, time))));
     turn = add(turn, times(p->turn[k], v3(wave(p, k, 3, time), wave(p, k, 4, time), wave(p, k, 5, time))));
   }
   if (p->lift_from != p->lift_to) {
@@ -41,7 +43,8 @@ Pose actor_hand(const Scene *s, const Actor *a, float time, HandPose *pose) {
     const Thing *t = &s->thing[a->thing];
     Pose held = thing_pose(t, clampf(time, a->from, a->to));
     place = pose_mul(&held, &a->grip);
-    float away = maxf(0, maxf(a->from - time, time - a->to)); /* frames before the grasp or after the release */
+    float away =
+        maxf(0, maxf(a->from - time, time - a->to)); /* frames before the grasp or after the release */
     open = ramp(0, 2.5f, away);
     float far = maxf(0, away - 0.8f);
     place.o = along(place.o, a->leave, far * far / (far + 3));
@@ -58,7 +61,8 @@ Camera scene_camera(const Scene *s, float time) {
   Camera c = s->base;
   float t = time - 0.5f * (float)(s->frames - 1), shake[3];
   for (uint32_t k = 0; k < 3; k++)
-    shake[k] = s->jitter * (wander(s->shake + k, 0.31f * time) + 0.4f * wander(s->shake + 7 + k, 1.1f * time));
+    shake[k] =
+        s->jitter * (wander(s->shake + k, 0.31f * time) + 0.4f * wander(s->shake + 7 + k, 1.1f * time));
   V3 turn = v3(s->pan[1] * t + shake[1], s->pan[0] * t + shake[0], s->pan[2] * t + 0.5f * shake[2]);
   Pose about = pose_about(v3(0, 0, 0), turn);
   V3 o = c.pose.o;
@@ -158,13 +162,16 @@ void scene_pose(const Scene *s, float time, V3 *p, V3 *n) {
     }
     const Actor *a = &s->actor[b->owner];
     if (b->kind == BODY_TORSO) {
-      for (int k = 0; k < b->mesh->vertices; k++) bp[k] = add(a->shoulder, b->mesh->p[k]), bn[k] = b->mesh->n[k];
+      for (int k = 0; k < b->mesh->vertices; k++)
+        bp[k] = add(a->shoulder, b->mesh->p[k]), bn[k] = b->mesh->n[k];
       continue;
     }
     HandPose pose;
     Pose place = actor_hand(s, a, time, &pose);
     V3 elbow = actor_elbow(a, place.o);
-    if (b->kind == BODY_HAND) hand_skin(a->hand, &pose, &place, pose_local(&place, elbow), bp, bn);
-    else pose_tube(a, b->mesh, b->kind == BODY_SLEEVE, place.o, elbow, place.x, bp, bn);
+    if (b->kind == BODY_HAND)
+      hand_skin(a->hand, &pose, &place, pose_local(&place, elbow), bp, bn);
+    else
+      pose_tube(a, b->mesh, b->kind == BODY_SLEEVE, place.o, elbow, place.x, bp, bn);
   }
 }

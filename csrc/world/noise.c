@@ -6,7 +6,8 @@ static float smooth(float t) { return t * t * (3 - 2 * t); }
 float noise2(uint32_t seed, float x, float y, int period) {
   int ix = floor_int(x), iy = floor_int(y);
   float fx = (float)ix, fy = (float)iy;
-  uint32_t x0 = (uint32_t)(((ix % period) + period) % period), y0 = (uint32_t)(((iy % period) + period) % period);
+  uint32_t x0 = (uint32_t)(((ix % period) + period) % period),
+           y0 = (uint32_t)(((iy % period) + period) % period);
   uint32_t x1 = x0 + 1 == (uint32_t)period ? 0 : x0 + 1, y1 = y0 + 1 == (uint32_t)period ? 0 : y0 + 1;
   uint32_t r0 = hash32(seed + y0 * 0x9E3779B9u), r1 = hash32(seed + y1 * 0x9E3779B9u);
   float u = smooth(x - fx), v = smooth(y - fy);

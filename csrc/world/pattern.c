@@ -25,7 +25,8 @@ static float ranged(Random *r, double a, double b) { return (float)random_range(
 static int whole(Random *r, int a, int b) { return a + (int)random_below(r, b - a + 1); }
 
 /* A rectangle (or the ellipse in it) with its middle at (cx, cy), wrapped around the canvas's borders. */
-static void stamp(const Brush *b, float cx, float cy, float w, float h, float angle, int round, V3 colour, float gloss) {
+static void stamp(const Brush *b, float cx, float cy, float w, float h, float angle, int round, V3 colour,
+                  float gloss) {
   int n = b->c->size;
   float c = cosf(angle), s = sinf(angle), reach = 0.5f * hypotf(w, h);
   int x0 = (int)floorf((cx - reach) * (float)n), x1 = (int)ceilf((cx + reach) * (float)n);
@@ -75,12 +76,14 @@ static V3 tiles(const Brush *b, float u, float v, float *gloss, const float *how
   uint32_t cell = b->seed + (uint32_t)(int)fmodf(floorf(x), nx) * 131u + (uint32_t)(int)floorf(y) * 7919u;
   float f = fractal2(b->seed + 2, u * 12, v * 12, 12, 3, 0.6f) - 0.5f;
   *gloss = out ? 0.1f : 0.7f;
-  return out ? scale(b->accent, 1 + 0.3f * f) : scale(b->base, 1 + how[4] * (hash01(cell) - 0.5f) + 0.25f * f);
+  return out ? scale(b->accent, 1 + 0.3f * f)
+             : scale(b->base, 1 + how[4] * (hash01(cell) - 0.5f) + 0.25f * f);
 }
 
 static V3 check(const Brush *b, float u, float v, float *gloss, const float *how) {
   float x = u * how[0], y = v * how[0], fx = x - floorf(x), fy = y - floorf(y);
-  float a = (fx < how[1]) + (fx > 0.7f && fx < 0.7f + how[2]), c = (fy < how[1]) + (fy > 0.7f && fy < 0.7f + how[2]);
+  float a = (fx < how[1]) + (fx > 0.7f && fx < 0.7f + how[2]),
+        c = (fy < how[1]) + (fy > 0.7f && fy < 0.7f + how[2]);
   float thread = 0.9f + 0.2f * noise2(b->seed, u * 128, v * 128, 128);
   *gloss = 0.1f;
   return scale(mix3(b->base, b->accent, clampf(0.5f * (a + c), 0, 1)), thread);
@@ -137,8 +140,10 @@ static void shapes(const Brush *b) {
   cover(b, plain, (const float[]){0.25f});
   int n = whole(b->r, 12, 34);
   for (int i = 0; i < n; i++) {
-    V3 c = random_below(b->r, 3) ? colour_any(b->r, 0.2, 0.9, 0.2, 0.95) : colour_near(b->r, b->accent, 0.15f);
-    float w = ranged(b->r, 0.04, 0.3), h = ranged(b->r, 0.04, 0.3), x = ranged(b->r, 0, 1), y = ranged(b->r, 0, 1);
+    V3 c =
+        random_below(b->r, 3) ? colour_any(b->r, 0.2, 0.9, 0.2, 0.95) : colour_near(b->r, b->accent, 0.15f);
+    float w = ranged(b->r, 0.04, 0.3), h = ranged(b->r, 0.04, 0.3), x = ranged(b->r, 0, 1),
+          y = ranged(b->r, 0, 1);
     stamp(b, x, y, w, h, random_below(b->r, 2) ? 0 : ranged(b->r, 0, 3), (int)random_below(b->r, 2), c, 0.4f);
   }
 }
@@ -158,17 +163,22 @@ static void print(const Brush *b, float x0, float y0, float width, float height,
 
 static void label(const Brush *b) {
   cover(b, plain, (const float[]){0.1f});
-  V3 light = v3(0.82f, 0.8f, 0.74f), ink = random_below(b->r, 2) ? v3(0.02f, 0.02f, 0.03f) : colour_near(b->r, b->accent, 0.05f);
+  V3 light = v3(0.82f, 0.8f, 0.74f),
+     ink = random_below(b->r, 2) ? v3(0.02f, 0.02f, 0.03f) : colour_near(b->r, b->accent, 0.05f);
   V3 second = colour_any(b->r, 0.4, 0.95, 0.3, 0.95);
   int kind = (int)random_below(b->r, 3);
   if (kind == 0) stamp(b, 0.5f, 0.5f, 1.01f, ranged(b->r, 0.4, 0.6), 0, 0, light, 0.4f);
   if (kind == 1) stamp(b, 0.5f, ranged(b->r, 0.1, 0.3), 1.01f, ranged(b->r, 0.2, 0.4), 0, 0, b->accent, 0.5f);
   if (kind == 2)
-    for (int i = 0; i < 3; i++) stamp(b, 0.5f, 0.12f + 0.1f * (float)i, 1.01f, 0.05f, 0, 0, i % 2 ? light : b->accent, 0.5f);
+    for (int i = 0; i < 3; i++)
+      stamp(b, 0.5f, 0.12f + 0.1f * (float)i, 1.01f, 0.05f, 0, 0, i % 2 ? light : b->accent, 0.5f);
   for (int side = 0; side < 2; side++) { /* front and back */
     float x = 0.25f + 0.5f * (float)side;
-    if (random_below(b->r, 3)) stamp(b, x, 0.42f, ranged(b->r, 0.15, 0.34), ranged(b->r, 0.12, 0.3), 0, 1, second, 0.5f);
-    else stamp(b, x, 0.42f, ranged(b->r, 0.2, 0.4), ranged(b->r, 0.1, 0.2), ranged(b->r, -0.3, 0.3), 0, second, 0.5f);
+    if (random_below(b->r, 3))
+      stamp(b, x, 0.42f, ranged(b->r, 0.15, 0.34), ranged(b->r, 0.12, 0.3), 0, 1, second, 0.5f);
+    else
+      stamp(b, x, 0.42f, ranged(b->r, 0.2, 0.4), ranged(b->r, 0.1, 0.2), ranged(b->r, -0.3, 0.3), 0, second,
+            0.5f);
     print(b, x - 0.17f, 0.36f, 0.34f, 0.12f, 1, kind ? light : ink);
     print(b, x - 0.18f, 0.62f, 0.36f, 0.2f, whole(b->r, 3, 6), kind ? light : ink);
   }
@@ -185,7 +195,8 @@ static void shelf(const Brush *b) {
       if (random_below(b->r, 9) == 0) x += ranged(b->r, 0.02, 0.1);
       V3 c = colour_any(b->r, 0.1, 0.8, 0.15, 0.85);
       stamp(b, x + w / 2, top + height * 0.94f - h / 2, w, h, 0, 0, c, 0.3f);
-      if (random_below(b->r, 2)) stamp(b, x + w / 2, top + height * 0.94f - h * 0.7f, w, h * 0.12f, 0, 0, scale(c, 0.4f), 0.3f);
+      if (random_below(b->r, 2))
+        stamp(b, x + w / 2, top + height * 0.94f - h * 0.7f, w, h * 0.12f, 0, 0, scale(c, 0.4f), 0.3f);
       x += w + 0.002f;
     }
     stamp(b, 0.5f, top + height * 0.97f, 1.01f, height * 0.06f, 0, 0, b->accent, 0.3f);
@@ -198,7 +209,8 @@ static void dots(const Brush *b) {
   float size = ranged(b->r, 0.3, 0.7) / (float)n;
   for (int j = 0; j < n; j++)
     for (int i = 0; i < n; i++)
-      stamp(b, ((float)i + 0.5f * (float)(j % 2)) / (float)n, (float)j / (float)n, size, size, 0, 1, b->accent, 0.4f);
+      stamp(b, ((float)i + 0.5f * (float)(j % 2)) / (float)n, (float)j / (float)n, size, size, 0, 1,
+            b->accent, 0.4f);
 }
 
 static void screen(const Brush *b) {
@@ -208,8 +220,9 @@ static void screen(const Brush *b) {
   for (int j = 0; j < rows; j++)
     for (int i = 0; i < keys; i++) {
       V3 c = lit ? colour_any(b->r, 0.3, 0.9, 0.4, 0.95) : colour_near(b->r, v3(0.35f, 0.35f, 0.36f), 0.25f);
-      stamp(b, 0.12f + 0.76f * ((float)i + 0.5f) / (float)keys, 0.08f + 0.84f * ((float)j + 0.5f) / (float)rows,
-            0.4f / (float)keys, 0.45f / (float)rows, 0, !lit, c, 0.6f);
+      stamp(b, 0.12f + 0.76f * ((float)i + 0.5f) / (float)keys,
+            0.08f + 0.84f * ((float)j + 0.5f) / (float)rows, 0.4f / (float)keys, 0.45f / (float)rows, 0, !lit,
+            c, 0.6f);
     }
 }
 
@@ -227,7 +240,8 @@ void pattern_paint(Canvas *c, Random *r, Pattern pattern, V3 base, V3 accent) {
     cover(b, tiles, how);
     break;
   case PATTERN_BRICK:
-    how[0] = (float)whole(r, 3, 5), how[1] = 2 * (float)whole(r, 4, 6), how[2] = 0.5f, how[3] = 0.01f, how[4] = 0.5f;
+    how[0] = (float)whole(r, 3, 5), how[1] = 2 * (float)whole(r, 4, 6), how[2] = 0.5f, how[3] = 0.01f,
+    how[4] = 0.5f;
     cover(b, tiles, how);
     break;
   case PATTERN_CHECK:

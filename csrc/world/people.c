@@ -1,5 +1,5 @@
-/* People: where they stand, how their arms reach, what they wear, and which of many random grasps suits the arm.
- * Arms come from outside the picture; the upper arm stretches as far as that needs. */
+/* People: where they stand, how their arms reach, what they wear, and which of many random grasps suits the
+ * arm. Arms come from outside the picture; the upper arm stretches as far as that needs. */
 #include "world/people.h"
 
 #include <string.h>
@@ -12,15 +12,22 @@ int person_make(Person *p, Scene *s, Random *r, int number, float azimuth) {
   p->facing = scale(out, -1);
   p->chest = add(v3(s->focus.x, 0, s->focus.z), scale(out, ranged(r, 0.48, 0.62)));
   p->chest.y = s->focus.y + ranged(r, 0.2, 0.34);
-  static const Pattern wear[] = {PATTERN_PLAIN, PATTERN_PLAIN, PATTERN_STRIPES, PATTERN_CHECK, PATTERN_KNIT, PATTERN_DOTS, PATTERN_SHAPES};
+  static const Pattern wear[] = {PATTERN_PLAIN, PATTERN_PLAIN, PATTERN_STRIPES, PATTERN_CHECK,
+                                 PATTERN_KNIT,  PATTERN_DOTS,  PATTERN_SHAPES};
   double dress = random_uniform(r);
-  p->cuff = dress < 0.45 ? ranged(r, -0.005, 0.05) : dress < 0.6 ? ranged(r, 0.08, 0.2) : dress < 0.8 ? 0.36f : 9;
+  p->cuff = dress < 0.45  ? ranged(r, -0.005, 0.05)
+            : dress < 0.6 ? ranged(r, 0.08, 0.2)
+            : dress < 0.8 ? 0.36f
+                          : 9;
   /* the surface in steps of about three pixels; no forearm where the sleeve hides it */
-  float step = clampf(3 * s->span / (float)s->width, 0.0026f, 0.0038f), arm = clampf(p->cuff + 0.03f, 0, FOREARM_LENGTH);
+  float step = clampf(3.2f * s->span / (float)s->width, 0.0027f, 0.0042f),
+        arm = clampf(p->cuff + 0.03f, 0, FOREARM_LENGTH);
   if (!hand_make(&s->hand[number], &s->arena, r, sqrtf(ranged(r, 0, 1)), arm, step)) return 0;
   p->loose = ranged(r, 0.003, 0.013), p->folds = random_u32(r);
-  V3 base = colour_any(r, 0, 0.75, 0.08, 0.95), accent = random_below(r, 2) ? scale(base, 0.4f) : colour_any(r, 0, 0.8, 0.2, 0.95);
-  if (random_uniform(r) < 0.12) base = colour_near(r, s->hand[number].skin, 0.05f); /* skin-coloured clothes */
+  V3 base = colour_any(r, 0, 0.75, 0.08, 0.95),
+     accent = random_below(r, 2) ? scale(base, 0.4f) : colour_any(r, 0, 0.8, 0.2, 0.95);
+  if (random_uniform(r) < 0.12)
+    base = colour_near(r, s->hand[number].skin, 0.05f); /* skin-coloured clothes */
   Pattern pattern = wear[random_below(r, 7)];
   return material_make(&p->cloth, &s->arena, r, pattern, 128, base, accent, 1, 1, 0, 1);
 }
@@ -31,7 +38,8 @@ static int tube(Mesh *m, Arena *arena, float from, int cuff) {
   if (!mesh_start(m, arena, RINGS * (AROUND + 1), (RINGS - 1) * AROUND * 2)) return 0;
   static const float lip[3][2] = {{0.014f, 0.84f}, {0.001f, 0.9f}, {0, 1.0f}};
   for (int i = 0; i < RINGS; i++) {
-    float step = i < 28 ? 0.0155f : 0.06f, at = from + (i < 28 ? step * (float)i : 0.434f + step * (float)(i - 28)), wide = 1;
+    float step = i < 28 ? 0.0155f : 0.06f,
+          at = from + (i < 28 ? step * (float)i : 0.434f + step * (float)(i - 28)), wide = 1;
     if (cuff && i < 3) at = from + lip[i][0], wide = lip[i][1];
     for (int k = 0; k <= AROUND; k++) {
       float u = (float)k / AROUND;
@@ -68,7 +76,8 @@ Actor *person_arm(Scene *s, Random *r, const Person *p, int left) {
   a->hand = &s->hand[p->number], a->left = left, a->thing = -1, a->person = p->number;
   a->from = -1e6f, a->to = 1e6f;
   a->shoulder = along(p->chest, side, ranged(r, 0.14, 0.2));
-  a->pole = unit(add(add(scale(side, ranged(r, 0.3, 1)), v3(0, ranged(r, -0.5, 0.1), 0)), scale(p->facing, -0.3f)));
+  a->pole =
+      unit(add(add(scale(side, ranged(r, 0.3, 1)), v3(0, ranged(r, -0.5, 0.1), 0)), scale(p->facing, -0.3f)));
   a->upper = ranged(r, 0.27, 0.31);
   a->fidget = random_u32(r), a->restless = ranged(r, 0.03, 0.2);
   a->cuff = p->cuff, a->folds = p->folds + (uint32_t)left, a->loose = p->loose;
@@ -92,7 +101,8 @@ int person_torso(Scene *s, Actor *a, const Person *p) {
   return 1;
 }
 
-/* How unlikely a hand is for its arm: bent wrists, palms turned out, hands in the table, things hidden from view. */
+/* How unlikely a hand is for its arm: bent wrists, palms turned out, hands in the table, things hidden from
+ * view. */
 static float strain(const Scene *s, const Actor *a, const Pose *hand, V3 held) {
   V3 elbow = actor_elbow(a, hand->o), fore = unit(sub(hand->o, elbow));
   V3 lateral = scale(cross(fore, v3(0, 1, 0)), a->left ? -1.0f : 1.0f);
@@ -135,14 +145,17 @@ void people_hold(Scene *s, Random *r, Actor *const *actor, int n, int thing, V3 
     Pose b = try_base(t, r, resting), g[2], hand;
     int site[2], first = n == 1 ? (int)random_below(r, t->sites) : (int)random_below(r, 2);
     V3 hold = n == 1 ? t->site[first].at : scale(add(t->site[0].at, t->site[1].at), 0.5f);
-    if (resting) b.o.x += target.x, b.o.z += target.z;
-    else b.o = sub(target, pose_vector(&b, hold));
+    if (resting)
+      b.o.x += target.x, b.o.z += target.z;
+    else
+      b.o = sub(target, pose_vector(&b, hold));
     float cost = 0.25f * ranged(r, 0, 1);
     for (int k = 0; k < n; k++) {
       float least = 1e9f;
       site[k] = n == 1 ? first : (first + k) % 2;
       for (int i = 0; i < (n == 1 ? 3 : 8); i++) {
-        Pose one = grasp_place(actor[k]->hand, actor[k]->left, t, &t->site[site[k]], ranged(r, 0, 2 * PI), ranged(r, 0, 1));
+        Pose one = grasp_place(actor[k]->hand, actor[k]->left, t, &t->site[site[k]], ranged(r, 0, 2 * PI),
+                               ranged(r, 0, 1));
         hand = pose_mul(&b, &one);
         float now = strain(s, actor[k], &hand, pose_point(&b, t->site[site[k]].at));
         if (now < least) least = now, g[k] = one;
@@ -169,13 +182,16 @@ void people_empty(Scene *s, Random *r, Actor *a, V3 target) {
   for (int c = 0; c < 40; c++) {
     Pose p;
     V3 fore = unit(sub(target, actor_elbow(a, target)));
-    p.y = unit(add(fore, scale(v3((float)random_normal(r), (float)random_normal(r), (float)random_normal(r)), 0.25f)));
-    p.z = unit(across(v3((float)random_normal(r), (float)random_normal(r) + 0.4f, (float)random_normal(r)), p.y));
+    p.y = unit(add(
+        fore, scale(v3((float)random_normal(r), (float)random_normal(r), (float)random_normal(r)), 0.25f)));
+    p.z = unit(
+        across(v3((float)random_normal(r), (float)random_normal(r) + 0.4f, (float)random_normal(r)), p.y));
     p.x = scale(cross(p.y, p.z), a->left ? -1.0f : 1.0f);
     p.o = along(target, p.y, -0.09f);
     float cost = strain(s, a, &p, target) + 0.6f * ranged(r, 0, 1);
     if (cost < best) best = cost, a->base = p;
   }
-  int kind = (int)random_below(r, HAND_GESTURES), other = random_below(r, 3) ? kind : (int)random_below(r, HAND_GESTURES);
+  int kind = (int)random_below(r, HAND_GESTURES),
+      other = random_below(r, 3) ? kind : (int)random_below(r, HAND_GESTURES);
   a->closed = hand_gesture(kind, r), a->open = hand_gesture(other, r);
 }

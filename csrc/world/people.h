@@ -14,15 +14,16 @@ typedef struct Person {
   uint32_t folds;
 } Person;
 
-/* A person at `azimuth` (0: towards the viewer, growing to the right) around the focus; makes hand model `number`. */
+/* A person at `azimuth` (0: towards the viewer, growing to the right) around the focus; makes hand model
+ * `number`. */
 int person_make(Person *p, Scene *s, Random *r, int number, float azimuth);
 
 /* A new actor: one arm of a person. NULL with a message when memory is short. */
 Actor *person_arm(Scene *s, Random *r, const Person *p, int left);
 int person_torso(Scene *s, Actor *a, const Person *p);
 
-/* Chooses how `n` actors (1 or 2) hold a thing whose held spot is near `target` (or, `resting`, which stands or lies
- * on the table there), sets thing->base and the actors' grips. */
+/* Chooses how `n` actors (1 or 2) hold a thing whose held spot is near `target` (or, `resting`, which stands
+ * or lies on the table there), sets thing->base and the actors' grips. */
 void people_hold(Scene *s, Random *r, Actor *const *actor, int n, int thing, V3 target, int resting);
 
 /* An empty hand near `target`. */

@@ -1,5 +1,5 @@
-/* Triangles to pixels by edge functions, with a depth buffer: which triangle a pixel sees, nothing more. Triangles
- * that reach behind the camera are left out (they are arms that leave the picture). */
+/* Triangles to pixels by edge functions, with a depth buffer: which triangle a pixel sees, nothing more.
+ * Triangles that reach behind the camera are left out (they are arms that leave the picture). */
 #include "world/render.h"
 
 #include "core/error.h"
@@ -58,9 +58,10 @@ int render_start(Render *r, Scene *s) {
   return 1;
 }
 
-/* One triangle into depth and, if wanted, seen. Twice its signed area on the picture is < 0 when seen from outside
- * (y points down). */
-static void fill(const Point *a, const Point *b, const Point *c, int w, int h, int both, int id, float *depth, int *seen) {
+/* One triangle into depth and, if wanted, seen. Twice its signed area on the picture is < 0 when seen from
+ * outside (y points down). */
+static void fill(const Point *a, const Point *b, const Point *c, int w, int h, int both, int id, float *depth,
+                 int *seen) {
   float area = (b->x - a->x) * (c->y - a->y) - (b->y - a->y) * (c->x - a->x);
   if (area > 0 && both) {
     const Point *t = b;
@@ -96,7 +97,8 @@ void render_visible(Render *r, const V3 *p, const Camera *camera, float dx, floa
   for (int i = 0; i < s->vertices; i++) {
     V3 q = pose_local(&camera->pose, p[i]);
     float depth = -q.z, iz = depth > 0.03f ? 1 / depth : -1;
-    r->point[i] = (Point){camera->cx - dx + camera->focal * q.x * iz, camera->cy - dy - camera->focal * q.y * iz, iz};
+    r->point[i] =
+        (Point){camera->cx - dx + camera->focal * q.x * iz, camera->cy - dy - camera->focal * q.y * iz, iz};
   }
   memset(r->depth, 0, pixels * sizeof *r->depth);
   memset(r->seen, 0xff, pixels * sizeof *r->seen);
@@ -113,9 +115,11 @@ void render_visible(Render *r, const V3 *p, const Camera *camera, float dx, floa
 }
 
 void render_bary(const Render *r, int t, float x, float y, float out[3]) {
-  const Point *a = &r->point[r->triangle[t][0]], *b = &r->point[r->triangle[t][1]], *c = &r->point[r->triangle[t][2]];
+  const Point *a = &r->point[r->triangle[t][0]], *b = &r->point[r->triangle[t][1]],
+              *c = &r->point[r->triangle[t][2]];
   float area = (b->x - a->x) * (c->y - a->y) - (b->y - a->y) * (c->x - a->x), dx = x - a->x, dy = y - a->y;
-  float wb = (dx * (c->y - a->y) - dy * (c->x - a->x)) / area, wc = (dy * (b->x - a->x) - dx * (b->y - a->y)) / area;
+  float wb = (dx * (c->y - a->y) - dy * (c->x - a->x)) / area,
+        wc = (dy * (b->x - a->x) - dx * (b->y - a->y)) / area;
   float pa = (1 - wb - wc) * a->iz, pb = wb * b->iz, pc = wc * c->iz, sum = 1 / (pa + pb + pc);
   out[0] = pa * sum, out[1] = pb * sum, out[2] = pc * sum;
 }

@@ -1,23 +1,26 @@
 /* Pictures of a scene: rasterised triangles over a ray-traced room, shadows from two depth maps, and the
- * accumulation of jittered moments (Haeberli and Akeley 1990), which gives anti-aliasing and motion blur at once. */
+ * accumulation of jittered moments (Haeberli and Akeley 1990), which gives anti-aliasing and motion blur at
+ * once. */
 #ifndef WORLD_RENDER_H
 #define WORLD_RENDER_H
 
 #include "world/scene.h"
 
-/* A vertex on the picture: iz is 1/depth (or, in a light's map, nearness to the light), linear over the picture. */
+/* A vertex on the picture: iz is 1/depth (or, in a light's map, nearness to the light), linear over the
+ * picture. */
 typedef struct Point {
   float x, y, iz;
 } Point;
 
-enum { SHADOW = 448, SHADOW_BLOCK = 16, SHADOW_TAPS = 8 };
+enum { SHADOW = 448, SHADOW_BLOCK = 16, SHADOW_TAPS = 5 };
 
 /* A depth map seen from a light: orthographic, SHADOW² texels over 2·half metres around `centre`. */
 typedef struct Shadow {
   Pose view; /* z towards the light, at the centre */
   float half;
   float *near;  /* largest z of the surfaces seen, -1e9 where nothing is */
-  float *block; /* the largest near around blocks of texels: most of the picture is lit and need not look closer */
+  float *block; /* the largest near around blocks of texels: most of the picture is lit and need not look
+                   closer */
   float reach;  /* metres that lookups may go sideways */
   int taps;
   float tap[SHADOW_TAPS][2]; /* offsets in texels */
@@ -31,10 +34,10 @@ typedef struct Render {
   float *density;         /* of each triangle: texture repeats per metre */
   V3 *p, *n;              /* posed vertices */
   Point *point;
-  float *depth;    /* H×W, 1/depth */
-  int *seen;       /* H×W, triangle or -1 for the room */
-  float *light;    /* H×W×3, accumulated linear light */
-  float *spare;    /* H×W×3 */
+  float *depth; /* H×W, 1/depth */
+  int *seen;    /* H×W, triangle or -1 for the room */
+  float *light; /* H×W×3, accumulated linear light */
+  float *spare; /* H×W×3 */
   Shadow key, top;
 } Render;
 
@@ -47,7 +50,8 @@ void render_visible(Render *r, const V3 *p, const Camera *camera, float dx, floa
 void render_bary(const Render *r, int t, float x, float y, float b[3]);
 
 /* The room's surface on the ray through (x, y): its world position; *what as the Surface's fields. */
-V3 room_hit(const Scene *s, const Camera *camera, float x, float y, V3 *normal, const Material **material, float uv[2]);
+V3 room_hit(const Scene *s, const Camera *camera, float x, float y, V3 *normal, const Material **material,
+            float uv[2]);
 
 /* Draws the shadow maps for r->p. */
 void shadow_draw(Render *r, Shadow *s);

@@ -1,5 +1,6 @@
-/* Composes a scene: view, people, what they do, what lies around, and the list of bodies. The room, light and film
- * are drawn in setting.c. Every choice comes from one stream of random numbers, in the order of the code. */
+/* Composes a scene: view, people, what they do, what lies around, and the list of bodies. The room, light and
+ * film are drawn in setting.c. Every choice comes from one stream of random numbers, in the order of the
+ * code. */
 #include "world/people.h"
 #include "world/setting.h"
 
@@ -27,12 +28,15 @@ static void path_make(const Scene *s, Random *r, Path *p, float speed, float spi
   for (int k = 0; k < 2; k++) {
     float part = k ? 0.35f : 0.8f, w = 2 * PI / (k ? ranged(r, 8, 16) : ranged(r, 20, 46));
     V3 d = direction(r), t = direction(r);
-    if (level) d = unit(v3(d.x, 0, d.z)), t = v3(0, t.y < 0 ? -1.0f : 1.0f, 0);
-    else d = unit(along(d, eye, -0.6f * dot(d, eye))), d.y *= 0.7f; /* mostly across the view */
+    if (level)
+      d = unit(v3(d.x, 0, d.z)), t = v3(0, t.y < 0 ? -1.0f : 1.0f, 0);
+    else
+      d = unit(along(d, eye, -0.6f * dot(d, eye))), d.y *= 0.7f; /* mostly across the view */
     p->speed[k] = w;
     p->sway[k] = scale(d, minf(part * speed / w, 0.13f));
     p->turn[k] = scale(t, minf(part * spin / w, 0.9f));
-    float phase = ranged(r, -0.9, 0.9) + (random_below(r, 2) ? PI : 0); /* near the steepest part of the wave */
+    float phase =
+        ranged(r, -0.9, 0.9) + (random_below(r, 2) ? PI : 0); /* near the steepest part of the wave */
     for (int a = 0; a < 6; a++) p->phase[k][a] = phase + ranged(r, -0.4, 0.4);
   }
   p->middle = 0.5f * (float)(s->frames - 1);
@@ -54,18 +58,20 @@ static int thing_add(Scene *s, Random *r, const ThingKind *kinds, int n) {
 }
 
 static const ThingKind one_handed[] = {
-    THING_BOTTLE, THING_BOTTLE, THING_CUP,   THING_CUP,    THING_CAN,    THING_BALL,   THING_FRUIT, THING_FRUIT,
-    THING_BANANA, THING_CARTON, THING_CARTON, THING_BOOK,  THING_PHONE,  THING_HAMMER, THING_DRIVER, THING_KNIFE,
-    THING_SPOON,  THING_BRUSH,  THING_PEN,   THING_CLOTH,  THING_TOY,    THING_PLATE,  THING_CAR,   THING_BULB,
-    THING_SPONGE, THING_TORCH,  THING_PAN,   THING_PHONE};
-static const ThingKind on_table[] = {THING_BOTTLE, THING_CUP, THING_CAN,    THING_BALL,   THING_FRUIT, THING_CARTON,
-                                     THING_CAR,    THING_TOY, THING_SPONGE, THING_CARTON, THING_CUP};
+    THING_BOTTLE, THING_BOTTLE, THING_CUP,    THING_CUP,    THING_CAN,   THING_BALL,  THING_FRUIT,
+    THING_FRUIT,  THING_BANANA, THING_CARTON, THING_CARTON, THING_BOOK,  THING_PHONE, THING_HAMMER,
+    THING_DRIVER, THING_KNIFE,  THING_SPOON,  THING_BRUSH,  THING_PEN,   THING_CLOTH, THING_TOY,
+    THING_PLATE,  THING_CAR,    THING_BULB,   THING_SPONGE, THING_TORCH, THING_PAN,   THING_PHONE};
+static const ThingKind on_table[] = {THING_BOTTLE, THING_CUP,    THING_CAN, THING_BALL,
+                                     THING_FRUIT,  THING_CARTON, THING_CAR, THING_TOY,
+                                     THING_SPONGE, THING_CARTON, THING_CUP};
 static const ThingKind two_handed[] = {THING_BOX, THING_BOX, THING_BOWL, THING_BOOK, THING_PLATE};
-static const ThingKind around_us[] = {
-    THING_BOTTLE, THING_CUP,   THING_CAN,  THING_BALL, THING_FRUIT, THING_BANANA, THING_BOX,  THING_BOOK,
-    THING_PHONE,  THING_HAMMER, THING_DRIVER, THING_KNIFE, THING_SPOON, THING_BRUSH, THING_PEN, THING_TOY,
-    THING_PLATE,  THING_BOWL,  THING_CAR,  THING_BULB, THING_SPONGE, THING_TORCH,  THING_PAN,  THING_CARTON,
-    THING_CUP,    THING_BOTTLE, THING_FRUIT, THING_CAN, THING_PEN,   THING_BOOK};
+static const ThingKind around_us[] = {THING_BOTTLE, THING_CUP,   THING_CAN,   THING_BALL,   THING_FRUIT,
+                                      THING_BANANA, THING_BOX,   THING_BOOK,  THING_PHONE,  THING_HAMMER,
+                                      THING_DRIVER, THING_KNIFE, THING_SPOON, THING_BRUSH,  THING_PEN,
+                                      THING_TOY,    THING_PLATE, THING_BOWL,  THING_CAR,    THING_BULB,
+                                      THING_SPONGE, THING_TORCH, THING_PAN,   THING_CARTON, THING_CUP,
+                                      THING_BOTTLE, THING_FRUIT, THING_CAN,   THING_PEN,    THING_BOOK};
 #define COUNT(list) ((int)(sizeof(list) / sizeof *(list)))
 
 /* A point near the focus: (x, y) in parts of the picture's half width from its centre, `z` metres nearer. */
@@ -83,8 +89,7 @@ static V3 table_spot(const Scene *s, float x, float y, float margin) {
   float t = d.y < -1e-3f ? -c->o.y / d.y : 1;
   V3 p = along(c->o, d, t);
   float far = hypotf(p.x - s->focus.x, p.z - s->focus.z), most = 0.6f * s->span;
-  if (far > most || t < 0)
-    p = v3(mixf(s->focus.x, p.x, most / far), 0, mixf(s->focus.z, p.z, most / far));
+  if (far > most || t < 0) p = v3(mixf(s->focus.x, p.x, most / far), 0, mixf(s->focus.z, p.z, most / far));
   const Room *room = &s->room;
   return v3(clampf(p.x, room->table_low.x + margin, room->table_high.x - margin), 0,
             clampf(p.z, room->table_low.z + margin, room->table_high.z - margin));
@@ -114,8 +119,10 @@ static int table_script(Scene *s, Random *r, Actor *a) {
   float last = (float)(s->frames - 1), when = ranged(r, 0.25, 0.75) * last, take = ranged(r, 5, 10);
   V3 over = scale(direction(r), ranged(r, 0, 0.08));
   t->path.lift = v3(over.x, ranged(r, 0.02, 0.11), over.z);
-  if (random_below(r, 2)) t->path.lift_from = when - take, t->path.lift_to = when, a->to = when + 0.5f;
-  else t->path.lift_from = when + take, t->path.lift_to = when, a->from = when - 0.5f;
+  if (random_below(r, 2))
+    t->path.lift_from = when - take, t->path.lift_to = when, a->to = when + 0.5f;
+  else
+    t->path.lift_from = when + take, t->path.lift_to = when, a->from = when - 0.5f;
   return 1;
 }
 
@@ -129,15 +136,18 @@ static int perform(Scene *s, Random *r, Script script, int ego) {
   int left = ego || random_below(r, 3) ? azimuth < 0 : azimuth > 0; /* mostly the nearer hand */
   if (ego) left = (int)random_below(r, 2);
   if (!person_make(&p, s, r, 0, azimuth)) return 0;
-  float side = left ? -1.0f : 1.0f, seen = cosf(azimuth) > 0 ? side : -side; /* where that hand is in the picture */
+  float side = left ? -1.0f : 1.0f,
+        seen = cosf(azimuth) > 0 ? side : -side; /* where that hand is in the picture */
   if (!(a = person_arm(s, r, &p, left))) return 0;
   if (script >= SCRIPT_TOGETHER && (script != SCRIPT_EMPTY || random_below(r, 3))) {
     int stranger = script == SCRIPT_BESIDE && random_below(r, 3) == 0;
     if (stranger && !person_make(&q, s, r, 1, azimuth + PI * ranged(r, 0.6, 1.2))) return 0;
     if (!(b = person_arm(s, r, stranger ? &q : &p, stranger ? (int)random_below(r, 2) : !left))) return 0;
   }
-  float x = b ? ranged(r, 0.22, 0.55) : ranged(r, -0.45, 0.45), y = ranged(r, -0.25, 0.3), z = ranged(r, -0.06, 0.08);
-  V3 here = spot(s, b ? seen * x : x, y, z), there = spot(s, -seen * ranged(r, 0.22, 0.55), ranged(r, -0.25, 0.3), ranged(r, -0.06, 0.06));
+  float x = b ? ranged(r, 0.22, 0.55) : ranged(r, -0.45, 0.45), y = ranged(r, -0.25, 0.3),
+        z = ranged(r, -0.06, 0.08);
+  V3 here = spot(s, b ? seen * x : x, y, z),
+     there = spot(s, -seen * ranged(r, 0.22, 0.55), ranged(r, -0.25, 0.3), ranged(r, -0.06, 0.06));
   switch (script) {
   case SCRIPT_TABLE: return table_script(s, r, a);
   case SCRIPT_TOGETHER: {
@@ -158,7 +168,8 @@ static int perform(Scene *s, Random *r, Script script, int ego) {
   }
 }
 
-/* Things that nobody holds: lying still, or sliding and rolling by themselves; some like what is held, some like skin. */
+/* Things that nobody holds: lying still, or sliding and rolling by themselves; some like what is held, some
+ * like skin. */
 static int scatter(Scene *s, Random *r) {
   int held = s->things, n = 1 + (int)random_below(r, 6);
   for (int i = 0; i < n && s->things < THINGS_MAX; i++) {
@@ -167,7 +178,8 @@ static int scatter(Scene *s, Random *r) {
       s->thing[index] = s->thing[random_below(r, held)]; /* the same thing again */
       if (s->thing[index].soft) continue;
       s->things++;
-    } else if (thing_add(s, r, around_us, COUNT(around_us)) < 0) return 0;
+    } else if (thing_add(s, r, around_us, COUNT(around_us)) < 0)
+      return 0;
     Thing *t = &s->thing[index];
     if (t->soft) {
       s->things--;
@@ -175,7 +187,8 @@ static int scatter(Scene *s, Random *r) {
     }
     if (kind == 3) {
       V3 skin = colour_near(r, s->hand[0].skin, 0.04f);
-      if (!material_make(&t->part[0].material, &s->arena, r, PATTERN_PLAIN, 64, skin, skin, 1, 1, 0.1f, 15)) return 0;
+      if (!material_make(&t->part[0].material, &s->arena, r, PATTERN_PLAIN, 64, skin, skin, 1, 1, 0.1f, 15))
+        return 0;
     }
     memset(&t->path, 0, sizeof t->path);
     int free_place = 0;
@@ -191,14 +204,16 @@ static int scatter(Scene *s, Random *r) {
         if (apart < (o->radius + t->radius) * (k >= held || o->base.o.y < 0.1f ? 1 : 0.7f)) free_place = 0;
       }
     }
-    if (!free_place) s->things--;
+    if (!free_place)
+      s->things--;
     else if (kind >= 8 || (kind < 3 && random_below(r, 2)))
       path_make(s, r, &t->path, log_ranged(r, 0.8, 6) * s->span / 448, ranged(r, 0, 0.08), 1);
   }
   return 1;
 }
 
-static void body(Scene *s, BodyKind kind, int owner, const Part *part, const Mesh *mesh, const Material *material) {
+static void body(Scene *s, BodyKind kind, int owner, const Part *part, const Mesh *mesh,
+                 const Material *material) {
   const Mesh *m = part ? &part->mesh : mesh;
   if (!m->vertices || s->bodies == BODIES_MAX) return;
   s->body[s->bodies++] = (Body){kind, owner, m, part ? &part->material : material, s->vertices, s->triangles};
@@ -226,7 +241,9 @@ static void out_of_view(Scene *s) {
     for (int go = 0; go < 12; go++) {
       float x, y, margin = 0.12f * (float)s->width;
       int before = camera_project(&s->base, a->shoulder, &x, &y);
-      if (!before || x < -margin || y < -margin || x > (float)s->width + margin || y > (float)s->height + margin) break;
+      if (!before || x < -margin || y < -margin || x > (float)s->width + margin ||
+          y > (float)s->height + margin)
+        break;
       a->shoulder = along(a->shoulder, out, 0.06f);
     }
   }
@@ -242,8 +259,10 @@ int scene_make(Scene *s, uint64_t seed, uint64_t index, int width, int height, i
   s->seed = (uint64_t)mixed[0] << 32 | mixed[1];
   int ego = setting_view(s, &r);
   if (!setting_room(s, &r)) return 0;
-  static const Script scripts[] = {SCRIPT_CARRY, SCRIPT_CARRY, SCRIPT_CARRY,  SCRIPT_CARRY,  SCRIPT_TABLE, SCRIPT_TABLE,
-                                   SCRIPT_TABLE, SCRIPT_EACH,  SCRIPT_TOGETHER, SCRIPT_TOGETHER, SCRIPT_BESIDE, SCRIPT_BESIDE, SCRIPT_EMPTY};
+  static const Script scripts[] = {SCRIPT_CARRY,    SCRIPT_CARRY,    SCRIPT_CARRY,  SCRIPT_CARRY,
+                                   SCRIPT_TABLE,    SCRIPT_TABLE,    SCRIPT_TABLE,  SCRIPT_EACH,
+                                   SCRIPT_TOGETHER, SCRIPT_TOGETHER, SCRIPT_BESIDE, SCRIPT_BESIDE,
+                                   SCRIPT_EMPTY};
   if (!perform(s, &r, scripts[random_below(&r, COUNT(scripts))], ego)) return 0;
   out_of_view(s);
   if (!scatter(s, &r)) return 0;

@@ -1,10 +1,10 @@
-/* One clip as data: what is in it and how everything moves. scene_make draws it from random numbers; every other
- * file only reads it. Time is measured in frames and is continuous: shutters open between frames.
+/* One clip as data: what is in it and how everything moves. scene_make draws it from random numbers; every
+ * other file only reads it. Time is measured in frames and is continuous: shutters open between frames.
  *
  *   Scene ── Thing[]  ── Part[]      rigid (or hanging cloth): mesh + material, at thing_pose(time)
- *      ├──── Actor[]  ── Hand        a hand with its arm and sleeve: holds a thing, reaches, leaves, or is empty
- *      ├──── Room, Light, Camera, Film
- *      └──── Body[]                  all meshes in drawing order, with their places in the arrays of vertices
+ *      ├──── Actor[]  ── Hand        a hand with its arm and sleeve: holds a thing, reaches, leaves, or is
+ * empty ├──── Room, Light, Camera, Film └──── Body[]                  all meshes in drawing order, with their
+ * places in the arrays of vertices
  */
 #ifndef WORLD_SCENE_H
 #define WORLD_SCENE_H
@@ -30,13 +30,14 @@ typedef struct Part {
   Material material;
 } Part;
 
-/* Smooth bounded motion: waves of two frequencies per axis, zero at `middle`, and a lift that ends at `landing`. */
+/* Smooth bounded motion: waves of two frequencies per axis, zero at `middle`, and a lift that ends at
+ * `landing`. */
 typedef struct Path {
-  V3 sway[2], turn[2];   /* amplitudes: metres, radians */
-  float speed[2];        /* radians per frame */
+  V3 sway[2], turn[2]; /* amplitudes: metres, radians */
+  float speed[2];      /* radians per frame */
   float phase[2][6];
   float middle;
-  V3 lift;               /* offset that eases to 0 from time lift_from to lift_to (either order) */
+  V3 lift; /* offset that eases to 0 from time lift_from to lift_to (either order) */
   float lift_from, lift_to;
 } Path;
 
@@ -47,8 +48,8 @@ typedef enum SolidKind { SOLID_BOX, SOLID_REVOLVED, SOLID_LIMB, SOLID_ELLIPSOID 
 /* A coarse solid for fingers to close on, in the thing's coordinates. */
 typedef struct Solid {
   SolidKind kind;
-  V3 a, b; /* box: centre, half sizes; limb: ends; ellipsoid: centre, half axes */
-  float ra, rb; /* limb: radii; box: rounding */
+  V3 a, b;                   /* box: centre, half sizes; limb: ends; ellipsoid: centre, half axes */
+  float ra, rb;              /* limb: radii; box: rounding */
   const float (*profile)[2]; /* revolved about y: (radius, height), rising */
   int n;
 } Solid;
@@ -60,8 +61,9 @@ typedef enum GraspKind {
   GRASP_PALM   /* a flat hand on one side, for two hands on one thing */
 } GraspKind;
 
-/* A place to hold: `axis` is where the thumb points (wrap), the width between fingertips (pinch), the thing's flat
- * normal (edge) or the outward normal (palm); `reach` is the direction from which the hand comes, or 0 for any. */
+/* A place to hold: `axis` is where the thumb points (wrap), the width between fingertips (pinch), the thing's
+ * flat normal (edge) or the outward normal (palm); `reach` is the direction from which the hand comes, or 0
+ * for any. */
 typedef struct Site {
   GraspKind kind;
   V3 at, axis, reach;
@@ -86,34 +88,35 @@ typedef struct Thing {
 
 /* ---- people ---- */
 
-/* Tubes (sleeves, bare arms) keep (angle × TUBE_RADIUS, metres from the wrist, relative width) as rest positions. */
+/* Tubes (sleeves, bare arms) keep (angle × TUBE_RADIUS, metres from the wrist, relative width) as rest
+ * positions. */
 #define TUBE_RADIUS 0.05f
 
 typedef struct Actor {
   const Hand *hand;
   int left;
-  int thing;        /* what it holds, or -1 */
-  Pose grip;        /* the hand in the thing's coordinates while it holds */
-  float from, to;   /* it holds while from <= time < to */
+  int thing;      /* what it holds, or -1 */
+  Pose grip;      /* the hand in the thing's coordinates while it holds */
+  float from, to; /* it holds while from <= time < to */
   HandPose closed, open;
-  V3 leave;         /* world direction in which it comes and goes */
-  Pose base;        /* an empty hand's place at the path's middle */
+  V3 leave;  /* world direction in which it comes and goes */
+  Pose base; /* an empty hand's place at the path's middle */
   Path path;
-  uint32_t fidget;  /* seed of the fingers' small motions */
-  float restless;   /* their size, radians */
+  uint32_t fidget;   /* seed of the fingers' small motions */
+  float restless;    /* their size, radians */
   V3 shoulder, pole; /* pole: which way the elbow points */
-  float upper;      /* length of the upper arm */
+  float upper;       /* length of the upper arm */
   int person;
   Part sleeve, arm, torso; /* arm: the bare upper arm; meshes without vertices where there is none */
-  float cuff;       /* distance from the wrist at which the sleeve begins */
+  float cuff;              /* distance from the wrist at which the sleeve begins */
   uint32_t folds;
-  float loose;      /* the sleeve's width beyond the arm */
+  float loose; /* the sleeve's width beyond the arm */
 } Actor;
 
 /* ---- room, light, camera, film ---- */
 
 typedef struct Camera {
-  Pose pose; /* x right, y up, z backwards */
+  Pose pose;           /* x right, y up, z backwards */
   float focal, cx, cy; /* pixels */
 } Camera;
 
@@ -124,16 +127,16 @@ typedef struct Room {
 } Room;
 
 typedef struct Light {
-  V3 key;              /* unit, towards it */
+  V3 key; /* unit, towards it */
   V3 key_colour, sky, ground;
-  float blur;          /* the penumbra's width on the table, metres */
+  float blur;           /* the penumbra's width on the table, metres */
   float flicker, drift; /* relative change of brightness: waves, and from the first to the last frame */
   uint32_t seed;
 } Light;
 
 typedef struct Film {
-  float shutter;  /* open for this part of a frame */
-  float soft;     /* Gaussian blur, pixels */
+  float shutter;       /* open for this part of a frame */
+  float soft;          /* Gaussian blur, pixels */
   float noise, chroma; /* deviations at half brightness, of full scale */
   float exposure, contrast, vignette;
   V3 balance;
@@ -163,12 +166,12 @@ typedef struct Scene {
   Room room;
   Light light;
   Film film;
-  Camera base; /* at the middle of the clip */
+  Camera base;                /* at the middle of the clip */
   float pan[3], jitter, zoom; /* pan, tilt, roll per frame in radians; shake in radians; zoom per frame */
   V3 dolly;                   /* metres per frame */
   uint32_t shake;
-  V3 focus;                   /* what the camera looks at */
-  float span;                 /* metres across the picture at the focus */
+  V3 focus;   /* what the camera looks at */
+  float span; /* metres across the picture at the focus */
 } Scene;
 
 /* Draws clip `index` of the world `seed`. 0 with a message when memory is short; scene_free in any case. */

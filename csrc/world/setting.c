@@ -1,5 +1,5 @@
-/* The stage. Views are those of hand videos: over one's own hands, across a table, from above. Half of the cameras
- * rest, the others pan, roll, zoom, drift or shake by up to a few pixels per frame. */
+/* The stage. Views are those of hand videos: over one's own hands, across a table, from above. Half of the
+ * cameras rest, the others pan, roll, zoom, drift or shake by up to a few pixels per frame. */
 #include "world/setting.h"
 
 static float ranged(Random *r, double a, double b) { return (float)random_range(r, a, b); }
@@ -19,28 +19,34 @@ int setting_view(Scene *s, Random *r) {
   c->x = pose_vector(&roll, c->x);
   c->y = cross(c->z, c->x);
   c->o = along(s->focus, c->z, far);
-  s->base.focal = focal, s->base.cx = 0.5f * (float)(s->width - 1), s->base.cy = 0.5f * (float)(s->height - 1);
+  s->base.focal = focal, s->base.cx = 0.5f * (float)(s->width - 1),
+  s->base.cy = 0.5f * (float)(s->height - 1);
   return ego;
 }
 
 /* One surface of the room from a list of patterns; `metre` is about one repeat's size. */
 static int cover(Scene *s, Random *r, Material *m, const Pattern *list, int n, int size, double metre) {
   Pattern pattern = list[random_below(r, n)];
-  V3 base = colour_any(r, 0, random_below(r, 3) ? 0.22 : 0.6, 0.25, 0.95), accent = scale(base, ranged(r, 0.25, 0.7));
+  V3 base = colour_any(r, 0, random_below(r, 3) ? 0.22 : 0.6, 0.25, 0.95),
+     accent = scale(base, ranged(r, 0.25, 0.7));
   if (pattern == PATTERN_WOOD) {
-    base = v3(ranged(r, 0.25, 0.6), 0, 0), base.y = base.x * ranged(r, 0.55, 0.72), base.z = base.x * ranged(r, 0.25, 0.45);
+    base = v3(ranged(r, 0.25, 0.6), 0, 0), base.y = base.x * ranged(r, 0.55, 0.72),
+    base.z = base.x * ranged(r, 0.25, 0.45);
     accent = scale(base, ranged(r, 0.3, 0.55));
   }
   if (random_below(r, 4) == 0) accent = colour_any(r, 0, 0.8, 0.2, 0.9);
   float repeat = 1 / (float)random_range(r, 0.7 * metre, 1.4 * metre);
-  return material_make(m, &s->arena, r, pattern, size, base, accent, repeat, repeat, ranged(r, -0.1, 0.25), ranged(r, 10, 50));
+  return material_make(m, &s->arena, r, pattern, size, base, accent, repeat, repeat, ranged(r, -0.1, 0.25),
+                       ranged(r, 10, 50));
 }
 
 int setting_room(Scene *s, Random *r) {
-  static const Pattern tops[] = {PATTERN_WOOD, PATTERN_WOOD, PATTERN_PLAIN, PATTERN_STONE, PATTERN_TILES, PATTERN_CHECK,
-                                 PATTERN_TERRAZZO, PATTERN_SHAPES, PATTERN_STRIPES, PATTERN_PLAIN, PATTERN_STONE};
-  static const Pattern walls[] = {PATTERN_PLAIN, PATTERN_PLAIN, PATTERN_BRICK, PATTERN_SHELF, PATTERN_SHAPES, PATTERN_TILES,
-                                  PATTERN_STRIPES, PATTERN_SHELF, PATTERN_WOOD, PATTERN_DOTS};
+  static const Pattern tops[] = {PATTERN_WOOD,    PATTERN_WOOD,  PATTERN_PLAIN,    PATTERN_STONE,
+                                 PATTERN_TILES,   PATTERN_CHECK, PATTERN_TERRAZZO, PATTERN_SHAPES,
+                                 PATTERN_STRIPES, PATTERN_PLAIN, PATTERN_STONE};
+  static const Pattern walls[] = {PATTERN_PLAIN,  PATTERN_PLAIN, PATTERN_BRICK,   PATTERN_SHELF,
+                                  PATTERN_SHAPES, PATTERN_TILES, PATTERN_STRIPES, PATTERN_SHELF,
+                                  PATTERN_WOOD,   PATTERN_DOTS};
   static const Pattern floors[] = {PATTERN_WOOD, PATTERN_TILES, PATTERN_PLAIN, PATTERN_TERRAZZO};
   Room *m = &s->room;
   m->low = v3(-2.4f, -0.75f, -ranged(r, 0.6, 2)), m->high = v3(2.4f, 1.9f, 3);
@@ -63,7 +69,8 @@ void setting_light(Scene *s, Random *r) {
   Light *l = &s->light;
   float azimuth = ranged(r, 0, 2 * PI), height = DEGREE * ranged(r, 28, 78);
   l->key = v3(sinf(azimuth) * cosf(height), sinf(height), cosf(azimuth) * cosf(height));
-  if (dot(l->key, s->base.pose.z) < -0.2f) l->key.x = -l->key.x, l->key.z = -l->key.z; /* rarely against the light */
+  if (dot(l->key, s->base.pose.z) < -0.2f)
+    l->key.x = -l->key.x, l->key.z = -l->key.z; /* rarely against the light */
   float warm = ranged(r, -1, 1), strength = ranged(r, 0.45, 0.95), fill = ranged(r, 0.22, 0.55);
   l->key_colour = scale(v3(1 + 0.13f * warm, 1, 1 - 0.22f * warm), strength);
   l->sky = scale(v3(1 - 0.06f * warm, 1, 1 + 0.12f * warm), fill);
@@ -85,8 +92,9 @@ void setting_camera(Scene *s, Random *r) {
     if (random_below(r, 4) == 0) s->zoom = ranged(r, -0.008, 0.008);
     if (random_below(r, 2)) s->jitter = pixel * ranged(r, 0.5, 5);
     if (random_below(r, 3) == 0)
-      s->dolly = scale(unit(v3((float)random_normal(r), 0.5f * (float)random_normal(r), (float)random_normal(r))),
-                       s->span / 448 * ranged(r, 0.2, 1.6));
+      s->dolly =
+          scale(unit(v3((float)random_normal(r), 0.5f * (float)random_normal(r), (float)random_normal(r))),
+                s->span / 448 * ranged(r, 0.2, 1.6));
   }
   float many = 30.0f / (float)(s->frames > 30 ? s->frames : 30); /* long clips do not pan away */
   for (int i = 0; i < 3; i++) s->pan[i] *= many;

@@ -1,5 +1,6 @@
-/* Light on surfaces: a key light with a soft shadow, sky and ground light dimmed under things, highlights, skin with
- * light that bleeds around. Not physically exact; cheap enough for every pixel at every moment of the shutter. */
+/* Light on surfaces: a key light with a soft shadow, sky and ground light dimmed under things, highlights,
+ * skin with light that bleeds around. Not physically exact; cheap enough for every pixel at every moment of
+ * the shutter. */
 #include "world/render.h"
 
 #include <string.h>
@@ -24,9 +25,11 @@ static int level_of(float texels) {
 }
 
 /* Where the ray enters the table's slab or leaves the room's box. */
-V3 room_hit(const Scene *s, const Camera *camera, float x, float y, V3 *normal, const Material **material, float uv[2]) {
+V3 room_hit(const Scene *s, const Camera *camera, float x, float y, V3 *normal, const Material **material,
+            float uv[2]) {
   const Room *room = &s->room;
-  V3 d = pose_vector(&camera->pose, v3((x - camera->cx) / camera->focal, (camera->cy - y) / camera->focal, -1));
+  V3 d =
+      pose_vector(&camera->pose, v3((x - camera->cx) / camera->focal, (camera->cy - y) / camera->focal, -1));
   const float o[3] = {camera->pose.o.x, camera->pose.o.y, camera->pose.o.z}, v[3] = {d.x, d.y, d.z};
   const float lo[3] = {room->table_low.x, room->table_low.y, room->table_low.z};
   const float hi[3] = {room->table_high.x, room->table_high.y, room->table_high.z};
@@ -43,7 +46,8 @@ V3 room_hit(const Scene *s, const Camera *camera, float x, float y, V3 *normal, 
     t = enter;
     *material = axis == 1 && v[1] < 0 ? &room->table : &room->rim;
   } else {
-    const float rl[3] = {room->low.x, room->low.y, room->low.z}, rh[3] = {room->high.x, room->high.y, room->high.z};
+    const float rl[3] = {room->low.x, room->low.y, room->low.z},
+                rh[3] = {room->high.x, room->high.y, room->high.z};
     for (int k = 0; k < 3; k++) {
       float i = 1 / (fabsf(v[k]) > 1e-9f ? v[k] : 1e-9f), far = maxf((rl[k] - o[k]) * i, (rh[k] - o[k]) * i);
       if (far < t) t = far, axis = k;
@@ -89,7 +93,8 @@ static void body_surface(const Render *r, const Camera *camera, int t, float x, 
            uv[v[2] - body->first_vertex][k] * b[2];
   float far = norm(view), foot = far / camera->focal / maxf(0.25f, fabsf(dot(f->n, view)) / far);
   float repeat = maxf(m->repeat_u, m->repeat_v) * r->density[t] * (float)m->texture->size;
-  f->albedo = texture_at(m->texture, c[0] * m->repeat_u, c[1] * m->repeat_v, level_of(repeat * foot), &f->gloss);
+  f->albedo =
+      texture_at(m->texture, c[0] * m->repeat_u, c[1] * m->repeat_v, level_of(repeat * foot), &f->gloss);
   f->shine = m->shine, f->sharp = m->sharp, f->skin = 0;
 }
 
@@ -99,7 +104,9 @@ static void room_surface(const Scene *s, const Camera *camera, float x, float y,
   f->p = room_hit(s, camera, x, y, &f->n, &m, uv);
   V3 view = sub(camera->pose.o, f->p);
   float far = norm(view), foot = far / camera->focal / maxf(0.12f, fabsf(dot(f->n, view)) / far);
-  f->albedo = texture_at(m->texture, uv[0], uv[1], level_of(foot * maxf(m->repeat_u, m->repeat_v) * (float)m->texture->size), &f->gloss);
+  f->albedo =
+      texture_at(m->texture, uv[0], uv[1],
+                 level_of(foot * maxf(m->repeat_u, m->repeat_v) * (float)m->texture->size), &f->gloss);
   f->shine = m->shine, f->sharp = m->sharp, f->skin = 0;
 }
 
@@ -175,7 +182,8 @@ typedef struct Moment {
 static Moment moment(Render *r, int t, int k, int n) {
   const Scene *s = r->scene;
   Moment m = {.time = (float)t + s->film.shutter * (((float)k + 0.5f) / (float)n - 0.5f),
-              .dx = 1.1f * (halton(k + 1, 2) - 0.5f), .dy = 1.1f * (halton(k + 1, 3) - 0.5f)};
+              .dx = 1.1f * (halton(k + 1, 2) - 0.5f),
+              .dy = 1.1f * (halton(k + 1, 3) - 0.5f)};
   m.camera = scene_camera(s, m.time);
   m.level = light_level(s, m.time) / (float)n;
   return m;
@@ -217,8 +225,10 @@ static void expose_room(Render *r, const Moment *m, const unsigned char *past, f
 void render_frame(Render *r, int t, unsigned char *rgb) {
   const Scene *s = r->scene;
   size_t pixels = (size_t)s->width * (size_t)s->height;
-  /* enough moments that the fastest thing steps by about two pixels; the room needs them for the camera only */
-  int n = 4 + (int)minf(6, 0.5f * blur_length(r, t, 1)), views = 2 + (int)minf(4, 0.7f * blur_length(r, t, 0));
+  /* enough moments that the fastest thing steps by about two pixels; the room needs them for the camera only
+   */
+  int n = 4 + (int)minf(6, 0.5f * blur_length(r, t, 1)),
+      views = 2 + (int)minf(4, 0.7f * blur_length(r, t, 0));
   unsigned char *past = (unsigned char *)r->spare;
   memset(r->light, 0, 3 * pixels * sizeof *r->light);
   memset(past, 0, pixels);
@@ -238,7 +248,7 @@ void render_frame(Render *r, int t, unsigned char *rgb) {
   for (int k = 0; k < views; k++) {
     Moment m = moment(r, t, k, views);
     shadow_aim(&r->key, s->light.blur, SHADOW_TAPS, k);
-    shadow_aim(&r->top, OPEN_RADIUS, 5, k);
+    shadow_aim(&r->top, OPEN_RADIUS, 3, k);
     expose_room(r, &m, past, 1 / (float)n);
   }
   film_develop(r, t, rgb);

@@ -1,6 +1,6 @@
-/* Surface nets: the zero surface of a distance function as a closed mesh with evenly spaced vertices. Blocks of
- * the grid that are further from the surface than their own radius are never sampled, so that the cost follows
- * the surface and not the volume. */
+/* Surface nets: the zero surface of a distance function as a closed mesh with evenly spaced vertices. Blocks
+ * of the grid that are further from the surface than their own radius are never sampled, so that the cost
+ * follows the surface and not the volume. */
 #include "world/mesh.h"
 
 #include "core/error.h"
@@ -37,12 +37,14 @@ static void sample(const Grid *g, Distance f, const void *what) {
         for (int k = z; k < z + SIDE && k < g->n[2]; k++)
           for (int j = y; j < y + SIDE && j < g->n[1]; j++)
             for (int i = x; i < x + SIDE && i < g->n[0]; i++)
-              g->d[place(g, i, j, k)] =
-                  near ? f(what, position(g, (float)i, (float)j, (float)k)) : centre > 0 ? 1.0f : -1.0f;
+              g->d[place(g, i, j, k)] = near         ? f(what, position(g, (float)i, (float)j, (float)k))
+                                        : centre > 0 ? 1.0f
+                                                     : -1.0f;
       }
 }
 
-/* The mean of the crossings on the twelve edges of the cell at (x, y, z); 0 when the surface misses the cell. */
+/* The mean of the crossings on the twelve edges of the cell at (x, y, z); 0 when the surface misses the cell.
+ */
 static int crossing(const Grid *g, int x, int y, int z, V3 *p) {
   static const unsigned char edge[12][2] = {{0, 1}, {2, 3}, {4, 5}, {6, 7}, {0, 2}, {1, 3},
                                             {4, 6}, {5, 7}, {0, 4}, {1, 5}, {2, 6}, {3, 7}};
@@ -80,8 +82,10 @@ static void faces(const Grid *g, Mesh *m) {
           size_t u = stride[(axis + 1) % 3], v = stride[(axis + 2) % 3];
           int a = g->at[at], b = g->at[at - u], c = g->at[at - u - v], d = g->at[at - v];
           if (a < 0 || b < 0 || c < 0 || d < 0) continue;
-          if (in) mesh_triangle(m, a, b, c), mesh_triangle(m, a, c, d);
-          else mesh_triangle(m, a, c, b), mesh_triangle(m, a, d, c);
+          if (in)
+            mesh_triangle(m, a, b, c), mesh_triangle(m, a, c, d);
+          else
+            mesh_triangle(m, a, c, b), mesh_triangle(m, a, d, c);
         }
       }
 }
@@ -93,7 +97,8 @@ static void collect(const Grid *g, Mesh *m) {
         V3 p;
         size_t at = place(g, x, y, z);
         g->at[at] = -1;
-        if (m->vertices < m->max_vertices && fabsf(g->d[at]) < 1 && crossing(g, x, y, z, &p)) g->at[at] = mesh_vertex(m, p, 0, 0);
+        if (m->vertices < m->max_vertices && fabsf(g->d[at]) < 1 && crossing(g, x, y, z, &p))
+          g->at[at] = mesh_vertex(m, p, 0, 0);
       }
 }
 
@@ -114,7 +119,8 @@ int mesh_surface(Mesh *m, Arena *arena, Distance f, const void *what, V3 low, V3
       for (int y = 0; y + 1 < g.n[1]; y++)
         for (int x = 0; x + 1 < g.n[0]; x++)
           vertices += fabsf(g.d[place(&g, x, y, z)]) < 1 && crossing(&g, x, y, z, &p);
-    ok = mesh_start(m, arena, vertices + 1, vertices * 3); /* a closed net has about two triangles per vertex */
+    ok = mesh_start(m, arena, vertices + 1,
+                    vertices * 3); /* a closed net has about two triangles per vertex */
   }
   if (ok) {
     collect(&g, m);

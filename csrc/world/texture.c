@@ -47,7 +47,8 @@ V3 texture_at(const Texture *t, float u, float v, int level, float *gloss) {
   int x0 = floor_int(x), y0 = floor_int(y);
   float wx = x - (float)x0, wy = y - (float)y0;
   const unsigned char *base = t->level[level];
-  const unsigned char *row0 = base + 4 * (size_t)((y0 & mask) * n), *row1 = base + 4 * (size_t)(((y0 + 1) & mask) * n);
+  const unsigned char *row0 = base + 4 * (size_t)((y0 & mask) * n),
+                      *row1 = base + 4 * (size_t)(((y0 + 1) & mask) * n);
   const unsigned char *a = row0 + 4 * (x0 & mask), *b = row0 + 4 * ((x0 + 1) & mask);
   const unsigned char *c = row1 + 4 * (x0 & mask), *d = row1 + 4 * ((x0 + 1) & mask);
   float wa = (1 - wx) * (1 - wy), wb = wx * (1 - wy), wc = (1 - wx) * wy, wd = wx * wy, out[4];
@@ -58,8 +59,10 @@ V3 texture_at(const Texture *t, float u, float v, int level, float *gloss) {
 }
 
 V3 colour_any(Random *r, double s0, double s1, double v0, double v1) {
-  float hue = 6 * (float)random_uniform(r), s = (float)random_range(r, s0, s1), v = (float)random_range(r, v0, v1);
-  V3 c = v3(clampf(fabsf(hue - 3) - 1, 0, 1), clampf(2 - fabsf(hue - 2), 0, 1), clampf(2 - fabsf(hue - 4), 0, 1));
+  float hue = 6 * (float)random_uniform(r), s = (float)random_range(r, s0, s1),
+        v = (float)random_range(r, v0, v1);
+  V3 c = v3(clampf(fabsf(hue - 3) - 1, 0, 1), clampf(2 - fabsf(hue - 2), 0, 1),
+            clampf(2 - fabsf(hue - 4), 0, 1));
   c = scale(v3(1 - s * (1 - c.x), 1 - s * (1 - c.y), 1 - s * (1 - c.z)), v);
   return times(c, c); /* to linear light */
 }

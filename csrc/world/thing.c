@@ -1,5 +1,5 @@
-/* The catalogue: each kind is a few lathed, boxed or tubed parts with random measures, textures, coarse solids for
- * the fingers, and places to hold. Measures are those of things around the house. */
+/* The catalogue: each kind is a few lathed, boxed or tubed parts with random measures, textures, coarse
+ * solids for the fingers, and places to hold. Measures are those of things around the house. */
 #include "world/thing.h"
 
 #include <string.h>
@@ -17,15 +17,17 @@ static V3 vivid(Maker *k) { return colour_any(k->r, 0.45, 1, 0.3, 0.95); }
 static V3 dull(Maker *k) { return colour_any(k->r, 0, 0.35, 0.1, 0.95); }
 static V3 any(Maker *k) { return chance(k, 0.6) ? vivid(k) : dull(k); }
 
-int material_make(Material *m, Arena *arena, Random *r, Pattern pattern, int size, V3 base, V3 accent, float repeat_u,
-                  float repeat_v, float shine, float sharp) {
+int material_make(Material *m, Arena *arena, Random *r, Pattern pattern, int size, V3 base, V3 accent,
+                  float repeat_u, float repeat_v, float shine, float sharp) {
   *m = (Material){.repeat_u = repeat_u, .repeat_v = repeat_v, .shine = shine, .sharp = sharp};
   return (m->texture = texture_make(arena, r, pattern, size, base, accent)) != NULL;
 }
 
-static Part *part(Maker *k, Pattern pattern, int size, V3 base, V3 accent, float ru, float rv, float shine, float sharp) {
+static Part *part(Maker *k, Pattern pattern, int size, V3 base, V3 accent, float ru, float rv, float shine,
+                  float sharp) {
   Part *p = &k->t->part[k->t->parts++];
-  k->failed |= !material_make(&p->material, k->arena, k->r, pattern, size, base, accent, ru, rv, shine, sharp);
+  k->failed |=
+      !material_make(&p->material, k->arena, k->r, pattern, size, base, accent, ru, rv, shine, sharp);
   return p;
 }
 
@@ -84,12 +86,28 @@ static const V3 X = {1, 0, 0}, Y = {0, 1, 0}, Z = {0, 0, 1}, ANY = {0, 0, 0};
 static void bottle(Maker *k) {
   float r = between(k, 0.024, 0.037), h = between(k, 0.15, 0.25), neck = r * between(k, 0.35, 0.55);
   float body = h * between(k, 0.55, 0.7), top = h * between(k, 0.86, 0.92);
-  const float p[][2] = {{0, 0},           {r * 0.9f, 0},      {r * 0.9f, 0},   {r, 0.006f},
-                        {r, body * 0.5f}, {r, body},          {r * 0.93f, body + (top - body) * 0.25f},
-                        {(r + neck) / 2, body + (top - body) * 0.5f}, {neck, body + (top - body) * 0.8f}, {neck, top}};
-  revolve(k, part(k, chance(k, 0.75) ? PATTERN_LABEL : PATTERN_PLAIN, 256, any(k), vivid(k), 1, 1, between(k, 0.1, 0.6), 60), p, 10);
+  const float p[][2] = {{0, 0},
+                        {r * 0.9f, 0},
+                        {r * 0.9f, 0},
+                        {r, 0.006f},
+                        {r, body * 0.5f},
+                        {r, body},
+                        {r * 0.93f, body + (top - body) * 0.25f},
+                        {(r + neck) / 2, body + (top - body) * 0.5f},
+                        {neck, body + (top - body) * 0.8f},
+                        {neck, top}};
+  revolve(k,
+          part(k, chance(k, 0.75) ? PATTERN_LABEL : PATTERN_PLAIN, 256, any(k), vivid(k), 1, 1,
+               between(k, 0.1, 0.6), 60),
+          p, 10);
   float c = neck * between(k, 1.05, 1.35);
-  const float cap[][2] = {{0, top - 0.002f}, {c, top - 0.002f}, {c, top - 0.002f}, {c, h - 0.002f}, {c * 0.9f, h}, {c * 0.9f, h}, {0, h}};
+  const float cap[][2] = {{0, top - 0.002f},
+                          {c, top - 0.002f},
+                          {c, top - 0.002f},
+                          {c, h - 0.002f},
+                          {c * 0.9f, h},
+                          {c * 0.9f, h},
+                          {0, h}};
   revolve(k, part(k, PATTERN_PLAIN, 64, any(k), any(k), 1, 1, 0.25f, 40), cap, 7);
   solid_revolved(k, p + 1, 9);
   site(k, GRASP_WRAP, v3(0, body * between(k, 0.45, 0.8), 0), Y, ANY, r);
@@ -98,11 +116,22 @@ static void bottle(Maker *k) {
 }
 
 static void cup(Maker *k) {
-  float top = between(k, 0.034, 0.045), base = top * between(k, 0.68, 1), h = between(k, 0.075, 0.12), w = 0.003f;
-  const float p[][2] = {{0, 0}, {base, 0}, {base, 0}, {mixf(base, top, 0.5f), h * 0.5f}, {top, h}, {top, h}, {top - w, h},
-                        {top - w, h}, {base - w, 0.006f}, {base - w, 0.006f}, {0, 0.006f}};
+  float top = between(k, 0.034, 0.045), base = top * between(k, 0.68, 1), h = between(k, 0.075, 0.12),
+        w = 0.003f;
+  const float p[][2] = {{0, 0},
+                        {base, 0},
+                        {base, 0},
+                        {mixf(base, top, 0.5f), h * 0.5f},
+                        {top, h},
+                        {top, h},
+                        {top - w, h},
+                        {top - w, h},
+                        {base - w, 0.006f},
+                        {base - w, 0.006f},
+                        {0, 0.006f}};
   Pattern look[] = {PATTERN_PLAIN, PATTERN_STRIPES, PATTERN_DOTS, PATTERN_LABEL, PATTERN_SHAPES};
-  revolve(k, part(k, look[random_below(k->r, 5)], 128, any(k), any(k), 1, 1, between(k, 0.1, 0.5), 50), p, 11);
+  revolve(k, part(k, look[random_below(k->r, 5)], 128, any(k), any(k), 1, 1, between(k, 0.1, 0.5), 50), p,
+          11);
   if (chance(k, 0.6)) {
     V3 at[9];
     float a[9];
@@ -122,7 +151,8 @@ static void cup(Maker *k) {
 
 static void can(Maker *k) {
   float r = between(k, 0.026, 0.042), h = between(k, 0.07, 0.14), e = 0.003f;
-  const float p[][2] = {{0, 0.002f}, {r - e, 0}, {r - e, 0}, {r, e}, {r, e}, {r, h - e}, {r, h - e}, {r - e, h}, {r - e, h}, {0, h - 0.002f}};
+  const float p[][2] = {{0, 0.002f}, {r - e, 0}, {r - e, 0}, {r, e},     {r, e},
+                        {r, h - e},  {r, h - e}, {r - e, h}, {r - e, h}, {0, h - 0.002f}};
   revolve(k, part(k, PATTERN_LABEL, 256, any(k), vivid(k), 1, 1, between(k, 0.15, 0.5), 40), p, 10);
   solid_revolved(k, p + 1, 8);
   site(k, GRASP_WRAP, v3(0, h * 0.55f, 0), Y, ANY, r);
@@ -147,16 +177,20 @@ static void ball(Maker *k) {
 }
 
 static void fruit(Maker *k) {
-  static const V3 colour[][2] = {{{0.5f, 0.03f, 0.02f}, {0.6f, 0.4f, 0.05f}}, {{0.3f, 0.5f, 0.05f}, {0.5f, 0.15f, 0.04f}},
-                                 {{0.8f, 0.3f, 0.02f}, {0.7f, 0.4f, 0.05f}}, {{0.75f, 0.6f, 0.06f}, {0.5f, 0.5f, 0.1f}},
-                                 {{0.6f, 0.05f, 0.03f}, {0.5f, 0.1f, 0.03f}}, {{0.35f, 0.22f, 0.1f}, {0.2f, 0.12f, 0.06f}},
-                                 {{0.62f, 0.33f, 0.2f}, {0.65f, 0.25f, 0.12f}}};
+  static const V3 colour[][2] = {
+      {{0.5f, 0.03f, 0.02f}, {0.6f, 0.4f, 0.05f}},  {{0.3f, 0.5f, 0.05f}, {0.5f, 0.15f, 0.04f}},
+      {{0.8f, 0.3f, 0.02f}, {0.7f, 0.4f, 0.05f}},   {{0.75f, 0.6f, 0.06f}, {0.5f, 0.5f, 0.1f}},
+      {{0.6f, 0.05f, 0.03f}, {0.5f, 0.1f, 0.03f}},  {{0.35f, 0.22f, 0.1f}, {0.2f, 0.12f, 0.06f}},
+      {{0.62f, 0.33f, 0.2f}, {0.65f, 0.25f, 0.12f}}};
   static const char *const name[] = {"apple", "apple", "orange", "lemon", "tomato", "potato", "peach"};
   int which = (int)random_below(k->r, 7);
   float r = between(k, 0.026, 0.038), tall = which == 3 ? 1.25f : which == 5 ? 1.3f : between(k, 0.88, 1);
-  round_thing(k, v3(r, r * tall, r * between(k, 0.94, 1)), PATTERN_FRUIT, colour[which][0], colour[which][1], 0.2f);
+  round_thing(k, v3(r, r * tall, r * between(k, 0.94, 1)), PATTERN_FRUIT, colour[which][0], colour[which][1],
+              0.2f);
   if (which < 2) {
-    const V3 at[3] = {{0, 2 * r * tall - 0.004f, 0}, {0.001f, 2 * r * tall + 0.004f, 0}, {0.004f, 2 * r * tall + 0.011f, 0}};
+    const V3 at[3] = {{0, 2 * r * tall - 0.004f, 0},
+                      {0.001f, 2 * r * tall + 0.004f, 0},
+                      {0.004f, 2 * r * tall + 0.011f, 0}};
     const float a[3] = {0.0016f, 0.0014f, 0.002f};
     bar(k, part(k, PATTERN_PLAIN, 64, v3(0.08f, 0.04f, 0.02f), v3(0, 0, 0), 1, 1, 0, 1), at, a, a, 3);
   }
@@ -166,14 +200,16 @@ static void fruit(Maker *k) {
 static void banana(Maker *k) {
   enum { N = 13 };
   V3 at[N];
-  float a[N], b[N], r = between(k, 0.015, 0.019), length = between(k, 0.15, 0.19), bow = between(k, 0.018, 0.035);
+  float a[N], b[N], r = between(k, 0.015, 0.019), length = between(k, 0.15, 0.19),
+                    bow = between(k, 0.018, 0.035);
   for (int i = 0; i < N; i++) {
     float t = (float)i / (N - 1), s = 2 * t - 1;
     at[i] = v3(bow * (s * s - 0.33f), length * t, 0);
     a[i] = r * (0.22f + 0.78f * sqrtf(maxf(0, 1 - s * s * s * s * s * s)));
     b[i] = a[i] * 0.94f;
   }
-  bar(k, part(k, PATTERN_FRUIT, 128, v3(0.75f, 0.5f, 0.04f), v3(0.55f, 0.45f, 0.05f), 1, 1, 0.12f, 20), at, a, b, N);
+  bar(k, part(k, PATTERN_FRUIT, 128, v3(0.75f, 0.5f, 0.04f), v3(0.55f, 0.45f, 0.05f), 1, 1, 0.12f, 20), at, a,
+      b, N);
   for (int i = 0; i + 3 < N; i += 3) solid(k, SOLID_LIMB, at[i], at[i + 3], a[i], a[i + 3]);
   site(k, GRASP_WRAP, at[4 + random_below(k->r, 4)], Y, ANY, r);
   k->t->radius = length / 2, k->t->name = "banana";
@@ -240,9 +276,11 @@ static const V3 steel = {0.42f, 0.42f, 0.43f};
 
 static void hammer(Maker *k) {
   float length = between(k, 0.2, 0.27);
-  handle(k, length, chance(k, 0.6) ? PATTERN_WOOD : PATTERN_PLAIN, chance(k, 0.6) ? v3(0.5f, 0.32f, 0.16f) : vivid(k), v3(0.2f, 0.1f, 0.05f));
+  handle(k, length, chance(k, 0.6) ? PATTERN_WOOD : PATTERN_PLAIN,
+         chance(k, 0.6) ? v3(0.5f, 0.32f, 0.16f) : vivid(k), v3(0.2f, 0.1f, 0.05f));
   k->t->site[0].at.y = length * between(k, 0.25, 0.42);
-  V3 at[5] = {{-0.05f, length, 0}, {-0.03f, length, 0}, {0, length, 0}, {0.03f, length, 0}, {0.045f, length, 0}};
+  V3 at[5] = {
+      {-0.05f, length, 0}, {-0.03f, length, 0}, {0, length, 0}, {0.03f, length, 0}, {0.045f, length, 0}};
   float a[5] = {0.004f, 0.011f, 0.013f, 0.012f, 0.015f};
   Part *head = part(k, PATTERN_METAL, 64, scale(steel, between(k, 0.4, 1)), steel, 1, 1, 0.6f, 40);
   k->failed |= !mesh_tube(&head->mesh, k->arena, at, a, a, 5, Y, 14);
@@ -260,7 +298,8 @@ static void driver(Maker *k) {
 
 static void knife(Maker *k) {
   float length = between(k, 0.1, 0.12), blade = between(k, 0.11, 0.19), wide = between(k, 0.011, 0.022);
-  handle(k, length, PATTERN_WOOD, chance(k, 0.5) ? v3(0.03f, 0.03f, 0.03f) : v3(0.3f, 0.16f, 0.07f), v3(0.02f, 0.02f, 0.02f));
+  handle(k, length, PATTERN_WOOD, chance(k, 0.5) ? v3(0.03f, 0.03f, 0.03f) : v3(0.3f, 0.16f, 0.07f),
+         v3(0.02f, 0.02f, 0.02f));
   V3 at[5];
   float a[5], b[5];
   for (int i = 0; i < 5; i++) {
@@ -283,7 +322,8 @@ static void spoon(Maker *k) {
   }
   k->t->solid[0].ra = k->t->solid[0].rb = k->t->site[0].size = r;
   Part *bowl = again(k);
-  k->failed |= !mesh_ellipsoid(&bowl->mesh, k->arena, v3(0, length + wide * 1.2f, 0), v3(wide, wide * 1.4f, 0.007f), 20);
+  k->failed |= !mesh_ellipsoid(&bowl->mesh, k->arena, v3(0, length + wide * 1.2f, 0),
+                               v3(wide, wide * 1.4f, 0.007f), 20);
   k->t->radius = length / 2 + wide, k->t->name = wooden ? "wooden spoon" : "ladle";
 }
 
@@ -298,7 +338,8 @@ static void brush(Maker *k) {
 
 static void pen(Maker *k) {
   float r = between(k, 0.0042, 0.009), length = between(k, 0.12, 0.16);
-  V3 at[6] = {{0, 0, 0}, {0, 0.02f, 0}, {0, 0.021f, 0}, {0, length * 0.62f, 0}, {0, length * 0.63f, 0}, {0, length, 0}};
+  V3 at[6] = {{0, 0, 0},     {0, 0.02f, 0}, {0, 0.021f, 0}, {0, length * 0.62f, 0}, {0, length * 0.63f, 0},
+              {0, length, 0}};
   float a[6] = {r * 0.15f, r, r, r, r * 1.12f, r * 1.08f};
   bar(k, part(k, PATTERN_STRIPES, 64, any(k), any(k), 1, 0.25f, 0.4f, 50), at, a, a, 6);
   solid(k, SOLID_LIMB, at[0], at[5], r, r);
@@ -308,7 +349,8 @@ static void pen(Maker *k) {
 }
 
 static void cloth(Maker *k) {
-  float w = between(k, 0.14, 0.26), h = between(k, 0.14, 0.26), folds = between(k, 2, 4), phase = between(k, 0, 6);
+  float w = between(k, 0.14, 0.26), h = between(k, 0.14, 0.26), folds = between(k, 2, 4),
+        phase = between(k, 0, 6);
   Pattern look[] = {PATTERN_CHECK, PATTERN_STRIPES, PATTERN_KNIT, PATTERN_DOTS, PATTERN_PLAIN};
   Part *p = part(k, look[random_below(k->r, 5)], 128, any(k), any(k), 1, 1, 0, 1);
   p->material.two_sided = 1;
@@ -341,22 +383,37 @@ static void toy(Maker *k) {
   solid(k, SOLID_ELLIPSOID, v3(0, top, 0), v3(hr * 1.1f, hr, hr), 0, 0);
   for (int side = -1; side < 2; side += 2) { /* arms and ears in one bent bar each */
     Part *limbs = again(k);
-    V3 at[4] = {{(float)side * r * 1.5f, hips.y * 0.9f, r * 0.6f}, {(float)side * r * 0.8f, hips.y * 1.5f, 0},
-                {(float)side * hr * 0.7f, top + hr * 0.4f, 0}, {(float)side * hr * 1.05f, top + hr * 1.1f, 0}};
+    V3 at[4] = {{(float)side * r * 1.5f, hips.y * 0.9f, r * 0.6f},
+                {(float)side * r * 0.8f, hips.y * 1.5f, 0},
+                {(float)side * hr * 0.7f, top + hr * 0.4f, 0},
+                {(float)side * hr * 1.05f, top + hr * 1.1f, 0}};
     float a[4] = {r * 0.3f, r * 0.34f, hr * 0.3f, hr * 0.3f};
     bar(k, limbs, at, a, a, 4);
   }
   Part *face = part(k, PATTERN_DOTS, 64, accent, v3(0.01f, 0.01f, 0.01f), 1, 1, 0.1f, 20);
-  k->failed |= !mesh_ellipsoid(&face->mesh, k->arena, v3(0, top - hr * 0.2f, hr * 0.75f), v3(hr * 0.45f, hr * 0.36f, hr * 0.4f), 16);
+  k->failed |= !mesh_ellipsoid(&face->mesh, k->arena, v3(0, top - hr * 0.2f, hr * 0.75f),
+                               v3(hr * 0.45f, hr * 0.36f, hr * 0.4f), 16);
   site(k, GRASP_WRAP, v3(0, hips.y * 1.1f, 0), Y, ANY, r);
   k->t->upright = 1, k->t->radius = 1.5f * r, k->t->name = "toy";
 }
 
 static void plate(Maker *k) {
   float r = between(k, 0.08, 0.12), h = 0.009f;
-  const float p[][2] = {{0, 0}, {r * 0.6f, 0}, {r * 0.62f, 0.001f}, {r, h}, {r, h}, {r, h + 0.003f}, {r * 0.98f, h + 0.003f}, {r * 0.62f, 0.005f}, {r * 0.6f, 0.004f}, {0, 0.004f}};
+  const float p[][2] = {{0, 0},
+                        {r * 0.6f, 0},
+                        {r * 0.62f, 0.001f},
+                        {r, h},
+                        {r, h},
+                        {r, h + 0.003f},
+                        {r * 0.98f, h + 0.003f},
+                        {r * 0.62f, 0.005f},
+                        {r * 0.6f, 0.004f},
+                        {0, 0.004f}};
   Pattern look[] = {PATTERN_PLAIN, PATTERN_DOTS, PATTERN_STONE, PATTERN_STRIPES};
-  revolve(k, part(k, look[random_below(k->r, 4)], 128, chance(k, 0.5) ? v3(0.75f, 0.74f, 0.7f) : any(k), any(k), 1, 1, 0.4f, 50), p, 10);
+  revolve(k,
+          part(k, look[random_below(k->r, 4)], 128, chance(k, 0.5) ? v3(0.75f, 0.74f, 0.7f) : any(k), any(k),
+               1, 1, 0.4f, 50),
+          p, 10);
   solid(k, SOLID_BOX, v3(0, 0.5f * h, 0), v3(r * 0.8f, 0.5f * h, r * 0.8f), 0.001f, 0);
   for (int i = 0; i < 3; i++) {
     float angle = (float)i * 2 * PI / 3;
@@ -368,9 +425,21 @@ static void plate(Maker *k) {
 
 static void bowl(Maker *k) {
   float r = between(k, 0.06, 0.085), h = between(k, 0.045, 0.07), w = 0.004f;
-  const float p[][2] = {{0, 0}, {r * 0.45f, 0}, {r * 0.45f, 0}, {r * 0.72f, h * 0.3f}, {r * 0.92f, h * 0.65f}, {r, h}, {r, h}, {r - w, h}, {r - w, h},
-                        {r * 0.92f - w, h * 0.65f}, {r * 0.72f - w, h * 0.34f}, {r * 0.4f, 0.008f}, {0, 0.006f}};
-  revolve(k, part(k, chance(k, 0.5) ? PATTERN_STRIPES : PATTERN_PLAIN, 128, any(k), any(k), 1, 1, 0.3f, 50), p, 13);
+  const float p[][2] = {{0, 0},
+                        {r * 0.45f, 0},
+                        {r * 0.45f, 0},
+                        {r * 0.72f, h * 0.3f},
+                        {r * 0.92f, h * 0.65f},
+                        {r, h},
+                        {r, h},
+                        {r - w, h},
+                        {r - w, h},
+                        {r * 0.92f - w, h * 0.65f},
+                        {r * 0.72f - w, h * 0.34f},
+                        {r * 0.4f, 0.008f},
+                        {0, 0.006f}};
+  revolve(k, part(k, chance(k, 0.5) ? PATTERN_STRIPES : PATTERN_PLAIN, 128, any(k), any(k), 1, 1, 0.3f, 50),
+          p, 13);
   solid_revolved(k, p + 2, 4);
   site(k, GRASP_PALM, v3(-r * 0.85f, h * 0.55f, 0), v3(-1, 0, 0), ANY, r * 0.85f);
   site(k, GRASP_PALM, v3(r * 0.85f, h * 0.55f, 0), X, ANY, r * 0.85f);
@@ -384,24 +453,41 @@ static void car(Maker *k) {
   box(k, part(k, PATTERN_PLAIN, 64, chance(k, 0.5) ? paint : v3(0.05f, 0.06f, 0.08f), paint, 1, 1, 0.5f, 50),
       v3(-h.x * 0.12f, wheel + 2.7f * h.y, 0), v3(h.x * 0.52f, h.y * 0.9f, h.z * 0.85f), 0.006f);
   for (int i = 0; i < 4; i++) {
-    const float p[][2] = {{0, 0}, {wheel, 0}, {wheel, 0}, {wheel, 0.009f}, {wheel, 0.009f}, {wheel * 0.5f, 0.009f}, {0, 0.008f}};
-    Part *w = i ? again(k) : part(k, PATTERN_PLAIN, 64, v3(0.02f, 0.02f, 0.02f), v3(0.3f, 0.3f, 0.3f), 1, 1, 0.05f, 10);
+    const float p[][2] = {{0, 0},          {wheel, 0},      {wheel, 0},
+                          {wheel, 0.009f}, {wheel, 0.009f}, {wheel * 0.5f, 0.009f},
+                          {0, 0.008f}};
+    Part *w = i ? again(k)
+                : part(k, PATTERN_PLAIN, 64, v3(0.02f, 0.02f, 0.02f), v3(0.3f, 0.3f, 0.3f), 1, 1, 0.05f, 10);
     revolve(k, w, p, 7);
     Pose to = pose_turn(X, i % 2 ? PI / 2 : -PI / 2);
     to.o = v3(h.x * (i < 2 ? 0.62f : -0.62f), wheel, (i % 2 ? 1.0f : -1.0f) * (h.z - 0.004f));
     if (!k->failed) move(w, &to);
   }
   solid(k, SOLID_BOX, v3(0, wheel + h.y, 0), h, 0.004f, 0);
-  solid(k, SOLID_BOX, v3(-h.x * 0.12f, wheel + 2.7f * h.y, 0), v3(h.x * 0.52f, h.y * 0.9f, h.z * 0.85f), 0.005f, 0);
+  solid(k, SOLID_BOX, v3(-h.x * 0.12f, wheel + 2.7f * h.y, 0), v3(h.x * 0.52f, h.y * 0.9f, h.z * 0.85f),
+        0.005f, 0);
   site(k, GRASP_PINCH, v3(-h.x * 0.1f, wheel + 2.2f * h.y, 0), Z, Y, h.z);
   k->t->upright = 1, k->t->radius = h.x, k->t->name = "toy car";
 }
 
 static void bulb(Maker *k) {
   float r = between(k, 0.024, 0.034);
-  const float p[][2] = {{0, 0}, {0.007f, 0.001f}, {0.012f, 0.006f}, {0.012f, 0.026f}, {0.012f, 0.026f}, {0.014f, 0.032f}, {r * 0.75f, 0.045f}, {r * 0.96f, 0.045f + r * 0.55f}, {r, 0.045f + r * 0.9f},
-                        {r * 0.9f, 0.045f + r * 1.4f}, {r * 0.55f, 0.045f + r * 1.8f}, {0, 0.045f + r * 1.95f}};
-  revolve(k, part(k, PATTERN_PLAIN, 64, chance(k, 0.7) ? v3(0.85f, 0.84f, 0.8f) : vivid(k), v3(0.5f, 0.5f, 0.5f), 1, 1, 0.6f, 70), p, 12);
+  const float p[][2] = {{0, 0},
+                        {0.007f, 0.001f},
+                        {0.012f, 0.006f},
+                        {0.012f, 0.026f},
+                        {0.012f, 0.026f},
+                        {0.014f, 0.032f},
+                        {r * 0.75f, 0.045f},
+                        {r * 0.96f, 0.045f + r * 0.55f},
+                        {r, 0.045f + r * 0.9f},
+                        {r * 0.9f, 0.045f + r * 1.4f},
+                        {r * 0.55f, 0.045f + r * 1.8f},
+                        {0, 0.045f + r * 1.95f}};
+  revolve(k,
+          part(k, PATTERN_PLAIN, 64, chance(k, 0.7) ? v3(0.85f, 0.84f, 0.8f) : vivid(k), v3(0.5f, 0.5f, 0.5f),
+               1, 1, 0.6f, 70),
+          p, 12);
   solid_revolved(k, p + 1, 10);
   site(k, GRASP_PINCH, v3(0, 0.045f + r * 0.8f, 0), X, Z, r);
   site(k, GRASP_PINCH, v3(0, 0.045f + r * 0.8f, 0), X, Y, r);
@@ -417,8 +503,10 @@ static void sponge(Maker *k) {
 
 static void torch(Maker *k) {
   float r = between(k, 0.012, 0.019), h = between(k, 0.12, 0.18), head = r * between(k, 1.2, 1.7);
-  const float p[][2] = {{0, 0}, {r, 0}, {r, 0}, {r, h * 0.7f}, {head, h * 0.8f}, {head, h}, {head, h}, {head * 0.8f, h}, {0, h - 0.006f}};
-  revolve(k, part(k, chance(k, 0.5) ? PATTERN_METAL : PATTERN_STRIPES, 64, any(k), dull(k), 2, 2, 0.5f, 40), p, 9);
+  const float p[][2] = {{0, 0},    {r, 0},    {r, 0},           {r, h * 0.7f},  {head, h * 0.8f},
+                        {head, h}, {head, h}, {head * 0.8f, h}, {0, h - 0.006f}};
+  revolve(k, part(k, chance(k, 0.5) ? PATTERN_METAL : PATTERN_STRIPES, 64, any(k), dull(k), 2, 2, 0.5f, 40),
+          p, 9);
   solid_revolved(k, p + 1, 6);
   site(k, GRASP_WRAP, v3(0, h * 0.4f, 0), Y, ANY, r);
   k->t->radius = h / 2, k->t->name = chance(k, 0.5) ? "torch" : "spray can";
@@ -426,9 +514,11 @@ static void torch(Maker *k) {
 
 static void pan(Maker *k) {
   float r = between(k, 0.08, 0.11), h = between(k, 0.03, 0.05), w = 0.003f, length = between(k, 0.13, 0.17);
-  const float p[][2] = {{0, 0}, {r * 0.85f, 0}, {r * 0.88f, 0.002f}, {r, h}, {r, h}, {r - w, h}, {r - w, h}, {r * 0.86f, 0.005f}, {0, 0.004f}};
+  const float p[][2] = {{0, 0},     {r * 0.85f, 0}, {r * 0.88f, 0.002f}, {r, h},     {r, h},
+                        {r - w, h}, {r - w, h},     {r * 0.86f, 0.005f}, {0, 0.004f}};
   handle(k, length, PATTERN_PLAIN, v3(0.02f, 0.02f, 0.02f), v3(0.04f, 0.04f, 0.04f));
-  Part *dish = part(k, PATTERN_METAL, 128, chance(k, 0.6) ? v3(0.03f, 0.03f, 0.03f) : scale(steel, 0.9f), steel, 1, 1, 0.4f, 40);
+  Part *dish = part(k, PATTERN_METAL, 128, chance(k, 0.6) ? v3(0.03f, 0.03f, 0.03f) : scale(steel, 0.9f),
+                    steel, 1, 1, 0.4f, 40);
   revolve(k, dish, p, 9);
   Pose to = pose_turn(X, PI / 2); /* the dish's axis along z, beyond the handle's end */
   to.o = v3(0, length + r - 0.006f, -h * 0.75f);
@@ -438,8 +528,8 @@ static void pan(Maker *k) {
 
 int thing_make(Thing *t, Arena *arena, Random *r, ThingKind kind) {
   static void (*const make[THING_KINDS])(Maker *) = {
-      bottle, cup, can, ball, fruit, banana, big_box, book, phone, hammer, driver, knife, spoon,
-      brush,  pen, cloth, toy, plate, bowl,   car,  bulb,  sponge, torch, pan, carton};
+      bottle, cup, can,   ball, fruit, banana, big_box, book, phone,  hammer, driver, knife, spoon,
+      brush,  pen, cloth, toy,  plate, bowl,   car,     bulb, sponge, torch,  pan,    carton};
   memset(t, 0, sizeof *t);
   t->base = pose_identity();
   Maker k = {t, arena, r, 0};
@@ -468,7 +558,8 @@ static float revolved(const Solid *s, V3 p) {
     float ex = q[i + 1][0] - q[i][0], ey = q[i + 1][1] - q[i][1], length = ex * ex + ey * ey;
     float t = length > 0 ? clampf(((r - q[i][0]) * ex + (p.y - q[i][1]) * ey) / length, 0, 1) : 0;
     d = minf(d, hypotf(r - q[i][0] - t * ex, p.y - q[i][1] - t * ey));
-    if (p.y >= q[i][1] && p.y <= q[i + 1][1] && ey > 0) wide = mixf(q[i][0], q[i + 1][0], (p.y - q[i][1]) / ey);
+    if (p.y >= q[i][1] && p.y <= q[i + 1][1] && ey > 0)
+      wide = mixf(q[i][0], q[i + 1][0], (p.y - q[i][1]) / ey);
   }
   if (r < wide) return -minf(d, minf(p.y - q[0][1], q[s->n - 1][1] - p.y));
   float top = q[s->n - 1][1], bottom = q[0][1]; /* the flat ends */
@@ -482,7 +573,8 @@ float thing_distance(const Thing *t, V3 p) {
   for (int i = 0; i < t->solids; i++) {
     const Solid *s = &t->solid[i];
     float one;
-    if (s->kind == SOLID_REVOLVED) one = revolved(s, p);
+    if (s->kind == SOLID_REVOLVED)
+      one = revolved(s, p);
     else if (s->kind == SOLID_LIMB) {
       V3 axis = sub(s->b, s->a), q = sub(p, s->a);
       float u = clampf(dot(q, axis) / dot(axis, axis), 0, 1);

@@ -1,5 +1,6 @@
-/* Truth from geometry: a second, unjittered look at each frame tells the triangle and the barycentric coordinates
- * at every pixel centre; the same coordinates on the triangle of another frame give the flow, exactly. */
+/* Truth from geometry: a second, unjittered look at each frame tells the triangle and the barycentric
+ * coordinates at every pixel centre; the same coordinates on the triangle of another frame give the flow,
+ * exactly. */
 #include "world/truth.h"
 
 #include <string.h>
@@ -57,7 +58,8 @@ void truth_landmarks(const Scene *s, const Actor *a, float time, float mark[LAND
       mark[i][0] = mark[i][1] = -1e5f;
 }
 
-/* A pixel of the hand near the landmarks' mean, away from the mask's border where the hand is thick enough. */
+/* A pixel of the hand near the landmarks' mean, away from the mask's border where the hand is thick enough.
+ */
 static void choose_query(const Truth *t, Seen *seen) {
   const Scene *s = t->render->scene;
   int w = s->width, h = s->height, label = LABEL_HAND + seen->actor;

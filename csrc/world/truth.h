@@ -1,4 +1,5 @@
-/* What is exactly known of a rendered frame: whose surface each pixel shows, where it goes, and the landmarks. */
+/* What is exactly known of a rendered frame: whose surface each pixel shows, where it goes, and the
+ * landmarks. */
 #ifndef WORLD_TRUTH_H
 #define WORLD_TRUTH_H
 

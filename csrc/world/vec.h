@@ -1,6 +1,7 @@
 /* Small vectors and poses for the generated world: metres, y up, right-handed. A pose is three columns and an
- * origin; a left hand is the right hand's model under a pose whose determinant is -1, so nothing else mirrors.
- * Deliberately float: images are a few hundred pixels wide, so that float is exact to about 1e-4 of a pixel. */
+ * origin; a left hand is the right hand's model under a pose whose determinant is -1, so nothing else
+ * mirrors. Deliberately float: images are a few hundred pixels wide, so that float is exact to about 1e-4 of
+ * a pixel. */
 #ifndef WORLD_VEC_H
 #define WORLD_VEC_H
 

@@ -85,7 +85,7 @@ local function claim(o)
   if kind and #core.io.list(o.out) > 0 then
     fail("out: expected a new or empty folder or a world, found %s with other files", o.out)
   end
-  core.io.make_folder(o.out)
+  core.io.make_folder(o.out .. "/clips")
   json.write(path, want)
 end
 
