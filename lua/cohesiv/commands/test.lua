@@ -1,7 +1,7 @@
 -- cohesiv test: the whole suite. Each spec file runs in a process of its own, so that a crash costs one file and says
 -- which. The suite: everything once in the release build; what computes once more under AddressSanitizer + UBSan on
 -- small samples; the op tests on every instruction set and on 1, 2 and 4 threads, and with garbage collected at every
--- op; the linters and the CUDA half where their tools are. Needs a checkout; the release build is the launcher's.
+-- op; the linters where they are. Needs a checkout; the release build is the launcher's.
 
 local cli = require "cohesiv.cli"
 local lfs = require "lfs"
@@ -10,7 +10,7 @@ local test = { summary = "run the whole test suite" }
 
 -- Specs of whole programs, pictures and files: they start processes, or compute nothing that the rest does not.
 local release_only = {
-  arrows = true, cli = true, repl = true, quickstart = true, resume = true, train = true, report = true, program = true,
+  arrows = true, cli = true, cuda = true, quickstart = true, repl = true, report = true, resume = true,
 }
 -- Specs of single ops: what instruction sets and numbers of threads matter to.
 local function is_op_spec(name) return name:find "^op" or name:find "^conv" or name:find "^gemm" end
@@ -172,26 +172,11 @@ local function run_linters(root)
     done | grep .]])
 end
 
--- Compiles every CUDA file, those of csrc/ops for both precisions; nothing runs.
-local function run_cuda(root)
-  local nvcc = output_of "PATH=$PATH:/usr/local/cuda/bin command -v nvcc"
-  local files = output_of(("cd %s && find csrc -name '*.cu'"):format(quote(root))) or ""
-  if not nvcc then return note("skipped", "CUDA half: nvcc is not installed") end
-  say "CUDA half (compiling)"
-  for file in files:gmatch "%S+" do
-    for _, real in ipairs(file:find "^csrc/ops/" and { "", "-DREAL_IS_DOUBLE" } or { "" }) do
-      local command = "cd %s && %s -std=c++17 -Icsrc %s -c %s -o /dev/null"
-      if shell(command:format(quote(root), nvcc, real, file)) == 0 then note "passed"
-      else note("failed", "nvcc %s %s", real, file) end
-    end
-  end
-end
-
 function test.configure(parser)
   parser:argument("pattern", "Only the spec files whose name holds this (a Lua pattern), in the release build.")
     :args "?"
-  parser:option("--part", "Only one part of the suite: release, sanitized, variants, linters or cuda.")
-    :choices { "release", "sanitized", "variants", "linters", "cuda" }
+  parser:option("--part", "Only one part of the suite: release, sanitized, variants or linters.")
+    :choices { "release", "sanitized", "variants", "linters" }
 end
 
 function test.run(args)
@@ -204,7 +189,6 @@ function test.run(args)
   if wanted "sanitized" then run_sanitized(root, names) end
   if wanted "variants" then run_variants(root, names) end
   if wanted "linters" then run_linters(root) end
-  if wanted "cuda" then run_cuda(root) end
   say("%d seconds", os.time() - started)
   say("%d passed, %d failed%s", counts.passed, counts.failed,
     counts.skipped > 0 and (", %d skipped"):format(counts.skipped) or "")
