@@ -35,7 +35,6 @@ void open_flow(lua_State *L);
 void open_geometry(lua_State *L);
 void open_world(lua_State *L);
 void open_loader(lua_State *L);
-void open_optim(lua_State *L);
 void open_picture(lua_State *L);
 void open_metrics(lua_State *L);
 void open_system(lua_State *L);

@@ -13,7 +13,6 @@ int luaopen_cohesiv_core(lua_State *L) {
   open_metrics(L);
   open_loader(L);
   open_picture(L);
-  open_optim(L);
   open_flow(L);
   open_geometry(L);
   open_world(L);

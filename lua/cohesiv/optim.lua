@@ -44,7 +44,8 @@ function AdamW:step()
   for i, p in ipairs(self.parameters) do
     local g = p.grad
     if g then
-      core.adamw(p, g, self.m[i], self.v[i], self.lr, self.beta1, self.beta2, self.eps, self.weight_decay, self.steps)
+      core.ops.adamw.call(p, g, self.m[i], self.v[i], self.lr, self.beta1, self.beta2, self.eps, self.weight_decay,
+        self.steps)
       g:close()
     end
   end
