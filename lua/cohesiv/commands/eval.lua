@@ -67,6 +67,17 @@ local function print_clips(result)
   end
 end
 
+-- A name that is not among those taken: "x", "x (2)", "x (3)".
+local function name_of(name, taken)
+  local known, n, candidate = {}, 1, name
+  for _, other in ipairs(taken) do known[other] = true end
+  while known[candidate] do
+    n = n + 1
+    candidate = ("%s (%d)"):format(name, n)
+  end
+  return candidate
+end
+
 function command.run(args)
   local paths, data = {}, nil
   for _, word in ipairs(args.what) do
@@ -89,7 +100,7 @@ function command.run(args)
     local own = path:find "%.lua$" and one.recipe.data == data
     results[i] = evaluate.full(one, not own and data or nil,
       { all = args.all_frames, score = args.score, pair = args.pair })
-    names[i] = one.name
+    names[i] = name_of(one.name, names)
   end
   if args.json then
     if #results == 1 then

@@ -1,0 +1,275 @@
+-- model:predict and trained systems in the evaluator, on a tiny network with random weights.
+
+local calibrate = require "cohesiv.calibrate"
+local co = require "cohesiv"
+local evaluate = require "cohesiv.evaluate"
+local image = require "cohesiv.image"
+local json = require "cohesiv.json"
+local metrics = require "cohesiv.metrics"
+local predict = require "cohesiv.predict"
+local report_run = require "cohesiv.report_run"
+local run_folder = require "cohesiv.run"
+local support = require "tests.support"
+
+local base = require "experiments.cohesiv" {
+  name = "tiny", size = { 64, 64 }, calibrate = { steps = 10 },
+  model = { encoder = "mobilenet_v2", decoder_widths = { 8, 8, 8, 8, 8 }, embedding_dim = 6, attention_dim = 6 },
+}
+local thresholds = { object = { 0.1, 0.2 }, hand = { -0.2, 0.2 } }
+
+-- A run with random weights and random means, as training would leave it.
+local function tiny_run(changes)
+  local run = run_folder.create(base(changes or {}), { root = support.temp() })
+  local options = {}
+  for k, v in pairs(run.recipe.model) do options[k] = v end
+  co.seed(3)
+  local model = co.model(options)
+  model:eval()
+  local function mean() return co.randn(6):totable() end
+  run:set_calibration { means = { object = mean(), person = mean() }, thresholds = thresholds }
+  model:save(run:file "best.safetensors")
+  return run
+end
+
+local run = tiny_run()
+local model = run:model()
+co.seed(9)
+local picture = (co.rand(45, 80, 3) * 255):to "uint8"
+
+local function has(part, f, ...)
+  local ok, message = pcall(f, ...)
+  assert.is_false(ok)
+  assert.is_nil(message:find "\n")
+  assert.is_truthy(message:find(part, 1, true), message)
+end
+
+describe("model:predict", function()
+  it("answers every query with maps and masks of the image's own size, from one forward pass", function()
+    local passes, forward = 0, model.forward
+    model.forward = function(...)
+      passes = passes + 1
+      return forward(...)
+    end
+    local list = model:predict(picture, { { 10, 20 }, { 79, 44 }, { 0, 0 } })
+    model.forward = forward
+    assert.are.same({ 3, 1 }, { #list, passes })
+    for _, p in ipairs(list) do
+      for _, name in ipairs { "attention", "objectness", "personness" } do
+        assert.are.same({ 45, 80 }, p[name].shape)
+        assert.are.equal("float32", p[name].dtype)
+      end
+      for _, name in ipairs { "hand", "object", "pair", "contact" } do
+        assert.are.same({ 45, 80 }, p[name].shape)
+        assert.are.equal("uint8", p[name].dtype)
+      end
+      assert.is_true(p.attention:min():item() >= 0 and p.attention:max():item() <= 1)
+      assert.is_true(p.objectness:abs():max():item() <= 1.0001)
+      assert.are.same(metrics.over(p.objectness, 0.1, p.attention, 0.2):totable(), p.object:totable())
+      assert.are.same(metrics.over(p.personness, -0.2, p.attention, 0.2):totable(), p.hand:totable())
+      assert.are.same(metrics.union { p.hand, p.object }:totable(), p.pair:totable())
+      assert.are.same(metrics.contact(p.hand, p.object):totable(), p.contact:totable())
+    end
+    assert.are.same(list[2].attention:totable(), model:predict(picture, { { 79, 44 } })[1].attention:totable())
+  end)
+
+  it("is the network's own output where nothing is scaled", function()
+    local square = (co.rand(64, 64, 3) * 255):to "uint8"
+    local out = co.no_grad(model.forward, model, square)
+    local p = model:predict(square, { { 20, 10 } })[1]
+    local q, k = out.Q[11][21], out.K[31][41]
+    local a = math.max(0, math.min(1, (q * k):sum():item()))
+    assert.is_true(math.abs(a - p.attention[31][41]) < 1e-5)
+    local mean, z = co.tensor(model.embeddings.object), out.Z[31][41]
+    local cosine = (z * mean):sum():item() / math.sqrt((z * z):sum():item() * (mean * mean):sum():item())
+    assert.is_true(math.abs(cosine - p.objectness[31][41]) < 1e-5)
+  end)
+
+  it("takes other thresholds, and keeps what it needs with the weights", function()
+    local all = model:predict(picture, { { 3, 3 } }, { thresholds = { object = { -2, -1 }, hand = { 2, 2 } } })[1]
+    assert.are.same({ 45 * 80, 0 }, { all.object:to("float32"):sum():item(), all.hand:to("float32"):sum():item() })
+    local path = support.temp() .. "/w.safetensors"
+    model:save(path)
+    local options = {}
+    for k, v in pairs(base.model) do options[k] = v end
+    local again = co.model(options)
+    again:load(path)
+    again:eval()
+    assert.are.same(model:predict(picture, { { 9, 9 } })[1].object:totable(),
+      again:predict(picture, { { 9, 9 } })[1].object:totable())
+  end)
+
+  it("says in one line what is wrong", function()
+    has("expected a point inside the image of 80 x 45, found 80, 3", model.predict, model, picture, { { 80, 3 } })
+    has("expected query 1 as {x, y}", model.predict, model, picture, { 3 })
+    has("expected a uint8 image HxWx3, found float32", model.predict, model, co.rand(4, 4, 3), { { 1, 1 } })
+    local options = {}
+    for k, v in pairs(base.model) do options[k] = v end
+    local fresh = co.model(options)
+    has("expected thresholds", fresh.predict, fresh, picture, { { 1, 1 } })
+    has("expected a model with mean embeddings", fresh.predict, fresh, picture, { { 1, 1 } },
+      { thresholds = thresholds })
+    has("expected a list of queries", predict.predict, model, picture, nil)
+  end)
+end)
+
+describe("mean embeddings", function()
+  it("are means of the labelled pixels, the same for the same seed", function()
+    local images, label = {}, co.zeros(64, 64, { dtype = "int32" })
+    for i = 1, 3 do images[i] = (co.rand(64, 64, 3) * 255):to "uint8" end
+    label[{ { 1, 4 }, { 1, 5 } }] = 1
+    label[{ { 30, 64 }, {} }] = 2
+    local function means(count, seed)
+      local i = 0
+      return calibrate.means(model, function()
+        i = i + 1
+        return images[i], label
+      end, 3, { count = count, seed = seed })
+    end
+    assert.are.same(means(50, 1), means(50, 1))
+    assert.are_not.same(means(50, 1), means(50, 2))
+    -- With more embeddings than person pixels, the mean is that of all of them.
+    local total = co.zeros(6)
+    for i = 1, 3 do
+      local Z = co.no_grad(model.forward, model, images[i]).Z[{ { 1, 4 }, { 1, 5 } }]
+      total = total + (Z / (Z * Z):sum(3, true):sqrt()):sum(1):sum(1)
+    end
+    local expected = (total / 60):totable()
+    for c, v in ipairs(means(1000, 0).person) do assert.is_true(math.abs(v - expected[c]) < 1e-5) end
+    label:fill(2)
+    has("expected person pixels", means, 10, 0)
+  end)
+end)
+
+-- A data folder of noisy frames with two hands each.
+local function folder_of(names)
+  local folder = support.temp()
+  for _, name in ipairs(names) do
+    local q = support.quote(folder)
+    os.execute(("cd %s && mkdir -p clips/%s masks/%s hands_json"):format(q, name, name))
+    for n = 0, 1 do
+      image.write(("%s/clips/%s/%06d.png"):format(folder, name, n), (co.rand(45, 80, 3) * 255):to "uint8")
+    end
+    local hands, queries = {}, {}
+    for k = 1, 2 do
+      local x = 20 * k
+      local mask = co.zeros(45, 80, { dtype = "uint8" })
+      mask[{ { 10, 20 }, { x, x + 8 } }] = 1
+      image.write(("%s/masks/%s/000000_hand%d.png"):format(folder, name, k), mask, { depth = 1 })
+      mask[{ { 10, 20 }, { x, x + 14 } }] = 1
+      if k == 1 then image.write(("%s/masks/%s/000000_object1.png"):format(folder, name), mask, { depth = 1 }) end
+      queries[k] = { query = { x + 3, 14 }, side = "left", object = k == 1 and "box" or json.null }
+      hands[k] = { side = "left", score = 1, box = { x, 9, x + 8, 20 },
+        vertices = { { x, 9 }, { x + 8, 9 }, { x + 8, 20 }, { x, 20 }, { x + 4, 13 } } }
+    end
+    json.write(("%s/masks/%s/queries.json"):format(folder, name),
+      { width = 80, height = 45, frames = { ["0"] = queries } })
+    json.write(("%s/hands_json/%s.json"):format(folder, name), { width = 80, height = 45, frames = { hands, hands } })
+  end
+  return folder
+end
+
+describe("a trained run in the evaluator", function()
+  local folder = folder_of { "a", "b", "c", "d" }
+
+  it("scores the masks that predict gives", function()
+    local data = co.data(folder)
+    local result = evaluate.full(run, folder)
+    assert.are.same(thresholds, result.thresholds)
+    local frame = evaluate.frames(data, { "b" })[1]
+    local truth = evaluate.truth(data, frame)
+    local predicted = model:predict(data:clip("b"):frame(0), frame.queries)
+    for _, row in ipairs(result.rows) do
+      if row.clip == "b" and row.q then
+        local mask = ({ Hand = "hand", Obj = "object", Pair = "pair", Contact = "contact" })[row.task]
+        local target = row.task == "Contact" and metrics.contact(truth.hand[row.q], truth.object[row.q])
+          or evaluate.target(truth, row.task, row.q)
+        assert.are.equal(metrics.iou(predicted[row.q][mask], target), row.iou)
+      end
+    end
+    assert.are.equal(8, result.summary.Hand.n)
+    assert.are.equal(4, result.summary.Obj.n)
+  end)
+
+  it("stores found thresholds in the run and with the weights", function()
+    local other = tiny_run { data = folder, calibrate = { score = "difference", pair = "own" } }
+    local found = calibrate.thresholds(other)
+    assert.are.equal(2, #found.pair)
+    local loaded = run_folder.open(other.path):model()
+    assert.are.same(found, loaded.thresholds)
+    local p = loaded:predict(picture, { { 9, 9 } })[1]
+    assert.are.same(metrics.over(p.objectness - p.personness, found.object[1], p.attention, found.object[2]):totable(),
+      p.object:totable())
+    assert.are.same({ "b", "d" }, evaluate.full(other).names)
+  end)
+
+  it("answers by attention alone or by cosines alone where only one loss trained it", function()
+    local attention = tiny_run { data = folder, loss = { embedding = 0 } }
+    calibrate.thresholds(attention)
+    local s = co.evaluate(attention)
+    assert.is_truthy(s.All and s.Pair)
+    assert.is_nil(s.Hand or s.Obj)
+    local cosines = tiny_run { data = folder, loss = { responsibility = 0 } }
+    local found = calibrate.thresholds(cosines)
+    assert.are.same({ 1, 1 }, { #found.hand, #found.object })
+    assert.is_truthy(co.evaluate(cosines).Obj)
+  end)
+
+  it("fills a report", function()
+    local one = tiny_run { data = folder, maps = { gaps = { 1 } } }
+    one:log { epoch = 1, step = 3, lr = 0.01, train_total = 2.5, validation_total = 3 }
+    local seen = {}
+    local path, results = report_run.write(one, { baselines = { "disc", "responsibility" }, pictures = 1,
+      progress = function(name) seen[name] = true end })
+    assert.are.equal(one:file "report.html", path)
+    local text = support.read(path)
+    for _, part in ipairs { "COHESIV", "Disc", "Thresholded responsibility", "Best answers", "Worst answers",
+      "embedding (PCA)", "attention", "Learning rate" } do
+      assert.is_truthy(text:find(part, 1, true), part)
+    end
+    assert.are.equal(3, #results)
+    assert.is_true(seen.COHESIV and seen.Disc)
+  end)
+end)
+
+describe("cohesiv eval", function()
+  local folder = folder_of { "a", "b" }
+
+  it("prints JSON, of several runs one object per name, and tables", function()
+    local one, two = tiny_run { data = folder }, tiny_run { data = folder, loss = { embedding = 0 } }
+    calibrate.thresholds(two)
+    local first = support.cohesiv { "eval", one.path, "--json" }
+    assert.are.equal(0, first.status, first.stderr)
+    local doc = json.decode(first.stdout)
+    for task, n in pairs { All = 1, Pair = 2, Hand = 2, Obj = 1 } do
+      assert.are.equal(n, doc[task].n)
+      assert.is_true(doc[task].low <= doc[task].mean and doc[task].mean <= doc[task].high)
+    end
+    local both = support.cohesiv { "eval", one.path, two.path, "data=" .. folder, "--json" }
+    local docs = json.decode(both.stdout)
+    assert.are.equal(2, docs.tiny.All.n)
+    assert.is_truthy(docs["tiny (2)"].Pair)
+    assert.is_nil(docs["tiny (2)"].Hand)
+    local text = support.cohesiv { "eval", one.path, "--clips" }.stdout
+    assert.is_truthy(text:find "All%s+Pair%s+Hand%s+Obj")
+    assert.is_truthy(text:find "\n  b  ")
+    local anchor = support.cohesiv { "eval", one.path, "--all-frames", "--score", "difference", "--pair",
+      "own", "--json" }
+    assert.are.equal(2, json.decode(anchor.stdout).All.n)
+  end)
+
+  it("scores systems without training from their experiments", function()
+    local path = support.root .. "/experiments/disc.lua"
+    local result = support.cohesiv { "eval", path, "data=" .. folder, "--json" }
+    assert.are.equal(0, result.status, result.stderr)
+    assert.are.equal(1, json.decode(result.stdout).All.n)
+  end)
+
+  it("fails with one line", function()
+    support.refuses(support.cohesiv { "eval", "/nowhere" }, 1, "expected a run folder with recipe.json, found /nowhere")
+    support.refuses(support.cohesiv { "eval", "data=x" }, 1, "expected at least one run folder")
+    support.refuses(support.cohesiv { "eval", run.path, "data=/nowhere" }, 1, "/nowhere")
+    support.refuses(support.cohesiv { "eval", run.path }, 1, "expected data=PATH")
+    support.refuses(support.cohesiv { "eval", run.path, "size=3" }, 1, "expected RUN or data=PATH")
+    support.refuses(support.cohesiv { "eval" }, 2, "")
+  end)
+end)
