@@ -13,7 +13,9 @@ local release_only = {
   arrows = true, cli = true, cuda = true, quickstart = true, repl = true, report = true, resume = true,
 }
 -- Specs of single ops: what instruction sets and numbers of threads matter to.
-local function is_op_spec(name) return name:find "^op" or name:find "^conv" or name:find "^gemm" end
+local function is_op_spec(name)
+  return name:find "^op" or name:find "^conv" or name:find "^gemm" or name:find "^broadcast"
+end
 
 local LIMIT = 900 -- seconds for one spec file
 
