@@ -84,11 +84,12 @@ function calibrate.search(system, data, names, options)
   return thresholds, reached
 end
 
---- Finds a run's thresholds on the calibration half of its data and stores them. Returns thresholds and means reached.
+--- Finds a run's thresholds on the calibration half of its data (or on the clips in options.names) and stores them.
+--- Returns thresholds and means reached.
 function calibrate.thresholds(run, data, options)
   local evaluate = require "cohesiv.evaluate"
   data = evaluate.data(run, data)
-  local names = evaluate.split(data)
+  local names = options and options.names or evaluate.split(data)
   if #names == 0 then fail("expected clips with masks in %s, found none", tostring(data.path)) end
   local system = evaluate.system(run)
   local thresholds, reached = calibrate.search(system, data, names, options)

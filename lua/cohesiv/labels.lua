@@ -62,7 +62,8 @@ end
 
 -- ---- one frame ----
 
-local function map_options(recipe)
+--- map_options(recipe): what clip:responsibility is asked for.
+function M.map_options(recipe)
   local m = recipe.maps
   return {
     gaps = m.gaps, size = recipe.size, temperature = m.temperature, background = m.background, targets = m.targets,
@@ -74,7 +75,7 @@ end
 local function bytes(t) return (t * 255 + 0.5):to "uint8" end
 
 local function write_sample(path, clip, n, recipe)
-  local sc, R = clip:scale(recipe.size), clip:responsibility(n, map_options(recipe))
+  local sc, R = clip:scale(recipe.size), clip:responsibility(n, M.map_options(recipe))
   local hands = R.map.shape[3] - 1
   local person = clip:person(n, { size = recipe.size, source = recipe.person.source })
   local points = {}

@@ -207,7 +207,7 @@ end
 -- ---- calibration ----
 
 -- The mean embeddings from the training samples, and thresholds where the data has masks to choose them on.
-local function finish(self, data, calibration_data)
+local function finish(self, data, calibration)
   local run, recipe = self.run, self.recipe
   local model = require("cohesiv.model").model(recipe.model)
   model:load(run:file "best.safetensors")
@@ -228,13 +228,13 @@ local function finish(self, data, calibration_data)
   run:set_calibration(stored)
   calibrate.attach(model, recipe, stored)
   model:save(run:file "best.safetensors")
-  calibration_data = calibration_data or data
-  if #calibration_data.annotated > 0 then calibrate.thresholds(run, calibration_data) end
+  if calibration then calibrate.thresholds(run, calibration.data, { names = calibration.names })
+  elseif #data.annotated > 0 then calibrate.thresholds(run, data) end
 end
 
 -- ---- the public function ----
 
---- co.train(recipe, { resume = RUN_FOLDER, root = "runs", names = clips }) → run: makes the pseudo-labels that are not
+--- co.train(recipe, { resume = RUN_FOLDER, root = "runs", names = clips, calibration = { data, names } }) → run: makes the pseudo-labels that are not
 -- cached yet, trains, calibrates. On Ctrl-C or SIGTERM a checkpoint is written and "interrupted" raised; resume goes on.
 function M.train(recipe, options)
   options = options or {}
