@@ -1,7 +1,10 @@
 /* The public float32 convolutions: brings each to its common form (Corr) and chooses the method by shape
  * alone.
  *
- *   forward, backward-data ──> Corr ──> direct     any shape                               isa_conv_direct.c
+ *   forward, backward-data ──> Corr ──> winograd   3 x 3, stride 1, whole vectors of channels
+ * isa_conv_winograd.c spread     many groups of few channels, depthwise      isa_conv_spread.c direct     any
+ * shape                                   isa_conv_direct.c backward-weight ──────────────────> the same
+ * three                                         isa_conv_weight*.c
  *
  * A convolution with stride s seen from the side of its gradient is s x s correlations with stride 1, one for
  * each remainder of (row, column) by s: that is how backward-data handles strides. */
@@ -33,6 +36,7 @@ int conv_forward(const ConvShape *s, const float *x, const Tensor *weight, const
                  bool reuse) {
   long c = s->ci / s->groups, o = s->co / s->groups;
   if (s->n == 0) return 1;
+  if (s->kh > CONV_KERNEL_MAX) return conv_reference_forward(s, x, tensor_data(weight), e, y);
   Corr corr = {
       .n = s->n,
       .groups = s->groups,
@@ -84,6 +88,7 @@ static Axis axis(long size, long kernel, long stride, long pad, long phase) {
 int conv_backward_data(const ConvShape *s, const float *dy, const Tensor *weight, float *dx, bool add) {
   long c = s->ci / s->groups, o = s->co / s->groups, row = s->kw * c, window = s->kh * row;
   if (s->n == 0) return 1;
+  if (s->kh > CONV_KERNEL_MAX) return conv_reference_backward_data(s, dy, tensor_data(weight), dx, add);
   bool gaps = s->kh < s->stride || s->kw < s->stride; /* pixels that no window touches */
   if (gaps && !add) memset(dx, 0, (size_t)(s->n * s->h * s->w * s->ci) * sizeof *dx);
   for (long py = 0; py < s->stride && py < s->h; py++) {

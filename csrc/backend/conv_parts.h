@@ -27,6 +27,9 @@ typedef struct Corr {
   Activation act;
 } Corr;
 
+/* Rows of a kernel that the methods handle; above that (nobody needs it) the plain path runs. */
+enum { CONV_KERNEL_MAX = 64 };
+
 /* A method needs the weights in an order of its own. */
 typedef struct Method {
   bool (*fits)(const Corr *);               /* whether it computes this one */

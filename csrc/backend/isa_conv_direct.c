@@ -11,7 +11,6 @@
 enum {
   POSITIONS = 96, /* grid positions of a chunk: enough to use a panel of weights again and again */
   RUN_SUM = 576,  /* longest sum in registers: a panel of it, and the rows, stay near */
-  KH_MAX = 64,
 };
 
 typedef struct Direct {
@@ -31,7 +30,7 @@ static long channel_block(const Corr *c) {
   return ratio_up(c->c, steps);
 }
 
-static bool fits(const Corr *c) { return c->kh <= KH_MAX; }
+static bool fits(const Corr *c) { return c->kh <= CONV_KERNEL_MAX; }
 
 static size_t size(const Corr *c) { return (size_t)(c->groups * panel_columns(c->o) * c->kh * c->kw * c->c); }
 
@@ -109,7 +108,7 @@ static int chunk_run(void *arg, long chunk) {
         for (long i = 0; i < strips; i++) {
           long s0 = (x1 - x0) * i / strips, s1 = (x1 - x0) * (i + 1) / strips,
                offset = at + (x0 + s0) * c->y_col;
-          const float *a[KH_MAX];
+          const float *a[CONV_KERNEL_MAX];
           for (long k = 0; k < c->kh; k++) a[k] = row + k * line + s0 * c->step * each;
           Tile t = {.runs = c->kh,
                     .a = a,

@@ -1,0 +1,11 @@
+--- Times the network's forward pass: Z, Q and K of images that are already normalised.
+--
+-- usage: infer.lua [-n BATCH] [--height H] [--width W] [--encoder E] [--widths W,W,W,W,W] [--threads T]
+local co = require "cohesiv"
+local network = dofile((arg[0]:match "^(.*)/" or ".") .. "/network.lua")
+
+local o = network.options(arg)
+local model = network.model(o):eval()
+local x = co.randn(o.n, o.height, o.width, 3)
+
+network.serve(function() co.no_grad(model.forward, model, x) end, 3)

@@ -1,0 +1,64 @@
+--- What the two timing programs of the network share: options, model, and the protocol (print `ready` after warming
+-- up, then for every line `run` on standard input do the work once and print the seconds that it took).
+local co = require "cohesiv"
+local core = require "cohesiv.core"
+
+local M = {}
+
+local function whole(name, text)
+  local n = math.tointeger(tonumber(text))
+  if not n or n < 1 then error(("%s: expected a positive integer, found %s"):format(name, tostring(text)), 0) end
+  return n
+end
+
+--- options(arg) → { n, height, width, encoder, widths, threads } from -n, --height, --width, --encoder, --widths
+-- (five, with commas) and --threads.
+function M.options(words)
+  local o = { n = 1, height = 256, width = 256, threads = 2 }
+  for i = 1, #words, 2 do
+    local name, value = words[i], words[i + 1]
+    local key = name:match "^%-%-?(%a+)$"
+    if key == "n" or key == "height" or key == "width" or key == "threads" then
+      o[key] = whole(name, value)
+    elseif key == "encoder" and value then
+      o.encoder = value
+    elseif key == "widths" and value then
+      o.widths = {}
+      for w in value:gmatch "[^,]+" do o.widths[#o.widths + 1] = whole(name, w) end
+    else
+      error("expected -n, --height, --width, --encoder, --widths or --threads with a value, found " .. name, 0)
+    end
+  end
+  co.threads(o.threads)
+  co.seed(0)
+  return o
+end
+
+--- model(o): the network, with statistics of batch norm that are not those of a fresh one.
+function M.model(o)
+  local model = co.model { encoder = o.encoder, decoder_widths = o.widths }
+  for name, b in model:named_buffers() do
+    if name:match "running_mean$" then
+      b[{ {} }] = co.randn(#b) * 0.1
+    elseif name:match "running_var$" then
+      b[{ {} }] = co.rand(#b) + 0.5
+    end
+  end
+  return model
+end
+
+--- serve(work, warm): the protocol. What work makes is closed after each run.
+function M.serve(work, warm)
+  for _ = 1, warm do co.tidy(work) end
+  print "ready"
+  io.stdout:flush()
+  for line in io.lines() do
+    if line ~= "run" then break end
+    local start = core.system.time()
+    co.tidy(work)
+    print(("%.6f"):format(core.system.time() - start))
+    io.stdout:flush()
+  end
+end
+
+return M
