@@ -244,6 +244,29 @@ function evaluate.evaluate(run, data, options)
   return out
 end
 
+--- A table as text, one line per entry { name, summary }, "mean (low-high)" per task, and the counts of the first.
+function evaluate.text(entries)
+  local widest, lines = 3, {}
+  for _, entry in ipairs(entries) do widest = math.max(widest, #entry.name) end
+  local function add(name, cell)
+    local cells = {}
+    for k, task in ipairs(evaluate.tasks) do cells[k] = ("%-17s"):format(cell(task)) end
+    lines[#lines + 1] = (("%%-%ds  %%s"):format(widest):format(name, table.concat(cells, " ")):gsub("%s+$", ""))
+  end
+  add("IoU", function(task) return (" "):rep(5 - #task) .. task end)
+  for _, entry in ipairs(entries) do
+    add(entry.name, function(task)
+      local s = entry.summary[task]
+      return s and ("%5.1f (%.1f-%.1f)"):format(s.mean, s.low, s.high) or "    -"
+    end)
+  end
+  add("n", function(task)
+    local s = entries[1].summary[task]
+    return s and ("%5d"):format(s.n) or "    -"
+  end)
+  return table.concat(lines, "\n")
+end
+
 --- A recipe's system without training as a run in memory, for tables that show baselines: a recipe or an
 --- EXPERIMENT.lua. Its calibration stays in memory.
 function evaluate.untrained(r)

@@ -29,26 +29,6 @@ local function json_of(summary)
   return "{" .. table.concat(parts, ", ") .. "}"
 end
 
-local function cell(s) return s and ("%5.1f (%4.1f-%4.1f)"):format(s.mean, s.low, s.high) or "      -" end
-
-local function print_table(names, results)
-  local widest = 4
-  for _, name in ipairs(names) do widest = math.max(widest, #name) end
-  local line = ("%%-%ds  %%-18s %%-18s %%-18s %%-18s"):format(widest)
-  print(line:format("IoU", table.unpack(evaluate.tasks)))
-  for i, name in ipairs(names) do
-    local cells = {}
-    for k, task in ipairs(evaluate.tasks) do cells[k] = cell(results[i].summary[task]) end
-    print(line:format(name, table.unpack(cells)))
-  end
-  local counts = {}
-  for k, task in ipairs(evaluate.tasks) do
-    local s = results[1].summary[task]
-    counts[k] = s and ("%5d"):format(s.n) or ""
-  end
-  print(line:format("n", table.unpack(counts)))
-end
-
 local function print_clips(result)
   local sums = {}
   for _, row in ipairs(result.rows) do
@@ -113,7 +93,9 @@ function command.run(args)
       print("{" .. table.concat(parts, ",\n ") .. "}")
     end
   else
-    print_table(names, results)
+    local entries = {}
+    for i, name in ipairs(names) do entries[i] = { name = name, summary = results[i].summary } end
+    print(evaluate.text(entries))
     if args.clips then
       for i, name in ipairs(names) do
         print(name)
