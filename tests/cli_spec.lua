@@ -4,6 +4,26 @@ local support = require "tests.support"
 
 local cohesiv, refuses = support.cohesiv, support.refuses
 
+-- A run folder with random weights and means, as training would leave it.
+local function tiny_run(root)
+  local co, options = require "cohesiv", {}
+  local recipe = require "experiments.cohesiv" {
+    name = "tiny", size = { 64, 64 },
+    model = { encoder = "mobilenet_v2", decoder_widths = { 8, 8, 8, 8, 8 }, embedding_dim = 6, attention_dim = 6 },
+  }
+  local run = require("cohesiv.run").create(recipe, { root = root })
+  for key, value in pairs(recipe.model) do options[key] = value end
+  co.seed(3)
+  local model = co.model(options)
+  model:eval()
+  run:set_calibration {
+    means = { object = co.randn(6):totable(), person = co.randn(6):totable() },
+    thresholds = { object = { 0.1, 0.2 }, hand = { -0.2, 0.2 } },
+  }
+  model:save(run:file "best.safetensors")
+  return run
+end
+
 describe("the command line", function()
   it("lists every command in its help", function()
     local result = cohesiv { "--help" }
@@ -96,6 +116,30 @@ describe("the command line", function()
     local result = support.run({ folder .. "/link", "-e", "print(require('cohesiv').version)" }, { dir = folder })
     assert.equal(0, result.status, result.stderr)
     assert.equal(require("cohesiv").version .. "\n", result.stdout)
+  end)
+
+  it("segments an image: 1-bit masks per point, overlay and panel", function()
+    local co, folder = require "cohesiv", support.temp()
+    local run = tiny_run(folder)
+    co.seed(9)
+    co.image.write(folder .. "/in.png", (co.rand(45, 80, 3) * 255):to "uint8")
+    local function segment(...)
+      return cohesiv { "segment", folder .. "/in.png", "--model", run.path, "--out", folder .. "/a/b", ... }
+    end
+    local result = segment("--at", "10,20", "--at", "79,44")
+    assert.equal(0, result.status, result.stderr)
+    assert.equal(folder .. "/a/b\n", result.stdout)
+    assert.same({ "contact1.png", "contact2.png", "hand1.png", "hand2.png", "object1.png", "object2.png",
+      "overlay.png", "panel.png" }, support.list(folder .. "/a/b"))
+    local bytes = support.read(folder .. "/a/b/hand2.png")
+    assert.equal(1, bytes:byte(25), "bits a pixel")
+    assert.same({ 45, 80 }, co.image.mask(folder .. "/a/b/hand2.png").shape)
+    assert.same({ 45, 80, 3 }, co.image.read(folder .. "/a/b/overlay.png").shape)
+    assert.same({ 2 * 45 + 4, 5 * 80 + 4 * 4, 3 }, co.image.read(folder .. "/a/b/panel.png").shape)
+    refuses(segment("--at", "80,20"), 1, "80, 20")
+    refuses(segment("--at", "-3,20"), 1, "-3, 20")
+    refuses(cohesiv { "segment", folder .. "/in.png", "--at", "1,1", "--model", folder .. "/no", "--out", folder }, 1,
+      folder .. "/no")
   end)
 
   support.data_it("writes the responsibility panel of a real frame", function()
