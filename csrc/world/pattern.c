@@ -141,7 +141,7 @@ static void shapes(const Brush *b) {
   int n = whole(b->r, 12, 34);
   for (int i = 0; i < n; i++) {
     V3 c =
-        random_below(b->r, 3) ? colour_any(b->r, 0.2, 0.9, 0.2, 0.95) : colour_near(b->r, b->accent, 0.15f);
+        random_below(b->r, 3) ? colour_any(b->r, 0.1, 0.7, 0.2, 0.95) : colour_near(b->r, b->accent, 0.15f);
     float w = ranged(b->r, 0.04, 0.3), h = ranged(b->r, 0.04, 0.3), x = ranged(b->r, 0, 1),
           y = ranged(b->r, 0, 1);
     stamp(b, x, y, w, h, random_below(b->r, 2) ? 0 : ranged(b->r, 0, 3), (int)random_below(b->r, 2), c, 0.4f);

@@ -27,14 +27,14 @@ int setting_view(Scene *s, Random *r) {
 /* One surface of the room from a list of patterns; `metre` is about one repeat's size. */
 static int cover(Scene *s, Random *r, Material *m, const Pattern *list, int n, int size, double metre) {
   Pattern pattern = list[random_below(r, n)];
-  V3 base = colour_any(r, 0, random_below(r, 3) ? 0.22 : 0.6, 0.25, 0.95),
+  V3 base = colour_any(r, 0, random_below(r, 3) ? 0.2 : 0.5, 0.25, 0.95),
      accent = scale(base, ranged(r, 0.25, 0.7));
   if (pattern == PATTERN_WOOD) {
     base = v3(ranged(r, 0.25, 0.6), 0, 0), base.y = base.x * ranged(r, 0.55, 0.72),
     base.z = base.x * ranged(r, 0.25, 0.45);
     accent = scale(base, ranged(r, 0.3, 0.55));
   }
-  if (random_below(r, 4) == 0) accent = colour_any(r, 0, 0.8, 0.2, 0.9);
+  if (pattern != PATTERN_WOOD && random_below(r, 4) == 0) accent = colour_any(r, 0, 0.6, 0.2, 0.9);
   float repeat = 1 / (float)random_range(r, 0.7 * metre, 1.4 * metre);
   return material_make(m, &s->arena, r, pattern, size, base, accent, repeat, repeat, ranged(r, -0.1, 0.25),
                        ranged(r, 10, 50));
