@@ -1,13 +1,13 @@
-/* The public float32 convolutions: brings each to its common form (Corr) and chooses the method by shape
- * alone.
+/* The public float32 convolutions: brings each to its common form (Corr, see conv_parts.h) and chooses the
+ * method by shape alone. Forward and backward-data, in this order:
  *
- *   forward, backward-data ──> Corr ──> winograd   3 x 3, stride 1, whole vectors of channels
- * isa_conv_winograd.c spread     many groups of few channels, depthwise      isa_conv_spread.c direct     any
- * shape                                   isa_conv_direct.c backward-weight ──────────────────> the same
- * three                                         isa_conv_weight*.c
+ *   winograd   3 x 3, stride 1, one group, whole vectors of channels   isa_conv_winograd.c
+ *   spread     groups of few channels, depthwise among them            isa_conv_spread.c
+ *   direct     any shape                                               isa_conv_direct.c
  *
- * A convolution with stride s seen from the side of its gradient is s x s correlations with stride 1, one for
- * each remainder of (row, column) by s: that is how backward-data handles strides. */
+ * Gradients of weights have the same three (isa_conv_weight*.c). A convolution with stride s seen from the
+ * side of its gradient is s x s correlations with stride 1, one for each remainder of (row, column) by s:
+ * that is how backward-data handles strides. */
 #include "backend/conv.h"
 
 #include "backend/conv_cache.h"
