@@ -10,7 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GRID_POINTS = 2400, GRID_LEAST = 24, BACKGROUND_SEED = 1 };
+enum {
+  GRID_POINTS = 2400,
+  GRID_LEAST = 24,
+  SEED = 0, /* of robust fits: one for all, so that a fit does not depend on what else is fitted */
+};
 
 /* Hand-size multiples that the background's vectors stay away from the landmarks' hull, in the order tried: a
  * held object is within the first; a hand that fills the image leaves only the last. */
@@ -39,12 +43,27 @@ static double median(long n, double *v) {
 }
 
 static int fit_model(const Fit *fit, Model model, long n, const double *source, const double *target,
-                     uint64_t seed, HandFit *out) {
+                     HandFit *out) {
   out->model = model;
   out->inliers = 1;
   if (fit->robust)
-    return homography_fit_robust(model, n, source, target, fit->threshold, seed, out->m, &out->inliers);
+    return homography_fit_robust(model, n, source, target, fit->threshold, SEED, out->m, &out->inliers);
   return homography_fit(model, n, source, target, NULL, out->m);
+}
+
+/* Sources and their targets by the flow, without those where the flow is no number; returns how many are
+ * left. */
+static long follow(const Scene *s, long gap, long n, const double *xy, double *source, double *target) {
+  long left = 0;
+  points_sample(s->flow[gap], s->content_width, s->content_height, s->width, n, xy, target);
+  for (long i = 0; i < n; i++) {
+    double u = target[2 * i], v = target[2 * i + 1];
+    if (!isfinite(u) || !isfinite(v)) continue;
+    source[2 * left] = xy[2 * i], source[2 * left + 1] = xy[2 * i + 1];
+    target[2 * left] = xy[2 * i] + u, target[2 * left + 1] = xy[2 * i + 1] + v;
+    left++;
+  }
+  return left;
 }
 
 static int fit_hand(void *arg, long index) {
@@ -52,27 +71,27 @@ static int fit_hand(void *arg, long index) {
   const Scene *s = job->scene;
   const long gap = index / s->hands, hand = index % s->hands;
   const double *given = job->fit->targets ? job->fit->targets[hand * s->gaps + gap] : NULL;
-  const double *source = job->points[hand].xy;
-  long n = given ? s->vertex_count[hand] : job->points[hand].count;
+  const Points *p = job->points + hand;
+  long n = given ? s->vertex_count[hand] : p->count;
   HandFit *out = job->out + index;
-  double *target = malloc((size_t)(3 * n + 1) * sizeof *target), *error = target + 2 * n;
-  if (!target) return fail("responsibility: out of memory for %ld points", n);
-  if (given)
+  double *source = malloc((size_t)(5 * n + 1) * sizeof *source), *target = source + 2 * n,
+         *error = target + 2 * n;
+  if (!source) return fail("responsibility: out of memory for %ld points", n);
+  if (given) {
+    memcpy(source, p->xy, (size_t)(2 * n) * sizeof *source);
     memcpy(target, given, (size_t)(2 * n) * sizeof *target);
-  else {
-    points_sample(s->flow[gap], s->content_width, s->content_height, s->width, n, source, target);
-    for (long i = 0; i < 2 * n; i++) target[i] += source[i];
-  }
-  int ok = fit_model(job->fit, job->fit->model, n, source, target, (uint64_t)index, out);
+  } else
+    n = follow(s, gap, n, p->xy, source, target);
+  int ok = fit_model(job->fit, job->fit->model, n, source, target, out);
   if (!ok && job->fit->fall_back)
     for (int model = job->fit->model + 1; !ok && model < MODELS; model++)
-      ok = fit_model(job->fit, (Model)model, n, source, target, (uint64_t)index, out);
+      ok = fit_model(job->fit, (Model)model, n, source, target, out);
   if (ok) {
     for (long i = 0; i < n; i++) error[i] = sqrt(homography_error2(out->m, source + 2 * i, target + 2 * i));
     out->error = median(n, error);
   } else
     fail("responsibility: hand %ld, gap %ld of the list: %s", hand + 1, gap + 1, error_message());
-  free(target);
+  free(source);
   return ok;
 }
 
@@ -112,22 +131,22 @@ static int fit_ground(void *arg, long gap) {
   const Scene *s = g->scene;
   static const double identity[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
   HandFit *out = g->out + gap;
-  double *target = malloc((size_t)(3 * g->count + 1) * sizeof *target), *error = target + 2 * g->count;
-  if (!target) return fail("responsibility: out of memory for %ld points", g->count);
-  points_sample(s->flow[gap], s->content_width, s->content_height, s->width, g->count, g->xy, target);
-  for (long i = 0; i < 2 * g->count; i++) target[i] += g->xy[i];
+  long n = g->count;
+  double *source = malloc((size_t)(5 * n + 1) * sizeof *source), *target = source + 2 * n,
+         *error = target + 2 * n;
+  if (!source) return fail("responsibility: out of memory for %ld points", n);
+  n = follow(s, gap, n, g->xy, source, target);
   out->model = MODEL_HOMOGRAPHY;
   out->error = 0;
-  if (g->count >= GRID_LEAST && homography_fit_robust(out->model, g->count, g->xy, target, g->threshold,
-                                                      BACKGROUND_SEED, out->m, &out->inliers)) {
-    for (long i = 0; i < g->count; i++)
-      error[i] = sqrt(homography_error2(out->m, g->xy + 2 * i, target + 2 * i));
-    out->error = median(g->count, error);
+  if (n >= GRID_LEAST &&
+      homography_fit_robust(out->model, n, source, target, g->threshold, SEED, out->m, &out->inliers)) {
+    for (long i = 0; i < n; i++) error[i] = sqrt(homography_error2(out->m, source + 2 * i, target + 2 * i));
+    out->error = median(n, error);
   } else {
     memcpy(out->m, identity, sizeof identity);
     out->inliers = 0;
   }
-  free(target);
+  free(source);
   return 1;
 }
 
