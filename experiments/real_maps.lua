@@ -3,10 +3,10 @@
 --
 -- usage: cohesiv experiments/real_maps.lua [DATA]          (default: $COHESIV_DATA)
 --
--- For every query of the annotated frames: its detection is the one with the largest share of landmarks within the hand
--- mask grown by 4 pixels, at least 60 %; queries without one are left out. Pictures, flow and maps have a long side of
--- 480 pixels; IoU with hand ∪ object there, arm pixels outside the truth ignored; one threshold for all queries of a row,
--- the best one. In brackets: clips with a moving and with a static camera.
+-- For every query of the annotated frames: its detection is the one with the largest share of landmarks within the
+-- hand mask grown by 4 pixels, at least 60 %; queries without one are left out. Pictures, flow and maps have a long
+-- side of 480 pixels; IoU with hand ∪ object there, arm pixels outside the truth ignored; one threshold for all
+-- queries of a row, the best one. In brackets: clips with a moving and with a static camera.
 local co = require "cohesiv"
 local metrics = require "cohesiv.metrics"
 local scale = require "cohesiv.scale"
