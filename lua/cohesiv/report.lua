@@ -4,7 +4,6 @@
 --   What a run's page shows is chosen in report_run.lua.
 
 local core = require "cohesiv.core"
-local run_folder = require "cohesiv.run"
 local svg = require "cohesiv.svg"
 
 local report = {}
@@ -188,7 +187,7 @@ function report.write(path, content)
   end
   if content.footer then add("<footer>%s</footer>", escape(content.footer)) end
   out[#out + 1] = "</main></body></html>\n"
-  run_folder.write_whole(path, table.concat(out, "\n"))
+  core.io.write_file(path, table.concat(out, "\n"))
   return path
 end
 

@@ -8,11 +8,10 @@
 -- Files are written whole or not at all; metrics.jsonl grows by whole lines and is cut back on resume. Nothing here
 -- knows what a record means.
 
-local cjson = require "cjson".new()
+local core = require "cohesiv.core"
+local json = require "cohesiv.json"
 local lfs = require "lfs"
 local recipe = require "cohesiv.recipe"
-
-cjson.encode_invalid_numbers "null"
 
 local run = {}
 local Run = { __name = "run" }
@@ -28,27 +27,9 @@ local function read(path)
   return text
 end
 
--- The core's writer syncs to the disk before the rename; without a built core (tests of this file) rename alone.
-local function write_whole(path, text)
-  local ok, core = pcall(require, "cohesiv.core")
-  if ok and core.io and core.io.write_file then
-    core.io.write_file(path, text)
-    return
-  end
-  local temporary = path .. ".tmp"
-  local file, why = io.open(temporary, "wb")
-  if not file then fail("expected a writable folder, found %s", why) end
-  local good, problem = file:write(text)
-  good = file:close() and good
-  if good then good, problem = os.rename(temporary, path) end
-  if not good then
-    os.remove(temporary)
-    fail("expected to write %s, found %s", path, tostring(problem))
-  end
-end
-run.write_whole = write_whole
+local function fits_json(v) return type(v) ~= "number" or (v == v and math.abs(v) < math.huge) end
 
--- The fields of an object as JSON, keys sorted: the same table always gives the same text.
+-- The fields of an object as JSON, keys sorted: the same table always gives the same text. NaN becomes null.
 local function json_fields(t, absent)
   local keys, fields = {}, {}
   for k in pairs(t) do keys[#keys + 1] = k end
@@ -57,7 +38,8 @@ local function json_fields(t, absent)
   end
   table.sort(keys)
   for i, k in ipairs(keys) do
-    fields[i] = ("%s: %s"):format(cjson.encode(k), t[k] == nil and "null" or cjson.encode(t[k]))
+    local held = t[k] ~= nil and fits_json(t[k])
+    fields[i] = ("%s: %s"):format(json.encode(k), held and json.encode(t[k]) or "null")
   end
   return fields
 end
@@ -74,11 +56,10 @@ local function whole(value)
   return value
 end
 
-local function read_json(path, what)
-  local text = read(path)
-  if not text then return nil end
-  local ok, value = pcall(cjson.decode, text)
-  if not ok or type(value) ~= "table" then fail("%s: expected %s as JSON, found a damaged file", path, what) end
+local function read_json(path)
+  if not core.io.status(path) then return nil end
+  local value = json.read(path)
+  if type(value) ~= "table" then fail("%s: expected a JSON object, found a %s", path, type(value)) end
   return whole(value)
 end
 
@@ -142,10 +123,11 @@ function run.create(r, options)
   local self = setmetatable({ path = path, name = path:match "[^/]+$", recipe = r }, Run)
   local values, names = recipe.flatten(r)
   local text = recipe.source(r)
-  write_whole(path .. "/recipe.lua", text or "-- made in memory; its values are in recipe.json\n")
-  write_whole(path .. "/recipe.json", json_lines(values, names))
+  core.io.write_file(path .. "/recipe.lua", text or "-- made in memory; its values are in recipe.json\n")
+  core.io.write_file(path .. "/recipe.json", json_lines(values, names))
   local env, commit = environment()
-  write_whole(path .. "/run.json", json_lines { name = self.name, seed = r.seed, commit = commit, environment = env })
+  core.io.write_file(path .. "/run.json",
+    json_lines { name = self.name, seed = r.seed, commit = commit, environment = env })
   self:set_status { state = "created" }
   return self
 end
@@ -154,12 +136,12 @@ end
 function run.open(path)
   if type(path) ~= "string" then fail("expected the path of a run folder, found a %s", type(path)) end
   path = #path > 1 and path:gsub("/+$", "") or path
-  local flat = read_json(path .. "/recipe.json", "a recipe's values")
+  local flat = read_json(path .. "/recipe.json")
   if not flat then fail("expected a run folder with recipe.json, found %s", path) end
   local values, names = {}, {}
   for name, value in pairs(flat) do
     names[#names + 1] = name
-    if value ~= cjson.null then values[name] = value end
+    if value ~= json.null then values[name] = value end
   end
   local ok, r = pcall(recipe.unflatten, values, names)
   if not ok then fail("%s/recipe.json: %s", path, r) end
@@ -175,18 +157,18 @@ function Run:file(name) return self.path .. "/" .. name end
 function Run:has(name) return lfs.attributes(self:file(name), "mode") == "file" end
 
 --- Writes a file of the run folder, whole or not at all.
-function Run:write(name, text) write_whole(self:file(name), text) end
+function Run:write(name, text) core.io.write_file(self:file(name), text) end
 
 --- What run.json says: name, seed, commit, environment.
-function Run:info() return read_json(self:file "run.json", "a run's description") or {} end
+function Run:info() return read_json(self:file "run.json") or {} end
 
 --- The run's state: a table with `state` ("created", "training", "stopped", "done", …) and what the trainer adds.
-function Run:status() return read_json(self:file "status.json", "a status") or { state = "unknown" } end
+function Run:status() return read_json(self:file "status.json") or { state = "unknown" } end
 
 --- Replaces the state.
 function Run:set_status(status)
   status.time = os.date "!%Y-%m-%dT%H:%M:%SZ"
-  write_whole(self:file "status.json", json_lines(status))
+  core.io.write_file(self:file "status.json", json_lines(status))
 end
 
 --- Appends one record (a flat table of numbers and strings) to metrics.jsonl.
@@ -202,10 +184,10 @@ function Run:metrics()
   local records = {}
   local lines = {}
   for line in (read(self:file "metrics.jsonl") or ""):gmatch "([^\n]*)\n" do
-    local ok, record = pcall(cjson.decode, line)
+    local ok, record = pcall(json.decode, line)
     if not ok then fail("%s: expected JSON in line %d, found %.40q", self:file "metrics.jsonl", #records + 1, line) end
     for k, v in pairs(record) do
-      if v == cjson.null then record[k] = nil end
+      if v == json.null then record[k] = nil end
     end
     records[#records + 1], lines[#lines + 1] = whole(record), line
   end
@@ -220,14 +202,14 @@ function Run:cut(keep)
   for i, record in ipairs(records) do
     if keep(record) then kept[#kept + 1] = lines[i] .. "\n" end
   end
-  write_whole(self:file "metrics.jsonl", table.concat(kept))
+  core.io.write_file(self:file "metrics.jsonl", table.concat(kept))
 end
 
 --- The calibration: { thresholds = …, means = { object = {…}, person = {…} }, … }, or nil before it was made.
-function Run:calibration() return read_json(self:file "calibration.json", "a calibration") end
+function Run:calibration() return read_json(self:file "calibration.json") end
 
 --- Stores the calibration.
-function Run:set_calibration(t) write_whole(self:file "calibration.json", json_lines(t)) end
+function Run:set_calibration(t) core.io.write_file(self:file "calibration.json", json_lines(t)) end
 
 --- The trained model in evaluation mode, ready for `predict`. `name`: which checkpoint, "best" (default) or "last".
 function Run:model(name)

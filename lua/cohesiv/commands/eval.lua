@@ -1,7 +1,7 @@
 --- cohesiv eval RUN… [data=PATH] [--json]: IoU of runs on the four tasks, with 95 % intervals.
 
-local cjson = require "cjson"
 local evaluate = require "cohesiv.evaluate"
+local json = require "cohesiv.json"
 local run = require "cohesiv.run"
 
 local command = { summary = "Scores runs on the four tasks: All, Pair, Hand, Obj." }
@@ -88,7 +88,7 @@ function command.run(args)
     else
       local parts = {}
       for i, name in ipairs(names) do
-        parts[i] = ("%s: %s"):format(cjson.encode(name), json_of(results[i].summary))
+        parts[i] = ("%s: %s"):format(json.encode(name), json_of(results[i].summary))
       end
       print("{" .. table.concat(parts, ",\n ") .. "}")
     end
