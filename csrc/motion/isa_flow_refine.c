@@ -8,8 +8,8 @@
 
 /* Chosen on FlyingChairs pairs and on composed pairs of real pictures with known motion, grey values 0 to
  * 255. */
-static const float alpha = 40;       /* smoothness */
-static const float delta = 2;        /* constancy of brightness */
+static const float alpha = 20;       /* smoothness */
+static const float delta = 4;        /* constancy of brightness */
 static const float gamma_ = 10;      /* constancy of its derivatives */
 static const float epsilon2 = 1e-4f; /* the robust penalty is sqrt(x^2 + epsilon^2) */
 static const float zeta2 = 1;        /* keeps the division by the length of a gradient finite */

@@ -5,7 +5,7 @@ local core = require "cohesiv.core"
 local M = {}
 
 --- Changes with what estimate gives, so that caches know.
-M.version = 1
+M.version = 2
 
 local methods = { dis = core.flow.dis }
 
