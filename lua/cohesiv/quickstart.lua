@@ -37,7 +37,7 @@ local function table_rows(run, calibration, reported, names, options)
     local result = evaluate.score(system, thresholds, reported, names)
     bar:finish "done"
     local cells = {}
-    for i, task in ipairs(evaluate.tasks) do cells[i] = result.summary[task] or "–" end
+    for _, task in ipairs(evaluate.tasks) do cells[task] = result.summary[task] or "–" end
     rows[#rows + 1] = { name = name, note = note, main = main, cells = cells }
     results[name] = result
   end
@@ -214,14 +214,16 @@ end
 local function on_all_frames(run, data)
   local summary = evaluate.full(run, data, { all = true, score = "difference", pair = "own" }).summary
   local cells = {}
-  for i, task in ipairs(evaluate.tasks) do cells[i] = summary[task] or "–" end
+  for _, task in ipairs(evaluate.tasks) do cells[task] = summary[task] or "–" end
   local anchors = {
     { "Labels as published (public Python pipeline)", "41", "32", "38", "14" },
     { "Labels sharpened (the same)", "53", "40", "45", "17" },
     { "Disc at the query (the same)", "36", "35", "53", "13" },
   }
   local rows = { { name = "COHESIV", note = "this run", main = true, cells = cells } }
-  for _, a in ipairs(anchors) do rows[#rows + 1] = { name = a[1], cells = { table.unpack(a, 2) } } end
+  for _, a in ipairs(anchors) do
+    rows[#rows + 1] = { name = a[1], cells = { All = a[2], Pair = a[3], Hand = a[4], Obj = a[5] } }
+  end
   return {
     title = "Thresholds chosen on all annotated frames",
     text = "For comparison with figures measured that way; these are not held out.",

@@ -260,7 +260,8 @@ function M.train(recipe, options)
     end
     training.data:close()
     finish(training, data, options.calibration)
-    run:set_status { state = "done", epoch = training.epoch - 1, step = training.optimiser.steps }
+    run:set_status { state = "done", epoch = training.epoch - 1, step = training.optimiser.steps,
+      samples = #samples.train, validation = #samples.validation }
   end)
   core.system.on_signal(before)
   if not ok then error(message, 0) end
