@@ -18,7 +18,7 @@ local function content()
       { title = "Results", text = { "One & two.", "Three." },
         table = { caption = "IoU", columns = { "All", "Pair" }, bars = true, rows = {
           { name = "COHESIV", main = true, cells = { All = value(51.3), Pair = value(46) } },
-          { name = "Flow", note = "sees video", cells = { All = value(21) } } } } },
+          { name = "Flow", note = "sees video", cells = { value(21), "–" } } } } },
       { title = "Training", curves = { { title = "Loss", x_label = "epoch",
         series = { { name = "training", points = points, dots = true } } } } },
       { title = "Pictures", pictures = { { title = "clip", text = "text",
@@ -62,6 +62,7 @@ describe("a report", function()
     local text = support.read(path)
     assert.is_truthy(text:find("A &lt;title&gt; &amp; more", 1, true))
     assert.is_truthy(text:find("51.3<small>48.3 – 55.3</small>", 1, true))
+    assert.is_truthy(text:find("21.0<small>18.0 – 25.0</small>", 1, true))
     assert.is_nil(text:find "src=\"[^d]")
     assert.is_nil(text:find "href=")
     assert.is_nil(text:find "url%(")

@@ -52,10 +52,13 @@ td small { font-weight: 400; color: var(--soft); font-size: 12.5px; display: blo
 .strip { margin: 16px 0 22px; }
 .strip h3 { font-size: 15px; margin: 0 0 2px; }
 .pictures { display: grid; gap: 8px; margin-top: 6px; }
+.pictures.single { gap: 18px; } .pictures.single img { max-height: none; }
 figure { margin: 0; }
-figure img { width: 100%; height: auto; max-height: 300px; object-fit: contain; object-position: left; display: block; }
+figure img { border-radius: 4px; width: 100%; height: auto; max-height: 300px; object-fit: contain;
+  object-position: left; display: block; }
 figcaption { font-size: 12.5px; color: var(--soft); padding-top: 3px; }
-@media (max-width: 760px) { .pictures { grid-template-columns: repeat(2, 1fr) !important; } main { padding: 24px 14px; }
+@media (max-width: 760px) { .pictures:not(.single) { grid-template-columns: repeat(2, 1fr) !important; }
+  main { padding: 24px 14px; }
   .charts { grid-template-columns: 1fr; } }
 footer { margin-top: 56px; color: var(--soft); font-size: 13px; border-top: 1px solid var(--edge); padding-top: 12px; }
 ]]
@@ -89,6 +92,9 @@ local function cell(s)
   return ("<td>%.1f<small>%.1f – %.1f</small></td>"):format(s.mean, s.low, s.high)
 end
 
+-- A row's cell: by the column's name, or by its place.
+local function cell_of(row, i, column) return row.cells[column] or row.cells[i] end
+
 local function table_html(t, add)
   add('<div class="card scroll"><table>')
   if t.caption then add("<caption>%s</caption>", escape(t.caption)) end
@@ -98,7 +104,7 @@ local function table_html(t, add)
   for _, row in ipairs(t.rows) do
     local note = row.note and "<small>" .. escape(row.note) .. "</small>" or ""
     local cells = { ("<td>%s%s</td>"):format(escape(row.name), note) }
-    for _, column in ipairs(t.columns) do cells[#cells + 1] = cell(row.cells[column]) end
+    for i, column in ipairs(t.columns) do cells[#cells + 1] = cell(cell_of(row, i, column)) end
     add("<tr%s>%s</tr>", row.main and ' class="main"' or "", table.concat(cells))
   end
   add "</tbody></table></div>"
@@ -108,17 +114,17 @@ end
 local function bars_html(t, add)
   local top = 10
   for _, row in ipairs(t.rows) do
-    for _, column in ipairs(t.columns) do
-      local s = row.cells[column]
+    for i, column in ipairs(t.columns) do
+      local s = cell_of(row, i, column)
       if type(s) == "table" then top = math.max(top, s.high) end
     end
   end
   top = math.min(100, math.ceil(top / 10) * 10)
   add '<div class="card charts">'
-  for _, column in ipairs(t.columns) do
+  for c, column in ipairs(t.columns) do
     local entries = {}
     for i, row in ipairs(t.rows) do
-      local s = row.cells[column]
+      local s = cell_of(row, c, column)
       s = type(s) == "table" and s or {}
       entries[i] = { name = row.name, mean = s.mean, low = s.low, high = s.high, main = row.main }
     end
@@ -137,7 +143,9 @@ local function strip_html(strip, add)
   add '<div class="strip">'
   if strip.title then add("<h3>%s</h3>", escape(strip.title)) end
   if strip.text then add('<div class="note">%s</div>', escape(strip.text)) end
-  add('<div class="pictures" style="grid-template-columns: repeat(%d, 1fr)">', strip.columns or #strip.items)
+  local columns = strip.columns or #strip.items
+  add('<div class="pictures%s" style="grid-template-columns: repeat(%d, 1fr)">', columns == 1 and " single" or "",
+    columns)
   for _, item in ipairs(strip.items) do
     local caption = escape(item.caption or "")
     add('<figure><img alt="%s" src="%s"><figcaption>%s</figcaption></figure>', caption, address(item.image), caption)
@@ -148,8 +156,8 @@ end
 --- Writes one HTML file, whole or not at all. `content`:
 ---   title, lead (a line under it), facts = list of { name, value }, footer
 ---   sections = list of { title, text = paragraph or list of them,
----     table = { caption, columns, bars = true for charts under it,
----               rows = list of { name, note, main, cells = { column → { mean, low, high } or text } } },
+---     table = { caption, columns, bars = true for charts under it, rows = list of { name, note, main, cells } }
+---       with cells by the column's name or place: { mean, low, high } or a text,
 ---     curves = list of { title, x_label, series = list of { name, points = {{x, y}, …}, dots } },
 ---     pictures = list of strips { title, text, columns,
 ---       items = list of { image = uint8 tensor or PNG bytes, caption } } }
