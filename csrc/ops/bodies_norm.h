@@ -10,13 +10,22 @@ HOT_DECLARE(void, norm_moments, long rows, long channels, const real *x, double 
 /* y = act(scale x + shift + residual); residual may be NULL; act: 0 none, 1 ReLU, 2 ReLU6 */
 HOT_DECLARE(void, norm_apply, long rows, long channels, const real *x, const real *scale, const real *shift,
             const real *residual, int act, real *y);
-/* Per channel, added: sums of dz and of dz (x - mean), dz being dy where the activation lets it through. */
-HOT_DECLARE(void, norm_sums, long rows, long channels, const real *x, const real *mean, const real *y,
-            const real *dy, int act, double *sum, double *product);
-/* dx (+)= scale dz + slope (x - mean) + offset; dr (+)= dz; either may be NULL */
-HOT_DECLARE(void, norm_back, long rows, long channels, const real *x, const real *mean, const real *y,
-            const real *dy, int act, const real *scale, const real *slope, const real *offset, real *dx,
-            bool dx_add, real *dr, bool dr_add);
+/* What the backward passes share. The gradient dz is dy where the activation lets it through, as the output y
+ * tells; without a residual y is not read but found again from x, by forward's own formula. */
+typedef struct NormBack {
+  const real *x, *dy, *y;           /* y may be NULL: act(scale x + shift) */
+  const real *mean, *scale, *shift; /* a channel each; shift only where y is NULL */
+  const real *slope, *offset;       /* a channel each, of norm_back */
+  real *dx, *dr;                    /* of norm_back; either may be NULL */
+  int act;
+  bool dx_add, dr_add;
+} NormBack;
+
+/* Per channel, added: sums of dz and of dz (x - mean) over rows from `row` on. */
+HOT_DECLARE(void, norm_sums, long row, long rows, long channels, const NormBack *b, double *sum,
+            double *product);
+/* dx (+)= scale dz + slope (x - mean) + offset; dr (+)= dz */
+HOT_DECLARE(void, norm_back, long row, long rows, long channels, const NormBack *b);
 
 #ifdef HOT_BODIES
 HOT_DEFINE(void, norm_moments, long rows, long channels, const real *restrict x, double *restrict mean,
@@ -61,6 +70,8 @@ HOT_DEFINE(void, norm_moments, long rows, long channels, const real *restrict x,
 #define ACTIVATE(v) (ACT == 0 ? (v) : (v) < 0 ? 0 : ACT == 2 && (v) > 6 ? 6 : (v))
 #define LET_THROUGH(y, dy)                                                                                   \
   (ACT == 0 ? (dy) : ACT == 1 ? ((y) > 0 ? (dy) : 0) : ((y) > 0 && (y) < 6 ? (dy) : 0))
+/* dz at channel i of the current row */
+#define DZ LET_THROUGH(y ? y[i] : x[i] * scale[i] + shift[i], dy[i])
 
 HOT_DEFINE(void, norm_apply, long rows, long channels, const real *restrict x, const real *restrict scale,
            const real *restrict shift, const real *restrict residual, int act, real *restrict y) {
@@ -79,32 +90,43 @@ HOT_DEFINE(void, norm_apply, long rows, long channels, const real *restrict x, c
   })
 }
 
-HOT_DEFINE(void, norm_sums, long rows, long channels, const real *restrict x, const real *restrict mean,
-           const real *restrict y, const real *restrict dy, int act, double *restrict sum,
+HOT_DEFINE(void, norm_sums, long row, long rows, long channels, const NormBack *b, double *restrict sum,
            double *restrict product) {
-  BY_ACT(for (long r = 0; r < rows;
-              r++, x += channels, y += channels, dy += channels) for (long i = 0; i < channels; i++) {
-    real dz = LET_THROUGH(y[i], dy[i]);
-    sum[i] += (double)dz;
-    product[i] += (double)(dz * (x[i] - mean[i]));
+  const real *restrict scale = b->scale, *restrict shift = b->shift, *restrict mean = b->mean;
+  int act = b->act;
+  BY_ACT(for (long r = row; r < row + rows; r++) {
+    const real *restrict x = b->x + r * channels, *restrict dy = b->dy + r * channels;
+    const real *restrict y = b->y ? b->y + r * channels : NULL;
+    for (long i = 0; i < channels; i++) {
+      real dz = DZ;
+      sum[i] += (double)dz;
+      product[i] += (double)(dz * (x[i] - mean[i]));
+    }
   })
 }
 
-HOT_DEFINE(void, norm_back, long rows, long channels, const real *restrict x, const real *restrict mean,
-           const real *restrict y, const real *restrict dy, int act, const real *restrict scale,
-           const real *restrict slope, const real *restrict offset, real *restrict dx, bool dx_add,
-           real *restrict dr, bool dr_add) {
-  BY_ACT(for (long r = 0; r < rows; r++, x += channels, y += channels, dy += channels) {
-    if (dx) {
+HOT_DEFINE(void, norm_back, long row, long rows, long channels, const NormBack *b) {
+  const real *restrict scale = b->scale, *restrict shift = b->shift, *restrict mean = b->mean;
+  const real *restrict slope = b->slope, *restrict offset = b->offset;
+  bool dx_add = b->dx_add, dr_add = b->dr_add;
+  int act = b->act;
+  BY_ACT(for (long r = row; r < row + rows; r++) {
+    const real *restrict x = b->x + r * channels, *restrict dy = b->dy + r * channels;
+    const real *restrict y = b->y ? b->y + r * channels : NULL;
+    real *restrict dx = b->dx ? b->dx + r * channels : NULL;
+    real *restrict dr = b->dr ? b->dr + r * channels : NULL;
+    if (dx && dr && !dx_add && !dr_add)
       for (long i = 0; i < channels; i++) {
-        real dz = LET_THROUGH(y[i], dy[i]);
-        dx[i] = (dx_add ? dx[i] : 0) + (scale[i] * dz + slope[i] * (x[i] - mean[i]) + offset[i]);
+        real dz = DZ;
+        dx[i] = scale[i] * dz + slope[i] * (x[i] - mean[i]) + offset[i];
+        dr[i] = dz;
       }
-      dx += channels;
-    }
-    if (dr) {
-      for (long i = 0; i < channels; i++) dr[i] = (dr_add ? dr[i] : 0) + LET_THROUGH(y[i], dy[i]);
-      dr += channels;
+    else {
+      if (dx)
+        for (long i = 0; i < channels; i++)
+          dx[i] = (dx_add ? dx[i] : 0) + (scale[i] * DZ + slope[i] * (x[i] - mean[i]) + offset[i]);
+      if (dr)
+        for (long i = 0; i < channels; i++) dr[i] = (dr_add ? dr[i] : 0) + DZ;
     }
   })
 }

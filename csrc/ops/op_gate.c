@@ -8,10 +8,10 @@ enum { INPUT, GATE, RESIDUAL, ELEMENTS = 1 << 16, RELU = 1 };
 
 typedef struct GateJob {
   long pixels, channels, block, blocks; /* an image's pixels, pixels a chunk, chunks an image */
-  const real *x, *gate, *residual, *y, *dy, *zeros;
-  real *to, *dr;
+  const real *x, *gate, *residual, *zeros;
+  real *to;
+  NormBack back;
   double *partial; /* chunks x 2 x channels: sums of dz (not needed) and of dz x */
-  bool add, dr_add;
 } GateJob;
 
 static GateJob job_of(const Call *c) {
@@ -74,14 +74,14 @@ static int backward_chunk(void *arg, long chunk) {
   const GateJob *j = arg;
   long image, at, rows, C = j->channels;
   place(j, chunk, &image, &at, &rows);
+  NormBack b = j->back;
+  b.scale = j->gate + image * C;
   if (j->partial) {
     double *p = j->partial + chunk * 2 * C;
     memset(p, 0, (size_t)(2 * C) * sizeof *p);
-    HOT_CALL(norm_sums, rows, C, j->x + at, j->zeros, j->y + at, j->dy + at, RELU, p, p + C);
+    HOT_CALL(norm_sums, C ? at / C : 0, rows, C, &b, p, p + C);
   }
-  if (j->to || j->dr)
-    HOT_CALL(norm_back, rows, C, j->x + at, j->zeros, j->y + at, j->dy + at, RELU, j->gate + image * C,
-             j->zeros, j->zeros, j->to ? j->to + at : NULL, j->add, j->dr ? j->dr + at : NULL, j->dr_add);
+  if (b.dx || b.dr) HOT_CALL(norm_back, C ? at / C : 0, rows, C, &b);
   return 1;
 }
 
@@ -89,16 +89,24 @@ static int gate_backward(Call *c) {
   GateJob j = job_of(c);
   long images = c->in[INPUT]->shape[0], C = j.channels;
   if (!c->gout[0]) return 1;
-  if (c->want[INPUT] && !(j.to = call_grad(c, INPUT, &j.add))) return 0;
-  if (c->want[RESIDUAL] && !(j.dr = call_grad(c, RESIDUAL, &j.dr_add))) return 0;
+  NormBack *b = &j.back;
+  if (c->want[INPUT] && !(b->dx = call_grad(c, INPUT, &b->dx_add))) return 0;
+  if (c->want[RESIDUAL] && !(b->dr = call_grad(c, RESIDUAL, &b->dr_add))) return 0;
   size_t bytes = (size_t)(images * j.blocks * 2 * C) * sizeof(double);
   if (c->want[GATE] && !(j.partial = memory_take(bytes))) return 0;
   real *zeros = zeros_of(C);
-  j.x = input(c, INPUT);
   j.gate = input(c, GATE);
-  j.y = saved(c, 0);
-  j.dy = arrived(c, 0);
-  j.zeros = zeros;
+  *b = (NormBack){.x = input(c, INPUT),
+                  .dy = arrived(c, 0),
+                  .y = saved(c, 0),
+                  .mean = zeros,
+                  .slope = zeros,
+                  .offset = zeros,
+                  .act = RELU,
+                  .dx = b->dx,
+                  .dr = b->dr,
+                  .dx_add = b->dx_add,
+                  .dr_add = b->dr_add};
   bool add;
   int ok = zeros && parallel(images * j.blocks, backward_chunk, &j);
   real *dg = ok && c->want[GATE] ? call_grad(c, GATE, &add) : NULL;

@@ -12,12 +12,11 @@ enum { ELEMENTS = 1 << 16, ROWS = 32 };
 
 typedef struct NormJob {
   long rows, channels, block; /* block: rows a chunk */
-  const real *x, *y, *dy, *residual;
-  const real *mean, *scale, *shift, *slope; /* one a channel */
-  double *partial;                          /* chunks x 2 x channels */
-  real *to, *dr;
+  const real *x, *residual, *scale, *shift;
+  real *to;
+  NormBack back;
+  double *partial; /* chunks x 2 x channels */
   int act;
-  bool add, dr_add;
 } NormJob;
 
 static NormJob job_of(const Call *c) {
@@ -116,43 +115,36 @@ static int apply_chunk(void *arg, long chunk) {
 static int norm_forward(Call *c) {
   NormJob j = job_of(c);
   long C = j.channels;
-  Tensor *kept = call_save_new(c, 0, F64, 2, SHAPE(2, C));
+  Tensor *kept = call_save_new(c, 0, F64, 2, SHAPE(2, C)),
+         *lines = call_save_new(c, 1, REAL_DTYPE, 2, SHAPE(2, C));
   double *mean = kept ? tensor_write(kept) : NULL;
-  real *line = memory_take((size_t)(2 * C) * sizeof *line);
+  real *line = lines ? tensor_write(lines) : NULL;
   j.x = input(c, INPUT);
   j.residual = input(c, RESIDUAL);
   j.to = output(c, 0);
-  int ok = mean && line && j.to && statistics(c, &j, mean, mean + C);
-  if (ok) {
-    for (long i = 0; i < C; i++) {
-      double scale = (double)input(c, WEIGHT)[i] * mean[C + i];
-      line[i] = (real)scale;
-      line[C + i] = (real)((double)input(c, BIAS)[i] - mean[i] * scale);
-    }
-    j.scale = line;
-    j.shift = line + C;
-    ok = parallel(chunks_of(&j), apply_chunk, &j);
+  if (!mean || !line || !j.to || !statistics(c, &j, mean, mean + C)) return 0;
+  for (long i = 0; i < C; i++) {
+    double scale = (double)input(c, WEIGHT)[i] * mean[C + i];
+    line[i] = (real)scale;
+    line[C + i] = (real)((double)input(c, BIAS)[i] - mean[i] * scale);
   }
-  memory_give(line, (size_t)(2 * C) * sizeof *line);
-  return ok && (!c->training || !j.act || call_save(c, 1, c->out[0]));
+  j.scale = line;
+  j.shift = line + C;
+  if (!parallel(chunks_of(&j), apply_chunk, &j)) return 0;
+  return !c->training || !j.act || !j.residual || call_save(c, 2, c->out[0]);
 }
 
 static int sums_chunk(void *arg, long chunk) {
   const NormJob *j = arg;
   double *p = j->partial + chunk * 2 * j->channels;
-  long at = chunk * j->block * j->channels;
   memset(p, 0, (size_t)(2 * j->channels) * sizeof *p);
-  HOT_CALL(norm_sums, rows_of(j, chunk), j->channels, j->x + at, j->mean, j->y + at, j->dy + at, j->act, p,
-           p + j->channels);
+  HOT_CALL(norm_sums, chunk * j->block, rows_of(j, chunk), j->channels, &j->back, p, p + j->channels);
   return 1;
 }
 
 static int back_chunk(void *arg, long chunk) {
   const NormJob *j = arg;
-  long at = chunk * j->block * j->channels;
-  HOT_CALL(norm_back, rows_of(j, chunk), j->channels, j->x + at, j->mean, j->y + at, j->dy + at, j->act,
-           j->scale, j->slope, j->shift, j->to ? j->to + at : NULL, j->add, j->dr ? j->dr + at : NULL,
-           j->dr_add);
+  HOT_CALL(norm_back, chunk * j->block, rows_of(j, chunk), j->channels, &j->back);
   return 1;
 }
 
@@ -180,39 +172,41 @@ static int channel_grad(Call *c, int which, const double *sum, const double *fac
 /* dx = scale (dz - mean of dz - xhat mean of (dz xhat)) in training, scale dz otherwise. */
 static int norm_backward(Call *c) {
   NormJob j = job_of(c);
+  NormBack *b = &j.back;
   long C = j.channels;
   const double *mean = tensor_data(c->saved[0]), *inverse = mean + C;
   if (!c->gout[0]) return 1;
   if (c->want[RESIDUAL] && !j.act) {
     if (!call_grad_is(c, RESIDUAL, c->gout[0])) return 0;
-  } else if (c->want[RESIDUAL] && !(j.dr = call_grad(c, RESIDUAL, &j.dr_add)))
+  } else if (c->want[RESIDUAL] && !(b->dr = call_grad(c, RESIDUAL, &b->dr_add)))
     return 0;
-  if (c->want[INPUT] && !(j.to = call_grad(c, INPUT, &j.add))) return 0;
-  j.x = input(c, INPUT);
-  j.dy = arrived(c, 0);
-  j.y = j.act ? saved(c, 1) : j.dy;
+  if (c->want[INPUT] && !(b->dx = call_grad(c, INPUT, &b->dx_add))) return 0;
   size_t bytes = (size_t)((chunks_of(&j) + 1) * 2 * C) * sizeof(double),
-         lines = (size_t)(4 * C) * sizeof(real);
+         lines = (size_t)(3 * C) * sizeof(real);
   real *line = memory_take(lines);
   j.partial = memory_take(bytes);
   int ok = line && j.partial;
   if (ok) {
-    j.mean = line;
     for (long i = 0; i < C; i++) line[i] = (real)mean[i];
+    b->x = input(c, INPUT);
+    b->dy = arrived(c, 0);
+    b->y = c->saved[2] ? saved(c, 2) : NULL;
+    b->act = j.act;
+    b->mean = line;
+    b->scale = saved(c, 1);
+    b->shift = saved(c, 1) + C;
     ok =
         sums(&j) && channel_grad(c, BIAS, j.partial, NULL) && channel_grad(c, WEIGHT, j.partial + C, inverse);
   }
-  if (ok && (j.to || j.dr)) {
-    bool training = c->arg[TRAINING].n != 0;
+  if (ok && (b->dx || b->dr)) {
+    double n = c->arg[TRAINING].n != 0 ? -1 / (double)j.rows : 0;
     for (long i = 0; i < C; i++) {
-      double scale = (double)input(c, WEIGHT)[i] * inverse[i], n = (double)j.rows;
-      line[C + i] = (real)scale;
-      line[2 * C + i] = (real)(training ? -scale * inverse[i] * inverse[i] * j.partial[C + i] / n : 0);
-      line[3 * C + i] = (real)(training ? -scale * j.partial[i] / n : 0);
+      double scale = (double)input(c, WEIGHT)[i] * inverse[i];
+      line[C + i] = (real)(n * scale * inverse[i] * inverse[i] * j.partial[C + i]);
+      line[2 * C + i] = (real)(n * scale * j.partial[i]);
     }
-    j.scale = line + C;
-    j.slope = line + 2 * C;
-    j.shift = line + 3 * C;
+    b->slope = line + C;
+    b->offset = line + 2 * C;
     ok = parallel(chunks_of(&j), back_chunk, &j);
   }
   memory_give(line, lines);
