@@ -39,7 +39,7 @@ tr:last-child td { border-bottom: 0; }
 tr.main td { font-weight: 650; color: var(--accent); }
 td small { font-weight: 400; color: var(--soft); font-size: 12.5px; display: block; line-height: 1.2; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(430px, 1fr)); gap: 22px 30px; }
-.chart { width: 100%; height: auto; display: block; }
+.chart { width: 100%; max-width: 640px; height: auto; display: block; }
 .chart text { font: 12px system-ui, "DejaVu Sans", sans-serif; fill: var(--ink); }
 .chart .chart-title { font-size: 13px; font-weight: 650; } .chart .tick { fill: var(--soft); font-size: 11px; }
 .chart .main { font-weight: 650; } .chart .value { font-size: 11.5px; }

@@ -95,7 +95,7 @@ function svg.curves(title, series, x_label)
     add('<line class="gridline" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>', left, width - right, py(v), py(v))
     add('<text class="tick" x="%d" y="%.1f" text-anchor="end">%s</text>', left - 6, py(v) + 4, number_text(v))
   end
-  local x_step = round_step(x1 - x0, 6)
+  local x_step = math.max(round_step(x1 - x0, 6), 1) -- epochs and steps are whole
   for i = math.ceil(x0 / x_step), math.floor(x1 / x_step + 1e-9) do
     add('<text class="tick" x="%.1f" y="%d" text-anchor="middle">%s</text>', px(i * x_step), height - bottom + 16,
       number_text(i * x_step))
