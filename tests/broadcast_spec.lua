@@ -145,6 +145,40 @@ describe("moves and joins", function()
   end)
 end)
 
+describe("functions of float32", function()
+  -- The largest relative error against float64.
+  local function worst(f, x)
+    local y, exact = f(x):to "float64", f(x:to "float64")
+    return ((y - exact):abs() / (exact:abs() + 1e-38)):max():item()
+  end
+
+  it("are within two units in the last place", function()
+    assert.is_true(worst(co.exp, co.arange(-87, 88, 0.013)) < 2.4e-7)
+    assert.is_true(worst(co.log, co.exp(co.arange(-86, 88, 0.013))) < 2.4e-7)
+    assert.is_true(worst(co.log, co.arange(0.5, 2, 1e-3)) < 2.4e-7)
+    assert.is_true(worst(co.tanh, co.arange(1e-4, 10, 1e-3)) < 2.4e-7)
+    assert.is_true(worst(co.sigmoid, co.arange(-80, 80, 0.01)) < 2.4e-7)
+  end)
+
+  it("know infinities, NaN and zero", function()
+    local inf = math.huge
+    local edges = co.tensor { inf, -inf, 0 / 0, 0, 200, -200 }
+    local function is(expected, found)
+      for i, v in ipairs(found:totable()) do
+        local e = expected[i]
+        assert.is_true(v == e or (v ~= v and e ~= e), ("%d: expected %s, found %s"):format(i, e, v))
+      end
+    end
+    is({ inf, 0, 0 / 0, 1, inf, 0 }, edges:exp())
+    is({ inf, 0 / 0, 0 / 0, -inf }, edges:narrow(1, 1, 4):log())
+    is({ 1, -1, 0 / 0, 0, 1, -1 }, edges:tanh())
+    is({ 1, 0, 0 / 0, 0.5, 1, 0 }, edges:sigmoid())
+    is({ inf, 0, 0 / 0, 0, 200, 0 }, edges:relu())
+    is({ 6, 0, 0 / 0, 0, 6, 0 }, edges:relu6())
+    is({ 1, -1, 0 / 0, 0, 1, -1 }, edges:clamp(-1, 1))
+  end)
+end)
+
 describe("inputs of many chunks", function()
   local cases = {
     { "add", function(d) return co.randn(64, 65, 33, d), co.randn(33, d) end },
