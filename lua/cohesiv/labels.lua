@@ -151,8 +151,8 @@ function M.prepare(data, recipe, names)
     clip:close()
   end
   if total == 0 then
-    error(("labels: expected clips in %s with landmarks of a moving hand, found none (give hands_json/NAME.json)"):format(
-      tostring(data.path)), 0)
+    error(("labels: expected clips in %s with landmarks of a moving hand, found none (give hands_json/NAME.json)")
+      :format(tostring(data.path)), 0)
   end
   local list, bar = {}, progress.new("maps", total)
   for _, entry in ipairs(wanted) do

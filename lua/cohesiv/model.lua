@@ -17,8 +17,8 @@ local DEFAULTS = {
 local function check_options(o)
   for key, value in pairs(o) do
     if DEFAULTS[key] == nil and key ~= "encoder_weights" then
-      error(("model: expected encoder, encoder_weights, decoder_widths, embedding_dim or attention_dim, found %s"):format(
-        tostring(key)), 0)
+      error(("model: expected encoder, encoder_weights, decoder_widths, embedding_dim or attention_dim, found %s")
+        :format(tostring(key)), 0)
     end
     local kind = type(DEFAULTS[key] or "")
     if type(value) ~= kind then
@@ -127,7 +127,8 @@ end
 
 --- co.model{ encoder, encoder_weights, decoder_widths, embedding_dim, attention_dim }: a new network with random
 -- weights (an encoder with those of a safetensors file, if given). See Module for what it can do; beside that:
--- model:forward(x) → { Z, Q, K }; model:predict(image, points, options); model:load(path, { strict }); model:save(path).
+-- model:forward(x) → { Z, Q, K }; model:predict(image, points, options); model:load(path, { strict });
+-- model:save(path).
 function M.model(o)
   o = o or {}
   check_options(o)

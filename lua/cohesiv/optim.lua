@@ -18,7 +18,8 @@ end
 function M.AdamW(parameters, o)
   o = o or {}
   if type(parameters) ~= "table" or core.is_tensor(parameters) then
-    error("AdamW: expected a list of parameters, found " .. (core.is_tensor(parameters) and "a tensor" or type(parameters)), 0)
+    local found = core.is_tensor(parameters) and "a tensor" or type(parameters)
+    error("AdamW: expected a list of parameters, found " .. found, 0)
   end
   local betas = o.betas or { 0.9, 0.999 }
   local self = setmetatable({

@@ -39,7 +39,8 @@ end
 function Progress:finish(note)
   if M.quiet then return end
   local spent = clock(core.system.time() - self.started)
-  io.stderr:write(("%s%s: %s, %s\n"):format(self.tty and "\r\27[K" or "", self.label, note or (self.total .. " done"), spent))
+  io.stderr:write(("%s%s: %s, %s\n"):format(self.tty and "\r\27[K" or "", self.label,
+    note or (self.total .. " done"), spent))
 end
 
 return M

@@ -163,7 +163,8 @@ local function write_report(run, what)
       } },
   }
   for _, s in ipairs(what.sections or {}) do table.insert(sections, 2, s) end
-  return report.write(run:file "report.html", { title = what.title, lead = what.lead, facts = what.facts, sections = sections })
+  return report.write(run:file "report.html",
+    { title = what.title, lead = what.lead, facts = what.facts, sections = sections })
 end
 
 local function facts(run, started, samples)
@@ -193,9 +194,11 @@ local function generated(options, started)
   recipe.data = make(1, options.clips or 120)
   local calibration_path, held_path = make(2, options.held or 20), make(3, 2 * (options.held or 20))
   local calibration, held = data_folders.data(calibration_path), data_folders.data(held_path)
-  local run = train.train(recipe, { root = options.root, calibration = { data = calibration, names = calibration.annotated } })
-  local rows, results = table_rows(run, { data = calibration, names = calibration.annotated }, held, held.annotated,
-    { maps = { background = recipe.maps.background, temperature = recipe.maps.temperature, closeness = recipe.maps.closeness } })
+  local thresholds_on = { data = calibration, names = calibration.annotated }
+  local run = train.train(recipe, { root = options.root, calibration = thresholds_on })
+  local m = recipe.maps
+  local rows, results = table_rows(run, thresholds_on, held, held.annotated,
+    { maps = { background = m.background, temperature = m.temperature, closeness = m.closeness } })
   local train_data = data_folders.data(recipe.data)
   return write_report(run, {
     title = "cohesiv quickstart: a generated world", rows = rows, results = results, data = held,
@@ -246,7 +249,8 @@ local function real(path, options, started)
     lead = "Hands and what they hold, learned from video alone: no mask was seen in training.",
     facts = facts(run, started, run:status().samples or 0),
     text = {
-      ("%d clips; thresholds from %d annotated clips, reported on the other %d."):format(#data.clips, #calibrated, #reported),
+      ("%d clips; thresholds from %d annotated clips, reported on the other %d."):format(#data.clips, #calibrated,
+        #reported),
       "Person masks come from a simple colour model seeded with the landmarks: a stand-in for a person segmenter.",
     },
   }

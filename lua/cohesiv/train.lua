@@ -40,7 +40,9 @@ end
 
 local function train_batch(model, recipe, optimiser, batch)
   local loss, parts = batch_loss(model, recipe, batch)
-  if parts.total ~= parts.total then fail("the loss became NaN at step %d; try a smaller optim.lr", optimiser.steps + 1) end
+  if parts.total ~= parts.total then
+    fail("the loss became NaN at step %d; try a smaller optim.lr", optimiser.steps + 1)
+  end
   optimiser:zero_grad()
   loss:backward()
   optimiser:step()
@@ -153,7 +155,8 @@ end
 
 -- Validation, schedule, checkpoints and the record of an epoch.
 function Training:end_epoch()
-  local record = { epoch = self.epoch, step = self.optimiser.steps, lr = self.optimiser.lr, seconds = self.seconds + self:since() }
+  local record = { epoch = self.epoch, step = self.optimiser.steps, lr = self.optimiser.lr,
+    seconds = self.seconds + self:since() }
   means(self.sums, "train_", record)
   local score = record.train_total
   if self.validation then
@@ -191,7 +194,9 @@ function Training:go()
         return false
       end
       self:set_rate()
-      local parts = tensor.tidy(function() return train_batch(self.model, self.recipe, self.optimiser, self.data:next()) end)
+      local parts = tensor.tidy(function()
+        return train_batch(self.model, self.recipe, self.optimiser, self.data:next())
+      end)
       add(self.sums, parts)
       self.batch = self.batch + 1
       bar:update(self.batch - 1, ("loss %.4f"):format(parts.total))
@@ -234,14 +239,17 @@ end
 
 -- ---- the public function ----
 
---- co.train(recipe, { resume = RUN_FOLDER, root = "runs", names = clips, calibration = { data, names } }) → run: makes the pseudo-labels that are not
--- cached yet, trains, calibrates. On Ctrl-C or SIGTERM a checkpoint is written and "interrupted" raised; resume goes on.
+--- co.train(recipe, { resume = RUN_FOLDER, root = "runs", names = clips, calibration = { data, names } }) → run: makes
+-- the pseudo-labels that are not cached yet, trains, calibrates (on `calibration`, if given; else on the calibration
+-- half of the data). On Ctrl-C or SIGTERM a checkpoint is written and "interrupted" raised; resume goes on.
 function M.train(recipe, options)
   options = options or {}
   if not recipes.is(recipe) then fail("expected a recipe, found a %s", type(recipe)) end
   if recipe.system ~= "cohesiv" then fail("expected a system that is trained, found system = %q", recipe.system) end
   if not recipe.data then fail("expected a data folder (data=PATH), found none") end
-  if recipe.device ~= "cpu" then fail("device: expected cpu, the only device of this build, found %s", recipe.device) end
+  if recipe.device ~= "cpu" then
+    fail("device: expected cpu, the only device of this build, found %s", recipe.device)
+  end
   if recipe.supervised then fail("supervised: expected false: no recipe here learns from masks") end
   if recipe.threads then core.threads(recipe.threads) end
   local data = require("cohesiv.data").data(recipe.data)

@@ -6,7 +6,8 @@ function command.configure(parser)
   parser:argument("videos", "Video files with landmarks (X.json beside X.mp4, or ../hands_json/X.json)."):args "*"
   parser:option("--data", "A data folder with real video.")
   parser:option("--clips", "Generated clips to train on (120)."):convert(math.tointeger)
-  parser:option("--held", "Generated clips to choose thresholds on; twice as many are reported (20)."):convert(math.tointeger)
+  parser:option("--held", "Generated clips to choose thresholds on; twice as many are reported (20).")
+    :convert(math.tointeger)
   parser:option("--set", "A change of the recipe: key=value."):count "*"
 end
 

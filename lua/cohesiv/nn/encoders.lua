@@ -8,7 +8,7 @@ local core = require "cohesiv.core"
 local ops = core.ops
 local M = {}
 
--- ---- ResNets (He et al., CVPR 2016), ResNeXt (Xie et al., CVPR 2017), squeeze and excitation (Hu et al., CVPR 2018) ----
+-- ---- ResNets (He et al., CVPR 2016), ResNeXt (Xie et al., CVPR 2017), squeeze and excitation (Hu et al., 2018) ----
 
 -- Squeeze and excitation, the addition of the shortcut and the ReLU: relu(x · sigmoid(fc2(relu(fc1(mean x)))) + y).
 local function squeeze_excite(channels, reduction)
@@ -28,7 +28,8 @@ local function residual_block(e, cin, planes, stride)
   local expansion = e.block == "basic" and 1 or 4
   local out, chain = planes * expansion, {}
   local function conv_bn(i, a, b, k, s, groups, act)
-    local conv = m:add("conv" .. i, layers.Conv2d { a, b, k, stride = s, padding = k // 2, groups = groups, bias = false })
+    local conv = m:add("conv" .. i,
+      layers.Conv2d { a, b, k, stride = s, padding = k // 2, groups = groups, bias = false })
     local bn = m:add("bn" .. i, layers.BatchNorm2d(b, { act = act }))
     chain[i] = function(x, residual) return layers.conv_bn(conv, bn, x, residual) end
   end
@@ -145,7 +146,8 @@ M.table = {
   resnet18 = { build = resnet, block = "basic", depths = { 2, 2, 2, 2 } },
   resnet50 = { build = resnet, block = "bottleneck", depths = { 3, 4, 6, 3 } },
   se_resnext50_32x4d = {
-    build = resnet, block = "bottleneck", depths = { 3, 4, 6, 3 }, groups = 32, base_width = 4, reduction = 16, layer0 = true,
+    build = resnet, block = "bottleneck", depths = { 3, 4, 6, 3 }, groups = 32, base_width = 4, reduction = 16,
+    layer0 = true,
   },
   mobilenet_v2 = {
     build = mobilenet,
