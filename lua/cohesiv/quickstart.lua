@@ -98,28 +98,36 @@ local function ranked(result)
   return list
 end
 
+-- The query points of a frame: annotated ones, or the means of the hands' vertices.
+local function queries_of(data, clip, n)
+  for _, frame in ipairs(data:queries(clip.name) or {}) do
+    if frame.n == n then return frame.queries end
+  end
+  local points = {}
+  for k, hand in ipairs(clip:hands(n)) do points[k] = hand.vertices:mean(1):totable() end
+  return points
+end
+
 local function panel_item(model, data, entry)
   local clip = data:clip(entry.clip)
-  local frame
-  for _, f in ipairs(data:queries(entry.clip)) do
-    if f.n == entry.n then frame = f end
-  end
+  local queries = queries_of(data, clip, entry.n)
   local png
   tensor.tidy(tensor.no_grad, function()
     local image = clip:frame(entry.n)
     local height, width = image.shape[1], image.shape[2]
     local sc = math.min(1, 480 / width)
-    local maps = predict.maps(model, image, frame.queries)
-    local predictions = predict.predict(model, image, frame.queries)
-    local picture = panel.predictions { image = image, queries = frame.queries, predictions = predictions, Z = maps.Z,
+    local maps = predict.maps(model, image, queries)
+    local predictions = predict.predict(model, image, queries)
+    local picture = panel.predictions { image = image, queries = queries, predictions = predictions, Z = maps.Z,
       scale = maps.scale }
-    local columns, rows = 5, #frame.queries
+    local columns, rows = 5, #queries
     local w, h = math.floor(width * columns * sc), math.floor(height * rows * sc)
     if sc < 1 then picture = core.io.resample(picture, sc, sc, w, h, w, h) end
     png = core.io.png_bytes(picture)
   end)
   clip:close()
-  return { image = png, caption = ("%s, frame %d: Pair %.0f"):format(entry.clip, entry.n, entry.iou) }
+  local score = entry.iou and (": Pair %.0f"):format(entry.iou) or ""
+  return { image = png, caption = ("%s, frame %d%s"):format(entry.clip, entry.n, score) }
 end
 
 local function panels(model, data, list, first, last)
@@ -141,26 +149,35 @@ local function curves(run)
   return { { title = "Loss", x_label = "epoch", series = series } }
 end
 
+-- The answers: on annotated frames best, middle and worst; else those of what.frames.
+local function answers(model, what)
+  if not what.results then return { { columns = 1, items = panels(model, what.data, what.frames, 1, 12) } } end
+  local list = ranked(what.results.COHESIV)
+  return {
+    { title = "Best", columns = 1, items = panels(model, what.data, list, 1, 6) },
+    { title = "Middle", columns = 1, items = panels(model, what.data, list, #list // 2, #list // 2 + 2) },
+    { title = "Worst", columns = 1, items = panels(model, what.data, list, math.max(#list - 5, 7), #list) },
+  }
+end
+
 local function write_report(run, what)
   local model = run:model()
-  local list = ranked(what.results.COHESIV)
+  local results = { title = what.rows and "Results" or "What was done", text = what.text }
+  if what.rows then
+    results.table = { caption = "Mean IoU, per cent, with 95 % intervals over clips", columns = evaluate.tasks,
+      bars = true, rows = what.rows }
+  end
   local sections = {
-    { title = "Results", text = what.text,
-      table = { caption = "Mean IoU, per cent, with 95 % intervals over clips", columns = evaluate.tasks, bars = true,
-        rows = what.rows } },
+    results,
     { title = "What it learned from: responsibility maps",
       text = "A row a hand and one for the background: the frame with the vertices, the flow of one gap, the distance "
         .. "to the motion model (dark is near), and the map, the mean over all gaps.",
       pictures = { { columns = 1, items = map_strip(what.train_data, what.train_names, run.recipe, 4) } } },
     { title = "Training", curves = curves(run) },
-    { title = "Answers on reported frames",
+    { title = what.rows and "Answers on reported frames" or "Answers",
       text = "A row a query point: the image, the embedding's principal components, attention, hand (green) and object "
         .. "(blue, overlap cyan), all masks (red).",
-      pictures = {
-        { title = "Best", columns = 1, items = panels(model, what.data, list, 1, 6) },
-        { title = "Middle", columns = 1, items = panels(model, what.data, list, #list // 2, #list // 2 + 2) },
-        { title = "Worst", columns = 1, items = panels(model, what.data, list, math.max(#list - 5, 7), #list) },
-      } },
+      pictures = answers(model, what) },
   }
   for _, s in ipairs(what.sections or {}) do table.insert(sections, 2, s) end
   return report.write(run:file "report.html",
@@ -234,15 +251,49 @@ local function on_all_frames(run, data)
   }
 end
 
+-- Lone video files as a data folder: no masks, one clip a file. Fails at once when one has no landmarks.
+local function lone_videos(paths)
+  local files, names = {}, {}
+  for i, path in ipairs(paths) do
+    local clip = data_folders.clip(path)
+    if not clip:has_hands() then clip:hands(0) end -- says what to give
+    names[i], files[clip.name] = clip.name, path
+    clip:close()
+  end
+  return {
+    path = table.concat(paths, ", "), clips = names, annotated = {},
+    clip = function(_, name) return data_folders.clip(files[name]) end,
+    queries = function() return nil end,
+  }
+end
+
+-- Without masks thresholds cannot be chosen: what is more object than person, and answers to the point.
+local UNCALIBRATED = { object = { 0, 0.3 }, hand = { 0, 0.3 }, pair = { 0.5, 0.3 } }
+
+local function unmeasured(run, data, what)
+  local calibration = run:calibration()
+  calibration.thresholds = UNCALIBRATED
+  run:set_calibration(calibration)
+  what.frames = {}
+  for _, name in ipairs(data.clips) do
+    local clip = data:clip(name)
+    local frames = clip:has_hands() and require("cohesiv.labels").frames(clip, run.recipe) or {}
+    if #frames > 0 then what.frames[#what.frames + 1] = { clip = name, n = frames[(#frames + 1) // 2] } end
+    clip:close()
+  end
+  what.text[#what.text + 1] = "These clips have no masks: thresholds are not calibrated and nothing is measured."
+  return write_report(run, what)
+end
+
 local function real(path, options, started)
-  local data = data_folders.data(path)
+  local data = path and data_folders.data(path) or lone_videos(options.videos)
   local recipe = recipes.load(experiment "quickstart_real", options.changes)
   recipe.data = path
-  local weights = path .. "/weights/mobilenet_v2_imagenet.safetensors"
+  local weights = (path or ".") .. "/weights/mobilenet_v2_imagenet.safetensors"
   if recipe.model.encoder == "mobilenet_v2" and not recipe.model.encoder_weights and core.io.status(weights) then
     recipe.model.encoder_weights = weights
   end
-  local run = train.train(recipe, { root = options.root })
+  local run = train.train(recipe, { root = options.root, data = data })
   local calibrated, reported = evaluate.split(data)
   local what = {
     title = "cohesiv quickstart: real video", data = data, train_data = data, train_names = data.clips,
@@ -254,8 +305,7 @@ local function real(path, options, started)
       "Person masks come from a simple colour model seeded with the landmarks: a stand-in for a person segmenter.",
     },
   }
-  if #reported == 0 then error(("quickstart: %s: expected at least two clips with masks, found %d"):format(path,
-    #calibrated), 0) end
+  if #reported == 0 then return unmeasured(run, data, what) end
   local m = recipe.maps
   what.rows, what.results = table_rows(run, { data = data, names = calibrated }, data, reported,
     { maps = { gaps = m.gaps, background = m.background, temperature = m.temperature, closeness = m.closeness,
@@ -267,7 +317,7 @@ end
 --- run{ data = PATH, videos = {…}, clips, held, root, changes = {"key=value"} } → the path of the report.
 function M.run(options)
   local started = core.system.time()
-  if options.data then return real(options.data, options, started) end
+  if options.data or #(options.videos or {}) > 0 then return real(options.data, options, started) end
   return generated(options, started)
 end
 

@@ -239,20 +239,20 @@ end
 
 -- ---- the public function ----
 
---- co.train(recipe, { resume = RUN_FOLDER, root = "runs", names = clips, calibration = { data, names } }) → run: makes
+--- co.train(recipe, { resume = RUN_FOLDER, root = "runs", data, names, calibration = { data, names } }) → run: makes
 -- the pseudo-labels that are not cached yet, trains, calibrates (on `calibration`, if given; else on the calibration
 -- half of the data). On Ctrl-C or SIGTERM a checkpoint is written and "interrupted" raised; resume goes on.
 function M.train(recipe, options)
   options = options or {}
   if not recipes.is(recipe) then fail("expected a recipe, found a %s", type(recipe)) end
   if recipe.system ~= "cohesiv" then fail("expected a system that is trained, found system = %q", recipe.system) end
-  if not recipe.data then fail("expected a data folder (data=PATH), found none") end
+  if not (recipe.data or options.data) then fail("expected a data folder (data=PATH), found none") end
   if recipe.device ~= "cpu" then
     fail("device: expected cpu, the only device of this build, found %s", recipe.device)
   end
   if recipe.supervised then fail("supervised: expected false: no recipe here learns from masks") end
   if recipe.threads then core.threads(recipe.threads) end
-  local data = require("cohesiv.data").data(recipe.data)
+  local data = options.data or require("cohesiv.data").data(recipe.data)
   local before = core.system.on_signal "flag"
   local run
   local ok, message = pcall(function()
