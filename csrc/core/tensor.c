@@ -6,6 +6,7 @@
 #include "core/memory.h"
 #include "core/pool.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,23 +15,78 @@ const size_t dtype_bytes[DTYPES] = {4, 8, 1, 4, 8, 2, 2};
 const char *const dtype_name[DTYPES] = {"float32", "float64",  "uint8",  "int32",
                                         "int64",   "bfloat16", "float16"};
 
-static Storage *storage_new(size_t bytes) {
+/* ---- storages, and the large ones among them ---- */
+
+enum { LARGE = 1 << 18, NAMED = 3 };
+
+static pthread_mutex_t large_lock = PTHREAD_MUTEX_INITIALIZER;
+static Storage *large;
+
+static void list_large(Storage *s) {
+  pthread_mutex_lock(&large_lock);
+  s->next = large;
+  if (large) large->prev = s;
+  large = s;
+  pthread_mutex_unlock(&large_lock);
+}
+
+static void unlist_large(Storage *s) {
+  pthread_mutex_lock(&large_lock);
+  if (s->next) s->next->prev = s->prev;
+  if (s->prev)
+    s->prev->next = s->next;
+  else
+    large = s->next;
+  pthread_mutex_unlock(&large_lock);
+}
+
+/* Adds to the message which tensors hold most of the memory. */
+static void name_largest(void) {
+  const Storage *top[NAMED] = {NULL};
+  char text[1024];
+  int n = 0;
+  pthread_mutex_lock(&large_lock);
+  for (const Storage *s = large; s; s = s->next) {
+    const Storage *t = s;
+    for (int i = 0; i < NAMED && t; i++)
+      if (!top[i] || t->bytes > top[i]->bytes) {
+        const Storage *smaller = top[i];
+        top[i] = t;
+        t = smaller;
+      }
+  }
+  for (int i = 0; i < NAMED && top[i]; i++)
+    n += snprintf(text + n, sizeof text - (size_t)n, "%s%s %s (%.1f MB)",
+                  i ? ", " : "; the largest: ", dtype_name[top[i]->dtype],
+                  shape_text(top[i]->rank, top[i]->shape), (double)top[i]->bytes / 1e6);
+  pthread_mutex_unlock(&large_lock);
+  if (n) fail("%s%s", error_message(), text);
+}
+
+/* A storage for the elements of t. */
+static Storage *storage_new(const Tensor *t) {
   Storage *s = calloc(1, sizeof *s);
   if (!s) {
     fail("out of memory");
     return NULL;
   }
-  if (!(s->data = memory_take(bytes))) {
+  s->bytes = tensor_bytes(t);
+  if (!(s->data = memory_take(s->bytes))) {
+    name_largest();
     free(s);
     return NULL;
   }
   atomic_init(&s->refs, 1);
-  s->bytes = bytes;
+  s->dtype = t->dtype;
+  s->rank = t->rank;
+  memcpy(s->shape, t->shape, sizeof s->shape);
+  if (s->bytes >= LARGE) list_large(s);
   return s;
 }
 
 static void storage_release(Storage *s) {
   if (!s || atomic_fetch_sub(&s->refs, 1) > 1) return;
+  if (s->bytes >= LARGE) unlist_large(s);
   if (s->cache) s->free_cache(s->cache);
   memory_give(s->data, s->bytes);
   free(s);
@@ -70,7 +126,7 @@ static Tensor *header(Dtype dtype, int rank, const long *shape) {
 
 Tensor *tensor_new(Dtype dtype, int rank, const long *shape) {
   Tensor *t = header(dtype, rank, shape);
-  if (t && !(t->storage = storage_new(tensor_bytes(t)))) {
+  if (t && !(t->storage = storage_new(t))) {
     free(t);
     return NULL;
   }
@@ -147,7 +203,7 @@ void tensor_release(Tensor *t) {
 
 void *tensor_write(Tensor *t) {
   if (atomic_load(&t->storage->refs) > 1) {
-    Storage *own = storage_new(tensor_bytes(t));
+    Storage *own = storage_new(t);
     if (!own) return NULL;
     if (!move(own->data, tensor_data(t), tensor_bytes(t))) {
       storage_release(own);

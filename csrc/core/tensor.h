@@ -24,8 +24,12 @@ typedef struct Storage {
       version; /* counts writes: who caches something derived from the data (packed weights) compares it */
   size_t bytes;
   void *data;
-  void *cache;                /* such a derived thing, owned by the storage; NULL if none */
-  void (*free_cache)(void *); /* how to free it */
+  void *cache;                 /* such a derived thing, owned by the storage; NULL if none */
+  void (*free_cache)(void *);  /* how to free it */
+  struct Storage *prev, *next; /* of the large ones in use, to be named when memory is short */
+  Dtype dtype;                 /* what it was made for */
+  int rank;
+  long shape[RANK_MAX];
 } Storage;
 
 typedef struct Var Var;

@@ -61,6 +61,25 @@ static void read_value(lua_State *L, int i, const OpInfo *info, Arg *a, int whic
   lua_error(L);
 }
 
+/* t:reshape(2, 3): the numbers from i to last, where the op's only parameter is a list. Returns how many. */
+static int read_spread(lua_State *L, int i, int last, const OpInfo *info, Arg *a) {
+  int n = last - i + 1;
+  if (info->narg != 1 || info->kind[0] != KIND_LIST || n < 2) return 0;
+  if (n > ARG_LIST)
+    luaL_error(L, "%s: %s: expected at most %d entries, found %d", info->f32->name, info->arg_name[0],
+               ARG_LIST, n);
+  *a = (Arg){.given = true, .count = n};
+  for (int k = 0; k < n; k++) {
+    int isint;
+    a->list[k] = (long)lua_tointegerx(L, i + k, &isint);
+    if (!isint)
+      luaL_error(L, "%s: %s[%d]: expected an integer, found %s", info->f32->name, info->arg_name[0], k + 1,
+                 luaL_tolstring(L, i + k, NULL));
+  }
+  a->n = (double)a->list[0];
+  return n;
+}
+
 /* The trailing { name = value } table. */
 static void read_named(lua_State *L, int i, const OpInfo *info, Call *c) {
   for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) { /* ... key value */
@@ -137,6 +156,7 @@ static int call_op(lua_State *L) {
     else if (i <= last && lua_isnil(L, i))
       i++;
   }
+  i += read_spread(L, i, last, info, &c.arg[0]);
   for (int k = 0; i <= last; i++, k++) {
     if (k >= info->narg)
       return luaL_error(L, "%s: expected (%s), found %d arguments", info->f32->name, info->f32->args, n);

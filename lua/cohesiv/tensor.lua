@@ -41,17 +41,18 @@ function methods.slice(t, key)
   end
   for d, entry in ipairs(key) do
     local n = shape[d]
-    if math.type(entry) == "integer" then
-      if entry < 1 or entry > n then
-        error(("index: dimension %d: expected 1 to %d, found %d"):format(d, n, entry), 0)
+    if type(entry) == "number" then
+      local i = math.tointeger(entry)
+      if not i or i < 1 or i > n then
+        error(("index: dimension %d: expected 1 to %d, found %s"):format(d, n, tostring(entry)), 0)
       end
-      t = core.ops.select.call(t, dim, entry)
+      t = core.ops.select.call(t, dim, i)
     elseif type(entry) == "table" then
       if #entry ~= 0 then
-        local a, b = entry[1], entry[2]
-        if #entry ~= 2 or math.type(a) ~= "integer" or math.type(b) ~= "integer" or a < 1 or b > n or b < a then
+        local a, b = math.tointeger(entry[1]), math.tointeger(entry[2])
+        if #entry ~= 2 or not a or not b or a < 1 or b > n or b < a then
           error(("index: dimension %d: expected a range {first, last} within 1 to %d, found {%s}"):format(
-            d, n, table.concat({ tostring(a), tostring(b) }, ", ")), 0)
+            d, n, table.concat({ tostring(entry[1]), tostring(entry[2]) }, ", ")), 0)
         end
         if a ~= 1 or b ~= n then t = core.ops.narrow.call(t, dim, a, b - a + 1) end
       end
