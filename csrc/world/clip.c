@@ -89,7 +89,7 @@ static int put_masks(Work *w, int frame) {
   for (int i = 0; i < t->hands && ok; i++) {
     const Seen *h = &t->seen[i];
     const Scene *s = &w->scene;
-    int held = h->thing >= 0 && h->object_pixels > 0;
+    int held = h->thing >= 0 && h->object_pixels > w->mask->size / 6000; /* not a few lost pixels */
     ok =
         put_mask(w, frame, "hand", i + 1, LABEL_HAND + h->actor) &&
         put_mask(w, frame, "arm", i + 1, LABEL_ARM + h->actor) &&

@@ -120,8 +120,9 @@ static void pose_tube(const Actor *a, const Mesh *m, int sleeve, V3 wrist, V3 el
       float fold = noise3(a->folds, v3(cosine * 1.2f, sine * 1.2f, at * (22 + 25 * bend)));
       r += a->loose * (0.75f + (0.5f + 0.6f * bend) * fold);
     }
+    float flat = mixf(0.74f, 0.95f, ramp(0, 0.2f, at)); /* wrists are flat */
     r *= wide;
-    p[i] = along(along(c, x, r * cosine), z, 0.9f * r * sine);
+    p[i] = along(along(c, x, r * cosine), z, flat * r * sine);
     n[i] = v3(0, 0, 0);
   }
   for (int i = 0; i < m->triangles; i++) {

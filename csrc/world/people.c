@@ -32,21 +32,17 @@ int person_make(Person *p, Scene *s, Random *r, int number, float azimuth) {
   return material_make(&p->cloth, &s->arena, r, pattern, 128, base, accent, 1, 1, 0, 1);
 }
 
-/* Rings every centimetre or two around an arm, from `from` metres beyond the wrist; a cuff has an inside. */
-static int tube(Mesh *m, Arena *arena, float from, int cuff) {
-  enum { AROUND = 22, RINGS = 46 };
-  if (!mesh_start(m, arena, RINGS * (AROUND + 1), (RINGS - 1) * AROUND * 2)) return 0;
-  static const float lip[3][2] = {{0.014f, 0.84f}, {0.001f, 0.9f}, {0, 1.0f}};
-  for (int i = 0; i < RINGS; i++) {
-    float step = i < 28 ? 0.0155f : 0.06f,
-          at = from + (i < 28 ? step * (float)i : 0.434f + step * (float)(i - 28)), wide = 1;
-    if (cuff && i < 3) at = from + lip[i][0], wide = lip[i][1];
+enum { AROUND = 22, RINGS = 46 };
+
+/* A tube of rings around an arm, each (metres beyond the wrist, relative width). */
+static int tube(Mesh *m, Arena *arena, const float (*ring)[2], int n) {
+  if (!mesh_start(m, arena, n * (AROUND + 1), (n - 1) * AROUND * 2)) return 0;
+  for (int i = 0; i < n; i++)
     for (int k = 0; k <= AROUND; k++) {
       float u = (float)k / AROUND;
-      mesh_vertex(m, v3(2 * PI * u * TUBE_RADIUS, at, wide), u, at / 0.26f);
+      mesh_vertex(m, v3(2 * PI * u * TUBE_RADIUS, ring[i][0], ring[i][1]), u, ring[i][0] / 0.26f);
     }
-  }
-  for (int i = 0; i + 1 < RINGS; i++)
+  for (int i = 0; i + 1 < n; i++)
     for (int k = 0; k < AROUND; k++) {
       int q = i * (AROUND + 1) + k, w = q + AROUND + 1;
       mesh_triangle(m, q, w, w + 1);
@@ -55,9 +51,29 @@ static int tube(Mesh *m, Arena *arena, float from, int cuff) {
   return 1;
 }
 
+/* Rings from `from` to beyond the shoulder, dense where the arm bends; a cuff has an inside. */
+static int long_tube(Mesh *m, Arena *arena, float from, int cuff) {
+  static const float lip[3][2] = {{0.014f, 0.84f}, {0.001f, 0.9f}, {0, 1.0f}};
+  float ring[RINGS][2];
+  for (int i = 0; i < RINGS; i++) {
+    ring[i][0] = from + (i < 28 ? 0.0155f * (float)i : 0.434f + 0.06f * (float)(i - 28)), ring[i][1] = 1;
+    if (cuff && i < 3) ring[i][0] = from + lip[i][0], ring[i][1] = lip[i][1];
+  }
+  return tube(m, arena, (const float(*)[2])ring, RINGS);
+}
+
+/* A watch or bracelet. */
+static int band(Scene *s, Random *r, Actor *a) {
+  float at = ranged(r, 0.018, 0.035), wide = ranged(r, 0.006, 0.022), thick = ranged(r, 1.0, 1.09);
+  const float ring[4][2] = {{at, 0.9f}, {at + 0.001f, thick}, {at + wide, thick}, {at + wide + 0.001f, 0.9f}};
+  V3 colour = random_below(r, 2) ? colour_any(r, 0, 0.2, 0.05, 0.9) : colour_any(r, 0.3, 0.9, 0.2, 0.9);
+  return tube(&a->band.mesh, &s->arena, ring, 4) &&
+         material_make(&a->band.material, &s->arena, r, PATTERN_PLAIN, 64, colour, colour, 1, 1, 0.4f, 40);
+}
+
 static int bare_arm(Scene *s, Actor *a) {
   Mesh *m = &a->arm.mesh;
-  if (!tube(m, &s->arena, FOREARM_LENGTH - 0.02f, 0)) return 0;
+  if (!long_tube(m, &s->arena, FOREARM_LENGTH - 0.02f, 0)) return 0;
   m->paint = arena_take(&s->arena, (size_t)m->vertices * sizeof *m->paint);
   m->nail = arena_take(&s->arena, (size_t)m->vertices * sizeof *m->nail);
   if (!m->paint || !m->nail) return 0;
@@ -83,21 +99,27 @@ Actor *person_arm(Scene *s, Random *r, const Person *p, int left) {
   a->cuff = p->cuff, a->folds = p->folds + (uint32_t)left, a->loose = p->loose;
   a->sleeve.material = p->cloth;
   a->sleeve.material.repeat_u = 1, a->sleeve.material.repeat_v = 1;
-  if (p->cuff < 1 && !tube(&a->sleeve.mesh, &s->arena, p->cuff, 1)) return NULL;
+  if (p->cuff < 1 && !long_tube(&a->sleeve.mesh, &s->arena, p->cuff, 1)) return NULL;
   if (p->cuff > 0.2f && !bare_arm(s, a)) return NULL;
+  if (p->cuff > 0.07f && random_below(r, 3) == 0 && !band(s, r, a)) return NULL;
   return a;
 }
 
 int person_torso(Scene *s, Actor *a, const Person *p) {
   Mesh *m = &a->torso.mesh;
-  if (!mesh_ellipsoid(m, &s->arena, v3(0, 0, 0), v3(0.2f, 0.36f, 0.11f), 28)) return 0;
+  float x, y;
+  int before = camera_project(&s->base, add(p->chest, v3(0, 0.03f, 0)), &x, &y);
+  if (!before || dot(p->facing, s->base.pose.z) < 0.3f || y > -0.08f * (float)s->height) return 1;
+  if (!mesh_ellipsoid(m, &s->arena, v3(0, 0, 0), v3(0.2f, 0.62f, 0.11f), 28)) return 0;
   Pose turn = {cross(v3(0, 1, 0), scale(p->facing, -1)), {0, 1, 0}, scale(p->facing, -1), {0, 0, 0}};
-  turn.o = add(sub(p->chest, a->shoulder), add(v3(0, -0.3f, 0), scale(p->facing, -0.05f)));
+  turn.o = add(sub(p->chest, a->shoulder), add(v3(0, -0.56f, 0), scale(p->facing, -0.05f)));
   for (int i = 0; i < m->vertices; i++) {
     m->p[i] = pose_point(&turn, m->p[i]), m->n[i] = pose_vector(&turn, m->n[i]);
     m->uv[i][0] *= 4, m->uv[i][1] *= 3;
   }
   a->torso.material = p->cloth;
+  if (p->facing.z > 0.5f) /* the table ends before the person */
+    s->room.table_low.z = maxf(s->room.table_low.z, p->chest.z + 0.09f);
   return 1;
 }
 

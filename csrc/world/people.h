@@ -20,6 +20,8 @@ int person_make(Person *p, Scene *s, Random *r, int number, float azimuth);
 
 /* A new actor: one arm of a person. NULL with a message when memory is short. */
 Actor *person_arm(Scene *s, Random *r, const Person *p, int left);
+/* The chest of a person who faces the viewer, where the neck is above the picture (there are no heads); may
+ * shorten the table. 0 with a message when memory is short. */
 int person_torso(Scene *s, Actor *a, const Person *p);
 
 /* Chooses how `n` actors (1 or 2) hold a thing whose held spot is near `target` (or, `resting`, which stands

@@ -138,7 +138,7 @@ static int perform(Scene *s, Random *r, Script script, int ego) {
   if (!person_make(&p, s, r, 0, azimuth)) return 0;
   float side = left ? -1.0f : 1.0f,
         seen = cosf(azimuth) > 0 ? side : -side; /* where that hand is in the picture */
-  if (!(a = person_arm(s, r, &p, left))) return 0;
+  if (!(a = person_arm(s, r, &p, left)) || !person_torso(s, a, &p)) return 0;
   if (script >= SCRIPT_TOGETHER && (script != SCRIPT_EMPTY || random_below(r, 3))) {
     int stranger = script == SCRIPT_BESIDE && random_below(r, 3) == 0;
     if (stranger && !person_make(&q, s, r, 1, azimuth + PI * ranged(r, 0.6, 1.2))) return 0;
@@ -166,6 +166,18 @@ static int perform(Scene *s, Random *r, Script script, int ego) {
     return 1;
   default: return one_hand(s, r, a, here);
   }
+}
+
+/* A level path that does not leave the table. */
+static void slide_path(const Scene *s, Random *r, Thing *t) {
+  path_make(s, r, &t->path, log_ranged(r, 0.8, 6) * s->span / 448, ranged(r, 0, 0.08), 1);
+  const Room *room = &s->room;
+  V3 o = t->base.o;
+  float left = minf(o.x - room->table_low.x, room->table_high.x - o.x);
+  float space =
+      maxf(0, minf(left, minf(o.z - room->table_low.z, room->table_high.z - o.z)) - 0.7f * t->radius);
+  float most = 2 * (norm(t->path.sway[0]) + norm(t->path.sway[1]));
+  for (int k = 0; k < 2 && most > space; k++) t->path.sway[k] = scale(t->path.sway[k], space / most);
 }
 
 /* Things that nobody holds: lying still, or sliding and rolling by themselves; some like what is held, some
@@ -207,7 +219,7 @@ static int scatter(Scene *s, Random *r) {
     if (!free_place)
       s->things--;
     else if (kind >= 8 || (kind < 3 && random_below(r, 2)))
-      path_make(s, r, &t->path, log_ranged(r, 0.8, 6) * s->span / 448, ranged(r, 0, 0.08), 1);
+      slide_path(s, r, t);
   }
   return 1;
 }
@@ -227,6 +239,7 @@ static void collect(Scene *s) {
     body(s, BODY_HAND, i, NULL, &a->hand->mesh, &skin);
     body(s, BODY_SLEEVE, i, &a->sleeve, NULL, NULL);
     body(s, BODY_ARM, i, &a->arm, NULL, NULL);
+    body(s, BODY_ARM, i, &a->band, NULL, NULL);
     body(s, BODY_TORSO, i, &a->torso, NULL, NULL);
   }
   for (int i = 0; i < s->things; i++)

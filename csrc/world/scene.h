@@ -107,8 +107,9 @@ typedef struct Actor {
   V3 shoulder, pole; /* pole: which way the elbow points */
   float upper;       /* length of the upper arm */
   int person;
-  Part sleeve, arm, torso; /* arm: the bare upper arm; meshes without vertices where there is none */
-  float cuff;              /* distance from the wrist at which the sleeve begins */
+  /* arm: the bare upper arm; band: a watch or bracelet; meshes without vertices where there is none */
+  Part sleeve, arm, band, torso;
+  float cuff; /* distance from the wrist at which the sleeve begins */
   uint32_t folds;
   float loose; /* the sleeve's width beyond the arm */
 } Actor;
