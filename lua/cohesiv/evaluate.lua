@@ -10,6 +10,7 @@
 -- IoU is taken at the image's own resolution, pixels of `arm` masks left out. What is not here: the choice of
 -- thresholds (calibrate.lua) and files of results (commands/eval.lua, report.lua).
 
+local core = require "cohesiv.core"
 local metrics = require "cohesiv.metrics"
 local recipe = require "cohesiv.recipe"
 local run_folder = require "cohesiv.run"
@@ -205,6 +206,9 @@ function evaluate.data(run, data)
   local path = data or run.recipe.data
   if not path then fail("%s: expected data=PATH, found none in the recipe either", run.name) end
   if type(path) ~= "string" then return path end
+  if not data and path:sub(1, 1) ~= "/" and not core.io.status(path) and run.info then
+    path = ((run:info().environment or {}).cwd or ".") .. "/" .. path -- relative to where the run was started
+  end
   return require "cohesiv.data".data(path)
 end
 
