@@ -36,7 +36,9 @@ function evaluate.frames(data, names)
   for _, name in ipairs(names) do
     local frames = data:queries(name)
     if not frames then fail("%s: expected a clip with masks, found none of them", name) end
-    table.move(frames, 1, #frames, #list + 1, list)
+    for _, frame in ipairs(frames) do
+      if #frame.queries > 0 then list[#list + 1] = frame end -- nobody's hand: nothing to ask
+    end
   end
   return list
 end
