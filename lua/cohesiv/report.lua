@@ -135,7 +135,7 @@ end
 
 local function curves_html(curves, add)
   add '<div class="card charts">'
-  for _, c in ipairs(curves) do add("%s", svg.curves(c.title, c.series, c.x_label or "")) end
+  for _, c in ipairs(curves) do add("%s", svg.curves(c.title, c.series, c.x_label or "epoch")) end
   add "</div>"
 end
 

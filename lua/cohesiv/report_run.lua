@@ -163,9 +163,11 @@ end
 local function map_strips(run, data, names, count)
   local answer = require "cohesiv.systems.responsibility"(run).answer
   local strips, size = {}, run.recipe.size
-  for _, frame in ipairs(evaluate.frames(data, names)) do
+  for _, name in ipairs(names) do
     if #strips >= count then break end
     tensor.tidy(function()
+      local frames = evaluate.frames(data, { name })
+      local frame = frames[(#frames + 1) // 2]
       local clip = data:clip(frame.clip)
       local detected = evaluate.detected(clip, frame)
       if not detected[1] then return end

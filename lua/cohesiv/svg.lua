@@ -89,7 +89,8 @@ function svg.curves(title, series, x_label)
   local out = {}
   local function add(format, ...) out[#out + 1] = format:format(...) end
   add('<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="%s">', width, height, svg.escape(title))
-  add('<text class="chart-title" x="%d" y="18">%s</text>', left, svg.escape(title))
+  add('<text class="chart-title" x="%d" y="18">%s<tspan class="tick" dx="8">by %s</tspan></text>', left,
+    svg.escape(title), svg.escape(x_label))
   for i = 0, math.floor((high - low) / step + 0.5) do
     local v = low + i * step
     add('<line class="gridline" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>', left, width - right, py(v), py(v))
@@ -100,7 +101,6 @@ function svg.curves(title, series, x_label)
     add('<text class="tick" x="%.1f" y="%d" text-anchor="middle">%s</text>', px(i * x_step), height - bottom + 16,
       number_text(i * x_step))
   end
-  add('<text class="tick" x="%d" y="%d" text-anchor="end">%s</text>', width - right, height - 6, svg.escape(x_label))
   local legend = left
   for i, s in ipairs(series) do
     local path = {}
