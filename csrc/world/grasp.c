@@ -1,7 +1,6 @@
 /* Grasps: a hand is set against a site, then each finger closes until its phalanges touch the thing's solids,
  * the outer joints going on when the inner ones are stopped (as in GraspIt!, Miller and Allen 2004). */
 #include "world/thing.h"
-#include "world/hand_parts.h"
 
 /* Angles from open to closed in degrees: thumb swing and bends, then the fingers' three bends. */
 typedef struct Recipe {
@@ -26,8 +25,7 @@ static HandPose template_pose(const Recipe *r, float closed[FINGERS][4]) {
   return p;
 }
 
-Pose grasp_place(const Hand *h, int left, const Thing *t, const Site *site, float turn, float tilt) {
-  (void)t;
+Pose grasp_place(const Hand *h, int left, const Site *site, float turn, float tilt) {
   float s = h->size, hand = left ? -1.0f : 1.0f;
   Pose p;
   V3 at, any = unit(across(fabsf(site->axis.y) > 0.8f ? v3(1, 0, 0) : v3(0, 1, 0), site->axis));

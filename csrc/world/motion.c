@@ -3,7 +3,6 @@
  */
 #include "world/scene.h"
 #include "world/noise.h"
-#include "world/hand_parts.h"
 
 static float wave(const Path *p, int k, int axis, float time) {
   float phase = p->phase[k][axis];

@@ -89,7 +89,7 @@ Actor *person_arm(Scene *s, Random *r, const Person *p, int left) {
   Actor *a = &s->actor[s->actors++];
   V3 side = scale(cross(p->facing, v3(0, 1, 0)), left ? -1.0f : 1.0f);
   memset(a, 0, sizeof *a);
-  a->hand = &s->hand[p->number], a->left = left, a->thing = -1, a->person = p->number;
+  a->hand = &s->hand[p->number], a->left = left, a->thing = -1;
   a->from = -1e6f, a->to = 1e6f;
   a->shoulder = along(p->chest, side, ranged(r, 0.14, 0.2));
   a->pole =
@@ -176,7 +176,7 @@ void people_hold(Scene *s, Random *r, Actor *const *actor, int n, int thing, V3 
       float least = 1e9f;
       site[k] = n == 1 ? first : (first + k) % 2;
       for (int i = 0; i < (n == 1 ? 3 : 8); i++) {
-        Pose one = grasp_place(actor[k]->hand, actor[k]->left, t, &t->site[site[k]], ranged(r, 0, 2 * PI),
+        Pose one = grasp_place(actor[k]->hand, actor[k]->left, &t->site[site[k]], ranged(r, 0, 2 * PI),
                                ranged(r, 0, 1));
         hand = pose_mul(&b, &one);
         float now = strain(s, actor[k], &hand, pose_point(&b, t->site[site[k]].at));

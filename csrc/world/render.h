@@ -49,7 +49,8 @@ void render_visible(Render *r, const V3 *p, const Camera *camera, float dx, floa
 /* Perspective-correct barycentric coordinates of the pixel centre (x, y) in triangle t, of r->point. */
 void render_bary(const Render *r, int t, float x, float y, float b[3]);
 
-/* The room's surface on the ray through (x, y): its world position; *what as the Surface's fields. */
+/* The room's surface on the ray through (x, y): its world position, normal, material and texture coordinates.
+ */
 V3 room_hit(const Scene *s, const Camera *camera, float x, float y, V3 *normal, const Material **material,
             float uv[2]);
 
@@ -61,7 +62,7 @@ void shadow_aim(Shadow *s, float radius, int taps, int phase);
 /* How much of the light reaches p (0..1). */
 float shadow_light(const Shadow *s, V3 p, V3 n);
 
-/* The picture of frame t, 8-bit RGB H×W×3 (gamma-encoded). `noise` draws the sensor's noise. */
+/* The picture of frame t, 8-bit RGB H×W×3 (gamma-encoded). */
 void render_frame(Render *r, int t, unsigned char *rgb);
 
 /* Linear light H×W×3 in r->light, through lens and sensor, to bytes. */

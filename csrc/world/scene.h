@@ -106,7 +106,6 @@ typedef struct Actor {
   float restless;    /* their size, radians */
   V3 shoulder, pole; /* pole: which way the elbow points */
   float upper;       /* length of the upper arm */
-  int person;
   /* arm: the bare upper arm; band: a watch or bracelet; meshes without vertices where there is none */
   Part sleeve, arm, band, torso;
   float cuff; /* distance from the wrist at which the sleeve begins */

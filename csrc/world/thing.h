@@ -51,7 +51,7 @@ int material_make(Material *m, Arena *arena, Random *r, Pattern pattern, int siz
 
 /* A hand at a site in the thing's coordinates: `turn` (radians) is the free angle of the site, `tilt` 0..1
  * how far the fingers come from the front. Fingers are not closed yet. */
-Pose grasp_place(const Hand *h, int left, const Thing *t, const Site *site, float turn, float tilt);
+Pose grasp_place(const Hand *h, int left, const Site *site, float turn, float tilt);
 
 /* Closes the fingers on the thing until they touch; `place` may be moved out of the thing first. */
 void grasp_close(const Hand *h, const Thing *t, const Site *site, Pose *place, Random *r, HandPose *closed,
