@@ -121,7 +121,7 @@ local function query_items(run, system, data, frame, q, thresholds)
     return viz.overlay(image, scaled(pair))
   end
   add(overlay(masks.Hand and masks.Hand[q], masks.Obj and masks.Obj[q], masks.Pair[q]), "answer")
-  add(overlay(truth.hand[q], truth.object[q]), "drawn by hand")
+  add(overlay(truth.hand[q], truth.object[q]), "truth")
   return items
 end
 
