@@ -1,6 +1,6 @@
-/* Composes a scene: view, people, what they do, what lies around, and the list of bodies. The room, light and film
- * are drawn in setting.c. Every choice comes from one stream of random numbers. Arguments of one call may draw in
- * the compiler's order, so that a seed means the same world for builds by one compiler only. */
+/* Composes a scene: view, people, what they do, what lies around, and the list of bodies. The room, light and
+ * film are drawn in setting.c. Every choice comes from one stream of random numbers. Arguments of one call
+ * may draw in the compiler's order, so that a seed means the same world for builds by one compiler only. */
 #include "world/people.h"
 #include "world/setting.h"
 
