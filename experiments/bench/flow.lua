@@ -6,7 +6,6 @@
 -- Without pictures two made ones of that size (default 512×384), the second moved by 3 pixels; --check adds the flow
 -- back and the forward-backward check.
 local co = require "cohesiv"
-local core = require "cohesiv.core"
 
 local width, height, check = 512, 384, false
 local paths = {}
@@ -52,13 +51,4 @@ end
 
 local function work() co.flow.estimate(a, b, { check = check }) end
 
-co.tidy(work)
-print "ready"
-io.stdout:flush()
-for line in io.lines() do
-  if line ~= "run" then break end
-  local start = core.system.time()
-  co.tidy(work)
-  print(("%.6f"):format(core.system.time() - start))
-  io.stdout:flush()
-end
+require("experiments.bench.contender").serve(work)

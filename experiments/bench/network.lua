@@ -1,7 +1,6 @@
 --- What the two timing programs of the network share: options, model, and the protocol (print `ready` after warming
 -- up, then for every line `run` on standard input do the work once and print the seconds that it took).
 local co = require "cohesiv"
-local core = require "cohesiv.core"
 
 local M = {}
 
@@ -47,18 +46,6 @@ function M.model(o)
   return model
 end
 
---- serve(work, warm): the protocol. What work makes is closed after each run.
-function M.serve(work, warm)
-  for _ = 1, warm do co.tidy(work) end
-  print "ready"
-  io.stdout:flush()
-  for line in io.lines() do
-    if line ~= "run" then break end
-    local start = core.system.time()
-    co.tidy(work)
-    print(("%.6f"):format(core.system.time() - start))
-    io.stdout:flush()
-  end
-end
+M.serve = require("experiments.bench.contender").serve
 
 return M

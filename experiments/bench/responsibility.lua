@@ -5,7 +5,6 @@
 --
 -- --temperature times a new temperature of a map that exists, R:with{ temperature = … }, instead of the whole map.
 local co = require "cohesiv"
-local core = require "cohesiv.core"
 
 local options = { width = 1280, height = 720, hands = 2, gaps = 6, background = "static" }
 
@@ -49,13 +48,4 @@ local function work()
   return R:with { temperature = temperature }
 end
 
-co.tidy(work)
-print "ready"
-io.stdout:flush()
-for line in io.lines() do
-  if line ~= "run" then break end
-  local start = core.system.time()
-  co.tidy(work)
-  print(("%.6f"):format(core.system.time() - start))
-  io.stdout:flush()
-end
+require("experiments.bench.contender").serve(work)
