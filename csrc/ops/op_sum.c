@@ -17,10 +17,11 @@ typedef struct SumJob {
 } SumJob;
 
 static void sum_piece(const SumJob *j, long o, long block, long part) {
-  double acc[COLUMNS] = {0};
+  double acc[COLUMNS];
   long i = block * COLUMNS, n = least(COLUMNS, j->inner - i), r = part * j->part,
        rows = least(j->part, j->reduced - r);
   const real *x = j->x + (o * j->reduced + r) * j->inner + i;
+  memset(acc, 0, (size_t)n * sizeof *acc);
   if (j->inner == 1)
     acc[0] = HOT_CALL(sum_row, rows, x);
   else

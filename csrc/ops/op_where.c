@@ -16,28 +16,43 @@ typedef struct WhereJob {
 } WhereJob;
 
 #define CHOOSE(type)                                                                                         \
-  ((type *)j->to)[at] = j->cond[walk_offset(w, 0, at)] ? ((const type *)j->a)[walk_offset(w, 1, at)]         \
-                                                       : ((const type *)j->b)[walk_offset(w, 2, at)]
+  for (long k = 0; k < n; k++)                                                                               \
+  ((type *)j->to)[at + k] =                                                                                  \
+      cond[k * sc] ? ((const type *)j->a)[oa + k * sa] : ((const type *)j->b)[ob + k * sb]
 
 static int where_chunk(void *arg, long chunk) {
   const WhereJob *j = arg;
   const Walk *w = &j->walk;
-  for (long at = chunk * CHUNK, end = least(at + CHUNK, w->size); at < end; at++) switch (j->bytes) {
+  long at = chunk * CHUNK, end = least(at + CHUNK, w->size), row = w->shape[w->rank - 1];
+  long sc = w->step[0][w->rank - 1], sa = w->step[1][w->rank - 1], sb = w->step[2][w->rank - 1];
+  for (long n; at < end; at += n) {
+    const uint8_t *cond = j->cond + walk_offset(w, 0, at);
+    long oa = walk_offset(w, 1, at), ob = walk_offset(w, 2, at);
+    n = least(row - at % row, end - at);
+    switch (j->bytes) {
     case 1: CHOOSE(uint8_t); break;
     case 2: CHOOSE(uint16_t); break;
     case 4: CHOOSE(uint32_t); break;
     default: CHOOSE(uint64_t); break;
     }
+  }
   return 1;
 }
 
 static int where_back_chunk(void *arg, long chunk) {
   const WhereJob *j = arg;
+  const Walk *w = &j->walk;
   real *g = j->to;
-  for (long at = chunk * CHUNK, end = least(at + CHUNK, j->walk.size); at < end; at++) {
-    bool chosen = j->cond[walk_offset(&j->walk, 0, at)];
-    real d = chosen == (j->side == 0) ? j->dy[at] : 0;
-    g[at] = (j->add ? g[at] : 0) + d;
+  long at = chunk * CHUNK, end = least(at + CHUNK, w->size), row = w->shape[w->rank - 1];
+  long step = w->step[0][w->rank - 1];
+  for (long n; at < end; at += n) {
+    const uint8_t *cond = j->cond + walk_offset(w, 0, at);
+    n = least(row - at % row, end - at);
+    for (long k = 0; k < n; k++) {
+      bool chosen = cond[k * step];
+      real d = chosen == (j->side == 0) ? j->dy[at + k] : 0;
+      g[at + k] = (j->add ? g[at + k] : 0) + d;
+    }
   }
   return 1;
 }
