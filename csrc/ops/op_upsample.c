@@ -25,9 +25,8 @@ static int upsample_run(Call *c) {
   const long *x = c->in[0]->shape;
   long cs = skip_channels(c);
   real *y = output(c, 0);
-  return y &&
-         HOT_EACH(upsample_forward, x[0] * x[1] * x[2] * 4, PIXELS, .x = input(c, 0),
-                  .skip = cs ? input(c, 1) : input(c, 0), .y = y, .w = x[2], .cx = x[3], .cs = cs);
+  return y && HOT_EACH(upsample_forward, x[0] * x[1] * x[2] * 4, PIXELS, .x = input(c, 0),
+                       .skip = cs ? input(c, 1) : input(c, 0), .y = y, .w = x[2], .cx = x[3], .cs = cs);
 }
 
 static int upsample_back(Call *c) {
