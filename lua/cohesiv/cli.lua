@@ -122,7 +122,9 @@ function cli.main(words)
   local loaded = package.loaded["cohesiv.core"]
   local signal = loaded and loaded.system.stopped()
   if signal then
-    io.stderr:write("cohesiv: interrupted\n")
+    -- Training says how to go on.
+    local line = type(result) == "string" and result:match "^interrupted: [^\n]*" or "interrupted"
+    io.stderr:write("cohesiv: ", line, "\n")
     return 128 + signal
   end
   if getmetatable(result) == Usage then

@@ -160,6 +160,9 @@ function M.prepare(data, recipe, names)
     for _, n in ipairs(entry.frames) do
       list[#list + 1] = { clip = entry.name, path = M.sample(clip, n, recipe) }
       bar:update(#list, entry.name)
+      if core.system.stopped() then
+        error("interrupted: the maps made so far are kept; the same command goes on with the rest", 0)
+      end
     end
     clip:close()
   end

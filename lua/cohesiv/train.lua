@@ -14,7 +14,8 @@ local tensor = require "cohesiv.tensor"
 
 local M = {}
 
-local CHECKPOINT_SECONDS = 300 -- between checkpoints inside an epoch
+-- Between checkpoints inside an epoch.
+local CHECKPOINT_SECONDS = tonumber(os.getenv "COHESIV_CHECKPOINT_SECONDS") or 300
 
 local function fail(format, ...) error(("train: " .. format):format(...), 0) end
 
@@ -260,7 +261,11 @@ function M.train(recipe, options)
     if #samples.train == 0 then fail("expected training samples, found none") end
     run = options.resume and runs.open(options.resume) or runs.create(recipe, { root = options.root })
     local training = new_training(recipe, run, samples)
-    if options.resume and run:has "last.safetensors" then training:resume() end
+    if options.resume and run:has "last.safetensors" then
+      training:resume()
+    else
+      run:cut(function() return false end) -- killed before the first checkpoint: from the start
+    end
     run:set_status { state = "training", samples = #samples.train, validation = #samples.validation }
     if not training.ended and not training:go() then
       run:set_status { state = "stopped", epoch = training.epoch, step = training.optimiser.steps }

@@ -8,22 +8,21 @@ local command = { summary = "Trains the network that an experiment describes; pr
 function command.configure(parser)
   parser:argument("experiment", "The experiment's file, e.g. experiments/cohesiv.lua.")
   parser:argument("changes", "Changes of its recipe: key=value, e.g. data=PATH optim.lr=0.001."):args "*"
-  parser:flag("--resume", "Go on with the newest run of this name.")
+  parser:flag("--resume", "Go on with the newest run of this name; begin it if there is none.")
   parser:flag("--describe", "Print the whole recipe and stop.")
   parser:flag("--dry-run", "Build the network, count its parameters and the data, and stop.")
 end
 
--- runs/NAME, NAME-2, …: the last one that exists.
+-- The last one of runs/NAME, NAME-2, … that is a run; nil when there is none yet (a start that was killed may have left
+-- a folder without a recipe).
 local function newest(name)
-  local path, n = "runs/" .. name, 1
-  if not lfs.attributes(path .. "/recipe.json", "mode") then
-    error(("train: --resume: expected the run folder %s, found none"):format(path), 0)
-  end
-  while lfs.attributes(("runs/%s-%d/recipe.json"):format(name, n + 1), "mode") do
+  local path, n, found = "runs/" .. name, 1, nil
+  while lfs.attributes(path, "mode") == "directory" do
+    if lfs.attributes(path .. "/recipe.json", "mode") == "file" then found = path end
     n = n + 1
     path = ("runs/%s-%d"):format(name, n)
   end
-  return path
+  return found
 end
 
 local function dry_run(recipe)
