@@ -39,14 +39,16 @@ static Packed *packed_new(const Corr *c, Method m) {
 }
 
 Packed *packed_weights(const Corr *c, Method m, const Tensor *weight, bool keep) {
-  if (!keep) return packed_new(c, m);
   Storage *s = weight->storage;
   unsigned long version = atomic_load(&s->version);
   long key[9] = {c->groups, c->c, c->o, c->kh, c->kw, c->w_row, c->w_col, c->w_in, c->w_out};
   Packed *p = s->free_cache == packed_free ? s->cache : NULL;
-  if (p && p->version == version && p->method.run == m.run && p->weight == c->weight &&
-      !memcmp(p->key, key, sizeof key))
-    return p;
+  if (p && p->version != version) { /* training has gone on */
+    packed_free(p);
+    s->cache = p = NULL;
+  }
+  if (!keep) return packed_new(c, m);
+  if (p && p->method.run == m.run && p->weight == c->weight && !memcmp(p->key, key, sizeof key)) return p;
   if (!(p = packed_new(c, m))) return NULL;
   p->kept = true;
   p->version = version;
