@@ -75,7 +75,7 @@ local function map_strip(data, names, recipe, count)
   return items
 end
 
--- Every reported frame with its own score, best first.
+-- Of every reported clip the frame of middling score, best first.
 local function ranked(result)
   local sums, list = {}, {}
   for _, row in ipairs(result.rows) do
@@ -91,11 +91,19 @@ local function ranked(result)
     end
   end
   for _, e in ipairs(list) do e.iou = 100 * e.sum / e.count end
-  table.sort(list, function(a, b)
+  local function better(a, b)
     if a.iou ~= b.iou then return a.iou > b.iou end
     return a.clip < b.clip or (a.clip == b.clip and a.n < b.n)
-  end)
-  return list
+  end
+  table.sort(list, better)
+  local of_clip, middle = {}, {}
+  for _, e in ipairs(list) do
+    of_clip[e.clip] = of_clip[e.clip] or {}
+    table.insert(of_clip[e.clip], e)
+  end
+  for _, frames in pairs(of_clip) do middle[#middle + 1] = frames[(#frames + 1) // 2] end
+  table.sort(middle, better)
+  return middle
 end
 
 -- The query points of a frame: annotated ones, or the means of the hands' vertices.
@@ -208,7 +216,7 @@ local function generated(options, started)
     world { seed = seed, clips = clips, frames = 10, size = recipe.size, out = out, truth = { "person" } }
     return out
   end
-  recipe.data = make(1, options.clips or 240)
+  recipe.data = make(1, options.clips or 600)
   local held_clips = options.held or 80
   local calibration_path, held_path = make(2, math.max(1, held_clips * 3 // 8)), make(3, held_clips)
   local calibration, held = data_folders.data(calibration_path), data_folders.data(held_path)
