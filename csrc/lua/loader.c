@@ -43,6 +43,14 @@ static double number(lua_State *L, int table, const char *key, double preset) {
   return v;
 }
 
+static lua_Integer whole(lua_State *L, int table, const char *key, lua_Integer preset) {
+  int isint = 1;
+  lua_Integer v = lua_getfield(L, table, key) == LUA_TNIL ? preset : lua_tointegerx(L, -1, &isint);
+  if (!isint) luaL_error(L, "loader: %s: expected an integer, found %s", key, luaL_tolstring(L, -1, NULL));
+  lua_pop(L, 1);
+  return v;
+}
+
 static void read_augment(lua_State *L, Augment *a) { /* stack: ... options augment */
   int t = lua_gettop(L);
   *a = (Augment){.on = true,
@@ -72,9 +80,9 @@ static int new_loader(lua_State *L) {
   Loader **l = lua_newuserdatauv(L, sizeof *l, 0);
   *l = NULL;
   luaL_setmetatable(L, LOADER_META);
-  LoaderOptions o = {.batch = (long)number(L, 1, "batch", 1),
-                     .workers = (long)number(L, 1, "workers", 1),
-                     .seed = (uint64_t)number(L, 1, "seed", 0),
+  LoaderOptions o = {.batch = (long)whole(L, 1, "batch", 1),
+                     .workers = (long)whole(L, 1, "workers", 1),
+                     .seed = (uint64_t)whole(L, 1, "seed", 0),
                      .labelling = {number(L, 1, "tau", 0.5), number(L, 1, "band", 0)}};
   lua_getfield(L, 1, "shuffle");
   o.shuffle = lua_isnil(L, -1) || lua_toboolean(L, -1);

@@ -1,0 +1,298 @@
+-- The training data's way: batches are a pure function of (seed, epoch, index) for any number of workers, epochs are
+-- permutations, augmentation moves image, maps, labels and points together, damaged samples give one line.
+local co = require "cohesiv"
+local core = require "cohesiv.core"
+local support = require "tests.support"
+
+local W, H, CW, CH = 48, 40, 44, 36 -- size; content
+local folder = support.temp()
+
+-- Channel values that grow by `sx` a column and `sy` a row.
+local function ramp(sx, sy)
+  return (co.arange(W):reshape(1, W) * sx + co.arange(H):reshape(H, 1) * sy):to "uint8"
+end
+
+-- A sample whose image tells where each pixel comes from: red = 5 x, green = 6 y; two maps that are ramps, too.
+local function position_sample(name)
+  local path = ("%s/%s.npz"):format(folder, name)
+  core.sample_write(path, {
+    image = co.stack({ ramp(5, 0), ramp(0, 6), ramp(0, 0) }, 3),
+    maps = co.stack({ ramp(4, 0), ramp(0, 5) }, 3),
+    person = (co.lt(co.arange(W), 15):to "float32" * 255):reshape(1, W):expand(H, W):to "uint8",
+    points = co.tensor { { 20, 12 }, { 30.5, 25.25 } }, content = { CW, CH },
+  })
+  return path
+end
+
+-- A sample that is told by its one grey value.
+local function plain_sample(i)
+  local path = ("%s/plain%d.npz"):format(folder, i)
+  core.sample_write(path, {
+    image = co.full(i, H, W, 3, { dtype = "uint8" }), maps = co.full(10 * i, H, W, 1, { dtype = "uint8" }),
+    person = co.zeros(H, W, { dtype = "uint8" }), points = co.tensor { { i, i } }, content = { W, H },
+  })
+  return path
+end
+
+local paths = {}
+for i = 1, 7 do paths[i] = plain_sample(i) end
+local position = position_sample "position"
+
+local function loader(changes)
+  local o = { paths = paths, size = { W, H }, batch = 3, seed = 4, tau = 0.5, band = 0 }
+  for k, v in pairs(changes or {}) do o[k] = v end
+  return core.loader(o)
+end
+
+local GEOMETRY = { flip = 0.5, scale = { 0.7, 1.5 }, rotate = 25, shift = 0.2 }
+local EVERYTHING = { colour = 0.3, blur = 0.5, noise = 0.05 }
+for k, v in pairs(GEOMETRY) do EVERYTHING[k] = v end
+
+local function bytes_of(b)
+  local out = { b.epoch, b.index }
+  for _, name in ipairs { "image", "label", "maps", "points", "image_index" } do
+    out[#out + 1] = b[name].shape
+    out[#out + 1] = b[name]:sum():item()
+    out[#out + 1] = b[name]:reshape(-1)[{ { 1, math.min(300, b[name]:reshape(-1).shape[1]) } }]:totable()
+  end
+  return out
+end
+
+local function ids(b)
+  local out = {}
+  for i = 1, b.image.shape[1] do out[i] = b.image[i]:reshape(-1)[1] end
+  return out
+end
+
+describe("a loader", function()
+  it("gives batches of the promised shapes and kinds", function()
+    local l <close> = loader { paths = { position, paths[1] }, batch = 2, shuffle = false }
+    local b = l:next()
+    assert.same({ { 2, H, W, 3 }, "uint8" }, { b.image.shape, b.image.dtype })
+    assert.same({ { 2, H, W }, "int32" }, { b.label.shape, b.label.dtype })
+    assert.same({ { 3, H, W }, "float32" }, { b.maps.shape, b.maps.dtype })
+    assert.same({ { 20, 12 }, { 30.5, 25.25 }, { 1, 1 } }, b.points:totable())
+    assert.same({ { 1, 1, 2 }, "int32" }, { b.image_index:totable(), b.image_index.dtype })
+    assert.same({ 1, 1, 1 }, { b.epoch, b.index, l:batches() })
+  end)
+
+  it("goes through every sample once an epoch, in another order each", function()
+    local l <close> = loader()
+    assert.equal(3, l:batches())
+    local orders = {}
+    for epoch = 1, 3 do
+      local seen, order = {}, {}
+      for index = 1, 3 do
+        local b = l:next()
+        assert.same({ epoch, index }, { b.epoch, b.index })
+        assert.equal(index < 3 and 3 or 1, b.image.shape[1])
+        for _, id in ipairs(ids(b)) do
+          assert.is_nil(seen[id])
+          seen[id] = true
+          order[#order + 1] = id
+        end
+      end
+      assert.equal(7, #order)
+      orders[epoch] = table.concat(order, " ")
+    end
+    assert.is_true(orders[1] ~= orders[2] and orders[2] ~= orders[3])
+    local plain <close> = loader { shuffle = false }
+    assert.same({ 1, 2, 3 }, ids(plain:next()))
+  end)
+
+  it("gives the same bytes for any number of workers, and others for another seed", function()
+    local runs = {}
+    for k, o in ipairs { { workers = 1 }, { workers = 3 }, { workers = 8 }, { seed = 5 } } do
+      o.augment = EVERYTHING
+      local l <close> = loader(o)
+      runs[k] = {}
+      for i = 1, 8 do runs[k][i] = bytes_of(l:next()) end
+    end
+    assert.same(runs[1], runs[2])
+    assert.same(runs[1], runs[3])
+    assert.not_same(runs[1], runs[4])
+  end)
+
+  it("goes on at any place", function()
+    local first <close> = loader { augment = EVERYTHING }
+    local list = {}
+    for i = 1, 9 do list[i] = bytes_of(first:next()) end
+    for _, at in ipairs { { 1, 1, 1 }, { 3, 2, 8 }, { 2, 1, 4 }, { 1, 3, 3 }, { 1, 4, 4 } } do
+      local l <close> = loader { augment = EVERYTHING, workers = 2 }
+      l:next()
+      l:seek(at[1], at[2])
+      assert.same(list[at[3]], bytes_of(l:next()))
+      for _ = 1, 5 do l:seek(2, 2) end
+      assert.same(list[5], bytes_of(l:next()))
+    end
+    support.raises("positions from 1, found 0, 1", first.seek, first, 0, 1)
+  end)
+
+  it("without augmentation leaves everything as it is, and padding out", function()
+    local l <close> = loader { paths = { position }, batch = 1 }
+    local b = l:next()
+    for _, p in ipairs { { 1, 1 }, { CW, CH }, { 20, 30 } } do
+      local x, y = p[1], p[2]
+      assert.same({ 5 * (x - 1), 6 * (y - 1), 0 }, b.image[{ 1, y, x }]:totable())
+      assert.is_true(math.abs(b.maps[{ 1, y, x }] - 4 * (x - 1) / 255) < 1e-6)
+      assert.is_true(math.abs(b.maps[{ 2, y, x }] - 5 * (y - 1) / 255) < 1e-6)
+    end
+    local label = b.label[1]
+    assert.same({ 1, 3, 2 }, { label[1][15], label[1][16], label[1][40] }) -- person; background; object: 4 x > 127
+    assert.equal(2, label[30][16])
+    local padding = { { 1, W }, { H, 1 }, { CH + 1, CW }, { CH, CW + 1 } }
+    for _, p in ipairs(padding) do
+      assert.same({ 0, -1, -1 }, { label[p], b.maps[{ 1, p[1], p[2] }], b.maps[{ 2, p[1], p[2] }] })
+    end
+  end)
+
+  it("leaves a band around tau out", function()
+    local l <close> = loader { paths = { position }, batch = 1, tau = 0.4, band = 0.1 }
+    local label = l:next().label[1]
+    -- the first row: 4 x / 255, person left of 15
+    assert.same({ 1, 3, 0, 0, 2 }, { label[1][15], label[1][19], label[1][22], label[1][31], label[1][34] })
+  end)
+
+  it("moves image, maps, labels and points by one geometry", function()
+    local l <close> = loader { paths = { position }, batch = 1, augment = GEOMETRY, seed = 9 }
+    local flips, checked, all = 0, 0, support.small and 6 or 20
+    for _ = 1, all do
+      local b = l:next()
+      local image, label = b.image[1]:totable(), b.label[1]:totable()
+      local maps = b.maps:totable()
+      local slope = image[18][24][1] - image[18][20][1]
+      flips = flips + (slope < 0 and 1 or 0)
+      for y = 1, H do
+        for x = 1, W do
+          local sx, sy = image[y][x][1] / 5, image[y][x][2] / 6 -- where it comes from
+          if sx > 1 and sx < CW - 2 and sy > 1 and sy < CH - 2 then
+            checked = checked + 1
+            assert.is_true(x <= CW and y <= CH)
+            local first, second = 4 * sx / 255, 5 * sy / 255
+            if #maps == 2 then
+              assert.is_true(math.abs(maps[1][y][x] - first) < 0.5 * 4 / 5 / 255 + 1e-4)
+              assert.is_true(math.abs(maps[2][y][x] - second) < 0.5 * 5 / 6 / 255 + 1e-4)
+            end
+            local largest = math.max(first, second)
+            if sx < 14.3 then
+              assert.equal(1, label[y][x])
+            elseif sx > 14.7 and math.abs(largest - 0.5) > 0.01 then
+              assert.equal(largest > 0.5 and 2 or 3, label[y][x])
+            end
+          end
+        end
+      end
+      local want = { { 20, 12 }, { 30.5, 25.25 } }
+      if #maps == 2 then
+        for k, p in ipairs(b.points:totable()) do
+          local x, y = math.floor(p[1]), math.floor(p[2])
+          if x >= 1 and y >= 1 and x < CW - 1 and y < CH - 1 then
+            local fx, fy = p[1] - x, p[2] - y
+            local function at(c)
+              local function v(dx, dy) return image[y + 1 + dy][x + 1 + dx][c] end
+              return (v(0, 0) * (1 - fx) + v(1, 0) * fx) * (1 - fy) + (v(0, 1) * (1 - fx) + v(1, 1) * fx) * fy
+            end
+            assert.is_true(math.abs(at(1) / 5 - want[k][1]) < 0.15 and math.abs(at(2) / 6 - want[k][2]) < 0.15)
+          end
+        end
+      end
+    end
+    assert.is_true(checked > 300 * all)
+    assert.is_true(flips > 0 and flips < all)
+  end)
+
+  it("drops hands that leave the picture, never all of them", function()
+    local l <close> = loader { paths = { position }, batch = 1, augment = { shift = 0.9 }, seed = 2 }
+    local counts = {}
+    for _ = 1, 40 do
+      local b = l:next()
+      local n = b.points.shape[1]
+      counts[n] = (counts[n] or 0) + 1
+      assert.same({ { n, H, W }, n }, { b.maps.shape, #b.image_index })
+      for _, p in ipairs(b.points:totable()) do
+        assert.is_true(p[1] >= -0.5 and p[2] >= -0.5 and p[1] < CW - 0.5 and p[2] < CH - 0.5)
+      end
+    end
+    assert.is_true((counts[1] or 0) > 0 and (counts[2] or 0) > 0 and not counts[0])
+  end)
+
+  it("says which sample is damaged, and goes on elsewhere", function()
+    local good = support.read(paths[1])
+    local cases = {
+      { "missing", nil, "missing.npz" }, { "empty", "", "empty.npz" }, { "garbage", ("x"):rep(500), "garbage.npz" },
+      { "short", good:sub(1, #good // 2), "short.npz" },
+    }
+    for _, case in ipairs(cases) do
+      local path = ("%s/%s.npz"):format(folder, case[1])
+      if case[2] then support.write(path, case[2]) end
+      local l <close> = loader { paths = { paths[2], path }, batch = 1, shuffle = false, workers = 2 }
+      assert.same({ 2 }, ids(l:next()))
+      support.raises(case[3], l.next, l)
+      support.raises(case[3], l.next, l)
+      l:seek(5, 1)
+      assert.same({ 2 }, ids(l:next()))
+    end
+    local l <close> = loader { size = { W, H + 8 } }
+    support.raises(("expected an image of %dx%d, found %dx%d"):format(W, H + 8, W, H), l.next, l)
+  end)
+
+  it("refuses bad options in one line", function()
+    support.raises("expected samples", loader, { paths = {} })
+    support.raises("batch", loader, { batch = 0 })
+    support.raises("workers", loader, { workers = 0 })
+    support.raises("workers", loader, { workers = 1000 })
+    support.raises("batch", loader, { batch = 1e30 })
+    support.raises("seed", loader, { seed = 1.5 })
+    support.raises("scale", loader, { augment = { scale = { 0, 1 } } })
+    local l <close> = loader { seed = -3 }
+    assert.same(3, #ids(l:next()))
+  end)
+
+  it("closes at any moment, twice, and leaves no bytes", function()
+    support.no_leak(function()
+      for i = 1, 6 do
+        local l = loader { workers = 3, augment = EVERYTHING }
+        if i % 2 == 0 then co.tidy(function() l:next() end) end
+        if i % 3 == 0 then l:seek(3, 1) end
+        l:close()
+        l:close()
+        support.raises("closed", l.next, l)
+      end
+      loader() -- left to the collector
+    end)
+  end)
+
+  it("lets Ctrl-C through", function()
+    local script = support.write(folder .. "/endless.lua", ([[
+      local core = require "cohesiv.core"
+      local l = core.loader { paths = { %q }, size = { %d, %d }, batch = 1 }
+      while true do require("cohesiv").tidy(function() l:next() end) end]]):format(paths[1], W, H))
+    local run = support.cohesiv({ script }, { signal = "INT", timeout = 3 })
+    assert.equal(130, run.status)
+    assert.equal("cohesiv: interrupted\n", run.stderr)
+  end)
+end)
+
+describe("a sample", function()
+  it("is refused when its parts do not fit", function()
+    local path = folder .. "/never.npz"
+    local parts = {
+      image = co.zeros(4, 4, 3, { dtype = "uint8" }), maps = co.zeros(4, 4, 1, { dtype = "uint8" }),
+      person = co.zeros(4, 4, { dtype = "uint8" }), points = co.zeros(1, 2), content = { 4, 4 },
+    }
+    local function with(name, value)
+      local t = {}
+      for k, v in pairs(parts) do t[k] = v end
+      t[name] = value
+      return t
+    end
+    support.raises("sample: image: expected uint8", core.sample_write, path, with("image", co.zeros(4, 4, 3)))
+    support.raises("sample: maps: expected 3 dimensions", core.sample_write, path,
+      with("maps", co.zeros(4, 4, { dtype = "uint8" })))
+    support.raises("sample: points: expected a tensor, found nil", core.sample_write, path, with("points", nil))
+    assert.is_nil(core.io.status(path))
+    core.sample_write(path, with("points", co.zeros(2, 2)))
+    local l <close> = core.loader { paths = { path }, size = { 4, 4 }, batch = 1 }
+    support.raises("arrays of one size", l.next, l)
+  end)
+end)
