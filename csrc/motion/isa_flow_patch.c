@@ -161,7 +161,8 @@ void ISA_NAME(flow_search)(const FlowSearch *s, long first, long last, int backw
   }
 }
 
-/* Pixels of one patch in the rows [first, last): weight 1 / max(1, |difference|), equation 3. */
+/* Pixels of one patch in the rows [first, last): weight 1 / max(1, |difference|)^2, equation 3 with a
+ * squared weight: a patch that is off counts for next to nothing. */
 static void spread(const FlowSearch *s, long r, long c, const FlowField *d, float *weight, long first,
                    long last) {
   const long y = flow_place(r, s->a->h), x = flow_place(c, s->a->w);
@@ -178,6 +179,7 @@ static void spread(const FlowSearch *s, long r, long c, const FlowField *d, floa
     e = (f8)((i8)e & magnitude);
     i8 more = e > one;
     f8 k = one / (f8)(((i8)e & more) | ((i8)one & ~more));
+    k *= k;
     float *pu = d->u + j * d->stride + x, *pv = d->v + j * d->stride + x, *pw = weight + j * d->stride + x;
     AT(pu) += k * u;
     AT(pv) += k * v;
