@@ -124,6 +124,7 @@ local function run_sanitized(root, names)
   local env = {
     COHESIV_BUILD = folder,
     COHESIV_SMALL = "1",
+    COHESIV_DATA = "", -- real video is no small sample
     LD_PRELOAD = library,
     ASAN_OPTIONS = "detect_leaks=1:detect_stack_use_after_return=0",
     LSAN_OPTIONS = "print_suppressions=0",
