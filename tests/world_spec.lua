@@ -257,7 +257,9 @@ describe("the generated world", function()
     return best
   end
 
-  it("is not solved by the colour of skin, nor by motion alone", function()
+  local several = support.small and pending or it -- two clips say nothing
+
+  several("is not solved by the colour of skin, nor by motion alone", function()
     local function redness(name)
       local list = {}
       for _, row in ipairs(data:clip(name):frame(2):to("float32"):totable()) do
