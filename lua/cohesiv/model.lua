@@ -15,6 +15,7 @@ local DEFAULTS = {
 }
 
 local function check_options(o)
+  if type(o) ~= "table" then error("model: expected a table of options, found " .. type(o), 0) end
   for key, value in pairs(o) do
     if DEFAULTS[key] == nil and key ~= "encoder_weights" then
       error(("model: expected encoder, encoder_weights, decoder_widths, embedding_dim or attention_dim, found %s")
@@ -29,6 +30,11 @@ local function check_options(o)
   if widths and #widths ~= 5 then
     error(("model: decoder_widths: expected 5 numbers, found %d"):format(#widths), 0)
   end
+  for _, w in ipairs(widths or {}) do
+    if math.type(w) ~= "integer" or w < 1 then
+      error(("model: decoder_widths: expected positive integers, found %s"):format(tostring(w)), 0)
+    end
+  end
   for _, key in ipairs { "embedding_dim", "attention_dim" } do
     if o[key] and (math.type(o[key]) ~= "integer" or o[key] < 1) then
       error(("model: %s: expected a positive integer, found %s"):format(key, tostring(o[key])), 0)
@@ -38,10 +44,13 @@ end
 
 -- ---- the forward pass ----
 
--- uint8 → float, normalised; other images are taken as they are.
+-- uint8 → float, normalised; floats are taken as they are, in the model's dtype.
 local function prepare(self, x)
-  if x.dtype ~= "uint8" then return x end
   local dtype = self.dtype()
+  if x.dtype == "float32" or x.dtype == "float64" then return x:to(dtype) end
+  if x.dtype ~= "uint8" then
+    error(("model: expected an image of uint8, float32 or float64, found %s"):format(x.dtype), 0)
+  end
   local mean = core.tensor(self.mean, { dtype = dtype }) * 255
   local scale = core.tensor({ 1 / self.std[1], 1 / self.std[2], 1 / self.std[3] }, { dtype = dtype }) / 255
   return (x:to(dtype) - mean) * scale
@@ -158,7 +167,10 @@ function M.from_file(path)
   if not (extras and extras.options) then
     error(("%s: expected a model that cohesiv saved, found no options in its metadata"):format(path), 0)
   end
-  local m = M.model(extras.options)
+  local options = extras.options -- JSON knows one kind of number
+  for key, value in pairs(options) do options[key] = math.tointeger(value) or value end
+  for i, width in ipairs(options.decoder_widths) do options.decoder_widths[i] = math.tointeger(width) end
+  local m = M.model(options)
   m:load(path)
   return m
 end

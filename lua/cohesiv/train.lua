@@ -238,6 +238,15 @@ local function finish(self, data, calibration)
   elseif #data.annotated > 0 then calibrate.thresholds(run, data) end
 end
 
+-- A system without training: its run folder holds the recipe and the thresholds.
+local function untrained(recipe, options)
+  if not recipe.data then fail("expected a data folder (data=PATH), found none") end
+  local run = runs.create(recipe, { root = options.root })
+  calibrate.thresholds(run)
+  run:set_status { state = "done" }
+  return run
+end
+
 -- ---- the public function ----
 
 --- co.train(recipe, { resume = RUN_FOLDER, root = "runs", data, names, calibration = { data, names } }) → run: makes
@@ -246,7 +255,7 @@ end
 function M.train(recipe, options)
   options = options or {}
   if not recipes.is(recipe) then fail("expected a recipe, found a %s", type(recipe)) end
-  if recipe.system ~= "cohesiv" then fail("expected a system that is trained, found system = %q", recipe.system) end
+  if recipe.system ~= "cohesiv" then return untrained(recipe, options) end
   if not (recipe.data or options.data) then fail("expected a data folder (data=PATH), found none") end
   if recipe.device ~= "cpu" then
     fail("device: expected cpu, the only device of this build, found %s", recipe.device)
