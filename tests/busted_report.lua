@@ -7,7 +7,7 @@ return function(options)
   local passed, failed, skipped = 0, 0, 0
 
   local function report(kind, element, message, trace)
-    local at = element.trace and ("%s:%s "):format(element.trace.short_src, element.trace.currentline) or ""
+    local at = message and element.trace and ("%s:%s "):format(element.trace.short_src, element.trace.currentline) or ""
     print(("  %s  %s%s"):format(kind, at, handler.getFullName(element)))
     if message then
       local text = type(message) == "string" and message or require "pl.pretty".write(message)
