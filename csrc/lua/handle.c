@@ -17,7 +17,7 @@ struct Scope {
 
 static Scope *top;             /* one Lua state per process uses scopes at a time */
 static size_t live_after_last; /* bytes in use after the last collection */
-static int stress;             /* COHESIV_GC_STRESS: collect whenever a handle is made */
+static int stress;             /* COHESIV_GC_STRESS: collect at every op */
 
 /* ---- scopes ---- */
 
@@ -155,12 +155,16 @@ int handle_close(lua_State *L) {
 void collect_if_grown(lua_State *L) {
   MemoryStats m = memory_stats();
   size_t step = m.limit / 8 < (size_t)1 << 30 ? (size_t)1 << 30 : m.limit / 8;
-  if (!stress && m.live < live_after_last + step) {
+  if (m.live < live_after_last + step) {
     if (m.live < live_after_last) live_after_last = m.live;
     return;
   }
   lua_gc(L, LUA_GCCOLLECT);
   live_after_last = memory_stats().live;
+}
+
+void collect_for_op(lua_State *L) {
+  if (stress) lua_gc(L, LUA_GCCOLLECT);
 }
 
 Tensor **push_tensor(lua_State *L) {

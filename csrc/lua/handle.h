@@ -25,6 +25,9 @@ int handle_close(lua_State *L);
 
 /* After new tensors exist: a full collection when memory has grown much since the last one. */
 void collect_if_grown(lua_State *L);
+/* Before an op runs, its handles made: under COHESIV_GC_STRESS a full collection, so that whatever is not
+ * held shows. */
+void collect_for_op(lua_State *L);
 
 /* core.scope() → a scope object (close it with core.unscope(scope, results...), which closes what was made
  * inside and is not among the results), core.keep(t). */

@@ -166,6 +166,7 @@ static int call_op(lua_State *L) {
   luaL_checkstack(L, OP_OUT + 4, "too many results");
   int first = lua_gettop(L) + 1;
   for (int k = 0; k < OP_OUT; k++) out[k] = push_tensor(L);
+  collect_for_op(L);
   if (!op_run(info, &c)) return raise_error(L);
   for (int k = 0; k < c.nout; k++) *out[k] = c.out[k];
   lua_settop(L, first + c.nout - 1);
