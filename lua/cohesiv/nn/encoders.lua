@@ -144,7 +144,9 @@ end
 
 M.table = {
   resnet18 = { build = resnet, block = "basic", depths = { 2, 2, 2, 2 } },
+  resnet34 = { build = resnet, block = "basic", depths = { 3, 4, 6, 3 } },
   resnet50 = { build = resnet, block = "bottleneck", depths = { 3, 4, 6, 3 } },
+  resnet101 = { build = resnet, block = "bottleneck", depths = { 3, 4, 23, 3 } },
   se_resnext50_32x4d = {
     build = resnet, block = "bottleneck", depths = { 3, 4, 6, 3 }, groups = 32, base_width = 4, reduction = 16,
     layer0 = true,
