@@ -34,7 +34,6 @@ local function batch_loss(model, recipe, batch)
     parts.embedding = l:item()
     total = total and total + l * w.embedding or l * w.embedding
   end
-  if not total then fail("expected a loss with a weight, found loss.responsibility and loss.embedding both 0") end
   parts.total = total:item()
   return total, parts
 end
@@ -95,13 +94,13 @@ end
 local Training = {}
 Training.__index = Training
 
-local function new_training(recipe, run, samples)
+local function new_training(recipe, samples)
   core.seed(recipe.seed)
   local model = require("cohesiv.model").model(recipe.model)
   local optimiser = optim.AdamW(model:parameters(), { lr = recipe.optim.lr, weight_decay = recipe.optim.weight_decay })
   local rate = { lr = recipe.optim.lr } -- before warm-up; the schedule's to change
   local self = setmetatable({
-    rate = rate, recipe = recipe, run = run, model = model, optimiser = optimiser, samples = samples,
+    rate = rate, recipe = recipe, model = model, optimiser = optimiser, samples = samples,
     data = loader(recipe, samples.train, true),
     validation = #samples.validation > 0 and loader(recipe, samples.validation, false) or nil,
     schedule = optim.Plateau(rate, { patience = recipe.optim.patience, stop = recipe.optim.stop }),
@@ -260,6 +259,9 @@ function M.train(recipe, options)
   if recipe.device ~= "cpu" then
     fail("device: expected cpu, the only device of this build, found %s", recipe.device)
   end
+  if recipe.loss.responsibility == 0 and recipe.loss.embedding == 0 then
+    fail("expected a loss with a weight, found loss.responsibility and loss.embedding both 0")
+  end
   if recipe.supervised then fail("supervised: expected false: no recipe here learns from masks") end
   if recipe.threads then core.threads(recipe.threads) end
   local data = options.data or require("cohesiv.data").data(recipe.data)
@@ -268,8 +270,9 @@ function M.train(recipe, options)
   local ok, message = pcall(function()
     local samples = labels.prepare(data, recipe, options.names)
     if #samples.train == 0 then fail("expected training samples, found none") end
+    local training = new_training(recipe, samples) -- first: a recipe that fails leaves no folder
     run = options.resume and runs.open(options.resume) or runs.create(recipe, { root = options.root })
-    local training = new_training(recipe, run, samples)
+    training.run = run
     if options.resume and run:has "last.safetensors" then
       training:resume()
     else

@@ -1,0 +1,222 @@
+-- Training, on a few generated clips and a network of a few channels: what a run leaves, that one which was killed at
+-- any moment and resumed ends in the same bits, what a signal does, and what bad recipes say.
+local co = require "cohesiv"
+local core = require "cohesiv.core"
+local support = require "tests.support"
+
+local folder = support.temp()
+local world = folder .. "/world"
+local experiment = support.write(folder .. "/tiny.lua", ([[
+return require "experiments.cohesiv" {
+  name = "tiny", data = %q, size = { 64, 32 }, batch = 2, epochs = 2, validation = 0.25, seed = 3,
+  model = { encoder = "mobilenet_v2", decoder_widths = { 8, 8, 8, 8, 8 }, embedding_dim = 4, attention_dim = 4 },
+  optim = { lr = 1e-3, warmup = 2 }, maps = { gaps = { -1, 1 }, fit = { points = 60 }, frames = 2 },
+  calibrate = { embeddings = 20, steps = 5 },
+}
+]]):format(world))
+local environment = { COHESIV_CACHE = folder .. "/cache" }
+local often = { COHESIV_CACHE = folder .. "/cache", COHESIV_CHECKPOINT_SECONDS = "0" } -- a checkpoint after every batch
+
+local function train(dir, words, options)
+  options = options or {}
+  options.dir, options.env, options.timeout = dir, options.env or environment, options.timeout or 400
+  return support.cohesiv({ "train", experiment, table.unpack(words or {}) }, options)
+end
+
+local function new_folder(name)
+  local path = folder .. "/" .. name
+  core.io.make_folder(path)
+  return path
+end
+
+-- metrics.jsonl without what a clock says.
+local function metrics(dir)
+  local list = co.run(dir .. "/runs/tiny"):metrics()
+  for _, record in ipairs(list) do record.seconds = nil end
+  return list
+end
+
+local function weights(dir, name)
+  local state = core.io.safetensors_read(("%s/runs/tiny/%s.safetensors"):format(dir, name))
+  local out = {}
+  for key, t in pairs(state) do out[key] = t end
+  return out
+end
+
+local function assert_same_bits(a, b)
+  for _, name in ipairs { "last", "best" } do
+    local one, two = weights(a, name), weights(b, name)
+    for key, t in pairs(one) do
+      assert.is_truthy(two[key], key)
+      assert.equal(0, support.difference(t, two[key]), name .. ": " .. key)
+    end
+    for key in pairs(two) do assert.is_truthy(one[key], key) end
+  end
+  assert.same(metrics(a), metrics(b))
+  assert.same(co.run(a .. "/runs/tiny"):calibration(), co.run(b .. "/runs/tiny"):calibration())
+end
+
+describe("training", function()
+  local whole = new_folder "whole"
+
+  setup(function()
+    co.world { seed = 5, clips = 4, size = { 96, 64 }, out = world, truth = { "person" }, progress = false }
+    local result = train(whole)
+    assert.equal(0, result.status, result.stderr)
+    assert.equal("runs/tiny\n", result.stdout)
+  end)
+
+  it("leaves a run with its recipe, metrics, checkpoints and calibration", function()
+    local run = co.run(whole .. "/runs/tiny")
+    for _, name in ipairs { "recipe.lua", "recipe.json", "run.json", "status.json", "metrics.jsonl", "calibration.json",
+      "best.safetensors", "last.safetensors" } do
+      assert.is_true(run:has(name), name)
+    end
+    for _, name in ipairs(support.list(run.path)) do assert.is_nil(name:find "%.part$" or name:find "tmp", name) end
+    local list = run:metrics()
+    assert.equal(2, #list)
+    for epoch, record in ipairs(list) do
+      assert.equal(epoch, record.epoch)
+      for _, key in ipairs { "train_total", "train_responsibility", "train_embedding", "validation_total", "lr" } do
+        assert.equal("number", type(record[key]), key)
+      end
+      assert.is_true(math.abs(10 * record.train_responsibility + record.train_embedding - record.train_total) < 1e-4)
+    end
+    assert.is_true(list[1].best)
+    assert.equal("done", run:status().state)
+    local calibration = run:calibration()
+    assert.equal(4, #calibration.means.object)
+    assert.equal(2, #calibration.thresholds.hand)
+    local model = run:model()
+    local answer = model:predict(co.zeros(40, 60, 3, { dtype = "uint8" }), { { 3, 4 } })
+    assert.same({ 40, 60 }, answer[1].attention.shape)
+    assert.same({ 40, 60 }, answer[1].hand.shape)
+  end)
+
+  it("that was killed at any moment and resumed ends in the same bits", function()
+    co.seed(os.getenv "COHESIV_KILL_SEED" and math.tointeger(os.getenv "COHESIV_KILL_SEED") or 1)
+    local started = core.system.time()
+    local once = new_folder "again"
+    assert.equal(0, train(once).status)
+    assert_same_bits(whole, once)
+    local seconds = core.system.time() - started
+    for k = 1, support.small and 1 or 2 do
+      local dir, result = new_folder("killed" .. k), nil
+      for _ = 1, 2 do
+        local moment = seconds * (0.2 + 0.6 * co.rand(1)[1])
+        result = train(dir, { "--resume" }, { signal = "KILL", timeout = moment, env = often })
+        if result.status == 0 then break end
+      end
+      if result.status ~= 0 then result = train(dir, { "--resume" }) end
+      assert.equal(0, result.status, result.stderr)
+      assert.equal("runs/tiny\n", result.stdout)
+      assert_same_bits(whole, dir)
+    end
+  end)
+
+  it("that was killed between any two batches resumes in the same bits", function()
+    local dir = new_folder "stepwise"
+    local script = support.write(folder .. "/stop.lua", ([[
+      -- dies after as many checkpoints as arg says
+      local checkpoint = require "cohesiv.checkpoint"
+      local write, left = checkpoint.write, tonumber(arg[1])
+      checkpoint.write = function(...)
+        write(...)
+        left = left - 1
+        if left == 0 then os.execute("kill -9 " .. require("cohesiv.core").system.pid()) end
+      end
+      local recipe = require("cohesiv.recipe").load(%q)
+      local path = "runs/tiny"
+      local begun = require("cohesiv.core").io.status(path .. "/recipe.json")
+      require("cohesiv.train").train(recipe, { resume = begun and path or nil })]]):format(experiment))
+    for _, left in ipairs { 2, 1, 3 } do
+      local result = support.cohesiv({ script, tostring(left) }, { dir = dir, env = often, timeout = 400 })
+      assert.equal(137, result.status, result.stderr)
+    end
+    local result = train(dir, { "--resume" })
+    assert.equal(0, result.status, result.stderr)
+    assert_same_bits(whole, dir)
+  end)
+
+  it("writes a checkpoint on Ctrl-C, says how to go on, and goes on", function()
+    local dir = new_folder "stopped"
+    local script = support.write(folder .. "/interrupt.lua", ([[
+      local progress = require "cohesiv.progress"
+      local new = progress.new
+      progress.new = function(label, total)
+        local bar = new(label, total)
+        function bar:update()
+          if label:find "epoch 2" then io.popen("kill -INT " .. require("cohesiv.core").system.pid()):close() end
+        end
+        return bar
+      end
+      require("cohesiv.train").train(require("cohesiv.recipe").load(%q))]]):format(experiment))
+    local result = support.cohesiv({ script }, { dir = dir, env = environment, timeout = 400 })
+    assert.equal(130, result.status, result.stderr)
+    local last = result.stderr:match "([^\n]*)\n$"
+    assert.is_truthy(last:find("cohesiv: interrupted: a checkpoint was written; go on with --resume", 1, true), last)
+    assert.equal("stopped", co.run(dir .. "/runs/tiny"):status().state)
+    result = train(dir, { "--resume" })
+    assert.equal(0, result.status, result.stderr)
+    assert_same_bits(whole, dir)
+  end)
+
+  it("gives a name that is taken a number", function()
+    local result = train(whole, { "epochs=1" })
+    assert.equal("runs/tiny-2\n", result.stdout, result.stderr)
+    assert.equal(1, #co.run(whole .. "/runs/tiny-2"):metrics())
+  end)
+
+  it("describes and counts without training", function()
+    local dir = new_folder "dry"
+    local result = train(dir, { "--describe", "batch=7" })
+    assert.equal(0, result.status, result.stderr)
+    assert.is_truthy(result.stdout:find "batch%s+7")
+    result = train(dir, { "--dry-run" })
+    assert.equal(0, result.status, result.stderr)
+    assert.is_truthy(result.stdout:find "mobilenet_v2: %d+ parameters")
+    assert.is_truthy(result.stdout:find "4 clips, 4 with landmarks, %d+ frames to train on")
+    assert.same({}, support.list(dir))
+  end)
+
+  it("refuses bad recipes in one line, and leaves nothing", function()
+    local dir = new_folder "bad"
+    local cases = {
+      { { "optim.rate=1" }, "optim." }, { { "batch=x" }, "batch: expected a number" },
+      { { "data=" .. folder .. "/none" }, "none" }, { { "model.encoder=vgg" }, "model.encoder" },
+      { { "device=cuda" }, "device: expected cpu" },
+      { { "supervised=true" }, "supervised" }, { { "data=none" }, "none" },
+      { { "loss.responsibility=0", "loss.embedding=0" }, "loss" },
+      { { "model.encoder_weights=" .. folder .. "/none.safetensors" }, "none.safetensors" },
+    }
+    for _, case in ipairs(cases) do
+      local result = train(dir, case[1])
+      assert.equal(1, result.status, table.concat(case[1], " "))
+      local line = result.stderr:match "([^\n]*)\n$"
+      assert.is_truthy(line and line:find("^cohesiv: ") and line:find(case[2], 1, true), result.stderr)
+      assert.is_nil(core.io.status(dir .. "/runs/tiny"), table.concat(case[1], " "))
+    end
+    support.refuses(support.cohesiv({ "train", folder .. "/none.lua" }, { dir = dir }), 1, "none.lua")
+    assert.equal(2, support.cohesiv({ "train" }, { dir = dir }).status)
+    support.raises("expected a recipe, found a table", co.train, {})
+  end)
+
+  it("refuses a damaged checkpoint, and other data than it was made for", function()
+    local path = whole .. "/runs/tiny/last.safetensors"
+    local good = support.read(path)
+    support.write(path, good:sub(1, #good // 2))
+    local function resume(change)
+      return support.cohesiv({ "-e", ([[
+        local r = require("cohesiv.recipe").load(%q, { %q })
+        require("cohesiv.train").train(r, { resume = "runs/tiny" })]]):format(experiment, change) },
+        { dir = whole, env = environment, timeout = 400 })
+    end
+    local result = resume "epochs=2"
+    support.write(path, good)
+    assert.equal(1, result.status)
+    assert.is_truthy(result.stderr:find("last.safetensors", 1, true), result.stderr)
+    result = resume "maps.frames=1"
+    assert.equal(1, result.status)
+    assert.is_truthy(result.stderr:find "training samples of the checkpoint, found %d+: the data has changed")
+  end)
+end)
