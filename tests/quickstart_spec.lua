@@ -1,0 +1,88 @@
+-- The main job end to end at a tiny size: a report that stands alone and that a browser opens; and videos without
+-- landmarks, which get one line that says what to give.
+local core = require "cohesiv.core"
+local support = require "tests.support"
+
+local folder = support.temp()
+
+local function quickstart(words, options)
+  options = options or {}
+  options.dir, options.timeout = folder, 600
+  options.env = { COHESIV_CACHE = folder .. "/cache" }
+  return support.cohesiv({ "quickstart", table.unpack(words) }, options)
+end
+
+local SMALL = {
+  "size=112,64", "epochs=2", "minutes=none", "batch=2", "maps.frames=2", "maps.fit.points=100", "maps.gaps=-2,2",
+  "maps.tau=0.2", "maps.band=0", "maps.closeness=none",
+  "model.encoder=mobilenet_v2", "model.decoder_widths=8,8,8,8,8", "model.embedding_dim=4", "model.attention_dim=4",
+  "calibrate.steps=8", "calibrate.embeddings=30",
+}
+
+local function set(changes)
+  local words = {}
+  for _, change in ipairs(changes) do
+    words[#words + 1] = "--set"
+    words[#words + 1] = change
+  end
+  return words
+end
+
+describe("cohesiv quickstart", function()
+  local report
+
+  it("makes a world, learns from it, and prints the report's path last", function()
+    local words = { "--clips", "4", "--held", "3", table.unpack(set(SMALL)) }
+    local result = quickstart(words)
+    assert.equal(0, result.status, result.stderr)
+    assert.equal("runs/quickstart/report.html\n", result.stdout)
+    report = support.read(folder .. "/runs/quickstart/report.html")
+    local run = require("cohesiv.run").open(folder .. "/runs/quickstart")
+    assert.equal("done", run:status().state)
+    assert.equal(2, #run:metrics())
+    assert.same({ "cache", "runs" }, support.list(folder))
+  end)
+
+  it("writes a report that stands alone: a table with baselines, curves, pictures", function()
+    for _, text in ipairs { "COHESIV", "Thresholded responsibility", "Flow", "Saliency", "<svg", "All", "Pair", "Hand",
+      "Obj" } do
+      assert.is_truthy(report:find(text, 1, true), text)
+    end
+    local plain = report:gsub("http://www%.w3%.org/[%w/]*", "") -- names of namespaces are not fetched
+    assert.is_nil(plain:find("https?://"))
+    for link in plain:gmatch "src%s*=%s*[\"']([^\"']*)" do assert.is_truthy(link:find "^data:", link:sub(1, 60)) end
+    assert.is_nil(plain:find "<link")
+    local pictures = select(2, report:gsub("data:image/png;base64,", ""))
+    assert.is_true(pictures >= 4)
+  end)
+
+  local browser = support.run("command -v chromium || command -v chromium-browser").stdout:match "%S+"
+  local browse = browser and it or pending
+  browse("writes a report that a browser opens without a complaint", function()
+    local result = support.run({ browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+      "--log-level=0", "--dump-dom", "file://" .. folder .. "/runs/quickstart/report.html" },
+      { timeout = 120, env = { HOME = folder } })
+    assert.equal(0, result.status, result.stderr)
+    assert.is_truthy(result.stdout:find("Thresholded responsibility", 1, true))
+    assert.is_nil(result.stderr:find "CONSOLE", result.stderr)
+  end)
+
+  it("says what a video without landmarks lacks", function()
+    core.io.make_folder(folder .. "/lone")
+    local made = support.run({ "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=64x48:rate=10:duration=1",
+      "-pix_fmt", "yuv420p", folder .. "/lone/a.mp4" })
+    assert.equal(0, made.status, made.stderr)
+    local result = quickstart { folder .. "/lone/a.mp4" }
+    support.refuses(result, 1, "clip a: expected landmarks")
+    assert.is_truthy(result.stderr:find("landmarks", 1, true), result.stderr)
+    assert.is_truthy(result.stderr:find("json", 1, true), result.stderr)
+  end)
+
+  it("refuses what is wrong in one line", function()
+    support.refuses(quickstart { "--data", folder .. "/none" }, 1, "none")
+    support.refuses(quickstart { folder .. "/none.mp4" }, 1, "none.mp4")
+    support.refuses(quickstart { "--set", "bach=3" }, 1, "batch")
+    assert.equal(2, quickstart({ "--clips", "many" }).status)
+    assert.is_nil(core.io.status(folder .. "/runs/quickstart-2"))
+  end)
+end)
