@@ -21,7 +21,15 @@ function M.AdamW(parameters, o)
     local found = core.is_tensor(parameters) and "a tensor" or type(parameters)
     error("AdamW: expected a list of parameters, found " .. found, 0)
   end
+  for key in pairs(o) do
+    if key ~= "lr" and key ~= "betas" and key ~= "eps" and key ~= "weight_decay" then
+      error(("AdamW: expected lr, betas, eps or weight_decay, found %s"):format(tostring(key)), 0)
+    end
+  end
   local betas = o.betas or { 0.9, 0.999 }
+  if type(betas) ~= "table" or type(betas[1]) ~= "number" or type(betas[2]) ~= "number" then
+    error("AdamW: betas: expected two numbers, found " .. type(betas), 0)
+  end
   local self = setmetatable({
     parameters = parameters, lr = number(o, "lr", 1e-2), beta1 = betas[1], beta2 = betas[2],
     eps = number(o, "eps", 1e-8), weight_decay = number(o, "weight_decay", 1e-2), steps = 0, m = {}, v = {},
