@@ -87,8 +87,9 @@ function methods.keep(t) return core.keep(t) end
 -- cat and stack take any number of tensors; the op takes eight at once.
 for _, name in ipairs { "cat", "stack" } do
   local call = core.ops[name].call
-  local function fold(list, dim)
-    if type(list) ~= "table" or #list <= 8 then return call(list, dim or 1) end
+  local function fold(list, dim, ...)
+    if type(list) ~= "table" then return call(list, dim, ...) end -- cat(a, b, c)
+    if #list <= 8 then return call(list, dim or 1) end
     local parts = {}
     for i = 1, #list, 8 do
       parts[#parts + 1] = call(table.move(list, i, math.min(i + 7, #list), 1, {}), dim or 1)
