@@ -380,7 +380,13 @@ static int is_tensor(lua_State *L) {
 /* memory{ limit = bytes, reset_peak = true, empty_cache = true } → { live, peak, cached, limit } in bytes */
 static int memory(lua_State *L) {
   if (lua_istable(L, 1)) {
-    if (lua_getfield(L, 1, "limit") != LUA_TNIL) memory_set_limit((size_t)luaL_checknumber(L, -1));
+    if (lua_getfield(L, 1, "limit") != LUA_TNIL) {
+      int isnum;
+      double limit = lua_tonumberx(L, -1, &isnum);
+      if (!isnum || !(limit > 0 && limit < 0x1p62))
+        return luaL_error(L, "memory: limit: expected bytes above 0, found %s", luaL_tolstring(L, -1, NULL));
+      memory_set_limit((size_t)limit);
+    }
     lua_getfield(L, 1, "reset_peak");
     if (lua_toboolean(L, -1)) memory_reset_peak();
     lua_getfield(L, 1, "empty_cache");
