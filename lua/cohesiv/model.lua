@@ -104,6 +104,7 @@ local function save(self, path)
 end
 
 local function is_classifier(name)
+  name = name:gsub("^encoder%.", "")
   return name:match "^fc%." or name:match "^last_linear%." or name:match "^classifier%."
 end
 
