@@ -47,6 +47,7 @@ return recipe.base {
     targets = one_of("flow", "landmarks"),
     closeness = optional "number", -- hand sizes
     flow = one_of("dis", "truth"),
+    sharpen = false, -- cut out along colours and edges of the frame (after GrabCut)
     tau = 0.5, -- responsibility above which a pixel is a held object …
     band = 0, -- … and pixels so near to tau are ignored
     frames = optional "number", -- of a clip are used, evenly spread; none: all that the method names

@@ -6,7 +6,7 @@ return base {
   model = { encoder = "resnet18", decoder_widths = { 64, 48, 32, 16, 16 }, embedding_dim = 32, attention_dim = 32 },
   optim = { lr = 2e-3, schedule = "cosine" },
   embedding = { means = "batch" },
-  maps = { background = "homography", temperature = 1, closeness = 2, band = 0.15, frames = 1 },
+  maps = { background = "homography", temperature = 1, closeness = 2, band = 0.15, sharpen = true, frames = 1 },
   person = { source = "truth" },
   calibrate = { score = "difference", pair = "own" },
 }

@@ -6,7 +6,7 @@ return base {
   optim = { lr = 1e-3, schedule = "cosine" },
   embedding = { means = "batch" },
   maps = {
-    gaps = "motion", background = "homography", temperature = 1, closeness = 2, frames = 12,
+    gaps = "motion", background = "homography", temperature = 1, closeness = 2, sharpen = true, frames = 12,
   },
   calibrate = { score = "difference", pair = "own" },
 }

@@ -5,6 +5,7 @@
 #include "lua/lib.h"
 #include "motion/homography.h"
 #include "motion/responsibility.h"
+#include "motion/sharpen.h"
 
 #include <math.h>
 #include <string.h>
@@ -266,11 +267,30 @@ static int motion(lua_State *L) {
   return 1;
 }
 
+/* sharpen(image, map, content width, content height) → H×W×(N+1) */
+static int sharpen(lua_State *L) {
+  Tensor *image = check_tensor_of(L, 1, "image", U8, 3), *given = check_tensor_of(L, 2, "map", F32, 3);
+  const lua_Integer w = luaL_checkinteger(L, 3), h = luaL_checkinteger(L, 4);
+  if (image->shape[0] != given->shape[0] || image->shape[1] != given->shape[1] || image->shape[2] != 3)
+    return luaL_error(L, "image: expected %dx%dx3, the size of the map, found %s", (int)given->shape[0],
+                      (int)given->shape[1], tensor_text(image));
+  if (w < 1 || w > given->shape[1] || h < 1 || h > given->shape[0])
+    return luaL_error(L, "content: expected 1x1 to %dx%d, found %Ix%I", (int)given->shape[1],
+                      (int)given->shape[0], w, h);
+  Tensor **out = push_tensor(L);
+  if (!(*out = tensor_new(F32, 3, given->shape))) return raise_error(L);
+  float *pixels = tensor_write(*out);
+  if (!pixels || !sharpen_maps(tensor_data(image), given->shape[0], given->shape[1], (long)h, (long)w,
+                               (int)given->shape[2] - 1, tensor_data(given), pixels))
+    return raise_error(L);
+  return 1;
+}
+
 void open_geometry(lua_State *L) { /* stack: module */
   static const luaL_Reg homography[] = {{"fit", fit_points}, {NULL, NULL}};
-  static const luaL_Reg responsibility[] = {{"fit", fit_hands}, {"background", fit_background},
-                                            {"map", map},       {"residuals", residuals},
-                                            {"motion", motion}, {NULL, NULL}};
+  static const luaL_Reg responsibility[] = {
+      {"fit", fit_hands}, {"background", fit_background}, {"map", map}, {"residuals", residuals},
+      {"motion", motion}, {"sharpen", sharpen},           {NULL, NULL}};
   luaL_newlib(L, homography);
   lua_setfield(L, -2, "homography");
   luaL_newlib(L, responsibility);

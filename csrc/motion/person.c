@@ -4,7 +4,9 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/pool.h"
+#include "motion/mixture.h"
 #include "motion/person_parts.h"
+#include "motion/smooth.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -13,8 +15,7 @@
 enum {
   SIDE = 1 << 16,
   ROUNDS = 2,
-  ROWS = 16,      /* of a chunk */
-  SAMPLES = 3000, /* that a mixture is fitted to */
+  ROWS = 16, /* of a chunk */
 };
 
 /* A hand's surroundings, cut out of the image: everything below is h x w of this window. */
@@ -26,7 +27,6 @@ typedef struct Window {
   float *hand, *arm; /* log odds of the place */
   float *q, *trust, *p, *work;
   float *weights;
-  float *samples; /* SAMPLES x 3 colours, then SAMPLES weights */
   Mixture skin, sleeve, rest;
   int has_sleeve;
 } Window;
@@ -101,24 +101,9 @@ static int score_chunk(void *arg, long chunk) {
   return 1;
 }
 
-/* Colours and weights of at most SAMPLES pixels, evenly out of those of positive weight. */
-static long gather(const Window *m, float *colours, float *weights) {
-  const long n = m->h * m->w;
-  long positive = 0, taken = 0, seen = 0;
-  for (long i = 0; i < n; i++) positive += m->weights[i] > 0;
-  const long step = (positive + SAMPLES - 1) / SAMPLES;
-  for (long i = 0; i < n; i++)
-    if (m->weights[i] > 0 && seen++ % step == 0) {
-      memcpy(colours + 3 * taken, m->colours + 3 * i, 3 * sizeof *colours);
-      weights[taken++] = m->weights[i];
-    }
-  return taken;
-}
-
 /* Fits a mixture to the pixels by their weights, unless there are too few: then it stays what it was. */
 static int fit(Window *m, Mixture *mixture, int k) {
-  long count = gather(m, m->samples, m->samples + 3 * SAMPLES);
-  return mixture_fit(mixture, m->samples, m->samples + 3 * SAMPLES, count, k);
+  return mixture_fit(mixture, m->colours, m->weights, m->h * m->w, k);
 }
 
 /* First guess of the mixtures, from the marks of place_chunk; 0 when hand and surroundings cannot be told
@@ -196,7 +181,7 @@ static int mask_hand(Window *m, uint8_t *mask) {
     else if (!learn_places(m))
       return 1; /* next to nothing of the hand in the image */
     if (!parallel(chunks, score_chunk, m)) return 0;
-    if (!person_smooth(m->colours, m->h, m->w, m->q, m->trust, smoothness, m->p, m->work)) return 0;
+    if (!smooth_mask(m->colours, m->h, m->w, m->q, m->trust, smoothness, m->p, m->work)) return 0;
   }
   return add_connected(m, m->stride, mask);
 }
@@ -215,9 +200,8 @@ int person_mask(const uint8_t *image, long h, long w, const PersonHand *hands, i
     if (ok) cut_window(&m, h, w);
     if (ok && m.h > 0 && m.w > 0) {
       const long n = m.h * m.w;
-      const size_t bytes = (12 * (size_t)n + 4 * SAMPLES) * sizeof(float);
+      const size_t bytes = 12 * (size_t)n * sizeof(float);
       float *block = memory_take(bytes);
-      m.samples = block + 12 * n;
       m.colours = block;
       float **planes[] = {&m.hand, &m.arm, &m.q, &m.trust, &m.p, &m.weights, &m.work};
       for (int i = 0; block && i < 7; i++) *planes[i] = block + (3 + i) * n;

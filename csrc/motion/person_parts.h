@@ -4,23 +4,6 @@
 
 #include "motion/person.h"
 
-/* ---- person_mixture.c: Gaussian mixtures over colours (0 to 255), full covariances ---- */
-
-enum { MIXTURE_MAX = 6 };
-typedef struct Mixture {
-  int n;
-  float mean[MIXTURE_MAX][3];
-  float inverse[MIXTURE_MAX][6]; /* of the covariance: xx, xy, xz, yy, yz, zz */
-  float log_weight[MIXTURE_MAX]; /* with the normalisation */
-} Mixture;
-
-/* Fits at most k components to weighted colours by expectation maximisation; fewer to little weight; 0 (no
- * message) to next to none. */
-int mixture_fit(Mixture *m, const float *colours /* count x 3 */, const float *weights, long count, int k);
-
-/* Log density of a colour; some of it belongs to colours of any kind. */
-float mixture_log(const Mixture *m, const float *colour);
-
 /* ---- person_shape.c: where a hand is, in units of its size ---- */
 
 typedef struct Segment {
@@ -48,13 +31,5 @@ float shape_hand(const Shape *s, float x, float y);
 
 /* A pixel's place along the forearm (0 at the wrist) and its distance from the axis, in sizes. */
 void shape_arm(const Shape *s, float x, float y, float *along, float *side);
-
-/* ---- person_smooth.c ---- */
-
-/* Spreads q (0 to 1) over h x w pixels, but not over edges of the image: p minimises
- * sum trust (p - q)^2 + smooth sum k (p - p')^2 over neighbours with k = exp(-|c - c'|^2 / (2 mean |c -
- * c'|^2)). work: 3 h w floats. 0 on Ctrl-C. */
-int person_smooth(const float *colours /* h x w x 3 */, long h, long w, const float *q, const float *trust,
-                  float smooth, float *p, float *work);
 
 #endif

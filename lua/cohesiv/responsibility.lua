@@ -176,6 +176,13 @@ function methods.with(R, changes)
   return finish(new)
 end
 
+--- R:sharpened(image): the map (H×W×(N+1)) cut out along colours and edges of the frame (H×W×3 uint8, at the map's
+-- size): without the halo of the flow and without holes. After GrabCut, Rother et al. 2004; see csrc/motion/sharpen.h.
+function methods.sharpened(R, image)
+  local content = R.scene.content or R.size
+  return core.responsibility.sharpen(image, R.map, content[1], content[2])
+end
+
 -- ---- making one ----
 
 local accepted = { flows = true, hands = true, temperature = true, background = true, closeness = true, fit = true,

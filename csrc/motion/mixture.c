@@ -1,10 +1,10 @@
 /* Colour mixtures by expectation maximisation, started from samples that are far apart. Deterministic. */
-#include "motion/person_parts.h"
+#include "motion/mixture.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { ROUNDS = 10 };
+enum { ROUNDS = 10, SAMPLES = 3000 };
 
 static const float spread = 25.0f;   /* least variance of a component: noise of 5 grey values */
 static const float outliers = 0.02f; /* share of colours that come from anywhere */
@@ -79,7 +79,7 @@ static int seeds_of(const float *colours, const float *weights, long count, int 
   return n;
 }
 
-int mixture_fit(Mixture *m, const float *colours, const float *weights, long count, int k) {
+static int maximise(Mixture *m, const float *colours, const float *weights, long count, int k) {
   float seeds[MIXTURE_MAX][3];
   double total = 0, s[MIXTURE_MAX][10];
   for (long i = 0; i < count; i++) total += weights[i];
@@ -107,4 +107,23 @@ int mixture_fit(Mixture *m, const float *colours, const float *weights, long cou
       for (int j = 0; j < k; j++) add_moments(s[j], weights[i] * p[j] / sum, colours + 3 * i);
     }
   }
+}
+
+/* At most SAMPLES pixels, evenly out of those of positive weight. */
+static long gather(const float *all, const float *all_weights, long n, float *colours, float *weights) {
+  long positive = 0, taken = 0, seen = 0;
+  for (long i = 0; i < n; i++) positive += all_weights[i] > 0;
+  const long step = (positive + SAMPLES - 1) / SAMPLES;
+  for (long i = 0; i < n; i++)
+    if (all_weights[i] > 0 && seen++ % step == 0) {
+      memcpy(colours + 3 * taken, all + 3 * i, 3 * sizeof *colours);
+      weights[taken++] = all_weights[i];
+    }
+  return taken;
+}
+
+int mixture_fit(Mixture *m, const float *colours, const float *weights, long count, int k) {
+  float samples[3 * SAMPLES], sample_weights[SAMPLES];
+  const long taken = gather(colours, weights, count, samples, sample_weights);
+  return maximise(m, samples, sample_weights, taken, k);
 }

@@ -1,7 +1,8 @@
 /* Edge-aware smoothing of the masks: a sparse linear system on the pixel grid, solved by red-black
  * over-relaxation. */
+#include "motion/smooth.h"
+
 #include "core/pool.h"
-#include "motion/person_parts.h"
 
 #include <math.h>
 
@@ -68,8 +69,8 @@ static int sweep_chunk(void *arg, long chunk) {
   return 1;
 }
 
-int person_smooth(const float *colours, long h, long w, const float *q, const float *trust, float smooth,
-                  float *p, float *work) {
+int smooth_mask(const float *colours, long h, long w, const float *q, const float *trust, float smooth,
+                float *p, float *work) {
   Job j = {colours, q, trust, h, w, p, work, work + h * w, work + 2 * h * w, smooth, 0};
   const long chunks = (h + ROWS - 1) / ROWS;
   if (!parallel(chunks, edges_chunk, &j)) return 0;
