@@ -29,6 +29,10 @@ local rows = {
     return clip:responsibility(n, { size = size, gaps = "motion", background = "homography", temperature = 1 })
   end },
   { name = "the same, closeness 2", from = 5, change = { closeness = 2 } },
+  { name = "the same, sharpened", make = function(clip, n, size)
+    return clip:responsibility(n, { size = size, gaps = "motion", background = "homography", temperature = 1,
+      closeness = 2, sharpen = true })
+  end },
   { name = "gaps by motion, robust hand fit, T = 1", make = function(clip, n, size)
     return clip:responsibility(n, { size = size, gaps = "motion", background = "homography", temperature = 1,
       fit = { robust = true } })

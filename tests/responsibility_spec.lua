@@ -443,6 +443,80 @@ describe("clip:responsibility", function()
   end)
 end)
 
+describe("sharpened maps", function()
+  -- Two discs of speckled colours on a striped ground; the flow carries a halo of 5 pixels along.
+  local function picture()
+    local rows = {}
+    co.seed(5)
+    local noise = co.randn(H, W):totable()
+    for y = 0, H - 1 do
+      rows[y + 1] = {}
+      for x = 0, W - 1 do
+        local k, n = owner(x, y), 8 * noise[y + 1][x + 1]
+        local colour = k == 1 and { 200, 140, 110 } or k == 2 and { 60, 90, 180 }
+          or x // 6 % 2 == 0 and { 90, 110, 80 } or { 130, 130, 120 }
+        for c = 1, 3 do colour[c] = math.max(0, math.min(255, math.floor(colour[c] + n + 0.5))) end
+        rows[y + 1][x + 1] = colour
+      end
+    end
+    return co.tensor(rows, { dtype = "uint8" })
+  end
+  local function haloed()
+    return flow_of(W, H, function(x, y)
+      for _, d in ipairs(discs) do
+        if (x - d[1]) ^ 2 + (y - d[2]) ^ 2 < (d[3] + 5) ^ 2 then return by_matrix(d[4], x, y) end
+      end
+      return 0, 0
+    end)
+  end
+  local function truth(k)
+    return flow_of(W, H, function(x, y) return owner(x, y) == k and 1 or 0 end):reshape(H, W)
+  end
+  local function iou(map, k)
+    local found, real = map:select(3, k):gt(0.5):to "float32", truth(k)
+    return (found * real):sum():item() / co.maximum(found, real):sum():item()
+  end
+  local function given(changes)
+    local of = { flows = { haloed() }, hands = scene().hands }
+    for key, value in pairs(changes or {}) do of[key] = value end
+    return co.responsibility(of)
+  end
+
+  it("lose the halo", function()
+    local raw, sharp = given(), given { sharpen = picture() }
+    for k = 1, 2 do
+      assert.is_true(iou(raw.map, k) < 0.65, ("raw: %g"):format(iou(raw.map, k)))
+      assert.is_true(iou(sharp.map, k) > 0.88, ("sharpened: %g"):format(iou(sharp.map, k)))
+    end
+    sums_to_one(sharp.map)
+    assert.equal(0, support.difference(sharp.map, raw:with { sharpen = picture() }.map))
+    assert.equal(0, support.difference(raw.map, sharp:with { sharpen = false }.map))
+  end)
+
+  it("are the same on any number of threads, and background where there is no picture", function()
+    local before, found = co.threads(), {}
+    finally(function() co.threads(before) end)
+    for _, threads in ipairs { 1, 3 } do
+      co.threads(threads)
+      found[threads] = given({ sharpen = picture(), content = { 90, 60 } }).map
+    end
+    assert.equal(0, support.difference(found[1], found[3]))
+    assert.equal(0, found[1][{ {}, { 91, W }, { 1, 2 } }]:max():item())
+    assert.equal(1, found[1][{ { 61, H }, {}, 3 }]:min():item())
+  end)
+
+  it("stay what they are without anything to learn from", function()
+    local raw = co.responsibility { flows = { co.zeros(H, W, 2) }, hands = scene().hands }
+    assert.is_true(support.difference(raw.map, raw:with { sharpen = picture() }.map) < 1e-6)
+  end)
+
+  it("refuse what is not the frame", function()
+    support.raises("sharpen: expected an image, found true", given, { sharpen = true })
+    local small = co.zeros(4, 4, 3, { dtype = "uint8" })
+    support.raises(("image: expected %dx%dx3"):format(H, W), given, { sharpen = small })
+  end)
+end)
+
 it("points within a hand make its homography firm", function()
   -- landmarks of a hand in noisy flow: how far off the fit is, away from the hand
   local function off(points)

@@ -1,8 +1,8 @@
 /* Responsibility sharpened by the image: what moves with a hand, cut out along colours and edges. The halo of
- * estimated flow around a hand has the background's colours, and hollow large objects have those of their
- * rim. After GrabCut (Rother et al. 2004): colours of what is surely in and surely out are learned from the
- * one image, weighed against the map, and brought into agreement between neighbours; here by a random walker
- * (a linear system) instead of a graph cut, so that the result stays soft. */
+ * estimated flow around a hand has the background's colours. After GrabCut (Rother et al. 2004): colours of
+ * what is surely in and surely out are learned from the one image, weighed against the map, and brought into
+ * agreement between neighbours; here by a random walker (a linear system) instead of a graph cut, so that the
+ * result stays soft. */
 #ifndef MOTION_SHARPEN_H
 #define MOTION_SHARPEN_H
 

@@ -67,7 +67,7 @@ function M.map_options(recipe)
   local m = recipe.maps
   return {
     gaps = m.gaps, size = recipe.size, temperature = m.temperature, background = m.background, targets = m.targets,
-    closeness = m.closeness, flow = m.flow,
+    closeness = m.closeness, flow = m.flow, sharpen = m.sharpen,
     fit = { model = m.fit.model, points = m.fit.points, robust = m.fit.robust },
   }
 end
@@ -76,9 +76,7 @@ local function bytes(t) return (t * 255 + 0.5):to "uint8" end
 
 local function write_sample(path, clip, n, recipe)
   local sc, R = clip:scale(recipe.size), clip:responsibility(n, M.map_options(recipe))
-  local image, map = clip:scaled(n, { size = recipe.size }), R.map
-  if recipe.maps.sharpen then map = R:sharpened(image) end
-  local hands = map.shape[3] - 1
+  local hands = R.map.shape[3] - 1
   local person = clip:person(n, { size = recipe.size, source = recipe.person.source })
   local points = {}
   for k, hand in ipairs(clip:hands(n)) do points[k] = centre(scale.points(hand.vertices:to "float32", sc)) end
@@ -86,7 +84,7 @@ local function write_sample(path, clip, n, recipe)
     error(("%s, frame %d: expected a map for each of %d hands, found %d"):format(clip.name, n, #points, hands), 0)
   end
   core.sample_write(path, {
-    image = image, maps = bytes(map:narrow(3, 1, hands)),
+    image = clip:scaled(n, { size = recipe.size }), maps = bytes(R.map:narrow(3, 1, hands)),
     person = (person * 255):to "uint8", points = core.tensor(points), content = { sc.content_w, sc.content_h },
   })
 end

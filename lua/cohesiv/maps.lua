@@ -110,13 +110,13 @@ end
 -- ---- the map ----
 
 local accepted = { gaps = true, size = true, temperature = true, background = true, fit = true, targets = true,
-  closeness = true, flow = true }
+  closeness = true, flow = true, sharpen = true }
 
 local function check(clip, n, options)
   for key in pairs(options) do
     if not accepted[key] then
-      complain("expected the options background, closeness, fit, flow, gaps, size, targets and temperature, found %s",
-        tostring(key))
+      complain("expected the options background, closeness, fit, flow, gaps, sharpen, size, targets and temperature, "
+        .. "found %s", tostring(key))
     end
   end
   if math.type(n) ~= "integer" or n < 0 or n >= clip.frames then
@@ -140,13 +140,14 @@ local function fit_options(given)
   return fit
 end
 
---- clip:responsibility(n, { gaps = {-3, -2, -1, 1, 2, 3} | "motion", size = {448, 256}, temperature = 2,
--- background = "static" | "homography", fit = { model = "homography", points = 500, robust = false }, targets =
--- "flow" | "landmarks", closeness = nil, flow = nil }): R of frame n at `size`, padding included (it counts as
--- background). flow: the method of clip:flow. Gaps that leave the clip are left out. "motion": per hand and
--- side up to three of the smallest gaps of {1, 2, 3, 6, 12} in which it moves at least 4 pixels against the
--- fitted background, or else the three of largest motion; the union is used for all hands. Hands whose points
--- do not determine the model get the next poorer one (see R.quality).
+--- clip:responsibility(n, { gaps = {-3, -2, -1, 1, 2, 3} | "motion", size = {448, 256}, temperature = 2, background
+-- = "static" | "homography", fit = { model = "homography", points = 500, robust = false }, targets = "flow" |
+-- "landmarks", closeness = nil, sharpen = false, flow = nil }): R of frame n at `size`, padding included (it
+-- counts as background). sharpen: cut out along colours and edges of the frame. flow: the method of clip:flow.
+-- Gaps that leave the clip are left out. "motion": per hand and side up to three of the smallest gaps of {1, 2, 3,
+-- 6, 12} in which it moves at least 4 pixels against the fitted background, or else the three of largest motion;
+-- the union is used for all hands. Hands whose points do not determine the model get the next poorer one (see
+-- R.quality).
 function M.responsibility(clip, n, options)
   options = options or {}
   local gaps, targets = check(clip, n, options)
@@ -176,6 +177,7 @@ function M.responsibility(clip, n, options)
     targets = targets == "landmarks" and landmark_targets(clip, n, list, hands, sc) or nil,
     temperature = options.temperature, background = options.background, closeness = options.closeness,
     fit = fit_options(options.fit),
+    sharpen = options.sharpen and clip:scaled(n, { size = { sc.w, sc.h } }) or nil,
   }
   R.frame = n
   return R

@@ -224,7 +224,8 @@ local function generated(options, started)
   local run = train.train(recipe, { root = options.root, calibration = thresholds_on })
   local m = recipe.maps
   local rows, results = table_rows(run, thresholds_on, held, held.annotated,
-    { maps = { background = m.background, temperature = m.temperature, closeness = m.closeness } })
+    { maps = { background = m.background, temperature = m.temperature, closeness = m.closeness,
+      sharpen = m.sharpen } })
   local train_data = data_folders.data(recipe.data)
   return write_report(run, {
     title = "cohesiv quickstart: a generated world", rows = rows, results = results, data = held,
@@ -319,7 +320,7 @@ local function real(path, options, started)
   local m = recipe.maps
   what.rows, what.results = table_rows(run, { data = data, names = calibrated }, data, reported,
     { maps = { gaps = m.gaps, background = m.background, temperature = m.temperature, closeness = m.closeness,
-      fit = { robust = m.fit.robust } } })
+      sharpen = m.sharpen, fit = { robust = m.fit.robust } } })
   what.sections = { on_all_frames(run, data) }
   return write_report(run, what)
 end

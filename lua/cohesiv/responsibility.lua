@@ -58,6 +58,12 @@ local function check_number(name, value, what)
   return value
 end
 
+-- The frame that maps are sharpened by, or nil for false.
+local function check_image(value)
+  if value and not core.is_tensor(value) then complain("sharpen: expected an image, found %s", tostring(value)) end
+  return value or nil
+end
+
 local function check_keys(options, allowed)
   for key in pairs(options) do
     if not allowed[key] then
@@ -119,6 +125,10 @@ M.meta, M.methods = meta, require("cohesiv.pictured")(methods)
 
 local function finish(R)
   R.map = core.responsibility.map(R.scene, R.homographies, R.background_homographies, R.temperature, R.closeness)
+  if R.sharpen then
+    local content = R.scene.content or R.size
+    R.map = core.responsibility.sharpen(R.sharpen, R.map, content[1], content[2])
+  end
   return setmetatable(R, meta)
 end
 
@@ -149,20 +159,21 @@ local function keep_hands(R, keep)
   return scene, core.tensor(motions, { dtype = "float64" }), fits
 end
 
-local changeable = { temperature = true, keep = true, background = true, closeness = true }
+local changeable = { temperature = true, keep = true, background = true, closeness = true, sharpen = true }
 
---- R:with{ temperature = …, keep = { hands }, background = …, closeness = … | false }: a new R in which only what
--- changed is computed. `keep`: only these hands take part in the softmax; a background that was fitted stays the one
--- fitted away from all hands, since the hands left out move all the same.
+--- R:with{ temperature = …, keep = { hands }, background = …, closeness = … | false, sharpen = image | false }: a
+-- new R in which only what changed is computed. `keep`: only these hands take part in the softmax; a background
+-- that was fitted stays the one fitted away from all hands, since the hands left out move all the same.
 function methods.with(R, changes)
   check_keys(changes, changeable)
   local new = { scene = R.scene, gaps = R.gaps, size = R.size, homographies = R.homographies, fits = R.fits,
     background = R.background, background_homographies = R.background_homographies,
-    background_fits = R.background_fits, temperature = R.temperature, closeness = R.closeness }
+    background_fits = R.background_fits, temperature = R.temperature, closeness = R.closeness, sharpen = R.sharpen }
   if changes.temperature ~= nil then new.temperature = check_number("temperature", changes.temperature, "pixels") end
   if changes.closeness ~= nil then
     new.closeness = changes.closeness and check_number("closeness", changes.closeness, "hand sizes") or nil
   end
+  if changes.sharpen ~= nil then new.sharpen = check_image(changes.sharpen) end
   if changes.background ~= nil and changes.background ~= R.background then
     new.background = check_background(changes.background)
     fit_background(new)
@@ -176,26 +187,20 @@ function methods.with(R, changes)
   return finish(new)
 end
 
---- R:sharpened(image): the map (H×W×(N+1)) cut out along colours and edges of the frame (H×W×3 uint8, at the map's
--- size): without the halo of the flow and without holes. After GrabCut, Rother et al. 2004; see csrc/motion/sharpen.h.
-function methods.sharpened(R, image)
-  local content = R.scene.content or R.size
-  return core.responsibility.sharpen(image, R.map, content[1], content[2])
-end
-
 -- ---- making one ----
 
 local accepted = { flows = true, hands = true, temperature = true, background = true, closeness = true, fit = true,
-  gaps = true, content = true, targets = true }
+  gaps = true, content = true, targets = true, sharpen = true }
 local fit_options = { model = true, points = true, robust = true, fall_back = true }
 
---- responsibility{ flows = list or G×H×W×2, hands = list of V×2 or N×V×2, temperature = 2, background =
--- "static" | "homography", fit = { model = "homography", points = 0, robust = false, fall_back = false },
--- closeness = nil }: R with map (H×W×(N+1), background last), residuals, homographies (G×N×3×3),
+--- responsibility{ flows = list or G×H×W×2, hands = list of V×2 or N×V×2, temperature = 2, background = "static" |
+-- "homography", fit = { model = "homography", points = 0, robust = false, fall_back = false }, closeness = nil,
+-- sharpen = nil }: R with map (H×W×(N+1), background last), residuals, homographies (G×N×3×3),
 -- background_homographies (G×3×3 or nil), flows, gaps, size, quality, and R:with{…}. Pixels of the flows given.
 -- fall_back: hands whose points do not determine the model get the next poorer one (affine, similarity,
--- translation; see R.quality) instead of an error. gaps: the names of the flows in R.gaps; content = { width,
--- height }: the rest is padding; targets: lists of V×2 per hand and gap.
+-- translation; see R.quality) instead of an error. sharpen: the frame (H×W×3 uint8): the maps are cut out along
+-- its colours and edges, without the flow's halo (after GrabCut, see csrc/motion/sharpen.h). gaps: the names of
+-- the flows in R.gaps; content = { width, height }: the rest is padding; targets: lists of V×2 per hand and gap.
 function M.responsibility(options)
   if type(options) ~= "table" then complain("expected a table of options, found %s", type(options)) end
   check_keys(options, accepted)
@@ -206,6 +211,7 @@ function M.responsibility(options)
   R.temperature = check_number("temperature", options.temperature or 2, "pixels")
   R.background = check_background(options.background or "static")
   R.closeness = options.closeness and check_number("closeness", options.closeness, "hand sizes") or nil
+  R.sharpen = options.sharpen and check_image(options.sharpen) or nil
   R.gaps = {}
   for g = 1, #R.scene.flows do R.gaps[g] = (options.gaps or {})[g] or g end
   local fit = { targets = options.targets }

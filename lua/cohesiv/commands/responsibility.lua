@@ -43,6 +43,7 @@ function command.configure(parser)
   parser:option("--gaps", "Gaps in frames, or motion: chosen by how far the hands move."):convert(gap_list)
   parser:option("--temperature", "Pixels at the size of the maps (2)."):convert(number)
   parser:option("--background", "static or homography (a moving camera)."):choices { "static", "homography" }
+  parser:flag("--sharpen", "Cut the maps out along colours and edges of the frame.")
   parser:option("--size", "WIDTHxHEIGHT of the maps (448x256)."):convert(size)
 end
 
@@ -54,6 +55,7 @@ function command.run(args)
   tensor.tidy(tensor.no_grad, function()
     local R = clip:responsibility(args.frame, {
       gaps = args.gaps, temperature = args.temperature, background = args.background, size = args.size,
+      sharpen = args.sharpen,
     })
     if args.out then
       local frame = clip:scaled(args.frame, { size = R.size })

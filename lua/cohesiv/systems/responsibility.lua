@@ -1,16 +1,12 @@
 --- Thresholded responsibility, which sees the video: R of the query's detected hand (Pair), the largest R of all hands
 --- (All). Responsibility cannot tell hand from object, so there is no Hand and no Obj.
 
+local labels = require "cohesiv.labels"
 local metrics = require "cohesiv.metrics"
 
 return function(run)
   local recipe = run.recipe
-  local grid, maps = metrics.grid(0, 1, recipe.calibrate.steps), recipe.maps
-  local options = {
-    gaps = maps.gaps, size = recipe.size, temperature = maps.temperature, background = maps.background,
-    targets = maps.targets, closeness = maps.closeness, flow = maps.flow,
-    fit = { model = maps.fit.model, points = maps.fit.points, robust = maps.fit.robust },
-  }
+  local grid, options = metrics.grid(0, 1, recipe.calibrate.steps), labels.map_options(recipe)
   return {
     detects = true,
     goals = { All = { task = "All", grids = { grid } }, Pair = { task = "Pair", grids = { grid } } },
