@@ -67,6 +67,31 @@ describe("cohesiv quickstart", function()
     assert.is_nil(result.stderr:find "CONSOLE", result.stderr)
   end)
 
+  it("goes on after Ctrl-C where it was", function()
+    local changes = { "name=stopped", table.unpack(SMALL) }
+    local script = support.write(folder .. "/interrupt.lua", ([[
+      local progress = require "cohesiv.progress"
+      local new = progress.new
+      progress.new = function(label, total)
+        if label:find "epoch 2" then io.popen("kill -INT " .. require("cohesiv.core").system.pid()):close() end
+        return new(label, total)
+      end
+      require("cohesiv.quickstart").run { clips = 4, held = 3, changes = { %s } }]]):format(
+      ("%q, "):rep(#changes):format(table.unpack(changes))))
+    local result = support.cohesiv({ script }, { dir = folder, env = { COHESIV_CACHE = folder .. "/cache" } })
+    assert.equal(130, result.status, result.stderr)
+    local run = require("cohesiv.run").open(folder .. "/runs/stopped")
+    assert.is_truthy(result.stderr:find("go on with the same command (runs/stopped)", 1, true), result.stderr)
+    assert.equal(1, #run:metrics())
+    local again = { "--clips", "4", "--held", "3", table.unpack(set(changes)) }
+    result = quickstart(again)
+    assert.equal(0, result.status, result.stderr)
+    assert.is_truthy(result.stderr:find("goes on with runs/stopped", 1, true), result.stderr)
+    assert.equal("runs/stopped/report.html\n", result.stdout)
+    assert.equal(2, #run:metrics())
+    assert.equal("runs/stopped-2/report.html\n", quickstart(again).stdout)
+  end)
+
   it("says what a video without landmarks lacks", function()
     core.io.make_folder(folder .. "/lone")
     local made = support.run({ "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=64x48:rate=10:duration=1",

@@ -126,6 +126,29 @@ describe("the generated world", function()
     assert.is_truthy(longer["clips/s5_0000002/000001.png"])
   end)
 
+  it("has masks of those frames that are asked for, and else the same bytes", function()
+    local options = { seed = 5, clips = 1, frames = 5, size = { 64, 48 } }
+    local all = tree(world(options))
+    for every, frames in pairs { [0] = {}, [2] = { "1", "3" }, [4] = { "2" } } do
+      options.out, options.mask_every = nil, every
+      local path = world(options)
+      assert.same(#frames > 0 and { "s5_0000000" } or {}, co.data(path).annotated)
+      local some = tree(path)
+      for name, bytes in pairs(some) do
+        if not name:find "json$" then assert.equal(all[name], bytes, name) end
+      end
+      local found = {}
+      for n in (some["masks/s5_0000000/queries.json"] or ""):gmatch '"(%d+)":%[' do found[#found + 1] = n end
+      assert.same(frames, found)
+      for name in pairs(all) do
+        local n = name:match "^masks/.*/(%d+)_"
+        local wanted = not n or n + 0 == tonumber(frames[1]) or n + 0 == tonumber(frames[2])
+        assert.equal(wanted and (#frames > 0 or not name:find "^masks/"), some[name] ~= nil, name)
+      end
+    end
+    support.raises("mask_every: expected a whole number", world, { mask_every = 0.5 })
+  end)
+
   it("has masks that exclude each other, and queries on their hands", function()
     local hands, held = 0, 0
     for _, name in ipairs(names) do

@@ -43,4 +43,17 @@ INLINE vf spread(const float *at, const int c, const int k) {
 #endif
 }
 
+/* Defines chunk_of(c): the chunk function that calls the file's block(c, job, chunk) with c a constant. */
+#define SPREAD_CHUNK(c)                                                                                      \
+  static int chunk_##c(void *job, long chunk) { return block(c, job, chunk); }
+#define SPREAD_CHUNKS                                                                                        \
+  SPREAD_CHUNK(1)                                                                                            \
+  SPREAD_CHUNK(2)                                                                                            \
+  SPREAD_CHUNK(4)                                                                                            \
+  SPREAD_CHUNK(8)                                                                                            \
+  SPREAD_CHUNK(16)                                                                                           \
+  static Chunk chunk_of(long c) {                                                                            \
+    return c == 1 ? chunk_1 : c == 2 ? chunk_2 : c == 4 ? chunk_4 : c == 8 ? chunk_8 : chunk_16;             \
+  }
+
 #endif

@@ -84,29 +84,14 @@ INLINE int block(const int channels, const Spread *d, long chunk) {
   return 1;
 }
 
-static int chunk_1(void *d, long chunk) { return block(1, d, chunk); }
-static int chunk_2(void *d, long chunk) { return block(2, d, chunk); }
-static int chunk_4(void *d, long chunk) { return block(4, d, chunk); }
-#if LANES > 4
-static int chunk_8(void *d, long chunk) { return block(8, d, chunk); }
-#endif
-#if LANES > 8
-static int chunk_16(void *d, long chunk) { return block(16, d, chunk); }
-#endif
+SPREAD_CHUNKS
 
 static int run(const Corr *c, const float *packed) {
   Spread d = {.c = *c, .packed = packed, .vectors = c->groups * c->c / LANES};
-  Chunk f = c->c == 1 ? chunk_1 : c->c == 2 ? chunk_2 : chunk_4;
-#if LANES > 4
-  if (c->c == 8) f = chunk_8;
-#endif
-#if LANES > 8
-  if (c->c == 16) f = chunk_16;
-#endif
   d.rows = FLOATS / (c->step * c->step * c->gw * LANES);
   d.rows = d.rows < 1 ? 1 : least(d.rows, c->gh);
   d.rows_n = ratio_up(c->gh, d.rows);
-  return parallel(c->n * d.rows_n * d.vectors, f, &d);
+  return parallel(c->n * d.rows_n * d.vectors, chunk_of(c->c), &d);
 }
 
 Method ISA_NAME(conv_spread)(void) { return (Method){fits, size, pack, run}; }

@@ -71,15 +71,7 @@ INLINE int block(const int channels, const WeightSpread *d, long chunk) {
   return 1;
 }
 
-static int chunk_1(void *d, long chunk) { return block(1, d, chunk); }
-static int chunk_2(void *d, long chunk) { return block(2, d, chunk); }
-static int chunk_4(void *d, long chunk) { return block(4, d, chunk); }
-#if LANES > 4
-static int chunk_8(void *d, long chunk) { return block(8, d, chunk); }
-#endif
-#if LANES > 8
-static int chunk_16(void *d, long chunk) { return block(16, d, chunk); }
-#endif
+SPREAD_CHUNKS
 
 /* From the order of the sums to co,kh,kw,c. */
 static void gather(const WeightSpread *d, float *dw, bool add) {
@@ -97,19 +89,12 @@ static void gather(const WeightSpread *d, float *dw, bool add) {
 
 static int run(const ConvShape *s, const float *x, const float *dy, float *dw, bool add) {
   WeightSpread d = {.s = *s, .x = x, .dy = dy, .c = s->ci / s->groups, .vectors = s->ci / LANES};
-  Chunk f = d.c == 1 ? chunk_1 : d.c == 2 ? chunk_2 : chunk_4;
-#if LANES > 4
-  if (d.c == 8) f = chunk_8;
-#endif
-#if LANES > 8
-  if (d.c == 16) f = chunk_16;
-#endif
   d.splits = least(s->n * s->ho, d.vectors >= ROW_CHUNKS ? 1 : ratio_up(ROW_CHUNKS, d.vectors));
   d.rows = FLOATS / (s->stride * s->stride * s->wo * LANES);
   d.rows = d.rows < 1 ? 1 : least(d.rows, s->ho);
   size_t bytes = (size_t)(d.splits * s->co * s->kh * s->kw * d.c) * sizeof(float);
   d.partial = memory_take(bytes);
-  int ok = d.partial && parallel(d.vectors * d.splits, f, &d);
+  int ok = d.partial && parallel(d.vectors * d.splits, chunk_of(d.c), &d);
   if (ok) gather(&d, dw, add);
   memory_give(d.partial, bytes);
   return ok;

@@ -19,13 +19,15 @@ static long whole(lua_State *L, int table, const char *name, long low, long high
   return (long)n;
 }
 
-/* { out, seed, width, height, frames, flow, person, vertices } at index 1; the string stays in the table. */
+/* { out, seed, width, height, frames, mask_every, flow, person, vertices } at index 1; the string stays in
+ * the table. */
 static WorldOptions options(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   WorldOptions o = {.seed = (uint64_t)whole(L, 1, "seed", 0, LONG_MAX),
                     .width = (int)whole(L, 1, "width", 16, 4096),
                     .height = (int)whole(L, 1, "height", 16, 4096),
-                    .frames = (int)whole(L, 1, "frames", 1, 100000)};
+                    .frames = (int)whole(L, 1, "frames", 1, 100000),
+                    .mask_every = (int)whole(L, 1, "mask_every", 0, 100000)};
   lua_getfield(L, 1, "out");
   o.out = luaL_checkstring(L, -1);
   lua_pop(L, 1);

@@ -85,7 +85,9 @@ static int put_mask(Work *w, int frame, const char *what, int k, int label) {
 
 static int put_masks(Work *w, int frame) {
   const Truth *t = &w->truth;
-  int ok = bytes_text(&w->queries, "%s\"%d\":[", frame ? "," : "", frame);
+  const int every = w->o->mask_every;
+  if (!every || frame % every != every / 2) return 1;
+  int ok = bytes_text(&w->queries, "%s\"%d\":[", frame > every / 2 ? "," : "", frame);
   for (int i = 0; i < t->hands && ok; i++) {
     const Seen *h = &t->seen[i];
     const Scene *s = &w->scene;
@@ -142,7 +144,7 @@ static int make_folders(const Work *w) {
   char path[PATH_ROOM];
   const WorldOptions *o = w->o;
   int ok = path_below(o, path, "hands_json") && folder_make(path) &&
-           path_below(o, path, "masks/%s", w->name) && folder_make(path) &&
+           (!o->mask_every || (path_below(o, path, "masks/%s", w->name) && folder_make(path))) &&
            path_below(o, path, "clips/.%s.part", w->name) && folder_make(path);
   if (ok && o->truth & WORLD_VERTICES) ok = path_below(o, path, "truth/vertices") && folder_make(path);
   if (ok && o->truth & WORLD_PERSON)
@@ -169,7 +171,8 @@ static int finish(Work *w) {
     return 0;
   if (!path_below(o, path, "hands_json/%s.json", w->name) || !put(path, w->detected.data, w->detected.size))
     return 0;
-  if (!path_below(o, path, "masks/%s/queries.json", w->name) || !put(path, w->queries.data, w->queries.size))
+  if (o->mask_every && (!path_below(o, path, "masks/%s/queries.json", w->name) ||
+                        !put(path, w->queries.data, w->queries.size)))
     return 0;
   if (o->truth & WORLD_VERTICES &&
       (!path_below(o, path, "truth/vertices/%s.json", w->name) || !put(path, w->exact.data, w->exact.size)))

@@ -10,6 +10,7 @@ typedef struct WorldOptions {
   const char *out; /* the data folder */
   uint64_t seed;
   int width, height, frames;
+  int mask_every; /* masks of each so manieth frame, the first in the middle of so many; 0: of none */
   unsigned truth; /* of WORLD_*: what is written below truth/ */
 } WorldOptions;
 

@@ -8,6 +8,7 @@ local predict = require "cohesiv.predict"
 local progress = require "cohesiv.progress"
 local recipes = require "cohesiv.recipe"
 local report = require "cohesiv.report"
+local runs = require "cohesiv.run"
 local tensor = require "cohesiv.tensor"
 local train = require "cohesiv.train"
 
@@ -19,6 +20,18 @@ local BASELINES = { "thresholded_responsibility", "flow", "saliency", "disc" }
 local function experiment(name)
   local home = debug.getinfo(1, "S").source:match "^@(.*)/lua/cohesiv/[^/]*$" or "."
   return ("%s/experiments/%s.lua"):format(home, name)
+end
+
+-- Trains, or goes on with the newest run of the same recipe that was interrupted before its report was written.
+local function trained(recipe, options)
+  local newest, resume = runs.newest(recipe.name, options.root), nil
+  if newest then
+    local run = runs.open(newest)
+    if recipes.same(run.recipe, recipe) and not run:has "report.html" then resume = newest end
+  end
+  if resume then io.stderr:write(("goes on with %s\n"):format(resume)) end
+  return train.train(recipe, { root = options.root, resume = resume, data = options.data,
+    calibration = options.calibration, again = "the same command" })
 end
 
 -- ---- the table ----
@@ -206,22 +219,26 @@ end
 
 -- ---- the two forms ----
 
+-- Two annotated frames of each ten: intervals are over clips, so many clips tell more than many frames.
+local MASK_EVERY = 4
+
 -- options: clips, held (counts), minutes, size, changes (recipe texts), root.
 local function generated(options, started)
   local world = require("cohesiv.world").world
   local recipe = recipes.load(experiment "quickstart", options.changes)
   local root = (os.getenv "COHESIV_CACHE" or "runs/cache") .. "/world"
-  local function make(seed, clips)
-    local out = ("%s/%dx%d-seed%d-%d"):format(root, recipe.size[1], recipe.size[2], seed, clips)
-    world { seed = seed, clips = clips, frames = 10, size = recipe.size, out = out, truth = { "person" } }
-    return out
+  local function make(seed, clips, frames, mask_every)
+    local out = ("%s/%dx%d-seed%d-%dx%d"):format(root, recipe.size[1], recipe.size[2], seed, clips, frames)
+    return world { seed = seed, clips = clips, frames = frames, mask_every = mask_every, size = recipe.size, out = out,
+      truth = { "person" } }
   end
-  recipe.data = make(1, options.clips or 600)
-  local held_clips = options.held or 80
-  local calibration_path, held_path = make(2, math.max(1, held_clips * 3 // 8)), make(3, held_clips)
+  recipe.data = make(1, options.clips or 900, 9, 0)
+  local held_clips = options.held or 240
+  local calibration_path = make(2, math.max(1, held_clips * 3 // 8), 10, MASK_EVERY)
+  local held_path = make(3, held_clips, 10, MASK_EVERY)
   local calibration, held = data_folders.data(calibration_path), data_folders.data(held_path)
   local thresholds_on = { data = calibration, names = calibration.annotated }
-  local run = train.train(recipe, { root = options.root, calibration = thresholds_on })
+  local run = trained(recipe, { root = options.root, calibration = thresholds_on })
   local m = recipe.maps
   local rows, results = table_rows(run, thresholds_on, held, held.annotated,
     { maps = { background = m.background, temperature = m.temperature, closeness = m.closeness,
@@ -299,12 +316,12 @@ end
 local function real(path, options, started)
   local data = path and data_folders.data(path) or lone_videos(options.videos)
   local recipe = recipes.load(experiment "quickstart_real", options.changes)
-  recipe.data = path
+  recipe.data = data.path
   local weights = (path or ".") .. "/weights/mobilenet_v2_imagenet.safetensors"
   if recipe.model.encoder == "mobilenet_v2" and not recipe.model.encoder_weights and core.io.status(weights) then
     recipe.model.encoder_weights = weights
   end
-  local run = train.train(recipe, { root = options.root, data = data })
+  local run = trained(recipe, { root = options.root, data = data })
   local calibrated, reported = evaluate.split(data)
   local what = {
     title = "cohesiv quickstart: real video", data = data, train_data = data, train_names = data.clips,

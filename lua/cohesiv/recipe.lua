@@ -356,6 +356,18 @@ function recipe.describe(r)
   return table.concat(lines, "\n")
 end
 
+--- same(a, b): whether two recipes have the same keys and values.
+function recipe.same(a, b)
+  local mine, others = recipe.flatten(a), recipe.flatten(b)
+  for name, value in pairs(mine) do
+    if others[name] == nil or show(value) ~= show(others[name]) then return false end
+  end
+  for name in pairs(others) do
+    if mine[name] == nil then return false end
+  end
+  return true
+end
+
 recipe.show = show
 
 return recipe

@@ -132,6 +132,19 @@ function run.create(r, options)
   return self
 end
 
+--- newest(name, root = "runs"): the path of the last one of ROOT/NAME, NAME-2, NAME-3, … that is a run; nil when there
+--- is none yet (a start that was killed may have left a folder without a recipe).
+function run.newest(name, root)
+  root = root or "runs"
+  local path, n, found = root .. "/" .. name, 1, nil
+  while lfs.attributes(path, "mode") == "directory" do
+    if lfs.attributes(path .. "/recipe.json", "mode") == "file" then found = path end
+    n = n + 1
+    path = ("%s/%s-%d"):format(root, name, n)
+  end
+  return found
+end
+
 --- Opens an existing run folder: `co.run "runs/x"`.
 function run.open(path)
   if type(path) ~= "string" then fail("expected the path of a run folder, found a %s", type(path)) end

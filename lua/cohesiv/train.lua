@@ -250,7 +250,8 @@ end
 
 --- co.train(recipe, { resume = RUN_FOLDER, root = "runs", data, names, calibration = { data, names } }) → run: makes
 -- the pseudo-labels that are not cached yet, trains, calibrates (on `calibration`, if given; else on the calibration
--- half of the data). On Ctrl-C or SIGTERM a checkpoint is written and "interrupted" raised; resume goes on.
+-- half of the data). On Ctrl-C or SIGTERM a checkpoint is written and "interrupted" raised; resume goes on. again: what
+-- that message says to do.
 function M.train(recipe, options)
   options = options or {}
   if not recipes.is(recipe) then fail("expected a recipe, found a %s", type(recipe)) end
@@ -281,7 +282,8 @@ function M.train(recipe, options)
     run:set_status { state = "training", samples = #samples.train, validation = #samples.validation }
     if not training.ended and not training:go() then
       run:set_status { state = "stopped", epoch = training.epoch, step = training.optimiser.steps }
-      error(("interrupted: a checkpoint was written; go on with --resume (%s)"):format(run.path), 0)
+      error(("interrupted: a checkpoint was written; go on with %s (%s)"):format(options.again or "--resume", run.path),
+        0)
     end
     training.data:close()
     finish(training, data, options.calibration)

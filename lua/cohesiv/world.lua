@@ -7,7 +7,8 @@ local M = {}
 
 local VERSION = 1 -- of what a seed makes: raised whenever the same seed gives other clips
 local PARTS = { "flow", "person", "vertices" }
-local DEFAULTS = { seed = 1, clips = 10, frames = 10, size = { 448, 256 }, truth = PARTS, progress = true, out = "" }
+local DEFAULTS = { seed = 1, clips = 10, frames = 10, size = { 448, 256 }, mask_every = 1, truth = PARTS,
+  progress = true, out = "" }
 
 local function fail(format, ...) error(("world: " .. format):format(...), 0) end
 
@@ -35,7 +36,7 @@ local function check_options(given)
   if type(given) ~= "table" then fail("expected a table of options, found %s", type(given)) end
   for name in pairs(given) do
     if DEFAULTS[name] == nil then
-      fail("expected the options clips, frames, out, progress, seed, size, truth, found %s", tostring(name))
+      fail("expected the options clips, frames, mask_every, out, progress, seed, size, truth, found %s", tostring(name))
     end
   end
   local o = setmetatable({}, { __index = DEFAULTS })
@@ -52,6 +53,7 @@ local function check_options(given)
     frames = check_whole("frames", o.frames, 1, 100000),
     width = check_whole("width", size[1], 16, 4096),
     height = check_whole("height", size[2], 16, 4096),
+    mask_every = check_whole("mask_every", o.mask_every, 0, 100000),
     truth = check_truth(o.truth),
     progress = o.progress,
   }
@@ -64,7 +66,7 @@ local function description(o)
     if o.truth[part] then truth[#truth + 1] = part end
   end
   return { version = VERSION, seed = o.seed, frames = o.frames, width = o.width, height = o.height,
-    truth = table.concat(truth, " ") }
+    mask_every = o.mask_every, truth = table.concat(truth, " ") }
 end
 
 -- A world is continued only with the options that began it; other people's folders are left alone.
@@ -104,13 +106,14 @@ end
 --- world{ seed = 1, clips = 10, frames = 10, size = {448, 256}, out = "DIR" }: writes clips of hands that hold things
 -- to the data folder DIR, with masks, noised landmarks, and below DIR/truth/ exact flow (gaps -3..3, 16-bit PNG),
 -- person masks and landmarks. Clip i depends on (seed, i) alone: a longer world begins with the shorter one, clips
--- that are there already are kept, and an interrupted run is finished by the same call. truth = { "flow", "person",
+-- that are there already are kept, and an interrupted run is finished by the same call. mask_every = 4: masks of every
+-- fourth frame (2, 6, …), 0: of none. truth = { "flow", "person",
 -- "vertices" } or false leaves parts out; progress = false prints nothing. Returns DIR.
 function M.world(given)
   local o = check_options(given)
   claim(o)
   local options = { out = o.out, seed = o.seed, width = o.width, height = o.height, frames = o.frames,
-    flow = o.truth.flow, person = o.truth.person, vertices = o.truth.vertices }
+    mask_every = o.mask_every, flow = o.truth.flow, person = o.truth.person, vertices = o.truth.vertices }
   local started, batch = os.time(), 16
   for first = 0, o.clips - 1, batch do
     local count = math.min(batch, o.clips - first)

@@ -1,7 +1,7 @@
 --- cohesiv train EXPERIMENT.lua [key=value …]: learns a network; prints the run folder last.
 
-local lfs = require "lfs"
 local recipes = require "cohesiv.recipe"
+local runs = require "cohesiv.run"
 
 local command = { summary = "Trains the network that an experiment describes; prints its run folder last." }
 
@@ -11,18 +11,6 @@ function command.configure(parser)
   parser:flag("--resume", "Go on with the newest run of this name; begin it if there is none.")
   parser:flag("--describe", "Print the whole recipe and stop.")
   parser:flag("--dry-run", "Build the network, count its parameters and the data, and stop.")
-end
-
--- The last one of runs/NAME, NAME-2, … that is a run; nil when there is none yet (a start that was killed may have left
--- a folder without a recipe).
-local function newest(name)
-  local path, n, found = "runs/" .. name, 1, nil
-  while lfs.attributes(path, "mode") == "directory" do
-    if lfs.attributes(path .. "/recipe.json", "mode") == "file" then found = path end
-    n = n + 1
-    path = ("runs/%s-%d"):format(name, n)
-  end
-  return found
 end
 
 local function dry_run(recipe)
@@ -59,7 +47,7 @@ function command.run(args)
     dry_run(recipe)
     return 0
   end
-  local resume = args.resume and newest(recipe.name) or nil
+  local resume = args.resume and runs.newest(recipe.name) or nil
   local run = require("cohesiv.train").train(recipe, { resume = resume })
   print(run.path)
   return 0
