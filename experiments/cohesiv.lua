@@ -46,7 +46,7 @@ return recipe.base {
     fit = { model = one_of("homography", "affine", "similarity", "translation"), points = 500, robust = false },
     targets = one_of("flow", "landmarks"),
     closeness = optional "number", -- hand sizes
-    flow = one_of("dis", "truth"),
+    flow = one_of("auto", "dis", "truth"), -- auto: the data folder's flow, else dis
     sharpen = false, -- cut out along colours and edges of the frame (after GrabCut)
     tau = 0.5, -- responsibility above which a pixel is a held object …
     band = 0, -- … and pixels so near to tau are ignored

@@ -247,6 +247,19 @@ describe("flow", function()
     assert.is_nil(core.io.status(at "flow/a"))
   end)
 
+  it("and the person mask of a data folder are part of what identifies a frame's labels", function()
+    local clip = data:clip "b"
+    assert.equal("", clip:given_key(4))
+    local paths = { folder "flow/b/1" .. "000004.npy", folder "person/b" .. "000004.png" }
+    co.save(paths[1], co.zeros(H, W, 2))
+    local with_flow = clip:given_key(4)
+    assert.is_truthy(with_flow:find("flow/b/1/000004.npy", 1, true), with_flow)
+    co.image.write(paths[2], co.zeros(H, W, { dtype = "uint8" }))
+    assert.is_truthy(clip:given_key(4):find("person/b/000004.png", 1, true))
+    assert.equal("", clip:given_key(5))
+    for _, path in ipairs(paths) do os.remove(path) end
+  end)
+
   it("refuses frames and gaps outside", function()
     local clip = data:clip "a"
     support.raises("0 to 7, found 9", clip.flow, clip, 7, 2)

@@ -151,6 +151,8 @@ end
 
 -- ---- flow and person masks ----
 
+local FLOW_KINDS = { "flo", "npz", "npy", "png" }
+
 -- The file FOLDER/%06d.* of a data folder with one of these extensions, or nil.
 local function stored_file(self, folder, n, kinds)
   if not self.root then return nil end
@@ -159,6 +161,20 @@ local function stored_file(self, folder, n, kinds)
     if core.io.status(path) then return path, kind end
   end
   return nil
+end
+
+--- clip:given_key(n): likewise for the flow and the person mask of frame n that the data folder brings along.
+function methods:given_key(n)
+  local stamps, flows = {}, self.root and ("%s/flow/%s"):format(self.root, self.name)
+  local function add(folder, kinds)
+    local path = stored_file(self, folder, n, kinds)
+    if path then stamps[#stamps + 1] = frames.stamp(path) end
+  end
+  for _, gap in ipairs(flows and core.io.status(flows) == "folder" and core.io.list(flows) or {}) do
+    add(("flow/%s/%s"):format(self.name, gap), FLOW_KINDS)
+  end
+  add("person/" .. self.name, { "png" })
+  return table.concat(stamps, "\n")
 end
 
 local function first_array(path)
@@ -215,7 +231,7 @@ function methods:flow(n, gap, options)
   local sc, method = self:scale(options.size), options.method or "auto"
   if method == "auto" or method == "truth" then
     local folder = ("%sflow/%s/%d"):format(method == "truth" and "truth/" or "", self.name, gap)
-    local path, kind = stored_file(self, folder, n, { "flo", "npz", "npy", "png" })
+    local path, kind = stored_file(self, folder, n, FLOW_KINDS)
     if path then return read_flow(self, path, kind, sc) end
     if method == "truth" then fail(self, "expected %s/%06d.flo (or .npz, .npy, .png), found none", folder, n) end
     method = "dis"

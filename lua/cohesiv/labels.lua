@@ -92,7 +92,7 @@ end
 -- Everything that a sample depends on.
 local function key_of(clip, n, recipe)
   local values = require("cohesiv.recipe").flatten(recipe)
-  local parts = { "sample 1", clip:key(n), tostring(n), clip:hands_key() }
+  local parts = { "sample 2", clip:key(n), tostring(n), clip:hands_key(), clip:given_key(n) }
   local names = {}
   for name in pairs(values) do
     local used = name:match "^maps%." or name:match "^person%." or name == "size"

@@ -188,12 +188,14 @@ local function map_strips(run, data, names, count)
   return strips
 end
 
+local FLOWS = { auto = "the data folder's, else dense inverse search", dis = "dense inverse search", truth = "exact" }
+
 local function facts_of(run, result)
   local recipe, info, status = run.recipe, run:info(), run:status()
   local facts = {
     { "Data", (recipe.data or "–"):match "([^/]+)/*$" }, { "Encoder", recipe.model.encoder },
     { "Size", ("%d × %d"):format(recipe.size[1], recipe.size[2]) }, { "Reported clips", #result.names },
-    { "Flow", recipe.maps.flow == "dis" and "dense inverse search" or "exact" },
+    { "Flow", FLOWS[recipe.maps.flow] },
     { "Background", recipe.maps.background }, { "Seed", recipe.seed },
   }
   if status.epoch then facts[#facts + 1] = { "Epochs", status.epoch } end
