@@ -1,8 +1,8 @@
 --- The main job on real video: moving cameras are the rule, so the background is fitted, and gaps follow the motion.
 local base = require "experiments.cohesiv"
 return base {
-  name = "quickstart", minutes = 24, epochs = 1000, batch = 6,
-  model = { encoder = "mobilenet_v2", decoder_widths = { 96, 64, 32, 16, 16 }, embedding_dim = 32, attention_dim = 32 },
+  name = "quickstart", minutes = 24, epochs = 1000, batch = 4,
+  model = { encoder = "mobilenet_v2", decoder_widths = { 96, 64, 32, 16, 16 }, embedding_dim = 16, attention_dim = 16 },
   optim = { lr = 1e-3, schedule = "cosine" },
   embedding = { means = "batch" },
   maps = {
