@@ -41,7 +41,8 @@ return recipe.base {
   },
   maps = {
     gaps = one_of({ -3, -2, -1, 1, 2, 3 }, "motion"), -- frames between the two images of a flow
-    temperature = 2, -- pixels at `size`
+    size = optional "list", -- { width, height } of flow and maps where they are finer than `size` and averaged to it
+    temperature = 2, -- pixels at the size of the maps
     background = one_of("static", "homography"),
     fit = { model = one_of("homography", "affine", "similarity", "translation"), points = 500, robust = false },
     targets = one_of("flow", "landmarks"),

@@ -93,6 +93,30 @@ describe("training", function()
     assert.same({ 40, 60 }, answer[1].hand.shape)
   end)
 
+  it("learns from finer maps, averaged to the network's size", function()
+    local labels, data = require "cohesiv.labels", co.data(world)
+    local finer = require("cohesiv.recipe").load(experiment) { maps = { size = { 96, 64 } } }
+    local coarse = finer { size = { 48, 32 } }
+    local compared = 0
+    for _, name in ipairs(data.clips) do
+      local clip = data:clip(name)
+      local n = labels.frames(clip, coarse)[1]
+      if n then
+        local fine = co.load(labels.sample(clip, n, finer { size = { 96, 64 } }))
+        local half = co.load(labels.sample(clip, n, coarse))
+        local N = fine.maps.shape[3]
+        assert.same({ 64, 96, N }, fine.maps.shape)
+        assert.same({ 32, 48, N }, half.maps.shape)
+        assert.same({ 48, 32 }, half.content:totable())
+        local averaged = fine.maps:to("float32"):reshape(32, 2, 48, 2, N):mean(4):mean(2)
+        assert.is_true(support.difference(averaged, half.maps) <= 1.01)
+        compared = compared + 1
+      end
+      clip:close()
+    end
+    assert.is_true(compared > 0)
+  end)
+
   it("that was killed at any moment and resumed ends in the same bits", function()
     co.seed(os.getenv "COHESIV_KILL_SEED" and math.tointeger(os.getenv "COHESIV_KILL_SEED") or 1)
     local started = core.system.time()

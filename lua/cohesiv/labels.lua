@@ -62,21 +62,31 @@ end
 
 -- ---- one frame ----
 
---- map_options(recipe): what clip:responsibility is asked for.
+--- map_options(recipe): what clip:responsibility is asked for; maps are of maps.size, where the recipe has it.
 function M.map_options(recipe)
   local m = recipe.maps
   return {
-    gaps = m.gaps, size = recipe.size, temperature = m.temperature, background = m.background, targets = m.targets,
-    closeness = m.closeness, flow = m.flow, sharpen = m.sharpen,
+    gaps = m.gaps, size = m.size or recipe.size, temperature = m.temperature, background = m.background,
+    targets = m.targets, closeness = m.closeness, flow = m.flow, sharpen = m.sharpen,
     fit = { model = m.fit.model, points = m.fit.points, robust = m.fit.robust },
   }
 end
 
 local function bytes(t) return (t * 255 + 0.5):to "uint8" end
 
+-- The hands' maps at the recipe's size; finer ones are averaged.
+local function scaled_map(map, from, to)
+  map = map:narrow(3, 1, map.shape[3] - 1)
+  if from.w == to.w and from.h == to.h then return map end
+  local content = map[{ { 1, from.content_h }, { 1, from.content_w }, {} }]
+  local s = to.s / from.s
+  return core.io.resample(content:contiguous(), s, s, to.content_w, to.content_h, to.w, to.h)
+end
+
 local function write_sample(path, clip, n, recipe)
   local sc, R = clip:scale(recipe.size), clip:responsibility(n, M.map_options(recipe))
-  local hands = R.map.shape[3] - 1
+  local map = scaled_map(R.map, clip:scale(R.size), sc)
+  local hands = map.shape[3]
   local person = clip:person(n, { size = recipe.size, source = recipe.person.source })
   local points = {}
   for k, hand in ipairs(clip:hands(n)) do points[k] = centre(scale.points(hand.vertices:to "float32", sc)) end
@@ -84,7 +94,7 @@ local function write_sample(path, clip, n, recipe)
     error(("%s, frame %d: expected a map for each of %d hands, found %d"):format(clip.name, n, #points, hands), 0)
   end
   core.sample_write(path, {
-    image = clip:scaled(n, { size = recipe.size }), maps = bytes(R.map:narrow(3, 1, hands)),
+    image = clip:scaled(n, { size = recipe.size }), maps = bytes(map),
     person = (person * 255):to "uint8", points = core.tensor(points), content = { sc.content_w, sc.content_h },
   })
 end

@@ -34,6 +34,8 @@ local function trained(recipe, options)
     calibration = options.calibration, again = "the same command" })
 end
 
+local function map_size(recipe) return recipe.maps.size or recipe.size end
+
 -- ---- the table ----
 
 -- Scores of the trained run and of the systems without training, on the same clips. Each baseline is calibrated on the
@@ -62,7 +64,7 @@ local function table_rows(run, calibration, reported, names, options)
   for _, name in ipairs(BASELINES) do
     local r = recipes.load(experiment(name))
     add(name:gsub("_", " "):gsub("^%l", string.upper), notes[name], false,
-      evaluate.untrained(r { size = run.recipe.size, maps = options.maps }))
+      evaluate.untrained(r { size = map_size(run.recipe), maps = options.maps }))
   end
   return rows, results
 end
@@ -78,7 +80,7 @@ local function map_strip(data, names, recipe, count)
       local n = frames[(#frames + 1) // 2]
       tensor.tidy(function()
         local R = clip:responsibility(n, labels.map_options(recipe))
-        local image = clip:scaled(n, { size = recipe.size })
+        local image = clip:scaled(n, { size = map_size(recipe) })
         items[#items + 1] = { image = core.io.png_bytes(panel.responsibility(R, { image = image })),
           caption = ("%s, frame %d"):format(clip.name, n) }
       end)
@@ -226,10 +228,10 @@ local MASK_EVERY = 4
 local function generated(options, started)
   local world = require("cohesiv.world").world
   local recipe = recipes.load(experiment "quickstart", options.changes)
-  local root = (os.getenv "COHESIV_CACHE" or "runs/cache") .. "/world"
+  local root, size = (os.getenv "COHESIV_CACHE" or "runs/cache") .. "/world", map_size(recipe)
   local function make(seed, clips, frames, mask_every)
-    local out = ("%s/%dx%d-seed%d-%dx%d"):format(root, recipe.size[1], recipe.size[2], seed, clips, frames)
-    return world { seed = seed, clips = clips, frames = frames, mask_every = mask_every, size = recipe.size, out = out,
+    local out = ("%s/%dx%d-seed%d-%dx%d"):format(root, size[1], size[2], seed, clips, frames)
+    return world { seed = seed, clips = clips, frames = frames, mask_every = mask_every, size = size, out = out,
       truth = { "person" } }
   end
   recipe.data = make(1, options.clips or 900, 9, 0)
