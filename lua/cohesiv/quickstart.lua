@@ -235,7 +235,7 @@ local function generated(options, started)
       truth = { "person" } }
   end
   recipe.data = make(1, options.clips or 900, 9, 0)
-  local held_clips = options.held or 240
+  local held_clips = options.held or 300
   local calibration_path = make(2, math.max(1, held_clips * 3 // 8), 10, MASK_EVERY)
   local held_path = make(3, held_clips, 10, MASK_EVERY)
   local calibration, held = data_folders.data(calibration_path), data_folders.data(held_path)
