@@ -1,3 +1,5 @@
+/* The cut of sharpen.h: two rounds of learning colours, scoring pixels and smoothing along edges, hand by
+ * hand. Hands do not know of each other until what they claim is shared out. */
 #include "motion/sharpen.h"
 
 #include "core/memory.h"
