@@ -175,6 +175,7 @@ describe("functions of float32", function()
     is({ 1, 0, 0 / 0, 0.5, 1, 0 }, edges:sigmoid())
     is({ inf, 0, 0 / 0, 0, 200, 0 }, edges:relu())
     is({ 6, 0, 0 / 0, 0, 6, 0 }, edges:relu6())
+    is({ inf, 0 / 0, 0 / 0, 0, 200, 0 }, edges:silu()) -- -inf times 0
     is({ 1, -1, 0 / 0, 0, 1, -1 }, edges:clamp(-1, 1))
   end)
 end)
