@@ -3,6 +3,7 @@
 --   return require "experiments.cohesiv" { name = "mine", maps = { temperature = 1 } }
 
 local recipe = require "cohesiv.recipe"
+local encoders = require "cohesiv.nn.encoders"
 local optional, one_of = recipe.optional, recipe.one_of
 
 return recipe.base {
@@ -20,7 +21,7 @@ return recipe.base {
   supervised = false, -- true: masks of the calibration half may serve as labels
 
   model = {
-    encoder = one_of("se_resnext50_32x4d", "resnet18", "resnet34", "resnet50", "resnet101", "mobilenet_v2"),
+    encoder = one_of(table.unpack(encoders.names "se_resnext50_32x4d")),
     encoder_weights = optional "string", -- a safetensors file
     decoder_widths = { 256, 128, 64, 32, 16 },
     embedding_dim = 64,

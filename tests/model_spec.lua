@@ -2,6 +2,7 @@
 -- size and kind, bad options.
 local co = require "cohesiv"
 local core = require "cohesiv.core"
+local network = require "tests.network"
 local support = require "tests.support"
 
 local TINY = { encoder = "resnet18", decoder_widths = { 8, 8, 8, 8, 8 }, embedding_dim = 4, attention_dim = 4 }
@@ -25,105 +26,6 @@ local function copy_of(state)
   return list
 end
 
--- ---- the weights of the reference files: a function of their name ----
-
-local function seed_of(name)
-  local h = 0xCBF29CE484222325
-  for b in name:gmatch "." do h = (h ~ b:byte()) * 0x100000001B3 end
-  return h
-end
-
-local function uniform(name, n, scale, shift)
-  local h, list = seed_of(name), {}
-  for i = 1, n do
-    local z = (h + i - 1) * 0x9E3779B97F4A7C15
-    z = (z ~ (z >> 30)) * 0xBF58476D1CE4E5B9
-    z = (z ~ (z >> 27)) * 0x94D049BB133111EB
-    list[i] = ((z ~ (z >> 31)) >> 40) / 2 ^ 24 * scale + shift
-  end
-  return list
-end
-
-local function reference_state(model)
-  local state = {}
-  for name, t in pairs((model:state_dict())) do
-    local shape = t.shape
-    local n = count(shape)
-    local quarter = name:find("_branch.3.", 1, true) and 0.25 or 1
-    local scale, shift = 0.4 * quarter, -0.2 * quarter
-    if #shape > 1 then
-      local bound = math.sqrt(6 / (n // shape[1])) * quarter
-      scale, shift = 2 * bound, -bound
-    elseif name:find "weight$" or name:find "running_var$" then
-      scale, shift = 0.4 * quarter, 0.8 * quarter
-    end
-    state[name] = co.tensor(uniform(name, n, scale, shift)):reshape(shape)
-  end
-  return state
-end
-
-local function relative(a, b)
-  a, b = a:detach():to "float64", b:to "float64"
-  return (a - b):abs():max():item() / b:abs():max():item()
-end
-
-local function ratio(a, b) return math.abs(a - b) / math.abs(b) end
-
-local function every_fourth(t)
-  local n, h, w, c = table.unpack(t.shape)
-  return t:detach():reshape(n, h // 4, 4, w // 4, 4, c):select(3, 1):select(4, 1)
-end
-
-local function names_in(t)
-  local list = {}
-  for i, byte in ipairs(t:totable()) do list[i] = string.char(byte) end
-  return table.concat(list):gmatch "[^\n]+"
-end
-
-local function norm(t) return (t * t):sum():sqrt():item() end
-
-local BOUNDS = {
-  float32 = { maps = 1e-3, losses = 5e-4, running = 5e-4, gradients = 2e-2 },
-  float64 = { maps = 1e-6, losses = 1e-6, running = 1e-6, gradients = 1e-6 },
-}
-
-local function compare(ref, model, dtype)
-  local bound = BOUNDS[dtype]
-  local function below(found, limit, what)
-    assert.is_true(found <= limit, ("%s: %s: expected at most %g, found %g"):format(dtype, what, limit, found))
-  end
-  model:eval()
-  local x = ref.x:to(dtype)
-  local out = co.no_grad(function() return model:forward(x) end)
-  for _, name in ipairs { "Z", "Q", "K" } do below(relative(every_fourth(out[name]), ref[name]), bound.maps, name) end
-  model:train()
-  out = model:forward(x)
-  below(relative(every_fourth(out.Z), ref.Z_train), bound.maps, "Z in training mode")
-  local responsibility = co.losses.responsibility(out.Q, out.K, ref.R:to(dtype), ref.query:to(dtype))
-  local embedding = co.losses.embedding(out.Z, ref.label)
-  local plain = co.losses.embedding(out.Z, ref.label, { normalise = false })
-  below(ratio(responsibility:item(), ref.responsibility_loss:item()), bound.losses, "responsibility loss")
-  below(ratio(embedding:item(), ref.embedding_loss:item()), bound.losses, "embedding loss")
-  below(ratio(plain:item(), ref.embedding_loss_unnormalised:item()), bound.losses, "embedding loss, unnormalised");
-  (responsibility * 10 + embedding):backward()
-  local parameters, buffers, i = {}, {}, 0
-  for name, p in model:named_parameters() do parameters[name] = p end
-  for name, b in model:named_buffers() do buffers[name] = b end
-  local largest = ref.gradient_norm:max():item()
-  for name in names_in(ref.gradient_name) do
-    i = i + 1
-    local own = ref.gradient_norm[i]
-    below(math.abs(norm(parameters[name].grad) - own) / math.max(own, 1e-3 * largest), bound.gradients, name)
-  end
-  assert.equal(#ref.gradient_norm, i)
-  i = 0
-  for name in names_in(ref.running_name) do
-    i = i + 1
-    below(ratio(norm(buffers[name]), ref.running_norm[i]), bound.running, name)
-  end
-  assert.equal(#ref.running_norm, i)
-end
-
 describe("the network of the reference files:", function()
   for _, encoder in ipairs { "resnet18", "mobilenet_v2", "se_resnext50_32x4d" } do
     local dtypes = support.small and { "float32" } or { "float32", "float64" }
@@ -131,15 +33,7 @@ describe("the network of the reference files:", function()
       support.data_it(encoder, function()
         co.tidy(function()
           local ref = co.load(("%s/reference/network_%s.npz"):format(support.data, encoder))
-          local model = co.model { encoder = encoder, decoder_widths = ref.widths:totable() }
-          local state = reference_state(model)
-          for _, dtype in ipairs(dtypes) do
-            model:to "float32"
-            model:load_state(state)
-            model:to(dtype)
-            model:zero_grad()
-            co.tidy(compare, ref, model, dtype)
-          end
+          network.compare(ref, encoder, dtypes)
         end)
       end)
     end
@@ -249,7 +143,7 @@ describe("a model", function()
       local bytes = (co.rand(1, 32, 32, 3) * 255):to "uint8"
       local mean, std = co.tensor(model.mean), co.tensor(model.std)
       local floats = (bytes:to "float32" / 255 - mean) / std
-      assert.is_true(relative(model:forward(bytes).Z, model:forward(floats).Z) < 1e-4)
+      assert.is_true(network.relative(model:forward(bytes).Z, model:forward(floats).Z) < 1e-4)
       local wide = tiny():to "float64"
       assert.equal("float64", wide:forward(bytes).K.dtype)
       assert.equal("float64", wide:forward(floats).Z.dtype)
@@ -264,7 +158,7 @@ describe("a model", function()
     local model, x = tiny():eval(), co.randn(32, 32, 3)
     local a, b = model:forward(x), co.no_grad(model.forward, model, x)
     assert.is_true(a.Z.requires_grad and not b.Z.requires_grad)
-    assert.is_true(relative(a.Z, b.Z) < 1e-4)
+    assert.is_true(network.relative(a.Z, b.Z) < 1e-4)
   end)
 
   it("refuses what is no image", function()

@@ -1,8 +1,10 @@
---- Encoders as tables of stages. An entry says what is special; the builders below know the three families. Every
--- encoder returns its features at strides 2, 4, 8, 16, 32; names and numerics match the public checkpoints
--- (torchvision's for resnet* and mobilenet_v2, Cadene's for se_resnext50_32x4d).
+--- Encoders as tables of stages. An entry says what is special; the builders know the families. Every encoder returns
+-- its features at strides 2, 4, 8, 16, 32; names and numerics match the public checkpoints (torchvision's for resnet*,
+-- resnext* and mobilenet_v2, Cadene's for se_*), as in segmentation_models.pytorch 0.6.
 local Module = require "cohesiv.nn.module"
 local layers = require "cohesiv.nn.layers"
+local stages = require "cohesiv.nn.stages"
+local efficientnet = require "cohesiv.nn.efficientnet"
 local core = require "cohesiv.core"
 
 local ops = core.ops
@@ -22,7 +24,8 @@ local function squeeze_excite(channels, reduction)
   return m
 end
 
--- One residual block: `basic` (two 3×3) or bottleneck (1×1, 3×3 with groups and stride, 1×1).
+-- One residual block: `basic` (two 3×3) or bottleneck (1×1, 3×3 with groups and stride, 1×1; stride_first: the first
+-- 1×1 has the stride).
 local function residual_block(e, cin, planes, stride)
   local m = Module.new()
   local expansion = e.block == "basic" and 1 or 4
@@ -40,8 +43,9 @@ local function residual_block(e, cin, planes, stride)
   else
     local groups = e.groups or 1
     local width = math.floor(planes * (e.base_width or 64) / 64) * groups
-    conv_bn(1, cin, width, 1, 1, 1, "relu")
-    conv_bn(2, width, width, 3, stride, groups, "relu")
+    local first = e.stride_first and stride or 1
+    conv_bn(1, cin, width, 1, first, 1, "relu")
+    conv_bn(2, width, width, 3, stride // first, groups, "relu")
     conv_bn(3, width, out, 1, 1, 1, e.reduction and "none" or "relu")
     if e.reduction then se = m:add("se_module", squeeze_excite(out, e.reduction)) end
   end
@@ -61,32 +65,27 @@ end
 local function resnet(e)
   local m = Module.new()
   -- Cadene's networks hold the stem in layer0 and pool without padding, rounding sizes up
-  local stem_owner = e.layer0 and m:add("layer0", Module.new()) or m
-  local conv = stem_owner:add("conv1", layers.Conv2d { 3, 64, 7, stride = 2, padding = 3, bias = false })
-  local bn = stem_owner:add("bn1", layers.BatchNorm2d(64, { act = "relu" }))
-  local stages, cin, widths = {}, 64, { 64 }
+  local owner = e.layer0 and m:add("layer0", Module.new()) or m
+  local conv = owner:add("conv1", layers.Conv2d { 3, 64, 7, stride = 2, padding = 3, bias = false })
+  local bn = owner:add("bn1", layers.BatchNorm2d(64, { act = "relu" }))
+  local stem = stages.view({ { "conv1", conv }, { "bn1", bn } }, function(_, x) return layers.conv_bn(conv, bn, x) end)
+  local list, cin, widths = { { name = e.layer0 and "layer0" or "conv1", module = stem } }, 64, { 64 }
   for i, depth in ipairs(e.depths) do
-    local stage = m:add("layer" .. i, Module.new())
-    local blocks = {}
+    local name = "layer" .. i
+    local stage, blocks = m:add(name, Module.new()), {}
     for b = 1, depth do
       local block
       block, cin = residual_block(e, cin, 64 << (i - 1), (b == 1 and i > 1) and 2 or 1)
       blocks[b] = stage:add(b - 1, block)
     end
-    stages[i], widths[i + 1] = blocks, cin
-  end
-  m.widths = widths
-  m.forward = function(_, x)
-    x = layers.conv_bn(conv, bn, x)
-    local features = { x }
-    x = ops.max_pool2d.call(x, 3, 2, e.layer0 and 0 or 1, e.layer0 or false)
-    for i, blocks in ipairs(stages) do
+    stage.forward = function(_, x)
+      if i == 1 then x = ops.max_pool2d.call(x, 3, 2, e.layer0 and 0 or 1, e.layer0 or false) end
       for _, block in ipairs(blocks) do x = block(x) end
-      features[i + 1] = x
+      return x
     end
-    return features
+    list[i + 1], widths[i + 1] = { name = name, module = stage }, cin
   end
-  return m
+  return stages.encoder(m, list, widths)
 end
 
 -- ---- MobileNetV2 (Sandler et al., CVPR 2018) ----
@@ -116,30 +115,27 @@ end
 local function mobilenet(e)
   local m = Module.new()
   local features = m:add("features", Module.new())
-  local list = { features:add(0, layers.ConvBN { 3, 32, 3, stride = 2, padding = 1, act = "relu6" }) }
-  local cin, taps, widths = 32, {}, {}
+  local list, widths, part, n, cin = {}, {}, {}, 0, 32
+  local function add(layer)
+    part[#part + 1] = { n, features:add(n, layer) }
+    n = n + 1
+  end
+  local function close_stage()
+    list[#list + 1] = { name = ("features.%d-%d"):format(part[1][1], n - 1), module = stages.view(part) }
+    widths[#widths + 1], part = cin, {}
+  end
+  add(layers.ConvBN { 3, cin, 3, stride = 2, padding = 1, act = "relu6" })
   for _, stage in ipairs(e.stages) do
+    if stage.stride == 2 then close_stage() end -- what lies before a halving is a feature
     for i = 1, stage.repeats do
-      local stride = i == 1 and stage.stride or 1
-      if stride == 2 then -- what lies before a halving is a feature
-        taps[#list], widths[#widths + 1] = true, cin
-      end
-      list[#list + 1] = features:add(#list, inverted_residual(cin, stage.width, stride, stage.expand))
+      add(inverted_residual(cin, stage.width, i == 1 and stage.stride or 1, stage.expand))
       cin = stage.width
     end
   end
-  list[#list + 1] = features:add(#list, layers.ConvBN { cin, 1280, 1, act = "relu6" })
-  taps[#list], widths[#widths + 1] = true, 1280
-  m.widths = widths
-  m.forward = function(_, x)
-    local out = {}
-    for i, layer in ipairs(list) do
-      x = layer(x)
-      if taps[i] then out[#out + 1] = x end
-    end
-    return out
-  end
-  return m
+  add(layers.ConvBN { cin, 1280, 1, act = "relu6" })
+  cin = 1280
+  close_stage()
+  return stages.encoder(m, list, widths)
 end
 
 M.table = {
@@ -147,8 +143,16 @@ M.table = {
   resnet34 = { build = resnet, block = "basic", depths = { 3, 4, 6, 3 } },
   resnet50 = { build = resnet, block = "bottleneck", depths = { 3, 4, 6, 3 } },
   resnet101 = { build = resnet, block = "bottleneck", depths = { 3, 4, 23, 3 } },
+  resnext50_32x4d = { build = resnet, block = "bottleneck", depths = { 3, 4, 6, 3 }, groups = 32, base_width = 4 },
+  se_resnet50 = {
+    build = resnet, block = "bottleneck", depths = { 3, 4, 6, 3 }, reduction = 16, layer0 = true, stride_first = true,
+  },
   se_resnext50_32x4d = {
     build = resnet, block = "bottleneck", depths = { 3, 4, 6, 3 }, groups = 32, base_width = 4, reduction = 16,
+    layer0 = true,
+  },
+  se_resnext101_32x4d = {
+    build = resnet, block = "bottleneck", depths = { 3, 4, 23, 3 }, groups = 32, base_width = 4, reduction = 16,
     layer0 = true,
   },
   mobilenet_v2 = {
@@ -163,13 +167,29 @@ M.table = {
       { expand = 6, width = 320, repeats = 1, stride = 1 },
     },
   },
+  efficientnet_b0 = {
+    build = efficientnet.build,
+    stages = {
+      { kernel = 3, expand = 1, width = 16, repeats = 1, stride = 1 },
+      { kernel = 3, expand = 6, width = 24, repeats = 2, stride = 2 },
+      { kernel = 5, expand = 6, width = 40, repeats = 2, stride = 2 },
+      { kernel = 3, expand = 6, width = 80, repeats = 3, stride = 2 },
+      { kernel = 5, expand = 6, width = 112, repeats = 3, stride = 1 },
+      { kernel = 5, expand = 6, width = 192, repeats = 4, stride = 2 },
+      { kernel = 3, expand = 6, width = 320, repeats = 1, stride = 1 },
+    },
+    last = { 2, 4, 8, 15 },
+  },
 }
 
---- The sorted list of encoder names.
-function M.names()
+--- names(first?): the sorted list of encoder names, `first` at its head.
+function M.names(first)
   local list = {}
   for name in pairs(M.table) do list[#list + 1] = name end
-  table.sort(list)
+  table.sort(list, function(a, b)
+    if (a == first) ~= (b == first) then return a == first end
+    return a < b
+  end)
   return list
 end
 

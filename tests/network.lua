@@ -1,0 +1,132 @@
+-- A whole network against a file of reference values (the data folder's reference/make.py, tests/reference/network.py):
+-- the weights are functions of their names, maps, losses, gradients and running statistics must agree.
+local assert = require "luassert"
+local co = require "cohesiv"
+
+local network = {}
+
+local function count(shape)
+  local n = 1
+  for _, s in ipairs(shape) do n = n * s end
+  return n
+end
+
+local function seed_of(name)
+  local h = 0xCBF29CE484222325
+  for b in name:gmatch "." do h = (h ~ b:byte()) * 0x100000001B3 end
+  return h
+end
+
+local function uniform(name, n, scale, shift)
+  local h, list = seed_of(name), {}
+  for i = 1, n do
+    local z = (h + i - 1) * 0x9E3779B97F4A7C15
+    z = (z ~ (z >> 30)) * 0xBF58476D1CE4E5B9
+    z = (z ~ (z >> 27)) * 0x94D049BB133111EB
+    list[i] = ((z ~ (z >> 31)) >> 40) / 2 ^ 24 * scale + shift
+  end
+  return list
+end
+
+local function reference_state(model, damped)
+  local state = {}
+  for name, t in pairs((model:state_dict())) do
+    local shape = t.shape
+    local n = count(shape)
+    local quarter = name:find("_branch.3.", 1, true) and 0.25 or 1
+    local scale, shift = 0.4 * quarter, -0.2 * quarter
+    if #shape > 1 then
+      local bound = math.sqrt(6 / (n // shape[1])) * quarter
+      scale, shift = 2 * bound, -bound
+    elseif name:find "weight$" or name:find "running_var$" then
+      scale, shift = 0.4 * quarter, 0.8 * quarter
+    end
+    if damped and name:find "bn3%.weight$" then scale, shift = scale / 4, shift / 4 end
+    state[name] = co.tensor(uniform(name, n, scale, shift)):reshape(shape)
+  end
+  return state
+end
+
+--- The largest difference, as a share of the largest value of b.
+function network.relative(a, b)
+  a, b = a:detach():to "float64", b:to "float64"
+  return (a - b):abs():max():item() / b:abs():max():item()
+end
+
+local function ratio(a, b) return math.abs(a - b) / math.abs(b) end
+
+local function every_fourth(t)
+  local n, h, w, c = table.unpack(t.shape)
+  return t:detach():reshape(n, h // 4, 4, w // 4, 4, c):select(3, 1):select(4, 1)
+end
+
+local function names_in(t)
+  local list = {}
+  for i, byte in ipairs(t:totable()) do list[i] = string.char(byte) end
+  return table.concat(list):gmatch "[^\n]+"
+end
+
+local function norm(t) return (t * t):sum():sqrt():item() end
+
+local BOUNDS = {
+  float32 = { maps = 1e-3, losses = 5e-4, running = 5e-4, gradients = 2e-2 },
+  float64 = { maps = 1e-6, losses = 1e-6, running = 1e-6, gradients = 1e-6 },
+}
+
+local function compare_in(ref, model, dtype)
+  local bound = BOUNDS[dtype]
+  local function below(found, limit, what)
+    assert.is_true(found <= limit, ("%s: %s: expected at most %g, found %g"):format(dtype, what, limit, found))
+  end
+  model:eval()
+  local x = ref.x:to(dtype)
+  local out = co.no_grad(function() return model:forward(x) end)
+  for _, name in ipairs { "Z", "Q", "K" } do
+    below(network.relative(every_fourth(out[name]), ref[name]), bound.maps, name)
+  end
+  model:train()
+  out = model:forward(x)
+  below(network.relative(every_fourth(out.Z), ref.Z_train), bound.maps, "Z in training mode")
+  local responsibility = co.losses.responsibility(out.Q, out.K, ref.R:to(dtype), ref.query:to(dtype))
+  local embedding = co.losses.embedding(out.Z, ref.label)
+  local plain = co.losses.embedding(out.Z, ref.label, { normalise = false })
+  below(ratio(responsibility:item(), ref.responsibility_loss:item()), bound.losses, "responsibility loss")
+  below(ratio(embedding:item(), ref.embedding_loss:item()), bound.losses, "embedding loss")
+  below(ratio(plain:item(), ref.embedding_loss_unnormalised:item()), bound.losses, "embedding loss, unnormalised");
+  (responsibility * 10 + embedding):backward()
+  local parameters, buffers, i = {}, {}, 0
+  for name, p in model:named_parameters() do parameters[name] = p end
+  for name, b in model:named_buffers() do buffers[name] = b end
+  local largest = ref.gradient_norm:max():item()
+  for name in names_in(ref.gradient_name) do
+    i = i + 1
+    local own = ref.gradient_norm[i]
+    local grad = parameters[name].grad -- none: the forward pass leaves the parameter out
+    below(math.abs((grad and norm(grad) or 0) - own) / math.max(own, 1e-3 * largest), bound.gradients, name)
+  end
+  assert.equal(#ref.gradient_norm, i)
+  i = 0
+  for name in names_in(ref.running_name) do
+    i = i + 1
+    below(ratio(norm(buffers[name]), ref.running_norm[i]), bound.running, name)
+  end
+  assert.equal(#ref.running_norm, i)
+end
+
+--- Asserts that the network of this encoder is the one of the reference file, in these dtypes. damped: as in
+-- tests/reference/network.py.
+function network.compare(ref, encoder, dtypes, damped)
+  local model = co.model { encoder = encoder, decoder_widths = ref.widths:totable() }
+  local state, parameters = reference_state(model, damped), 0
+  for _, p in ipairs(model:parameters()) do parameters = parameters + count(p.shape) end
+  assert.equal(ref.parameters:item(), parameters)
+  for _, dtype in ipairs(dtypes) do
+    model:to "float32"
+    model:load_state(state)
+    model:to(dtype)
+    model:zero_grad()
+    co.tidy(compare_in, ref, model, dtype)
+  end
+end
+
+return network
