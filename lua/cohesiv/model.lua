@@ -138,7 +138,7 @@ end
 --- co.model{ encoder, encoder_weights, decoder_widths, embedding_dim, attention_dim }: a new network with random
 -- weights (an encoder with those of a safetensors file, if given). See Module for what it can do; beside that:
 -- model:forward(x) → { Z, Q, K }; model:predict(image, points, options); model:load(path, { strict });
--- model:save(path).
+-- model:save(path); model:summary{ size, batch }: what every stage costs.
 function M.model(o)
   o = o or {}
   check_options(o)
@@ -155,6 +155,7 @@ function M.model(o)
   m.options, m.mean, m.std = c, IMAGENET.mean, IMAGENET.std
   m.dtype = function() return head.params.weight.dtype end
   m.forward, m.save, m.load, m.extras = forward, save, load, extras_of
+  m.summary = require("cohesiv.nn.summary").summary
   m.predict = function(self, image, points, options)
     return require("cohesiv.predict").predict(self, image, points, options)
   end

@@ -25,6 +25,10 @@ function M.Conv2d(o)
   m.forward = function(self, x)
     return ops.conv2d.call(x, self.params.weight, self.params.bias, stride, padding, groups)
   end
+  m.flops = function(_, _, y)
+    local n, h, w = table.unpack(y.shape)
+    return 2 * n * h * w * cout * fan_in
+  end
   return m
 end
 
@@ -77,6 +81,11 @@ function M.Linear(o)
   m.forward = function(self, x)
     local y = ops.matmul.call(x, self.params.weight:transpose(1, 2))
     return self.params.bias and y + self.params.bias or y
+  end
+  m.flops = function(_, _, y)
+    local outputs = 1
+    for _, s in ipairs(y.shape) do outputs = outputs * s end
+    return 2 * outputs * o[1]
   end
   return m
 end

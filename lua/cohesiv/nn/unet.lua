@@ -21,8 +21,10 @@ function M.decoder(encoder_widths, widths)
   local m = Module.new()
   local blocks = m:add("blocks", Module.new())
   local cin, list = encoder_widths[5], {}
+  m.stages = {} -- as an encoder's
   for i, out in ipairs(widths) do
     list[i] = blocks:add(i - 1, block(cin, i < 5 and encoder_widths[5 - i] or 0, out))
+    m.stages[i] = { name = "blocks." .. i - 1, module = list[i] }
     cin = out
   end
   m.forward = function(_, features)
