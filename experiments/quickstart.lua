@@ -3,9 +3,10 @@
 -- Person masks are the world's own: they stand for the person segmenter that the method takes for granted.
 local base = require "experiments.cohesiv"
 return base {
-  name = "quickstart", size = { 160, 96 }, batch = 6, minutes = 8, epochs = 1000, validation = 0.05,
+  name = "quickstart", size = { 160, 96 }, batch = 8, minutes = 8, epochs = 1000, validation = 0.05,
   model = { encoder = "resnet18", decoder_widths = { 64, 48, 32, 16, 16 }, embedding_dim = 16, attention_dim = 16 },
   optim = { lr = 2e-3, schedule = "cosine" },
+  loss = { responsibility = 20 }, -- at 10 attention is not learned per hand in so few steps
   embedding = { means = "batch" },
   maps = {
     size = { 224, 128 }, background = "homography", temperature = 1, closeness = 2, band = 0.15, sharpen = true,
