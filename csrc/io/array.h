@@ -1,6 +1,6 @@
-/* Arrays in files: .npy, .npz, .flo, safetensors, and the cache's own packs. Readers check every claim of a
- * header against the file before they take memory. All of them return NULL or 0 with a message naming the
- * file. */
+/* Arrays in files: .npy, .npz, .flo, safetensors, .pth, and the cache's own packs. Readers check every claim
+ * of a header against the file before they take memory. All of them return NULL or 0 with a message naming
+ * the file. */
 #ifndef IO_ARRAY_H
 #define IO_ARRAY_H
 
@@ -63,6 +63,13 @@ Tensor *flow_png_read(const char *path, Tensor **valid);
 int safetensors_read(const char *path, Bundle *out);
 /* Largest elements first, then by name, so that every tensor is aligned. */
 int safetensors_write(const char *path, const Bundle *in);
+
+/* ---- PyTorch (.pth, .pt: the zip form of torch.save since 1.6) ----
+ * The tensors of a state dict by name, dicts within dicts joined with dots, found under "state_dict", "model"
+ * and the like in a larger checkpoint; what is no tensor is passed over. int8 and int16 become int32, bool
+ * becomes uint8. The pickle inside is read as data: a name that torch.load(weights_only=True) would not know
+ * refuses the file. */
+int pth_read(const char *path, Bundle *out);
 
 /* ---- packs: one tensor of the cache, with a checksum ----
  * flow64: float32 stored as int16 in 1/64 (saturating at ±511.98). `key` is stored too; a pack with another

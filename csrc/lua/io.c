@@ -198,6 +198,14 @@ static int l_safetensors_read(lua_State *L) {
   return 2;
 }
 
+static int l_pth_read(lua_State *L) {
+  const char *path = check_path(L);
+  Box *b = push_box(L);
+  if (!pth_read(path, &b->bundle)) return raise_error(L);
+  push_tensors(L, &b->bundle);
+  return 1;
+}
+
 /* safetensors_write(path, tensors, metadata?) */
 static int l_safetensors_write(lua_State *L) {
   const char *path = check_path(L);
@@ -293,6 +301,7 @@ void open_io(lua_State *L) {
                                        {"npz_write", l_npz_write},
                                        {"safetensors_read", l_safetensors_read},
                                        {"safetensors_write", l_safetensors_write},
+                                       {"pth_read", l_pth_read},
                                        {"pack_read", l_pack_read},
                                        {"pack_write", l_pack_write},
                                        {"read_file", l_read_file},
