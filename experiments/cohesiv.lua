@@ -22,7 +22,7 @@ return recipe.base {
 
   model = {
     encoder = one_of(table.unpack(encoders.names "se_resnext50_32x4d")),
-    encoder_weights = optional "string", -- a safetensors file
+    encoder_weights = optional "string", -- .safetensors, .npz, .pth or .pt
     decoder_widths = { 256, 128, 64, 32, 16 },
     embedding_dim = 64,
     attention_dim = 64,

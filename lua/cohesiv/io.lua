@@ -2,14 +2,17 @@
 -- read: csrc/io/array.h and csrc/io/image.h.
 local core = require "cohesiv.core"
 local image = require "cohesiv.image"
+local weights = require "cohesiv.weights"
 
 local M = {}
 
 local function picture(path, t) image.write(path, t) end
+local function pytorch(path) return (weights.read(path)) end
 
 local readers = {
   npy = core.io.npy_read, npz = core.io.npz_read, flo = core.io.flo_read,
   png = image.read, jpg = image.read, jpeg = image.read, safetensors = core.io.safetensors_read,
+  pth = pytorch, pt = pytorch,
 }
 local writers = {
   npy = core.io.npy_write, npz = core.io.npz_write, flo = core.io.flo_write, png = picture,
@@ -27,7 +30,8 @@ local function choose(what, list, path)
 end
 
 --- load(path): a tensor from .npy, .flo, .png or .jpg; a table of tensors by name from .npz; tensors by name and
--- metadata from .safetensors. NumPy's float64 stays float64; bool becomes uint8; int8, int16 and uint16 become int32.
+-- metadata from .safetensors, tensors by name from PyTorch's .pth and .pt. float64 stays float64; bool becomes uint8;
+-- int8, int16 and uint16 become int32.
 function M.load(path) return choose("load", readers, path)(path) end
 
 --- save(path, t): a tensor to .npy, .flo or .png, a table of tensors by name to .npz (deflated) or .safetensors (a

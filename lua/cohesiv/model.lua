@@ -4,6 +4,7 @@ local Module = require "cohesiv.nn.module"
 local layers = require "cohesiv.nn.layers"
 local encoders = require "cohesiv.nn.encoders"
 local unet = require "cohesiv.nn.unet"
+local weights = require "cohesiv.weights"
 local core = require "cohesiv.core"
 
 local ops = core.ops
@@ -103,16 +104,18 @@ local function save(self, path)
   core.io.safetensors_write(path, (self:state_dict()), { cohesiv = json.encode(self:extras()) })
 end
 
-local function is_classifier(name)
-  name = name:gsub("^encoder%.", "")
-  return name:match "^fc%." or name:match "^last_linear%." or name:match "^classifier%."
+local function names_of(module)
+  local known = {}
+  for name in module:named_parameters() do known[name] = true end
+  for name in module:named_buffers() do known[name] = true end
+  return known
 end
 
 local function load(self, path, options)
-  local state, metadata = core.io.safetensors_read(path)
-  local ignored = function(name) return is_classifier(name) or name:match "^optimiser%." end
+  local state, metadata = weights.read(path)
+  state = weights.rename(state, names_of(self))
   options = options or {}
-  local ok, report = pcall(self.load_state, self, state, { strict = options.strict, ignore = ignored })
+  local ok, report = pcall(self.load_state, self, state, { strict = options.strict, ignore = weights.is_foreign })
   if not ok then error(("%s: %s"):format(path, report), 0) end
   if metadata and metadata.cohesiv then
     local extras = require("cohesiv.json").decode(metadata.cohesiv)
@@ -124,21 +127,18 @@ local function load(self, path, options)
 end
 
 local function load_encoder(encoder, path)
-  local state = {}
-  for name, t in pairs((core.io.safetensors_read(path))) do state[name:gsub("^encoder%.", "")] = t end
+  local state = weights.rename((weights.read(path)), names_of(encoder))
   local ok, message = pcall(encoder.load_state, encoder, state, {
-    ignore = function(name)
-      return is_classifier(name) or name:match "^decoder%." or name:match "_branch%." or
-        name:match "^segmentation_head%." or name:match "^optimiser%."
-    end,
+    ignore = function(name) return weights.is_foreign(name) or weights.is_beyond_encoder(name) end,
   })
   if not ok then error(("encoder_weights: %s: %s"):format(path, message), 0) end
 end
 
 --- co.model{ encoder, encoder_weights, decoder_widths, embedding_dim, attention_dim }: a new network with random
--- weights (an encoder with those of a safetensors file, if given). See Module for what it can do; beside that:
--- model:forward(x) → { Z, Q, K }; model:predict(image, points, options); model:load(path, { strict });
--- model:save(path); model:summary{ size, batch }: what every stage costs.
+-- weights (an encoder with those of a file, if given). See Module for what it can do; beside that:
+-- model:forward(x) → { Z, Q, K }; model:predict(image, points, options); model:load(path, { strict }), which returns
+-- { missing, unexpected, misshaped }; model:save(path); model:summary{ size, batch }: what every stage costs. Files are
+-- those of cohesiv.weights; saved are safetensors.
 function M.model(o)
   o = o or {}
   check_options(o)

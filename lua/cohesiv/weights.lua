@@ -1,0 +1,199 @@
+--- Weights that others have saved: one reader for .safetensors, .npz and PyTorch's .pth and .pt, and the names of the
+-- public libraries turned into those of the encoders here. Reads values and names; what a network takes of them, and
+-- what it says about the rest, is Module:load_state's. Layouts are those of files: O×I×kH×kW.
+local core = require "cohesiv.core"
+
+local M = {}
+
+-- ---- files ----
+
+-- PyTorch's data-parallel wrapper goes before all names or none.
+local function read_pth(path)
+  local state, bare = core.io.pth_read(path), {}
+  for name, t in pairs(state) do
+    local inner = name:match "^module%.(.+)$"
+    if not inner then return state end
+    bare[inner] = t
+  end
+  return bare
+end
+
+local readers = { safetensors = core.io.safetensors_read, npz = core.io.npz_read, pth = read_pth }
+local kinds = {
+  safetensors = "safetensors", npz = "npz", pth = "pth", pt = "pth", ckpt = "pth", bin = "pth", tar = "pth",
+}
+
+-- What a file is: by its first bytes where they tell, else by its name.
+local function kind_of(path)
+  local by_name = kinds[(path:match "%.([^./]+)$" or ""):lower()]
+  if core.io.status(path) ~= "file" then return by_name or "safetensors" end -- whose reader says what is wrong
+  local file <close> = io.open(path, "rb")
+  local head = file and file:read(9) or ""
+  if head:find "^....\0\0\0\0{" then return "safetensors" end
+  if head:find "^PK" then return by_name == "npz" and "npz" or "pth" end
+  if head:find "^\x80[\0-\5]" then return "pth" end
+  return by_name
+end
+
+--- read(path): tensors by the names in the file, its metadata (nil unless safetensors), and "safetensors", "npz" or
+-- "pth". Of a PyTorch checkpoint, the weights: the dict under "state_dict", "model" or the like, names without
+-- "module.".
+function M.read(path)
+  if type(path) ~= "string" then error(("weights: expected a path, found %s"):format(type(path)), 0) end
+  local kind = kind_of(path)
+  if not kind then
+    error(("%s: expected weights (.safetensors, .npz, .pth, .pt), found another kind"):format(path), 0)
+  end
+  local state, metadata = readers[kind](path)
+  return state, metadata, kind
+end
+
+-- ---- names ----
+
+-- timm's names of MobileNetV2 by torchvision's: features.N.conv.K of blocks.STAGE.BLOCK.
+local MOBILENET_STAGES = { 1, 2, 3, 4, 3, 3, 1 } -- blocks in a stage
+local MOBILENET_TOP = {
+  conv_stem = "features.0.0", bn1 = "features.0.1", conv_head = "features.18.0", bn2 = "features.18.1",
+}
+local MOBILENET_FIRST = { conv_dw = "0.0", bn1 = "0.1", conv_pw = "1", bn2 = "2" } -- the block that does not expand
+local MOBILENET_BLOCK = { conv_pw = "0.0", bn1 = "0.1", conv_dw = "1.0", bn2 = "1.1", conv_pwl = "2", bn3 = "3" }
+
+local function from_timm_mobilenet(name)
+  local stage, block, layer, rest = name:match "^blocks%.(%d)%.(%d)%.([%w_]+)%.(.+)$"
+  if not stage then
+    layer, rest = name:match "^([%w_]+)%.(.+)$"
+    return MOBILENET_TOP[layer] and MOBILENET_TOP[layer] .. "." .. rest
+  end
+  local index = 1 + tonumber(block)
+  for s = 1, tonumber(stage) do index = index + (MOBILENET_STAGES[s] or 0) end
+  local place = (stage == "0" and MOBILENET_FIRST or MOBILENET_BLOCK)[layer]
+  return place and ("features.%d.conv.%s.%s"):format(index, place, rest)
+end
+
+-- Cadene's SE networks hold the stem in layer0 and call the gate se_module, timm's do neither.
+local function from_timm_se(name)
+  if name:find "^conv1%." or name:find "^bn1%." then return "layer0." .. name end
+  return (name:gsub("%.se%.fc", ".se_module.fc"))
+end
+
+local function to_timm_se(name) return (name:gsub("^layer0%.", ""):gsub("%.se_module%.fc", ".se.fc")) end
+
+local families = { function(name) return name end, from_timm_se, to_timm_se, from_timm_mobilenet }
+
+-- Without what wrappers put in front: DataParallel, torch.compile, Lightning.
+local function unwrapped(name)
+  for _, prefix in ipairs { "^module%.", "^_orig_mod%.", "^model%." } do
+    local inner, n = name:gsub(prefix, "")
+    if n > 0 and inner ~= "" then return unwrapped(inner) end
+  end
+  return name
+end
+
+-- The name within an encoder, or within a model whose other parts are named as they are.
+local function bare(name)
+  name = unwrapped(name)
+  local inner = name:match "^encoder%.(.+)$"
+  return inner and unwrapped(inner) or name
+end
+
+--- is_foreign(name): whether a tensor of that name never counts: classifiers, and the optimiser of a checkpoint here.
+function M.is_foreign(name)
+  name = bare(name)
+  for _, pattern in ipairs { "^fc%.", "^last_linear%.", "^classifier%.", "^classification_head%.", "^optimiser%." } do
+    if name:find(pattern) then return true end
+  end
+  return false
+end
+
+--- is_beyond_encoder(name): whether the name is of a U-Net's decoder, head or branches.
+function M.is_beyond_encoder(name)
+  name = unwrapped(name)
+  return (name:find "^decoder%." or name:find "^segmentation_head%." or name:find "_branch%.") ~= nil
+end
+
+local function known_name(name, known)
+  local inner = bare(name)
+  for _, family in ipairs(families) do
+    local own = family(inner)
+    if own and known[own] then return own end
+    if own and known["encoder." .. own] then return "encoder." .. own end
+  end
+end
+
+--- rename(state, known): the tensors under the names of `known` (a set) where the names of torchvision, Cadene's
+-- pretrained-models, timm or segmentation_models.pytorch (encoder alone or whole) lead there, else under their own.
+-- Returns also how many got another name.
+function M.rename(state, known)
+  local out, count = {}, 0
+  for name, t in pairs(state) do
+    if known[name] then out[name] = t end
+  end
+  for name, t in pairs(state) do
+    local own = not known[name] and known_name(name, known)
+    if own and not out[own] then
+      out[own] = t
+      count = count + 1
+    elseif not known[name] then
+      out[name] = t
+    end
+  end
+  return out, count
+end
+
+-- ---- encoders ----
+
+local function encoder_shapes(name)
+  return require("cohesiv.tensor").tidy(function()
+    local shapes = {}
+    for full, t in pairs((require("cohesiv.nn.encoders").encoder(name):state_dict())) do
+      shapes[full] = table.concat(t.shape, "x")
+    end
+    return shapes
+  end)
+end
+
+-- How a state fits one encoder: { encoder, matching, of, renamed, fits, missing (the first name that does not match) }.
+local function compare(state, encoder)
+  local shapes = encoder_shapes(encoder)
+  local own, renamed = M.rename(state, shapes)
+  local report = { encoder = encoder, matching = 0, of = 0, renamed = renamed }
+  for name, shape in pairs(shapes) do
+    report.of = report.of + 1
+    if own[name] and table.concat(own[name].shape, "x") == shape then
+      report.matching = report.matching + 1
+    elseif not report.missing or name < report.missing then
+      report.missing = name
+    end
+  end
+  local extra = false
+  for name in pairs(own) do
+    local counts = not shapes[name] and not name:find "num_batches_tracked$"
+    extra = extra or counts and not M.is_foreign(name) and not M.is_beyond_encoder(name)
+  end
+  report.fits = report.matching == report.of and not extra
+  return report
+end
+
+--- fits(state): the names of the encoders that take a state as their weights (all of theirs are there, of the right
+-- shapes, and no others), those with the names of the file first; and the nearest one as a table
+-- { encoder, matching, of, missing }.
+function M.fits(state)
+  local reports, names = {}, {}
+  for _, encoder in ipairs(require("cohesiv.nn.encoders").names()) do
+    reports[#reports + 1] = compare(state, encoder)
+  end
+  table.sort(reports, function(a, b)
+    if a.fits ~= b.fits then return a.fits end
+    local x, y = a.matching / a.of, b.matching / b.of
+    if x ~= y then return x > y end
+    if a.renamed ~= b.renamed then return a.renamed < b.renamed end
+    return a.encoder < b.encoder
+  end)
+  for _, report in ipairs(reports) do
+    if report.fits then names[#names + 1] = report.encoder end
+  end
+  local best = reports[1]
+  return names, { encoder = best.encoder, matching = best.matching, of = best.of, missing = best.missing }
+end
+
+return M
