@@ -31,6 +31,15 @@ function support.data_it(name, run)
   return busted.pending(name .. ": COHESIV_DATA is not set")
 end
 
+--- `it` for a test that needs Python with PyTorch ($COHESIV_PYTHON names the interpreter); skipped by name without it.
+support.python = os.getenv "COHESIV_PYTHON"
+if support.python == "" then support.python = nil end
+function support.python_it(name, run)
+  local busted = require "busted"
+  if support.python then return busted.it(name, run) end
+  return busted.pending(name .. ": COHESIV_PYTHON is not set")
+end
+
 --- A word for the shell.
 function support.quote(word)
   return "'" .. tostring(word):gsub("'", [['\'']]) .. "'"

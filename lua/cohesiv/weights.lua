@@ -50,24 +50,37 @@ end
 
 -- ---- names ----
 
--- timm's names of MobileNetV2 by torchvision's: features.N.conv.K of blocks.STAGE.BLOCK.
-local MOBILENET_STAGES = { 1, 2, 3, 4, 3, 3, 1 } -- blocks in a stage
-local MOBILENET_TOP = {
-  conv_stem = "features.0.0", bn1 = "features.0.1", conv_head = "features.18.0", bn2 = "features.18.1",
+-- timm calls the blocks of MobileNetV2 and EfficientNet alike: blocks.STAGE.BLOCK.LAYER, and what is around them. For
+-- each, by the public name of the same: blocks in a stage, top layers, layers of a block without expansion (those of
+-- stage 0) and with it, and the format of a block's number.
+local MOBILENET = {
+  stages = { 1, 2, 3, 4, 3, 3, 1 }, first = 1, format = "features.%d.conv.%s", -- torchvision's
+  top = { conv_stem = "features.0.0", bn1 = "features.0.1", conv_head = "features.18.0", bn2 = "features.18.1" },
+  plain = { conv_dw = "0.0", bn1 = "0.1", conv_pw = "1", bn2 = "2" },
+  expanding = { conv_pw = "0.0", bn1 = "0.1", conv_dw = "1.0", bn2 = "1.1", conv_pwl = "2", bn3 = "3" },
 }
-local MOBILENET_FIRST = { conv_dw = "0.0", bn1 = "0.1", conv_pw = "1", bn2 = "2" } -- the block that does not expand
-local MOBILENET_BLOCK = { conv_pw = "0.0", bn1 = "0.1", conv_dw = "1.0", bn2 = "1.1", conv_pwl = "2", bn3 = "3" }
+local EFFICIENTNET = {
+  stages = { 1, 2, 2, 3, 3, 4, 1 }, first = 0, format = "_blocks.%d.%s", -- segmentation_models.pytorch's
+  top = { conv_stem = "_conv_stem", bn1 = "_bn0", conv_head = "_conv_head", bn2 = "_bn1" },
+  plain = {
+    conv_dw = "_depthwise_conv", bn1 = "_bn1", conv_pw = "_project_conv", bn2 = "_bn2",
+    ["se.conv_reduce"] = "_se_reduce", ["se.conv_expand"] = "_se_expand",
+  },
+  expanding = {
+    conv_pw = "_expand_conv", bn1 = "_bn0", conv_dw = "_depthwise_conv", bn2 = "_bn1", conv_pwl = "_project_conv",
+    bn3 = "_bn2", ["se.conv_reduce"] = "_se_reduce", ["se.conv_expand"] = "_se_expand",
+  },
+}
 
-local function from_timm_mobilenet(name)
-  local stage, block, layer, rest = name:match "^blocks%.(%d)%.(%d)%.([%w_]+)%.(.+)$"
-  if not stage then
-    layer, rest = name:match "^([%w_]+)%.(.+)$"
-    return MOBILENET_TOP[layer] and MOBILENET_TOP[layer] .. "." .. rest
-  end
-  local index = 1 + tonumber(block)
-  for s = 1, tonumber(stage) do index = index + (MOBILENET_STAGES[s] or 0) end
-  local place = (stage == "0" and MOBILENET_FIRST or MOBILENET_BLOCK)[layer]
-  return place and ("features.%d.conv.%s.%s"):format(index, place, rest)
+local function from_timm_blocks(name, family)
+  local layer, rest = name:match "^(.+)(%.[%w_]+)$"
+  if not layer then return nil end
+  local stage, block, inner = layer:match "^blocks%.(%d)%.(%d)%.(.+)$"
+  if not stage then return family.top[layer] and family.top[layer] .. rest end
+  local index = family.first + tonumber(block)
+  for s = 1, tonumber(stage) do index = index + (family.stages[s] or 0) end
+  local place = (stage == "0" and family.plain or family.expanding)[inner]
+  return place and family.format:format(index, place) .. rest
 end
 
 -- Cadene's SE networks hold the stem in layer0 and call the gate se_module, timm's do neither.
@@ -76,9 +89,12 @@ local function from_timm_se(name)
   return (name:gsub("%.se%.fc", ".se_module.fc"))
 end
 
-local function to_timm_se(name) return (name:gsub("^layer0%.", ""):gsub("%.se_module%.fc", ".se.fc")) end
-
-local families = { function(name) return name end, from_timm_se, to_timm_se, from_timm_mobilenet }
+local families = {
+  function(name) return name end,
+  from_timm_se,
+  function(name) return from_timm_blocks(name, MOBILENET) end,
+  function(name) return from_timm_blocks(name, EFFICIENTNET) end,
+}
 
 -- Without what wrappers put in front: DataParallel, torch.compile, Lightning.
 local function unwrapped(name)
