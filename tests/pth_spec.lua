@@ -306,6 +306,8 @@ describe("names", function()
     } do
       assert.is_true(renamed(name, own), name)
     end
+    local plain = { ["layer1.0.conv2.weight"] = co.zeros(64, 64, 3, 3), ["conv1.weight"] = co.ones(1) }
+    assert.is_truthy(weights.rename(plain, { ["layer0.conv1.weight"] = true })["conv1.weight"])
     assert.is_false(renamed("blocks.9.9.conv_dw.weight", "features.1.conv.0.0.weight"))
     assert.same({ ["conv1.weight"] = 1, ["module.conv1.weight"] = 2 },
       (weights.rename({ ["conv1.weight"] = 1, ["module.conv1.weight"] = 2 }, { ["conv1.weight"] = true })))

@@ -51,8 +51,8 @@ end
 -- ---- names ----
 
 -- timm calls the blocks of MobileNetV2 and EfficientNet alike: blocks.STAGE.BLOCK.LAYER, and what is around them. For
--- each, by the public name of the same: blocks in a stage, top layers, layers of a block without expansion (those of
--- stage 0) and with it, and the format of a block's number.
+-- each, the names here: blocks in a stage, top layers, layers of a block without expansion (those of stage 0) and with
+-- it, and the format of a block's number. (tf_efficientnet_b0 is the one here; efficientnet_b0 pads in other places.)
 local MOBILENET = {
   stages = { 1, 2, 3, 4, 3, 3, 1 }, first = 1, format = "features.%d.conv.%s", -- torchvision's
   top = { conv_stem = "features.0.0", bn1 = "features.0.1", conv_head = "features.18.0", bn2 = "features.18.1" },
@@ -83,15 +83,17 @@ local function from_timm_blocks(name, family)
   return place and family.format:format(index, place) .. rest
 end
 
--- Cadene's SE networks hold the stem in layer0 and call the gate se_module, timm's do neither.
+-- Cadene's SE networks hold the stem in layer0 and call the gate se_module, timm's do neither (and pad before the first
+-- pooling: what they see is one pixel of that stage aside).
 local function from_timm_se(name)
   if name:find "^conv1%." or name:find "^bn1%." then return "layer0." .. name end
   return (name:gsub("%.se%.fc", ".se_module.fc"))
 end
 
+-- In the order in which they are tried.
 local families = {
   function(name) return name end,
-  from_timm_se,
+  function(name, file) return not file.ungrouped and from_timm_se(name) end,
   function(name) return from_timm_blocks(name, MOBILENET) end,
   function(name) return from_timm_blocks(name, EFFICIENTNET) end,
 }
@@ -115,7 +117,7 @@ end
 --- is_foreign(name): whether a tensor of that name never counts: classifiers, and the optimiser of a checkpoint here.
 function M.is_foreign(name)
   name = bare(name)
-  for _, pattern in ipairs { "^fc%.", "^last_linear%.", "^classifier%.", "^classification_head%.", "^optimiser%." } do
+  for _, pattern in ipairs { "^_?fc%.", "^last_linear%.", "^classifier%.", "^classification_head%.", "^optimiser%." } do
     if name:find(pattern) then return true end
   end
   return false
@@ -127,10 +129,19 @@ function M.is_beyond_encoder(name)
   return (name:find "^decoder%." or name:find "^segmentation_head%." or name:find "_branch%.") ~= nil
 end
 
-local function known_name(name, known)
+-- timm's SE-ResNets, unlike its SE-ResNeXts, halve sizes in other convolutions than Cadene's: their shapes would fit,
+-- their numbers not.
+local function is_ungrouped(state)
+  for name, t in pairs(state) do
+    if bare(name) == "layer1.0.conv2.weight" then return t.shape[1] == t.shape[2] end
+  end
+  return false
+end
+
+local function known_name(name, known, file)
   local inner = bare(name)
   for _, family in ipairs(families) do
-    local own = family(inner)
+    local own = family(inner, file)
     if own and known[own] then return own end
     if own and known["encoder." .. own] then return "encoder." .. own end
   end
@@ -140,12 +151,12 @@ end
 -- pretrained-models, timm or segmentation_models.pytorch (encoder alone or whole) lead there, else under their own.
 -- Returns also how many got another name.
 function M.rename(state, known)
-  local out, count = {}, 0
+  local out, count, file = {}, 0, { ungrouped = is_ungrouped(state) }
   for name, t in pairs(state) do
     if known[name] then out[name] = t end
   end
   for name, t in pairs(state) do
-    local own = not known[name] and known_name(name, known)
+    local own = not known[name] and known_name(name, known, file)
     if own and not out[own] then
       out[own] = t
       count = count + 1
