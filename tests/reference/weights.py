@@ -5,16 +5,24 @@ from random weights, and what is in them. For comparing only; nothing of the pro
 usage: weights.py OUT [small]
 
 OUT/values.npz: the tensors of dtypes*.pth under their names, an image x, and the last feature of every encoder saved
-(out_NAME), channels last. small: only the files that are small.
+(out_NAME), channels last. small: only the files that are small. Ends with status 77 where a library is missing.
 """
 import collections
 import os
 import sys
 
-import numpy
-import torch
-
 out, small = sys.argv[1], sys.argv[2:] == ["small"]
+try:
+    import numpy
+    import torch
+
+    if not small:
+        import safetensors.torch
+        import segmentation_models_pytorch as smp
+        import torchvision
+except ImportError as missing:
+    print(missing)
+    sys.exit(77)
 torch.manual_seed(0)
 values = {}
 
@@ -108,10 +116,6 @@ def keep(name, feature):
 
 
 if not small:
-    import safetensors.torch
-    import segmentation_models_pytorch as smp
-    import torchvision
-
     with torch.no_grad():
         net = randomised(torchvision.models.resnet18(weights=None))
         save(net.state_dict(), "resnet18.pth")
