@@ -1,6 +1,6 @@
-/* The stack machine of pickle.h (Python's pickletools has the opcodes). It knows values, not what they mean;
- * it resolves no name, calls nothing, and has no recursion: trees are walked by who reads them. */
-#include "io/pickle.h"
+/* The opcodes of pickle.h's stack machine (Python's pickletools has them). It knows values, not what they
+ * mean; it resolves no name, calls nothing, and has no recursion: trees are walked by who reads them. */
+#include "io/pickle_machine.h"
 
 #include "core/error.h"
 
@@ -9,128 +9,11 @@
 #include <string.h>
 
 enum { PROTOCOL = 5, NAME_MAX_BYTES = 256 };
-static const uint32_t MARK = UINT32_MAX; /* on the stack, where a value's index could be */
 
-typedef struct Machine {
-  const char *name;
-  const unsigned char *begin, *at, *end;
-  const char *const *allowed;
-  Pickle *p;
-  uint32_t *stack, depth, stack_room;
-  uint32_t *memo, memo_room, memo_next; /* index + 1, 0 where nothing is kept */
-  uint32_t pushed;
-} Machine;
-
-const char *pickle_text(char *to, size_t room, const char *text, size_t size) {
-  size_t n = size < room - 1 ? size : room - 1;
-  for (size_t i = 0; i < n; i++) to[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
-  to[n] = 0;
-  return to;
-}
-
-static int refuse(const Machine *m, const char *expected, const char *found) {
-  return fail("%s: expected %s at byte %zu of its pickle, found %s", m->name, expected,
-              (size_t)(m->at - m->begin), found);
-}
-
-/* ---- growing lists ---- */
-
-static int grow(const Machine *m, uint32_t **list, uint32_t *room, uint32_t wanted) {
-  if (wanted <= *room) return 1;
-  uint32_t n = *room ? *room : 4;
-  while (n < wanted) n *= 2; /* wanted is at most PICKLE_VALUES */
-  uint32_t *more = realloc(*list, n * sizeof **list);
-  if (!more) return fail("%s: expected memory for its pickle, found none left", m->name);
-  memset(more + *room, 0, (n - *room) * sizeof *more);
-  *list = more;
-  *room = n;
-  return 1;
-}
-
-static int push(Machine *m, uint32_t index) {
-  if (m->pushed == PICKLE_VALUES)
-    return fail("%s: expected a pickle of at most %d values, found more", m->name, PICKLE_VALUES);
-  if (!grow(m, &m->stack, &m->stack_room, m->depth + 1)) return 0;
-  m->pushed++;
-  m->stack[m->depth++] = index;
-  return 1;
-}
-
-/* A new value on top of the stack; good until the next one. */
-static PickleValue *add(Machine *m, PickleKind kind) {
-  Pickle *p = m->p;
-  if (p->count == p->room) {
-    uint32_t room = p->room ? 2 * p->room : 256;
-    PickleValue *more = realloc(p->values, room * sizeof *more);
-    if (!more) {
-      fail("%s: expected memory for its pickle, found none left", m->name);
-      return NULL;
-    }
-    p->values = more;
-    p->room = room;
-  }
-  if (!push(m, p->count)) return NULL;
-  p->values[p->count] = (PickleValue){.kind = kind};
-  return &p->values[p->count++];
-}
-
-/* The topmost value, which leaves the stack. */
-static int pop(Machine *m, uint32_t *index) {
-  if (m->depth == 0 || m->stack[m->depth - 1] == MARK)
-    return refuse(m, "a value on the stack", m->depth ? "a mark" : "an empty stack");
-  *index = m->stack[--m->depth];
-  return 1;
-}
-
-/* How many values lie above the topmost mark. */
-static int above_mark(const Machine *m, uint32_t *count) {
-  for (*count = 0; *count < m->depth; ++*count)
-    if (m->stack[m->depth - 1 - *count] == MARK) return 1;
-  return refuse(m, "a mark on the stack", "none");
-}
-
-/* The value `below` places under the top, of one kind. */
-static PickleValue *peek(const Machine *m, uint32_t below, PickleKind kind, const char *expected) {
-  if (below < m->depth && m->stack[m->depth - 1 - below] != MARK) {
-    PickleValue *v = &m->p->values[m->stack[m->depth - 1 - below]];
-    if (v->kind == kind) return v;
-  }
-  refuse(m, expected, "something else");
-  return NULL;
-}
-
-/* ---- reading ---- */
-
-static const unsigned char *take(Machine *m, uint64_t size) {
-  if (size > (uint64_t)(m->end - m->at)) {
-    fail("%s: expected a whole pickle, found its end after %zu bytes (truncated?)", m->name,
-         (size_t)(m->end - m->begin));
-    return NULL;
-  }
-  const unsigned char *at = m->at;
-  m->at += size;
-  return at;
-}
-
-/* A little-endian number of 1 to 8 bytes. */
-static int take_number(Machine *m, int bytes, uint64_t *value) {
-  const unsigned char *at = take(m, (uint64_t)bytes);
-  *value = 0;
-  if (at) memcpy(value, at, (size_t)bytes);
-  return at != NULL;
-}
-
-static int take_line(Machine *m, const char **text, size_t *size) {
-  const unsigned char *end = memchr(m->at, '\n', (size_t)(m->end - m->at));
-  if (!end) return take(m, (uint64_t)(m->end - m->at) + 1) != NULL; /* says what is wrong */
-  *text = (const char *)m->at;
-  *size = (size_t)(end - m->at);
-  m->at = end + 1;
-  return 1;
-}
+/* ---- numbers and texts ---- */
 
 static int push_number(Machine *m, PickleKind kind, int64_t number) {
-  PickleValue *v = add(m, kind);
+  PickleValue *v = machine_add(m, kind);
   if (v) v->as.number = number;
   return v != NULL;
 }
@@ -138,10 +21,10 @@ static int push_number(Machine *m, PickleKind kind, int64_t number) {
 /* A text or bytes behind their length. */
 static int push_text(Machine *m, PickleKind kind, int length_bytes) {
   uint64_t size;
-  if (!take_number(m, length_bytes, &size)) return 0;
-  const unsigned char *at = take(m, size);
-  if (at && size > UINT32_MAX) return refuse(m, "texts of less than 4 GiB", "a longer one");
-  PickleValue *v = at ? add(m, kind) : NULL;
+  if (!machine_take_number(m, length_bytes, &size)) return 0;
+  const unsigned char *at = machine_take(m, size);
+  if (at && size > UINT32_MAX) return machine_refuse(m, "texts of less than 4 GiB", "a longer one");
+  PickleValue *v = at ? machine_add(m, kind) : NULL;
   if (!v) return 0;
   v->count = (uint32_t)size;
   v->as.text = (const char *)at;
@@ -150,15 +33,15 @@ static int push_text(Machine *m, PickleKind kind, int length_bytes) {
 
 static int push_integer(Machine *m, int bytes) {
   uint64_t value;
-  if (!take_number(m, bytes, &value)) return 0;
+  if (!machine_take_number(m, bytes, &value)) return 0;
   return push_number(m, PICKLE_INT, bytes == 4 ? (int64_t)(int32_t)value : (int64_t)value);
 }
 
 static int push_long(Machine *m, int length_bytes) {
   uint64_t size, value = 0;
   const unsigned char *at;
-  if (!take_number(m, length_bytes, &size) || !(at = take(m, size))) return 0;
-  if (size > 8) return add(m, PICKLE_OTHER) != NULL;
+  if (!machine_take_number(m, length_bytes, &size) || !(at = machine_take(m, size))) return 0;
+  if (size > 8) return machine_add(m, PICKLE_OTHER) != NULL;
   memcpy(&value, at, size);
   if (size > 0 && size < 8 && at[size - 1] & 0x80) value |= ~(uint64_t)0 << (8 * size); /* two's complement */
   return push_number(m, PICKLE_INT, (int64_t)value);
@@ -166,9 +49,9 @@ static int push_long(Machine *m, int length_bytes) {
 
 static int push_real(Machine *m) {
   uint64_t bits;
-  if (!take_number(m, 8, &bits)) return 0;
+  if (!machine_take_number(m, 8, &bits)) return 0;
   bits = __builtin_bswap64(bits);
-  PickleValue *v = add(m, PICKLE_REAL);
+  PickleValue *v = machine_add(m, PICKLE_REAL);
   if (v) memcpy(&v->as.real, &bits, 8);
   return v != NULL;
 }
@@ -198,13 +81,13 @@ static int push_global(Machine *m, const char *module, size_t module_size, const
 static int global_in_lines(Machine *m) {
   const char *module, *name;
   size_t module_size, size;
-  return take_line(m, &module, &module_size) && take_line(m, &name, &size) &&
+  return machine_take_line(m, &module, &module_size) && machine_take_line(m, &name, &size) &&
          push_global(m, module, module_size, name, size);
 }
 
 static int global_from_stack(Machine *m) {
-  const PickleValue *name = peek(m, 0, PICKLE_TEXT, "a name"),
-                    *module = name ? peek(m, 1, PICKLE_TEXT, "a module's name") : NULL;
+  const PickleValue *name = machine_peek(m, 0, PICKLE_TEXT, "a name"),
+                    *module = name ? machine_peek(m, 1, PICKLE_TEXT, "a module's name") : NULL;
   if (!module) return 0;
   m->depth -= 2;
   return push_global(m, module->as.text, module->count, name->as.text, name->count);
@@ -214,7 +97,7 @@ static int global_from_stack(Machine *m) {
 
 /* Moves the topmost `count` values into the container. */
 static int extend(Machine *m, PickleValue *v, uint32_t count) {
-  if (!grow(m, &v->as.items, &v->room, v->count + count)) return 0;
+  if (!machine_grow(m, &v->as.items, &v->room, v->count + count)) return 0;
   memcpy(v->as.items + v->count, m->stack + m->depth - count, count * sizeof *m->stack);
   v->count += count;
   m->depth -= count;
@@ -224,12 +107,12 @@ static int extend(Machine *m, PickleValue *v, uint32_t count) {
 static int make_tuple(Machine *m, uint32_t count) {
   for (uint32_t i = 0; i < count; i++)
     if (i >= m->depth || m->stack[m->depth - 1 - i] == MARK)
-      return refuse(m, "values on the stack", "too few");
+      return machine_refuse(m, "values on the stack", "too few");
   uint32_t *items = NULL, room = 0;
-  if (count && !grow(m, &items, &room, count)) return 0;
+  if (count && !machine_grow(m, &items, &room, count)) return 0;
   if (count) memcpy(items, m->stack + m->depth - count, count * sizeof *items);
   m->depth -= count;
-  PickleValue *v = add(m, PICKLE_TUPLE);
+  PickleValue *v = machine_add(m, PICKLE_TUPLE);
   if (!v) {
     free(items);
     return 0;
@@ -242,7 +125,7 @@ static int make_tuple(Machine *m, uint32_t count) {
 
 static int tuple_to_mark(Machine *m) {
   uint32_t count;
-  if (!above_mark(m, &count) || !make_tuple(m, count)) return 0;
+  if (!machine_above_mark(m, &count) || !make_tuple(m, count)) return 0;
   m->stack[m->depth - 2] = m->stack[m->depth - 1]; /* over the mark */
   m->depth--;
   return 1;
@@ -251,26 +134,26 @@ static int tuple_to_mark(Machine *m) {
 /* APPENDS, SETITEMS and their forms for one element: `step` values make an element. */
 static int extend_to_mark(Machine *m, PickleKind kind, uint32_t step) {
   uint32_t count;
-  if (!above_mark(m, &count)) return 0;
-  PickleValue *v = peek(m, count + 1, kind, kind == PICKLE_LIST ? "a list" : "a dict");
+  if (!machine_above_mark(m, &count)) return 0;
+  PickleValue *v = machine_peek(m, count + 1, kind, kind == PICKLE_LIST ? "a list" : "a dict");
   if (!v) return 0;
-  if (count % step) return refuse(m, "keys and values in pairs", "an odd number");
+  if (count % step) return machine_refuse(m, "keys and values in pairs", "an odd number");
   if (!extend(m, v, count)) return 0;
   m->depth--;
   return 1;
 }
 
 static int extend_by_one(Machine *m, PickleKind kind, uint32_t step) {
-  PickleValue *v = peek(m, step, kind, kind == PICKLE_LIST ? "a list" : "a dict");
+  PickleValue *v = machine_peek(m, step, kind, kind == PICKLE_LIST ? "a list" : "a dict");
   for (uint32_t i = 0; v && i < step; i++)
-    if (m->stack[m->depth - 1 - i] == MARK) return refuse(m, "a value on the stack", "a mark");
+    if (m->stack[m->depth - 1 - i] == MARK) return machine_refuse(m, "a value on the stack", "a mark");
   return v && extend(m, v, step);
 }
 
 /* Drops everything down to the topmost mark, with it. */
 static int drop_to_mark(Machine *m) {
   uint32_t count;
-  if (!above_mark(m, &count)) return 0;
+  if (!machine_above_mark(m, &count)) return 0;
   m->depth -= count + 1;
   return 1;
 }
@@ -286,20 +169,20 @@ static int is_dict_type(const Machine *m, const PickleValue *callee) {
  * on the stack. */
 static int make_dict(Machine *m, uint32_t arguments) {
   uint32_t dict = m->p->count;
-  if (!add(m, PICKLE_DICT)) return 0;
+  if (!machine_add(m, PICKLE_DICT)) return 0;
   const PickleValue *values = m->p->values, *a = &values[arguments];
   const PickleValue *given = a->count ? &values[a->as.items[0]] : NULL;
   if (!given) return 1;
   if (given->kind != PICKLE_LIST && given->kind != PICKLE_DICT)
-    return refuse(m, "a list of pairs", "another kind");
+    return machine_refuse(m, "a list of pairs", "another kind");
   uint32_t from = m->depth;
   for (uint32_t i = 0; i < given->count; i++) {
     const PickleValue *pair = &values[given->as.items[i]];
     if (given->kind == PICKLE_DICT) {
-      if (!push(m, given->as.items[i])) return 0;
+      if (!machine_push(m, given->as.items[i])) return 0;
     } else if ((pair->kind != PICKLE_LIST && pair->kind != PICKLE_TUPLE) || pair->count != 2) {
-      return refuse(m, "a list of pairs", "something else in it");
-    } else if (!push(m, pair->as.items[0]) || !push(m, pair->as.items[1])) {
+      return machine_refuse(m, "a list of pairs", "something else in it");
+    } else if (!machine_push(m, pair->as.items[0]) || !machine_push(m, pair->as.items[1])) {
       return 0;
     }
   }
@@ -309,11 +192,13 @@ static int make_dict(Machine *m, uint32_t arguments) {
 /* REDUCE and NEWOBJ: callee and a tuple of arguments. */
 static int make_call(Machine *m) {
   uint32_t arguments, callee;
-  if (!peek(m, 0, PICKLE_TUPLE, "a tuple of arguments") || !pop(m, &arguments) || !pop(m, &callee)) return 0;
+  if (!machine_peek(m, 0, PICKLE_TUPLE, "a tuple of arguments") || !machine_pop(m, &arguments) ||
+      !machine_pop(m, &callee))
+    return 0;
   if (m->p->values[callee].kind != PICKLE_GLOBAL)
     return fail("%s: refused: a call of something that is no listed name", m->name);
   if (is_dict_type(m, &m->p->values[callee])) return make_dict(m, arguments);
-  PickleValue *v = add(m, PICKLE_CALL);
+  PickleValue *v = machine_add(m, PICKLE_CALL);
   if (!v) return 0;
   v->as.pair[0] = callee;
   v->as.pair[1] = arguments;
@@ -323,16 +208,16 @@ static int make_call(Machine *m) {
 /* BUILD: attributes of a dict (state dicts carry _metadata) or of a call's result; nobody here reads them. */
 static int drop_state(Machine *m) {
   uint32_t state, object;
-  if (!pop(m, &state) || !pop(m, &object)) return 0;
+  if (!machine_pop(m, &state) || !machine_pop(m, &object)) return 0;
   PickleKind kind = m->p->values[object].kind;
   if (kind != PICKLE_DICT && kind != PICKLE_CALL)
     return fail("%s: refused: attributes of something that is neither a dict nor a tensor", m->name);
-  return push(m, object);
+  return machine_push(m, object);
 }
 
 static int make_persistent(Machine *m) {
   uint32_t id;
-  PickleValue *v = pop(m, &id) ? add(m, PICKLE_PERSISTENT) : NULL;
+  PickleValue *v = machine_pop(m, &id) ? machine_add(m, PICKLE_PERSISTENT) : NULL;
   if (v) v->as.pair[1] = id;
   return v != NULL;
 }
@@ -341,8 +226,8 @@ static int make_persistent(Machine *m) {
 
 static int put(Machine *m, uint64_t place) {
   uint32_t top = 0;
-  if (place >= PICKLE_VALUES) return refuse(m, "a memo of less than 4194304 places", "more");
-  if (!pop(m, &top) || !grow(m, &m->memo, &m->memo_room, (uint32_t)place + 1)) return 0;
+  if (place >= PICKLE_VALUES) return machine_refuse(m, "a memo of less than 4194304 places", "more");
+  if (!machine_pop(m, &top) || !machine_grow(m, &m->memo, &m->memo_room, (uint32_t)place + 1)) return 0;
   if (m->memo[place] == 0) m->memo_next++;
   m->memo[place] = top + 1;
   m->stack[m->depth++] = top; /* where it was */
@@ -351,15 +236,15 @@ static int put(Machine *m, uint64_t place) {
 
 static int put_at(Machine *m, int bytes) {
   uint64_t place;
-  return take_number(m, bytes, &place) && put(m, place);
+  return machine_take_number(m, bytes, &place) && put(m, place);
 }
 
 static int get_at(Machine *m, int bytes) {
   uint64_t place;
-  if (!take_number(m, bytes, &place)) return 0;
+  if (!machine_take_number(m, bytes, &place)) return 0;
   if (place >= m->memo_room || m->memo[place] == 0)
-    return refuse(m, "a place of the memo that is set", "another");
-  return push(m, m->memo[place] - 1);
+    return machine_refuse(m, "a place of the memo that is set", "another");
+  return machine_push(m, m->memo[place] - 1);
 }
 
 /* ---- the machine ---- */
@@ -376,12 +261,12 @@ static int refuse_opcode(Machine *m, unsigned char op) {
   char text[8];
   snprintf(text, sizeof text, "0x%02x", op);
   m->at--;
-  return refuse(m, "an opcode that torch.save writes", text);
+  return machine_refuse(m, "an opcode that torch.save writes", text);
 }
 
 static int protocol(Machine *m) {
   uint64_t version;
-  if (!take_number(m, 1, &version)) return 0;
+  if (!machine_take_number(m, 1, &version)) return 0;
   return version <= PROTOCOL ||
          fail("%s: expected a pickle of protocol 2 to %d, found %d", m->name, PROTOCOL, (int)version);
 }
@@ -393,8 +278,9 @@ static int step(Machine *m, unsigned char op) {
   size_t size;
   switch (op) {
   case 0x80: return protocol(m);
-  case 0x95: return take_number(m, 8, &skipped); /* FRAME: its length is for those who read in blocks */
-  case 'N': return add(m, PICKLE_NONE) != NULL;
+  case 0x95:
+    return machine_take_number(m, 8, &skipped); /* FRAME: its length is for those who read in blocks */
+  case 'N': return machine_add(m, PICKLE_NONE) != NULL;
   case 0x88: return push_number(m, PICKLE_BOOL, 1);
   case 0x89: return push_number(m, PICKLE_BOOL, 0);
   case 'K': return push_integer(m, 1);
@@ -414,31 +300,31 @@ static int step(Machine *m, unsigned char op) {
   case 'S':
   case 'V':
   case 'I': /* only on the way to the name that they are arguments of */
-    return take_line(m, &line, &size) && add(m, PICKLE_OTHER) != NULL;
-  case '(': return push(m, MARK);
-  case '0': return pop(m, &dropped);
+    return machine_take_line(m, &line, &size) && machine_add(m, PICKLE_OTHER) != NULL;
+  case '(': return machine_push(m, MARK);
+  case '0': return machine_pop(m, &dropped);
   case '1': return drop_to_mark(m);
   case ')': return make_tuple(m, 0);
   case 0x85: return make_tuple(m, 1);
   case 0x86: return make_tuple(m, 2);
   case 0x87: return make_tuple(m, 3);
   case 't': return tuple_to_mark(m);
-  case ']': return add(m, PICKLE_LIST) != NULL;
+  case ']': return machine_add(m, PICKLE_LIST) != NULL;
   case 'a': return extend_by_one(m, PICKLE_LIST, 1);
   case 'e': return extend_to_mark(m, PICKLE_LIST, 1);
-  case '}': return add(m, PICKLE_DICT) != NULL;
+  case '}': return machine_add(m, PICKLE_DICT) != NULL;
   case 's': return extend_by_one(m, PICKLE_DICT, 2);
   case 'u': return extend_to_mark(m, PICKLE_DICT, 2);
-  case 0x8f: return add(m, PICKLE_OTHER) != NULL; /* EMPTY_SET */
-  case 0x90: return drop_to_mark(m) && peek(m, 0, PICKLE_OTHER, "a set");
-  case 0x91: return drop_to_mark(m) && add(m, PICKLE_OTHER) != NULL; /* FROZENSET */
+  case 0x8f: return machine_add(m, PICKLE_OTHER) != NULL; /* EMPTY_SET */
+  case 0x90: return drop_to_mark(m) && machine_peek(m, 0, PICKLE_OTHER, "a set");
+  case 0x91: return drop_to_mark(m) && machine_add(m, PICKLE_OTHER) != NULL; /* FROZENSET */
   case 'q': return put_at(m, 1);
   case 'r': return put_at(m, 4);
   case 0x94: return put(m, m->memo_next);
   case 'h': return get_at(m, 1);
   case 'j': return get_at(m, 4);
   case 'c':
-  case 'i': return global_in_lines(m) && (op == 'c' || refuse(m, "a tuple of arguments", "INST"));
+  case 'i': return global_in_lines(m) && (op == 'c' || machine_refuse(m, "a tuple of arguments", "INST"));
   case 0x93: return global_from_stack(m);
   case 'R':
   case 0x81: return make_call(m);
@@ -455,10 +341,10 @@ int pickle_read(const char *name, const unsigned char *data, size_t size, const 
   const unsigned char *op;
   int ok = 1, stopped = 0;
   while (ok && !stopped) {
-    if (!(op = take(&m, 1)))
+    if (!(op = machine_take(&m, 1)))
       ok = 0;
     else if (*op == '.')
-      stopped = ok = pop(&m, &out->root);
+      stopped = ok = machine_pop(&m, &out->root);
     else
       ok = step(&m, *op);
   }
