@@ -15,13 +15,7 @@ end
 
 local function dry_run(recipe)
   local model = require("cohesiv.model").model(recipe.model)
-  local count = 0
-  for _, p in ipairs(model:parameters()) do
-    local n = 1
-    for _, s in ipairs(p.shape) do n = n * s end
-    count = count + n
-  end
-  print(("%s: %d parameters"):format(recipe.model.encoder, count))
+  print(("%s: %d parameters"):format(recipe.model.encoder, model:count()))
   if recipe.data then
     local data, labels = require("cohesiv.data").data(recipe.data), require "cohesiv.labels"
     local frames, clips = 0, 0

@@ -2,6 +2,7 @@
 
 local json = require "cohesiv.json"
 local tensor = require "cohesiv.tensor"
+local thousands = require "cohesiv.thousands"
 local weights = require "cohesiv.weights"
 
 local command = { summary = "names, shapes and dtypes in a file of weights, and the encoders that they fit" }
@@ -49,11 +50,6 @@ local function print_json(rows, parameters, kind, fits, nearest)
   for i, name in ipairs(fits) do names[i] = json.encode(name) end
   print(('{"format":"%s","parameters":%d,"fits":%s,"nearest":%s,\n"tensors":%s}'):format(kind, parameters,
     list_of(names), json.encode(nearest), "[" .. table.concat(tensors, ",\n") .. "]"))
-end
-
-local function thousands(n)
-  local text = tostring(n):reverse():gsub("(%d%d%d)", "%1,"):reverse()
-  return (text:gsub("^,", ""))
 end
 
 local function print_table(rows, parameters, kind, fits, nearest)

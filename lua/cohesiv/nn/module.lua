@@ -81,6 +81,17 @@ function Module:named_parameters() return collect(self, "params") end
 --- for name, t in m:named_buffers() do: running statistics and other state that is not trained.
 function Module:named_buffers() return collect(self, "buffers") end
 
+--- m:count(): how many numbers the parameters hold.
+function Module:count()
+  local n = 0
+  for _, t in self:named_parameters() do
+    local size = 1
+    for _, s in ipairs(t.shape) do size = size * s end
+    n = n + size
+  end
+  return n
+end
+
 --- m:parameters(): the list of all parameters, for an optimiser.
 function Module:parameters()
   local list = {}

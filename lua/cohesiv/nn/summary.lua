@@ -3,6 +3,7 @@
 -- which operations and bytes are counted, and timed ones without. Modules tell their operations by a method
 -- `flops(input, output)` (layers.lua; your own may have one); what has none counts as nothing.
 local core = require "cohesiv.core"
+local thousands = require "cohesiv.thousands"
 
 local M = {}
 local Summary = {}
@@ -36,21 +37,11 @@ local function checked(options)
   return o
 end
 
-local function elements(module)
-  local n = 0
-  for _, t in ipairs(module:parameters()) do
-    local size = 1
-    for _, s in ipairs(t.shape) do size = size * s end
-    n = n + size
-  end
-  return n
-end
-
 -- The rows: the stages of children that have some, else the child itself, in the order of the tree.
 local function rows_of(model)
   local rows = {}
   local function add(name, module)
-    rows[#rows + 1] = { name = name, module = module, parameters = elements(module), flops = 0, memory = 0, times = {} }
+    rows[#rows + 1] = { name = name, module = module, parameters = module:count(), flops = 0, memory = 0, times = {} }
   end
   for _, entry in ipairs(model.order) do
     local child = model.children[entry.name]
@@ -151,7 +142,7 @@ local function measure(model, o)
   local ok, total = pcall(tensor.tidy, count, model, rows, x)
   core.grad_mode(before)
   if not ok then error(total, 0) end
-  total.times, total.parameters = {}, elements(model)
+  total.times, total.parameters = {}, model:count()
   tensor.no_grad(tensor.tidy, model.forward, model, x) -- the first pass packs weights
   for _ = 1, o.repeats do tensor.no_grad(tensor.tidy, time, model, rows, total, x) end
   local summary = setmetatable({ size = o.size, batch = o.batch, dtype = x.dtype, threads = core.threads(),
@@ -178,16 +169,11 @@ function M.summary(model, options)
   return result
 end
 
-local function grouped(n)
-  local text = ("%d"):format(n):reverse():gsub("(%d%d%d)", "%1,"):reverse()
-  return (text:gsub("^,", ""))
-end
-
 --- The table as text: a line per stage, columns aligned.
 function Summary:__tostring()
   local lines = { { "stage", "output", "parameters", "GFLOP", "MiB", "ms" } }
   local function add(name, row)
-    lines[#lines + 1] = { name, row.output and table.concat(row.output, "x") or "", grouped(row.parameters),
+    lines[#lines + 1] = { name, row.output and table.concat(row.output, "x") or "", thousands(row.parameters),
       ("%.3f"):format(row.flops / 1e9), ("%.1f"):format(row.memory / 2 ^ 20), ("%.1f"):format(row.time * 1e3) }
   end
   for _, row in ipairs(self) do add(row.name, row) end
