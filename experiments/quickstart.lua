@@ -6,7 +6,7 @@ return base {
   name = "quickstart", size = { 160, 96 }, batch = 8, minutes = 8, epochs = 1000, validation = 0.05,
   model = { encoder = "resnet18", decoder_widths = { 64, 48, 32, 16, 16 }, embedding_dim = 16, attention_dim = 16 },
   optim = { lr = 2e-3, schedule = "cosine" },
-  loss = { responsibility = 20 }, -- at 10 attention is not learned per hand in so few steps
+  loss = { responsibility = 40 }, -- at 10 attention is not learned per hand in so few steps
   embedding = { means = "batch" },
   maps = {
     size = { 224, 128 }, background = "homography", temperature = 1, closeness = 2, band = 0.15, sharpen = true,
