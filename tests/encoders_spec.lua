@@ -1,17 +1,12 @@
 -- Every encoder: public names, features, stages; and whole networks against PyTorch, whose values a script makes where
 -- COHESIV_PYTHON names an interpreter with segmentation_models_pytorch and COHESIV_DATA the folder with make.py.
-local busted = require "busted"
 local co = require "cohesiv"
 local encoders = require "cohesiv.nn.encoders"
 local network = require "tests.network"
 local support = require "tests.support"
 
 local python = os.getenv "COHESIV_PYTHON"
-
-local function python_it(name, run)
-  if not python then return busted.pending(name .. ": COHESIV_PYTHON is not set") end
-  return support.data_it(name, run)
-end
+local compared_it = python and support.data_it or support.python_it -- both are needed; the one that lacks is named
 
 -- Channels of the features, and one parameter's public name and shape, of each.
 local FACTS = {
@@ -71,7 +66,7 @@ describe("the network in PyTorch:", function()
     -- model_spec has files of three; resnet50 is resnet101 but for a number
     local elsewhere = name == "resnet18" or name == "mobilenet_v2" or name == "se_resnext50_32x4d" or name == "resnet50"
     if not elsewhere then
-      python_it(name, function()
+      compared_it(name, function()
         local damped = name:find "101" ~= nil
         local made = support.run({ python, support.root .. "/tests/reference/network.py",
           support.data .. "/reference", folder, name, damped and "damped" or nil }, { timeout = 1200 })
