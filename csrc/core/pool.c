@@ -1,5 +1,6 @@
 /* The thread pool: sleeping workers, one job at a time, chunks handed out by an atomic counter. Workers spin
- * for a few microseconds before they sleep, since ops follow each other closely; they never spin for long. */
+ * for a few microseconds before they sleep, since ops follow each other closely, and so does the caller
+ * before it sleeps until they are done; they never spin for long. */
 #include "core/pool.h"
 
 #include "core/error.h"
@@ -26,8 +27,8 @@ static struct {
   pthread_mutex_t lock;
   pthread_cond_t start, done;
   pthread_t thread[THREADS_MAX];
-  int threads; /* callers included; 0: not started */
-  int running; /* workers inside the current job */
+  int threads;        /* callers included; 0: not started */
+  atomic_int running; /* workers inside the current job; changes under the lock */
   bool stop;
   atomic_ulong number; /* of the job; changes when one starts */
   Chunk f;
@@ -174,6 +175,7 @@ int parallel(long chunks, Chunk f, void *arg) {
   pthread_cond_broadcast(&pool.start);
   pthread_mutex_unlock(&pool.lock);
   work();
+  for (int i = 0; i < SPINS && atomic_load_explicit(&pool.running, memory_order_relaxed); i++) CPU_RELAX();
   pthread_mutex_lock(&pool.lock);
   while (pool.running) pthread_cond_wait(&pool.done, &pool.lock);
   pool.f = NULL;
