@@ -17,6 +17,8 @@ enum {
   FLOW_STRIDE = 3,  /* between patches */
   FLOW_BORDER = 24, /* repeated pixels around every image: searches reach 16 pixels beyond it */
   FLOW_SWEEPS = 10, /* half sweeps of the over-relaxation per linear system: 5 red, 5 black */
+  FLOW_RING = 16,   /* rows that relaxation keeps at hand: a power of two, at least FLOW_SWEEPS + 2 */
+  FLOW_MARGIN = 16, /* floats beside a half row, and before the first */
 };
 
 /* h x w floats with FLOW_BORDER repeated pixels on every side: at[y * stride + x], y and x may be negative.
@@ -31,6 +33,10 @@ typedef struct FlowField {
   long h, w, stride;
   float *u, *v;
 } FlowField;
+
+/* Rows of a chunk of a pointwise step: enough pixels to be worth a thread's waking, so that a small level is
+ * one chunk. */
+static inline long flow_chunk_rows(long w) { return w < 6144 / 16 ? 6144 / w : 16; }
 
 /* What a step of the pyramid reads and writes. */
 typedef struct FlowRows {
@@ -60,14 +66,9 @@ static inline long flow_place(long i, long n) {
 typedef struct FlowRefine {
   long h, w, n, half, stride;
   const FlowImage *a, *b;
-  const FlowImage *ax, *ay;  /* derivatives of the mean of a and the moved b */
-  const FlowImage *dt;       /* moved b minus a */
   FlowField field;           /* the flow to start from; the result at the end */
   float *p[3], *q[3], *r[3]; /* equations p u + q v + r = 0: brightness, its derivatives along x and y */
-  float *a12, *b1, *b2, *i1,
-      *i2;                /* 2x2 system per pixel: off-diagonal, right side, inverse diagonal with edges */
-  float *ex, *ey;         /* weights of the edges to the right and down */
-  float *u, *v, *u2, *v2; /* the flow, and where relaxation puts the next one */
+  float *u, *v, *u2, *v2;    /* the flow, and where relaxation puts the next one */
 } FlowRefine;
 
 /* Start of colour c in row y of a plane of the refinement. */
@@ -84,13 +85,11 @@ static inline long flow_half(const FlowRefine *f, long y, int c) { return y * f-
 ISA_DECLARE(void, flow_search, const FlowSearch *s, long first, long last, int backward);
 ISA_DECLARE(void, flow_densify, const FlowSearch *s, const FlowField *d, float *weight, long first,
             long last);
-ISA_DECLARE(void, flow_difference, const FlowRefine *f, long first, long last);
-ISA_DECLARE(void, flow_derivatives, const FlowRefine *f, long first, long last);
-ISA_DECLARE(void, flow_equations, const FlowRefine *f, long first, long last, float *row /* 9 w */);
-ISA_DECLARE(void, flow_weights, const FlowRefine *f, long first, long last, float *above /* 2 stride + 1 */);
+ISA_DECLARE(void, flow_equations, const FlowRefine *f, long first, long last,
+            float *local /* see flow_equations_floats */);
 ISA_DECLARE(void, flow_relax, const FlowRefine *f, long first, long last,
             float *local /* see flow_relax_floats */);
-ISA_DECLARE(void, flow_join, const FlowRefine *f, long first, long last);
+ISA_DECLARE(void, flow_join, const FlowRefine *f, long first, long last, float *unused);
 
 /* Kernels on one row y of `out` (and out2), borders not touched. */
 ISA_DECLARE(void, flow_grey_row, const FlowRows *r, long y);
@@ -100,10 +99,17 @@ ISA_DECLARE(void, flow_slope_row, const FlowRows *r, long y);
  * 2). */
 ISA_DECLARE(void, flow_enlarge_row, const FlowField *field, long y, long w, float *out, float *local);
 
-/* Floats that flow_relax needs for a band of rows. */
-static inline long flow_relax_floats(const FlowRefine *f, long rows) {
-  return 2 * (rows + 2 * FLOW_SWEEPS + 2) * f->stride;
+/* Floats that flow_equations needs for a chunk of rows: three images with two rows more and a border on both
+ * sides, and nine rows. */
+static inline long flow_strip_floats(const FlowRefine *f, long rows) {
+  return (rows + 6) * (f->w + 2 * FLOW_MARGIN);
 }
+static inline long flow_equations_floats(const FlowRefine *f, long rows) {
+  return 3 * flow_strip_floats(f, rows) + 9 * f->w;
+}
+
+/* Floats that flow_relax needs: nine rings of rows. */
+static inline long flow_relax_floats(const FlowRefine *f) { return 9 * FLOW_RING * f->stride + FLOW_MARGIN; }
 
 /* flow_pyramid.c */
 

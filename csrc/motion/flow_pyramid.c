@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-enum { ROWS = 16 }; /* of a chunk */
-
 long flow_image_floats(long h, long w) {
   return (h + 2 * FLOW_BORDER) * ((w + 2 * FLOW_BORDER + 15) / 16 * 16);
 }
@@ -39,7 +37,8 @@ static void close_row(const FlowImage *m, long y) {
 static int rows_chunk(void *arg, long chunk) {
   const Job *job = arg;
   const FlowImage *out = job->rows.out, *out2 = job->rows.out2;
-  const long first = chunk * ROWS, last = first + ROWS < out->h ? first + ROWS : out->h;
+  const long rows = flow_chunk_rows(out->w), first = chunk * rows;
+  const long last = first + rows < out->h ? first + rows : out->h;
   for (long y = first; y < last; y++) {
     job->row(&job->rows, y);
     close_row(out, y);
@@ -48,7 +47,10 @@ static int rows_chunk(void *arg, long chunk) {
   return 1;
 }
 
-static int run(Job job) { return parallel((job.rows.out->h + ROWS - 1) / ROWS, rows_chunk, &job); }
+static int run(Job job) {
+  const long rows = flow_chunk_rows(job.rows.out->w);
+  return parallel((job.rows.out->h + rows - 1) / rows, rows_chunk, &job);
+}
 
 int flow_grey(const uint8_t *image, int channels, const FlowImage *out) {
   return run((Job){{.bytes = image, .channels = channels, .out = out}, ISA_PICK(flow_grey_row)});

@@ -3,18 +3,16 @@
 #include "motion/flow_parts.h"
 
 enum {
-  PLANES = 20, /* of FlowRefine */
-  MARGIN = 16, /* floats beside a half row */
+  PLANES = 13, /* of FlowRefine */
   OUTER = 5,   /* linear systems per level */
-  ROWS = 16,   /* of a chunk of the pointwise steps */
   BAND = 48,   /* rows of a chunk of the relaxation, which works on FLOW_SWEEPS more on both sides */
 };
 
-static long half_floats(long w) { return ((w + 1) / 2 + 15) / 16 * 16 + MARGIN; }
+static long half_floats(long w) { return ((w + 1) / 2 + 15) / 16 * 16 + FLOW_MARGIN; }
 
-static long plane_floats(long h, long w) { return (h + 2) * 2 * half_floats(w) + 2 * MARGIN; }
+static long plane_floats(long h, long w) { return (h + 2) * 2 * half_floats(w) + 2 * FLOW_MARGIN; }
 
-long flow_refine_floats(long h, long w) { return PLANES * plane_floats(h, w) + 3 * flow_image_floats(h, w); }
+long flow_refine_floats(long h, long w) { return PLANES * plane_floats(h, w); }
 
 typedef struct Job {
   const FlowRefine *f;
@@ -32,45 +30,20 @@ static int chunk_of(void *arg, long chunk) {
   return 1;
 }
 
-static int run(const FlowRefine *f, long rows, long floats,
-               void (*step)(const FlowRefine *, long, long, float *)) {
-  Job job = {f, rows, step, floats};
-  return parallel((f->h + rows - 1) / rows, chunk_of, &job);
-}
-
-static void difference(const FlowRefine *f, long first, long last, float *unused) {
-  (void)unused;
-  ISA_PICK(flow_difference)(f, first, last);
-}
-
-static void derivatives(const FlowRefine *f, long first, long last, float *unused) {
-  (void)unused;
-  ISA_PICK(flow_derivatives)(f, first, last);
-}
-
-static void join(const FlowRefine *f, long first, long last, float *unused) {
-  (void)unused;
-  ISA_PICK(flow_join)(f, first, last);
-}
+static int run(Job job) { return parallel((job.f->h + job.rows - 1) / job.rows, chunk_of, &job); }
 
 int flow_refine(const FlowImage *a, const FlowImage *b, const FlowField *field, float *block) {
-  const long h = a->h, w = a->w, image = flow_image_floats(h, w);
-  const FlowImage ax = flow_image_at(block, h, w), ay = flow_image_at(block + image, h, w);
-  const FlowImage dt = flow_image_at(block + 2 * image, h, w);
+  const long h = a->h, w = a->w, rows = flow_chunk_rows(w);
   FlowRefine f = {.h = h, .w = w, .n = (w + 1) / 2, .half = half_floats(w), .stride = 2 * half_floats(w)};
-  f.a = a, f.b = b, f.ax = &ax, f.ay = &ay, f.dt = &dt, f.field = *field;
+  f.a = a, f.b = b, f.field = *field;
   float **planes[PLANES] = {&f.p[0], &f.p[1], &f.p[2], &f.q[0], &f.q[1], &f.q[2], &f.r[0],
-                            &f.r[1], &f.r[2], &f.a12,  &f.b1,   &f.b2,   &f.i1,   &f.i2,
-                            &f.ex,   &f.ey,   &f.u,    &f.v,    &f.u2,   &f.v2};
-  for (int i = 0; i < PLANES; i++)
-    *planes[i] = block + 3 * image + i * plane_floats(h, w) + f.stride + MARGIN;
-  if (!run(&f, ROWS, 1, difference) || !run(&f, ROWS, 1, derivatives)) return 0;
-  if (!run(&f, ROWS, 9 * w, ISA_PICK(flow_equations))) return 0;
+                            &f.r[1], &f.r[2], &f.u,    &f.v,    &f.u2,   &f.v2};
+  for (int i = 0; i < PLANES; i++) *planes[i] = block + i * plane_floats(h, w) + f.stride + FLOW_MARGIN;
+  if (!run((Job){&f, rows, ISA_PICK(flow_equations), flow_equations_floats(&f, rows)})) return 0;
   for (int i = 0; i < OUTER; i++) {
-    if (!run(&f, ROWS, 2 * f.stride + 1, ISA_PICK(flow_weights))) return 0;
-    if (!run(&f, BAND, flow_relax_floats(&f, BAND), ISA_PICK(flow_relax))) return 0;
+    if (!run((Job){&f, BAND, ISA_PICK(flow_relax), flow_relax_floats(&f)})) return 0;
     float *u = f.u, *v = f.v;
     f.u = f.u2, f.v = f.v2, f.u2 = u, f.v2 = v;
   }
-  return run(&f, ROWS, 1, join);
+  return run((Job){&f, rows, ISA_PICK(flow_join), 1});
 }

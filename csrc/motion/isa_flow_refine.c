@@ -27,14 +27,20 @@ static void close_row(const FlowImage *m, long y) {
 
 static inline float clamp(float x, float low, float high) { return x > low ? (x < high ? x : high) : low; }
 
+/* What the equations of a chunk of rows are made of: derivatives of the mean of a and the moved b, and the
+ * moved b minus a. */
+typedef struct Strip {
+  FlowImage ax, ay, dt;
+} Strip;
+
 /* dt = b(x + flow) - a. */
-void ISA_NAME(flow_difference)(const FlowRefine *f, long first, long last) {
+static void difference(const FlowRefine *f, const FlowImage *dt, long first, long last) {
   const long w = f->w;
   const float wide = (float)f->w, high = (float)f->h;
   for (long y = first; y < last; y++) {
     const float *u = f->field.u + y * f->field.stride, *v = f->field.v + y * f->field.stride;
     const float *a = f->a->at + y * f->a->stride;
-    float *out = f->dt->at + y * f->dt->stride;
+    float *out = dt->at + y * dt->stride;
     FLOW_INDEPENDENT
     for (long x = 0; x < w; x++) {
       float px = clamp((float)x + u[x], -1, wide), py = clamp((float)y + v[x], -1, high);
@@ -45,24 +51,24 @@ void ISA_NAME(flow_difference)(const FlowRefine *f, long first, long last) {
       float top = s[0] + px * (s[1] - s[0]), low = t[0] + px * (t[1] - t[0]);
       out[x] = top + py * (low - top) - a[x];
     }
-    close_row(f->dt, y);
+    close_row(dt, y);
   }
 }
 
 /* ax, ay = central differences of a + dt / 2. */
-void ISA_NAME(flow_derivatives)(const FlowRefine *f, long first, long last) {
+static void derivatives(const FlowRefine *f, const Strip *s, long first, long last) {
   const long w = f->w;
   for (long y = first; y < last; y++) {
-    const long sa = f->a->stride, sd = f->dt->stride;
-    const float *restrict a = f->a->at + y * sa, *restrict d = f->dt->at + y * sd;
-    float *restrict gx = f->ax->at + y * f->ax->stride, *restrict gy = f->ay->at + y * f->ay->stride;
+    const long sa = f->a->stride, sd = s->dt.stride;
+    const float *restrict a = f->a->at + y * sa, *restrict d = s->dt.at + y * sd;
+    float *restrict gx = s->ax.at + y * s->ax.stride, *restrict gy = s->ay.at + y * s->ay.stride;
     FLOW_INDEPENDENT
     for (long x = 0; x < w; x++) {
       gx[x] = 0.5f * (a[x + 1] - a[x - 1]) + 0.25f * (d[x + 1] - d[x - 1]);
       gy[x] = 0.5f * (a[x + sa] - a[x - sa]) + 0.25f * (d[x + sd] - d[x - sd]);
     }
-    close_row(f->ax, y);
-    close_row(f->ay, y);
+    close_row(&s->ax, y);
+    close_row(&s->ay, y);
   }
 }
 
@@ -92,16 +98,16 @@ static void close_flow(const FlowRefine *f, float *plane, long y) {
 
 /* Three equations per pixel, linear in the flow, each divided by the length of its gradient (plus zeta):
  * brightness and its two derivatives stay what they are. Pixels that leave the image have none. */
-void ISA_NAME(flow_equations)(const FlowRefine *f, long first, long last, float *row) {
+static void equations(const FlowRefine *f, const Strip *strip, long first, long last, float *row) {
   const long w = f->w;
   const float wide = (float)(w - 1), high = (float)(f->h - 1);
   float *restrict p1 = row, *restrict q1 = p1 + w, *restrict r1 = q1 + w;
   float *restrict p2 = r1 + w, *restrict q2 = p2 + w, *restrict r2 = q2 + w;
   float *restrict p3 = r2 + w, *restrict q3 = p3 + w, *restrict r3 = q3 + w;
   for (long y = first; y < last; y++) {
-    const long s = f->ax->stride;
-    const float *restrict ax = f->ax->at + y * s, *restrict ay = f->ay->at + y * s,
-                          *restrict dt = f->dt->at + y * s;
+    const long s = strip->dt.stride;
+    const float *restrict ax = strip->ax.at + y * s, *restrict ay = strip->ay.at + y * s,
+                          *restrict dt = strip->dt.at + y * s;
     const float *restrict u = f->field.u + y * f->field.stride, *restrict v =
                                                                     f->field.v + y * f->field.stride;
     FLOW_INDEPENDENT
@@ -133,39 +139,68 @@ void ISA_NAME(flow_equations)(const FlowRefine *f, long first, long last, float 
   }
 }
 
+/* The equations of the rows [first, last), from two rows more on both sides. */
+void ISA_NAME(flow_equations)(const FlowRefine *f, long first, long last, float *local) {
+  const long floats = flow_strip_floats(f, last - first), stride = f->w + 2 * FLOW_MARGIN;
+  const long least = first > 2 ? first - 2 : 0, most = last + 2 < f->h ? last + 2 : f->h;
+  const FlowImage dt = {f->h, f->w, stride, local + FLOW_MARGIN - (least - 1) * stride};
+  const Strip s = {{f->h, f->w, stride, dt.at + floats}, {f->h, f->w, stride, dt.at + 2 * floats}, dt};
+  difference(f, &s.dt, least, most);
+  derivatives(f, &s, first > 1 ? first - 1 : 0, last + 1 < f->h ? last + 1 : f->h);
+  equations(f, &s, first, last, local + 3 * floats);
+}
+
+/* What relaxation keeps of the rows around it: row y of a plane lies where row y + FLOW_RING will. */
+typedef struct Ring {
+  float *u, *v;                   /* the flow on its way */
+  float *ex, *ey;                 /* weights of the edges to the right and down */
+  float *a12, *b1, *b2, *i1, *i2; /* 2x2 system: off-diagonal, right side, inverse diagonal with edges */
+} Ring;
+
+static Ring ring_at(const FlowRefine *f, float *local) {
+  const long n = FLOW_RING * f->stride;
+  float *p = local + FLOW_MARGIN;
+  return (Ring){p, p + n, p + 2 * n, p + 3 * n, p + 4 * n, p + 5 * n, p + 6 * n, p + 7 * n, p + 8 * n};
+}
+
+/* Start of colour c in row y of a plane of the ring. */
+static inline long ring_half(const FlowRefine *f, long y, int c) {
+  return flow_half(f, y & (FLOW_RING - 1), c);
+}
+
 /* Weights of the edges of row y: alpha / sqrt(|grad u|^2 + |grad v|^2 + epsilon^2), forward differences. */
-static void edge_row(const FlowRefine *f, long y, float *ex, float *ey) {
+static void edge_row(const FlowRefine *f, const Ring *r, long y) {
   const long n = f->n;
   for (int c = 0; c < 2; c++) {
     const long parity = (c + y) & 1, at = flow_half(f, y, c), other = flow_half(f, y, 1 - c) + parity;
     const long below = flow_half(f, y + 1, 1 - c);
     const float *restrict u = f->u + at, *restrict ur = f->u + other, *restrict ud = f->u + below;
     const float *restrict v = f->v + at, *restrict vr = f->v + other, *restrict vd = f->v + below;
-    float *restrict x = ex + c * f->half, *restrict d = ey + c * f->half;
-    x[-1] = 0;
+    float *restrict ex = r->ex + ring_half(f, y, c), *restrict ey = r->ey + ring_half(f, y, c);
+    ex[-1] = 0;
     FLOW_INDEPENDENT
     for (long k = 0; k < n; k++) {
       float a = ur[k] - u[k], b = ud[k] - u[k], g = vr[k] - v[k], h = vd[k] - v[k];
-      x[k] = d[k] = alpha / sqrtf(a * a + b * b + g * g + h * h + epsilon2);
+      ex[k] = ey[k] = alpha / sqrtf(a * a + b * b + g * g + h * h + epsilon2);
     }
   }
-  ex[((f->w - 1 + y) & 1) * f->half + (f->w - 1) / 2] = 0; /* no edge leaves the image */
-  if (y == f->h - 1) memset(ey, 0, (size_t)f->stride * sizeof *ey);
+  r->ex[ring_half(f, y, (int)((f->w - 1 + y) & 1)) + (f->w - 1) / 2] = 0; /* no edge leaves the image */
+  if (y == f->h - 1) memset(r->ey + ring_half(f, y, 0), 0, (size_t)f->stride * sizeof *r->ey);
 }
 
-/* The robust weights at the present flow, and with them the 2x2 system of every pixel. */
-static void system_row(const FlowRefine *f, long y, const float *up) {
+/* The robust weights at the present flow, and with them the 2x2 system of every pixel of row y. */
+static void system_row(const FlowRefine *f, const Ring *r, long y) {
   const long n = f->n;
   for (int c = 0; c < 2; c++) {
-    const long parity = (c + y) & 1, at = flow_half(f, y, c);
+    const long parity = (c + y) & 1, at = flow_half(f, y, c), to = ring_half(f, y, c);
     const float *restrict u = f->u + at, *restrict v = f->v + at;
     const float *restrict p1 = f->p[0] + at, *restrict q1 = f->q[0] + at, *restrict r1 = f->r[0] + at;
     const float *restrict p2 = f->p[1] + at, *restrict q2 = f->q[1] + at, *restrict r2 = f->r[1] + at;
     const float *restrict p3 = f->p[2] + at, *restrict q3 = f->q[2] + at, *restrict r3 = f->r[2] + at;
-    const float *restrict right = f->ex + at, *restrict left = f->ex + flow_half(f, y, 1 - c) + parity - 1;
-    const float *restrict down = f->ey + at, *restrict above = up + (1 - c) * f->half;
-    float *restrict a12 = f->a12 + at, *restrict b1 = f->b1 + at, *restrict b2 = f->b2 + at;
-    float *restrict i1 = f->i1 + at, *restrict i2 = f->i2 + at;
+    const float *restrict right = r->ex + to, *restrict left = r->ex + ring_half(f, y, 1 - c) + parity - 1;
+    const float *restrict down = r->ey + to, *restrict above = r->ey + ring_half(f, y - 1, 1 - c);
+    float *restrict a12 = r->a12 + to, *restrict b1 = r->b1 + to, *restrict b2 = r->b2 + to;
+    float *restrict i1 = r->i1 + to, *restrict i2 = r->i2 + to;
     FLOW_INDEPENDENT
     for (long k = 0; k < n; k++) {
       float e1 = p1[k] * u[k] + q1[k] * v[k] + r1[k];
@@ -181,33 +216,19 @@ static void system_row(const FlowRefine *f, long y, const float *up) {
   }
 }
 
-void ISA_NAME(flow_weights)(const FlowRefine *f, long first, long last, float *above) {
-  const float *up = first ? above : f->ey - f->stride;
-  /* The row above may belong to another chunk, which may not have got there yet. */
-  if (first)
-    edge_row(f, first - 1, above + f->stride + 1, above);
-  else
-    memset(f->ey - f->stride, 0, (size_t)f->stride * sizeof *above);
-  for (long y = first; y < last; y++) {
-    edge_row(f, y, f->ex + y * f->stride, f->ey + y * f->stride);
-    system_row(f, y, up);
-    up = f->ey + y * f->stride;
-  }
-}
-
-/* One colour of one row; u and v are planes whose row 0 is row 0 of the image. */
-static void sweep_row(const FlowRefine *f, long y, int c, float *u, float *v) {
-  const long n = f->n, parity = (c + y) & 1, at = flow_half(f, y, c), right = flow_half(f, y, 1 - c) + parity;
-  const long above = flow_half(f, y - 1, 1 - c), below = flow_half(f, y + 1, 1 - c);
-  const float *restrict ur = u + right, *restrict ul = ur - 1, *restrict uu = u + above,
-                        *restrict ud = u + below;
-  const float *restrict vr = v + right, *restrict vl = vr - 1, *restrict vu = v + above,
-                        *restrict vd = v + below;
-  const float *restrict er = f->ex + at, *restrict el = f->ex + right - 1;
-  const float *restrict ed = f->ey + at, *restrict eu = f->ey + above;
-  const float *restrict a12 = f->a12 + at, *restrict b1 = f->b1 + at, *restrict b2 = f->b2 + at;
-  const float *restrict i1 = f->i1 + at, *restrict i2 = f->i2 + at;
-  float *restrict pu = u + at, *restrict pv = v + at;
+/* One colour of one row. */
+static void sweep_row(const FlowRefine *f, const Ring *r, long y, int c) {
+  const long n = f->n, parity = (c + y) & 1, at = ring_half(f, y, c), right = ring_half(f, y, 1 - c) + parity;
+  const long above = ring_half(f, y - 1, 1 - c), below = ring_half(f, y + 1, 1 - c);
+  const float *restrict ur = r->u + right, *restrict ul = ur - 1, *restrict uu = r->u + above,
+                        *restrict ud = r->u + below;
+  const float *restrict vr = r->v + right, *restrict vl = vr - 1, *restrict vu = r->v + above,
+                        *restrict vd = r->v + below;
+  const float *restrict er = r->ex + at, *restrict el = r->ex + right - 1;
+  const float *restrict ed = r->ey + at, *restrict eu = r->ey + above;
+  const float *restrict a12 = r->a12 + at, *restrict b1 = r->b1 + at, *restrict b2 = r->b2 + at;
+  const float *restrict i1 = r->i1 + at, *restrict i2 = r->i2 + at;
+  float *restrict pu = r->u + at, *restrict pv = r->v + at;
   FLOW_INDEPENDENT
   for (long k = 0; k < n; k++) {
     float su = er[k] * ur[k] + el[k] * ul[k] + ed[k] * ud[k] + eu[k] * uu[k];
@@ -218,29 +239,36 @@ static void sweep_row(const FlowRefine *f, long y, int c, float *u, float *v) {
   }
 }
 
-/* All half sweeps of the rows [first, last): on a copy that is larger by one row per half sweep, the
- * outermost rows left behind one after the other, so that the result is that of sweeping the whole image.
- * Half sweep s of row y follows half sweep s - 1 of row y + 1, so one walk downwards does them all while the
- * rows are in the cache. */
+/* One linear system of the rows [first, last): assembled at the present flow, and all its half sweeps, over
+ * one row more on both sides per half sweep, the outermost rows left behind one after the other, so that the
+ * result is that of sweeping the whole image. Half sweep s of row y follows half sweep s - 1 of row y + 1, so
+ * one walk downwards does everything while the rows are in the cache. */
 void ISA_NAME(flow_relax)(const FlowRefine *f, long first, long last, float *local) {
-  const long low = first > FLOW_SWEEPS ? first - FLOW_SWEEPS : -1;
+  const Ring r = ring_at(f, local);
+  const long low = first > FLOW_SWEEPS ? first - FLOW_SWEEPS : -1; /* rows of which anything is needed */
   const long high = last + FLOW_SWEEPS < f->h ? last + FLOW_SWEEPS : f->h + 1;
   const size_t row = (size_t)f->stride * sizeof *local;
-  float *u = local - low * f->stride, *v = u + (high - low) * f->stride;
-  memcpy(u + low * f->stride, f->u + low * f->stride, (size_t)(high - low) * row);
-  memcpy(v + low * f->stride, f->v + low * f->stride, (size_t)(high - low) * row);
-  for (long front = first - FLOW_SWEEPS; front < last + FLOW_SWEEPS; front++)
-    for (long s = 0; s < FLOW_SWEEPS; s++) {
-      long y = front - s, reach = FLOW_SWEEPS - 1 - s;
-      if (y >= 0 && y < f->h && y >= first - reach && y < last + reach) sweep_row(f, y, (int)(s & 1), u, v);
+  const size_t both = (size_t)(f->half + f->n) * sizeof *local; /* without the margin of the next row */
+  for (long front = low; front < last + FLOW_SWEEPS; front++) {
+    const long at = ring_half(f, front, 0), done = front - FLOW_SWEEPS;
+    if (front < high) {
+      memcpy(r.u + at, f->u + front * f->stride, row);
+      memcpy(r.v + at, f->v + front * f->stride, row);
+      if (front < 0)
+        memset(r.ey + at, 0, row);
+      else if (front < f->h)
+        edge_row(f, &r, front);
+      if (front > low && front < high - 1) system_row(f, &r, front);
     }
-  const size_t both =
-      (size_t)(f->half + f->n) * sizeof *local; /* the two halves, without the margin of the next row */
-  for (long y = first; y < last; y++) {
-    memcpy(f->u2 + y * f->stride, u + y * f->stride, both);
-    memcpy(f->v2 + y * f->stride, v + y * f->stride, both);
-    close_flow(f, f->u2, y);
-    close_flow(f, f->v2, y);
+    for (long s = 0; s < FLOW_SWEEPS; s++) {
+      const long y = front - 1 - s, reach = FLOW_SWEEPS - 1 - s;
+      if (y >= 0 && y < f->h && y >= first - reach && y < last + reach) sweep_row(f, &r, y, (int)(s & 1));
+    }
+    if (done < first) continue;
+    memcpy(f->u2 + done * f->stride, r.u + ring_half(f, done, 0), both);
+    memcpy(f->v2 + done * f->stride, r.v + ring_half(f, done, 0), both);
+    close_flow(f, f->u2, done);
+    close_flow(f, f->v2, done);
   }
 }
 
@@ -254,7 +282,8 @@ static void join_row(const FlowRefine *f, const float *plane, long y, float *res
 }
 
 /* The flow back into rows of pixels. */
-void ISA_NAME(flow_join)(const FlowRefine *f, long first, long last) {
+void ISA_NAME(flow_join)(const FlowRefine *f, long first, long last, float *unused) {
+  (void)unused;
   for (long y = first; y < last; y++) {
     join_row(f, f->u, y, f->field.u + y * f->field.stride);
     join_row(f, f->v, y, f->field.v + y * f->field.stride);
