@@ -11,12 +11,14 @@
 enum {
   POSITIONS = 96, /* grid positions of a chunk: enough to use a panel of weights again and again */
   RUN_SUM = 576,  /* longest sum in registers: a panel of it, and the rows, stay near */
+  SHARING = 1024, /* floats: pixels so far apart share cache lines */
 };
 
 typedef struct Direct {
   Corr c;
   const float *packed;
-  bool copy;                      /* windows are copied */
+  bool copy;                      /* windows are copied … */
+  long pitch;                     /* … or, where > 0, pixels: floats from one to the next */
   long block;                     /* channels of a step of the sum */
   long rows, columns, width;      /* of a chunk: grid rows, grid columns, output channels */
   long rows_n, columns_n, widths; /* how many of these there are */
@@ -73,6 +75,14 @@ static int pack(const Corr *c, float *packed) {
   return parallel(c->groups * ratio_up(c->c, channel_block(c)) * panels(c->o), pack_chunk, &p);
 }
 
+/* cs channels of lines x pixels places, `down` and `right` floats apart, to places `pitch` floats apart. */
+static void copy_pixels(const float *from, long down, long right, long cs, long lines, long pixels, float *to,
+                        long pitch) {
+  for (long i = 0; i < lines; i++)
+    for (long j = 0; j < pixels; j++, to += pitch)
+      memcpy(to, from + i * down + j * right, (size_t)cs * sizeof *to);
+}
+
 static int chunk_run(void *arg, long chunk) {
   const Direct *d = arg;
   const Corr *c = &d->c;
@@ -86,33 +96,37 @@ static int chunk_run(void *arg, long chunk) {
   long pixel = c->c * c->groups, window = c->kh * c->kw;
   long lines = (y1 - y0 - 1) * c->step + c->kh, pixels = (x1 - x0 - 1) * c->step + c->kw;
   const float *in = c->x + image * c->h * c->w * pixel + g * c->c;
-  float *buffer = d->copy ? scratch(0, (size_t)(lines * pixels * d->block) * sizeof *buffer) : NULL;
-  if (d->copy && !buffer) return 0;
+  long floats = d->copy ? lines * pixels * d->block : (y1 - y0) * (x1 - x0) * d->pitch;
+  float *buffer = floats ? scratch(0, (size_t)floats * sizeof *buffer) : NULL;
+  if (floats && !buffer) return 0;
   for (long c0 = 0; c0 < c->c; c0 += d->block) {
-    long cs = least(c->c - c0, d->block), line = d->copy ? pixels * cs : c->w * pixel,
-         each = d->copy ? cs : pixel;
-    const float *base = buffer;
-    if (d->copy)
+    long cs = least(c->c - c0, d->block), line = d->copy ? pixels * cs : c->w * pixel;
+    long right = c->step * (d->copy ? cs : pixel), down = c->step * line; /* to the next place of the grid */
+    const float *base = in + ((c->top + y0 * c->step) * c->w + c->left + x0 * c->step) * pixel + c0;
+    if (d->copy) {
       copy_window(in + c0, c->h, c->w, pixel, cs, c->top + y0 * c->step, c->left + x0 * c->step, lines,
                   pixels, buffer);
-    else
-      base = in + ((c->top + y0 * c->step) * c->w + c->left + x0 * c->step) * pixel + c0;
+      base = buffer;
+    } else if (d->pitch) {
+      copy_pixels(base, down, right, cs, y1 - y0, x1 - x0, buffer, d->pitch);
+      base = buffer, right = d->pitch, down = (x1 - x0) * right;
+    }
     bool last = c0 + cs == c->c;
     const float *weights = d->packed + (g * c->c + c0) * window * panel_columns(c->o);
     long strips = ratio_up(x1 - x0, TILE_ROWS);
     for (long o = o0; o < o1; o += PANEL) {
       long channel = g * c->o + o;
       for (long y = y0; y < y1; y++) {
-        const float *row = base + (y - y0) * c->step * line;
+        const float *row = base + (y - y0) * down;
         long at = image * c->y_image + y * c->y_row + channel;
         for (long i = 0; i < strips; i++) {
           long s0 = (x1 - x0) * i / strips, s1 = (x1 - x0) * (i + 1) / strips,
                offset = at + (x0 + s0) * c->y_col;
           const float *a[CONV_KERNEL_MAX];
-          for (long k = 0; k < c->kh; k++) a[k] = row + k * line + s0 * c->step * each;
+          for (long k = 0; k < c->kh; k++) a[k] = row + k * line + s0 * right;
           Tile t = {.runs = c->kh,
                     .a = a,
-                    .lda = c->step * each,
+                    .lda = right,
                     .step = 1,
                     .k = c->kw * cs,
                     .b = weights + o * window * cs,
@@ -146,6 +160,8 @@ static int run(const Corr *c, const float *packed) {
     d.c.n = d.c.gh = d.c.h = 1;
   }
   d.block = channel_block(c);
+  /* Pixels whose distance is a multiple of a page share a few cache lines: a tile's rows evict each other. */
+  if (!d.copy && c->kh == 1 && c->c * c->groups % SHARING == 0) d.pitch = d.block + LANES;
   d.columns = least(d.c.gw, POSITIONS);
   d.columns = ratio_up(d.c.gw, ratio_up(d.c.gw, d.columns));
   d.rows = least(d.c.gh, POSITIONS / d.columns);

@@ -29,6 +29,7 @@ INLINE void body(const int rows, const int vectors, const Tile *t) {
   const bool whole = t->valid == vectors * LANES;
   EACH_SUM(sum[r][v] = (vf){0};)
   if (whole && t->add) EACH_SUM(sum[r][v] = vload(t->c + r * t->ldc + v * LANES);)
+  EACH_SUM(__builtin_prefetch(t->c + r * t->ldc + v * LANES, 1);)
   const float *b = t->b;
   const long lda = t->lda, step = t->step;
   for (long run = 0; run < t->runs; run++) {

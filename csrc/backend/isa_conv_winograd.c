@@ -173,10 +173,9 @@ static int fused_chunk(void *arg, long chunk) {
   Winograd d = *(const Winograd *)arg;
   const Corr *c = &d.c;
   long t0 = chunk * d.block, tiles = least(d.tiles - t0, d.block);
-  float *v = scratch(0, (size_t)(FREQUENCIES * d.v_apart) * sizeof *v);
-  float *m = scratch(1, (size_t)(FREQUENCIES * d.m_apart) * sizeof *m);
-  float *zeros = scratch(2, (size_t)c->c * sizeof *zeros);
-  if (!v || !m || !zeros) return 0;
+  float *m = scratch(0, (size_t)((FREQUENCIES + 1) * d.m_apart) * sizeof *m), *v = m + d.v_apart;
+  float *zeros = scratch(1, (size_t)c->c * sizeof *zeros);
+  if (!m || !zeros) return 0;
   memset(zeros, 0, (size_t)c->c * sizeof *zeros);
   for (long t = 0; t < tiles; t++) transform(&d, t0 + t, 0, c->c, zeros, v + t * c->c);
   for (long f = 0; f < FREQUENCIES; f++)
@@ -238,8 +237,12 @@ static int run(const Corr *c, const float *packed) {
   bool fused = c->c <= FUSED_MAX && d.tiles >= 128;
   long each = FREQUENCIES * (c->c + c->o) * (long)sizeof(float);
   if (fused) {
-    d.block = least(BLOCK_MAX, BLOCK_BYTES / each) / TILE_ROWS * TILE_ROWS;
+    long wider = c->c > c->o ? c->c : c->o;
+    d.block =
+        least(BLOCK_MAX, BLOCK_BYTES / (FREQUENCIES * wider * (long)sizeof(float))) / TILE_ROWS * TILE_ROWS;
     if (d.block < TILE_ROWS) d.block = TILE_ROWS;
+    d.v_apart = d.m_apart = d.block * wider + GAP;
+    return parallel((d.tiles + d.block - 1) / d.block, fused_chunk, &d);
   } else { /* tiles of 8 MB, but enough of them to make good use of each weight */
     d.block = (8L << 20) / each;
     if (d.block < 128) d.block = 128;
@@ -247,7 +250,7 @@ static int run(const Corr *c, const float *packed) {
   }
   d.v_apart = d.block * c->c + GAP;
   d.m_apart = d.block * c->o + GAP;
-  return fused ? parallel((d.tiles + d.block - 1) / d.block, fused_chunk, &d) : passes(&d);
+  return passes(&d);
 }
 
 Method ISA_NAME(conv_winograd)(void) { return (Method){fits, size, pack, run}; }
