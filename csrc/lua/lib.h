@@ -30,6 +30,7 @@ int give_tensor(lua_State *L, Tensor *t);
 /* Parts of the module: each leaves nothing on the stack and fills the table at the top of it. */
 void open_tensor(lua_State *L);
 void open_ops(lua_State *L);
+void open_plan(lua_State *L);
 void open_io(lua_State *L);
 void open_flow(lua_State *L);
 void open_geometry(lua_State *L);

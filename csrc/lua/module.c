@@ -8,6 +8,7 @@ int luaopen_cohesiv_core(lua_State *L) {
   lua_newtable(L);
   open_tensor(L);
   open_ops(L);
+  open_plan(L);
   open_system(L);
   open_io(L);
   open_metrics(L);

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/graph.h"
 #include "core/pool.h"
+#include "ops/plan.h"
 
 #include <ctype.h>
 #include <pthread.h>
@@ -297,6 +298,7 @@ int op_run(const OpInfo *info, Call *c) {
   ok = ok && c->op->shape(c) && c->op->forward(c);
   if (ok && interrupted) ok = fail("interrupted");
   if (ok && c->training) ok = record(c);
+  if (ok && plan_noting) ok = plan_note(plan_noting, info, c);
   release_all(c->saved, OP_SAVED); /* recorded: moved to the node */
   release_all(made, OP_IN);
   if (!ok) release_all(c->out, OP_OUT);

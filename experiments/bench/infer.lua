@@ -5,7 +5,7 @@ local co = require "cohesiv"
 local network = dofile((arg[0]:match "^(.*)/" or ".") .. "/network.lua")
 
 local o = network.options(arg)
-local model = network.model(o):eval()
+local model = network.model(o):eval():freeze()
 local x = co.randn(o.n, o.height, o.width, 3)
 
-network.serve(function() co.no_grad(model.forward, model, x) end, 3)
+network.serve(function() model:forward(x) end, 3)

@@ -1,5 +1,6 @@
 --- The layers that networks here are made of. Each is a function that returns a Module; images are channels-last.
 local Module = require "cohesiv.nn.module"
+local folding = require "cohesiv.nn.folding"
 local tensor = require "cohesiv.tensor"
 local core = require "cohesiv.core"
 
@@ -53,10 +54,8 @@ end
 -- convolution's epilogue normalises, adds and rectifies while the result is in registers.
 function M.conv_bn(conv, bn, x, residual)
   if bn.training or core.grad_enabled() then return bn(conv(x), residual) end
-  local p = conv.params
-  local scale = bn.params.weight / (bn.buffers.running_var + bn.eps):sqrt()
-  local shift = bn.params.bias - bn.buffers.running_mean * scale
-  return ops.conv2d_act.call(x, p.weight, scale, shift, residual, conv.stride, conv.padding, conv.groups, bn.act)
+  local weight, scale, shift = folding.of(conv, bn)
+  return ops.conv2d_act.call(x, weight, scale, shift, residual, conv.stride, conv.padding, conv.groups, bn.act)
 end
 
 --- ConvBN(o): Conv2d without bias and BatchNorm2d as one module with children named by o.names (default "0", "1").

@@ -118,6 +118,9 @@ end
 --- m:eval(): inference mode (running statistics), here and below.
 function Module:eval() return self:train(false) end
 
+--- m:freeze(): the network for inference alone: faster, with the weights of this moment; called as m is.
+function Module:freeze() return require "cohesiv.nn.freeze"(self) end
+
 --- m:to("float64") or m:to "cpu": converts all parameters and buffers.
 function Module:to(target)
   walk(self, "", function(kind, _, owner, name)

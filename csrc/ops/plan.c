@@ -1,0 +1,215 @@
+/* Recording and running plans (see plan.h). A value of the pass has a slot: an input, a constant, or what a
+ * step makes. Slots are found by the tensor's address, which is why recording holds on to every tensor. */
+#include "ops/plan.h"
+
+#include "core/error.h"
+#include "core/graph.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Slot {
+  Tensor *seen;     /* while recording: the tensor that had this value */
+  Tensor *constant; /* its value where it is one: a view, which no later write shows in */
+  int last;         /* the step that reads it last; -1: none */
+  bool output;
+} Slot;
+
+typedef struct Step {
+  const OpInfo *info;
+  Arg arg[OP_ARG];
+  int nin, nout, in[OP_IN], out[OP_OUT]; /* slots; -1: absent */
+} Step;
+
+struct Plan {
+  Slot *slot;
+  Step *step;
+  int slots, slots_room, steps, steps_room, nin, nout;
+  int *outputs;
+  Tensor **value; /* of a run: a tensor a slot */
+};
+
+_Thread_local Plan *plan_noting;
+
+/* Room for one more entry of `size` bytes. */
+static int grow(void *list, int *room, int count, size_t size) {
+  if (count < *room) return 1;
+  int more = *room ? 2 * *room : 64;
+  void *bigger = realloc(*(void **)list, (size_t)more * size);
+  if (!bigger) return fail("out of memory: %zu bytes of a plan", (size_t)more * size);
+  *(void **)list = bigger;
+  *room = more;
+  return 1;
+}
+
+/* A new slot for t; -1 with a message. */
+static int add_slot(Plan *p, Tensor *t, bool constant) {
+  if (!grow(&p->slot, &p->slots_room, p->slots, sizeof *p->slot)) return -1;
+  Slot s = {.last = -1};
+  if (constant && !(s.constant = tensor_view(t, 0, t->rank, t->shape))) return -1;
+  s.seen = tensor_retain(t);
+  p->slot[p->slots] = s;
+  return p->slots++;
+}
+
+static int find_slot(const Plan *p, const Tensor *t) {
+  for (int i = p->slots - 1; i >= 0; i--)
+    if (p->slot[i].seen == t) return i;
+  return -1;
+}
+
+/* The slot of an operand: known, or a constant that is met for the first time. -1 with a message. */
+static int operand(Plan *p, Tensor *t) {
+  int found = find_slot(p, t);
+  if (found >= 0) return found;
+  for (int i = 0; i < p->slots; i++)
+    if (!p->slot[i].constant && p->slot[i].seen->storage == t->storage)
+      return fail("plan: expected values that ops have made, found a view of one that was made otherwise"),
+             -1;
+  return add_slot(p, t, true);
+}
+
+static void forget_seen(Plan *p) {
+  for (int i = 0; i < p->slots; i++) {
+    tensor_release(p->slot[i].seen);
+    p->slot[i].seen = NULL;
+  }
+}
+
+Plan *plan_begin(Tensor *const *inputs, int nin) {
+  if (plan_noting) return fail("plan: expected no other plan to be recorded, found one"), NULL;
+  Plan *p = calloc(1, sizeof *p);
+  if (!p) return fail("out of memory: a plan"), NULL;
+  for (p->nin = 0; p->nin < nin; p->nin++)
+    if (add_slot(p, inputs[p->nin], false) < 0) return plan_free(p), NULL;
+  return plan_noting = p;
+}
+
+int plan_note(Plan *p, const OpInfo *info, const Call *c) {
+  Step s = {.info = info, .nin = c->nin, .nout = c->nout};
+  bool fixed = true;
+  memcpy(s.arg, c->arg, sizeof s.arg);
+  for (int i = 0; i < c->nin; i++) {
+    if ((s.in[i] = c->in[i] ? operand(p, c->in[i]) : -1) < 0 && c->in[i]) return 0;
+    fixed = fixed && (!c->in[i] || p->slot[s.in[i]].constant);
+  }
+  for (int i = 0; i < c->nout; i++)
+    if ((s.out[i] = add_slot(p, c->out[i], fixed)) < 0) return 0;
+  if (fixed) return 1;
+  if (!grow(&p->step, &p->steps_room, p->steps, sizeof *p->step)) return 0;
+  for (int i = 0; i < c->nin; i++)
+    if (s.in[i] >= 0) p->slot[s.in[i]].last = p->steps;
+  p->step[p->steps++] = s;
+  return 1;
+}
+
+void plan_cancel(Plan *p) {
+  if (plan_noting == p) plan_noting = NULL;
+  forget_seen(p);
+}
+
+/* Steps that no output needs are dropped, from the last one backwards. */
+static void prune(Plan *p) {
+  bool *needed = calloc((size_t)p->slots + 1, sizeof *needed);
+  if (!needed) return; /* a plan with idle steps is right, too */
+  for (int i = 0; i < p->nout; i++) needed[p->outputs[i]] = true;
+  int kept = p->steps;
+  for (int k = p->steps - 1; k >= 0; k--) {
+    Step *s = &p->step[k];
+    bool wanted = false;
+    for (int i = 0; i < s->nout; i++) wanted = wanted || needed[s->out[i]];
+    if (!wanted) continue;
+    for (int i = 0; i < s->nin; i++)
+      if (s->in[i] >= 0) needed[s->in[i]] = true;
+    p->step[--kept] = *s;
+  }
+  free(needed);
+  p->steps -= kept;
+  memmove(p->step, p->step + kept, (size_t)p->steps * sizeof *p->step);
+  for (int i = 0; i < p->slots; i++) p->slot[i].last = -1;
+  for (int k = 0; k < p->steps; k++)
+    for (int i = 0; i < p->step[k].nin; i++)
+      if (p->step[k].in[i] >= 0) p->slot[p->step[k].in[i]].last = k;
+}
+
+int plan_end(Plan *p, Tensor *const *outputs, int nout) {
+  plan_noting = NULL;
+  p->outputs = calloc((size_t)nout + 1, sizeof *p->outputs);
+  p->value = calloc((size_t)(p->slots + nout) + 1, sizeof *p->value);
+  if (!p->outputs || !p->value) return plan_cancel(p), fail("out of memory: a plan");
+  for (p->nout = 0; p->nout < nout; p->nout++) {
+    int i = operand(p, outputs[p->nout]);
+    if (i < 0) return plan_cancel(p), 0;
+    p->outputs[p->nout] = i;
+    p->slot[i].output = true;
+  }
+  prune(p);
+  for (int i = 0; i < p->nin; i++) { /* what a run's inputs are compared with: the shape, not the data */
+    Tensor bare = *p->slot[i].seen;
+    bare.storage = NULL;
+    if (!(p->slot[i].constant = tensor_view(&bare, 0, bare.rank, bare.shape))) return plan_cancel(p), 0;
+  }
+  forget_seen(p);
+  return 1;
+}
+
+void plan_free(Plan *p) {
+  if (!p) return;
+  plan_cancel(p);
+  for (int i = 0; i < p->slots; i++) tensor_release(p->slot[i].constant);
+  free(p->slot);
+  free(p->step);
+  free(p->outputs);
+  free(p->value);
+  free(p);
+}
+
+int plan_outputs(const Plan *p) { return p->nout; }
+int plan_steps(const Plan *p) { return p->steps; }
+
+static int check_inputs(const Plan *p, Tensor *const *inputs, int nin) {
+  if (nin != p->nin) return fail("plan: expected %d inputs, found %d", p->nin, nin);
+  for (int i = 0; i < nin; i++) {
+    const Tensor *want = p->slot[i].constant, *got = inputs[i];
+    if (got->dtype != want->dtype || !tensor_same_shape(got, want))
+      return fail("plan: input %d: expected %s %s, found %s %s", i + 1, dtype_name[want->dtype],
+                  tensor_text(want), dtype_name[got->dtype], tensor_text(got));
+  }
+  return 1;
+}
+
+static int run_step(Plan *p, int k) {
+  const Step *s = &p->step[k];
+  Call c;
+  op_begin(s->info, &c);
+  memcpy(c.arg, s->arg, sizeof c.arg);
+  c.nin = s->nin;
+  for (int i = 0; i < s->nin; i++) c.in[i] = s->in[i] >= 0 ? p->value[s->in[i]] : NULL;
+  if (!op_run(s->info, &c)) return 0;
+  for (int i = 0; i < s->nout; i++) p->value[s->out[i]] = c.out[i];
+  for (int i = 0; i < s->nin + s->nout; i++) {
+    int j = i < s->nin ? s->in[i] : s->out[i - s->nin];
+    if (j < 0 || p->slot[j].last > k || p->slot[j].output) continue;
+    tensor_release(p->value[j]);
+    p->value[j] = NULL;
+  }
+  return 1;
+}
+
+int plan_run(Plan *p, Tensor *const *inputs, int nin, Tensor **outputs) {
+  if (!check_inputs(p, inputs, nin)) return 0;
+  for (int i = 0; i < p->slots; i++) {
+    Tensor *known = i < p->nin ? inputs[i] : p->slot[i].constant;
+    p->value[i] = known ? tensor_retain(known) : NULL;
+  }
+  bool graph = graph_enable(false);
+  int ok = 1;
+  for (int k = 0; k < p->steps && ok; k++) ok = run_step(p, k);
+  graph_enable(graph);
+  for (int i = 0; i < p->nout && ok; i++) outputs[i] = tensor_retain(p->value[p->outputs[i]]);
+  for (int i = 0; i < p->slots; i++) {
+    tensor_release(p->value[i]);
+    p->value[i] = NULL;
+  }
+  return ok;
+}

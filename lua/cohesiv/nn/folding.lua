@@ -1,0 +1,39 @@
+--- Batch norm in inference is a scale and a shift for each channel: of a convolution's results, or, once and for all, of
+-- its weights. Who computes a pass many times keeps the folded weights (with); otherwise the convolution's epilogue
+-- applies scale and shift to its results.
+local core = require "cohesiv.core"
+
+local M = {}
+local kept -- batch norm → { weight, shift }, while `with` is running
+
+local function scale_and_shift(bn)
+  local scale = bn.params.weight / (bn.buffers.running_var + bn.eps):sqrt()
+  return scale, bn.params.bias - bn.buffers.running_mean * scale
+end
+
+--- with(table, f, ...): f(...), during which folded weights are put into the table, and found there.
+function M.with(folded, f, ...)
+  local before = kept
+  kept = folded
+  local results = table.pack(pcall(f, ...))
+  kept = before
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
+--- of(conv, bn) → weight, scale or nil, shift: what the convolution computes with so that bn needs no pass of its own.
+function M.of(conv, bn)
+  local weight = conv.params.weight
+  if not kept then
+    local scale, shift = scale_and_shift(bn)
+    return weight, scale, shift
+  end
+  if not kept[bn] then
+    local scale, shift = scale_and_shift(bn)
+    local folded = weight:detach() * scale:reshape { scale.shape[1], 1, 1, 1 }
+    kept[bn] = { weight = core.keep(folded), shift = core.keep(shift) }
+  end
+  return kept[bn].weight, nil, kept[bn].shift
+end
+
+return M

@@ -1,0 +1,93 @@
+--- module:freeze(): a network for inference alone. Batch norm goes into the weights before it, what follows from weights
+-- alone is computed once, and a pass runs as a plan of ops without Lua between them, each buffer taken again as soon as
+-- nothing reads it any more. Weights are those of the moment; the module itself stays as it is.
+local core = require "cohesiv.core"
+local folding = require "cohesiv.nn.folding"
+local tensor = require "cohesiv.tensor"
+
+local PLANS = 16 -- kept: one for each shape of input
+
+local Frozen = {}
+
+-- What a module without a pass of its own would be asked for: dtype, thresholds, predict, …
+function Frozen.__index(self, key)
+  local own = rawget(Frozen, key)
+  if own ~= nil then return own end
+  return self.module[key]
+end
+
+function Frozen.__call(self, ...) return self:forward(...) end
+
+local function signature(inputs)
+  local parts = {}
+  for i, x in ipairs(inputs) do
+    if not core.is_tensor(x) then
+      error(("freeze: input %d: expected a tensor, found %s"):format(i, type(x)), 0)
+    end
+    parts[i] = x.dtype .. " " .. table.concat(x.shape, "x")
+  end
+  return table.concat(parts, ", ")
+end
+
+-- A pass's results as a list of tensors, and how to put them together again.
+local function taken_apart(...)
+  local first = ...
+  if core.is_tensor(first) then
+    return { ... }, function(...) return ... end
+  end
+  local names, list = {}, {}
+  for name in pairs(first) do names[#names + 1] = name end
+  table.sort(names)
+  for i, name in ipairs(names) do
+    if not core.is_tensor(first[name]) then
+      error(("freeze: %s: expected a tensor as the pass's result, found %s"):format(name, type(first[name])), 0)
+    end
+    list[i] = first[name]
+  end
+  return list, function(...)
+    local out = {}
+    for i, name in ipairs(names) do out[name] = (select(i, ...)) end
+    return out
+  end
+end
+
+local function record(self, inputs)
+  local plan, together = core.plan(inputs), nil
+  local ok, message = pcall(tensor.no_grad, function()
+    tensor.tidy(function()
+      local outputs
+      outputs, together = taken_apart(folding.with(self.folded, self.pass, self.module, table.unpack(inputs)))
+      plan:finish(outputs)
+    end)
+  end)
+  if not ok then
+    plan:cancel()
+    error(message, 0)
+  end
+  return { run = plan, together = together }
+end
+
+--- frozen:forward(x): the module's pass, without gradients. The first pass of a new shape is recorded.
+function Frozen:forward(...)
+  local inputs = { ... }
+  local key = signature(inputs)
+  local plan = self.plans[key]
+  if not plan then
+    if #self.order == PLANS then self.plans[table.remove(self.order, 1)] = nil end
+    plan = record(self, inputs)
+    self.plans[key] = plan
+    table.insert(self.order, key)
+  end
+  return plan.together(plan.run(...))
+end
+
+--- freeze(module): see above. The module must be in inference mode.
+return function(module)
+  module:modules(function(m, path)
+    if m.training then
+      error(("freeze: expected a module in inference mode (m:eval()), found %s in training mode"):format(
+        path == "" and "it" or path), 0)
+    end
+  end)
+  return setmetatable({ module = module, pass = module.forward, folded = {}, plans = {}, order = {} }, Frozen)
+end
