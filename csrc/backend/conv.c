@@ -24,7 +24,7 @@ static Method choose(const Corr *c) {
   return ISA_PICK(conv_direct)();
 }
 
-static int compute(const Corr *c, const Tensor *weight, bool reuse) {
+int conv_compute(const Corr *c, const Tensor *weight, bool reuse) {
   Method m = choose(c);
   Packed *p = packed_weights(c, m, weight, reuse);
   int ok = p && m.run(c, packed_data(p));
@@ -32,9 +32,11 @@ static int compute(const Corr *c, const Tensor *weight, bool reuse) {
   return ok;
 }
 
+static long weight_channels(const ConvShape *s) { return s->w_channels ? s->w_channels : s->ci / s->groups; }
+
 int conv_forward(const ConvShape *s, const float *x, const Tensor *weight, const Epilogue *e, float *y,
                  bool reuse) {
-  long c = s->ci / s->groups, o = s->co / s->groups;
+  long c = s->ci / s->groups, o = s->co / s->groups, wc = weight_channels(s);
   if (s->n == 0) return 1;
   if (s->kh > CONV_KERNEL_MAX) return conv_reference_forward(s, x, tensor_data(weight), e, y);
   Corr corr = {
@@ -44,6 +46,8 @@ int conv_forward(const ConvShape *s, const float *x, const Tensor *weight, const
       .w = s->w,
       .c = c,
       .x = x,
+      .pixel = s->ci,
+      .x_group = c,
       .kh = s->kh,
       .kw = s->kw,
       .step = s->stride,
@@ -56,15 +60,15 @@ int conv_forward(const ConvShape *s, const float *x, const Tensor *weight, const
       .y_image = s->ho * s->wo * s->co,
       .y_row = s->wo * s->co,
       .y_col = s->co,
-      .weight = tensor_data(weight),
-      .w_row = s->kw * c,
-      .w_col = c,
+      .weight = (const float *)tensor_data(weight) + s->w_first,
+      .w_row = s->kw * wc,
+      .w_col = wc,
       .w_in = 1,
-      .w_out = s->kh * s->kw * c,
-      .w_group = o * s->kh * s->kw * c,
+      .w_out = s->kh * s->kw * wc,
+      .w_group = o * s->kh * s->kw * wc,
   };
   if (e) corr.scale = e->scale, corr.shift = e->shift, corr.residual = e->residual, corr.act = e->act;
-  return compute(&corr, weight, reuse);
+  return conv_compute(&corr, weight, reuse);
 }
 
 /* One axis of one of the interleaved grids: pixels phase, phase + stride, … */
@@ -86,7 +90,8 @@ static Axis axis(long size, long kernel, long stride, long pad, long phase) {
 }
 
 int conv_backward_data(const ConvShape *s, const float *dy, const Tensor *weight, float *dx, bool add) {
-  long c = s->ci / s->groups, o = s->co / s->groups, row = s->kw * c, window = s->kh * row;
+  long c = s->ci / s->groups, o = s->co / s->groups, wc = weight_channels(s), row = s->kw * wc,
+       window = s->kh * row;
   if (s->n == 0) return 1;
   if (s->kh > CONV_KERNEL_MAX) return conv_reference_backward_data(s, dy, tensor_data(weight), dx, add);
   bool gaps = s->kh < s->stride || s->kw < s->stride; /* pixels that no window touches */
@@ -102,6 +107,8 @@ int conv_backward_data(const ConvShape *s, const float *dy, const Tensor *weight
           .w = s->wo,
           .c = o,
           .x = dy,
+          .pixel = s->co,
+          .x_group = o,
           .kh = v.taps,
           .kw = u.taps,
           .step = 1,
@@ -114,15 +121,15 @@ int conv_backward_data(const ConvShape *s, const float *dy, const Tensor *weight
           .y_image = s->h * s->w * s->ci,
           .y_row = s->stride * s->w * s->ci,
           .y_col = s->stride * s->ci,
-          .weight = (const float *)tensor_data(weight) + v.last * row + u.last * c,
+          .weight = (const float *)tensor_data(weight) + s->w_first + v.last * row + u.last * wc,
           .w_row = -s->stride * row,
-          .w_col = -s->stride * c,
+          .w_col = -s->stride * wc,
           .w_in = window,
           .w_out = 1,
           .w_group = o * window,
           .add = add,
       };
-      if (!compute(&corr, weight, false)) return 0;
+      if (!conv_compute(&corr, weight, false)) return 0;
     }
   }
   return 1;

@@ -14,6 +14,9 @@
 /* All sizes in elements; n may be 0, and ho, wo >= 1 follow from the rest as written above. */
 typedef struct ConvShape {
   long n, h, w, ci, co, kh, kw, stride, pad, groups, ho, wo;
+  /* Of weights that see more channels than these: where they begin, and how many there are (0: ci / groups).
+   * For conv_forward and conv_backward_data. */
+  long w_first, w_channels;
 } ConvShape;
 
 typedef enum { ACT_NONE, ACT_RELU, ACT_RELU6 } Activation;

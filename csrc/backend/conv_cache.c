@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { KEPT = 4 }; /* of a storage: an up-sampling convolution needs two, another shape perhaps others */
+
 struct Packed {
+  Packed *next; /* of the same storage, packed otherwise */
   size_t bytes;
   float *data;
   bool kept; /* belongs to a storage */
@@ -20,9 +23,11 @@ struct Packed {
 };
 
 static void packed_free(void *p) {
-  Packed *packed = p;
-  memory_give(packed->data, packed->bytes);
-  free(packed);
+  for (Packed *packed = p, *next; packed; packed = next) {
+    next = packed->next;
+    memory_give(packed->data, packed->bytes);
+    free(packed);
+  }
 }
 
 static Packed *packed_new(const Corr *c, Method m) {
@@ -48,14 +53,22 @@ Packed *packed_weights(const Corr *c, Method m, const Tensor *weight, bool keep)
     s->cache = p = NULL;
   }
   if (!keep) return packed_new(c, m);
-  if (p && p->method.run == m.run && p->weight == c->weight && !memcmp(p->key, key, sizeof key)) return p;
+  int count = 0;
+  for (Packed *k = p; k; k = k->next, count++)
+    if (k->method.run == m.run && k->weight == c->weight && !memcmp(k->key, key, sizeof key)) return k;
+  if (count >= KEPT) {
+    packed_free(p);
+    s->cache = p = NULL;
+  }
+  Packed *others = p;
   if (!(p = packed_new(c, m))) return NULL;
+  p->next = others;
   p->kept = true;
   p->version = version;
   p->method = m;
   p->weight = c->weight;
   memcpy(p->key, key, sizeof key);
-  if (s->cache) s->free_cache(s->cache);
+  if (s->cache && !others) s->free_cache(s->cache);
   s->cache = p;
   s->free_cache = packed_free;
   return p;

@@ -16,6 +16,8 @@ typedef struct Corr {
   long n, groups;
   long h, w, c; /* input rows and columns, channels of one group */
   const float *x;
+  long pixel, x_group; /* floats from one pixel, and from one group's channels, to the next (0: all groups see
+                          the same ones) */
   long kh, kw, step, top, left;
   long gh, gw, o; /* grid rows and columns, output channels of one group */
   float *y;
@@ -40,6 +42,9 @@ typedef struct Method {
 
 static inline long least(long a, long b) { return a < b ? a : b; }
 static inline long ratio_up(long a, long b) { return (a + b - 1) / b; }
+
+/* Computes c by the method for its shape. reuse: as in conv_forward. */
+int conv_compute(const Corr *c, const Tensor *weight, bool reuse);
 
 /* Any shape: register-blocked products straight from memory, or from a copied window with its border. */
 ISA_DECLARE(Method, conv_direct, void);

@@ -93,9 +93,9 @@ static int chunk_run(void *arg, long chunk) {
   long o0 = q * d->width, o1 = least(c->o, o0 + d->width), x0 = u * d->columns,
        x1 = least(c->gw, x0 + d->columns);
   long y0 = v * d->rows, y1 = least(c->gh, y0 + d->rows);
-  long pixel = c->c * c->groups, window = c->kh * c->kw;
+  long pixel = c->pixel, window = c->kh * c->kw;
   long lines = (y1 - y0 - 1) * c->step + c->kh, pixels = (x1 - x0 - 1) * c->step + c->kw;
-  const float *in = c->x + image * c->h * c->w * pixel + g * c->c;
+  const float *in = c->x + image * c->h * c->w * pixel + g * c->x_group;
   long floats = d->copy ? lines * pixels * d->block : (y1 - y0) * (x1 - x0) * d->pitch;
   float *buffer = floats ? scratch(0, (size_t)floats * sizeof *buffer) : NULL;
   if (floats && !buffer) return 0;
@@ -161,7 +161,7 @@ static int run(const Corr *c, const float *packed) {
   }
   d.block = channel_block(c);
   /* Pixels whose distance is a multiple of a page share a few cache lines: a tile's rows evict each other. */
-  if (!d.copy && c->kh == 1 && c->c * c->groups % SHARING == 0) d.pitch = d.block + LANES;
+  if (!d.copy && c->kh == 1 && c->pixel % SHARING == 0) d.pitch = d.block + LANES;
   d.columns = least(d.c.gw, POSITIONS);
   d.columns = ratio_up(d.c.gw, ratio_up(d.c.gw, d.columns));
   d.rows = least(d.c.gh, POSITIONS / d.columns);

@@ -16,7 +16,8 @@ typedef struct Spread {
 } Spread;
 
 static bool fits(const Corr *c) {
-  return c->groups > 1 && c->c == c->o && LANES % c->c == 0 && c->groups * c->c % LANES == 0;
+  return c->groups > 1 && c->x_group == c->c && c->c == c->o && LANES % c->c == 0 &&
+         c->groups * c->c % LANES == 0;
 }
 
 static size_t size(const Corr *c) { return (size_t)(c->groups * c->c * c->kh * c->kw * c->c); }

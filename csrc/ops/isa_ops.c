@@ -4,6 +4,7 @@
 #include "ops/bodies_norm.h"
 #include "ops/bodies_pool.h"
 #include "ops/bodies_upsample.h"
+#include "ops/bodies_upconv.h"
 #include "ops/bodies_rows.h"
 #include "ops/bodies_adamw.h"
 #include "ops/bodies_contrast.h"

@@ -69,6 +69,21 @@ function M.ConvBN(o)
   return m
 end
 
+--- UpConvBN{ map_channels, skip_channels, out_channels, act = "none" }: called as m(x, skip?): ×2 nearest up-sampling of
+-- x, skip's channels behind it, a 3×3 convolution without bias, batch norm. Children "0", "1", as ConvBN's.
+function M.UpConvBN(o)
+  local m = Module.new()
+  local conv = m:add("0", M.Conv2d { o[1] + o[2], o[3], 3, padding = 1, bias = false })
+  local bn = m:add("1", M.BatchNorm2d(o[3], { act = o.act }))
+  m.forward = function(_, x, skip)
+    if bn.training or core.grad_enabled() then return bn(ops.upconv2d.call(x, conv.params.weight, skip)) end
+    local weight, scale, shift = folding.of(conv, bn)
+    return ops.upconv2d_act.call(x, weight, skip, scale, shift, bn.act)
+  end
+  m.flops = function(_, _, y) return conv:flops(nil, y) end
+  return m
+end
+
 --- ReLU(): as a module, for Sequential.
 function M.ReLU() return Module.new(function(_, x) return x:relu() end) end
 

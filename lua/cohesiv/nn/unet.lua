@@ -2,17 +2,15 @@
 -- keeps) and the two branches on top of the embedding.
 local Module = require "cohesiv.nn.module"
 local layers = require "cohesiv.nn.layers"
-local core = require "cohesiv.core"
 
-local ops = core.ops
 local M = {}
 
 -- ×2 nearest up-sampling, concatenation with the skip (none in the last block), two 3×3 convolutions.
 local function block(cin, skip, out)
   local m = Module.new()
-  local conv1 = m:add("conv1", layers.ConvBN { cin + skip, out, 3, padding = 1, act = "relu" })
+  local conv1 = m:add("conv1", layers.UpConvBN { cin, skip, out, act = "relu" })
   local conv2 = m:add("conv2", layers.ConvBN { out, out, 3, padding = 1, act = "relu" })
-  m.forward = function(_, x, y) return conv2(conv1(ops.upsample2_cat.call(x, y))) end
+  m.forward = function(_, x, y) return conv2(conv1(x, y)) end
   return m
 end
 
