@@ -1,6 +1,7 @@
 /* The public float32 convolutions: brings each to its common form (Corr, see conv_parts.h) and chooses the
  * method by shape alone. Forward and backward-data, in this order:
  *
+ *   bf16       1 x 1 with bfloat16 weights, where that is fast         conv_bf16.c
  *   winograd   3 x 3, stride 1, one group, whole vectors of channels   isa_conv_winograd.c
  *   spread     groups of few channels, depthwise among them            isa_conv_spread.c
  *   direct     any shape                                               isa_conv_direct.c
@@ -10,13 +11,15 @@
  * that is how backward-data handles strides. */
 #include "backend/conv.h"
 
+#include "backend/conv_bf16.h"
 #include "backend/conv_cache.h"
 #include "backend/conv_parts.h"
 #include "core/pool.h"
 
 #include <string.h>
 
-static Method choose(const Corr *c) {
+static Method choose(const Corr *c, bool bf16) {
+  if (bf16 && conv_bf16().fits(c) && bf16_is_fast()) return conv_bf16();
   Method winograd = ISA_PICK(conv_winograd)();
   Method spread = ISA_PICK(conv_spread)();
   if (winograd.fits(c)) return winograd;
@@ -25,7 +28,7 @@ static Method choose(const Corr *c) {
 }
 
 int conv_compute(const Corr *c, const Tensor *weight, bool reuse) {
-  Method m = choose(c);
+  Method m = choose(c, weight->dtype == BF16);
   Packed *p = packed_weights(c, m, weight, reuse);
   int ok = p && m.run(c, packed_data(p));
   packed_done(p);

@@ -30,7 +30,19 @@ static void packed_free(void *p) {
   }
 }
 
-static Packed *packed_new(const Corr *c, Method m) {
+/* Weights of bfloat16 are packed by way of float32: the one place that sees the difference. */
+static int pack(const Corr *c, Method m, const Tensor *weight, float *packed) {
+  if (weight->dtype != BF16) return m.pack(c, packed);
+  Corr own = *c;
+  Tensor *wide = tensor_cast(weight, F32);
+  if (!wide) return 0;
+  own.weight = (const float *)tensor_data(wide) + (c->weight - (const float *)tensor_data(weight));
+  int ok = m.pack(&own, packed);
+  tensor_release(wide);
+  return ok;
+}
+
+static Packed *packed_new(const Corr *c, Method m, const Tensor *weight) {
   Packed *p = calloc(1, sizeof *p);
   if (!p) {
     fail("convolution: no memory for packed weights");
@@ -38,7 +50,7 @@ static Packed *packed_new(const Corr *c, Method m) {
   }
   p->bytes = m.size(c) * sizeof(float);
   p->data = memory_take(p->bytes);
-  if (p->data && m.pack(c, p->data)) return p;
+  if (p->data && pack(c, m, weight, p->data)) return p;
   packed_free(p);
   return NULL;
 }
@@ -52,7 +64,7 @@ Packed *packed_weights(const Corr *c, Method m, const Tensor *weight, bool keep)
     packed_free(p);
     s->cache = p = NULL;
   }
-  if (!keep) return packed_new(c, m);
+  if (!keep) return packed_new(c, m, weight);
   int count = 0;
   for (Packed *k = p; k; k = k->next, count++)
     if (k->method.run == m.run && k->weight == c->weight && !memcmp(k->key, key, sizeof key)) return k;
@@ -61,7 +73,7 @@ Packed *packed_weights(const Corr *c, Method m, const Tensor *weight, bool keep)
     s->cache = p = NULL;
   }
   Packed *others = p;
-  if (!(p = packed_new(c, m))) return NULL;
+  if (!(p = packed_new(c, m, weight))) return NULL;
   p->next = others;
   p->kept = true;
   p->version = version;

@@ -1,7 +1,7 @@
 /* core.system: what Lua's own library does not tell about the machine and the process: CPU, memory, terminal,
  * time, environment. Signals and line editing are in files of their own. Linux only; nothing here computes.
  */
-#include "backend/isa.h"
+#include "backend/conv_bf16.h"
 #include "core/pool.h"
 #include "lua/lib.h"
 #include "lua/system.h"
@@ -46,14 +46,17 @@ static void set_integer(lua_State *L, const char *key, lua_Integer value) {
   lua_setfield(L, -2, key);
 }
 
-/* cpu() → { name, count, isa, complaint }: the CPUs that are online, the instruction set in use. */
+/* cpu() → { name, count, isa, complaint, bfloat16 }: the CPUs that are online, the instruction set in use,
+ * whether bfloat16 is multiplied faster than float32. */
 static int cpu(lua_State *L) {
   char name[256];
   proc_value("/proc/cpuinfo", "model name", name, sizeof name);
-  lua_createtable(L, 0, 4);
+  lua_createtable(L, 0, 5);
   set_text(L, "name", name[0] ? name : "unknown");
   set_integer(L, "count", sysconf(_SC_NPROCESSORS_ONLN));
   set_text(L, "isa", isa_name[isa_level()]);
+  lua_pushboolean(L, bf16_is_fast());
+  lua_setfield(L, -2, "bfloat16");
   if (isa_complaint()) set_text(L, "complaint", isa_complaint());
   return 1;
 }

@@ -270,6 +270,7 @@ static int unify(const OpInfo *info, Call *c, Dtype dtype, Tensor **made) {
   for (int i = 0; i < c->nin; i++) {
     Tensor *t = c->in[i];
     if (!t || t->dtype == dtype) continue;
+    if (t->dtype == BF16 && dtype == F32 && !info->variadic && info->f32->half >> i & 1) continue;
     if (t->var)
       return call_fail(c, "%s: expected %s like the other inputs, found %s (convert with :to)",
                        info->in_name[info->variadic ? 0 : i], dtype_name[dtype], dtype_name[t->dtype]);

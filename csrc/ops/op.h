@@ -49,6 +49,7 @@ struct Op {
                 int variant); /* fills in[] and arg with the variant-th random legal case;
                                  variants count from 0; returns -1 when there is no such variant */
   unsigned lean; /* bit i: backward needs only the shape of in[i], so the tape does not keep its data alive */
+  unsigned half; /* bit i: in[i] may be bfloat16 where others are float32, unless gradients are wanted */
 };
 
 /* ---- for shape() ---- */

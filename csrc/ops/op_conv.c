@@ -9,7 +9,8 @@ enum { STRIDE, PADDING, GROUPS, ACT };
 /* The sizes of the call, everything checked; 0 with a message. */
 static int conv_sizes(const Call *c, ConvShape *s) {
   const Tensor *x = c->in[0], *w = c->in[1];
-  if (!want_real(c, 0) || !want_real(c, 1) || !call_want_rank(c, 0, 4) || !call_want_rank(c, 1, 4)) return 0;
+  if (!want_real(c, 0) || !want_weight(c, 1) || !call_want_rank(c, 0, 4) || !call_want_rank(c, 1, 4))
+    return 0;
   *s = (ConvShape){.n = x->shape[0],
                    .h = x->shape[1],
                    .w = x->shape[2],
@@ -168,6 +169,7 @@ const Op REALNAME(op_conv2d) = {.name = "conv2d",
                                 .forward = conv2d_forward,
                                 .backward = conv2d_backward,
                                 .sample = conv2d_sample,
+                                .half = 2,
                                 .lean = 4};
 const Op REALNAME(op_conv2d_act) = {
     .name = "conv2d_act",
@@ -176,4 +178,5 @@ const Op REALNAME(op_conv2d_act) = {
         "act(scale * conv2d(input, weight) + shift + residual) for inference; act: 0 none, 1 ReLU, 2 ReLU6",
     .shape = conv2d_act_shape,
     .forward = conv2d_act_forward,
-    .sample = conv2d_act_sample};
+    .sample = conv2d_act_sample,
+    .half = 2};

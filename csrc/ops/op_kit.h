@@ -29,6 +29,12 @@ static inline const real *arrived(const Call *c, int i) {
 /* Input i is there and of this build's dtype; 0 with a message otherwise. */
 static inline int want_real(const Call *c, int i) { return !c->in[i] || call_want_dtype(c, i, REAL_DTYPE); }
 
+/* The same for weights that inference may have in bfloat16. */
+static inline int want_weight(const Call *c, int i) {
+  if (c->in[i]->dtype != BF16) return want_real(c, i);
+  return !c->training || call_fail(c, "weight: expected float32 where gradients are wanted, found bfloat16");
+}
+
 /* The product of shape[from .. to-1]. */
 static inline long extent(const long *shape, int from, int to) {
   long n = 1;

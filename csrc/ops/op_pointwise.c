@@ -255,15 +255,15 @@ static int compare_forward(Call *c, int row) {
   static int backward_##n(Call *c) { return unary_backward(c, UNARY_##n, keep, p, q); }                      \
   static int sample_##n(Call *c, Random *r, int v) { return unary_sample(c, r, v, domain, count); }          \
   const Op REALNAME(op_##n) = {#n,          arguments,    help,       unary_shape,                           \
-                               forward_##n, backward_##n, sample_##n, LEAN_BITS(keep) & 1u};
+                               forward_##n, backward_##n, sample_##n, LEAN_BITS(keep) & 1u, 0};
 #define BINARY(n, keep, domain, help, f, da, db)                                                             \
   static int forward_##n(Call *c) { return binary_forward(c, BINARY_##n, keep); }                            \
   static int backward_##n(Call *c) { return binary_backward(c, BINARY_##n, keep); }                          \
   static int sample_##n(Call *c, Random *r, int v) { return pair_sample(c, r, v, domain); }                  \
   const Op REALNAME(op_##n) = {#n,          "a b",        help,       binary_shape,                          \
-                               forward_##n, backward_##n, sample_##n, LEAN_BITS(keep)};
+                               forward_##n, backward_##n, sample_##n, LEAN_BITS(keep), 0};
 #define COMPARE(n, help, f)                                                                                  \
   static int forward_##n(Call *c) { return compare_forward(c, COMPARE_##n); }                                \
   static int sample_##n(Call *c, Random *r, int v) { return pair_sample(c, r, v, ANY); }                     \
-  const Op REALNAME(op_##n) = {#n, "*a b", help, compare_shape, forward_##n, NULL, sample_##n, 3};
+  const Op REALNAME(op_##n) = {#n, "*a b", help, compare_shape, forward_##n, NULL, sample_##n, 3, 0};
 #include "ops/pointwise.def"

@@ -43,7 +43,8 @@ static ConvShape full_shape(const UpShape *s, long channels) {
 static int upconv_shape(Call *c) {
   const Tensor *x = c->in[INPUT], *w = c->in[WEIGHT], *skip = c->in[SKIP];
   for (int i = INPUT; i <= SKIP; i++)
-    if (c->in[i] && (!want_real(c, i) || !call_want_rank(c, i, 4))) return 0;
+    if (c->in[i] && (!(i == WEIGHT ? want_weight(c, i) : want_real(c, i)) || !call_want_rank(c, i, 4)))
+      return 0;
   long channels = x->shape[3] + (skip ? skip->shape[3] : 0);
   if (skip && memcmp(skip->shape, SHAPE(x->shape[0], 2 * x->shape[1], 2 * x->shape[2]), 3 * sizeof(long)))
     return call_fail(c, "skip: expected twice the size of %s, found %s", tensor_text(x), tensor_text(skip));
@@ -266,11 +267,13 @@ const Op REALNAME(op_upconv2d) = {
     .shape = upconv_shape,
     .forward = upconv_forward,
     .backward = upconv_backward,
-    .sample = upconv_sample};
+    .sample = upconv_sample,
+    .half = 1 << WEIGHT};
 const Op REALNAME(op_upconv2d_act) = {
     .name = "upconv2d_act",
     .args = "input weight skip? scale? shift? act=0",
     .doc = "act(scale * upconv2d(input, weight, skip) + shift) for inference; act: 0 none, 1 ReLU, 2 ReLU6",
     .shape = upconv_act_shape,
     .forward = upconv_act_forward,
-    .sample = upconv_act_sample};
+    .sample = upconv_act_sample,
+    .half = 1 << WEIGHT};

@@ -45,9 +45,9 @@ end
 
 -- ---- the forward pass ----
 
--- uint8 → float, normalised; floats are taken as they are, in the model's dtype.
+-- uint8 → float, normalised; floats are taken as they are, in the model's dtype (float32 with weights of bfloat16).
 local function prepare(self, x)
-  local dtype = self.dtype()
+  local dtype = self.dtype() == "float64" and "float64" or "float32"
   if x.dtype == "float32" or x.dtype == "float64" then return x:to(dtype) end
   if x.dtype ~= "uint8" then
     error(("model: expected an image of uint8, float32 or float64, found %s"):format(x.dtype), 0)

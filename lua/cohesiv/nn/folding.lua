@@ -31,7 +31,7 @@ function M.of(conv, bn)
   if not kept[bn] then
     local scale, shift = scale_and_shift(bn)
     local folded = weight:detach() * scale:reshape { scale.shape[1], 1, 1, 1 }
-    kept[bn] = { weight = core.keep(folded), shift = core.keep(shift) }
+    kept[bn] = { weight = core.keep(folded:to(weight.dtype)), shift = core.keep(shift) }
   end
   return kept[bn].weight, nil, kept[bn].shift
 end

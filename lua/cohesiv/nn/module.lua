@@ -7,6 +7,8 @@
 -- Names join with dots ("encoder.layer1.0.conv1.weight"), as in public checkpoints. Convolution weights lie in
 -- memory as {O, kH, kW, I/groups} and in state dicts and files as {O, I/groups, kH, kW}.
 
+local core = require "cohesiv.core"
+
 local Module = {}
 Module.__index = Module
 
@@ -111,6 +113,9 @@ end
 
 --- m:train(on?): training mode (batch statistics), here and below.
 function Module:train(on)
+  if on ~= false and self.inference_only then
+    error("train: expected weights of float32 or float64, found bfloat16, which is for inference", 0)
+  end
   self:modules(function(m) m.training = on ~= false end)
   return self
 end
@@ -121,14 +126,31 @@ function Module:eval() return self:train(false) end
 --- m:freeze(): the network for inference alone: faster, with the weights of this moment; called as m is.
 function Module:freeze() return require "cohesiv.nn.freeze"(self) end
 
---- m:to("float64") or m:to "cpu": converts all parameters and buffers.
+-- Once a process: what bfloat16 is worth on this CPU, where it is worth nothing.
+local told = false
+local function tell_of_bfloat16()
+  if not told and not core.system.cpu().bfloat16 then
+    io.stderr:write("bfloat16: this CPU does not multiply it faster than float32; weights are converted, which is slower\n")
+  end
+  told = true
+end
+
+--- m:to("float64") or m:to "cpu": converts all parameters and buffers. m:to "bfloat16" is for inference: weights in half
+--- the memory and, on CPUs that multiply bfloat16 fast, products of it; vectors (biases, statistics) stay float32, as
+--- do activations and sums. No gradients then.
 function Module:to(target)
+  local half = target == "bfloat16"
+  if half then tell_of_bfloat16() end
   walk(self, "", function(kind, _, owner, name)
     local t = owner[kind][name]
-    local converted = t:detach():to(target)
-    if kind == "params" then converted.requires_grad = true end
+    local converted = t:detach():to((half and #t.shape < 2) and "float32" or target)
+    if kind == "params" then converted.requires_grad = not half end
     owner[kind][name] = converted
   end)
+  if target ~= "cpu" then
+    self:modules(function(m) m.inference_only = half end)
+    if half then self:eval() end
+  end
   return self
 end
 
