@@ -11,6 +11,7 @@
 enum {
   POSITIONS = 96, /* grid positions of a chunk: enough to use a panel of weights again and again */
   RUN_SUM = 576,  /* longest sum in registers: a panel of it, and the rows, stay near */
+  CHUNKS = 12,    /* at least so many, for the threads */
   SHARING = 1024, /* floats: pixels so far apart share cache lines */
 };
 
@@ -168,7 +169,7 @@ static int run(const Corr *c, const float *packed) {
   d.rows_n = ratio_up(d.c.gh, d.rows);
   d.columns_n = ratio_up(d.c.gw, d.columns);
   long others = d.c.n * d.c.groups * d.rows_n * d.columns_n, widths = panels(c->o);
-  while (widths > 2 && others * ratio_up(panels(c->o), widths) < 16) widths = ratio_up(widths, 2);
+  while (widths > 2 && others * ratio_up(panels(c->o), widths) < CHUNKS) widths = ratio_up(widths, 2);
   d.width = widths * PANEL;
   d.widths = ratio_up(c->o, d.width);
   return parallel(others * d.widths, chunk_run, &d);

@@ -10,8 +10,8 @@ local function whole(name, text)
   return n
 end
 
---- options(arg) → { n, height, width, encoder, widths, threads } from -n, --height, --width, --encoder, --widths
--- (five, with commas) and --threads.
+--- options(arg) → { n, height, width, encoder, widths, threads, dtype } from -n, --height, --width, --encoder, --widths
+-- (five, with commas), --threads and --dtype.
 function M.options(words)
   local o = { n = 1, height = 256, width = 256, threads = 2 }
   for i = 1, #words, 2 do
@@ -19,13 +19,13 @@ function M.options(words)
     local key = name:match "^%-%-?(%a+)$"
     if key == "n" or key == "height" or key == "width" or key == "threads" then
       o[key] = whole(name, value)
-    elseif key == "encoder" and value then
-      o.encoder = value
+    elseif (key == "encoder" or key == "dtype") and value then
+      o[key] = value
     elseif key == "widths" and value then
       o.widths = {}
       for w in value:gmatch "[^,]+" do o.widths[#o.widths + 1] = whole(name, w) end
     else
-      error("expected -n, --height, --width, --encoder, --widths or --threads with a value, found " .. name, 0)
+      error("expected -n, --height, --width, --encoder, --widths, --threads or --dtype with a value, found " .. name, 0)
     end
   end
   co.threads(o.threads)
