@@ -2,7 +2,7 @@
  * method by shape alone. Forward and backward-data, in this order:
  *
  *   bf16       1 x 1 with bfloat16 weights, where that is fast         conv_bf16.c
- *   winograd   3 x 3, stride 1, one group, whole vectors of channels   isa_conv_winograd.c
+ *   winograd   3 x 3, stride 1, one group, whole vectors of channels   isa_conv_winograd6.c, …4.c
  *   spread     groups of few channels, depthwise among them            isa_conv_spread.c
  *   direct     any shape                                               isa_conv_direct.c
  *
@@ -20,8 +20,9 @@
 
 static Method choose(const Corr *c, bool bf16) {
   if (bf16 && conv_bf16().fits(c) && bf16_is_fast()) return conv_bf16();
-  Method winograd = ISA_PICK(conv_winograd)();
+  Method large = ISA_PICK(conv_winograd6)(), winograd = ISA_PICK(conv_winograd4)();
   Method spread = ISA_PICK(conv_spread)();
+  if (large.fits(c)) return large;
   if (winograd.fits(c)) return winograd;
   if (spread.fits(c)) return spread;
   return ISA_PICK(conv_direct)();

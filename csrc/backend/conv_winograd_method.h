@@ -1,8 +1,10 @@
-/* 3 x 3 convolution with stride 1 by Winograd's F(4x4, 3x3): a quarter of the multiplications (see
- * conv_winograd.h). Tiles are transformed, multiplied with the transformed weights, one matrix product for
- * each of 36 frequencies, and transformed back. With few channels a chunk does all three for a block of tiles
- * that stays in its core's cache; with many, where a block's weights would outweigh its tiles, the three are
- * passes over many tiles. Expects channels in whole vectors; the rest is for the direct method. */
+/* 3 x 3 convolution with stride 1 by Winograd's F(E x E, 3 x 3): see conv_winograd.h. The two sizes of tiles
+ * are two methods from this one text, included by isa_conv_winograd4.c and isa_conv_winograd6.c, which set
+ * WINOGRAD_EDGE and the method's name. Tiles are transformed, multiplied with the transformed weights, one
+ * matrix product for each frequency, and transformed back. With few channels a chunk does all three for a
+ * block of tiles that stays in its core's cache; with many, where a block's weights would outweigh its tiles,
+ * the three are passes over many tiles. Expects channels in whole vectors; the rest is for the direct method.
+ */
 #include "backend/conv_parts.h"
 #include "backend/conv_winograd.h"
 #include "core/memory.h"
@@ -13,24 +15,35 @@
 enum {
   BLOCK_BYTES = 400 << 10, /* of transformed tiles in a core's cache */
   BLOCK_MAX = 48,          /* tiles */
-  FUSED_MAX = 128,         /* input channels up to which a chunk does all */
+  FUSED_MAX = 128,         /* input channels up to which a chunk does all … */
+  FUSED_LEAST = 128,       /* … if there are so many tiles */
+  LARGE_MAX = 64,          /* channels up to which the larger tiles pay */
   STEP = 512,              /* longest sum in registers */
   GAP = 48,                /* floats between frequencies, against cache lines that share a set */
 };
 
 typedef struct Winograd {
   Corr c;
-  const float *u;    /* 36, panels, c, width */
+  const float *u;    /* frequencies, panels, c, width */
   long down, across; /* tiles of an image */
   long tiles, block; /* all, and in a chunk or pass */
   long first;        /* of the pass */
-  float *v, *m;      /* of the pass: 36, block, channels */
+  float *v, *m;      /* of the pass: frequencies, block, channels */
   long v_apart, m_apart;
 } Winograd;
 
+static long tiles_of(const Corr *c, long edge) {
+  return c->n * ratio_up(c->gh, edge) * ratio_up(c->gw, edge);
+}
+
+/* The larger tiles need four fifths of the smaller ones' products, if edges do not eat that up; with many
+ * channels weights, which are more for them, would have to come from far away. */
 static bool fits(const Corr *c) {
-  return c->kh == 3 && c->kw == 3 && c->step == 1 && c->groups == 1 && c->c % LANES == 0 &&
-         c->o % LANES == 0 && c->gh * c->gw >= 16;
+  bool any = c->kh == 3 && c->kw == 3 && c->step == 1 && c->groups == 1 && c->c % LANES == 0 &&
+             c->o % LANES == 0 && c->gh * c->gw >= 16;
+  if (EDGE == 4) return any;
+  return any && c->c <= LARGE_MAX && c->o <= LARGE_MAX && tiles_of(c, EDGE) >= FUSED_LEAST &&
+         tiles_of(c, 6) * 64 * 10 < tiles_of(c, 4) * 36 * 9;
 }
 
 static size_t size(const Corr *c) { return (size_t)(FREQUENCIES * c->c * c->o); }
@@ -66,7 +79,7 @@ static int pack_chunk(void *arg, long chunk) {
         UNROLL for (int i = 0; i < SIDE; i++) half[i][j] = t[i];
       }
       float *to = p->u + o0 * c->c + k * width + o;
-      UNROLL for (int i = 0; i < SIDE; i++) {
+      LINES for (int i = 0; i < SIDE; i++) {
         line_weight(half[i], t);
         UNROLL for (int j = 0; j < SIDE; j++) vstore(to + (i * SIDE + j) * apart, t[j]);
       }
@@ -102,7 +115,7 @@ static void transform(const Winograd *d, long t, long k0, long k1, const float *
 INLINE void results(const Corr *c, const long rows, const long columns, const bool bare, vf half[EDGE][SIDE],
                     long at, vf scale, vf shift) {
   vf out[EDGE];
-  UNROLL for (int i = 0; i < EDGE; i++) {
+  LINES for (int i = 0; i < EDGE; i++) {
     line_output(half[i], out);
     UNROLL for (int j = 0; j < EDGE; j++) {
       if (i >= rows || j >= columns) continue;
@@ -126,7 +139,7 @@ static void transform_back(const Winograd *d, long t, long o0, long o1, const fl
   bool simple = rows == EDGE && columns == EDGE && !c->add && !c->scale && !c->residual;
   for (long o = o0; o < o1; o += LANES, m += LANES) {
     vf half[EDGE][SIDE], in[SIDE], out[EDGE];
-    UNROLL for (int j = 0; j < SIDE; j++) {
+    LINES for (int j = 0; j < SIDE; j++) {
       UNROLL for (int i = 0; i < SIDE; i++) in[i] = vload(m + (i * SIDE + j) * d->m_apart);
       line_output(in, out);
       UNROLL for (int i = 0; i < EDGE; i++) half[i][j] = out[i];
@@ -233,8 +246,8 @@ static int passes(Winograd *d) {
 
 static int run(const Corr *c, const float *packed) {
   Winograd d = {.c = *c, .u = packed, .down = (c->gh + EDGE - 1) / EDGE, .across = (c->gw + EDGE - 1) / EDGE};
-  d.tiles = c->n * d.down * d.across;
-  bool fused = c->c <= FUSED_MAX && d.tiles >= 128;
+  d.tiles = tiles_of(c, EDGE);
+  bool fused = c->c <= FUSED_MAX && d.tiles >= FUSED_LEAST;
   long each = FREQUENCIES * (c->c + c->o) * (long)sizeof(float);
   if (fused) {
     long wider = c->c > c->o ? c->c : c->o;
@@ -253,4 +266,4 @@ static int run(const Corr *c, const float *packed) {
   return passes(&d);
 }
 
-Method ISA_NAME(conv_winograd)(void) { return (Method){fits, size, pack, run}; }
+Method ISA_NAME(WINOGRAD_METHOD)(void) { return (Method){fits, size, pack, run}; }
