@@ -14,6 +14,7 @@ local parts = {
   responsibility = { "cohesiv.responsibility", "responsibility" },
   world = { "cohesiv.world", "world" },
   nn = { "cohesiv.nn" },
+  Function = { "cohesiv.function", "Function" },
   model = { "cohesiv.model", "model" },
   optim = { "cohesiv.optim" },
   losses = { "cohesiv.losses" },
