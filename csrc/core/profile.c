@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { EVENTS_MAX = 1 << 20 };
+enum { EVENTS_MAX = 1 << 18 };
 
 bool profiling;
 
@@ -33,6 +33,12 @@ EventList profile_stop(void) {
   profiling = false;
   for (; open_event >= 0; open_event = events[open_event].parent) events[open_event].end = end;
   return (EventList){events, count, lost, end};
+}
+
+void profile_forget(void) {
+  free(events);
+  events = NULL;
+  count = capacity = 0;
 }
 
 static bool has_room(void) {

@@ -20,7 +20,7 @@ typedef struct Event {
 } Event;
 
 typedef struct EventList {
-  const Event *event; /* stays until the next start */
+  const Event *event; /* stays until profile_forget */
   long count, lost;   /* lost: those beyond the limit, or beyond memory */
   int64_t duration;   /* nanoseconds from start to stop */
 } EventList;
@@ -30,6 +30,7 @@ extern bool profiling;
 /* 0 with a message when a record is under way. */
 int profile_start(void);
 EventList profile_stop(void);
+void profile_forget(void);
 
 /* Opens an event; -1 when it cannot be kept. Only while profiling. */
 long profile_begin(const char *name, EventKind kind);

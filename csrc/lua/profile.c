@@ -62,6 +62,7 @@ static int stop(lua_State *L) {
     push_event(L, &list.event[i]);
     lua_rawseti(L, -2, i + 1);
   }
+  profile_forget();
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &anchor);
   lua_pushnumber(L, 1e-9 * (double)list.duration);

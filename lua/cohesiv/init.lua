@@ -21,6 +21,7 @@ local parts = {
   metrics = { "cohesiv.metrics" },
   viz = { "cohesiv.viz" },
   show = { "cohesiv.show", "show" },
+  profile = { "cohesiv.profile", "profile" },
   train = { "cohesiv.train", "train" },
   run = { "cohesiv.run", "run" },
   evaluate = { "cohesiv.evaluate", "evaluate" },
