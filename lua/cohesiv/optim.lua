@@ -107,8 +107,8 @@ local PlainSGD = class({}, function(self, _, p, g)
   ops.sgd.call(p, g, nil, self.lr, 0, self.weight_decay)
 end)
 
---- SGD(parameters, { lr = 1e-2, momentum = 0, nesterov = false, weight_decay = 0 }): v = momentum v + d, p -= lr v, where
--- d = g + weight_decay p; with nesterov p -= lr (d + momentum v).
+--- SGD(parameters, { lr = 1e-2, momentum = 0, nesterov = false, weight_decay = 0 }): stochastic gradient descent,
+-- v = momentum v + d, p -= lr v, where d = g + weight_decay p; with nesterov p -= lr (d + momentum v).
 function M.SGD(parameters, o)
   check_parameters("SGD", parameters)
   o = options.read("SGD", o, { lr = 1e-2, momentum = 0, nesterov = false, weight_decay = 0 })
