@@ -284,6 +284,26 @@ describe("memory of co.Function", function()
     end)
   end)
 
+  it("ends in one line wherever memory runs out, and nothing stays behind", function()
+    local x = co.ones(50000, { requires_grad = true })
+    local before = support.bytes()
+    local limit, failures, done = co.memory().limit, 0, false
+    for room = 0, 40 do -- 100 kB each: half a tensor
+      co.memory { empty_cache = true, limit = before + room * 100000 + 1000 }
+      local ok, message = pcall(co.tidy, function()
+        local product, sum = mixed(square(x), 2, x)
+        assert(sum)
+        product:sum():backward()
+      end)
+      co.memory { limit = limit }
+      x.grad = nil
+      failures, done = failures + (ok and 0 or 1), ok
+      assert.is_true(ok or (message:find("memory", 1, true) and not message:find "\n"), message)
+      assert.equal(before, support.bytes())
+    end
+    assert.is_true(failures > 5 and done)
+  end)
+
   it("stays flat over a long loop, chains included", function()
     local x = leaf { 1, 1 }
     local function steps(n)

@@ -265,6 +265,21 @@ describe("hooks", function()
     support.raises("watch: expected a function", nn.watch, y, 3)
   end)
 
+  it("are called in a decoder's block, where up-sampling and convolution are one op", function()
+    local m = nn.UpConvBN { 3, 2, 4 }
+    local x, skip, seen = co.randn(1, 4, 4, 3), co.randn(1, 8, 8, 2), {}
+    for _, pass in ipairs { function(f) return f(x, skip) end, function(f) return co.no_grad(f:eval(), x, skip) end } do
+      local plain = pass(m)
+      m.children["0"]:hook(function(_, inputs) seen[#seen + 1] = inputs[1].shape end)
+      near(pass(m), plain, 1e-5)
+      m.children["0"]:unhook()
+      m.children["1"]:hook(function(_, _, y) seen[#seen + 1] = y.shape end)
+      near(pass(m), plain, 1e-5)
+      m.children["1"]:unhook()
+    end
+    assert.same({ { 1, 8, 8, 5 }, { 1, 8, 8, 4 }, { 1, 8, 8, 5 }, { 1, 8, 8, 4 } }, seen)
+  end)
+
   it("are called in inference too, where convolution and batch norm are one op", function()
     local m = nn.ConvBN { 2, 3, 3, padding = 1 }:eval()
     local shapes = {}
@@ -310,6 +325,19 @@ describe("the cross entropy", function()
 end)
 
 describe("networks of layers", function()
+  it("can be frozen, with a function of one's own inside", function()
+    local double = co.Function { forward = function(_, x) return x * 2 end, backward = function(_, g) return g * 2 end }
+    local net = nn.Sequential { nn.Conv2d { 1, 4, 3, padding = "same" }, nn.BatchNorm2d(4, { act = "relu" }),
+      nn.Module.new(function(_, x) return double(x) end), nn.AvgPool2d(2), nn.Dropout(), nn.Upsample(),
+      nn.GlobalAvgPool(), nn.LayerNorm(4), nn.Linear { 4, 3 }, nn.LogSoftmax() }
+    net(co.randn(4, 8, 8, 1))
+    local frozen = net:eval():freeze()
+    for _ = 1, 3 do
+      local x = co.randn(2, 8, 8, 1)
+      near(frozen(x), co.no_grad(net, x), 1e-5)
+    end
+  end)
+
   it("leave no bytes in use after a step", function()
     local net = nn.Sequential { nn.Conv2d { 1, 4, 3, padding = "same" }, nn.BatchNorm2d(4), nn.SiLU(), nn.MaxPool2d(2),
       nn.Dropout(), nn.GlobalAvgPool(), nn.LayerNorm(4), nn.Linear { 4, 3 } }

@@ -32,6 +32,15 @@ local function check_results(name, results)
   end
 end
 
+-- A result as a tensor of its own, where it is to get a node, has one, or is an argument.
+local function apart(t, wanted, arguments)
+  if wanted or t.requires_grad then return t:detach() end
+  for i = 1, arguments.n do
+    if rawequal(t, arguments[i]) then return t:detach() end
+  end
+  return t
+end
+
 local function call(name, forward, backward, ...)
   local arguments, needs, wanted = table.pack(...), {}, false
   for i = 1, arguments.n do
@@ -42,7 +51,7 @@ local function call(name, forward, backward, ...)
   local ctx = setmetatable({ name = name, needs = needs, kept = wanted and {} or nil }, Context)
   local results = table.pack(tensor.no_grad(forward, ctx, ...))
   check_results(name, results)
-  for i = 1, results.n do results[i] = results[i]:detach() end -- an argument may be a result
+  for i = 1, results.n do results[i] = apart(results[i], wanted, arguments) end
   if wanted then
     local kept = ctx.kept
     ctx.kept = nil

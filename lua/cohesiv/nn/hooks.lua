@@ -1,5 +1,6 @@
 --- Hooks of modules: functions that see, or change, what goes into a module, what comes out, and the gradient that
--- comes back. They run when the module is called (m(x)); m:forward(x) passes them by.
+-- comes back. They run when the module is called (m(x)); m:forward(x) passes them by, and so do the passes of a frozen
+-- network after its first.
 local core = require "cohesiv.core"
 local Function = require("cohesiv.function").Function
 

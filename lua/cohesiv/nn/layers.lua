@@ -102,8 +102,8 @@ function M.ConvBN(o)
   return m
 end
 
---- UpConvBN{ map_channels, skip_channels, out_channels, act = "none" }: called as m(x, skip?): ×2 nearest up-sampling of
--- x, skip's channels behind it, a 3×3 convolution without bias, batch norm. Children "0", "1", as ConvBN's.
+--- UpConvBN{ map_channels, skip_channels, out_channels, act = "none" }: called as m(x, skip?): ×2 nearest up-sampling
+-- of x, skip's channels behind it, a 3×3 convolution without bias, batch norm. Children "0", "1", as ConvBN's.
 function M.UpConvBN(o)
   local m = Module.new(nil, "UpConvBN")
   local conv = m:add("0", M.Conv2d { o[1] + o[2], o[3], 3, padding = 1, bias = false })
