@@ -198,13 +198,7 @@ static int seed_gradient(Tensor *root, const Tensor *gradient) {
   return ok;
 }
 
-int graph_backward(Tensor *root, const Tensor *gradient, bool retain) {
-  if (!check_root(root, gradient)) return 0;
-  Node *first = root->var->node;
-  if (first && first->dropped)
-    return fail("backward: this graph was already walked and freed; use retain_graph = true the first time");
-  if (!seed_gradient(root, gradient)) return 0;
-  if (!first) return 1;
+static int walk_back(Node *first, bool retain) {
   count_consumers(first);
   int ok = 1;
   Node *ready = first;
@@ -227,5 +221,24 @@ int graph_backward(Tensor *root, const Tensor *gradient, bool retain) {
       ready = m;
     }
   }
+  return ok;
+}
+
+static _Thread_local bool walking;
+
+int graph_backward(Tensor *root, const Tensor *gradient, bool retain) {
+  if (walking)
+    return fail("backward: expected no other backward under way, found one (in a function of its graph)");
+  if (!check_root(root, gradient)) return 0;
+  Node *first = root->var->node;
+  if (first && first->dropped)
+    return fail("backward: this graph was already walked and freed; use retain_graph = true the first time");
+  if (!seed_gradient(root, gradient)) return 0;
+  if (!first) return 1;
+  Var *held = var_retain(root->var); /* a node's backward may be the user's code, which may close the root */
+  walking = true;
+  int ok = walk_back(first, retain);
+  walking = false;
+  var_release(held);
   return ok;
 }

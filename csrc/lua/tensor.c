@@ -3,6 +3,8 @@
 #include "core/graph.h"
 #include "core/memory.h"
 #include "core/pool.h"
+#include "core/profile.h"
+#include "lua/function.h"
 #include "lua/handle.h"
 #include "lua/tensor.h"
 #include "ops/engine.h"
@@ -352,7 +354,12 @@ static int backward(lua_State *L) {
   } else if (!lua_isnoneornil(L, options))
     return luaL_error(L, "backward: expected (gradient, { retain_graph }), found %s",
                       luaL_typename(L, options));
-  return graph_backward(t, g, retain) ? 0 : raise_error(L);
+  lua_State *before = function_caller(L);
+  long event = profiling ? profile_begin("backward", EVENT_SCOPE) : -1;
+  int ok = graph_backward(t, g, retain);
+  profile_end(event);
+  function_caller(before);
+  return ok ? 0 : raise_error(L);
 }
 
 /* grad_mode(on) → what it was */

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/graph.h"
 #include "core/pool.h"
+#include "core/profile.h"
 #include "ops/plan.h"
 
 #include <ctype.h>
@@ -184,6 +185,48 @@ void sample_arg(Call *c, int i, double n) {
   c->arg[i] = (Arg){.given = true, .n = n, .count = 1, .list = {(long)n}};
 }
 
+/* ---- profiling ---- */
+
+static bool shares_storage(const Call *c, const Tensor *t) {
+  for (int i = 0; i < c->nin; i++)
+    if (c->in[i] && c->in[i]->storage == t->storage) return true;
+  return false;
+}
+
+static size_t bytes_of(Tensor *const *t, int n) {
+  size_t bytes = 0;
+  for (int i = 0; i < n; i++)
+    if (t[i] && t[i]->storage) bytes += tensor_bytes(t[i]);
+  return bytes;
+}
+
+/* Bytes of a call: the tensors it was given and those it made; a view of an input moves none. */
+static void tell_forward(long event, const Call *c, bool ok) {
+  Event *e = profile_end(event);
+  if (!e || !ok) return;
+  for (int i = 0; i < c->nout; i++)
+    if (c->out[i] && !shares_storage(c, c->out[i])) e->written += tensor_bytes(c->out[i]);
+  for (int i = 0; i < c->nin; i++)
+    if (c->in[i] && c->op->writes >> i & 1) e->written += tensor_bytes(c->in[i]);
+  if (e->written) e->read = bytes_of(c->in, c->nin);
+  if (c->op->flops) e->flops = c->op->flops(c);
+  const Tensor *first = c->nout ? c->out[0] : c->in[0];
+  if (!first) return;
+  e->rank = first->rank;
+  memcpy(e->shape, first->shape, sizeof e->shape);
+}
+
+static void tell_backward(long event, const Call *c, bool ok) {
+  Event *e = profile_end(event);
+  if (!e || !ok) return;
+  e->written = bytes_of(c->gin, c->nin);
+  if (e->written)
+    e->read = bytes_of(c->gout, c->nout) + bytes_of(c->in, c->nin) + bytes_of(c->saved, OP_SAVED);
+  if (c->op->flops) e->flops = c->op->flops(c) * (c->want[0] + c->want[1]);
+  e->rank = c->in[0]->rank;
+  memcpy(e->shape, c->in[0]->shape, sizeof e->shape);
+}
+
 /* ---- running ---- */
 
 typedef struct OpNode {
@@ -210,7 +253,9 @@ static int op_backward(Node *n) {
   Call *c = &((OpNode *)n)->call;
   for (int i = 0; i < n->nout; i++) c->gout[i] = n->out[i] ? n->out[i]->grad : NULL;
   for (int i = 0; i < c->nin; i++) c->want[i] = n->in[i] != NULL;
+  long event = profiling ? profile_begin(c->op->name, EVENT_BACKWARD) : -1;
   int ok = c->op->backward(c);
+  if (event >= 0) tell_backward(event, c, ok);
   memset(c->gout, 0, sizeof c->gout);
   memset(c->gin, 0, sizeof c->gin);
   if (ok && interrupted) return fail("interrupted");
@@ -288,6 +333,7 @@ static int check_inputs(const OpInfo *info, Call *c) {
 }
 
 int op_run(const OpInfo *info, Call *c) {
+  long event = profiling ? profile_begin(info->f32->name, EVENT_FORWARD) : -1;
   Tensor *made[OP_IN] = {0};
   bool wide = wants_double(c);
   c->op = wide ? info->f64 : info->f32;
@@ -300,6 +346,7 @@ int op_run(const OpInfo *info, Call *c) {
   if (ok && interrupted) ok = fail("interrupted");
   if (ok && c->training) ok = record(c);
   if (ok && plan_noting) ok = plan_note(plan_noting, info, c);
+  if (event >= 0) tell_forward(event, c, ok);
   release_all(c->saved, OP_SAVED); /* recorded: moved to the node */
   release_all(made, OP_IN);
   if (!ok) release_all(c->out, OP_OUT);

@@ -7,4 +7,6 @@
 #include "ops/bodies_upconv.h"
 #include "ops/bodies_rows.h"
 #include "ops/bodies_adamw.h"
+#include "ops/bodies_sgd.h"
+#include "ops/bodies_softmax.h"
 #include "ops/bodies_contrast.h"

@@ -50,6 +50,10 @@ struct Op {
                                  variants count from 0; returns -1 when there is no such variant */
   unsigned lean; /* bit i: backward needs only the shape of in[i], so the tape does not keep its data alive */
   unsigned half; /* bit i: in[i] may be bfloat16 where others are float32, unless gradients are wanted */
+  /* ---- for co.profile; may be left out ---- */
+  unsigned writes;                /* bit i: forward writes to in[i] */
+  double (*flops)(const Call *c); /* floating-point operations of forward, by the shapes; backward takes as
+                                     many for each of the first two inputs that wants a gradient */
 };
 
 /* ---- for shape() ---- */

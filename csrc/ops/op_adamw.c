@@ -47,4 +47,5 @@ const Op REALNAME(op_adamw) = {
     .doc = "one AdamW step in place: writes parameter, m and v; returns nothing",
     .shape = adamw_shape,
     .forward = adamw_forward,
-    .sample = adamw_sample};
+    .sample = adamw_sample,
+    .writes = 1 << PARAMETER | 1 << FIRST | 1 << SECOND};

@@ -48,6 +48,13 @@ static int per_channel(const Call *c, int i, const char *name, long channels) {
          call_fail(c, "%s: expected %ld numbers, found %s", name, channels, tensor_text(t));
 }
 
+static double conv_flops(const Call *c) {
+  ConvShape s;
+  return conv_sizes(c, &s)
+             ? 2.0 * (double)(s.n * s.ho * s.wo * s.co) * (double)(s.kh * s.kw * (s.ci / s.groups))
+             : 0;
+}
+
 static int conv_out(Call *c, const ConvShape *s) {
   return call_out(c, 0, REAL_DTYPE, 4, SHAPE(s->n, s->ho, s->wo, s->co));
 }
@@ -170,7 +177,8 @@ const Op REALNAME(op_conv2d) = {.name = "conv2d",
                                 .backward = conv2d_backward,
                                 .sample = conv2d_sample,
                                 .half = 2,
-                                .lean = 4};
+                                .lean = 4,
+                                .flops = conv_flops};
 const Op REALNAME(op_conv2d_act) = {
     .name = "conv2d_act",
     .args = "input weight scale? shift? residual? stride=1 padding=0 groups=1 act=0",
@@ -179,4 +187,5 @@ const Op REALNAME(op_conv2d_act) = {
     .shape = conv2d_act_shape,
     .forward = conv2d_act_forward,
     .sample = conv2d_act_sample,
-    .half = 2};
+    .half = 2,
+    .flops = conv_flops};

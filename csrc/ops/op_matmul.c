@@ -62,6 +62,11 @@ static int matmul_shape(Call *c) {
   return call_out(c, 0, REAL_DTYPE, stack->rank, shape);
 }
 
+static double matmul_flops(const Call *c) {
+  Product p;
+  return product_of(c, &p) ? 2.0 * (double)(p.batch * p.m * p.n) * (double)p.k : 0;
+}
+
 static int matmul_forward(Call *c) {
   Product p;
   real *y = product_of(c, &p) ? output(c, 0) : NULL;
@@ -126,4 +131,5 @@ const Op REALNAME(op_matmul) = {
     .shape = matmul_shape,
     .forward = matmul_forward,
     .backward = matmul_backward,
-    .sample = matmul_sample};
+    .sample = matmul_sample,
+    .flops = matmul_flops};

@@ -248,22 +248,29 @@ static int compare_forward(Call *c, int row) {
 
 /* ---- the rows' descriptors ---- */
 #define LEAN_BITS(keep) (((keep)&KEEP_A ? 0u : 1u) | ((keep)&KEEP_B ? 0u : 2u))
+#define ROW(n, arguments, help, rule, back, bits)                                                            \
+  const Op REALNAME(op_##n) = {.name = #n,                                                                   \
+                               .args = arguments,                                                            \
+                               .doc = help,                                                                  \
+                               .shape = rule,                                                                \
+                               .forward = forward_##n,                                                       \
+                               .backward = back,                                                             \
+                               .sample = sample_##n,                                                         \
+                               .lean = bits}
 #define UNARY(name, keep, domain, doc, f, dx) ONE(name, keep, domain, "input", 0, 0, 0, doc)
 #define BOUNDED(name, keep, args, p, q, doc, f, dx) ONE(name, keep, ANY, args, 2, p, q, doc)
 #define ONE(n, keep, domain, arguments, count, p, q, help)                                                   \
   static int forward_##n(Call *c) { return unary_forward(c, UNARY_##n, keep, p, q); }                        \
   static int backward_##n(Call *c) { return unary_backward(c, UNARY_##n, keep, p, q); }                      \
   static int sample_##n(Call *c, Random *r, int v) { return unary_sample(c, r, v, domain, count); }          \
-  const Op REALNAME(op_##n) = {#n,          arguments,    help,       unary_shape,                           \
-                               forward_##n, backward_##n, sample_##n, LEAN_BITS(keep) & 1u, 0};
+  ROW(n, arguments, help, unary_shape, backward_##n, LEAN_BITS(keep) & 1u);
 #define BINARY(n, keep, domain, help, f, da, db)                                                             \
   static int forward_##n(Call *c) { return binary_forward(c, BINARY_##n, keep); }                            \
   static int backward_##n(Call *c) { return binary_backward(c, BINARY_##n, keep); }                          \
   static int sample_##n(Call *c, Random *r, int v) { return pair_sample(c, r, v, domain); }                  \
-  const Op REALNAME(op_##n) = {#n,          "a b",        help,       binary_shape,                          \
-                               forward_##n, backward_##n, sample_##n, LEAN_BITS(keep), 0};
+  ROW(n, "a b", help, binary_shape, backward_##n, LEAN_BITS(keep));
 #define COMPARE(n, help, f)                                                                                  \
   static int forward_##n(Call *c) { return compare_forward(c, COMPARE_##n); }                                \
   static int sample_##n(Call *c, Random *r, int v) { return pair_sample(c, r, v, ANY); }                     \
-  const Op REALNAME(op_##n) = {#n, "*a b", help, compare_shape, forward_##n, NULL, sample_##n, 3, 0};
+  ROW(n, "*a b", help, compare_shape, NULL, 3);
 #include "ops/pointwise.def"

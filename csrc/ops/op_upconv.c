@@ -24,6 +24,12 @@ static UpShape up_shape(const Call *c) {
   return (UpShape){x[0], x[1], x[2], x[3], c->in[SKIP] ? c->in[SKIP]->shape[3] : 0, c->in[WEIGHT]->shape[0]};
 }
 
+/* Of the convolution that is meant, not of the fewer products that float32 takes. */
+static double upconv_flops(const Call *c) {
+  UpShape s = up_shape(c);
+  return 2.0 * (double)(s.n * 4 * s.h * s.w * s.o) * (double)(TAPS * (s.c + s.skip));
+}
+
 /* The convolution at full resolution of `channels` channels. */
 static ConvShape full_shape(const UpShape *s, long channels) {
   return (ConvShape){.n = s->n,
@@ -268,7 +274,8 @@ const Op REALNAME(op_upconv2d) = {
     .forward = upconv_forward,
     .backward = upconv_backward,
     .sample = upconv_sample,
-    .half = 1 << WEIGHT};
+    .half = 1 << WEIGHT,
+    .flops = upconv_flops};
 const Op REALNAME(op_upconv2d_act) = {
     .name = "upconv2d_act",
     .args = "input weight skip? scale? shift? act=0",
@@ -276,4 +283,5 @@ const Op REALNAME(op_upconv2d_act) = {
     .shape = upconv_act_shape,
     .forward = upconv_act_forward,
     .sample = upconv_act_sample,
-    .half = 1 << WEIGHT};
+    .half = 1 << WEIGHT,
+    .flops = upconv_flops};

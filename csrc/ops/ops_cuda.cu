@@ -8,6 +8,7 @@ extern "C" {
 #include "ops/bodies_adamw.h"
 #include "ops/bodies_math.h"
 #include "ops/bodies_pool.h"
+#include "ops/bodies_sgd.h"
 #include "ops/bodies_upsample.h"
 
 #include <math.h>
@@ -177,10 +178,16 @@ static int adamw_run(CudaStream s, long n, float *p, float *m, float *v, const f
       adamw_args{n, p, m, v, g, beta1, beta2, 1 - beta1, 1 - beta2, 1 - lr * decay, rate, root, eps});
 }
 
+static int sgd_run(CudaStream s, long n, float *p, float *v, const float *g, float lr, float momentum,
+                   float decay, bool nesterov) {
+  return launch(sgd_kernel, s, (n + SGD_BLOCK - 1) / SGD_BLOCK,
+                sgd_args{n, p, v, g, lr, momentum, decay, nesterov});
+}
+
 #define COUNT(list) (int)(sizeof list / sizeof *list)
 extern "C" const CudaOps *cuda_ops(void) {
   static const CudaOps ops = {unaries,         binaries,     compares,      COUNT(unaries), COUNT(binaries),
                               COUNT(compares), pool_forward, pool_backward, mean_backward,  up_forward,
-                              up_backward,     skip_back,    adamw_run};
+                              up_backward,     skip_back,    adamw_run,     sgd_run};
   return &ops;
 }

@@ -60,6 +60,9 @@ typedef struct CudaOps {
   int (*skip_backward)(CudaStream, long pixels, long cx, long cs, const float *dy, float *dskip, bool add);
   int (*adamw)(CudaStream, long n, float *p, float *m, float *v, const float *g, float lr, float beta1,
                float beta2, float eps, float decay, long step);
+  /* v: NULL without momentum */
+  int (*sgd)(CudaStream, long n, float *p, float *v, const float *g, float lr, float momentum, float decay,
+             bool nesterov);
 } CudaOps;
 
 const CudaOps *cuda_ops(void);

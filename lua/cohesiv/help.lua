@@ -37,11 +37,19 @@ local function comment_of(f)
   return comment
 end
 
--- The comment at the top of the file that a table's functions come from.
+-- The file of a table that `require` gave, or nil.
+local function file_of(module)
+  for name, value in pairs(package.loaded) do
+    if rawequal(value, module) then return package.searchpath(name, package.path) end
+  end
+end
+
+-- The comment at the top of a module's file, or of the file that a table's functions come from.
 local function head_of(module)
-  local sources = {}
+  local sources, file = {}, file_of(module)
+  if file then sources["@" .. file] = math.huge end
   for _, value in next, module do
-    if type(value) == "function" then
+    if type(value) == "function" and not file then
       local source = debug.getinfo(value, "S").source
       if source:sub(1, 1) == "@" then sources[source] = (sources[source] or 0) + 1 end
     end
@@ -151,8 +159,12 @@ function M.text(...)
     for _, line in ipairs(head_of(x)) do out[#out + 1] = line end
     out[#out + 1] = "names:"
     list(out, x)
-    local class = getmetatable(x)
-    if class and type(class.__index) == "table" and class.__index ~= x then list(out, class.__index) end
+    local class, seen = getmetatable(x), { [x] = true }
+    while class and type(class.__index) == "table" and not seen[class.__index] do
+      seen[class.__index] = true
+      list(out, class.__index)
+      class = getmetatable(class.__index)
+    end
   else
     out[1] = ("%s: %s"):format(type(x), tostring(x))
   end

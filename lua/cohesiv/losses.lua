@@ -1,4 +1,4 @@
---- co.losses: the two losses of the method, each one pass in C.
+--- co.losses: the two losses of the method, and the cross entropy of classifiers; each one pass in C.
 local core = require "cohesiv.core"
 local ops = core.ops
 
@@ -30,5 +30,9 @@ function M.embedding(Z, label, options)
     batch_means = means == "batch",
   })
 end
+
+--- cross_entropy(logits, label): the mean of -log softmax(logits) at the label, over all that have one. logits: N×C, or
+-- …×C (N×H×W×C of images); label: … int32, classes from 1, 0 ignored. → scalar
+function M.cross_entropy(logits, label) return ops.cross_entropy.call(logits, label) end
 
 return M

@@ -1,100 +1,156 @@
---- co.optim: optimisers and learning-rate schedules.
+--- co.optim: optimisers, clipping of gradients, and learning-rate schedules (schedule.lua). An optimiser updates the
+-- parameters that have a gradient, in place, one pass over memory each; its .lr may be written at any time.
 local core = require "cohesiv.core"
+local options = require "cohesiv.options"
+local schedule = require "cohesiv.schedule"
 
-local M = {}
+local M = { Step = schedule.Step, Cosine = schedule.Cosine, Warmup = schedule.Warmup, Plateau = schedule.Plateau }
+local ops = core.ops
 
-local AdamW = {}
-AdamW.__index = AdamW
-
-local function number(o, key, default)
-  local v = o[key]
-  if v == nil then return default end
-  if type(v) ~= "number" then error(("AdamW: %s: expected a number, found %s"):format(key, type(v)), 0) end
-  return v
-end
-
---- AdamW(parameters, { lr = 1e-2, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 1e-2 }): Adam with decoupled weight
--- decay (Loshchilov and Hutter, ICLR 2019), one pass over memory per parameter.
-function M.AdamW(parameters, o)
-  o = o or {}
+local function check_parameters(name, parameters)
   if type(parameters) ~= "table" or core.is_tensor(parameters) then
     local found = core.is_tensor(parameters) and "a tensor" or type(parameters)
-    error("AdamW: expected a list of parameters, found " .. found, 0)
+    error(("%s: expected a list of parameters, found %s"):format(name, found), 0)
   end
-  for key in pairs(o) do
-    if key ~= "lr" and key ~= "betas" and key ~= "eps" and key ~= "weight_decay" then
-      error(("AdamW: expected lr, betas, eps or weight_decay, found %s"):format(tostring(key)), 0)
+  for i, p in ipairs(parameters) do
+    if not core.is_tensor(p) then
+      error(("%s: parameter %d: expected a tensor, found %s"):format(name, i, type(p)), 0)
     end
   end
-  local betas = o.betas or { 0.9, 0.999 }
-  if type(betas) ~= "table" or type(betas[1]) ~= "number" or type(betas[2]) ~= "number" then
-    error("AdamW: betas: expected two numbers, found " .. type(betas), 0)
-  end
-  local self = setmetatable({
-    parameters = parameters, lr = number(o, "lr", 1e-2), beta1 = betas[1], beta2 = betas[2],
-    eps = number(o, "eps", 1e-8), weight_decay = number(o, "weight_decay", 1e-2), steps = 0, m = {}, v = {},
-  }, AdamW)
-  for i, p in ipairs(parameters) do
-    if not core.is_tensor(p) then error(("AdamW: parameter %d: expected a tensor, found %s"):format(i, type(p)), 0) end
-    self.m[i] = core.keep(core.full(0, p.shape, { dtype = p.dtype }))
-    self.v[i] = core.keep(core.full(0, p.shape, { dtype = p.dtype }))
-  end
+  return parameters
+end
+
+-- Tensors of zeros like the parameters, out of every scope.
+local function zeros_like(parameters)
+  local list = {}
+  for i, p in ipairs(parameters) do list[i] = core.keep(core.full(0, p.shape, { dtype = p.dtype })) end
+  return list
+end
+
+-- ---- what all optimisers do ----
+
+local Optimiser = {}
+
+-- kept: the names of the lists of tensors that are the optimiser's state. update(self, i, parameter, gradient).
+local function class(kept, update)
+  local c = { kept = kept, update = update }
+  c.__index = c
+  return setmetatable(c, { __index = Optimiser })
+end
+
+local function new(of, parameters, fields)
+  local self = setmetatable(fields, of)
+  self.parameters, self.steps = parameters, 0
+  for _, name in ipairs(of.kept) do self[name] = zeros_like(parameters) end
   return self
 end
 
 --- opt:zero_grad(): forgets the gradients of all parameters.
-function AdamW:zero_grad()
+function Optimiser:zero_grad()
   for _, p in ipairs(self.parameters) do p.grad = nil end
 end
 
 --- opt:step(): one update of every parameter that has a gradient.
-function AdamW:step()
+function Optimiser:step()
   self.steps = self.steps + 1
   for i, p in ipairs(self.parameters) do
     local g = p.grad
     if g then
-      core.ops.adamw.call(p, g, self.m[i], self.v[i], self.lr, self.beta1, self.beta2, self.eps, self.weight_decay,
-        self.steps)
+      self:update(i, p, g)
       g:close()
     end
   end
 end
 
---- opt:state(): { steps, lr, m, v } for a checkpoint; opt:restore(state) takes it back.
-function AdamW:state() return { steps = self.steps, lr = self.lr, m = self.m, v = self.v } end
+--- opt:state(): { steps, lr } and the lists of tensors (AdamW: m, v; SGD: velocity), for a checkpoint.
+function Optimiser:state()
+  local state = { steps = self.steps, lr = self.lr }
+  for _, name in ipairs(self.kept) do state[name] = self[name] end
+  return state
+end
 
-function AdamW:restore(state)
+--- opt:restore(state): goes on from there.
+function Optimiser:restore(state)
   self.steps, self.lr = state.steps, state.lr
-  for i, m in ipairs(self.m) do
-    local all = {}
-    for d = 1, #m.shape do all[d] = {} end
-    m[all], self.v[i][all] = state.m[i], state.v[i]
+  for _, name in ipairs(self.kept) do
+    for i, t in ipairs(self[name]) do
+      local all = {}
+      for d = 1, #t.shape do all[d] = {} end
+      if #all == 0 then t:fill(state[name][i]:item()) else t[all] = state[name][i] end
+    end
   end
 end
 
-local Plateau = {}
-Plateau.__index = Plateau
+-- ---- the optimisers ----
 
---- Plateau(opt, { factor = 0.5, patience = 5, stop = 10 }): multiplies opt.lr by factor after `patience` epochs without
--- a lower value; schedule:step(value) → "better", "same" or "stop" (after `stop` such epochs).
-function M.Plateau(opt, o)
-  o = o or {}
-  return setmetatable({ opt = opt, factor = o.factor or 0.5, patience = o.patience or 5, stop = o.stop or 10,
-    best = math.huge, bad = 0 }, Plateau)
-end
+local AdamW = class({ "m", "v" }, function(self, i, p, g)
+  ops.adamw.call(p, g, self.m[i], self.v[i], self.lr, self.beta1, self.beta2, self.eps, self.weight_decay, self.steps)
+end)
 
-function Plateau:step(value)
-  if value < self.best then
-    self.best, self.bad = value, 0
-    return "better"
+--- AdamW(parameters, { lr = 1e-2, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 1e-2 }): Adam with decoupled weight
+-- decay (Loshchilov and Hutter, ICLR 2019).
+function M.AdamW(parameters, o)
+  check_parameters("AdamW", parameters)
+  o = options.read("AdamW", o, { lr = 1e-2, betas = { 0.9, 0.999 }, eps = 1e-8, weight_decay = 1e-2 })
+  local first, second = table.unpack(o.betas)
+  if type(first) ~= "number" or type(second) ~= "number" then
+    error(("AdamW: betas: expected two numbers, found %s and %s"):format(type(first), type(second)), 0)
   end
-  self.bad = self.bad + 1
-  if self.bad >= self.stop then return "stop" end
-  if self.bad % self.patience == 0 then self.opt.lr = self.opt.lr * self.factor end
-  return "same"
+  o.betas, o.beta1, o.beta2 = nil, first, second
+  return new(AdamW, parameters, o)
 end
 
-function Plateau:state() return { best = self.best, bad = self.bad } end
-function Plateau:restore(state) self.best, self.bad = state.best, state.bad end
+local SGD = class({ "velocity" }, function(self, i, p, g)
+  ops.sgd.call(p, g, self.velocity[i], self.lr, self.momentum, self.weight_decay, self.nesterov)
+end)
+local PlainSGD = class({}, function(self, _, p, g)
+  ops.sgd.call(p, g, nil, self.lr, 0, self.weight_decay)
+end)
+
+--- SGD(parameters, { lr = 1e-2, momentum = 0, nesterov = false, weight_decay = 0 }): stochastic gradient descent,
+-- v = momentum v + d, p -= lr v, where d = g + weight_decay p; with nesterov p -= lr (d + momentum v).
+function M.SGD(parameters, o)
+  check_parameters("SGD", parameters)
+  o = options.read("SGD", o, { lr = 1e-2, momentum = 0, nesterov = false, weight_decay = 0 })
+  options.within("SGD", "momentum", o.momentum, 0, 1)
+  if o.nesterov and o.momentum == 0 then error("SGD: nesterov: expected a momentum above 0, found 0", 0) end
+  return new(o.momentum > 0 and SGD or PlainSGD, parameters, o)
+end
+
+-- ---- clipping ----
+
+local function scalar(t)
+  local value = t:item()
+  t:close()
+  return value
+end
+
+--- clip_norm(parameters, max): scales all gradients by one factor so that their common Euclidean norm is at most max;
+-- returns the norm before.
+function M.clip_norm(parameters, max)
+  check_parameters("clip_norm", parameters)
+  options.within("clip_norm", "max", max, 0, math.huge)
+  local squares = 0.0
+  for _, p in ipairs(parameters) do
+    local g = p.grad
+    if g then squares = squares + scalar(ops.sum.call(ops.square.call(g))) end
+  end
+  local norm = math.sqrt(squares)
+  if norm > max then
+    for _, p in ipairs(parameters) do
+      if p.grad then p.grad = p.grad * (max / norm) end
+    end
+  end
+  return norm
+end
+
+--- clip_value(parameters, limit): clamps every number of the gradients to ± limit.
+function M.clip_value(parameters, limit)
+  check_parameters("clip_value", parameters)
+  options.within("clip_value", "limit", limit, 0, math.huge)
+  for _, p in ipairs(parameters) do
+    if p.grad then p.grad = p.grad:clamp(-limit, limit) end
+  end
+end
 
 return M

@@ -98,12 +98,14 @@ local function new_training(recipe, samples)
   core.seed(recipe.seed)
   local model = require("cohesiv.model").model(recipe.model)
   local optimiser = optim.AdamW(model:parameters(), { lr = recipe.optim.lr, weight_decay = recipe.optim.weight_decay })
-  local rate = { lr = recipe.optim.lr } -- before warm-up; the schedule's to change
+  local warmup = optim.Warmup(optimiser, { steps = math.max(math.ceil(recipe.optim.warmup), 1) })
   local self = setmetatable({
-    rate = rate, recipe = recipe, model = model, optimiser = optimiser, samples = samples,
+    rate = warmup, -- its .lr is the rate before warm-up: the schedules' to change
+    cosine = recipe.optim.schedule == "cosine" and optim.Cosine(warmup, { steps = 1, floor = 0.01 }) or nil,
+    recipe = recipe, model = model, optimiser = optimiser, samples = samples,
     data = loader(recipe, samples.train, true),
     validation = #samples.validation > 0 and loader(recipe, samples.validation, false) or nil,
-    schedule = optim.Plateau(rate, { patience = recipe.optim.patience, stop = recipe.optim.stop }),
+    schedule = optim.Plateau(warmup, { patience = recipe.optim.patience, stop = recipe.optim.stop }),
     epoch = 1, batch = 1, sums = {}, seconds = 0.0, ended = false,
   }, Training)
   return self
@@ -148,9 +150,8 @@ function Training:share()
 end
 
 function Training:set_rate()
-  local o = self.recipe.optim
-  if o.schedule == "cosine" then self.rate.lr = o.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self:share()))) end
-  self.optimiser.lr = self.rate.lr * math.min(1, (self.optimiser.steps + 1) / math.max(o.warmup, 1))
+  if self.cosine then self.cosine:step(self:share()) end
+  self.rate:step(self.optimiser.steps)
 end
 
 -- Validation, schedule, checkpoints and the record of an epoch.

@@ -10,7 +10,8 @@ local test = { summary = "run the whole test suite" }
 
 -- Specs of whole programs, pictures and files: they start processes, or compute nothing that the rest does not.
 local release_only = {
-  arrows = true, cli = true, cuda = true, quickstart = true, repl = true, report = true, resume = true, train = true,
+  arrows = true, cli = true, cuda = true, examples = true, quickstart = true, repl = true, report = true, resume = true,
+  train = true,
 }
 -- Specs of single ops: what instruction sets and numbers of threads matter to.
 local function is_op_spec(name)

@@ -1,27 +1,55 @@
---- The layers that networks here are made of. Each is a function that returns a Module; images are channels-last.
+--- The layers that hold parameters, and Sequential. Each is a function that returns a Module; images are channels-last.
+-- Layers without parameters are in plain.lua.
 local Module = require "cohesiv.nn.module"
-local folding = require "cohesiv.nn.folding"
-local tensor = require "cohesiv.tensor"
 local core = require "cohesiv.core"
+local folding = require "cohesiv.nn.folding"
+local init = require "cohesiv.nn.initial"
+local options = require "cohesiv.options"
+local tensor = require "cohesiv.tensor"
 
 local M = {}
 local ops = core.ops
+local whole = options.whole
 local ACT = { none = 0, relu = 1, relu6 = 2 }
 
---- Uniform numbers in ±sqrt(6 / ((1 + a²) fan_in)) (He et al., ICCV 2015), the usual start of convolutions: a² = 5.
-function M.kaiming_uniform(shape, fan_in, a2)
-  local bound = math.sqrt(6 / ((1 + (a2 or 5)) * fan_in))
-  return (tensor.rand(shape) * 2 - 1) * bound
+local function tensor_of(what, x, last)
+  if not core.is_tensor(x) then error(("%s: expected a tensor, found %s"):format(what, type(x)), 0) end
+  local shape = x.shape
+  if shape[#shape] ~= last then
+    error(("%s: expected %d numbers in the last dimension, found %s"):format(what, last,
+      #shape == 0 and "a scalar" or table.concat(shape, "x")), 0)
+  end
+  return x
 end
 
---- Conv2d{ in_channels, out_channels, kernel, stride = 1, padding = 0, groups = 1, bias = true }: N×H×W×I → N×H'×W'×O.
+-- The parameters of a layer with a weight and, perhaps, a bias of `out` numbers. o.init(weight) replaces the usual
+-- start.
+local function weigh(m, o, shape, fan_in, out)
+  m:parameter("weight", init.fan_uniform(tensor.zeros(shape), fan_in))
+  if o.bias then m:parameter("bias", init.fan_uniform(tensor.zeros(out), fan_in)) end
+  if o.init then o.init(m.params.weight) end
+end
+
+--- Conv2d{ in, out, kernel = 1, stride = 1, padding = 0, groups = 1, bias = true, init = co.nn.init.… }:
+-- N×H×W×in → N×H'×W'×out. padding: zeros on each side, or "same" (kernel odd): H' = ⌈H / stride⌉. Weights {out, kernel,
+-- kernel, in / groups} start uniform in ± 1 / √fan_in, biases too.
 function M.Conv2d(o)
-  local cin, cout, k = o[1], o[2], o[3] or 1
-  local m = Module.new()
-  local stride, padding, groups = o.stride or 1, o.padding or 0, o.groups or 1
+  if type(o) ~= "table" then error("Conv2d: expected { in, out, kernel, … }, found " .. type(o), 0) end
+  local cin, cout = whole("Conv2d", "in channels", o[1]), whole("Conv2d", "out channels", o[2])
+  local k = whole("Conv2d", "kernel", o[3] or 1)
+  local same = o.padding == "same"
+  if same and k % 2 == 0 then error(("Conv2d: padding same: expected an odd kernel, found %d"):format(k), 0) end
+  local known = { stride = 1, padding = same and "same" or 0, groups = 1, bias = true,
+    init = options.optional "function" }
+  o = options.read("Conv2d", o, known)
+  local stride, groups = whole("Conv2d", "stride", o.stride), whole("Conv2d", "groups", o.groups)
+  local padding = same and k // 2 or whole("Conv2d", "padding", o.padding, 0)
+  if cin % groups ~= 0 or cout % groups ~= 0 then
+    error(("Conv2d: groups: expected a divisor of the channels %d and %d, found %d"):format(cin, cout, groups), 0)
+  end
+  local m = Module.new(nil, "Conv2d")
   local fan_in = cin // groups * k * k
-  m:parameter("weight", M.kaiming_uniform({ cout, k, k, cin // groups }, fan_in))
-  if o.bias ~= false then m:parameter("bias", (tensor.rand(cout) * 2 - 1) * (1 / math.sqrt(fan_in))) end
+  weigh(m, o, { cout, k, k, cin // groups }, fan_in, cout)
   m.stride, m.padding, m.groups = stride, padding, groups
   m.forward = function(self, x)
     return ops.conv2d.call(x, self.params.weight, self.params.bias, stride, padding, groups)
@@ -33,16 +61,20 @@ function M.Conv2d(o)
   return m
 end
 
---- BatchNorm2d(channels, { act = "none" | "relu" | "relu6", eps = 1e-5, momentum = 0.1 }): over N, H and W. Called as
--- bn(x, residual?): act(normalised x + residual), one op.
+--- BatchNorm2d(channels, { act = "none" | "relu" | "relu6", eps = 1e-5, momentum = 0.1 }): over all but the last
+-- dimension. Called as bn(x, residual?): act(normalised x + residual), one op.
 function M.BatchNorm2d(channels, o)
-  o = o or {}
-  local m = Module.new()
+  whole("BatchNorm2d", "channels", channels)
+  o = options.read("BatchNorm2d", o, { act = "none", eps = 1e-5, momentum = 0.1 })
+  if not ACT[o.act] then
+    error(("BatchNorm2d: act: expected none, relu or relu6, found %s"):format(o.act), 0)
+  end
+  local m = Module.new(nil, "BatchNorm2d")
   m:parameter("weight", tensor.ones(channels))
   m:parameter("bias", tensor.zeros(channels))
   m:buffer("running_mean", tensor.zeros(channels))
   m:buffer("running_var", tensor.ones(channels))
-  m.eps, m.momentum, m.act = o.eps or 1e-5, o.momentum or 0.1, ACT[o.act or "none"]
+  m.eps, m.momentum, m.act = o.eps, o.momentum, ACT[o.act]
   m.forward = function(self, x, residual)
     return ops.batch_norm.call(x, self.params.weight, self.params.bias, self.buffers.running_mean,
       self.buffers.running_var, residual, self.training, self.momentum, self.eps, self.act)
@@ -51,16 +83,17 @@ function M.BatchNorm2d(channels, o)
 end
 
 --- conv_bn(conv, bn, x, residual?): bn(conv(x), residual). In inference without gradients it is one op: the
--- convolution's epilogue normalises, adds and rectifies while the result is in registers.
+-- convolution's epilogue normalises, adds and rectifies while the result is in registers (unless one has hooks).
 function M.conv_bn(conv, bn, x, residual)
-  if bn.training or core.grad_enabled() then return bn(conv(x), residual) end
+  if bn.training or core.grad_enabled() or conv.hooks or bn.hooks then return bn(conv(x), residual) end
   local weight, scale, shift = folding.of(conv, bn)
   return ops.conv2d_act.call(x, weight, scale, shift, residual, conv.stride, conv.padding, conv.groups, bn.act)
 end
 
---- ConvBN(o): Conv2d without bias and BatchNorm2d as one module with children named by o.names (default "0", "1").
+--- ConvBN{ in, out, kernel, stride = 1, padding = 0, groups = 1, act = "none", names = { "0", "1" } }: Conv2d without
+-- bias and BatchNorm2d as one module with two children of these names; called as conv_bn is.
 function M.ConvBN(o)
-  local m = Module.new()
+  local m = Module.new(nil, "ConvBN")
   local names = o.names or { "0", "1" }
   local conv = m:add(names[1], M.Conv2d { o[1], o[2], o[3], stride = o.stride, padding = o.padding, groups = o.groups,
     bias = false })
@@ -69,14 +102,17 @@ function M.ConvBN(o)
   return m
 end
 
---- UpConvBN{ map_channels, skip_channels, out_channels, act = "none" }: called as m(x, skip?): ×2 nearest up-sampling of
--- x, skip's channels behind it, a 3×3 convolution without bias, batch norm. Children "0", "1", as ConvBN's.
+--- UpConvBN{ map_channels, skip_channels, out_channels, act = "none" }: called as m(x, skip?): ×2 nearest up-sampling
+-- of x, skip's channels behind it, a 3×3 convolution without bias, batch norm. Children "0", "1", as ConvBN's.
 function M.UpConvBN(o)
-  local m = Module.new()
+  local m = Module.new(nil, "UpConvBN")
   local conv = m:add("0", M.Conv2d { o[1] + o[2], o[3], 3, padding = 1, bias = false })
   local bn = m:add("1", M.BatchNorm2d(o[3], { act = o.act }))
   m.forward = function(_, x, skip)
-    if bn.training or core.grad_enabled() then return bn(ops.upconv2d.call(x, conv.params.weight, skip)) end
+    if conv.hooks then return bn(conv(ops.upsample2_cat.call(x, skip))) end
+    if bn.training or core.grad_enabled() or bn.hooks then
+      return bn(ops.upconv2d.call(x, conv.params.weight, skip))
+    end
     local weight, scale, shift = folding.of(conv, bn)
     return ops.upconv2d_act.call(x, weight, skip, scale, shift, bn.act)
   end
@@ -84,32 +120,55 @@ function M.UpConvBN(o)
   return m
 end
 
---- ReLU(): as a module, for Sequential.
-function M.ReLU() return Module.new(function(_, x) return x:relu() end) end
-
---- Linear{ in, out, bias = true }: …×in → …×out.
+--- Linear{ in, out, bias = true, init = co.nn.init.… }: …×in → …×out. Weights {out, in} start uniform in ± 1 / √in, the
+-- bias too.
 function M.Linear(o)
-  local m = Module.new()
-  m:parameter("weight", M.kaiming_uniform({ o[2], o[1] }, o[1]))
-  if o.bias ~= false then m:parameter("bias", (tensor.rand(o[2]) * 2 - 1) * (1 / math.sqrt(o[1]))) end
+  if type(o) ~= "table" then error("Linear: expected { in, out, … }, found " .. type(o), 0) end
+  local input, output = whole("Linear", "in", o[1]), whole("Linear", "out", o[2])
+  o = options.read("Linear", o, { bias = true, init = options.optional "function" })
+  local m = Module.new(nil, "Linear")
+  weigh(m, o, { output, input }, input, output)
   m.forward = function(self, x)
-    local y = ops.matmul.call(x, self.params.weight:transpose(1, 2))
-    return self.params.bias and y + self.params.bias or y
+    local one = #tensor_of("Linear", x, input).shape == 1
+    local y = ops.matmul.call(one and x:reshape(1, input) or x, self.params.weight, false, true)
+    if self.params.bias then y = y + self.params.bias end
+    return one and y:reshape { output } or y
   end
   m.flops = function(_, _, y)
     local outputs = 1
     for _, s in ipairs(y.shape) do outputs = outputs * s end
-    return 2 * outputs * o[1]
+    return 2 * outputs * input
   end
   return m
 end
 
---- Sequential{ a, b, ... }: children named "0", "1", …, called in turn.
+--- LayerNorm(channels, { eps = 1e-5 }): every row of the last dimension with mean 0 and variance 1, times weight, plus
+-- bias (Ba et al., 2016).
+function M.LayerNorm(channels, o)
+  whole("LayerNorm", "channels", channels)
+  o = options.read("LayerNorm", o, { eps = 1e-5 })
+  local m = Module.new(nil, "LayerNorm")
+  m:parameter("weight", tensor.ones(channels))
+  m:parameter("bias", tensor.zeros(channels))
+  m.forward = function(self, x)
+    local centred = tensor_of("LayerNorm", x, channels) - x:mean(-1, true)
+    local deviation = (centred:square():mean(-1, true) + o.eps):sqrt()
+    return centred / deviation * self.params.weight + self.params.bias
+  end
+  return m
+end
+
+--- Sequential{ a, b, ... }: modules, called in turn; named "0", "1", …, as in public checkpoints. seq[i] is the i-th
+-- (from 1), #seq how many.
 function M.Sequential(list)
-  local m = Module.new()
-  for i, child in ipairs(list) do m:add(i - 1, child) end
-  m.forward = function(_, x)
-    for _, child in ipairs(list) do x = child(x) end
+  if type(list) ~= "table" or Module.is_module(list) then
+    error(("Sequential: expected a list of modules, found %s"):format(Module.is_module(list) and "a module" or
+      type(list)), 0)
+  end
+  local m = Module.new(nil, "Sequential")
+  for i, child in ipairs(list) do m[i] = m:add(i - 1, child) end
+  m.forward = function(self, x)
+    for _, child in ipairs(self) do x = child(x) end
     return x
   end
   return m

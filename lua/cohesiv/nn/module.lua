@@ -8,33 +8,29 @@
 -- memory as {O, kH, kW, I/groups} and in state dicts and files as {O, I/groups, kH, kW}.
 
 local core = require "cohesiv.core"
+local hooks = require "cohesiv.nn.hooks"
 
 local Module = {}
 Module.__index = Module
 
---- Module.new(forward?): an empty module; forward(self, ...) may also be set later.
-function Module.new(forward)
+--- Module.new(forward?, kind?): an empty module; forward(self, ...) may also be set later. kind: what it prints as.
+function Module.new(forward, kind)
   local m = setmetatable({ order = {}, params = {}, buffers = {}, children = {}, training = true }, Module)
+  m.kind = kind or "Module"
   if forward then m.forward = forward end
   return m
 end
 
 Module.__call = function(self, ...)
-  local out = table.pack(self:forward(...))
-  for _, hook in ipairs(self.hooks or {}) do hook(self, { ... }, table.unpack(out, 1, out.n)) end
-  return table.unpack(out, 1, out.n)
+  if self.hooks then return hooks.call(self, ...) end
+  return self:forward(...)
 end
 
 function Module.forward()
   error("module: expected a forward function, found none", 0)
 end
 
---- m:hook(f): f(module, inputs, outputs...) is called after every forward pass.
-function Module:hook(f)
-  self.hooks = self.hooks or {}
-  table.insert(self.hooks, f)
-  return self
-end
+hooks.install(Module)
 
 local function register(self, kind, name, value)
   if self.params[name] or self.buffers[name] or self.children[name] then
@@ -55,7 +51,16 @@ end
 function Module:buffer(name, t) return register(self, "buffers", name, t) end
 
 --- m:add("conv1", child): child, now a part of the module.
-function Module:add(name, child) return register(self, "children", tostring(name), child) end
+function Module:add(name, child)
+  if not Module.is_module(child) then
+    error(("module: %s: expected a module, found %s"):format(tostring(name), type(child)), 0)
+  end
+  child.name = tostring(name)
+  return register(self, "children", child.name, child)
+end
+
+--- m:label(): the name under which the module was added, else its kind.
+function Module:label() return self.name or self.kind end
 
 -- Calls visit(kind, full name, module, own name) for everything below, in order.
 local function walk(self, prefix, visit)
@@ -228,6 +233,28 @@ function Module:load_state(state, options)
     if #all == 0 then own:fill(value:item()) else own[all] = value end
   end
   return report
+end
+
+-- ---- printing ----
+
+local function add_lines(m, indent, lines)
+  local words = { indent .. (m.name and m.name .. ": " or "") .. m.kind }
+  for _, entry in ipairs(m.order) do
+    if entry.kind == "params" then
+      words[#words + 1] = ("%s %s"):format(entry.name, text(m.params[entry.name].shape))
+    end
+  end
+  lines[#lines + 1] = table.concat(words, "  ")
+  for _, entry in ipairs(m.order) do
+    if entry.kind == "children" then add_lines(m.children[entry.name], indent .. "  ", lines) end
+  end
+end
+
+--- The tree of modules as text, a line for each, with its parameters as they lie in memory.
+function Module:__tostring()
+  local lines = {}
+  add_lines(self, "", lines)
+  return table.concat(lines, "\n")
 end
 
 Module.is_module = function(x) return type(x) == "table" and getmetatable(x) == Module end

@@ -2,6 +2,7 @@
 -- memory, time. Two kinds of passes, both in inference mode, so that no running statistic moves: one with gradients, in
 -- which operations and bytes are counted, and timed ones without. Modules tell their operations by a method
 -- `flops(input, output)` (layers.lua; your own may have one); what has none counts as nothing.
+local columns = require "cohesiv.columns"
 local core = require "cohesiv.core"
 local thousands = require "cohesiv.thousands"
 
@@ -178,21 +179,9 @@ function Summary:__tostring()
   end
   for _, row in ipairs(self) do add(row.name, row) end
   add("total", self.total)
-  local widths = {}
-  for _, line in ipairs(lines) do
-    for i, cell in ipairs(line) do widths[i] = math.max(widths[i] or 0, #cell) end
-  end
-  for k, line in ipairs(lines) do
-    for i, cell in ipairs(line) do -- names to the left, numbers to the right
-      local room = (" "):rep(widths[i] - #cell)
-      line[i] = i < 3 and cell .. room or room .. cell
-    end
-    lines[k] = table.concat(line, "  ")
-  end
-  table.insert(lines, 1, ("%d image%s of %dx%d, %s, %d thread%s; MiB: kept for gradients; ms: inference"):format(
+  return ("%d image%s of %dx%d, %s, %d thread%s; MiB: kept for gradients; ms: inference\n"):format(
     self.batch, self.batch > 1 and "s" or "", self.size[1], self.size[2], self.dtype, self.threads,
-    self.threads > 1 and "s" or ""))
-  return table.concat(lines, "\n")
+    self.threads > 1 and "s" or "") .. columns(lines, 2)
 end
 
 return M

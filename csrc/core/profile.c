@@ -1,0 +1,70 @@
+/* The list of events and the one that is open; parents make it a tree. */
+#include "core/profile.h"
+
+#include "core/error.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { EVENTS_MAX = 1 << 18 };
+
+bool profiling;
+
+static Event *events;
+static long count, capacity, lost, open_event;
+static int64_t origin;
+
+static int64_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int profile_start(void) {
+  if (profiling) return fail("profile: expected no other profile under way");
+  count = lost = 0;
+  open_event = -1;
+  origin = now();
+  return profiling = true;
+}
+
+EventList profile_stop(void) {
+  int64_t end = now() - origin;
+  profiling = false;
+  for (; open_event >= 0; open_event = events[open_event].parent) events[open_event].end = end;
+  return (EventList){events, count, lost, end};
+}
+
+void profile_forget(void) {
+  free(events);
+  events = NULL;
+  count = capacity = 0;
+}
+
+static bool has_room(void) {
+  if (count < capacity) return true;
+  if (count == EVENTS_MAX) return false;
+  long wanted = capacity ? capacity * 2 : 1024;
+  Event *more = realloc(events, (size_t)wanted * sizeof *more);
+  if (!more) return false;
+  events = more;
+  capacity = wanted;
+  return true;
+}
+
+long profile_begin(const char *name, EventKind kind) {
+  if (!has_room()) {
+    lost++;
+    return -1;
+  }
+  events[count] =
+      (Event){.name = name, .kind = kind, .parent = open_event, .begin = now() - origin, .rank = -1};
+  return open_event = count++;
+}
+
+Event *profile_end(long event) {
+  if (event < 0 || event >= count) return NULL;
+  int64_t end = now() - origin;
+  for (; open_event >= event; open_event = events[open_event].parent) events[open_event].end = end;
+  return &events[event];
+}

@@ -1,0 +1,21 @@
+--- columns(lines, left): lines (lists of cells, text) as one string, cells padded to columns: the first `left` ones
+-- flush left (names), the others flush right (numbers).
+local utf8_length = utf8.len
+
+local function length(cell) return utf8_length(cell) or #cell end
+
+return function(lines, left)
+  local widths, out = {}, {}
+  for _, line in ipairs(lines) do
+    for i, cell in ipairs(line) do widths[i] = math.max(widths[i] or 0, length(cell)) end
+  end
+  for k, line in ipairs(lines) do
+    local cells = {}
+    for i, cell in ipairs(line) do
+      local room = (" "):rep(widths[i] - length(cell))
+      cells[i] = i <= left and cell .. room or room .. cell
+    end
+    out[k] = table.concat(cells, "  "):gsub("%s+$", "")
+  end
+  return table.concat(out, "\n")
+end

@@ -1,0 +1,95 @@
+--- Hooks of modules: functions that see, or change, what goes into a module, what comes out, and the gradient that
+-- comes back. They run when the module is called (m(x)); m:forward(x) passes them by, and so do the passes of a frozen
+-- network after its first.
+local core = require "cohesiv.core"
+local Function = require("cohesiv.function").Function
+
+local M = {}
+
+local pass_through = Function {
+  name = "watch",
+  forward = function(ctx, x, f)
+    ctx.f = f
+    return x
+  end,
+  backward = function(ctx, gradient)
+    local changed = ctx.f(gradient)
+    if changed == nil then return gradient end
+    return changed
+  end,
+}
+
+--- watch(x, f): x, unchanged; f(gradient) is called when a gradient for it comes back, and what f returns, if anything,
+-- takes the gradient's place.
+function M.watch(x, f)
+  if not core.is_tensor(x) then error("watch: expected a tensor, found " .. type(x), 0) end
+  if type(f) ~= "function" then error("watch: expected a function, found " .. type(f), 0) end
+  return pass_through(x, f)
+end
+
+-- f(…)'s results, or the values so far when there are none.
+local function replaced(values, ...)
+  if select("#", ...) == 0 or (...) == nil then return values end
+  return table.pack(...)
+end
+
+--- call(m, ...): the forward pass of a module that has hooks, with them around it.
+function M.call(m, ...)
+  local inputs = table.pack(...)
+  for _, f in ipairs { table.unpack(m.hooks.before) } do -- a copy: a hook may remove itself
+    inputs = replaced(inputs, f(m, table.unpack(inputs, 1, inputs.n)))
+  end
+  local outputs = table.pack(m:forward(table.unpack(inputs, 1, inputs.n)))
+  for _, f in ipairs { table.unpack(m.hooks.gradient) } do
+    for i = 1, outputs.n do
+      local y = outputs[i]
+      if core.is_tensor(y) and y.requires_grad then
+        outputs[i] = M.watch(y, function(gradient) return f(m, gradient) end)
+      end
+    end
+  end
+  for _, f in ipairs { table.unpack(m.hooks.after) } do
+    outputs = replaced(outputs, f(m, inputs, table.unpack(outputs, 1, outputs.n)))
+  end
+  return table.unpack(outputs, 1, outputs.n)
+end
+
+--- install(Module): gives the class its hook methods.
+function M.install(Module)
+  local function add(m, kind, f)
+    if type(f) ~= "function" then error("hook: expected a function, found " .. type(f), 0) end
+    m.hooks = m.hooks or { before = {}, after = {}, gradient = {} }
+    table.insert(m.hooks[kind], f)
+    return m
+  end
+
+  --- m:hook(f): f(module, inputs, outputs...) is called after every forward pass; inputs is a list. What f returns, if
+  -- anything, takes the outputs' place. Returns m.
+  function Module:hook(f) return add(self, "after", f) end
+
+  --- m:hook_before(f): f(module, inputs...) is called before every forward pass. What f returns, if anything, takes the
+  -- inputs' place. Returns m.
+  function Module:hook_before(f) return add(self, "before", f) end
+
+  --- m:hook_gradient(f): f(module, gradient) is called in backward with the gradient of each output. What f returns, if
+  -- anything, takes its place. Returns m.
+  function Module:hook_gradient(f) return add(self, "gradient", f) end
+
+  --- m:unhook(f): takes f away again, of whatever kind it was; without f, all hooks. Returns m.
+  function Module:unhook(f)
+    local found = f == nil
+    for _, list in pairs(self.hooks or {}) do
+      for i = #list, 1, -1 do
+        if list[i] == f then
+          table.remove(list, i)
+          found = true
+        end
+      end
+    end
+    if not found then error("unhook: expected a hook of this module, found another function", 0) end
+    if f == nil or (#self.hooks.before + #self.hooks.after + #self.hooks.gradient == 0) then self.hooks = nil end
+    return self
+  end
+end
+
+return M
