@@ -70,6 +70,9 @@ function methods.clone(t) return core.ops.reshape.call(t, t.shape) end
 --- t:contiguous(): t itself; tensors always are.
 function methods.contiguous(t) return t end
 
+local dtypes = {}
+for name in core.ops.cast.args:gmatch "(%w+)=" do dtypes[name] = true end
+
 --- t:to("float64") or t:to "cpu": the same values in another dtype, or on another device.
 function methods.to(t, target)
   if target == "cpu" then return t end
@@ -77,8 +80,8 @@ function methods.to(t, target)
     error("to: device " .. target .. ": expected cpu, the only device of this build", 0)
   end
   if t.dtype == target then return t end
-  if t.requires_grad then return core.ops.cast.call(t, { [target] = true }) end
-  return t:cast_data(target)
+  if not dtypes[target] then return t:cast_data(target) end -- raises, naming those that there are
+  return core.ops.cast.call(t, { [target] = true }) -- an op, so that gradients and plans see it
 end
 
 --- t:keep(): takes t out of the surrounding co.tidy.

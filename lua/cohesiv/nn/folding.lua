@@ -1,5 +1,5 @@
---- Batch norm in inference is a scale and a shift for each channel: of a convolution's results, or, once and for all, of
--- its weights. Who computes a pass many times keeps the folded weights (with); otherwise the convolution's epilogue
+--- Batch norm in inference is a scale and a shift for each channel: of a convolution's results, or, once and for all,
+-- of its weights. Who computes a pass many times keeps the folded weights (with); otherwise the convolution's epilogue
 -- applies scale and shift to its results.
 local core = require "cohesiv.core"
 

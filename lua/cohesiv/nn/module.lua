@@ -131,18 +131,18 @@ function Module:eval() return self:train(false) end
 --- m:freeze(): the network for inference alone: faster, with the weights of this moment; called as m is.
 function Module:freeze() return require "cohesiv.nn.freeze"(self) end
 
--- Once a process: what bfloat16 is worth on this CPU, where it is worth nothing.
+-- Once a process, where bfloat16 is worth nothing on this CPU.
 local told = false
 local function tell_of_bfloat16()
   if not told and not core.system.cpu().bfloat16 then
-    io.stderr:write("bfloat16: this CPU does not multiply it faster than float32; weights are converted, which is slower\n")
+    io.stderr:write("bfloat16: slower on this CPU, which does not multiply it faster: weights are converted first\n")
   end
   told = true
 end
 
---- m:to("float64") or m:to "cpu": converts all parameters and buffers. m:to "bfloat16" is for inference: weights in half
---- the memory and, on CPUs that multiply bfloat16 fast, products of it; vectors (biases, statistics) stay float32, as
---- do activations and sums. No gradients then.
+--- m:to("float64") or m:to "cpu": converts all parameters and buffers. m:to "bfloat16" is for inference, without
+-- gradients: weights in half the memory and, on CPUs that multiply bfloat16 fast, products of it; vectors (biases,
+-- statistics) stay float32, as do activations and sums.
 function Module:to(target)
   local half = target == "bfloat16"
   if half then tell_of_bfloat16() end
