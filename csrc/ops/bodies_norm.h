@@ -68,11 +68,6 @@ HOT_DEFINE(void, norm_moments, long rows, long channels, const real *restrict x,
     __VA_ARGS__                                                                                              \
   }
 #define ACTIVATE(v) (ACT == 0 ? (v) : (v) < 0 ? 0 : ACT == 2 && (v) > 6 ? 6 : (v))
-#define LET_THROUGH(y, dy)                                                                                   \
-  (ACT == 0 ? (dy) : ACT == 1 ? ((y) > 0 ? (dy) : 0) : ((y) > 0 && (y) < 6 ? (dy) : 0))
-/* dz at channel i of the current row */
-#define DZ LET_THROUGH(y ? y[i] : x[i] * scale[i] + shift[i], dy[i])
-
 HOT_DEFINE(void, norm_apply, long rows, long channels, const real *restrict x, const real *restrict scale,
            const real *restrict shift, const real *restrict residual, int act, real *restrict y) {
   BY_ACT(for (long r = 0; r < rows; r++, x += channels, y += channels) {
@@ -90,45 +85,80 @@ HOT_DEFINE(void, norm_apply, long rows, long channels, const real *restrict x, c
   })
 }
 
+/* What a backward pass over some rows does, with everything that is the same for all of them known when it is
+ * compiled: questions inside the loops keep the compiler from using vectors. given: the output y is. */
+#define ROWS_FUNCTION static inline __attribute__((always_inline)) void
+
+/* dz at channel i: dy where the activation lets it through */
+ROWS_FUNCTION gradient_row(const int act, const bool given, long n, const real *restrict x,
+                           const real *restrict y, const real *restrict dy, const real *restrict scale,
+                           const real *restrict shift, real *restrict dz) {
+  for (long i = 0; i < n; i++) {
+    real v = act == 0 ? 1 : given ? y[i] : x[i] * scale[i] + shift[i];
+    dz[i] = act == 0 ? dy[i] : act == 1 ? (v > 0 ? dy[i] : 0) : (v > 0 && v < 6 ? dy[i] : 0);
+  }
+}
+
+enum {
+  NORM_BLOCK = 256
+}; /* channels at a time: what lies between the loops stays in the first-level cache */
+
+ROWS_FUNCTION sums_rows(const int act, const bool given, long row, long rows, long channels,
+                        const NormBack *b, double *restrict sum, double *restrict product) {
+  for (long at = 0; at < channels; at += NORM_BLOCK) {
+    long n = channels - at < NORM_BLOCK ? channels - at : NORM_BLOCK;
+    const real *restrict mean = b->mean + at;
+    real dz[NORM_BLOCK];
+    for (long r = row; r < row + rows; r++) {
+      const real *restrict x = b->x + r * channels + at;
+      gradient_row(act, given, n, x, given ? b->y + r * channels + at : x, b->dy + r * channels + at,
+                   b->scale + at, given ? x : b->shift + at, dz);
+      for (long i = 0; i < n; i++) {
+        sum[at + i] += (double)dz[i];
+        product[at + i] += (double)(dz[i] * (x[i] - mean[i]));
+      }
+    }
+  }
+}
+
+ROWS_FUNCTION back_rows(const int act, const bool given, long row, long rows, long channels,
+                        const NormBack *b) {
+  for (long r = row; r < row + rows; r++) {
+    for (long at = 0; at < channels; at += NORM_BLOCK) {
+      long n = channels - at < NORM_BLOCK ? channels - at : NORM_BLOCK, place = r * channels + at;
+      const real *restrict x = b->x + place, *restrict mean = b->mean + at, *restrict scale = b->scale + at;
+      const real *restrict slope = b->slope + at, *restrict offset = b->offset + at;
+      real dz[NORM_BLOCK], *restrict dx = b->dx ? b->dx + place : dz,
+                                     *restrict dr = b->dr ? b->dr + place : dz;
+      gradient_row(act, given, n, x, given ? b->y + place : x, b->dy + place, scale,
+                   given ? x : b->shift + at, dz);
+      if (b->dx && b->dx_add)
+        for (long i = 0; i < n; i++) dx[i] += scale[i] * dz[i] + slope[i] * (x[i] - mean[i]) + offset[i];
+      else if (b->dx)
+        for (long i = 0; i < n; i++) dx[i] = scale[i] * dz[i] + slope[i] * (x[i] - mean[i]) + offset[i];
+      if (b->dr && b->dr_add)
+        for (long i = 0; i < n; i++) dr[i] += dz[i];
+      else if (b->dr)
+        for (long i = 0; i < n; i++) dr[i] = dz[i];
+    }
+  }
+}
+
+#define BY_CASE(f, ...)                                                                                      \
+  if (b->act == 0)                                                                                           \
+    f(0, false, __VA_ARGS__);                                                                                \
+  else if (b->act == 1)                                                                                      \
+    b->y ? f(1, true, __VA_ARGS__) : f(1, false, __VA_ARGS__);                                               \
+  else                                                                                                       \
+    b->y ? f(2, true, __VA_ARGS__) : f(2, false, __VA_ARGS__)
+
 HOT_DEFINE(void, norm_sums, long row, long rows, long channels, const NormBack *b, double *restrict sum,
            double *restrict product) {
-  const real *restrict scale = b->scale, *restrict shift = b->shift, *restrict mean = b->mean;
-  int act = b->act;
-  BY_ACT(for (long r = row; r < row + rows; r++) {
-    const real *restrict x = b->x + r * channels, *restrict dy = b->dy + r * channels;
-    const real *restrict y = b->y ? b->y + r * channels : NULL;
-    for (long i = 0; i < channels; i++) {
-      real dz = DZ;
-      sum[i] += (double)dz;
-      product[i] += (double)(dz * (x[i] - mean[i]));
-    }
-  })
+  BY_CASE(sums_rows, row, rows, channels, b, sum, product);
 }
 
 HOT_DEFINE(void, norm_back, long row, long rows, long channels, const NormBack *b) {
-  const real *restrict scale = b->scale, *restrict shift = b->shift, *restrict mean = b->mean;
-  const real *restrict slope = b->slope, *restrict offset = b->offset;
-  bool dx_add = b->dx_add, dr_add = b->dr_add;
-  int act = b->act;
-  BY_ACT(for (long r = row; r < row + rows; r++) {
-    const real *restrict x = b->x + r * channels, *restrict dy = b->dy + r * channels;
-    const real *restrict y = b->y ? b->y + r * channels : NULL;
-    real *restrict dx = b->dx ? b->dx + r * channels : NULL;
-    real *restrict dr = b->dr ? b->dr + r * channels : NULL;
-    if (dx && dr && !dx_add && !dr_add)
-      for (long i = 0; i < channels; i++) {
-        real dz = DZ;
-        dx[i] = scale[i] * dz + slope[i] * (x[i] - mean[i]) + offset[i];
-        dr[i] = dz;
-      }
-    else {
-      if (dx)
-        for (long i = 0; i < channels; i++)
-          dx[i] = (dx_add ? dx[i] : 0) + (scale[i] * DZ + slope[i] * (x[i] - mean[i]) + offset[i]);
-      if (dr)
-        for (long i = 0; i < channels; i++) dr[i] = (dr_add ? dr[i] : 0) + DZ;
-    }
-  })
+  BY_CASE(back_rows, row, rows, channels, b);
 }
 #endif
 
