@@ -10,6 +10,7 @@
 #include "core/memory.h"
 #include "core/pool.h"
 
+#include <stdint.h>
 #include <string.h>
 
 enum {
@@ -18,6 +19,7 @@ enum {
   FUSED_MAX = 128,         /* input channels up to which a chunk does all … */
   FUSED_LEAST = 128,       /* … if there are so many tiles */
   LARGE_MAX = 64,          /* channels up to which the larger tiles pay */
+  STREAM_BYTES = 16 << 20, /* of results that go past the caches */
   STEP = 512,              /* longest sum in registers */
   GAP = 48,                /* floats between frequencies, against cache lines that share a set */
 };
@@ -28,6 +30,7 @@ typedef struct Winograd {
   long down, across; /* tiles of an image */
   long tiles, block; /* all, and in a chunk or pass */
   long first;        /* of the pass */
+  bool stream;       /* results go past the caches */
   float *v, *m;      /* of the pass: frequencies, block, channels */
   long v_apart, m_apart;
 } Winograd;
@@ -111,9 +114,10 @@ static void transform(const Winograd *d, long t, long k0, long k1, const float *
   tile_input(at, 0, k1 - k0, v, d->v_apart);
 }
 
-/* rows, columns: of the tile that lie in the grid; bare: nothing but shift and activation follows. */
-INLINE void results(const Corr *c, const long rows, const long columns, const bool bare, vf half[EDGE][SIDE],
-                    long at, vf scale, vf shift) {
+/* rows, columns: of the tile that lie in the grid; bare: nothing but shift and activation follows; stream:
+ * past the caches. */
+INLINE void results(const Corr *c, const long rows, const long columns, const bool bare, const bool stream,
+                    vf half[EDGE][SIDE], long at, vf scale, vf shift) {
   vf out[EDGE];
   LINES for (int i = 0; i < EDGE; i++) {
     line_output(half[i], out);
@@ -125,7 +129,10 @@ INLINE void results(const Corr *c, const long rows, const long columns, const bo
       if (!bare && c->scale) r *= scale;
       r += shift;
       if (!bare && c->residual) r += vload(c->residual + place);
-      vstore(c->y + place, clip(r, c->act));
+      if (stream)
+        vstream(c->y + place, clip(r, c->act));
+      else
+        vstore(c->y + place, clip(r, c->act));
     }
   }
 }
@@ -145,11 +152,14 @@ static void transform_back(const Winograd *d, long t, long o0, long o1, const fl
       UNROLL for (int i = 0; i < EDGE; i++) half[i][j] = out[i];
     }
     vf shift = c->shift ? vload(c->shift + o) : (vf){0}, scale = c->scale ? vload(c->scale + o) : (vf){0};
-    if (simple)
-      results(c, EDGE, EDGE, true, half, at + o, scale, shift);
+    if (simple && d->stream)
+      results(c, EDGE, EDGE, true, true, half, at + o, scale, shift);
+    else if (simple)
+      results(c, EDGE, EDGE, true, false, half, at + o, scale, shift);
     else
-      results(c, rows, columns, false, half, at + o, scale, shift);
+      results(c, rows, columns, false, false, half, at + o, scale, shift);
   }
+  if (d->stream) vstream_end();
 }
 
 /* m (tiles x columns o0 … o1-1) = v u of frequency f; both have `pitch` floats from tile to tile. */
@@ -244,10 +254,17 @@ static int passes(Winograd *d) {
   return ok;
 }
 
+/* Whether results are more than the caches keep until they are read, and lie in whole vectors. */
+static bool streams(const Corr *c) {
+  size_t places = (size_t)c->y_col | (size_t)c->y_row | (size_t)c->y_image | (uintptr_t)c->y / sizeof(float);
+  return places % LANES == 0 && c->n * c->gh * c->gw * c->o * (long)sizeof(float) >= STREAM_BYTES;
+}
+
 static int run(const Corr *c, const float *packed) {
   Winograd d = {.c = *c, .u = packed, .down = (c->gh + EDGE - 1) / EDGE, .across = (c->gw + EDGE - 1) / EDGE};
   d.tiles = tiles_of(c, EDGE);
   bool fused = c->c <= FUSED_MAX && d.tiles >= FUSED_LEAST;
+  d.stream = streams(c);
   long each = FREQUENCIES * (c->c + c->o) * (long)sizeof(float);
   if (fused) {
     long wider = c->c > c->o ? c->c : c->o;

@@ -43,6 +43,22 @@ typedef float vfu __attribute__((vector_size(4 * LANES), aligned(4), may_alias))
 typedef int viu __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 static inline vf vload(const float *p) { return *(const vfu *)p; }
 static inline void vstore(float *p, vf x) { *(vfu *)p = x; }
+/* Past the caches, for what nobody reads soon; p: whole vectors from the start of memory. The last of them is
+ * followed by vstream_end, so that other threads see all. */
+static inline void vstream(float *p, vf x) {
+#if defined __AVX512F__
+  __builtin_ia32_movntps512(p, x);
+#elif defined __AVX2__
+  __builtin_ia32_movntps256(p, x);
+#else
+  *(vf *)p = x;
+#endif
+}
+static inline void vstream_end(void) {
+#if defined __AVX2__
+  __builtin_ia32_sfence();
+#endif
+}
 static inline vf vset(float x) { return x - (vf){0}; }
 #endif
 
