@@ -15,6 +15,12 @@ struct Scope {
 
 #define SCOPE_META "cohesiv.Scope"
 
+/* The collector is incremental and starts its next cycle when Lua's memory has grown by a half. A handle has
+ * a finalizer and so outlives the cycle that finds it dead; with Lua's own 200 % each cycle may then leave as
+ * much as there was and more, and the garbage of a loop of ops grows without end (generational mode, the
+ * interpreter's own choice, grows more slowly). Below 200 % it cannot. */
+enum { PAUSE = 150 };
+
 static Scope *top;             /* one Lua state per process uses scopes at a time */
 static size_t live_after_last; /* bytes in use after the last collection */
 static int stress;             /* COHESIV_GC_STRESS: collect at every op */
@@ -140,6 +146,7 @@ void open_scopes(lua_State *L) {
   luaL_setfuncs(L, functions, 0);
   const char *s = getenv("COHESIV_GC_STRESS");
   stress = s && *s && *s != '0';
+  lua_gc(L, LUA_GCINC, PAUSE, 0, 0);
 }
 
 /* ---- handles ---- */
@@ -177,10 +184,19 @@ Tensor **push_tensor(lua_State *L) {
   return &h->t;
 }
 
+static int new_handle(lua_State *L) {
+  push_tensor(L);
+  return 1;
+}
+
 int give_tensor(lua_State *L, Tensor *t) {
   if (!t) return raise_error(L);
-  Tensor **h = push_tensor(L); /* raises only when Lua itself has no memory left */
-  *h = t;
+  lua_pushcfunction(L, new_handle);
+  if (lua_pcall(L, 0, 1, 0) != LUA_OK) { /* Lua itself has no memory left */
+    tensor_release(t);
+    return lua_error(L);
+  }
+  to_handle(L, -1)->t = t;
   return 1;
 }
 
