@@ -397,7 +397,7 @@ static int memory(lua_State *L) {
     lua_getfield(L, 1, "reset_peak");
     if (lua_toboolean(L, -1)) memory_reset_peak();
     lua_getfield(L, 1, "empty_cache");
-    if (lua_toboolean(L, -1)) memory_empty_cache();
+    if (lua_toboolean(L, -1)) memory_empty_cache(), scratch_empty();
   }
   MemoryStats m = memory_stats();
   lua_createtable(L, 0, 4);
