@@ -20,7 +20,7 @@ bool graph_enable(bool on) {
 Var *var_new(void) {
   Var *v = calloc(1, sizeof *v);
   if (!v)
-    fail("out of memory");
+    fail_memory("out of memory: %zu bytes asked for", sizeof *v);
   else
     v->refs = 1;
   return v;

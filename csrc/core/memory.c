@@ -113,7 +113,7 @@ static void *take(size_t bytes) {
 void *memory_take(size_t bytes) {
   if (!bytes) bytes = 1;
   if (bytes > (size_t)1 << 46) {
-    fail("out of memory: %zu bytes asked for", bytes);
+    fail_memory("out of memory: %zu bytes asked for", bytes);
     return NULL;
   }
   pthread_mutex_lock(&lock);
@@ -133,8 +133,8 @@ void *memory_take(size_t bytes) {
   }
   if (!p) {
     MemoryStats s = memory_stats();
-    fail("out of memory: %.1f MB asked for, %.1f MB in use, limit %.1f MB", bytes / 1e6, s.live / 1e6,
-         s.limit / 1e6);
+    fail_memory("out of memory: %.1f MB asked for, %.1f MB in use, limit %.1f MB", bytes / 1e6, s.live / 1e6,
+                s.limit / 1e6);
   }
   return p;
 }

@@ -225,7 +225,7 @@ void *scratch(int slot, size_t bytes) {
   mine.bytes[slot] = 0;
   mine.block[slot] = aligned_alloc(64, bytes ? bytes : 4096);
   if (!mine.block[slot]) {
-    fail("out of memory: %zu bytes of scratch", bytes);
+    fail_memory("out of memory: %zu bytes of scratch", bytes);
     return NULL;
   }
   mine.bytes[slot] = bytes;
