@@ -1,13 +1,16 @@
-/* Allocation that fails on request, as a Lua module for tests. The library under test stays as it is shipped: its
- * import table (what the dynamic linker filled in) is pointed at the functions below, which count its calls, fail the
- * ones that were asked for, and know how many blocks it holds. What other libraries allocate for themselves is neither
- * counted nor failed; Lua's own allocator is wrapped beside it and counted apart. ELF and glibc, 64 bits. */
+/* Allocation that fails on request, as a Lua module for tests. The library under test stays as it is shipped:
+ * its import table (what the dynamic linker filled in) is pointed at the functions below, which count its
+ * calls, fail the ones that were asked for, and know how many blocks it holds. What other libraries allocate
+ * for themselves is neither counted nor failed; Lua's own allocator is wrapped beside it and counted apart.
+ * ELF and glibc, 64 bits. */
 #include <elf.h>
 #include <errno.h>
 #include <lauxlib.h>
 #include <link.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -49,11 +52,22 @@ static void *counted(void *block) {
 
 static void *take(size_t n) { return fails(LIBRARY) ? NULL : counted(malloc(n)); }
 static void *take_zeros(size_t n, size_t size) { return fails(LIBRARY) ? NULL : counted(calloc(n, size)); }
-static void *take_aligned(size_t to, size_t n) { return fails(LIBRARY) ? NULL : counted(aligned_alloc(to, n)); }
+static void *take_aligned(size_t to, size_t n) {
+  return fails(LIBRARY) ? NULL : counted(aligned_alloc(to, n));
+}
 static char *take_copy(const char *s) { return fails(LIBRARY) ? NULL : counted(strdup(s)); }
 static char *take_part(const char *s, size_t n) { return fails(LIBRARY) ? NULL : counted(strndup(s, n)); }
 static char *take_path(const char *path, char *to) {
   return to ? realpath(path, to) : fails(LIBRARY) ? NULL : counted(realpath(path, NULL));
+}
+static int take_text(char **to, const char *format, ...) {
+  va_list args;
+  if (fails(LIBRARY)) return -1;
+  va_start(args, format);
+  int n = vasprintf(to, format, args);
+  va_end(args);
+  if (n >= 0) atomic_fetch_add(&blocks, 1);
+  return n;
 }
 static void *take_more(void *block, size_t n) {
   if (fails(LIBRARY)) return NULL;
@@ -71,9 +85,10 @@ static void give(void *block) {
 static const struct {
   const char *name;
   void *function;
-} stand_ins[] = {{"malloc", take},      {"calloc", take_zeros},   {"aligned_alloc", take_aligned},
-                 {"strdup", take_copy}, {"strndup", take_part},   {"realpath", take_path},
-                 {"realloc", take_more}, {"mmap", take_pages},    {"free", give}};
+} stand_ins[] = {{"malloc", take},        {"calloc", take_zeros}, {"aligned_alloc", take_aligned},
+                 {"strdup", take_copy},   {"strndup", take_part}, {"realpath", take_path},
+                 {"asprintf", take_text}, {"realloc", take_more}, {"mmap", take_pages},
+                 {"free", give}};
 
 /* ---- the import table ---- */
 
