@@ -2,6 +2,7 @@
  * a full collection runs when the bytes in use have grown by more than a step since the last one. */
 #include "lua/handle.h"
 
+#include "core/graph.h"
 #include "core/memory.h"
 
 #include <stdlib.h>
@@ -68,12 +69,11 @@ static void leave(Scope *s) {
     }
 }
 
-static int scope_open(lua_State *L) {
+static Scope *push_scope(lua_State *L) {
   Scope *s = lua_newuserdatauv(L, sizeof *s, 0);
   *s = (Scope){.owner = L, .below = top, .open = 1};
-  top = s;
   luaL_setmetatable(L, SCOPE_META);
-  return 1;
+  return top = s;
 }
 
 /* Moves the tensors among the values at index i (tables are walked, once each) to the scope below. */
@@ -105,20 +105,39 @@ static void rescue(lua_State *L, int i, Scope *s, int seen) {
   }
 }
 
-/* unscope(scope, ok, results...) → results; raises results[1] when not ok */
-static int scope_close(lua_State *L) {
-  Scope *s = luaL_checkudata(L, 1, SCOPE_META);
-  int n = lua_gettop(L), ok = lua_toboolean(L, 2);
-  lua_newtable(L);
-  for (int i = 3; ok && i <= n; i++) rescue(L, i, s, n + 1);
+/* Ends tidy. Stack: scope, results... (or the error). */
+static int tidy_end(lua_State *L, int status, lua_KContext context) {
+  Scope *s = lua_touserdata(L, 1);
+  int n = lua_gettop(L), ok = status == LUA_OK || status == LUA_YIELD;
+  (void)context;
+  for (int i = 2; ok && i <= n; i++) {
+    if (lua_type(L, i) == LUA_TTABLE && lua_gettop(L) == n) lua_newtable(L);
+    rescue(L, i, s, n + 1);
+  }
   while (s->first) empty_handle(s->first);
   leave(s);
   lua_settop(L, n);
-  if (!ok) {
-    lua_settop(L, 3);
-    return lua_error(L);
-  }
-  return n - 2;
+  return ok ? n - 1 : lua_error(L);
+}
+
+/* tidy(f, ...) → what f returns; other tensors made inside are closed. May yield. */
+static int tidy(lua_State *L) {
+  luaL_checkany(L, 1);
+  push_scope(L);
+  lua_insert(L, 1);
+  return tidy_end(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, tidy_end), 0);
+}
+
+static int no_grad_end(lua_State *L, int status, lua_KContext before) {
+  graph_enable((bool)before);
+  return status == LUA_OK || status == LUA_YIELD ? lua_gettop(L) : lua_error(L);
+}
+
+/* no_grad(f, ...) → what f returns; nothing inside is recorded. May yield. */
+static int no_grad(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_KContext before = graph_enable(false);
+  return no_grad_end(L, lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, before, no_grad_end), before);
 }
 
 /* A scope that was never closed (an abandoned coroutine): its tensors fall to the collector. */
@@ -141,8 +160,7 @@ void open_scopes(lua_State *L) {
   lua_pushcfunction(L, scope_gc);
   lua_setfield(L, -2, "__gc");
   lua_pop(L, 1);
-  static const luaL_Reg functions[] = {
-      {"scope", scope_open}, {"unscope", scope_close}, {"keep", keep}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"tidy", tidy}, {"no_grad", no_grad}, {"keep", keep}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   const char *s = getenv("COHESIV_GC_STRESS");
   stress = s && *s && *s != '0';

@@ -29,8 +29,8 @@ void collect_if_grown(lua_State *L);
  * held shows. */
 void collect_for_op(lua_State *L);
 
-/* core.scope() → a scope object (close it with core.unscope(scope, results...), which closes what was made
- * inside and is not among the results), core.keep(t). */
+/* core.tidy(f, ...), core.no_grad(f, ...), core.keep(t). The first two are here rather than in Lua because
+ * what they change must change back whatever fails, Lua's own memory included. */
 void open_scopes(lua_State *L);
 
 #endif
