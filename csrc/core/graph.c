@@ -172,6 +172,31 @@ static void forget_gradients(Node *n) {
     }
 }
 
+/* After a failure the leaves hold parts of sums, or nothing that was ever written: they had better hold none.
+ */
+static void forget_leaf_gradients(Node *root) {
+  unsigned long walk = ++walk_number;
+  Node *stack = root;
+  root->walk = walk;
+  root->next = NULL;
+  while (stack) {
+    Node *n = stack;
+    stack = n->next;
+    for (int i = 0; i < n->nin; i++) {
+      Var *v = n->in[i];
+      if (v && !v->node) {
+        Tensor *g = v->grad;
+        v->grad = NULL;
+        tensor_release(g);
+      } else if (v && v->node->walk != walk) {
+        v->node->walk = walk;
+        v->node->next = stack;
+        stack = v->node;
+      }
+    }
+  }
+}
+
 static int check_root(const Tensor *root, const Tensor *gradient) {
   if (!root->var)
     return fail("backward: expected a tensor that requires a gradient, found one that does not");
@@ -221,6 +246,7 @@ static int walk_back(Node *first, bool retain) {
       ready = m;
     }
   }
+  if (!ok) forget_leaf_gradients(first);
   return ok;
 }
 
