@@ -31,6 +31,7 @@ static MemoryStats stats;
 static void (*reclaim)(void *);
 static void *reclaim_arg;
 static pthread_t reclaim_thread;
+static void (*census)(void);
 
 /* Rounds up to {4, 5, 6, 7} × 2^k and tells the class. */
 static size_t rounded(size_t bytes, int *class) {
@@ -135,6 +136,7 @@ void *memory_take(size_t bytes) {
     MemoryStats s = memory_stats();
     fail_memory("out of memory: %.1f MB asked for, %.1f MB in use, limit %.1f MB", bytes / 1e6, s.live / 1e6,
                 s.limit / 1e6);
+    if (census) census();
   }
   return p;
 }
@@ -192,3 +194,5 @@ void memory_set_reclaim(void (*hook)(void *), void *arg) {
   reclaim_thread = pthread_self();
   pthread_mutex_unlock(&lock);
 }
+
+void memory_set_census(void (*hook)(void)) { census = hook; }

@@ -63,6 +63,8 @@ static void name_largest(void) {
   if (n) fail_memory("%s%s", error_message(), text);
 }
 
+__attribute__((constructor)) static void watch_memory(void) { memory_set_census(name_largest); }
+
 /* A storage for the elements of t. */
 static Storage *storage_new(const Tensor *t) {
   Storage *s = calloc(1, sizeof *s);
@@ -72,7 +74,6 @@ static Storage *storage_new(const Tensor *t) {
   }
   s->bytes = tensor_bytes(t);
   if (!(s->data = memory_take(s->bytes))) {
-    name_largest();
     free(s);
     return NULL;
   }
