@@ -373,6 +373,13 @@ static int grad_enabled(lua_State *L) {
   return 1;
 }
 
+/* own(t, ...): none of these shares its storage any more, so that the next write to it needs no memory */
+static int own(lua_State *L) {
+  for (int i = 1, n = lua_gettop(L); i <= n; i++)
+    if (!tensor_write(check_tensor(L, i, "own"))) return raise_error(L);
+  return 0;
+}
+
 static int is_leaf(lua_State *L) {
   Tensor *t = check_tensor(L, 1, "is_leaf");
   lua_pushboolean(L, !t->var || !t->var->node);
@@ -438,9 +445,13 @@ void open_tensor(lua_State *L) { /* stack: module */
   lua_setfield(L, -3, "__index");
   lua_setfield(L, -3, "methods");
   lua_setfield(L, -2, "meta");
-  static const luaL_Reg functions[] = {{"grad_mode", grad_mode}, {"grad_enabled", grad_enabled},
-                                       {"is_tensor", is_tensor}, {"memory", memory},
-                                       {"threads", threads},     {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"grad_mode", grad_mode},
+                                       {"grad_enabled", grad_enabled},
+                                       {"is_tensor", is_tensor},
+                                       {"own", own},
+                                       {"memory", memory},
+                                       {"threads", threads},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   open_makers(L);
   open_scopes(L);
