@@ -54,6 +54,15 @@ function faults.is_clear(message)
   return type(message) == "string" and not message:find "\n" and message:find "memory" ~= nil
 end
 
+--- faults.once("library" | "lua", k, f, ...): f(...) with the k-th of these allocations failing, and the retries
+-- after it: true or false, its result or message, whether anything failed.
+function faults.once(whose, k, f, ...)
+  inject.arm(whose, k, whose == "lua" and 2 or 3)
+  local ok, got = pcall(f, ...)
+  local _, failed = inject.disarm()
+  return ok, got, failed > 0
+end
+
 --- faults.each(what, f, { lua = false, burst = 3, stride = 1 }): f(), which returns numbers, strings and tables of
 -- them, with the k-th allocation and the burst - 1 after it failing, for k = 1, 1 + stride, … (memory_take tries three
 -- times). lua: Lua's allocator in place of the library's. Returns how many allocations f makes.

@@ -1,0 +1,116 @@
+-- Every allocation of modules and of whole training steps fails once (see tests/faults.lua): layers, encoders, the
+-- network with its losses, AdamW, prediction, files of weights.
+local co = require "cohesiv"
+local faults = require "tests.faults"
+local support = require "tests.support"
+
+local nn = co.nn
+
+-- name of co.nn → what makes it, and what it takes.
+local layers = {
+  Conv2d = { function() return nn.Conv2d { 4, 6, 3, padding = 1, stride = 2 } end, { 2, 6, 5, 4 } },
+  BatchNorm2d = { function() return nn.BatchNorm2d(4, { act = "relu" }) end, { 2, 3, 5, 4 } },
+  ConvBN = { function() return nn.ConvBN { 4, 4, 3, padding = 1, groups = 2, act = "relu6" } end, { 2, 6, 5, 4 } },
+  ReLU = { function() return nn.ReLU() end, { 3, 5 } },
+  Linear = { function() return nn.Linear { 5, 3 } end, { 4, 5 } },
+  Sequential = { function() return nn.Sequential { nn.Linear { 5, 4 }, nn.ReLU(), nn.Linear { 4, 2 } } end, { 3, 5 } },
+}
+
+local function numbers(t) return t:reshape({ -1 }):totable() end
+
+-- Made, trained a step, used for inference, converted, saved into a table: all that a module can do.
+local function life(make, shape)
+  co.seed(11)
+  local m = make()
+  local x = co.randn(shape)
+  x.requires_grad = true
+  local y = m(x)
+  y:square():mean():backward()
+  local out = { numbers(y), numbers(x.grad) }
+  local parameters = m:parameters()
+  if #parameters > 0 then
+    local optimiser = co.optim.AdamW(parameters, { lr = 1e-2 })
+    optimiser:step()
+    optimiser:zero_grad()
+  end
+  m:eval()
+  out[3] = numbers(co.no_grad(m, x))
+  out[4] = numbers(m:to("float64")(x:detach():to "float64"))
+  m:zero_grad()
+  for name, t in pairs((m:state_dict())) do out[name] = numbers(t) end
+  return out
+end
+
+local model_options = { encoder = "resnet18", decoder_widths = { 4, 4, 4, 4, 4 }, embedding_dim = 4, attention_dim = 4 }
+
+local function batch()
+  co.seed(2)
+  return { image = co.randn(1, 32, 32, 3), R = co.rand(1, 32, 32), queries = co.tensor { { 9, 12 } },
+    labels = (co.rand(1, 32, 32) * 3):to "int32" + 1 }
+end
+
+local function loss_of(model, b)
+  local out = model:forward(b.image)
+  return co.losses.responsibility(out.Q, out.K, b.R, b.queries) + co.losses.embedding(out.Z, b.labels)
+end
+
+-- A long chain is probed at places that no two runs of the same spec need share: every stride-th allocation.
+local function stride(n) return support.small and 11 * n or n end
+
+describe("a failing allocation", function()
+  local threads = co.threads()
+  setup(function() co.threads(1) end)
+  teardown(function() co.threads(threads) end)
+
+  it("is tried in every layer of co.nn", function()
+    for name, value in pairs(nn) do
+      if type(value) == "function" and name:find "^%u" then
+        assert.is_truthy(layers[name], ("expected a case for co.nn.%s in this spec, found none"):format(name))
+      end
+    end
+  end)
+
+  for name, case in pairs(layers) do
+    it("of C in co.nn." .. name .. " is one clear error, and nothing is lost", function()
+      assert.is_true(faults.each(name, function() return life(table.unpack(case)) end) > 50)
+    end)
+    it("of Lua in co.nn." .. name .. " is one clear error, and nothing is lost", function()
+      local stride = support.small and 7 or 1
+      faults.each(name, function() return life(table.unpack(case)) end, { lua = true, stride = stride })
+    end)
+  end
+
+  for _, whose in ipairs { "C", "Lua" } do
+    it(("of %s in a training step of the network is one clear error, and nothing is lost"):format(whose), function()
+      local b = batch()
+      faults.each("step", function()
+        co.seed(4)
+        local model = co.model(model_options)
+        local optimiser = co.optim.AdamW(model:parameters(), { lr = 1e-3 })
+        local loss = loss_of(model, b)
+        optimiser:zero_grad()
+        loss:backward()
+        optimiser:step()
+        optimiser:zero_grad()
+        return { loss:item(), numbers(model:parameters()[1]) }
+      end, { lua = whose == "Lua", stride = stride(61) })
+    end)
+  end
+
+  it("in model:predict, saving and loading is one clear error, and nothing is lost", function()
+    co.seed(4)
+    local model = co.model(model_options):eval()
+    model.embeddings = { object = { 1, 2, 3, 4 }, person = { 4, -3, 2, 1 } }
+    local picture = (co.rand(30, 40, 3) * 255):to "uint8"
+    local path = support.temp() .. "/model.safetensors"
+    local thresholds = { object = { 0.1, 0.2 }, hand = { -0.2, 0.2 } }
+    faults.each("predict", function()
+      local p = model:predict(picture, { { 10, 20 } }, { thresholds = thresholds, size = { 32, 32 } })[1]
+      return { numbers(p.attention), numbers(p.objectness), numbers(p.contact) }
+    end, { stride = stride(13) })
+    faults.each("save and load", function()
+      model:save(path)
+      return #model:load(path).missing
+    end, { stride = stride(41) })
+  end)
+end)
