@@ -1,5 +1,6 @@
-/* Tensor handles, their scopes, and the safety net under them: Lua's collector does not see tensor memory, so
- * a full collection runs when the bytes in use have grown by more than a step since the last one. */
+/* Tensor handles, their scopes, and the safety net under them: Lua's collector does not see tensor memory,
+ * and is slow to see dead handles, so a full collection runs when either has grown by more than a step since
+ * the last one. */
 #include "lua/handle.h"
 
 #include "core/graph.h"
@@ -16,15 +17,16 @@ struct Scope {
 
 #define SCOPE_META "cohesiv.Scope"
 
-/* The collector is incremental and starts its next cycle when Lua's memory has grown by a half. A handle has
- * a finalizer and so outlives the cycle that finds it dead; with Lua's own 200 % each cycle may then leave as
- * much as there was and more, and the garbage of a loop of ops grows without end (generational mode, the
- * interpreter's own choice, grows more slowly). Below 200 % it cannot. */
-enum { PAUSE = 150 };
+/* The collector is incremental, eager and quick. That is not enough: handles have finalizers and so outlive
+ * the cycle that finds them dead, and Lua takes what is left for alive when it decides how long to wait for
+ * the next. In a loop of ops each cycle then leaves more than the one before, in generational mode too. So
+ * dead handles are counted. */
+enum { PAUSE = 150, STEPMUL = 400, HANDLES = 50000 };
 
-static Scope *top;             /* one Lua state per process uses scopes at a time */
-static size_t live_after_last; /* bytes in use after the last collection */
-static int stress;             /* COHESIV_GC_STRESS: collect at every op */
+static Scope *top;                       /* one Lua state per process uses scopes at a time */
+static size_t live_after_last;           /* bytes in use after the last collection */
+static long handles, handles_after_last; /* that are not finalized yet: now, and after the last collection */
+static int stress;                       /* COHESIV_GC_STRESS: collect at every op */
 
 /* ---- scopes ---- */
 
@@ -164,7 +166,7 @@ void open_scopes(lua_State *L) {
   luaL_setfuncs(L, functions, 0);
   const char *s = getenv("COHESIV_GC_STRESS");
   stress = s && *s && *s != '0';
-  lua_gc(L, LUA_GCINC, PAUSE, 0, 0);
+  lua_gc(L, LUA_GCINC, PAUSE, STEPMUL, 0);
 }
 
 /* ---- handles ---- */
@@ -177,15 +179,19 @@ int handle_close(lua_State *L) {
   return 0;
 }
 
+int handle_gc(lua_State *L) {
+  handles--;
+  return handle_close(L);
+}
+
 void collect_if_grown(lua_State *L) {
   MemoryStats m = memory_stats();
   size_t step = m.limit / 8 < (size_t)1 << 30 ? (size_t)1 << 30 : m.limit / 8;
-  if (m.live < live_after_last + step) {
-    if (m.live < live_after_last) live_after_last = m.live;
-    return;
-  }
+  if (m.live < live_after_last) live_after_last = m.live;
+  if (m.live < live_after_last + step && handles < 2 * handles_after_last + HANDLES) return;
   lua_gc(L, LUA_GCCOLLECT);
   live_after_last = memory_stats().live;
+  handles_after_last = handles;
 }
 
 void collect_for_op(lua_State *L) {
@@ -195,6 +201,7 @@ void collect_for_op(lua_State *L) {
 Tensor **push_tensor(lua_State *L) {
   Handle *h = lua_newuserdatauv(L, sizeof *h, 0);
   *h = (Handle){0};
+  handles++;
   luaL_setmetatable(L, TENSOR_META);
   Scope *s = scope_of(L, top);
   if (s) link_handle(s, h);

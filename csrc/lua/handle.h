@@ -20,8 +20,9 @@ typedef struct Handle {
 /* The handle at i, or NULL when there is none. */
 Handle *to_handle(lua_State *L, int i);
 
-/* __gc, __close and t:close(): idempotent. */
+/* __close and t:close(): idempotent; __gc beside it, which also counts. */
 int handle_close(lua_State *L);
+int handle_gc(lua_State *L);
 
 /* After new tensors exist: a full collection when memory has grown much since the last one. */
 void collect_if_grown(lua_State *L);

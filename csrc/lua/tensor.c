@@ -429,7 +429,7 @@ static void collect(void *L) { lua_gc(L, LUA_GCCOLLECT); }
 
 void open_tensor(lua_State *L) { /* stack: module */
   luaL_newmetatable(L, TENSOR_META);
-  static const luaL_Reg meta[] = {{"__gc", handle_close},
+  static const luaL_Reg meta[] = {{"__gc", handle_gc},
                                   {"__close", handle_close},
                                   {"__len", length},
                                   {"__newindex", newindex},
