@@ -69,7 +69,8 @@ describe("out of memory in the middle of a training step", function()
         failed = failed + 1
         assert.is_true(faults.is_clear(message), message)
         assert.is_truthy(message:find "out of memory: [%d.]+ MB asked for, [%d.]+ MB in use, limit [%d.]+ MB", message)
-        assert.is_truthy(message:find("the largest: float32 ", 1, true), message)
+        local large_ones = tonumber(message:match "([%d.]+) MB in use") > 2
+        if large_ones then assert.is_truthy(message:find("; the largest: float32 ", 1, true), message) end
         optimiser:zero_grad()
         assert.same(before, state(parameters, optimiser))
       end
@@ -171,16 +172,17 @@ describe("a long run", function()
 
   -- Handles have finalizers and live for two of the collector's cycles: what they take must not add up.
   it("of ops alone does not let Lua's memory grow", function()
-    local x, most = co.ones(4), { 0, 0 }
+    local x, most, others = co.ones(4), 0, {}
+    for i = 1, 30000 do others[i] = { i } end -- what else the collector has to look at
     local function ops()
       for _ = 1, 100 do x:relu() end
     end
-    for half = 1, 2 do
-      for _ = 1, support.small and 200 or 4000 do
-        co.tidy(ops)
-        most[half] = math.max(most[half], collectgarbage "count")
-      end
+    collectgarbage()
+    local limit = collectgarbage "count" + 12000
+    for _ = 1, support.small and 1500 or 6000 do
+      co.tidy(ops)
+      most = math.max(most, collectgarbage "count")
     end
-    assert.is_true(most[2] <= 1.1 * most[1], ("expected about %.0f KB, found %.0f"):format(most[1], most[2]))
+    assert.is_true(#others > 0 and most <= limit, ("expected at most %.0f KB, found %.0f"):format(limit, most))
   end)
 end)
