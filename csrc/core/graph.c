@@ -172,8 +172,10 @@ static void forget_gradients(Node *n) {
     }
 }
 
-/* After a failure the leaves hold parts of sums, or nothing that was ever written: they had better hold none.
- */
+enum { WALKED = -1 }; /* consumers of a node whose backward was called */
+
+/* After a failure the leaves that had something added hold parts of sums, or what was never written: they had
+ * better hold nothing. */
 static void forget_leaf_gradients(Node *root) {
   unsigned long walk = ++walk_number;
   Node *stack = root;
@@ -185,6 +187,7 @@ static void forget_leaf_gradients(Node *root) {
     for (int i = 0; i < n->nin; i++) {
       Var *v = n->in[i];
       if (v && !v->node) {
+        if (n->consumers != WALKED) continue;
         Tensor *g = v->grad;
         v->grad = NULL;
         tensor_release(g);
@@ -234,8 +237,10 @@ static int walk_back(Node *first, bool retain) {
     if (ok && has_gradient(n)) {
       if (n->dropped)
         ok = fail("backward: a part of this graph was already walked and freed; use retain_graph = true");
-      else
+      else {
+        n->consumers = WALKED;
         ok = n->backward(n);
+      }
     }
     forget_gradients(n);
     if (ok && !retain) drop(n);
