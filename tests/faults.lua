@@ -80,6 +80,7 @@ function faults.each(what, f, o)
   check(ok, "%s: %s", what, expected)
   cold(0, 0) -- what is kept between calls is there now
   collectgarbage()
+  collectgarbage()
   local start, recording = held(), core.grad_enabled()
   while true do
     local done, got, seen, failed = cold(k, burst)
