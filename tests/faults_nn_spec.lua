@@ -11,6 +11,9 @@ local layers = {
   Conv2d = { function() return nn.Conv2d { 4, 6, 3, padding = 1, stride = 2 } end, { 2, 6, 5, 4 } },
   BatchNorm2d = { function() return nn.BatchNorm2d(4, { act = "relu" }) end, { 2, 3, 5, 4 } },
   ConvBN = { function() return nn.ConvBN { 4, 4, 3, padding = 1, groups = 2, act = "relu6" } end, { 2, 6, 5, 4 } },
+  LayerNorm = { function() return nn.LayerNorm(4) end, { 2, 3, 5, 4 } },
+  MaxPool2d = { function() return nn.MaxPool2d { 2 } end, { 2, 6, 4, 3 } },
+  AvgPool2d = { function() return nn.AvgPool2d { 2 } end, { 2, 6, 4, 3 } },
   UpConvBN = { function() return nn.UpConvBN { 4, 3, 5, act = "relu" } end, { 1, 3, 4, 4 }, { 1, 6, 8, 3 } },
   Linear = { function() return nn.Linear { 5, 3 } end, { 4, 5 } },
   Sequential = { function() return nn.Sequential { nn.Linear { 5, 4 }, nn.ReLU(), nn.Linear { 4, 2 } } end, { 3, 5 } },
@@ -83,6 +86,27 @@ describe("a failing allocation", function()
       faults.each(name, function() return life(table.unpack(case)) end, { lua = true, stride = every })
     end)
   end
+
+  it("in an op written in Lua, clipping and SGD is one clear error, and nothing is lost", function()
+    local square = co.Function {
+      name = "square",
+      forward = function(ctx, x)
+        ctx:save(x)
+        return x * x
+      end,
+      backward = function(ctx, g) return g * ctx:saved() * 2 end,
+    }
+    for _, lua in ipairs { false, true } do
+      faults.each("square", function()
+        local x = co.tensor({ 1, 2, 3 }, { requires_grad = true })
+        local optimiser = co.optim.SGD({ x }, { lr = 0.1, momentum = 0.9 })
+        square(x):sum():backward()
+        co.optim.clip_norm({ x }, 1)
+        optimiser:step()
+        return numbers(x)
+      end, { lua = lua })
+    end
+  end)
 
   for _, whose in ipairs { "C", "Lua" } do
     it(("of %s in a training step of the network is one clear error, and nothing is lost"):format(whose), function()
