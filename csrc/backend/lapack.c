@@ -4,7 +4,6 @@
 
 #include "core/error.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* The hidden lengths of character arguments come last, as gfortran passes them. */
@@ -17,7 +16,7 @@ extern void dgetrf_(const int *m, const int *n, double *a, const int *lda, int *
 extern void dgetrs_(const char *trans, const int *n, const int *nrhs, const double *a, const int *lda,
                     const int *pivot, double *b, const int *ldb, int *info, size_t trans_length);
 
-enum { SOLVE_MAX = 16 };
+enum { SOLVE_MAX = 16, SVD_MAX = 9, SVD_WORK = 8 * SVD_MAX * SVD_MAX + 40 * SVD_MAX + 64 };
 
 /* The n×n singular value problem of l (column-major): u receives the left vectors as columns. */
 static int square_svd(int n, double *l, double *s, double *u, double *work, int lwork, int *iwork) {
@@ -29,20 +28,15 @@ static int square_svd(int n, double *l, double *s, double *u, double *work, int 
 }
 
 int lapack_svd(int m, int n, double *a, double *s, double *vt) {
-  if (n < 1 || m < n) return fail("lapack: expected at least as many rows as columns, found %dx%d", m, n);
-  int lwork = 8 * n * n + 40 * n + 64; /* above dgesdd's need, 4n² + 7n, and dgelqf's, n */
-  size_t doubles = (size_t)lwork + 2 * (size_t)n * (size_t)n + (size_t)n;
-  double *work = malloc(doubles * sizeof(double) + 8 * (size_t)n * sizeof(int));
-  if (!work) return fail("lapack: out of memory for a %dx%d problem", m, n);
-  double *l = work + lwork, *tau = l + 2 * n * n;
-  int *iwork = (int *)(tau + n), info = 0;
+  if (n < 1 || n > SVD_MAX || m < n)
+    return fail("lapack: expected 1 to %d columns and as many rows or more, found %dx%d", SVD_MAX, m, n);
+  double work[SVD_WORK], l[2 * SVD_MAX * SVD_MAX], tau[SVD_MAX]; /* dgesdd needs 4n² + 7n, dgelqf n */
+  int iwork[8 * SVD_MAX], lwork = SVD_WORK, info = 0;
   dgelqf_(&n, &m, a, &n, tau, work, &lwork, &info); /* the transpose, n×m: a = L Q */
   for (int col = 0; col < n; col++)
     for (int row = 0; row < n; row++) l[col * n + row] = row >= col ? a[col * n + row] : 0;
-  int ok = info ? fail("lapack: expected dgelqf to succeed, found info %d", info)
-                : square_svd(n, l, s, vt, work, lwork, iwork);
-  free(work);
-  return ok;
+  if (info) return fail("lapack: expected dgelqf to succeed, found info %d", info);
+  return square_svd(n, l, s, vt, work, lwork, iwork);
 }
 
 int lapack_solve(int n, double *a, double *b) {

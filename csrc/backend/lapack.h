@@ -4,8 +4,8 @@
 #define BACKEND_LAPACK_H
 
 /* Singular values s (n of them, falling) and right singular vectors vt (n×n, one per row; may be NULL) of a
- * (m×n, m >= n, destroyed). LQ factorisation first, so a tall matrix costs little more than its n×n part. 0
- * with LAPACK's word. */
+ * (m×n, m >= n, n <= 9, destroyed). LQ factorisation first, so a tall matrix costs little more than its n×n
+ * part. 0 with LAPACK's word. */
 int lapack_svd(int m, int n, double *a /* m×n */, double *s /* n */, double *vt /* n×n */);
 
 /* Solves a x = b for one right side: a (n×n) is destroyed, b becomes x. 0 with a message when a is singular.

@@ -5,9 +5,15 @@
 #define CORE_ERROR_H
 
 #include <signal.h>
+#include <stdbool.h>
 
 /* Stores the formatted line as this thread's message. Always returns 0, so `return fail(...)` reads well. */
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* fail(), when memory is short. Whoever does without what failed, or tries another way, asks
+ * failed_for_memory() first: that would hide the want of memory behind other results. */
+int fail_memory(const char *format, ...) __attribute__((format(printf, 1, 2)));
+bool failed_for_memory(void);
 
 /* This thread's last message; "" when nothing has failed yet. */
 const char *error_message(void);

@@ -20,7 +20,7 @@ bool graph_enable(bool on) {
 Var *var_new(void) {
   Var *v = calloc(1, sizeof *v);
   if (!v)
-    fail("out of memory");
+    fail_memory("out of memory: %zu bytes asked for", sizeof *v);
   else
     v->refs = 1;
   return v;
@@ -172,6 +172,34 @@ static void forget_gradients(Node *n) {
     }
 }
 
+enum { WALKED = -1 }; /* consumers of a node whose backward was called */
+
+/* After a failure the leaves that had something added hold parts of sums, or what was never written: they had
+ * better hold nothing. */
+static void forget_leaf_gradients(Node *root) {
+  unsigned long walk = ++walk_number;
+  Node *stack = root;
+  root->walk = walk;
+  root->next = NULL;
+  while (stack) {
+    Node *n = stack;
+    stack = n->next;
+    for (int i = 0; i < n->nin; i++) {
+      Var *v = n->in[i];
+      if (v && !v->node) {
+        if (n->consumers != WALKED) continue;
+        Tensor *g = v->grad;
+        v->grad = NULL;
+        tensor_release(g);
+      } else if (v && v->node->walk != walk) {
+        v->node->walk = walk;
+        v->node->next = stack;
+        stack = v->node;
+      }
+    }
+  }
+}
+
 static int check_root(const Tensor *root, const Tensor *gradient) {
   if (!root->var)
     return fail("backward: expected a tensor that requires a gradient, found one that does not");
@@ -209,8 +237,10 @@ static int walk_back(Node *first, bool retain) {
     if (ok && has_gradient(n)) {
       if (n->dropped)
         ok = fail("backward: a part of this graph was already walked and freed; use retain_graph = true");
-      else
+      else {
+        n->consumers = WALKED;
         ok = n->backward(n);
+      }
     }
     forget_gradients(n);
     if (ok && !retain) drop(n);
@@ -221,6 +251,7 @@ static int walk_back(Node *first, bool retain) {
       ready = m;
     }
   }
+  if (!ok) forget_leaf_gradients(first);
   return ok;
 }
 

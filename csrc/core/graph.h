@@ -51,7 +51,9 @@ int var_grad_add(Var *v, const Tensor *t, int rank, const long *shape);
 int graph_record(Node *node, Tensor **outputs);
 
 /* Gradients of root with respect to all leaves, added to their Vars. gradient: like root, or NULL (root must
- * be a single element: 1). Unless retain, every node lets go of its saved data as it is passed. */
+ * be a single element: 1). Unless retain, every node lets go of its saved data as it is passed. After a
+ * failure no leaf that had something added keeps a gradient, so that nobody takes a part of a sum for the
+ * whole. */
 int graph_backward(Tensor *root, const Tensor *gradient, bool retain);
 
 /* Whether ops record themselves (this thread). Returns what it was before. */

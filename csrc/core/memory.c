@@ -31,6 +31,7 @@ static MemoryStats stats;
 static void (*reclaim)(void *);
 static void *reclaim_arg;
 static pthread_t reclaim_thread;
+static void (*census)(void);
 
 /* Rounds up to {4, 5, 6, 7} × 2^k and tells the class. */
 static size_t rounded(size_t bytes, int *class) {
@@ -113,7 +114,7 @@ static void *take(size_t bytes) {
 void *memory_take(size_t bytes) {
   if (!bytes) bytes = 1;
   if (bytes > (size_t)1 << 46) {
-    fail("out of memory: %zu bytes asked for", bytes);
+    fail_memory("out of memory: %zu bytes asked for", bytes);
     return NULL;
   }
   pthread_mutex_lock(&lock);
@@ -133,8 +134,9 @@ void *memory_take(size_t bytes) {
   }
   if (!p) {
     MemoryStats s = memory_stats();
-    fail("out of memory: %.1f MB asked for, %.1f MB in use, limit %.1f MB", bytes / 1e6, s.live / 1e6,
-         s.limit / 1e6);
+    fail_memory("out of memory: %.1f MB asked for, %.1f MB in use, limit %.1f MB", bytes / 1e6, s.live / 1e6,
+                s.limit / 1e6);
+    if (census) census();
   }
   return p;
 }
@@ -192,3 +194,5 @@ void memory_set_reclaim(void (*hook)(void *), void *arg) {
   reclaim_thread = pthread_self();
   pthread_mutex_unlock(&lock);
 }
+
+void memory_set_census(void (*hook)(void)) { census = hook; }

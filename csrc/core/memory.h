@@ -29,4 +29,8 @@ void memory_set_limit(size_t bytes);
  * failing: the Lua side collects garbage there. */
 void memory_set_reclaim(void (*hook)(void *), void *arg);
 
+/* Called after a memory_take has failed and left its message, on the thread that failed: whoever knows what
+ * the memory holds adds it to the message. */
+void memory_set_census(void (*hook)(void));
+
 #endif

@@ -208,6 +208,10 @@ static void make_key(void) { pthread_key_create(&scratch_key, free_scratch); }
 
 __attribute__((destructor)) static void free_main_scratch(void) { free_scratch(&mine); }
 
+void scratch_empty(void) {
+  if (!inside) free_scratch(&mine);
+}
+
 void *scratch(int slot, size_t bytes) {
   if (mine.bytes[slot] >= bytes && mine.block[slot]) return mine.block[slot];
   if (!registered) {
@@ -221,7 +225,7 @@ void *scratch(int slot, size_t bytes) {
   mine.bytes[slot] = 0;
   mine.block[slot] = aligned_alloc(64, bytes ? bytes : 4096);
   if (!mine.block[slot]) {
-    fail("out of memory: %zu bytes of scratch", bytes);
+    fail_memory("out of memory: %zu bytes of scratch", bytes);
     return NULL;
   }
   mine.bytes[slot] = bytes;

@@ -27,4 +27,7 @@ int pool_resize(int threads);
 enum { SCRATCH_SLOTS = 8 };
 void *scratch(int slot, size_t bytes);
 
+/* Gives this thread's scratch back. Not from inside a parallel section. */
+void scratch_empty(void);
+
 #endif

@@ -60,19 +60,20 @@ static void name_largest(void) {
                   i ? ", " : "; the largest: ", dtype_name[top[i]->dtype],
                   shape_text(top[i]->rank, top[i]->shape), (double)top[i]->bytes / 1e6);
   pthread_mutex_unlock(&large_lock);
-  if (n) fail("%s%s", error_message(), text);
+  if (n) fail_memory("%s%s", error_message(), text);
 }
+
+__attribute__((constructor)) static void watch_memory(void) { memory_set_census(name_largest); }
 
 /* A storage for the elements of t. */
 static Storage *storage_new(const Tensor *t) {
   Storage *s = calloc(1, sizeof *s);
   if (!s) {
-    fail("out of memory");
+    fail_memory("out of memory: %zu bytes asked for", sizeof *s);
     return NULL;
   }
   s->bytes = tensor_bytes(t);
   if (!(s->data = memory_take(s->bytes))) {
-    name_largest();
     free(s);
     return NULL;
   }
@@ -113,7 +114,7 @@ static Tensor *header(Dtype dtype, int rank, const long *shape) {
   }
   Tensor *t = calloc(1, sizeof *t);
   if (!t) {
-    fail("out of memory");
+    fail_memory("out of memory: %zu bytes asked for", sizeof *t);
     return NULL;
   }
   atomic_init(&t->refs, 1);

@@ -109,8 +109,7 @@ static int fill(const Loader *l, const long *which, long count, const Sample *s,
 static int make_batch(const Loader *l, long number, Batch *b) {
   long *order = malloc(sizeof(long) * (size_t)l->n);
   Sample *samples = calloc((size_t)l->o.batch, sizeof *samples);
-  int ok = order && samples;
-  if (!ok) fail("out of memory");
+  int ok = order && samples ? 1 : fail_memory("loader: out of memory for a batch of %ld", l->o.batch);
   memset(b, 0, sizeof *b);
   b->epoch = number / l->batches;
   b->index = number % l->batches;
@@ -168,7 +167,7 @@ Loader *loader_new(const char *const *paths, long n, const LoaderOptions *option
   Loader *l = calloc(1, sizeof *l);
   if (!l || !(l->paths = calloc((size_t)n, sizeof *l->paths))) {
     free(l);
-    fail("out of memory");
+    fail_memory("loader: out of memory for %ld samples", n);
     return NULL;
   }
   l->o = *options;
@@ -182,7 +181,10 @@ Loader *loader_new(const char *const *paths, long n, const LoaderOptions *option
     if (pthread_create(&l->thread[l->threads], NULL, work, l)) break;
   if (!l->threads) {
     loader_free(l);
-    fail("loader: expected to start a thread, found none to be had");
+    if (ok)
+      fail("loader: expected to start a thread, found none to be had");
+    else
+      fail_memory("loader: out of memory for %ld samples", n);
     return NULL;
   }
   return l;

@@ -1,7 +1,9 @@
-/* Tensor handles, their scopes, and the safety net under them: Lua's collector does not see tensor memory, so
- * a full collection runs when the bytes in use have grown by more than a step since the last one. */
+/* Tensor handles, their scopes, and the safety net under them: Lua's collector does not see tensor memory,
+ * and is slow to see dead handles, so a full collection runs when either has grown by more than a step since
+ * the last one. */
 #include "lua/handle.h"
 
+#include "core/graph.h"
 #include "core/memory.h"
 
 #include <stdlib.h>
@@ -15,9 +17,16 @@ struct Scope {
 
 #define SCOPE_META "cohesiv.Scope"
 
-static Scope *top;             /* one Lua state per process uses scopes at a time */
-static size_t live_after_last; /* bytes in use after the last collection */
-static int stress;             /* COHESIV_GC_STRESS: collect at every op */
+/* The collector is incremental, eager and quick. That is not enough: handles have finalizers and so outlive
+ * the cycle that finds them dead, and Lua takes what is left for alive when it decides how long to wait for
+ * the next. In a loop of ops each cycle then leaves more than the one before, in generational mode too. So
+ * dead handles are counted. */
+enum { PAUSE = 150, STEPMUL = 400, HANDLES = 50000 };
+
+static Scope *top;                       /* one Lua state per process uses scopes at a time */
+static size_t live_after_last;           /* bytes in use after the last collection */
+static long handles, handles_after_last; /* that are not finalized yet: now, and after the last collection */
+static int stress;                       /* COHESIV_GC_STRESS: collect at every op */
 
 /* ---- scopes ---- */
 
@@ -62,12 +71,11 @@ static void leave(Scope *s) {
     }
 }
 
-static int scope_open(lua_State *L) {
+static Scope *push_scope(lua_State *L) {
   Scope *s = lua_newuserdatauv(L, sizeof *s, 0);
   *s = (Scope){.owner = L, .below = top, .open = 1};
-  top = s;
   luaL_setmetatable(L, SCOPE_META);
-  return 1;
+  return top = s;
 }
 
 /* Moves the tensors among the values at index i (tables are walked, once each) to the scope below. */
@@ -99,20 +107,39 @@ static void rescue(lua_State *L, int i, Scope *s, int seen) {
   }
 }
 
-/* unscope(scope, ok, results...) → results; raises results[1] when not ok */
-static int scope_close(lua_State *L) {
-  Scope *s = luaL_checkudata(L, 1, SCOPE_META);
-  int n = lua_gettop(L), ok = lua_toboolean(L, 2);
-  lua_newtable(L);
-  for (int i = 3; ok && i <= n; i++) rescue(L, i, s, n + 1);
+/* Ends tidy. Stack: scope, results... (or the error). */
+static int tidy_end(lua_State *L, int status, lua_KContext context) {
+  Scope *s = lua_touserdata(L, 1);
+  int n = lua_gettop(L), ok = status == LUA_OK || status == LUA_YIELD;
+  (void)context;
+  for (int i = 2; ok && i <= n; i++) {
+    if (lua_type(L, i) == LUA_TTABLE && lua_gettop(L) == n) lua_newtable(L);
+    rescue(L, i, s, n + 1);
+  }
   while (s->first) empty_handle(s->first);
   leave(s);
   lua_settop(L, n);
-  if (!ok) {
-    lua_settop(L, 3);
-    return lua_error(L);
-  }
-  return n - 2;
+  return ok ? n - 1 : lua_error(L);
+}
+
+/* tidy(f, ...) → what f returns; other tensors made inside are closed. May yield. */
+static int tidy(lua_State *L) {
+  luaL_checkany(L, 1);
+  push_scope(L);
+  lua_insert(L, 1);
+  return tidy_end(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, tidy_end), 0);
+}
+
+static int no_grad_end(lua_State *L, int status, lua_KContext before) {
+  graph_enable((bool)before);
+  return status == LUA_OK || status == LUA_YIELD ? lua_gettop(L) : lua_error(L);
+}
+
+/* no_grad(f, ...) → what f returns; nothing inside is recorded. May yield. */
+static int no_grad(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_KContext before = graph_enable(false);
+  return no_grad_end(L, lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, before, no_grad_end), before);
 }
 
 /* A scope that was never closed (an abandoned coroutine): its tensors fall to the collector. */
@@ -135,11 +162,11 @@ void open_scopes(lua_State *L) {
   lua_pushcfunction(L, scope_gc);
   lua_setfield(L, -2, "__gc");
   lua_pop(L, 1);
-  static const luaL_Reg functions[] = {
-      {"scope", scope_open}, {"unscope", scope_close}, {"keep", keep}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"tidy", tidy}, {"no_grad", no_grad}, {"keep", keep}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   const char *s = getenv("COHESIV_GC_STRESS");
   stress = s && *s && *s != '0';
+  lua_gc(L, LUA_GCINC, PAUSE, STEPMUL, 0);
 }
 
 /* ---- handles ---- */
@@ -152,15 +179,19 @@ int handle_close(lua_State *L) {
   return 0;
 }
 
+int handle_gc(lua_State *L) {
+  handles--;
+  return handle_close(L);
+}
+
 void collect_if_grown(lua_State *L) {
   MemoryStats m = memory_stats();
   size_t step = m.limit / 8 < (size_t)1 << 30 ? (size_t)1 << 30 : m.limit / 8;
-  if (m.live < live_after_last + step) {
-    if (m.live < live_after_last) live_after_last = m.live;
-    return;
-  }
+  if (m.live < live_after_last) live_after_last = m.live;
+  if (m.live < live_after_last + step && handles < 2 * handles_after_last + HANDLES) return;
   lua_gc(L, LUA_GCCOLLECT);
   live_after_last = memory_stats().live;
+  handles_after_last = handles;
 }
 
 void collect_for_op(lua_State *L) {
@@ -170,6 +201,7 @@ void collect_for_op(lua_State *L) {
 Tensor **push_tensor(lua_State *L) {
   Handle *h = lua_newuserdatauv(L, sizeof *h, 0);
   *h = (Handle){0};
+  handles++;
   luaL_setmetatable(L, TENSOR_META);
   Scope *s = scope_of(L, top);
   if (s) link_handle(s, h);
@@ -177,10 +209,19 @@ Tensor **push_tensor(lua_State *L) {
   return &h->t;
 }
 
+static int new_handle(lua_State *L) {
+  push_tensor(L);
+  return 1;
+}
+
 int give_tensor(lua_State *L, Tensor *t) {
   if (!t) return raise_error(L);
-  Tensor **h = push_tensor(L); /* raises only when Lua itself has no memory left */
-  *h = t;
+  lua_pushcfunction(L, new_handle);
+  if (lua_pcall(L, 0, 1, 0) != LUA_OK) { /* Lua itself has no memory left */
+    tensor_release(t);
+    return lua_error(L);
+  }
+  to_handle(L, -1)->t = t;
   return 1;
 }
 

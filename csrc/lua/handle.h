@@ -20,8 +20,9 @@ typedef struct Handle {
 /* The handle at i, or NULL when there is none. */
 Handle *to_handle(lua_State *L, int i);
 
-/* __gc, __close and t:close(): idempotent. */
+/* __close and t:close(): idempotent; __gc beside it, which also counts. */
 int handle_close(lua_State *L);
+int handle_gc(lua_State *L);
 
 /* After new tensors exist: a full collection when memory has grown much since the last one. */
 void collect_if_grown(lua_State *L);
@@ -29,8 +30,8 @@ void collect_if_grown(lua_State *L);
  * held shows. */
 void collect_for_op(lua_State *L);
 
-/* core.scope() → a scope object (close it with core.unscope(scope, results...), which closes what was made
- * inside and is not among the results), core.keep(t). */
+/* core.tidy(f, ...), core.no_grad(f, ...), core.keep(t). The first two are here rather than in Lua because
+ * what they change must change back whatever fails, Lua's own memory included. */
 void open_scopes(lua_State *L);
 
 #endif

@@ -136,6 +136,28 @@ static void refuse_input(lua_State *L, const OpInfo *info, int k, int i) {
   lua_error(L);
 }
 
+/* Pushes the results of a call: exactly as many handles as there are, since each is work for the collector.
+ */
+static int push_outputs(lua_State *L) {
+  Call *c = lua_touserdata(L, 1);
+  luaL_checkstack(L, OP_OUT, "too many results");
+  for (int k = 0; k < c->nout; k++) {
+    Tensor **out = push_tensor(L);
+    *out = c->out[k];
+    c->out[k] = NULL;
+  }
+  return c->nout;
+}
+
+static int give_outputs(lua_State *L, Call *c) {
+  if (!c->nout) return 0;
+  lua_pushcfunction(L, push_outputs);
+  lua_pushlightuserdata(L, c);
+  if (lua_pcall(L, 1, c->nout, 0) == LUA_OK) return c->nout;
+  for (int k = 0; k < c->nout; k++) tensor_release(c->out[k]); /* Lua itself has no memory left */
+  return lua_error(L);
+}
+
 static int call_op(lua_State *L) {
   const OpInfo *info = lua_touserdata(L, lua_upvalueindex(1));
   int n = lua_gettop(L), last = n, i = 1;
@@ -162,15 +184,9 @@ static int call_op(lua_State *L) {
       return luaL_error(L, "%s: expected (%s), found %d arguments", info->f32->name, info->f32->args, n);
     read_value(L, i, info, &c.arg[k], k);
   }
-  Tensor **out[OP_OUT]; /* all handles stand before the work, so that nothing can be lost after it */
-  luaL_checkstack(L, OP_OUT + 4, "too many results");
-  int first = lua_gettop(L) + 1;
-  for (int k = 0; k < OP_OUT; k++) out[k] = push_tensor(L);
   collect_for_op(L);
   if (!op_run(info, &c)) return raise_error(L);
-  for (int k = 0; k < c.nout; k++) *out[k] = c.out[k];
-  lua_settop(L, first + c.nout - 1);
-  return c.nout;
+  return give_outputs(L, &c);
 }
 
 /* core.op_sample(name, variant, seed, wide) → { inputs (false: absent) }, { name = value }, or nil when no

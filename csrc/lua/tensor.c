@@ -373,6 +373,13 @@ static int grad_enabled(lua_State *L) {
   return 1;
 }
 
+/* own(t, ...): none of these shares its storage any more, so that the next write to it needs no memory */
+static int own(lua_State *L) {
+  for (int i = 1, n = lua_gettop(L); i <= n; i++)
+    if (!tensor_write(check_tensor(L, i, "own"))) return raise_error(L);
+  return 0;
+}
+
 static int is_leaf(lua_State *L) {
   Tensor *t = check_tensor(L, 1, "is_leaf");
   lua_pushboolean(L, !t->var || !t->var->node);
@@ -397,7 +404,7 @@ static int memory(lua_State *L) {
     lua_getfield(L, 1, "reset_peak");
     if (lua_toboolean(L, -1)) memory_reset_peak();
     lua_getfield(L, 1, "empty_cache");
-    if (lua_toboolean(L, -1)) memory_empty_cache();
+    if (lua_toboolean(L, -1)) memory_empty_cache(), scratch_empty();
   }
   MemoryStats m = memory_stats();
   lua_createtable(L, 0, 4);
@@ -422,7 +429,7 @@ static void collect(void *L) { lua_gc(L, LUA_GCCOLLECT); }
 
 void open_tensor(lua_State *L) { /* stack: module */
   luaL_newmetatable(L, TENSOR_META);
-  static const luaL_Reg meta[] = {{"__gc", handle_close},
+  static const luaL_Reg meta[] = {{"__gc", handle_gc},
                                   {"__close", handle_close},
                                   {"__len", length},
                                   {"__newindex", newindex},
@@ -438,9 +445,13 @@ void open_tensor(lua_State *L) { /* stack: module */
   lua_setfield(L, -3, "__index");
   lua_setfield(L, -3, "methods");
   lua_setfield(L, -2, "meta");
-  static const luaL_Reg functions[] = {{"grad_mode", grad_mode}, {"grad_enabled", grad_enabled},
-                                       {"is_tensor", is_tensor}, {"memory", memory},
-                                       {"threads", threads},     {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"grad_mode", grad_mode},
+                                       {"grad_enabled", grad_enabled},
+                                       {"is_tensor", is_tensor},
+                                       {"own", own},
+                                       {"memory", memory},
+                                       {"threads", threads},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   open_makers(L);
   open_scopes(L);

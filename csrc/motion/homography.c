@@ -77,7 +77,7 @@ static int fit_homography(long n, const double *p, const double *q, const double
                           double h[9]) {
   long rows = 2 * n < 9 ? 9 : 2 * n; /* four points: one row of zeros below */
   double *a = calloc((size_t)rows * 9, sizeof *a), s[9], vt[81];
-  if (!a) return fail("homography: out of memory for %ld points", n);
+  if (!a) return fail_memory("homography: out of memory for %ld points", n);
   for (long i = 0; i < n; i++) {
     double w = weight ? sqrt(weight[i]) : 1, *row = a + 18 * i;
     double x = (p[2 * i] - t.cx) * t.scale, y = (p[2 * i + 1] - t.cy) * t.scale;

@@ -123,9 +123,9 @@ static double cost(const double m[9], long n, const double *source, const double
   return limit2 > 0 ? sum : smallest(n, error, n / 2);
 }
 
-/* Refits with Geman-McClure weights (c² / (c² + e²))² as long as the cost falls. */
-static void refine(Model model, long n, const double *source, const double *target, double c2, double *error,
-                   double *weight, double m[9]) {
+/* Refits with Geman-McClure weights (c² / (c² + e²))² as long as the cost falls. 0 when memory is short. */
+static int refine(Model model, long n, const double *source, const double *target, double c2, double *error,
+                  double *weight, double m[9]) {
   long inside;
   double best = cost(m, n, source, target, c2, error, &inside), now[9];
   memcpy(now, m, sizeof now);
@@ -134,11 +134,12 @@ static void refine(Model model, long n, const double *source, const double *targ
       double w = c2 / (c2 + homography_error2(now, source + 2 * i, target + 2 * i));
       weight[i] = w * w;
     }
-    if (!homography_fit(model, n, source, target, weight, now)) return;
+    if (!homography_fit(model, n, source, target, weight, now)) return !failed_for_memory();
     double next = cost(now, n, source, target, c2, error, &inside);
-    if (next >= best && k > 0) return;
+    if (next >= best && k > 0) return 1;
     if (next < best) best = next, memcpy(m, now, sizeof now);
   }
+  return 1;
 }
 
 int homography_fit_robust(Model model, long n, const double *source, const double *target, double threshold,
@@ -150,7 +151,7 @@ int homography_fit_robust(Model model, long n, const double *source, const doubl
     if (!isfinite(source[i]) || !isfinite(target[i]))
       return fail("homography: expected finite points, found one that is not a number or infinite");
   double *error = malloc(2 * (size_t)n * sizeof *error), *weight = error + n;
-  if (!error) return fail("homography: out of memory for %ld points", n);
+  if (!error) return fail_memory("homography: out of memory for %ld points", n);
 
   Random r;
   random_start(&r, seed, 0);
@@ -180,9 +181,9 @@ int homography_fit_robust(Model model, long n, const double *source, const doubl
     double deviation = 1.4826 * (1 + 5.0 / (double)(n - points)) * sqrt(best);
     limit2 = pow(fmax(2.5 * deviation, 1e-7 * size + 1e-300), 2);
   }
-  refine(model, n, source, target, limit2, error, weight, m);
+  int ok = refine(model, n, source, target, limit2, error, weight, m);
   cost(m, n, source, target, limit2, error, &inside);
   if (inliers) *inliers = (double)inside / (double)n;
   free(error);
-  return 1;
+  return ok;
 }

@@ -84,7 +84,7 @@ static int fit_hand(void *arg, long index) {
     n = follow(s, gap, n, p->xy, source, target);
   int ok = fit_model(job->fit, job->fit->model, n, source, target, out);
   if (!ok && job->fit->fall_back)
-    for (int model = job->fit->model + 1; !ok && model < MODELS; model++)
+    for (int model = job->fit->model + 1; !ok && !failed_for_memory() && model < MODELS; model++)
       ok = fit_model(job->fit, (Model)model, n, source, target, out);
   if (ok) {
     for (long i = 0; i < n; i++) error[i] = sqrt(homography_error2(out->m, source + 2 * i, target + 2 * i));
@@ -138,8 +138,10 @@ static int fit_ground(void *arg, long gap) {
   n = follow(s, gap, n, g->xy, source, target);
   out->model = MODEL_HOMOGRAPHY;
   out->error = 0;
-  if (n >= GRID_LEAST &&
-      homography_fit_robust(out->model, n, source, target, g->threshold, SEED, out->m, &out->inliers)) {
+  int found = n >= GRID_LEAST &&
+              homography_fit_robust(out->model, n, source, target, g->threshold, SEED, out->m, &out->inliers);
+  int ok = found || n < GRID_LEAST || !failed_for_memory();
+  if (found) {
     for (long i = 0; i < n; i++) error[i] = sqrt(homography_error2(out->m, source + 2 * i, target + 2 * i));
     out->error = median(n, error);
   } else {
@@ -147,7 +149,7 @@ static int fit_ground(void *arg, long gap) {
     out->inliers = 0;
   }
   free(source);
-  return 1;
+  return ok;
 }
 
 /* Grid points at least `away` hand sizes from every hand's hull. */

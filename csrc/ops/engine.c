@@ -277,7 +277,7 @@ static Tensor *keep(const Tensor *t, bool shape_only) {
 
 static int record(Call *c) {
   OpNode *o = calloc(1, sizeof *o);
-  if (!o) return fail("out of memory");
+  if (!o) return fail_memory("out of memory: %zu bytes asked for", sizeof *o);
   Node *n = &o->node;
   o->call = *c;
   memset(o->call.in, 0, sizeof o->call.in);

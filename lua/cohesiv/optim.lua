@@ -50,11 +50,20 @@ function Optimiser:zero_grad()
   for _, p in ipairs(self.parameters) do p.grad = nil end
 end
 
---- opt:step(): one update of every parameter that has a gradient.
+--- opt:step(): one update of every parameter that has a gradient. When memory is short it raises before anything has
+-- changed.
 function Optimiser:step()
+  local gradients = {}
+  for i, p in ipairs(self.parameters) do -- what needs memory comes first
+    gradients[i] = p.grad or false
+    if gradients[i] then
+      core.own(p)
+      for _, name in ipairs(self.kept) do core.own(self[name][i]) end
+    end
+  end
   self.steps = self.steps + 1
   for i, p in ipairs(self.parameters) do
-    local g = p.grad
+    local g = gradients[i]
     if g then
       self:update(i, p, g)
       g:close()

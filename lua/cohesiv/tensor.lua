@@ -140,20 +140,10 @@ meta.__name = "tensor"
 -- ---- scopes and the tape ----
 
 --- tidy(f, ...): what f returns; every other tensor made inside is closed at once, unless :keep()-ed.
-function M.tidy(f, ...)
-  return core.unscope(core.scope(), pcall(f, ...))
-end
-
-local function restore(before, ok, ...)
-  core.grad_mode(before)
-  if not ok then error(..., 0) end
-  return ...
-end
+function M.tidy(f, ...) return core.tidy(f, ...) end
 
 --- no_grad(f, ...): what f returns; nothing inside is recorded for backward.
-function M.no_grad(f, ...)
-  return restore(core.grad_mode(false), pcall(f, ...))
-end
+function M.no_grad(f, ...) return core.no_grad(f, ...) end
 
 -- The scalar that both sides of the check look at: outputs weighted by fixed random numbers.
 local function weighted_sum(results, weights)

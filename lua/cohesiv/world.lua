@@ -87,8 +87,8 @@ local function claim(o)
   if kind and #core.io.list(o.out) > 0 then
     fail("out: expected a new or empty folder or a world, found %s with other files", o.out)
   end
-  core.io.make_folder(o.out .. "/clips")
-  json.write(path, want)
+  core.io.make_folder(o.out)
+  json.write(path, want) -- first: whatever fails later, the next call finds a world to go on with
 end
 
 local function progress_line(done, total, started)
@@ -112,6 +112,7 @@ end
 function M.world(given)
   local o = check_options(given)
   claim(o)
+  core.io.make_folder(o.out .. "/clips")
   local options = { out = o.out, seed = o.seed, width = o.width, height = o.height, frames = o.frames,
     mask_every = o.mask_every, flow = o.truth.flow, person = o.truth.person, vertices = o.truth.vertices }
   local started, batch = os.time(), 16

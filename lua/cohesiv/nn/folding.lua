@@ -14,11 +14,9 @@ end
 --- with(table, f, ...): f(...), during which folded weights are put into the table, and found there.
 function M.with(folded, f, ...)
   local before = kept
+  local _ <close> = setmetatable({}, { __close = function() kept = before end }) -- whatever fails
   kept = folded
-  local results = table.pack(pcall(f, ...))
-  kept = before
-  if not results[1] then error(results[2], 0) end
-  return table.unpack(results, 2, results.n)
+  return f(...)
 end
 
 --- of(conv, bn) → weight, scale or nil, shift: what the convolution computes with so that bn needs no pass of its own.

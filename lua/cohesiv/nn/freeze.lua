@@ -52,14 +52,14 @@ local function taken_apart(...)
 end
 
 local function record(self, inputs)
-  local plan, together = core.plan(inputs), nil
-  local ok, message = pcall(tensor.no_grad, function()
-    tensor.tidy(function()
-      local outputs
-      outputs, together = taken_apart(folding.with(self.folded, self.pass, self.module, table.unpack(inputs)))
-      plan:finish(outputs)
-    end)
-  end)
+  local plan, together
+  local function pass()
+    local outputs
+    outputs, together = taken_apart(folding.with(self.folded, self.pass, self.module, table.unpack(inputs)))
+    plan:finish(outputs)
+  end
+  plan = core.plan(inputs)
+  local ok, message = pcall(tensor.no_grad, tensor.tidy, pass) -- nothing between these lines may fail
   if not ok then
     plan:cancel()
     error(message, 0)
