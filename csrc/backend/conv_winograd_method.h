@@ -257,7 +257,7 @@ static int passes(Winograd *d) {
 /* Whether results are more than the caches keep until they are read, and lie in whole vectors. */
 static bool streams(const Corr *c) {
   size_t places = (size_t)c->y_col | (size_t)c->y_row | (size_t)c->y_image | (uintptr_t)c->y / sizeof(float);
-  return places % LANES == 0 && c->n * c->gh * c->gw * c->o * (long)sizeof(float) >= STREAM_BYTES;
+  return c->far && places % LANES == 0 && c->n * c->gh * c->gw * c->o * (long)sizeof(float) >= STREAM_BYTES;
 }
 
 static int run(const Corr *c, const float *packed) {
