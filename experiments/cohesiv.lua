@@ -60,7 +60,8 @@ return recipe.base {
   calibrate = {
     embeddings = 500, -- pixels behind each mean embedding
     steps = 100, -- thresholds tried per map
-    score = one_of("cosine", "difference"), -- difference: object minus person cosine, and the reverse
+    score = one_of("cosine", "difference", "posterior"), -- difference: object minus person cosine, and the reverse;
+    -- posterior: softmax of the three scaled cosines, as the embedding loss has it
     pair = one_of("union", "own"), -- own: Pair gets two thresholds of its own
   },
 }
