@@ -39,6 +39,7 @@ return recipe.base {
     schedule = one_of("plateau", "constant", "cosine"), -- plateau: halves when the validation loss stands still …
     patience = 5, -- … for so many epochs,
     stop = 10, -- and training ends after so many
+    average = 0, -- decay of a moving average of the weights, which is validated and kept as the best; 0: none
   },
   maps = {
     gaps = one_of({ -3, -2, -1, 1, 2, 3 }, "motion"), -- frames between the two images of a flow
@@ -59,7 +60,8 @@ return recipe.base {
   calibrate = {
     embeddings = 500, -- pixels behind each mean embedding
     steps = 100, -- thresholds tried per map
-    score = one_of("cosine", "difference"), -- difference: object minus person cosine, and the reverse
+    score = one_of("cosine", "difference", "posterior"), -- difference: object minus person cosine, and the reverse;
+    -- posterior: softmax of the three scaled cosines, as the embedding loss has it
     pair = one_of("union", "own"), -- own: Pair gets two thresholds of its own
   },
 }

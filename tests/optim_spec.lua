@@ -370,3 +370,56 @@ describe("the plateau schedule", function()
     assert.equal("better", two:step(0.5))
   end)
 end)
+
+describe("the average of weights", function()
+  local averages = require "cohesiv.average"
+
+  local function small()
+    return co.model { encoder = "resnet18", decoder_widths = { 4, 4, 4, 4, 4 }, embedding_dim = 3, attention_dim = 3 }
+  end
+
+  local function heads(model)
+    for name, t in model:named_parameters() do
+      if name == "segmentation_head.0.bias" then return t end
+    end
+  end
+
+  it("is the plain mean at first, then forgets at its decay", function()
+    local model = small()
+    local average = averages.of(model, 0.75)
+    local mine, theirs, expected = heads(average.model), heads(model), 0
+    for n = 1, 8 do
+      co.no_grad(function() theirs:fill(n * n) end)
+      average:step(n)
+      expected = expected + math.max(0.25, 1 / n) * (n * n - expected)
+      assert.is_true(math.abs(mine[1] - expected) < 1e-5)
+      assert.equal(n * n, theirs[1])
+    end
+  end)
+
+  it("follows running statistics, and draws no random numbers", function()
+    local model = small()
+    co.seed(4)
+    local average = averages.of(model, 0.5)
+    local after = co.rand(3)
+    co.seed(4)
+    assert.equal(0, support.difference(after, co.rand(3)))
+    model(co.rand(2, 32, 32, 3)) -- in training mode: statistics move
+    average:step(2)
+    local moved = 0
+    local of_model = model:state_dict()
+    for name, t in average.model:named_buffers() do
+      if name:match "running_mean$" then
+        moved = moved + support.difference(t, co.zeros(table.unpack(t.shape)))
+        assert.is_true(support.difference(t, of_model[name] * 0.5) < 1e-6, name)
+      end
+    end
+    assert.is_true(moved > 0)
+  end)
+
+  it("refuses other decays", function()
+    for _, decay in ipairs { -1, 1, "half" } do
+      support.raises("average: expected a decay between 0 and 1", averages.of, small(), decay)
+    end
+  end)
+end)

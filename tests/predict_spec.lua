@@ -26,7 +26,9 @@ local function tiny_run(changes)
   local model = co.model(options)
   model:eval()
   local function mean() return co.randn(6):totable() end
-  run:set_calibration { means = { object = mean(), person = mean() }, thresholds = thresholds }
+  local means = { object = mean(), person = mean() }
+  if run.recipe.calibrate.score == "posterior" then means.background = mean() end
+  run:set_calibration { means = means, thresholds = thresholds }
   model:save(run:file "best.safetensors")
   return run
 end
@@ -112,6 +114,49 @@ describe("model:predict", function()
   end)
 end)
 
+describe("the posterior of the classes", function()
+  local other = tiny_run { calibrate = { score = "posterior" }, embedding = { scale = 3 } }
+  local posterior = other:model()
+  local how = { score = "posterior", scale = 3 }
+  calibrate.attach(posterior, other.recipe, other:calibration())
+
+  it("is the softmax of the scaled cosines", function()
+    local maps = predict.maps(posterior, picture, { { 3, 3 } })
+    local object, person, either = predict.scores(maps, how)
+    for _, at in ipairs { { 1, 1 }, { 20, 40 } } do
+      local e, names = {}, { "objectness", "personness", "backgroundness" }
+      for k, name in ipairs(names) do e[k] = math.exp(3 * maps[name][at[1] ][at[2] ]) end
+      local sum = e[1] + e[2] + e[3]
+      for _, pair in ipairs { { object, e[1] }, { person, e[2] }, { either, e[1] + e[2] } } do
+        assert.is_true(math.abs(pair[1][at[1] ][at[2] ] - pair[2] / sum) < 1e-5)
+      end
+    end
+  end)
+
+  it("is finite at any scale", function()
+    local maps = { objectness = co.tensor { { -1, 1 } }, personness = co.tensor { { -1, -1 } },
+      backgroundness = co.tensor { { -1, -1 } } }
+    local object = predict.scores(maps, { score = "posterior", scale = 1e4 })
+    assert.is_true(math.abs(object[1][1] - 1 / 3) < 1e-6)
+    assert.are.equal(1, object[1][2])
+  end)
+
+  it("travels with the weights, and needs a mean of the background", function()
+    local t = { object = { 0.5, 0 }, hand = { 0.5, 0 }, pair = { 0.5, 0 } }
+    local path = support.temp() .. "/w.safetensors"
+    posterior:save(path)
+    local again = require("cohesiv.model").from_file(path)
+    again:eval()
+    local p = again:predict(picture, { { 9, 9 } }, { thresholds = t })[1]
+    local both = co.metrics.union { p.hand, p.object }
+    assert.are.equal(0, co.metrics.overlap(p.hand, p.object)) -- two classes cannot both be likelier than not
+    assert.are.same({ co.metrics.overlap(both, both) }, { co.metrics.overlap(both, p.pair) })
+    again.embeddings.background = nil
+    has("expected a model with a mean embedding of the background", again.predict, again, picture, { { 9, 9 } },
+      { thresholds = t })
+  end)
+end)
+
 describe("mean embeddings", function()
   it("are means of the labelled pixels, the same for the same seed", function()
     local images, label = {}, co.zeros(64, 64, { dtype = "int32" })
@@ -135,6 +180,9 @@ describe("mean embeddings", function()
     end
     local expected = (total / 60):totable()
     for c, v in ipairs(means(1000, 0).person) do assert.is_true(math.abs(v - expected[c]) < 1e-5) end
+    assert.is_nil(means(10, 0).background)
+    label[{ { 10, 12 }, {} }] = 3
+    assert.are.equal(6, #means(10, 0).background)
     label:fill(2)
     has("expected person pixels", means, 10, 0)
   end)
@@ -188,6 +236,26 @@ describe("a trained run in the evaluator", function()
     end
     assert.are.equal(8, result.summary.Hand.n)
     assert.are.equal(4, result.summary.Obj.n)
+  end)
+
+  it("scores the masks that predict gives by the posterior too", function()
+    local other = tiny_run { data = folder, calibrate = { score = "posterior", pair = "own" } }
+    calibrate.thresholds(other)
+    local result = evaluate.full(other, folder)
+    local data = co.data(folder)
+    local frame = evaluate.frames(data, { "b" })[1]
+    local truth = evaluate.truth(data, frame)
+    local predicted = run_folder.open(other.path):model():predict(data:clip("b"):frame(0), frame.queries)
+    local compared = 0
+    for _, row in ipairs(result.rows) do
+      local mask = ({ Hand = "hand", Obj = "object", Pair = "pair" })[row.task]
+      if row.clip == "b" and mask then
+        local target = evaluate.target(truth, row.task, row.q)
+        assert.are.equal(metrics.iou(predicted[row.q][mask], target), row.iou)
+        compared = compared + 1
+      end
+    end
+    assert.are.equal(5, compared)
   end)
 
   it("stores found thresholds in the run and with the weights", function()

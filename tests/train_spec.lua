@@ -10,7 +10,7 @@ local experiment = support.write(folder .. "/tiny.lua", ([[
 return require "experiments.cohesiv" {
   name = "tiny", data = %q, size = { 64, 32 }, batch = 2, epochs = 2, validation = 0.25, seed = 3,
   model = { encoder = "mobilenet_v2", decoder_widths = { 8, 8, 8, 8, 8 }, embedding_dim = 4, attention_dim = 4 },
-  optim = { lr = 1e-3, warmup = 2 }, maps = { gaps = { -1, 1 }, fit = { points = 60 }, frames = 2 },
+  optim = { lr = 1e-3, warmup = 2, average = 0.7 }, maps = { gaps = { -1, 1 }, fit = { points = 60 }, frames = 2 },
   calibrate = { embeddings = 20, steps = 5 },
 }
 ]]):format(world))
@@ -91,6 +91,25 @@ describe("training", function()
     local answer = model:predict(co.zeros(40, 60, 3, { dtype = "uint8" }), { { 3, 4 } })
     assert.same({ 40, 60 }, answer[1].attention.shape)
     assert.same({ 40, 60 }, answer[1].hand.shape)
+  end)
+
+  it("keeps the average of the weights as the best, the last weights beside it", function()
+    local best, last = weights(whole, "best"), weights(whole, "last")
+    local compared = 0
+    for key, t in pairs(best) do
+      assert.is_truthy(last["average." .. key], key)
+      if key:match "%.weight$" then
+        assert.is_true(support.difference(t, last[key]) > 0, key)
+        compared = compared + 1
+      end
+    end
+    assert.is_true(compared > 0)
+    local plain = new_folder "plain"
+    assert.equal(0, train(plain, { "optim.average=0", "epochs=1" }).status)
+    for key in pairs(weights(plain, "last")) do assert.is_nil(key:match "^average", key) end
+    local result = train(plain, { "optim.average=1" })
+    assert.equal(1, result.status)
+    assert.is_truthy(result.stderr:find("average: expected a decay between 0 and 1, found 1", 1, true), result.stderr)
   end)
 
   it("learns from finer maps, averaged to the network's size", function()

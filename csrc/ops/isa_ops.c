@@ -9,4 +9,5 @@
 #include "ops/bodies_adamw.h"
 #include "ops/bodies_sgd.h"
 #include "ops/bodies_softmax.h"
+#include "ops/bodies_lerp.h"
 #include "ops/bodies_contrast.h"

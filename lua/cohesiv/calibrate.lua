@@ -1,4 +1,4 @@
---- Calibration: the mean embeddings of object and person, and the thresholds that maximise the mean IoU.
+--- Calibration: the mean embeddings of the classes, and the thresholds that maximise the mean IoU.
 --
 -- Means come from training images and their pseudo-labels; thresholds from the masks of the calibration half, by exact
 -- search over a grid: one pass over the pixels gives a query's IoU at every pair of thresholds (metrics.table).
@@ -102,14 +102,15 @@ function calibrate.thresholds(run, data, options)
   return thresholds, reached
 end
 
---- The mean embeddings { object = {…}, person = {…} } from `count` (default 500) embeddings of each class, drawn
---- evenly over labelled images. `frames()` returns the next image (as model:forward takes it, H×W×3) and label map
---- (H×W int32: 1 person, 2 object) or nil at the end; `images` is how many it will give. Options: count, seed,
---- normalise (default true: each embedding is divided by its length first, as the loss does).
+--- The mean embeddings { object = {…}, person = {…}, background = {…} } from `count` (default 500) embeddings of each
+--- class, drawn evenly over labelled images; without a background where none is labelled. `frames()` returns the next
+--- image (as model:forward takes it, H×W×3) and label map (H×W int32: 1 person, 2 object, 3 background) or nil at the
+--- end; `images` is how many it will give. Options: count, seed, normalise (default true: each embedding is divided by
+--- its length first, as the loss does).
 function calibrate.means(model, frames, images, options)
   options = options or {}
   local count, seed = options.count or 500, options.seed or 0
-  local classes = { { name = "person", label = 1 }, { name = "object", label = 2 } }
+  local classes = { { name = "person", label = 1 }, { name = "object", label = 2 }, { name = "background", label = 3 } }
   for _, class in ipairs(classes) do class.found = 0 end
   local index = 0
   for image, label in frames do
@@ -119,7 +120,7 @@ function calibrate.means(model, frames, images, options)
       for c, class in ipairs(classes) do
         -- What is still missing, spread over the images that are left; images without the class pass it on.
         local share = math.ceil((count - class.found) / math.max(images - index + 1, 1))
-        local sum, n = core.sample(Z, label, class.label, share, seed, 2 * index + c, options.normalise ~= false)
+        local sum, n = core.sample(Z, label, class.label, share, seed, #classes * index + c, options.normalise ~= false)
         class.sum, class.found = class.sum and class.sum + sum or sum, class.found + n
         class.sum:keep()
       end
@@ -127,8 +128,10 @@ function calibrate.means(model, frames, images, options)
   end
   local means = {}
   for _, class in ipairs(classes) do
-    if class.found == 0 then fail("expected %s pixels in the training labels, found none", class.name) end
-    means[class.name] = (class.sum / class.found):totable()
+    if class.found > 0 then means[class.name] = (class.sum / class.found):totable()
+    elseif class.name ~= "background" then
+      fail("expected %s pixels in the training labels, found none", class.name)
+    end
   end
   return means
 end
@@ -137,7 +140,8 @@ end
 --- thresholds. They travel with the weights (model:save).
 function calibrate.attach(model, recipe, stored)
   stored = stored or {}
-  model.calibration = { size = { recipe.size[1], recipe.size[2] }, score = recipe.calibrate.score }
+  model.calibration = { size = { recipe.size[1], recipe.size[2] }, score = recipe.calibrate.score,
+    scale = recipe.embedding.scale }
   model.embeddings = stored.means or model.embeddings
   model.thresholds = stored.thresholds or model.thresholds
   return model

@@ -1,5 +1,5 @@
---- Checkpoints of training: model, optimiser and position in one safetensors file, written whole or not at all. The
--- model's tensors stand under their public names, so that the file is a model file too.
+--- Checkpoints of training: model, optimiser, average and position in one safetensors file, written whole or not at
+-- all. The model's tensors stand under their public names, so that the file is a model file too.
 local core = require "cohesiv.core"
 local json = require "cohesiv.json"
 
@@ -26,36 +26,41 @@ local function back(v)
   return math.type(v) == "float" and math.tointeger(v) or v
 end
 
---- write(path, model, optimiser, position): position is a table of numbers and strings, kept exactly.
-function M.write(path, model, optimiser, position)
+--- write(path, { model, optimiser, average? }, position): position is a table of numbers and strings, kept exactly.
+function M.write(path, parts, position)
+  local model = parts.model
   local state = model:state_dict()
-  local o, i = optimiser:state(), 0
+  local o, i = parts.optimiser:state(), 0
   for name in model:named_parameters() do
     i = i + 1
     state["optimiser.m." .. name], state["optimiser.v." .. name] = o.m[i], o.v[i]
   end
+  for name, t in pairs(parts.average and parts.average:state() or {}) do state["average." .. name] = t end
   position.optimiser = { steps = o.steps, lr = o.lr }
   core.io.safetensors_write(path, state, { cohesiv = json.encode(model:extras()),
     training = json.encode(exact(position)) })
 end
 
---- read(path, model, optimiser) → position.
-function M.read(path, model, optimiser)
+--- read(path, { model, optimiser, average? }) → position.
+function M.read(path, parts)
+  local model = parts.model
   local state, metadata = core.io.safetensors_read(path)
   if not (metadata and metadata.training) then
     error(("%s: expected a checkpoint of training, found no position in its metadata"):format(path), 0)
   end
   local position = back(json.decode(metadata.training))
-  local m, v, weights = {}, {}, {}
+  local m, v, weights, average = {}, {}, {}, {}
   for name in model:named_parameters() do
     m[#m + 1], v[#v + 1] = state["optimiser.m." .. name], state["optimiser.v." .. name]
     if not v[#m] then error(("%s: expected the optimiser's state of %s, found none"):format(path, name), 0) end
   end
   for name, t in pairs(state) do
-    if not name:match "^optimiser%." then weights[name] = t end
+    local averaged = name:match "^average%.(.*)$"
+    if averaged then average[averaged] = t elseif not name:match "^optimiser%." then weights[name] = t end
   end
   model:load_state(weights)
-  optimiser:restore { steps = position.optimiser.steps, lr = position.optimiser.lr, m = m, v = v }
+  if parts.average then parts.average:restore(average) end
+  parts.optimiser:restore { steps = position.optimiser.steps, lr = position.optimiser.lr, m = m, v = v }
   return position
 end
 

@@ -1,7 +1,7 @@
 --- model:predict: one image, any number of query points, one forward pass.
 --
 --   image → scaled to the recipe's size → Z, Q, K → attention a = clamp(q·K, 0, 1) per query, objectness o and
---   personness p = cosines of Z with the stored means → brought to the image's own resolution → thresholds → masks
+--   personness p = cosines of Z with the stored means → scores → the image's own resolution → thresholds → masks
 --
 -- Means, thresholds and size travel with the model (see calibrate.lua). Training is not here.
 
@@ -17,16 +17,9 @@ local Prediction = { __index = require("cohesiv.pictured") {} }
 
 local function fail(format, ...) error(("predict: " .. format):format(...), 0) end
 
--- The mean embeddings as tensors.
-local function means_of(model)
-  local means = model.embeddings
-  if not means then fail("expected a model with mean embeddings (train or calibrate it first), found none") end
-  return tensor.tensor(means.object), tensor.tensor(means.person)
-end
-
---- Maps of the scaled frame, padding included: { attention = by query, objectness, personness } (float H×W), Z
---- (H×W×F), scale (their pixels per image pixel). Queries are { x, y } in the image's pixels. Options: size;
---- attention_only = true leaves the cosines out.
+--- Maps of the scaled frame, padding included: { attention = by query, objectness, personness, backgroundness (where
+--- the model has a mean of it) } (float H×W), Z (H×W×F), scale (their pixels per image pixel). Queries are { x, y } in
+--- the image's pixels. Options: size; attention_only = true leaves the cosines out.
 function predict.maps(model, image, queries, options)
   options = options or {}
   local size = options.size or model.calibration and model.calibration.size or scale.default
@@ -42,16 +35,34 @@ function predict.maps(model, image, queries, options)
     maps.attention[k] = core.project(out.K, q):clamp(0, 1)
   end
   if not options.attention_only then
-    local object, person = means_of(model)
-    maps.objectness, maps.personness = core.project(out.Z, object, true), core.project(out.Z, person, true)
+    local means = model.embeddings
+    if not means then fail("expected a model with mean embeddings (train or calibrate it first), found none") end
+    for name, mean in pairs(means) do maps[name .. "ness"] = core.project(out.Z, tensor.tensor(mean), true) end
   end
   return maps
 end
 
---- What the thresholds of object and hand apply to: the cosines, or their differences.
-function predict.scores(maps, score)
-  if score ~= "difference" then return maps.objectness, maps.personness end
-  return maps.objectness - maps.personness, maps.personness - maps.objectness
+-- Softmax of the scaled cosines with the three means: the probabilities that the embedding loss trains, each class as
+-- frequent as the others. → object, person, either
+local function posterior(maps, scale_of_logits)
+  local cosines = { maps.objectness, maps.personness, maps.backgroundness }
+  if not cosines[3] then fail("expected a model with a mean embedding of the background, found none: train again") end
+  local top, sum, parts = metrics.union(cosines), nil, {}
+  for k, cosine in ipairs(cosines) do
+    parts[k] = ((cosine - top) * scale_of_logits):exp()
+    sum = sum and sum + parts[k] or parts[k]
+  end
+  return parts[1] / sum, parts[2] / sum, (parts[1] + parts[2]) / sum
+end
+
+--- What the thresholds of object, hand and pair apply to, by how.score: "cosine" (pair: the larger), "difference" of
+--- the two cosines (pair: the larger cosine), or "posterior", probabilities of the classes (how.scale: of the logits).
+function predict.scores(maps, how)
+  if how.score == "posterior" then return posterior(maps, how.scale) end
+  local object, person = maps.objectness, maps.personness
+  local either = metrics.union { object, person }
+  if how.score == "difference" then return object - person, person - object, either end
+  return object, person, either
 end
 
 local function check(image, queries)
@@ -84,18 +95,16 @@ function predict.predict(model, image, queries, options)
     local maps = predict.maps(model, image, queries, options)
     local height, width = image.shape[1], image.shape[2]
     local function own(map) return metrics.resize(map, width, height) end
-    maps.objectness, maps.personness = own(maps.objectness), own(maps.personness)
-    local objectness, personness = maps.objectness, maps.personness
-    local object_score, hand_score = predict.scores(maps, model.calibration and model.calibration.score)
+    local objectness, personness = own(maps.objectness), own(maps.personness)
+    local object_score, hand_score, pair_score = predict.scores(maps, model.calibration or {})
+    object_score, hand_score = own(object_score), own(hand_score)
+    pair_score = thresholds.pair and own(pair_score)
     local list = {}
     for k in ipairs(queries) do
       local attention = own(maps.attention[k])
       local function mask(score, t) return metrics.over(score, t[1], attention, t[2] or -1) end
       local hand, object = mask(hand_score, thresholds.hand), mask(object_score, thresholds.object)
-      local pair = metrics.union { hand, object }
-      if thresholds.pair then
-        pair = mask(metrics.union { objectness, personness }, thresholds.pair)
-      end
+      local pair = pair_score and mask(pair_score, thresholds.pair) or metrics.union { hand, object }
       list[k] = { attention = attention, objectness = objectness, personness = personness, hand = hand,
                   object = object, pair = pair, contact = metrics.contact(hand, object) }
       setmetatable(list[k], Prediction)

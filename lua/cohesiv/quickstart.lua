@@ -221,8 +221,9 @@ end
 
 -- ---- the two forms ----
 
--- Two annotated frames of each ten: intervals are over clips, so many clips tell more than many frames.
-local MASK_EVERY = 4
+-- Clips to measure on have seven frames and masks of the middle one, which has neighbours at every gap: intervals are
+-- over clips, so many clips tell more than many frames of each.
+local MEASURED_FRAMES, MASK_EVERY = 7, 6
 
 -- options: clips, held (counts), minutes, size, changes (recipe texts), root.
 local function generated(options, started)
@@ -235,9 +236,9 @@ local function generated(options, started)
       truth = { "person" } }
   end
   recipe.data = make(1, options.clips or 900, 9, 0)
-  local held_clips = options.held or 300
-  local calibration_path = make(2, math.max(1, held_clips * 3 // 8), 10, MASK_EVERY)
-  local held_path = make(3, held_clips, 10, MASK_EVERY)
+  local held_clips = options.held or 600
+  local calibration_path = make(2, math.max(1, held_clips // 4), MEASURED_FRAMES, MASK_EVERY)
+  local held_path = make(3, held_clips, MEASURED_FRAMES, MASK_EVERY)
   local calibration, held = data_folders.data(calibration_path), data_folders.data(held_path)
   local thresholds_on = { data = calibration, names = calibration.annotated }
   local run = trained(recipe, { root = options.root, calibration = thresholds_on })

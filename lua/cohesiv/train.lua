@@ -1,6 +1,7 @@
 --- co.train: learns a network from pseudo-labels, as the recipe says. Everything that a step depends on (weights,
 -- moments, schedule, random numbers, position in the data) is in the checkpoint, so that a run that was stopped or
 -- killed and resumed ends in the same bits as one that was not.
+local averages = require "cohesiv.average"
 local calibrate = require "cohesiv.calibrate"
 local checkpoint = require "cohesiv.checkpoint"
 local core = require "cohesiv.core"
@@ -97,12 +98,13 @@ Training.__index = Training
 local function new_training(recipe, samples)
   core.seed(recipe.seed)
   local model = require("cohesiv.model").model(recipe.model)
+  local average = recipe.optim.average ~= 0 and averages.of(model, recipe.optim.average) or nil
   local optimiser = optim.AdamW(model:parameters(), { lr = recipe.optim.lr, weight_decay = recipe.optim.weight_decay })
   local warmup = optim.Warmup(optimiser, { steps = math.max(math.ceil(recipe.optim.warmup), 1) })
   local self = setmetatable({
     rate = warmup, -- its .lr is the rate before warm-up: the schedules' to change
     cosine = recipe.optim.schedule == "cosine" and optim.Cosine(warmup, { steps = 1, floor = 0.01 }) or nil,
-    recipe = recipe, model = model, optimiser = optimiser, samples = samples,
+    recipe = recipe, model = model, optimiser = optimiser, average = average, samples = samples,
     data = loader(recipe, samples.train, true),
     validation = #samples.validation > 0 and loader(recipe, samples.validation, false) or nil,
     schedule = optim.Plateau(warmup, { patience = recipe.optim.patience, stop = recipe.optim.stop }),
@@ -122,12 +124,12 @@ end
 function Training:since() return self.started and core.system.time() - self.started or 0.0 end
 
 function Training:write_checkpoint()
-  checkpoint.write(self.run:file "last.safetensors", self.model, self.optimiser, self:position())
+  checkpoint.write(self.run:file "last.safetensors", self, self:position())
   self.written = core.system.time()
 end
 
 function Training:resume()
-  local p = checkpoint.read(self.run:file "last.safetensors", self.model, self.optimiser)
+  local p = checkpoint.read(self.run:file "last.safetensors", self)
   if p.samples ~= #self.samples.train then
     fail("expected the %d training samples of the checkpoint, found %d: the data has changed", p.samples,
       #self.samples.train)
@@ -154,18 +156,20 @@ function Training:set_rate()
   self.rate:step(self.optimiser.steps)
 end
 
--- Validation, schedule, checkpoints and the record of an epoch.
+-- Validation, schedule, checkpoints and the record of an epoch. What is validated and kept as the best is the average
+-- of the weights, where there is one.
 function Training:end_epoch()
+  local model = self.average and self.average.model or self.model
   local record = { epoch = self.epoch, step = self.optimiser.steps, lr = self.optimiser.lr,
     seconds = self.seconds + self:since() }
   means(self.sums, "train_", record)
   local score = record.train_total
   if self.validation then
-    means(validate(self.model, self.recipe, self.validation), "validation_", record)
+    means(validate(model, self.recipe, self.validation), "validation_", record)
     score = record.validation_total
   end
   local verdict = self.schedule:step(score)
-  if verdict == "better" then self.model:save(self.run:file "best.safetensors") end
+  if verdict == "better" then model:save(self.run:file "best.safetensors") end
   if self.recipe.optim.schedule ~= "plateau" then self.rate.lr = self.recipe.optim.lr end
   record.best = verdict == "better"
   self.run:log(record)
@@ -198,6 +202,7 @@ function Training:go()
       local parts = tensor.tidy(function()
         return train_batch(self.model, self.recipe, self.optimiser, self.data:next())
       end)
+      if self.average then self.average:step(self.optimiser.steps) end
       add(self.sums, parts)
       self.batch = self.batch + 1
       bar:update(self.batch - 1, ("loss %.4f"):format(parts.total))

@@ -11,7 +11,8 @@ function command.configure(parser)
     .. "annotated clip of another data folder with the run's thresholds."):args "+"
   parser:flag("--json", "Print JSON: one object, or one per name for several runs.")
   parser:flag("--all-frames", "Choose thresholds on all annotated frames and report all of them.")
-  parser:option("--score", "With --all-frames: cosine or difference."):choices { "cosine", "difference" }
+  parser:option("--score", "With --all-frames: cosine, difference or posterior.")
+    :choices { "cosine", "difference", "posterior" }
   parser:option("--pair", "With --all-frames: union, or own thresholds for Pair."):choices { "union", "own" }
   parser:flag("--clips", "Print the mean of every clip too.")
 end

@@ -6,7 +6,7 @@ function command.configure(parser)
   parser:argument("videos", "Video files with landmarks (X.json beside X.mp4, or ../hands_json/X.json)."):args "*"
   parser:option("--data", "A data folder with real video.")
   parser:option("--clips", "Generated clips to train on (900)."):convert(math.tointeger)
-  parser:option("--held", "Generated clips that are reported; 3/8 as many choose thresholds (300).")
+  parser:option("--held", "Generated clips that are reported; a quarter as many choose thresholds (600).")
     :convert(math.tointeger)
   parser:option("--set", "A change of the recipe: key=value."):count "*"
 end

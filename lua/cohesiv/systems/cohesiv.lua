@@ -17,20 +17,25 @@ local function attention_only(model, recipe)
   }
 end
 
+-- Where the scores of object and hand lie.
+local RANGES = { cosine = { -1, 1 }, difference = { -2, 2 }, posterior = { 0, 1 } }
+
 local function full(model, recipe)
-  local steps, far = recipe.calibrate.steps, recipe.calibrate.score == "difference" and 2 or 1
-  local grids = { metrics.grid(-far, far, steps), metrics.grid(0, 1, steps) }
+  local steps, how = recipe.calibrate.steps, { score = recipe.calibrate.score, scale = recipe.embedding.scale }
+  local range = RANGES[how.score]
+  local grids = { metrics.grid(range[1], range[2], steps), metrics.grid(0, 1, steps) }
   local cosines_only = recipe.loss.responsibility == 0
   if cosines_only then grids[2] = nil end
   local goals = { object = { task = "Obj", grids = grids }, hand = { task = "Hand", grids = grids } }
   local own_pair = recipe.calibrate.pair == "own"
-  if own_pair then goals.pair = { task = "Pair", grids = { metrics.grid(-1, 1, steps), grids[2] } } end
+  if own_pair then
+    goals.pair = { task = "Pair", grids = { metrics.grid(math.max(range[1], -1), 1, steps), grids[2] } }
+  end
   return {
     goals = goals,
     answer = function(clip, n, queries)
       local maps = predict.maps(model, clip:frame(n), queries, { size = recipe.size })
-      local object, person = predict.scores(maps, recipe.calibrate.score)
-      local either = own_pair and metrics.union { maps.objectness, maps.personness }
+      local object, person, either = predict.scores(maps, how)
       local answer = { object = {}, hand = {}, pair = own_pair and {} or nil }
       for q, attention in ipairs(maps.attention) do
         local a = not cosines_only and attention or nil

@@ -1,0 +1,26 @@
+/* A step from one array of numbers towards another. Index i is a block of LERP_BLOCK numbers. */
+#ifndef OPS_BODIES_LERP_H
+#define OPS_BODIES_LERP_H
+
+#include "ops/hot.h"
+
+enum { LERP_BLOCK = 256 };
+
+HOT_KERNEL(
+    lerp,
+    {
+      long n;
+      real *to;
+      const real *from;
+      real share;
+    },
+    {
+      long at = i * LERP_BLOCK;
+      long n = a->n - at < LERP_BLOCK ? a->n - at : LERP_BLOCK;
+      real *restrict to = a->to + at;
+      const real *restrict from = a->from + at;
+      real share = a->share;
+      for (long k = 0; k < n; k++) to[k] += share * (from[k] - to[k]);
+    })
+
+#endif
