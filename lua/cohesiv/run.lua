@@ -225,6 +225,7 @@ function Run:calibration() return read_json(self:file "calibration.json") end
 function Run:set_calibration(t) core.io.write_file(self:file "calibration.json", json_lines(t)) end
 
 --- The trained model in evaluation mode, ready for `predict`. `name`: which checkpoint, "best" (default) or "last".
+-- run.dtype, where it is set: what the model is converted to.
 function Run:model(name)
   local file = (name or "best") .. ".safetensors"
   if not self:has(file) then fail("%s: expected a trained model (%s), found none", self.path, file) end
@@ -236,7 +237,7 @@ function Run:model(name)
   model:load(self:file(file))
   model:eval()
   require "cohesiv.calibrate".attach(model, self.recipe, self:calibration())
-  return model
+  return self.dtype and model:to(self.dtype) or model
 end
 
 return run

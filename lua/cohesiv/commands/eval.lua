@@ -14,6 +14,8 @@ function command.configure(parser)
   parser:option("--score", "With --all-frames: cosine, difference or posterior.")
     :choices { "cosine", "difference", "posterior" }
   parser:option("--pair", "With --all-frames: union, or own thresholds for Pair."):choices { "union", "own" }
+  parser:option("--dtype", "What networks compute in: float32, float64, or bfloat16 weights.")
+    :choices { "float32", "float64", "bfloat16" }
   parser:flag("--clips", "Print the mean of every clip too.")
 end
 
@@ -75,6 +77,7 @@ function command.run(args)
   local results, names = {}, {}
   for i, path in ipairs(paths) do
     local one = path:find "%.lua$" and evaluate.untrained(path) or run.open(path)
+    one.dtype = args.dtype
     if path:find "%.lua$" then -- it has no thresholds yet: its data is where they come from
       one.recipe = one.recipe { data = one.recipe.data or data }
     end
