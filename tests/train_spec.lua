@@ -181,6 +181,38 @@ describe("training", function()
     assert_same_bits(whole, dir)
   end)
 
+  it("with tuned convolutions resumes with the same ones, in the same bits", function()
+    local script = support.write(folder .. "/tuned.lua", ([[
+      -- tunes, then takes what the rule would not; dies after the checkpoint that arg says
+      local co, tune = require "cohesiv", require "cohesiv.tune"
+      local checkpoint = require "cohesiv.checkpoint"
+      local recipe = require("cohesiv.recipe").load(%q)
+      co.tune(co.model(recipe.model), { size = recipe.size, batch = recipe.batch, training = true, trials = 1 })
+      local list = tune.choices()
+      for _, row in ipairs(list) do row.method = row.task == "upconv2d" and "taps" or "direct" end
+      tune.use(list)
+      local write, left = checkpoint.write, tonumber(arg[1])
+      checkpoint.write = function(...)
+        write(...)
+        left = left - 1
+        if left == 0 then os.execute("kill -9 " .. require("cohesiv.core").system.pid()) end
+      end
+      co.train(recipe)]]):format(experiment))
+    local once, killed = new_folder "tuned", new_folder "tuned_killed"
+    local result = support.cohesiv({ script, "0" }, { dir = once, env = environment, timeout = 400 })
+    assert.equal(0, result.status, result.stderr)
+    result = support.cohesiv({ script, "2" }, { dir = killed, env = often, timeout = 400 })
+    assert.equal(137, result.status, result.stderr)
+    result = train(killed, { "--resume" }) -- a process that never tuned
+    assert.equal(0, result.status, result.stderr)
+    assert_same_bits(once, killed)
+    assert.is_true(#co.run(killed .. "/runs/tiny"):info().convolutions > 10)
+    local other = 0
+    local a, b = weights(whole, "last"), weights(once, "last")
+    for key, t in pairs(a) do other = math.max(other, support.difference(t, b[key])) end
+    assert.is_true(other > 0, "expected other bits than by the rule's methods")
+  end)
+
   it("writes a checkpoint on Ctrl-C, says how to go on, and goes on", function()
     local dir = new_folder "stopped"
     local script = support.write(folder .. "/interrupt.lua", ([[

@@ -6,6 +6,8 @@
  *   spread     groups of few channels, depthwise among them            isa_conv_spread.c
  *   direct     any shape                                               isa_conv_direct.c
  *
+ * This is the rule; a table of choices (conv_choice.h) may know a faster one for a shape.
+ *
  * Gradients of weights have the same three (isa_conv_weight*.c). A convolution with stride s seen from the
  * side of its gradient is s x s correlations with stride 1, one for each remainder of (row, column) by s:
  * that is how backward-data handles strides. */
@@ -13,27 +15,39 @@
 
 #include "backend/conv_bf16.h"
 #include "backend/conv_cache.h"
+#include "backend/conv_choice.h"
 #include "backend/conv_parts.h"
 #include "core/pool.h"
 
 #include <string.h>
 
-static Method choose(const Corr *c, bool bf16) {
-  if (bf16 && conv_bf16().fits(c) && bf16_is_fast()) return conv_bf16();
-  Method large = ISA_PICK(conv_winograd6)(), winograd = ISA_PICK(conv_winograd4)();
-  Method spread = ISA_PICK(conv_spread)();
-  if (large.fits(c)) return large;
-  if (winograd.fits(c)) return winograd;
-  if (spread.fits(c)) return spread;
-  return ISA_PICK(conv_direct)();
+/* The methods in the order of the rule: the first that fits is the usual one. */
+static int first_of(unsigned fits) {
+  int m = 0;
+  while (!(fits >> m & 1)) m++;
+  return m;
+}
+
+static int compute(const Corr *c, Method m, const Tensor *weight, bool reuse, Choice *choice) {
+  Packed *p = packed_weights(c, m, weight, reuse);
+  if (reuse) choice_restart(choice); /* packed once */
+  int ok = p && m.run(c, packed_data(p));
+  packed_done(p);
+  choice_done(choice);
+  return ok;
 }
 
 int conv_compute(const Corr *c, const Tensor *weight, bool reuse) {
-  Method m = choose(c, weight->dtype == BF16);
-  Packed *p = packed_weights(c, m, weight, reuse);
-  int ok = p && m.run(c, packed_data(p));
-  packed_done(p);
-  return ok;
+  Choice choice = {.entry = -1};
+  if (weight->dtype == BF16 && conv_bf16().fits(c) && bf16_is_fast())
+    return compute(c, conv_bf16(), weight, reuse, &choice);
+  const Method methods[] = {ISA_PICK(conv_winograd6)(), ISA_PICK(conv_winograd4)(), ISA_PICK(conv_spread)(),
+                            ISA_PICK(conv_direct)()};
+  unsigned fits = 0;
+  for (int m = 0; m < 4; m++) fits |= (unsigned)methods[m].fits(c) << m;
+  choice = CHOOSE(fits, first_of(fits), CHOOSE_CORRELATION,
+                  {c->n, c->h, c->w, c->c, c->groups, c->kh, c->kw, c->step, c->gh, c->gw, c->o, reuse});
+  return compute(c, methods[choice.method], weight, reuse, &choice);
 }
 
 static long weight_channels(const ConvShape *s) { return s->w_channels ? s->w_channels : s->ci / s->groups; }
@@ -141,14 +155,19 @@ int conv_backward_data(const ConvShape *s, const float *dy, const Tensor *weight
 }
 
 int conv_backward_weight(const ConvShape *s, const float *x, const float *dy, float *dw, bool add) {
-  WeightMethod winograd = ISA_PICK(weight_winograd)(), spread = ISA_PICK(weight_spread)();
   if (s->n == 0) {
     if (!add) memset(dw, 0, (size_t)(s->co * s->kh * s->kw * (s->ci / s->groups)) * sizeof *dw);
     return 1;
   }
-  if (winograd.fits(s)) return winograd.run(s, x, dy, dw, add);
-  if (spread.fits(s)) return spread.run(s, x, dy, dw, add);
-  return ISA_PICK(weight_direct)().run(s, x, dy, dw, add);
+  const WeightMethod methods[] = {ISA_PICK(weight_winograd)(), ISA_PICK(weight_spread)(),
+                                  ISA_PICK(weight_direct)()};
+  unsigned fits = 0;
+  for (int m = 0; m < 3; m++) fits |= (unsigned)methods[m].fits(s) << m;
+  Choice choice = CHOOSE(fits, first_of(fits), CHOOSE_WEIGHT_GRADIENT,
+                         {s->n, s->h, s->w, s->ci, s->groups, s->kh, s->kw, s->stride, s->pad, s->co});
+  int ok = methods[choice.method].run(s, x, dy, dw, add);
+  choice_done(&choice);
+  return ok;
 }
 
 enum { SUM_PIECE = 4096 };

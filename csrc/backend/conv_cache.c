@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEPT = 4 }; /* of a storage: an up-sampling convolution needs two, another shape perhaps others */
+enum { KEPT = 6 }; /* of a storage: an up-sampling convolution needs two, other shapes and choices others */
 
 struct Packed {
   Packed *next; /* of the same storage, packed otherwise */

@@ -2,19 +2,41 @@
  * Kept apart from its users because it is the slowest file of all to compile. */
 #include "backend/conv_kernel.h"
 
-/* Columns that do not fill a vector, by way of memory. */
+#include <string.h>
+
+/* n <= LANES floats as a vector, and back. */
+INLINE vf some(const float *from, long n) {
+  float all[LANES] = {0};
+  if (n == LANES) return vload(from);
+  memcpy(all, from, (size_t)n * sizeof *all);
+  return vload(all);
+}
+
+INLINE void put(float *to, vf x, long n) {
+  float all[LANES];
+  if (n == LANES) {
+    vstore(to, x);
+    return;
+  }
+  vstore(all, x);
+  memcpy(to, all, (size_t)n * sizeof *all);
+}
+
+/* The end of tiles whose columns do not fill their vectors. */
 static __attribute__((noinline)) void finish(const Tile *t, long rows, long width, const float *sums) {
-  for (long r = 0; r < rows; r++, sums += width) {
-    float *c = t->c + r * t->ldc;
-    for (long j = 0; j < t->valid; j++) {
-      float v = sums[j];
-      if (t->add) v += c[j];
-      if (t->scale) v *= t->scale[j];
-      if (t->shift) v += t->shift[j];
-      if (t->residual) v += t->residual[r * t->ldc + j];
-      if (t->act != ACT_NONE && v < 0) v = 0;
-      if (t->act == ACT_RELU6 && v > 6) v = 6;
-      c[j] = v;
+  for (long j = 0; j < t->valid; j += LANES) {
+    long n = t->valid - j < LANES ? t->valid - j : LANES;
+    vf scale = {0}, shift = {0};
+    if (t->scale) scale = some(t->scale + j, n);
+    if (t->shift) shift = some(t->shift + j, n);
+    for (long r = 0; r < rows; r++) {
+      float *c = t->c + r * t->ldc + j;
+      vf x = vload(sums + r * width + j);
+      if (t->add) x += some(c, n);
+      if (t->scale) x *= scale;
+      if (t->shift) x += shift;
+      if (t->residual) x += some(t->residual + r * t->ldc + j, n);
+      put(c, clip(x, t->act), n);
     }
   }
 }

@@ -19,7 +19,7 @@
 #define CACHING 1
 #endif
 
-enum { BIG = 1 << 20, HUGE = 2 << 20, CLASSES = 256 };
+enum { BIG = 1 << 16, HUGE = 2 << 20, CLASSES = 256 };
 
 typedef struct Free {
   struct Free *next;

@@ -31,6 +31,7 @@ int give_tensor(lua_State *L, Tensor *t);
 void open_tensor(lua_State *L);
 void open_ops(lua_State *L);
 void open_plan(lua_State *L);
+void open_choices(lua_State *L);
 void open_function(lua_State *L);
 void open_profile(lua_State *L);
 void open_io(lua_State *L);

@@ -2,6 +2,7 @@
  * time, environment. Signals and line editing are in files of their own. Linux only; nothing here computes.
  */
 #include "backend/conv_bf16.h"
+#include "backend/isa_peak.h"
 #include "core/pool.h"
 #include "lua/lib.h"
 #include "lua/system.h"
@@ -58,6 +59,12 @@ static int cpu(lua_State *L) {
   lua_pushboolean(L, bf16_is_fast());
   lua_setfield(L, -2, "bfloat16");
   if (isa_complaint()) set_text(L, "complaint", isa_complaint());
+  return 1;
+}
+
+/* peak() → GFLOP/s of one thread with the instruction set in use, measured anew by each call. */
+static int peak(lua_State *L) {
+  lua_pushnumber(L, 1e-9 * ISA_PICK(peak_flops)());
   return 1;
 }
 
@@ -184,6 +191,7 @@ static int write_file(lua_State *L) {
 
 void open_system(lua_State *L) {
   static const luaL_Reg functions[] = {{"cpu", cpu},
+                                       {"peak", peak},
                                        {"blas", blas},
                                        {"memory", memory},
                                        {"threads", threads},

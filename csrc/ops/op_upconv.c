@@ -7,6 +7,7 @@
 #include "ops/op_kit.h"
 
 #include "backend/conv.h"
+#include "backend/conv_choice.h"
 #include "backend/conv_taps.h"
 #include "ops/bodies_upconv.h"
 #include "ops/bodies_upsample.h"
@@ -144,18 +145,26 @@ static void taps_free(real *p, const UpShape *s) {
   memory_give(p, bytes_of(s->n * s->h * s->w * TAPS * s->o + s->o));
 }
 
-static int forward(Call *c, const real *scale, const real *shift, Activation act) {
-  UpShape s = up_shape(c);
-  if (s.c < TAPS_LEAST) return forward_joined(c, &s, scale, shift, act);
-  TapsShape t = taps_shape(&s);
-  ConvShape side = skip_shape(&s);
-  real *y = output(c, 0), *p = y ? taps_memory(&s) : NULL;
+static int forward_taps(Call *c, const UpShape *s, const real *scale, const real *shift, Activation act) {
+  TapsShape t = taps_shape(s);
+  ConvShape side = skip_shape(s);
+  real *y = output(c, 0), *p = y ? taps_memory(s) : NULL;
   int ok = p && conv_taps(&t, input(c, INPUT), c->in[WEIGHT], p, !c->training);
-  if (ok && s.skip) ok = conv_forward(&side, input(c, SKIP), c->in[WEIGHT], NULL, y, !c->training);
-  ok = ok && HOT_EACH(taps_gather, s.n * 2 * s.h, 1, .p = p, .scale = scale, .shift = shift,
-                      .zeros = p + t.pixels * TAPS * s.o, .y = y, .h = s.h, .w = s.w, .o = s.o,
-                      .act = (int)act, .add = s.skip > 0);
-  taps_free(p, &s);
+  if (ok && s->skip) ok = conv_forward(&side, input(c, SKIP), c->in[WEIGHT], NULL, y, !c->training);
+  ok = ok && HOT_EACH(taps_gather, s->n * 2 * s->h, 1, .p = p, .scale = scale, .shift = shift,
+                      .zeros = p + t.pixels * TAPS * s->o, .y = y, .h = s->h, .w = s->w, .o = s->o,
+                      .act = (int)act, .add = s->skip > 0);
+  taps_free(p, s);
+  return ok;
+}
+
+static int forward(Call *c, const real *scale, const real *shift, Activation act) {
+  enum { NINE, JOINED, BOTH = 1 << NINE | 1 << JOINED };
+  UpShape s = up_shape(c);
+  Choice choice = CHOOSE(BOTH, s.c < TAPS_LEAST ? JOINED : NINE, CHOOSE_UPCONV,
+                         {s.n, s.h, s.w, s.c, s.skip, s.o, !c->training});
+  int ok = (choice.method == JOINED ? forward_joined : forward_taps)(c, &s, scale, shift, act);
+  choice_done(&choice);
   return ok;
 }
 

@@ -1,5 +1,5 @@
---- What the two timing programs of the network share: options, model, and the protocol (print `ready` after warming
--- up, then for every line `run` on standard input do the work once and print the seconds that it took).
+--- What the timing programs of the network share: options, model, a training step, and the protocol (print `ready`
+-- after warming up, then for every line `run` on standard input do the work once and print the seconds that it took).
 local co = require "cohesiv"
 
 local M = {}
@@ -44,6 +44,24 @@ function M.model(o)
     end
   end
   return model
+end
+
+--- step(o) → a function: one training step of the network: forward, both losses, backward, AdamW. One hand in each
+-- image.
+function M.step(o)
+  local model = M.model(o):train()
+  local optimiser = co.optim.AdamW(model:parameters(), { lr = 1e-3 })
+  local n, h, w = o.n, o.height, o.width
+  local x, R = co.randn(n, h, w, 3), co.rand(n, h, w)
+  local queries = co.rand(n, 2) * co.tensor { w - 1, h - 1 }
+  local labels = (co.rand(n, h, w) * 3):to "int32" + 1
+  return function()
+    optimiser:zero_grad()
+    local out = model:forward(x)
+    local loss = co.losses.responsibility(out.Q, out.K, R, queries) * 10 + co.losses.embedding(out.Z, labels)
+    loss:backward()
+    optimiser:step()
+  end
 end
 
 M.serve = require("experiments.bench.contender").serve

@@ -23,6 +23,7 @@ local parts = {
   show = { "cohesiv.show", "show" },
   profile = { "cohesiv.profile", "profile" },
   train = { "cohesiv.train", "train" },
+  tune = { "cohesiv.tune", "tune" },
   run = { "cohesiv.run", "run" },
   evaluate = { "cohesiv.evaluate", "evaluate" },
   help = { "cohesiv.help", "help" },

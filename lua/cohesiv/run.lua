@@ -1,7 +1,8 @@
 --- Run folders: everything that one experiment did, in runs/NAME.
 --
 --   recipe.lua       the experiment's source, as it was          recipe.json   its flattened values
---   run.json         seed, commit, environment                   status.json   state, epoch, step
+--   run.json         seed, commit, environment, what co.tune     status.json   state, epoch, step
+--                    has chosen for convolutions
 --   metrics.jsonl    one record a line, appended                 calibration.json   thresholds and mean embeddings
 --   best.safetensors, last.safetensors                           checkpoints (the trainer writes them)
 --
@@ -12,6 +13,7 @@ local core = require "cohesiv.core"
 local json = require "cohesiv.json"
 local lfs = require "lfs"
 local recipe = require "cohesiv.recipe"
+local tune = require "cohesiv.tune"
 
 local run = {}
 local Run = { __name = "run" }
@@ -126,8 +128,9 @@ function run.create(r, options)
   core.io.write_file(path .. "/recipe.lua", text or "-- made in memory; its values are in recipe.json\n")
   core.io.write_file(path .. "/recipe.json", json_lines(values, names))
   local env, commit = environment()
-  core.io.write_file(path .. "/run.json",
-    json_lines { name = self.name, seed = r.seed, commit = commit, environment = env })
+  local choices = tune.choices()
+  core.io.write_file(path .. "/run.json", json_lines { name = self.name, seed = r.seed, commit = commit,
+    environment = env, convolutions = #choices > 0 and choices or nil })
   self:set_status { state = "created" }
   return self
 end
@@ -172,8 +175,11 @@ function Run:has(name) return lfs.attributes(self:file(name), "mode") == "file" 
 --- Writes a file of the run folder, whole or not at all.
 function Run:write(name, text) core.io.write_file(self:file(name), text) end
 
---- What run.json says: name, seed, commit, environment.
+--- What run.json says: name, seed, commit, environment, convolutions (nil when nothing was tuned).
 function Run:info() return read_json(self:file "run.json") or {} end
+
+--- Convolutions as when the run began, and no other choices of co.tune: for going on bit for bit.
+function Run:restore_choices() tune.use(self:info().convolutions or {}) end
 
 --- The run's state: a table with `state` ("created", "training", "stopped", "done", …) and what the trainer adds.
 function Run:status() return read_json(self:file "status.json") or { state = "unknown" } end
@@ -225,7 +231,8 @@ function Run:calibration() return read_json(self:file "calibration.json") end
 function Run:set_calibration(t) core.io.write_file(self:file "calibration.json", json_lines(t)) end
 
 --- The trained model in evaluation mode, ready for `predict`. `name`: which checkpoint, "best" (default) or "last".
--- run.dtype, where it is set: what the model is converted to.
+-- run.dtype, where it is set, is what the model is converted to. Its convolutions are computed as when the run began:
+-- choices that co.tune had made then count again.
 function Run:model(name)
   local file = (name or "best") .. ".safetensors"
   if not self:has(file) then fail("%s: expected a trained model (%s), found none", self.path, file) end
@@ -233,6 +240,7 @@ function Run:model(name)
   for k, v in pairs(self.recipe.model) do
     if k ~= "encoder_weights" then options[k] = v end
   end
+  tune.include(self:info().convolutions or {})
   local model = require "cohesiv".model(options)
   model:load(self:file(file))
   model:eval()

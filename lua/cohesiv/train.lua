@@ -280,6 +280,7 @@ function M.train(recipe, options)
     local training = new_training(recipe, samples) -- first: a recipe that fails leaves no folder
     run = options.resume and runs.open(options.resume) or runs.create(recipe, { root = options.root })
     training.run = run
+    if options.resume then run:restore_choices() end
     if options.resume and run:has "last.safetensors" then
       training:resume()
     else
