@@ -78,7 +78,7 @@ int conv_forward(const ConvShape *s, const float *x, const Tensor *weight, const
       .y_image = s->ho * s->wo * s->co,
       .y_row = s->wo * s->co,
       .y_col = s->co,
-      .far = reuse,
+      .kept = reuse,
       .weight = (const float *)tensor_data(weight) + s->w_first,
       .w_row = s->kw * wc,
       .w_col = wc,

@@ -25,7 +25,7 @@ typedef struct Corr {
   const float *weight;                     /* w(0, 0, 0, 0) of group 0 … */
   long w_row, w_col, w_in, w_out, w_group; /* … and floats from there per a, b, k, o, g; may be < 0 */
   bool add;                                /* y += instead of y =; never with an epilogue */
-  bool far;                              /* large results may go past the caches: a gain in inference only */
+  bool kept; /* weights stay packed: inference, where large results may also go past the caches */
   const float *scale, *shift, *residual; /* as in Epilogue; residual has the strides of y */
   Activation act;
 } Corr;

@@ -18,7 +18,9 @@ enum {
   BLOCK_MAX = 48,          /* tiles */
   FUSED_MAX = 128,         /* input channels up to which a chunk does all … */
   FUSED_LEAST = 128,       /* … if there are so many tiles */
+  PAYS = 300, /* products that must be saved for a pair of channels, whose weights are four times as many */
   LARGE_MAX = 64,          /* channels up to which the larger tiles pay */
+  PACK_STREAM = 4 << 20,   /* bytes of weights that are packed past the caches */
   STREAM_BYTES = 16 << 20, /* of results that go past the caches */
   STEP = 512,              /* longest sum in registers */
   GAP = 48,                /* floats between frequencies, against cache lines that share a set */
@@ -42,9 +44,9 @@ static long tiles_of(const Corr *c, long edge) {
 /* The larger tiles need four fifths of the smaller ones' products, if edges do not eat that up; with many
  * channels weights, which are more for them, would have to come from far away. */
 static bool fits(const Corr *c) {
-  bool any = c->kh == 3 && c->kw == 3 && c->step == 1 && c->groups == 1 && c->c % LANES == 0 &&
-             c->o % LANES == 0 && c->gh * c->gw >= 16;
-  if (EDGE == 4) return any;
+  bool any =
+      c->kh == 3 && c->kw == 3 && c->step == 1 && c->groups == 1 && c->c % LANES == 0 && c->o % LANES == 0;
+  if (EDGE == 4) return any && 9 * c->n * c->gh * c->gw - 36 * tiles_of(c, 4) > PAYS;
   return any && c->c <= LARGE_MAX && c->o <= LARGE_MAX && tiles_of(c, EDGE) >= FUSED_LEAST &&
          tiles_of(c, 6) * 64 * 10 < tiles_of(c, 4) * 36 * 9;
 }
@@ -59,35 +61,53 @@ typedef struct Pack {
 } Pack;
 
 /* A chunk: one panel, so many channels. */
-enum { PACK_CHANNELS = 32 };
+enum { PACK_CHANNELS = 32, PACK_PITCH = PACK_CHANNELS + 1 };
+
+/* The nine taps of LANES output channels from `w` on, `count` input channels each: to[tap][output][input].
+ * Inputs lie side by side; read one by one across the outputs, whose distance is often a power of two, they
+ * would push each other out of the cache. */
+static void gather_taps(const Corr *c, const float *w, long count, float *to) {
+  for (long a = 0; a < 3; a++)
+    for (long b = 0; b < 3; b++)
+      for (long l = 0; l < LANES; l++, to += PACK_PITCH)
+        for (long k = 0; k < count; k++) to[k] = w[a * c->w_row + b * c->w_col + l * c->w_out + k * c->w_in];
+}
 
 static int pack_chunk(void *arg, long chunk) {
   const Pack *p = arg;
   const Corr *c = p->c;
   long o0 = chunk % panels(c->o) * PANEL, k0 = chunk / panels(c->o) * PACK_CHANNELS;
-  long width = least(c->o - o0, PANEL), k1 = least(c->c, k0 + PACK_CHANNELS), apart = c->c * c->o;
-  const float *from = c->weight + o0 * c->w_out;
-  for (long k = k0; k < k1; k++) {
-    for (long o = 0; o < width; o += LANES) {
-      float gathered[9][LANES];
-      for (long l = 0; l < LANES; l++) {
-        const float *w = from + (o + l) * c->w_out + k * c->w_in;
-        for (long a = 0; a < 3; a++)
-          for (long b = 0; b < 3; b++) gathered[a * 3 + b][l] = w[a * c->w_row + b * c->w_col];
-      }
+  long width = least(c->o - o0, PANEL), count = least(PACK_CHANNELS, c->c - k0), apart = c->c * c->o;
+  bool stream = FREQUENCIES * apart * (long)sizeof(float) > PACK_STREAM;
+  float taps[9 * LANES * PACK_PITCH];
+  for (long o = 0; o < width; o += LANES) {
+    const float *w = c->weight + (o0 + o) * c->w_out + k0 * c->w_in;
+    if (c->w_out != 1) gather_taps(c, w, count, taps);
+    for (long k = 0; k < count; k++) {
       vf half[SIDE][3], g[3], t[SIDE];
       UNROLL for (int j = 0; j < 3; j++) {
-        UNROLL for (int i = 0; i < 3; i++) g[i] = vload(gathered[i * 3 + j]);
+        UNROLL for (int i = 0; i < 3; i++) {
+          float lanes[LANES];
+          if (c->w_out != 1)
+            for (int l = 0; l < LANES; l++) lanes[l] = taps[((i * 3 + j) * LANES + l) * PACK_PITCH + k];
+          g[i] = vload(c->w_out == 1 ? w + i * c->w_row + j * c->w_col + k * c->w_in : lanes);
+        }
         line_weight(g, t);
         UNROLL for (int i = 0; i < SIDE; i++) half[i][j] = t[i];
       }
-      float *to = p->u + o0 * c->c + k * width + o;
+      float *to = p->u + o0 * c->c + (k0 + k) * width + o;
       LINES for (int i = 0; i < SIDE; i++) {
         line_weight(half[i], t);
-        UNROLL for (int j = 0; j < SIDE; j++) vstore(to + (i * SIDE + j) * apart, t[j]);
+        UNROLL for (int j = 0; j < SIDE; j++) {
+          if (stream)
+            vstream(to + (i * SIDE + j) * apart, t[j]);
+          else
+            vstore(to + (i * SIDE + j) * apart, t[j]);
+        }
       }
     }
   }
+  if (stream) vstream_end();
   return 1;
 }
 
@@ -257,7 +277,7 @@ static int passes(Winograd *d) {
 /* Whether results are more than the caches keep until they are read, and lie in whole vectors. */
 static bool streams(const Corr *c) {
   size_t places = (size_t)c->y_col | (size_t)c->y_row | (size_t)c->y_image | (uintptr_t)c->y / sizeof(float);
-  return c->far && places % LANES == 0 && c->n * c->gh * c->gw * c->o * (long)sizeof(float) >= STREAM_BYTES;
+  return c->kept && places % LANES == 0 && c->n * c->gh * c->gw * c->o * (long)sizeof(float) >= STREAM_BYTES;
 }
 
 static int run(const Corr *c, const float *packed) {

@@ -12,6 +12,7 @@ enum {
   POSITIONS = 96, /* grid positions of a chunk: enough to use a panel of weights again and again */
   RUN_SUM = 576,  /* longest sum in registers: a panel of it, and the rows, stay near */
   CHUNKS = 12,    /* at least so many, for the threads */
+  PACK_CHANNELS = 128,
   SHARING = 1024, /* floats: pixels so far apart share cache lines */
 };
 
@@ -57,8 +58,10 @@ static int pack_chunk(void *arg, long chunk) {
           c->weight + a * c->w_row + b * c->w_col + c0 * c->w_in + o0 * c->w_out + g * c->w_group;
       if (c->w_in == 1) { /* transposing: read along the rows of the weights */
         if (valid < width) memset(to, 0, (size_t)(cs * width) * sizeof *to);
-        for (long o = 0; o < valid; o++)
-          for (long k = 0; k < cs; k++) to[k * width + o] = from[o * c->w_out + k];
+        for (long k0 = 0; k0 < cs; k0 += PACK_CHANNELS) /* so many rows of the panel stay in the cache */
+          for (long o = 0; o < valid; o++)
+            for (long k = k0; k < least(cs, k0 + PACK_CHANNELS); k++)
+              to[k * width + o] = from[o * c->w_out + k];
       } else {
         for (long k = 0; k < cs; k++) {
           for (long o = 0; o < valid; o++) to[k * width + o] = from[o * c->w_out + k * c->w_in];

@@ -13,6 +13,7 @@ enum {
   PASS_BYTES = 6 << 20, /* of transformed tiles */
   CHANNELS = 4 * PANEL, /* of a chunk of transforms */
   ROWS = 64,            /* output channels of a chunk of products */
+  PAYS = 1600,          /* products saved by a pair of channels that are worth its 36 sums */
 };
 
 typedef struct Adjoint {
@@ -30,7 +31,7 @@ typedef struct Adjoint {
 static bool fits(const ConvShape *s) {
   long tiles = s->n * ratio_up(s->ho, EDGE) * ratio_up(s->wo, EDGE);
   return s->kh == 3 && s->kw == 3 && s->stride == 1 && s->groups == 1 && s->ci % LANES == 0 &&
-         s->co % LANES == 0 && tiles >= 16;
+         s->co % LANES == 0 && 9 * s->n * s->ho * s->wo - 36 * tiles > PAYS;
 }
 
 static long pass_tiles(const Adjoint *d) { return least(d->block, d->tiles - d->first); }
