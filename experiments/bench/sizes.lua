@@ -13,9 +13,10 @@ local ROUNDS, SECONDS = 2, 0.2
 local STYLE = [[<style>
 svg { background: white; } text { font: 12px sans-serif; fill: #222; } .chart-title { font-weight: bold; }
 .tick { font-size: 11px; fill: #666; } .gridline { stroke: #ddd; } .line { fill: none; stroke-width: 1; }
-.s1 { stroke: #2457d6; } .s2 { stroke: #d97706; } .s3 { stroke: #0f9d76; } .s4 { stroke: #b4389b; }
-.dot { stroke: none; } .dot.s1 { fill: #2457d6; } .dot.s2 { fill: #d97706; } .dot.s3 { fill: #0f9d76; }
-.dot.s4 { fill: #b4389b; }
+.s1 { stroke: #999; } .s2 { stroke: #2457d6; } .s3 { stroke: #d97706; } .s4 { stroke: #0f9d76; }
+.s5 { stroke: #b4389b; }
+.dot { stroke: none; } .dot.s2 { fill: #2457d6; } .dot.s3 { fill: #d97706; } .dot.s4 { fill: #0f9d76; }
+.dot.s5 { fill: #b4389b; }
 </style>]]
 
 -- Milliseconds of a pass, the least of several.
@@ -34,6 +35,22 @@ local function measure(frozen, n, h, w)
     end
     return best * 1e3
   end)
+end
+
+-- The chart as a file of its own; a grey line shows what is in proportion, by the median of all.
+local function chart_of(title, series)
+  local rates, most = {}, 0
+  for _, s in ipairs(series) do
+    for _, p in ipairs(s.points) do
+      rates[#rates + 1] = p[2] / p[1]
+      most = math.max(most, p[1])
+    end
+    table.sort(s.points, function(a, b) return a[1] < b[1] end)
+  end
+  table.sort(rates)
+  local even = { name = "in proportion", points = { { 0, 0 }, { most, most * rates[(#rates + 1) // 2] } } }
+  local chart = svg.curves(title, { even, table.unpack(series) }, "thousands of pixels x batch")
+  return (chart:gsub("^<svg", '<svg xmlns="http://www.w3.org/2000/svg"'):gsub(">", ">" .. STYLE, 1))
 end
 
 local function padded(side) return side + -side % 32 end
@@ -66,10 +83,7 @@ return function(o, network)
       collectgarbage()
     end
     if o.out then
-      local title = ("%s, ms of a pass, %d thread%s"):format(model.options.encoder, core.threads(),
-        core.threads() > 1 and "s" or "")
-      local chart = svg.curves(title, series, "thousands of pixels x batch")
-      chart = chart:gsub("^<svg", '<svg xmlns="http://www.w3.org/2000/svg"'):gsub(">", ">" .. STYLE, 1)
+      local chart = chart_of(model.options.encoder .. ", ms of a pass", series)
       core.io.write_file(o.out, chart)
       print(o.out)
     end
