@@ -125,7 +125,7 @@ static void prune(Plan *p) {
   }
   free(needed);
   p->steps -= kept;
-  memmove(p->step, p->step + kept, (size_t)p->steps * sizeof *p->step);
+  if (p->steps) memmove(p->step, p->step + kept, (size_t)p->steps * sizeof *p->step);
   for (int i = 0; i < p->slots; i++) p->slot[i].last = -1;
   for (int k = 0; k < p->steps; k++)
     for (int i = 0; i < p->step[k].nin; i++)
