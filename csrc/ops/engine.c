@@ -6,7 +6,6 @@
 #include "core/graph.h"
 #include "core/pool.h"
 #include "core/profile.h"
-#include "ops/plan.h"
 
 #include <ctype.h>
 #include <pthread.h>
@@ -332,6 +331,8 @@ static int check_inputs(const OpInfo *info, Call *c) {
   return 1;
 }
 
+_Thread_local OpWatch *op_watch;
+
 int op_run(const OpInfo *info, Call *c) {
   long event = profiling ? profile_begin(info->f32->name, EVENT_FORWARD) : -1;
   Tensor *made[OP_IN] = {0};
@@ -345,7 +346,7 @@ int op_run(const OpInfo *info, Call *c) {
   ok = ok && c->op->shape(c) && c->op->forward(c);
   if (ok && interrupted) ok = fail("interrupted");
   if (ok && c->training) ok = record(c);
-  if (ok && plan_noting) ok = plan_note(plan_noting, info, c);
+  if (ok && op_watch) ok = op_watch->see(op_watch, info, c);
   if (event >= 0) tell_forward(event, c, ok);
   release_all(c->saved, OP_SAVED); /* recorded: moved to the node */
   release_all(made, OP_IN);

@@ -30,6 +30,14 @@ void op_begin(const OpInfo *info, Call *c);
  * follow from the inputs. 0 with a message on failure; nothing is left behind. */
 int op_run(const OpInfo *info, Call *c);
 
+/* Sees every call of this thread that succeeded, before its inputs may be let go of; op_watch: NULL, or who
+ * does. see: 1, or 0 with a message, and the call has failed. */
+typedef struct OpWatch OpWatch;
+struct OpWatch {
+  int (*see)(OpWatch *, const OpInfo *, const Call *);
+};
+extern _Thread_local OpWatch *op_watch;
+
 /* For C code above: one output, parameters at their defaults but the first `count`, which are given. */
 Tensor *op_apply(const char *name, Tensor *const *inputs, int nin, const double *args, int count);
 

@@ -22,14 +22,13 @@ typedef struct Step {
 } Step;
 
 struct Plan {
+  OpWatch watch; /* first: what op_watch points to while recording */
   Slot *slot;
   Step *step;
   int slots, slots_room, steps, steps_room, nin, nout;
   int *outputs;
   Tensor **value; /* of a run: a tensor a slot */
 };
-
-_Thread_local Plan *plan_noting;
 
 /* Room for one more entry of `size` bytes. */
 static int grow(void *list, int *room, int count, size_t size) {
@@ -76,16 +75,8 @@ static void forget_seen(Plan *p) {
   }
 }
 
-Plan *plan_begin(Tensor *const *inputs, int nin) {
-  if (plan_noting) return fail("plan: expected no other plan to be recorded, found one"), NULL;
-  Plan *p = calloc(1, sizeof *p);
-  if (!p) return fail("out of memory: a plan"), NULL;
-  for (p->nin = 0; p->nin < nin; p->nin++)
-    if (add_slot(p, inputs[p->nin], false) < 0) return plan_free(p), NULL;
-  return plan_noting = p;
-}
-
-int plan_note(Plan *p, const OpInfo *info, const Call *c) {
+static int note(OpWatch *watch, const OpInfo *info, const Call *c) {
+  Plan *p = (Plan *)watch;
   Step s = {.info = info, .nin = c->nin, .nout = c->nout};
   bool fixed = true;
   memcpy(s.arg, c->arg, sizeof s.arg);
@@ -103,8 +94,19 @@ int plan_note(Plan *p, const OpInfo *info, const Call *c) {
   return 1;
 }
 
+Plan *plan_begin(Tensor *const *inputs, int nin) {
+  if (op_watch) return fail("plan: expected no other plan to be recorded, found one"), NULL;
+  Plan *p = calloc(1, sizeof *p);
+  if (!p) return fail("out of memory: a plan"), NULL;
+  for (p->nin = 0; p->nin < nin; p->nin++)
+    if (add_slot(p, inputs[p->nin], false) < 0) return plan_free(p), NULL;
+  p->watch.see = note;
+  op_watch = &p->watch;
+  return p;
+}
+
 void plan_cancel(Plan *p) {
-  if (plan_noting == p) plan_noting = NULL;
+  if (op_watch == &p->watch) op_watch = NULL;
   forget_seen(p);
 }
 
@@ -133,7 +135,7 @@ static void prune(Plan *p) {
 }
 
 int plan_end(Plan *p, Tensor *const *outputs, int nout) {
-  plan_noting = NULL;
+  op_watch = NULL;
   p->outputs = calloc((size_t)nout + 1, sizeof *p->outputs);
   p->value = calloc((size_t)(p->slots + nout) + 1, sizeof *p->value);
   if (!p->outputs || !p->value) return plan_cancel(p), fail("out of memory: a plan");

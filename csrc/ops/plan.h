@@ -27,8 +27,4 @@ int plan_steps(const Plan *p);
 /* Runs the ops; on success outputs[0 …] are the caller's. */
 int plan_run(Plan *p, Tensor *const *inputs, int nin, Tensor **outputs);
 
-/* The plan that this thread is noting, or NULL; op_run hands it every call that succeeded. */
-extern _Thread_local Plan *plan_noting;
-int plan_note(Plan *p, const OpInfo *info, const Call *c);
-
 #endif
