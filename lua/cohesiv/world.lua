@@ -1,7 +1,7 @@
 --- The generated world: clips of hands that hold things, with exact truth, as a data folder.
 local core = require "cohesiv.core"
 local json = require "cohesiv.json"
-local terminal = require "cohesiv.terminal"
+local progress = require "cohesiv.progress"
 
 local M = {}
 
@@ -91,18 +91,6 @@ local function claim(o)
   json.write(path, want) -- first: whatever fails later, the next call finds a world to go on with
 end
 
-local function progress_line(done, total, started)
-  local seconds = os.time() - started
-  local rate = seconds > 0 and (" %.0f a minute"):format(done * 60 / seconds) or ""
-  local line = ("world: %d of %d clips%s"):format(done, total, rate)
-  if terminal.is "stderr" then
-    io.stderr:write("\r", line, done == total and "\n" or "")
-  elseif done == total then
-    io.stderr:write(line, "\n")
-  end
-  io.stderr:flush()
-end
-
 --- world{ seed = 1, clips = 10, frames = 10, size = {448, 256}, out = "DIR" }: writes clips of hands that hold things
 -- to the data folder DIR, with masks, noised landmarks, and below DIR/truth/ exact flow (gaps -3..3, 16-bit PNG),
 -- person masks and landmarks. Clip i depends on (seed, i) alone: a longer world begins with the shorter one, clips
@@ -115,12 +103,13 @@ function M.world(given)
   core.io.make_folder(o.out .. "/clips")
   local options = { out = o.out, seed = o.seed, width = o.width, height = o.height, frames = o.frames,
     mask_every = o.mask_every, flow = o.truth.flow, person = o.truth.person, vertices = o.truth.vertices }
-  local started, batch = os.time(), 16
+  local bar, batch = o.progress and progress.new("world", o.clips), 16
   for first = 0, o.clips - 1, batch do
     local count = math.min(batch, o.clips - first)
     core.world.clips(options, first, count)
-    if o.progress then progress_line(first + count, o.clips, started) end
+    if bar then bar:update(first + count) end
   end
+  if bar then bar:finish() end
   return o.out
 end
 
