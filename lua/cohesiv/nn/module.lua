@@ -140,15 +140,18 @@ local function tell_of_bfloat16()
   told = true
 end
 
+-- Rounding kernels of few channels would save nothing, and costs accuracy.
+local function worth_halving(shape) return #shape > 1 and shape[#shape] >= 16 end
+
 --- m:to("float64") or m:to "cpu": converts all parameters and buffers. m:to "bfloat16" is for inference, without
 -- gradients: weights in half the memory and, on CPUs that multiply bfloat16 fast, products of it; vectors (biases,
--- statistics) stay float32, as do activations and sums.
+-- statistics) and kernels of few input channels (the first, depthwise ones) stay float32, as do activations and sums.
 function Module:to(target)
   local half = target == "bfloat16"
   if half then tell_of_bfloat16() end
   walk(self, "", function(kind, _, owner, name)
     local t = owner[kind][name]
-    local converted = t:detach():to((half and #t.shape < 2) and "float32" or target)
+    local converted = t:detach():to((half and not worth_halving(t.shape)) and "float32" or target)
     if kind == "params" then converted.requires_grad = not half end
     owner[kind][name] = converted
   end)
