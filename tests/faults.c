@@ -77,6 +77,9 @@ static void *take_more(void *block, size_t n) {
 static void *take_pages(void *at, size_t n, int protection, int flags, int file, off_t from) {
   return fails(LIBRARY) ? MAP_FAILED : mmap(at, n, protection, flags, file, from);
 }
+static int open_pages(void *at, size_t n, int protection) {
+  return protection != PROT_NONE && fails(LIBRARY) ? -1 : mprotect(at, n, protection);
+}
 static void give(void *block) {
   if (block) atomic_fetch_sub(&blocks, 1);
   free(block);
@@ -85,10 +88,10 @@ static void give(void *block) {
 static const struct {
   const char *name;
   void *function;
-} stand_ins[] = {{"malloc", take},        {"calloc", take_zeros}, {"aligned_alloc", take_aligned},
-                 {"strdup", take_copy},   {"strndup", take_part}, {"realpath", take_path},
-                 {"asprintf", take_text}, {"realloc", take_more}, {"mmap", take_pages},
-                 {"free", give}};
+} stand_ins[] = {{"malloc", take},         {"calloc", take_zeros}, {"aligned_alloc", take_aligned},
+                 {"strdup", take_copy},    {"strndup", take_part}, {"realpath", take_path},
+                 {"asprintf", take_text},  {"realloc", take_more}, {"mmap", take_pages},
+                 {"mprotect", open_pages}, {"free", give}};
 
 /* ---- the import table ---- */
 

@@ -188,3 +188,67 @@ describe("a long run", function()
     assert.is_true(#others > 0 and most <= limit, ("expected at most %.0f KB, found %.0f"):format(limit, most))
   end)
 end)
+
+describe("large blocks", function()
+  -- Tensors of random sizes come and go; each is filled with its own number, which must be there when it goes.
+  it("never share memory", function()
+    local held = {}
+    co.seed(8)
+    local draws = co.rand(3 * 4000):totable()
+    local function drop(slot)
+      local t, n = held[slot][1], held[slot][2]
+      assert.equal(n, t:min():item())
+      assert.equal(n, t:max():item())
+      t:close()
+      held[slot] = nil
+    end
+    for i = 1, #draws, 3 do
+      local slot = 1 + math.floor(draws[i] * 24)
+      if held[slot] then drop(slot) end
+      if draws[i + 1] < 0.7 then
+        held[slot] = { co.full(i, math.floor(12000 + 2 ^ (18 * draws[i + 2]))), i }
+      elseif draws[i + 1] < 0.72 then
+        co.memory { empty_cache = true }
+      end
+    end
+    for slot in pairs(held) do drop(slot) end
+  end)
+
+  it("that are given back fit what is asked for next, whatever its size", function()
+    if support.small then return pending "the release build, where pages are kept" end
+    collectgarbage()
+    co.memory { empty_cache = true, reset_peak = true }
+    local base = co.memory().live
+    local function total() return co.memory().live + co.memory().cached - base end
+    local blocks = {}
+    for i = 1, 16 do blocks[i] = co.full(i, 250000) end
+    for _, first in ipairs { 1, 2 } do -- every other one, then those between
+      for i = first, 16, 2 do blocks[i]:close() end
+    end
+    assert.equal(base, co.memory().live)
+    assert.is_true(total() > 15.9 * MB and total() < 16.2 * MB, total())
+    for _, sizes in ipairs { { 4000000 }, { 1300000, 2700000 }, { 70000, 30000, 3900000 } } do
+      local now = {}
+      for i, n in ipairs(sizes) do now[i] = co.full(i, n) end
+      assert.is_true(total() < 16.2 * MB, total())
+      for _, t in ipairs(now) do t:close() end
+    end
+    assert.equal(0, co.memory { empty_cache = true }.cached)
+  end)
+
+  it("count towards the limit as pages, and those kept go first", function()
+    local limit = co.memory().limit
+    local base = co.memory { empty_cache = true }.live
+    co.memory { limit = base + 6 * MB }
+    co.full(1, 1000000):close() -- 4 MB, kept
+    local a = co.full(2, 700000) -- from what is kept
+    local ok, message = pcall(co.full, 3, 1000000)
+    local b = co.full(4, 700000)
+    co.memory { limit = limit }
+    assert.is_false(ok)
+    assert.is_true(faults.is_clear(message), message)
+    assert.equal(6 * 700000, (a:sum() + b:sum()):item())
+    a:close()
+    b:close()
+  end)
+end)

@@ -1,17 +1,15 @@
-/* The block cache behind memory.h. Blocks below BIG come from malloc; bigger ones are mapped with huge pages,
- * and their size is rounded up to one of four steps per doubling, so that freed ones fit later requests. */
+/* Limit and counts over two places for blocks: malloc below BIG, the arena (core/pages.h) from there on.
+ * Under AddressSanitizer every block is its own malloc. */
 #include "core/memory.h"
 
+#include "core/pages.h"
 #include "core/error.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 
 #if defined __SANITIZE_ADDRESS__
 #define CACHING 0
@@ -19,28 +17,14 @@
 #define CACHING 1
 #endif
 
-enum { BIG = 1 << 16, HUGE = 2 << 20, CLASSES = 256 };
-
-typedef struct Free {
-  struct Free *next;
-} Free;
+enum { BIG = 1 << 16 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static Free *shelf[CLASSES];
 static MemoryStats stats;
 static void (*reclaim)(void *);
 static void *reclaim_arg;
 static pthread_t reclaim_thread;
 static void (*census)(void);
-
-/* Rounds up to {4, 5, 6, 7} × 2^k and tells the class. */
-static size_t rounded(size_t bytes, int *class) {
-  int k = 63 - __builtin_clzl(bytes) - 2;
-  size_t step = (bytes + ((size_t)1 << k) - 1) >> k; /* 4 .. 8 */
-  if (step == 8) step = 4, k++;
-  *class = k * 4 + (int)(step - 4);
-  return step << k;
-}
 
 /* 90 % of what the machine, or the control group this process lives in, can still give. */
 static size_t default_limit(void) {
@@ -60,54 +44,20 @@ static size_t default_limit(void) {
   return limit == SIZE_MAX ? limit : limit / 10 * 9;
 }
 
-static void *map(size_t bytes) {
-  size_t whole = bytes + HUGE; /* cut to a huge-page border */
-  char *p = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (p == MAP_FAILED) return NULL;
-  size_t head = (HUGE - (uintptr_t)p % HUGE) % HUGE;
-  if (head) munmap(p, head);
-  if (whole - head - bytes) munmap(p + head + bytes, whole - head - bytes);
-  madvise(p + head, bytes, MADV_HUGEPAGE);
-  return p + head;
-}
-
-static void empty_cache(void) {
-  for (int c = 0; c < CLASSES; c++)
-    while (shelf[c]) {
-      Free *f = shelf[c];
-      size_t bytes = (size_t)(4 + c % 4) << (c / 4);
-      shelf[c] = f->next;
-      munmap(f, bytes);
-      stats.cached -= bytes;
-    }
-}
-
-static void count(size_t bytes) {
-  stats.live += bytes;
-  if (stats.live > stats.peak) stats.peak = stats.live;
-}
+/* What a block takes from the limit. */
+static size_t size_of(size_t bytes) { return CACHING && bytes >= BIG ? pages_size(bytes) : bytes; }
 
 /* Holds the lock. NULL: over the limit, or the system has no more. */
 static void *take(size_t bytes) {
-  void *p;
+  size_t size = size_of(bytes);
   if (!stats.limit) stats.limit = default_limit();
-  if (!CACHING || bytes < BIG) {
-    if (bytes > stats.limit || stats.live > stats.limit - bytes) return NULL;
-    p = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
-    if (p) count(bytes);
-    return p;
-  }
-  int class;
-  size_t size = rounded(bytes, &class);
-  if (shelf[class]) {
-    p = shelf[class];
-    shelf[class] = shelf[class]->next;
-    stats.cached -= size;
-  } else {
-    if (size > stats.limit || stats.live + stats.cached > stats.limit - size) return NULL;
-    p = map(size);
-  }
-  if (p) count(size);
+  if (size > stats.limit || stats.live > stats.limit - size) return NULL;
+  bool small = !CACHING || bytes < BIG;
+  void *p = small ? aligned_alloc(64, (bytes + 63) & ~(size_t)63) : pages_take(bytes);
+  if (!p) return NULL;
+  if (stats.live + size + pages_warm() > stats.limit) pages_trim();
+  stats.live += size;
+  if (stats.live > stats.peak) stats.peak = stats.live;
   return p;
 }
 
@@ -120,7 +70,7 @@ void *memory_take(size_t bytes) {
   pthread_mutex_lock(&lock);
   void *p = take(bytes);
   if (!p) {
-    empty_cache();
+    pages_trim();
     p = take(bytes);
   }
   void (*hook)(void *) = !p && reclaim && pthread_equal(reclaim_thread, pthread_self()) ? reclaim : NULL;
@@ -128,7 +78,7 @@ void *memory_take(size_t bytes) {
   if (hook) {
     hook(reclaim_arg);
     pthread_mutex_lock(&lock);
-    empty_cache();
+    pages_trim();
     p = take(bytes);
     pthread_mutex_unlock(&lock);
   }
@@ -145,18 +95,11 @@ void memory_give(void *block, size_t bytes) {
   if (!block) return;
   if (!bytes) bytes = 1;
   pthread_mutex_lock(&lock);
-  if (!CACHING || bytes < BIG) {
+  if (!CACHING || bytes < BIG)
     free(block);
-    stats.live -= bytes;
-  } else {
-    int class;
-    size_t size = rounded(bytes, &class);
-    Free *f = block;
-    f->next = shelf[class];
-    shelf[class] = f;
-    stats.live -= size;
-    stats.cached += size;
-  }
+  else
+    pages_give(block, bytes);
+  stats.live -= size_of(bytes);
   pthread_mutex_unlock(&lock);
 }
 
@@ -164,6 +107,7 @@ MemoryStats memory_stats(void) {
   pthread_mutex_lock(&lock);
   if (!stats.limit) stats.limit = default_limit();
   MemoryStats s = stats;
+  s.cached = pages_warm();
   pthread_mutex_unlock(&lock);
   return s;
 }
@@ -176,14 +120,14 @@ void memory_reset_peak(void) {
 
 void memory_empty_cache(void) {
   pthread_mutex_lock(&lock);
-  empty_cache();
+  pages_trim();
   pthread_mutex_unlock(&lock);
 }
 
 void memory_set_limit(size_t bytes) {
   pthread_mutex_lock(&lock);
   stats.limit = bytes;
-  if (stats.live + stats.cached > bytes) empty_cache();
+  if (stats.live + pages_warm() > bytes) pages_trim();
   pthread_mutex_unlock(&lock);
 }
 

@@ -1,6 +1,5 @@
-/* Memory for tensors: a cache of blocks with huge pages, a limit, and counts. Big blocks are kept and reused,
- * so that a training loop touches fresh pages only once. Under AddressSanitizer every block is its own
- * malloc. */
+/* Memory for tensors: large blocks from one arena with huge pages, a limit, and counts. What is given back
+ * stays with the process, so that a training loop touches fresh pages only once. */
 #ifndef CORE_MEMORY_H
 #define CORE_MEMORY_H
 
@@ -9,7 +8,7 @@
 typedef struct MemoryStats {
   size_t live;   /* bytes in blocks handed out */
   size_t peak;   /* the largest `live` since the start or memory_reset_peak */
-  size_t cached; /* bytes in free blocks kept for reuse */
+  size_t cached; /* bytes of pages kept for reuse */
   size_t limit;  /* what live + cached may not exceed */
 } MemoryStats;
 
