@@ -82,6 +82,25 @@ describe("freeze", function()
     assert.is_true(planned < 0.7 * plain, ("expected less than 70 %% of %d, found %d"):format(plain, planned))
   end)
 
+  it("keeps nothing alive while a pass is recorded", function()
+    local chain = co.nn.Module.new(function(_, x)
+      for i = 1, 40 do
+        local y = x + 1
+        if i > 1 then x:close() end
+        x = y
+      end
+      return x
+    end):eval()
+    local frozen = chain:freeze()
+    frozen(co.zeros(1, 1)) -- another shape: what is made once is made
+    local x = co.zeros(300, 300)
+    local base = co.memory().live
+    co.memory { reset_peak = true }
+    assert.equal(40, frozen(x):max():item())
+    assert.is_true(co.memory().peak - base < 5 * 300 * 300 * 4, co.memory().peak - base)
+    assert.equal(42, frozen(co.full(2, 300, 300)):min():item())
+  end)
+
   it("leaves nothing behind", function()
     local m, x = tiny(), co.randn(1, 32, 32, 3)
     collectgarbage()

@@ -65,6 +65,8 @@ static void name_largest(void) {
 
 __attribute__((constructor)) static void watch_memory(void) { memory_set_census(name_largest); }
 
+static atomic_ulong made; /* tensors and storages so far */
+
 /* A storage for the elements of t. */
 static Storage *storage_new(const Tensor *t) {
   Storage *s = calloc(1, sizeof *s);
@@ -78,6 +80,7 @@ static Storage *storage_new(const Tensor *t) {
     return NULL;
   }
   atomic_init(&s->refs, 1);
+  s->id = atomic_fetch_add(&made, 1) + 1;
   s->dtype = t->dtype;
   s->rank = t->rank;
   memcpy(s->shape, t->shape, sizeof s->shape);
@@ -118,6 +121,7 @@ static Tensor *header(Dtype dtype, int rank, const long *shape) {
     return NULL;
   }
   atomic_init(&t->refs, 1);
+  t->id = atomic_fetch_add(&made, 1) + 1;
   t->dtype = dtype;
   t->rank = rank;
   t->size = size;

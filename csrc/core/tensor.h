@@ -22,6 +22,7 @@ typedef struct Storage {
   atomic_int refs;
   atomic_ulong
       version; /* counts writes: who caches something derived from the data (packed weights) compares it */
+  unsigned long id; /* of all storages ever made, this one */
   size_t bytes;
   void *data;
   void *cache;                 /* such a derived thing, owned by the storage; NULL if none */
@@ -38,6 +39,7 @@ typedef struct Tensor {
   atomic_int refs;
   Dtype dtype;
   int rank;
+  unsigned long id; /* of all tensors ever made, this one */
   long shape[RANK_MAX];
   long size;   /* product of shape; 1 for rank 0 */
   long offset; /* first element within the storage, in elements */

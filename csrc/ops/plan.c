@@ -1,5 +1,5 @@
 /* Recording and running plans (see plan.h). A value of the pass has a slot: an input, a constant, or what a
- * step makes. Slots are found by the tensor's address, which is why recording holds on to every tensor. */
+ * step makes. Slots are found by the tensor's number, so that recording keeps nothing alive. */
 #include "ops/plan.h"
 
 #include "core/error.h"
@@ -9,8 +9,8 @@
 #include <string.h>
 
 typedef struct Slot {
-  Tensor *seen;     /* while recording: the tensor that had this value */
-  Tensor *constant; /* its value where it is one: a view, which no later write shows in */
+  unsigned long tensor, storage; /* which ones had this value while it was recorded */
+  Tensor *constant; /* its value where it is one: a view that no later write shows in; an input's shape */
   int last;         /* the step that reads it last; -1: none */
   bool output;
 } Slot;
@@ -35,44 +35,43 @@ static int grow(void *list, int *room, int count, size_t size) {
   if (count < *room) return 1;
   int more = *room ? 2 * *room : 64;
   void *bigger = realloc(*(void **)list, (size_t)more * size);
-  if (!bigger) return fail("out of memory: %zu bytes of a plan", (size_t)more * size);
+  if (!bigger) return fail_memory("out of memory: %zu bytes of a plan", (size_t)more * size);
   *(void **)list = bigger;
   *room = more;
   return 1;
 }
 
 /* A new slot for t; -1 with a message. */
-static int add_slot(Plan *p, Tensor *t, bool constant) {
+static int add_slot(Plan *p, Tensor *t) {
   if (!grow(&p->slot, &p->slots_room, p->slots, sizeof *p->slot)) return -1;
-  Slot s = {.last = -1};
-  if (constant && !(s.constant = tensor_view(t, 0, t->rank, t->shape))) return -1;
-  s.seen = tensor_retain(t);
-  p->slot[p->slots] = s;
+  p->slot[p->slots] = (Slot){.tensor = t->id, .storage = t->storage->id, .last = -1};
   return p->slots++;
 }
 
-static int find_slot(const Plan *p, const Tensor *t) {
-  for (int i = p->slots - 1; i >= 0; i--)
-    if (p->slot[i].seen == t) return i;
-  return -1;
+static int add_constant(Plan *p, Tensor *t) {
+  int i = add_slot(p, t);
+  return i >= 0 && (p->slot[i].constant = tensor_view(t, 0, t->rank, t->shape)) ? i : -1;
 }
+
+/* What a run's input is compared with: the shape, not the data. */
+static int add_input(Plan *p, Tensor *t) {
+  Tensor bare = *t;
+  bare.storage = NULL;
+  int i = add_slot(p, t);
+  return i >= 0 && (p->slot[i].constant = tensor_view(&bare, 0, bare.rank, bare.shape)) ? i : -1;
+}
+
+static bool is_constant(const Plan *p, int slot) { return slot >= p->nin && p->slot[slot].constant; }
 
 /* The slot of an operand: known, or a constant that is met for the first time. -1 with a message. */
 static int operand(Plan *p, Tensor *t) {
-  int found = find_slot(p, t);
-  if (found >= 0) return found;
+  for (int i = p->slots - 1; i >= 0; i--)
+    if (p->slot[i].tensor == t->id) return i;
   for (int i = 0; i < p->slots; i++)
-    if (!p->slot[i].constant && p->slot[i].seen->storage == t->storage)
+    if (!is_constant(p, i) && p->slot[i].storage == t->storage->id)
       return fail("plan: expected values that ops have made, found a view of one that was made otherwise"),
              -1;
-  return add_slot(p, t, true);
-}
-
-static void forget_seen(Plan *p) {
-  for (int i = 0; i < p->slots; i++) {
-    tensor_release(p->slot[i].seen);
-    p->slot[i].seen = NULL;
-  }
+  return add_constant(p, t);
 }
 
 static int note(OpWatch *watch, const OpInfo *info, const Call *c) {
@@ -82,10 +81,10 @@ static int note(OpWatch *watch, const OpInfo *info, const Call *c) {
   memcpy(s.arg, c->arg, sizeof s.arg);
   for (int i = 0; i < c->nin; i++) {
     if ((s.in[i] = c->in[i] ? operand(p, c->in[i]) : -1) < 0 && c->in[i]) return 0;
-    fixed = fixed && (!c->in[i] || p->slot[s.in[i]].constant);
+    fixed = fixed && (!c->in[i] || is_constant(p, s.in[i]));
   }
   for (int i = 0; i < c->nout; i++)
-    if ((s.out[i] = add_slot(p, c->out[i], fixed)) < 0) return 0;
+    if ((s.out[i] = fixed ? add_constant(p, c->out[i]) : add_slot(p, c->out[i])) < 0) return 0;
   if (fixed) return 1;
   if (!grow(&p->step, &p->steps_room, p->steps, sizeof *p->step)) return 0;
   for (int i = 0; i < c->nin; i++)
@@ -97,9 +96,9 @@ static int note(OpWatch *watch, const OpInfo *info, const Call *c) {
 Plan *plan_begin(Tensor *const *inputs, int nin) {
   if (op_watch) return fail("plan: expected no other plan to be recorded, found one"), NULL;
   Plan *p = calloc(1, sizeof *p);
-  if (!p) return fail("out of memory: a plan"), NULL;
+  if (!p) return fail_memory("out of memory: a plan"), NULL;
   for (p->nin = 0; p->nin < nin; p->nin++)
-    if (add_slot(p, inputs[p->nin], false) < 0) return plan_free(p), NULL;
+    if (add_input(p, inputs[p->nin]) < 0) return plan_free(p), NULL;
   p->watch.see = note;
   op_watch = &p->watch;
   return p;
@@ -107,7 +106,6 @@ Plan *plan_begin(Tensor *const *inputs, int nin) {
 
 void plan_cancel(Plan *p) {
   if (op_watch == &p->watch) op_watch = NULL;
-  forget_seen(p);
 }
 
 /* Steps that no output needs are dropped, from the last one backwards. */
@@ -138,7 +136,7 @@ int plan_end(Plan *p, Tensor *const *outputs, int nout) {
   op_watch = NULL;
   p->outputs = calloc((size_t)nout + 1, sizeof *p->outputs);
   p->value = calloc((size_t)(p->slots + nout) + 1, sizeof *p->value);
-  if (!p->outputs || !p->value) return plan_cancel(p), fail("out of memory: a plan");
+  if (!p->outputs || !p->value) return plan_cancel(p), fail_memory("out of memory: a plan");
   for (p->nout = 0; p->nout < nout; p->nout++) {
     int i = operand(p, outputs[p->nout]);
     if (i < 0) return plan_cancel(p), 0;
@@ -146,12 +144,6 @@ int plan_end(Plan *p, Tensor *const *outputs, int nout) {
     p->slot[i].output = true;
   }
   prune(p);
-  for (int i = 0; i < p->nin; i++) { /* what a run's inputs are compared with: the shape, not the data */
-    Tensor bare = *p->slot[i].seen;
-    bare.storage = NULL;
-    if (!(p->slot[i].constant = tensor_view(&bare, 0, bare.rank, bare.shape))) return plan_cancel(p), 0;
-  }
-  forget_seen(p);
   return 1;
 }
 
