@@ -23,9 +23,15 @@ struct Scope {
  * dead handles are counted. */
 enum { PAUSE = 150, STEPMUL = 400, HANDLES = 50000 };
 
+/* Dead handles hold memory. Up to what was in use after some collection it may be had anyway; a collection is
+ * due when that mark is passed by as much as this, or by a share of it. The pages that the process would
+ * touch for the first time otherwise cost more. */
+enum { PASSED = 64 << 20, PASSED_SHARE = 16 };
+
 static Scope *top;                       /* one Lua state per process uses scopes at a time */
 static size_t live_after_last;           /* bytes in use after the last collection */
 static long handles, handles_after_last; /* that are not finalized yet: now, and after the last collection */
+static size_t mark;                      /* the most bytes in use after a collection */
 static int stress;                       /* COHESIV_GC_STRESS: collect at every op */
 
 /* ---- scopes ---- */
@@ -184,14 +190,27 @@ int handle_gc(lua_State *L) {
   return handle_close(L);
 }
 
+static void collect(lua_State *L) {
+  lua_gc(L, LUA_GCCOLLECT);
+  live_after_last = memory_stats().live;
+  handles_after_last = handles;
+  if (live_after_last > mark) mark = live_after_last;
+}
+
 void collect_if_grown(lua_State *L) {
   MemoryStats m = memory_stats();
   size_t step = m.limit / 8 < (size_t)1 << 30 ? (size_t)1 << 30 : m.limit / 8;
   if (m.live < live_after_last) live_after_last = m.live;
-  if (m.live < live_after_last + step && handles < 2 * handles_after_last + HANDLES) return;
-  lua_gc(L, LUA_GCCOLLECT);
-  live_after_last = memory_stats().live;
-  handles_after_last = handles;
+  if (mark > m.live + m.cached) mark = m.live + m.cached; /* the system has the pages back */
+  size_t passed = mark / PASSED_SHARE > PASSED ? mark / PASSED_SHARE : PASSED;
+  if (m.live >= live_after_last + step || m.live >= mark + passed ||
+      handles >= 2 * handles_after_last + HANDLES)
+    collect(L);
+}
+
+void collect_for_backward(lua_State *L) {
+  MemoryStats m = memory_stats();
+  if (m.live >= live_after_last + PASSED && m.live > mark) collect(L);
 }
 
 void collect_for_op(lua_State *L) {

@@ -26,6 +26,8 @@ int handle_gc(lua_State *L);
 
 /* After new tensors exist: a full collection when memory has grown much since the last one. */
 void collect_if_grown(lua_State *L);
+/* Before a backward pass, which makes no handles and so will not collect, but fills memory further. */
+void collect_for_backward(lua_State *L);
 /* Before an op runs, its handles made: under COHESIV_GC_STRESS a full collection, so that whatever is not
  * held shows. */
 void collect_for_op(lua_State *L);

@@ -356,6 +356,7 @@ static int backward(lua_State *L) {
                       luaL_typename(L, options));
   lua_State *before = function_caller(L);
   long event = profiling ? profile_begin("backward", EVENT_SCOPE) : -1;
+  collect_for_backward(L);
   int ok = graph_backward(t, g, retain);
   profile_end(event);
   function_caller(before);

@@ -1,11 +1,12 @@
-/* Looking up, checking, running and recording ops. What an op means stands in its own file; nothing here
- * knows. */
+/* Looking up, checking and running ops. What an op means stands in its own file; nothing here knows. */
 #include "ops/engine.h"
 
 #include "core/error.h"
 #include "core/graph.h"
 #include "core/pool.h"
 #include "core/profile.h"
+#include "ops/account.h"
+#include "ops/record.h"
 
 #include <ctype.h>
 #include <pthread.h>
@@ -184,122 +185,13 @@ void sample_arg(Call *c, int i, double n) {
   c->arg[i] = (Arg){.given = true, .n = n, .count = 1, .list = {(long)n}};
 }
 
-/* ---- profiling ---- */
-
-static bool shares_storage(const Call *c, const Tensor *t) {
-  for (int i = 0; i < c->nin; i++)
-    if (c->in[i] && c->in[i]->storage == t->storage) return true;
-  return false;
-}
-
-static size_t bytes_of(Tensor *const *t, int n) {
-  size_t bytes = 0;
-  for (int i = 0; i < n; i++)
-    if (t[i] && t[i]->storage) bytes += tensor_bytes(t[i]);
-  return bytes;
-}
-
-/* Bytes of a call: the tensors it was given and those it made; a view of an input moves none. */
-static void tell_forward(long event, const Call *c, bool ok) {
-  Event *e = profile_end(event);
-  if (!e || !ok) return;
-  for (int i = 0; i < c->nout; i++)
-    if (c->out[i] && !shares_storage(c, c->out[i])) e->written += tensor_bytes(c->out[i]);
-  for (int i = 0; i < c->nin; i++)
-    if (c->in[i] && c->op->writes >> i & 1) e->written += tensor_bytes(c->in[i]);
-  if (e->written) e->read = bytes_of(c->in, c->nin);
-  if (c->op->flops) e->flops = c->op->flops(c);
-  const Tensor *first = c->nout ? c->out[0] : c->in[0];
-  if (!first) return;
-  e->rank = first->rank;
-  memcpy(e->shape, first->shape, sizeof e->shape);
-}
-
-static void tell_backward(long event, const Call *c, bool ok) {
-  Event *e = profile_end(event);
-  if (!e || !ok) return;
-  e->written = bytes_of(c->gin, c->nin);
-  if (e->written)
-    e->read = bytes_of(c->gout, c->nout) + bytes_of(c->in, c->nin) + bytes_of(c->saved, OP_SAVED);
-  if (c->op->flops) e->flops = c->op->flops(c) * (c->want[0] + c->want[1]);
-  e->rank = c->in[0]->rank;
-  memcpy(e->shape, c->in[0]->shape, sizeof e->shape);
-}
-
 /* ---- running ---- */
-
-typedef struct OpNode {
-  Node node; /* first: the tape frees and walks by it */
-  Call call;
-} OpNode;
 
 static void release_all(Tensor **t, int n) {
   for (int i = 0; i < n; i++) {
     tensor_release(t[i]);
     t[i] = NULL;
   }
-}
-
-static void op_drop(Node *n) {
-  Call *c = &((OpNode *)n)->call;
-  release_all(c->in, OP_IN);
-  release_all(c->saved, OP_SAVED);
-}
-
-static void op_free(Node *n) { free(n); }
-
-static int op_backward(Node *n) {
-  Call *c = &((OpNode *)n)->call;
-  for (int i = 0; i < n->nout; i++) c->gout[i] = n->out[i] ? n->out[i]->grad : NULL;
-  for (int i = 0; i < c->nin; i++) c->want[i] = n->in[i] != NULL;
-  long event = profiling ? profile_begin(c->op->name, EVENT_BACKWARD) : -1;
-  int ok = c->op->backward(c);
-  if (event >= 0) tell_backward(event, c, ok);
-  memset(c->gout, 0, sizeof c->gout);
-  memset(c->gin, 0, sizeof c->gin);
-  if (ok && interrupted) return fail("interrupted");
-  return ok;
-}
-
-/* A private header for the node: the user's tensor may be written to, this one never shows it. */
-static Tensor *keep(const Tensor *t, bool shape_only) {
-  Tensor *k;
-  if (shape_only) {
-    Tensor bare = *t;
-    bare.storage = NULL;
-    k = tensor_view(&bare, 0, t->rank, t->shape);
-  } else
-    k = tensor_view(t, 0, t->rank, t->shape);
-  if (k && t->var) k->var = var_retain(t->var);
-  return k;
-}
-
-static int record(Call *c) {
-  OpNode *o = calloc(1, sizeof *o);
-  if (!o) return fail_memory("out of memory: %zu bytes asked for", sizeof *o);
-  Node *n = &o->node;
-  o->call = *c;
-  memset(o->call.in, 0, sizeof o->call.in);
-  memset(o->call.out, 0, sizeof o->call.out);
-  memset(c->saved, 0, sizeof c->saved);
-  n->nin = c->nin;
-  n->nout = c->nout;
-  n->backward = op_backward;
-  n->drop = op_drop;
-  n->free = op_free;
-  for (int i = 0; i < c->nin; i++) {
-    if (!c->in[i]) continue;
-    if (!(o->call.in[i] = keep(c->in[i], c->op->lean >> i & 1))) {
-      n->nin = i;
-      op_drop(n);
-      for (int k = 0; k < i; k++)
-        if (n->in[k]) var_release(n->in[k]);
-      free(o);
-      return 0;
-    }
-    if (c->in[i]->var) n->in[i] = var_retain(c->in[i]->var);
-  }
-  return graph_record(n, c->out);
 }
 
 /* The dtype that the float inputs share: float64 if any is. */
@@ -345,9 +237,9 @@ int op_run(const OpInfo *info, Call *c) {
     if (c->in[i] && c->in[i]->var && c->op->backward && graph_enabled()) c->training = true;
   ok = ok && c->op->shape(c) && c->op->forward(c);
   if (ok && interrupted) ok = fail("interrupted");
-  if (ok && c->training) ok = record(c);
+  if (ok && c->training) ok = record_call(c);
   if (ok && op_watch) ok = op_watch->see(op_watch, info, c);
-  if (event >= 0) tell_forward(event, c, ok);
+  if (event >= 0) account_forward(event, c, ok);
   release_all(c->saved, OP_SAVED); /* recorded: moved to the node */
   release_all(made, OP_IN);
   if (!ok) release_all(c->out, OP_OUT);

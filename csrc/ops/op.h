@@ -30,6 +30,7 @@ typedef struct Call {
   Arg arg[OP_ARG];         /* in the order of op->args */
   Tensor *out[OP_OUT];     /* made by shape() through call_out */
   bool training;           /* backward will be wanted: forward must fill saved */
+  bool again;              /* set by forward: op->again will be able to make out[0] again */
   Tensor *saved[OP_SAVED]; /* owned by the call; what backward needs beside in[] */
   Tensor *gout[OP_OUT];    /* in backward: gradients of the outputs; NULL: none arrived (count it as zero) */
   Tensor *gin[OP_IN];      /* in backward: gradients of the inputs, through call_grad */
@@ -45,6 +46,8 @@ struct Op {
   int (*shape)(Call *);    /* checks everything and makes the outputs; the only place that refuses */
   int (*forward)(Call *);  /* fills the outputs */
   int (*backward)(Call *); /* NULL: not differentiable; writes or adds the gradients that are wanted */
+  int (*again)(
+      Call *); /* may be left out: fills out[0] with the same bits once more, from what backward keeps */
   int (*sample)(Call *, Random *,
                 int variant); /* fills in[] and arg with the variant-th random legal case;
                                  variants count from 0; returns -1 when there is no such variant */

@@ -130,8 +130,18 @@ static int norm_forward(Call *c) {
   }
   j.scale = line;
   j.shift = line + C;
+  c->again = !j.residual;
   if (!parallel(chunks_of(&j), apply_chunk, &j)) return 0;
   return !c->training || !j.act || !j.residual || call_save(c, 2, c->out[0]);
+}
+
+static int norm_again(Call *c) {
+  NormJob j = job_of(c);
+  j.x = input(c, INPUT);
+  j.scale = saved(c, 1);
+  j.shift = j.scale + j.channels;
+  j.to = output(c, 0);
+  return j.to && parallel(chunks_of(&j), apply_chunk, &j);
 }
 
 static int sums_chunk(void *arg, long chunk) {
@@ -242,5 +252,6 @@ const Op REALNAME(op_batch_norm) = {
     .shape = norm_shape,
     .forward = norm_forward,
     .backward = norm_backward,
+    .again = norm_again,
     .sample = norm_sample,
     .lean = 60};

@@ -29,12 +29,13 @@ end
 local function residual_block(e, cin, planes, stride)
   local m = Module.new()
   local expansion = e.block == "basic" and 1 or 4
-  local out, chain = planes * expansion, {}
+  local out, chain, seen = planes * expansion, {}, {} -- seen[i]: the modules that see the i-th's result
   local function conv_bn(i, a, b, k, s, groups, act)
     local conv = m:add("conv" .. i,
       layers.Conv2d { a, b, k, stride = s, padding = k // 2, groups = groups, bias = false })
     local bn = m:add("bn" .. i, layers.BatchNorm2d(b, { act = act }))
     chain[i] = function(x, residual) return layers.conv_bn(conv, bn, x, residual) end
+    seen[i], seen[i - 1] = { bn }, i > 1 and { seen[i - 1][1], conv } or nil
   end
   local se
   if e.block == "basic" then
@@ -55,9 +56,15 @@ local function residual_block(e, cin, planes, stride)
   end
   m.forward = function(_, x)
     local shortcut = downsample and downsample(x) or x
-    for i = 1, #chain - 1 do x = chain[i](x) end
-    if se then return se(chain[#chain](x), shortcut) end
-    return chain[#chain](x, shortcut)
+    for i, step in ipairs(chain) do
+      local y = step(x, i == #chain and not se and shortcut or nil)
+      if i > 1 then layers.let_go(x, table.unpack(seen[i - 1])) end
+      x = y
+    end
+    if not se then return x end
+    local y = se(x, shortcut)
+    layers.let_go(x, seen[#chain][1], se)
+    return y
   end
   return m, out
 end

@@ -82,10 +82,24 @@ function M.BatchNorm2d(channels, o)
   return m
 end
 
+--- let_go(x, ...): closes x, which a module's own pass has made for its next step alone: the tape keeps what backward
+-- reads. It stays if one of these modules, which have seen it, has hooks: they may have kept it.
+function M.let_go(x, ...)
+  for _, m in ipairs { ... } do
+    if m.hooks then return end
+  end
+  x:close()
+end
+
 --- conv_bn(conv, bn, x, residual?): bn(conv(x), residual). In inference without gradients it is one op: the
 -- convolution's epilogue normalises, adds and rectifies while the result is in registers (unless one has hooks).
 function M.conv_bn(conv, bn, x, residual)
-  if bn.training or core.grad_enabled() or conv.hooks or bn.hooks then return bn(conv(x), residual) end
+  if bn.training or core.grad_enabled() or conv.hooks or bn.hooks then
+    local y = conv(x)
+    local z = bn(y, residual)
+    M.let_go(y, conv, bn)
+    return z
+  end
   local weight, scale, shift = folding.of(conv, bn)
   return ops.conv2d_act.call(x, weight, scale, shift, residual, conv.stride, conv.padding, conv.groups, bn.act)
 end
@@ -111,7 +125,10 @@ function M.UpConvBN(o)
   m.forward = function(_, x, skip)
     if conv.hooks then return bn(conv(ops.upsample2_cat.call(x, skip))) end
     if bn.training or core.grad_enabled() or bn.hooks then
-      return bn(ops.upconv2d.call(x, conv.params.weight, skip))
+      local y = ops.upconv2d.call(x, conv.params.weight, skip)
+      local z = bn(y)
+      M.let_go(y, bn)
+      return z
     end
     local weight, scale, shift = folding.of(conv, bn)
     return ops.upconv2d_act.call(x, weight, skip, scale, shift, bn.act)

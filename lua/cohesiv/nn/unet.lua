@@ -10,7 +10,12 @@ local function block(cin, skip, out)
   local m = Module.new()
   local conv1 = m:add("conv1", layers.UpConvBN { cin, skip, out, act = "relu" })
   local conv2 = m:add("conv2", layers.ConvBN { out, out, 3, padding = 1, act = "relu" })
-  m.forward = function(_, x, y) return conv2(conv1(x, y)) end
+  m.forward = function(_, x, skip)
+    local y = conv1(x, skip)
+    local z = conv2(y)
+    layers.let_go(y, conv1, conv1.children["1"], conv2, conv2.children["0"])
+    return z
+  end
   return m
 end
 
@@ -43,7 +48,12 @@ function M.branch(channels, out)
   local last = m:add(3, layers.Conv2d { out, out, 3, padding = 1 })
   last.params.weight[{ {}, {}, {}, {} }] = last.params.weight:detach() * 0.25
   last.params.bias:fill(math.sqrt(0.5 / out))
-  m.forward = function(_, z) return last(layers.conv_bn(conv, bn, z)) end
+  m.forward = function(_, z)
+    local y = layers.conv_bn(conv, bn, z)
+    local out_of_it = last(y)
+    layers.let_go(y, bn, last)
+    return out_of_it
+  end
   return m
 end
 
