@@ -118,4 +118,55 @@ describe("convolution", function()
       co.threads(before)
     end)
   end
+
+  -- A gradient that is zero but at few pixels has a way of its own; a trace of 1e-30 everywhere leads back to the other.
+  it("takes the same gradients from few pixels as from all", function()
+    local way = 0
+    for round = 1, rounds do
+      local k, groups = math.random(4), one_of { 1, 1, 2, 3 }
+      local stride, pad = math.random(2), math.random(0, k)
+      local n, h, w = math.random(2), 50 + math.random(30), 50 + math.random(30)
+      local case = {
+        x = co.randn(n, h, w, groups * math.random(9)), bias = co.randn(groups * 5), stride = stride, pad = pad,
+        groups = groups,
+      }
+      case.weight = co.randn(groups * 5, k, k, case.x.shape[4] // groups)
+      local shape = conv2d(case.x, case.weight, case.bias, stride, pad, groups).shape
+      local few, pixels = co.zeros(shape), shape[1] * shape[2] * shape[3] // 2048
+      for i = 1, pixels do -- corners first: the kernel hangs over there
+        local y = i == 1 and one_of { 1, shape[2] } or math.random(shape[2])
+        local x = i == 1 and one_of { 1, shape[3] } or math.random(shape[3])
+        few[{ math.random(shape[1]), y, x }] = co.randn(shape[4])
+      end
+      if pixels > 0 then way = way + 1 end
+      for _, dtype in ipairs(pixels > 0 and { "float32", "float64" } or {}) do
+        local got, want = run(case, dtype, few), run(case, "float64", few:to "float64" + 1e-30)
+        for _, name in ipairs { "dx", "dw", "db" } do
+          local trace = largest(want[name]) < 1e-20 -- the pixels saw padding alone
+          close(trace and got[name] + 1 or got[name], trace and want[name] + 1 or want[name],
+            ("%s of round %d, %s"):format(name, round, dtype))
+        end
+      end
+    end
+    assert.is_true(way >= rounds // 3, ("%d of %d rounds had pixels"):format(way, rounds))
+  end)
+
+  it("adds gradients of few pixels to what is there, with the same bits for any number of threads", function()
+    local threads, x, first = co.threads(), co.randn(1, 64, 64, 8), nil
+    for _, n in ipairs { 1, 2, 3 } do
+      co.threads(n)
+      local input, weight = x:clone(), co.full(0.5, 6, 3, 3, 8)
+      input.requires_grad, weight.requires_grad = true, true
+      for _, at in ipairs { 9, 10 } do
+        local dy = co.zeros(1, 64, 64, 6)
+        dy[{ 1, at, at }] = co.tensor { 1, 2, 3, 4, 5, 6 }
+        conv2d(input, weight, nil, 1, 1, 1):backward(dy)
+      end
+      assert.equal(2 * 9 * 8 * 21 * 0.5, input.grad:sum():item())
+      local got = { input.grad:totable(), weight.grad:totable() }
+      first = first or got
+      assert.same(first, got)
+    end
+    co.threads(threads)
+  end)
 end)

@@ -102,6 +102,85 @@ describe("backward", function()
   end)
 end)
 
+-- Batch norm's large results are not kept for those who read them in backward, but made again.
+describe("an operand that is made again", function()
+  local side = 128 -- 128 · 128 · 32 numbers are 2 MB
+
+  local function chain(pieces)
+    co.seed(6)
+    local conv1, conv2 = co.nn.Conv2d { 3, 32, 1 }, co.nn.Conv2d { 32, 2, 1 }
+    local bn = co.nn.BatchNorm2d(32, { act = "relu" })
+    local x = co.randn(1, side, side, 3)
+    local y = bn(conv1(x))
+    local outputs = {}
+    if pieces then -- each piece is small enough to be kept
+      for i = 1, pieces do outputs[i] = conv2(y:narrow(2, 1 + (i - 1) * side // pieces, side // pieces)) end
+    else
+      outputs[1] = conv2(y)
+    end
+    local loss = co.cat(outputs, 2):square():mean()
+    return loss, { conv1.params.weight, bn.params.weight, bn.params.bias, conv2.params.weight, conv2.params.bias }, y
+  end
+
+  local function gradients(parameters)
+    local all = {}
+    for i, p in ipairs(parameters) do all[i] = p.grad:reshape({ -1 }) end
+    return co.cat(all)
+  end
+
+  it("has the same gradients as one that is kept", function()
+    local loss, parameters = chain()
+    local other, others = chain(8)
+    loss:backward()
+    other:backward()
+    assert.equal(loss:item(), other:item())
+    local a, b = gradients(parameters), gradients(others)
+    assert.is_true((a - b):abs():max():item() <= 1e-5 * b:abs():max():item())
+  end)
+
+  it("takes no memory from forward to backward", function()
+    local function held(pieces)
+      collectgarbage()
+      local before = co.memory().live
+      local loss = chain(pieces)
+      collectgarbage()
+      collectgarbage()
+      local bytes = co.memory().live - before
+      loss:backward()
+      return bytes
+    end
+    assert.is_true(held(8) - held() > 1.9e6)
+  end)
+
+  it("may be written to by whoever holds it: backward reads what was computed", function()
+    local loss, parameters = chain()
+    loss:backward()
+    local want = gradients(parameters):totable()
+    local y
+    loss, parameters, y = chain()
+    y:detach():fill(7)
+    loss:backward()
+    assert.same(want, gradients(parameters):totable())
+  end)
+
+  it("is made as often as the graph is walked", function()
+    local loss, parameters = chain()
+    loss:backward(nil, { retain_graph = true })
+    local once = gradients(parameters):totable()
+    for _, p in ipairs(parameters) do p.grad = nil end
+    loss:backward()
+    assert.same(once, gradients(parameters):totable())
+    support.raises("use retain_graph = true", loss.backward, loss)
+  end)
+
+  it("is gone with the part of the graph that made it", function()
+    local _, _, y = chain()
+    local a, b = y:square():mean(), co.nn.Conv2d { 32, 1, 1 }(y):mean()
+    a:backward()
+    support.raises("a part of this graph was already walked and freed", b.backward, b)
+  end)
+end)
+
 describe("requires_grad", function()
   it("is read and written", function()
     local x = co.ones(2)

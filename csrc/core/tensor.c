@@ -1,10 +1,10 @@
 /* Storages and tensor headers: counting, sharing, copy before write, casting. */
 #include "core/tensor.h"
 
+#include "core/bulk.h"
 #include "core/error.h"
 #include "core/graph.h"
 #include "core/memory.h"
-#include "core/pool.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -138,32 +138,9 @@ Tensor *tensor_new(Dtype dtype, int rank, const long *shape) {
   return t;
 }
 
-/* memset and memcpy in parallel pieces: one core alone does not reach the memory's speed. */
-enum { PIECE = 1 << 20 };
-typedef struct Move {
-  char *to;
-  const char *from; /* NULL: zeros */
-  size_t bytes;
-} Move;
-
-static int move_piece(void *arg, long c) {
-  const Move *m = arg;
-  size_t begin = (size_t)c * PIECE, n = m->bytes - begin < PIECE ? m->bytes - begin : PIECE;
-  if (m->from)
-    memcpy(m->to + begin, m->from + begin, n);
-  else
-    memset(m->to + begin, 0, n);
-  return 1;
-}
-
-static int move(void *to, const void *from, size_t bytes) {
-  Move m = {to, from, bytes};
-  return parallel((long)((bytes + PIECE - 1) / PIECE), move_piece, &m);
-}
-
 Tensor *tensor_zeros(Dtype dtype, int rank, const long *shape) {
   Tensor *t = tensor_new(dtype, rank, shape);
-  if (t && !move(t->storage->data, NULL, tensor_bytes(t))) {
+  if (t && !bulk_clear(t->storage->data, tensor_bytes(t))) {
     tensor_release(t);
     return NULL;
   }
@@ -172,7 +149,7 @@ Tensor *tensor_zeros(Dtype dtype, int rank, const long *shape) {
 
 Tensor *tensor_copy(const Tensor *t) {
   Tensor *c = tensor_new(t->dtype, t->rank, t->shape);
-  if (c && !move(c->storage->data, tensor_data(t), tensor_bytes(t))) {
+  if (c && !bulk_copy(c->storage->data, tensor_data(t), tensor_bytes(t))) {
     tensor_release(c);
     return NULL;
   }
@@ -210,7 +187,7 @@ void *tensor_write(Tensor *t) {
   if (atomic_load(&t->storage->refs) > 1) {
     Storage *own = storage_new(t);
     if (!own) return NULL;
-    if (!move(own->data, tensor_data(t), tensor_bytes(t))) {
+    if (!bulk_copy(own->data, tensor_data(t), tensor_bytes(t))) {
       storage_release(own);
       return NULL;
     }

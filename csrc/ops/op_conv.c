@@ -3,6 +3,7 @@
 #include "ops/op_kit.h"
 
 #include "backend/conv.h"
+#include "ops/conv_rare.h"
 
 enum { STRIDE, PADDING, GROUPS, ACT };
 
@@ -82,33 +83,50 @@ static int conv2d_forward(Call *c) {
   return conv_sizes(c, &s) && run(&s, c, NULL, input(c, 2), NULL, ACT_NONE, output(c, 0));
 }
 
+static int backward_data(const ConvShape *s, const Call *c, const RarePixels *few, real *dx, bool add) {
+  const real *dy = arrived(c, 0);
+  if (!dx) return 0;
+  if (few) return REALNAME(rare_backward_data)(s, few, dy, input(c, 1), dx, add);
+#ifdef REAL_IS_DOUBLE
+  return conv_backward_data_f64(s, dy, input(c, 1), dx, add);
+#else
+  return conv_backward_data(s, dy, c->in[1], dx, add);
+#endif
+}
+
+static int backward_weight(const ConvShape *s, const Call *c, const RarePixels *few, real *dw, bool add) {
+  const real *dy = arrived(c, 0);
+  if (!dw) return 0;
+  if (few) return REALNAME(rare_backward_weight)(s, few, input(c, 0), dy, dw, add);
+#ifdef REAL_IS_DOUBLE
+  return conv_backward_weight_f64(s, input(c, 0), dy, dw, add);
+#else
+  return conv_backward_weight(s, input(c, 0), dy, dw, add);
+#endif
+}
+
 static int conv2d_backward(Call *c) {
   ConvShape s;
+  RarePixels pixels;
   const real *dy = arrived(c, 0);
-  bool add;
+  bool add, few;
   if (!dy) return 1;
-  if (!conv_sizes(c, &s)) return 0;
+  if (!conv_sizes(c, &s) || !REALNAME(rare_find)(&s, dy, &pixels, &few)) return 0;
+  int ok = 1;
   if (c->want[0]) {
     real *dx = call_grad(c, 0, &add);
-#ifdef REAL_IS_DOUBLE
-    if (!dx || !conv_backward_data_f64(&s, dy, input(c, 1), dx, add)) return 0;
-#else
-    if (!dx || !conv_backward_data(&s, dy, c->in[1], dx, add)) return 0;
-#endif
+    ok = backward_data(&s, c, few ? &pixels : NULL, dx, add);
   }
-  if (c->want[1]) {
+  if (ok && c->want[1]) {
     real *dw = call_grad(c, 1, &add);
-#ifdef REAL_IS_DOUBLE
-    if (!dw || !conv_backward_weight_f64(&s, input(c, 0), dy, dw, add)) return 0;
-#else
-    if (!dw || !conv_backward_weight(&s, input(c, 0), dy, dw, add)) return 0;
-#endif
+    ok = backward_weight(&s, c, few ? &pixels : NULL, dw, add);
   }
-  if (c->want[2]) {
+  if (ok && c->want[2]) {
     real *db = call_grad(c, 2, &add);
-    if (!db || !REALNAME(sum_middle)(dy, 1, s.n * s.ho * s.wo, s.co, 1, db, add)) return 0;
+    ok = db && REALNAME(sum_middle)(dy, 1, s.n * s.ho * s.wo, s.co, 1, db, add);
   }
-  return 1;
+  REALNAME(rare_free)(&pixels);
+  return ok;
 }
 
 static const struct {

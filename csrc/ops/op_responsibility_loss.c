@@ -6,6 +6,8 @@
  * everywhere, where the loss is flat, can return. */
 #include "ops/op_kit.h"
 
+#include "core/bulk.h"
+
 #include "ops/bodies_rows.h"
 
 enum { Q, K, R, QUERIES, IMAGE, PIXELS = 512 };
@@ -171,7 +173,7 @@ static int loss_backward(Call *c) {
   int ok = parallel(j.images * j.blocks, backward_chunk, &j);
   bool add;
   real *dq = ok && c->want[Q] ? call_grad(c, Q, &add) : NULL;
-  if (dq && !add) memset(dq, 0, tensor_bytes(c->in[Q]));
+  if (dq && !add && !bulk_clear(dq, tensor_bytes(c->in[Q]))) dq = NULL;
   for (long m = 0; dq && m < j.hands; m++)
     for (long i = 0; i < j.c; i++) {
       double s = 0;
