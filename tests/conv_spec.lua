@@ -119,7 +119,7 @@ describe("convolution", function()
     end)
   end
 
-  -- A gradient that is zero but at few pixels has a way of its own; a trace of 1e-30 everywhere leads back to the other.
+  -- A gradient that is zero but at few pixels has a way of its own; 1e-30 everywhere leads back to the other one.
   it("takes the same gradients from few pixels as from all", function()
     local way = 0
     for round = 1, rounds do

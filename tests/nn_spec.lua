@@ -289,6 +289,26 @@ describe("hooks", function()
     near(co.no_grad(m, x), plain, 1e-5)
     assert.same({ { 1, 4, 4, 3 } }, shapes)
   end)
+
+  it("may keep what they see, wherever they sit in a network", function()
+    for _, encoder in ipairs { "resnet18", "mobilenet_v2", "se_resnet50", "efficientnet_b0" } do
+      local m = co.model { encoder = encoder, decoder_widths = { 4, 4, 4, 4, 4 }, embedding_dim = 4, attention_dim = 4 }
+      local modules = {}
+      m:modules(function(child) modules[#modules + 1] = child end)
+      for i, child in ipairs(modules) do
+        local kept = {}
+        child:hook(function(_, inputs, ...)
+          for _, x in ipairs { ... } do kept[#kept + 1] = x end
+          for _, x in ipairs(inputs) do kept[#kept + 1] = x end
+        end)
+        if #modules < 100 and not support.small or i % 5 == 0 then
+          m(co.randn(1, 32, 32, 3))
+          for _, x in ipairs(kept) do assert.is_true(not co.is_tensor(x) or #x.shape > 0) end
+        end
+        child:unhook()
+      end
+    end
+  end)
 end)
 
 describe("the cross entropy", function()

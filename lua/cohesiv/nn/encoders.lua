@@ -113,8 +113,14 @@ local function inverted_residual(cin, out, stride, expand)
   local shortcut = stride == 1 and cin == out
   m.forward = function(_, x)
     local y = x
-    for _, layer in ipairs(chain) do y = layer(y) end
-    return layers.conv_bn(conv, bn, y, shortcut and x or nil)
+    for i, layer in ipairs(chain) do
+      local z = layer(y)
+      if i > 1 then layers.let_go(y, chain[i - 1], layer) end
+      y = z
+    end
+    local z = layers.conv_bn(conv, bn, y, shortcut and x or nil)
+    layers.let_go(y, chain[#chain], conv)
+    return z
   end
   return m
 end

@@ -82,11 +82,19 @@ function M.BatchNorm2d(channels, o)
   return m
 end
 
+local function is_hooked(m)
+  if m.hooks then return true end
+  for _, child in pairs(m.children) do
+    if is_hooked(child) then return true end
+  end
+  return false
+end
+
 --- let_go(x, ...): closes x, which a module's own pass has made for its next step alone: the tape keeps what backward
--- reads. It stays if one of these modules, which have seen it, has hooks: they may have kept it.
+-- reads. It stays if one of these modules, which have seen it, or a child has hooks: they may have kept it.
 function M.let_go(x, ...)
   for _, m in ipairs { ... } do
-    if m.hooks then return end
+    if is_hooked(m) then return end
   end
   x:close()
 end

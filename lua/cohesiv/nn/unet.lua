@@ -10,10 +10,10 @@ local function block(cin, skip, out)
   local m = Module.new()
   local conv1 = m:add("conv1", layers.UpConvBN { cin, skip, out, act = "relu" })
   local conv2 = m:add("conv2", layers.ConvBN { out, out, 3, padding = 1, act = "relu" })
-  m.forward = function(_, x, skip)
-    local y = conv1(x, skip)
+  m.forward = function(_, x, feature)
+    local y = conv1(x, feature)
     local z = conv2(y)
-    layers.let_go(y, conv1, conv1.children["1"], conv2, conv2.children["0"])
+    layers.let_go(y, conv1, conv2)
     return z
   end
   return m
@@ -50,9 +50,9 @@ function M.branch(channels, out)
   last.params.bias:fill(math.sqrt(0.5 / out))
   m.forward = function(_, z)
     local y = layers.conv_bn(conv, bn, z)
-    local out_of_it = last(y)
+    local result = last(y)
     layers.let_go(y, bn, last)
-    return out_of_it
+    return result
   end
   return m
 end
