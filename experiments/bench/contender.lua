@@ -20,4 +20,17 @@ function M.serve(work, warm)
   end
 end
 
+--- help(words): with --help among the words, prints the comment at the program's top and ends.
+function M.help(words)
+  for _, word in ipairs(words) do
+    if word == "--help" or word == "-h" then
+      for line in io.lines(arg[0]) do
+        local text = line:match "^%-%-+ ?(.*)"
+        if not text then os.exit(0) end
+        print(text)
+      end
+    end
+  end
+end
+
 return M

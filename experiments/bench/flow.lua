@@ -5,6 +5,8 @@
 --
 -- Without pictures two made ones of that size (default 512×384), the second moved by 3 pixels; --check adds the flow
 -- back and the forward-backward check.
+require("experiments.bench.contender").help(arg)
+
 local co = require "cohesiv"
 
 local width, height, check = 512, 384, false

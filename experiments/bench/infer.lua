@@ -1,6 +1,8 @@
 --- Times the forward pass of the frozen network: Z, Q and K of images that are already normalised.
 --
 -- usage: infer.lua [-n BATCH] [--height H] [--width W] [--encoder E] [--widths W,W,W,W,W] [--threads T] [--dtype D]
+require("experiments.bench.contender").help(arg)
+
 local co = require "cohesiv"
 local network = dofile((arg[0]:match "^(.*)/" or ".") .. "/network.lua")
 

@@ -4,6 +4,8 @@
 -- usage: responsibility.lua [--temperature] [--threads N] [--size WxH] [--hands N] [--gaps G] [--background homography]
 --
 -- --temperature times a new temperature of a map that exists, R:with{ temperature = … }, instead of the whole map.
+require("experiments.bench.contender").help(arg)
+
 local co = require "cohesiv"
 
 local options = { width = 1280, height = 720, hands = 2, gaps = 6, background = "static" }

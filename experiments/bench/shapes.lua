@@ -8,6 +8,8 @@
 -- direct method, so Winograd's can be above the peak. Layers are timed alone, with warm caches and weights packed, the
 -- step as it runs. On one thread layers take the processor's time, else the wall's. --backward adds the gradients of
 -- inputs and of weights. --sizes: whole passes of the frozen network, and a chart of them.
+require("experiments.bench.contender").help(arg)
+
 local co = require "cohesiv"
 local columns = require "cohesiv.columns"
 local core = require "cohesiv.core"

@@ -8,6 +8,8 @@
 -- on the highest of each in the second half against the first: tensors may not grow at all, Lua by 64 KB and the
 -- process by 1 MB. Untidy loops may at any time hold what the safety net lets pass (an eighth of the limit for tensors,
 -- at least 1 GB). Ends with status 1 when memory grew.
+require("experiments.bench.contender").help(arg)
+
 local co = require "cohesiv"
 local core = require "cohesiv.core"
 local nn = co.nn
