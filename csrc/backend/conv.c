@@ -159,10 +159,10 @@ int conv_backward_weight(const ConvShape *s, const float *x, const float *dy, fl
     if (!add) memset(dw, 0, (size_t)(s->co * s->kh * s->kw * (s->ci / s->groups)) * sizeof *dw);
     return 1;
   }
-  const WeightMethod methods[] = {ISA_PICK(weight_winograd)(), ISA_PICK(weight_spread)(),
-                                  ISA_PICK(weight_direct)()};
+  const WeightMethod methods[] = {ISA_PICK(weight_winograd6)(), ISA_PICK(weight_winograd4)(),
+                                  ISA_PICK(weight_spread)(), ISA_PICK(weight_direct)()};
   unsigned fits = 0;
-  for (int m = 0; m < 3; m++) fits |= (unsigned)methods[m].fits(s) << m;
+  for (int m = 0; m < 4; m++) fits |= (unsigned)methods[m].fits(s) << m;
   Choice choice = CHOOSE(fits, first_of(fits), CHOOSE_WEIGHT_GRADIENT,
                          {s->n, s->h, s->w, s->ci, s->groups, s->kh, s->kw, s->stride, s->pad, s->co});
   int ok = methods[choice.method].run(s, x, dy, dw, add);

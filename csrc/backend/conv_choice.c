@@ -12,7 +12,9 @@
 
 const char *const choice_tasks[CHOICE_TASKS] = {"convolution", "weight_gradient", "upconv2d"};
 const char *const choice_methods[CHOICE_TASKS][CHOICE_METHODS] = {
-    {"winograd6", "winograd4", "spread", "direct"}, {"winograd", "spread", "direct"}, {"taps", "joined"}};
+    {"winograd6", "winograd4", "spread", "direct"},
+    {"winograd6", "winograd4", "spread", "direct"},
+    {"taps", "joined"}};
 const char *const choice_sizes[CHOICE_TASKS][CHOICE_SIZES] = {
     {"images", "height", "width", "input", "groups", "kernel_height", "kernel_width", "step", "grid_height",
      "grid_width", "output", "packed"},

@@ -64,7 +64,8 @@ typedef struct WeightMethod {
 
 ISA_DECLARE(WeightMethod, weight_direct, void);
 ISA_DECLARE(WeightMethod, weight_spread, void);
-ISA_DECLARE(WeightMethod, weight_winograd, void);
+ISA_DECLARE(WeightMethod, weight_winograd4, void);
+ISA_DECLARE(WeightMethod, weight_winograd6, void);
 
 /* dw (count floats) = or += the sum of `parts` arrays of that length, one after the other in `partial`, in
  * order. */

@@ -95,6 +95,20 @@ INLINE void line_output(const vf *m, vf *y) {
   y[5] = ((m[7] + d1) + 32.0f * d2) + 0.03125f * d3;
 }
 
+INLINE void line_output_transposed(const vf *y, vf *m) {
+  vf even = (y[0] + y[2]) + y[4], odd = (y[1] + y[3]) + y[5];
+  vf even2 = (y[0] + 4.0f * y[2]) + 16.0f * y[4], odd2 = (2.0f * y[1] + 8.0f * y[3]) + 32.0f * y[5];
+  vf even3 = (y[0] + 0.25f * y[2]) + 0.0625f * y[4], odd3 = (0.5f * y[1] + 0.125f * y[3]) + 0.03125f * y[5];
+  m[0] = y[0];
+  m[1] = even + odd;
+  m[2] = even - odd;
+  m[3] = even2 + odd2;
+  m[4] = even2 - odd2;
+  m[5] = even3 + odd3;
+  m[6] = even3 - odd3;
+  m[7] = y[5];
+}
+
 INLINE void line_weight(const vf *g, vf *u) {
   vf s = (g[0] + g[2]) * (-2.0f / 9), r = g[1] * (2.0f / 9);
   vf p = g[0] * (1.0f / 90) + g[2] * (2.0f / 45), q = g[1] * (1.0f / 45);
@@ -107,6 +121,13 @@ INLINE void line_weight(const vf *g, vf *u) {
   u[5] = v + w;
   u[6] = v - w;
   u[7] = g[2];
+}
+
+INLINE void line_weight_transposed(const vf *u, vf *g) {
+  vf s = (u[1] + u[2]) * (-2.0f / 9), p = u[3] + u[4], v = u[5] + u[6];
+  g[0] = (u[0] + s) + (p * (1.0f / 90) + v * (32.0f / 45));
+  g[1] = (u[2] - u[1]) * (2.0f / 9) + ((u[3] - u[4]) * (1.0f / 45) + (u[5] - u[6]) * (16.0f / 45));
+  g[2] = (u[7] + s) + (p * (2.0f / 45) + v * (8.0f / 45));
 }
 #endif
 

@@ -104,7 +104,7 @@ function M.use(list) core.choices.set(list) end
 --- include(list): these choices, too.
 function M.include(list) core.choices.add(list) end
 
-local METHODS = { "winograd6", "winograd4", "winograd", "spread", "direct", "taps", "joined" }
+local METHODS = { "winograd6", "winograd4", "spread", "direct", "taps", "joined" }
 
 local function shape_text(row)
   local s = row.shape

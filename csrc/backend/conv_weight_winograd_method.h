@@ -1,7 +1,8 @@
-/* Gradients of 3 x 3 weights by the adjoint of Winograd's F(4x4, 3x3): dw = Gt [ sum over tiles of (A dy At)
- * . (Bt d B) ] G (see conv_winograd.h). The sum is one matrix product per frequency; tiles are transformed in
- * passes that stay in the shared cache, and a chunk of the product owns its part of the result, so nothing is
- * added across chunks. */
+/* Gradients of 3 x 3 weights by the adjoint of Winograd's F(E x E, 3 x 3): dw = Gt [ sum over tiles of (A dy
+ * At) . (Bt d B) ] G (see conv_winograd.h). The two sizes of tiles are two methods from this one text, as
+ * conv_winograd_method.h's are. The sum is one matrix product per frequency; tiles are transformed in passes
+ * that stay in the shared cache, and a chunk of the product owns its part of the result, so nothing is added
+ * across chunks. */
 #include "backend/conv_parts.h"
 #include "backend/conv_winograd.h"
 #include "core/memory.h"
@@ -14,6 +15,7 @@ enum {
   CHANNELS = 4 * PANEL, /* of a chunk of transforms */
   ROWS = 64,            /* output channels of a chunk of products */
   PAYS = 1600,          /* products saved by a pair of channels that are worth its 36 sums */
+  LARGE_MAX = 64,       /* channels up to which the larger tiles pay */
 };
 
 typedef struct Adjoint {
@@ -22,30 +24,36 @@ typedef struct Adjoint {
   float *dw;
   bool add;
   long down, across, tiles, block, first;
-  float *v; /* 36, panels of ci, block, width: Bt d B */
-  float *m; /* 36, block, pitch: A dy At */
-  float *u; /* 36, co, ci: the sums */
+  float *v; /* frequencies, panels of ci, block, width: Bt d B */
+  float *m; /* frequencies, block, pitch: A dy At */
+  float *u; /* frequencies, co, ci: the sums */
   long pitch, v_apart, m_apart, u_apart;
 } Adjoint;
 
+static long tiles_of(const ConvShape *s, long edge) {
+  return s->n * ratio_up(s->ho, edge) * ratio_up(s->wo, edge);
+}
+
+/* The larger tiles as for forward: where edges do not eat up what they save, and channels are few. */
 static bool fits(const ConvShape *s) {
-  long tiles = s->n * ratio_up(s->ho, EDGE) * ratio_up(s->wo, EDGE);
-  return s->kh == 3 && s->kw == 3 && s->stride == 1 && s->groups == 1 && s->ci % LANES == 0 &&
-         s->co % LANES == 0 && 9 * s->n * s->ho * s->wo - 36 * tiles > PAYS;
+  bool any = s->kh == 3 && s->kw == 3 && s->stride == 1 && s->groups == 1 && s->ci % LANES == 0 &&
+             s->co % LANES == 0 && 9 * s->n * s->ho * s->wo - 36 * tiles_of(s, 4) > PAYS;
+  return any && (EDGE == 4 || (s->ci <= LARGE_MAX && s->co <= LARGE_MAX &&
+                               tiles_of(s, 6) * 64 * 10 < tiles_of(s, 4) * 36 * 9));
 }
 
 static long pass_tiles(const Adjoint *d) { return least(d->block, d->tiles - d->first); }
 
-/* A y At of the 4 x 4 gradients at `at`. */
+/* A y At of a tile's gradients at `at`. */
 INLINE void tile_gradient(const float *const *at, long channels, float *m, long apart) {
   for (long k = 0; k < channels; k += LANES) {
     vf half[SIDE][EDGE], y[EDGE], t[SIDE];
-    UNROLL for (int j = 0; j < EDGE; j++) {
+    LINES for (int j = 0; j < EDGE; j++) {
       UNROLL for (int i = 0; i < EDGE; i++) y[i] = vload(at[i * EDGE + j] + k);
       line_output_transposed(y, t);
       UNROLL for (int i = 0; i < SIDE; i++) half[i][j] = t[i];
     }
-    UNROLL for (int i = 0; i < SIDE; i++) {
+    LINES for (int i = 0; i < SIDE; i++) {
       line_output_transposed(half[i], t);
       UNROLL for (int j = 0; j < SIDE; j++) vstore(m + (i * SIDE + j) * apart + k, t[j]);
     }
@@ -113,7 +121,7 @@ static int back_chunk(void *arg, long o) {
     const float *u = d->u + o * c + k;
     float *dw = d->dw + o * 9 * c + k;
     vf half[3][SIDE], in[SIDE], out[3];
-    UNROLL for (int j = 0; j < SIDE; j++) {
+    LINES for (int j = 0; j < SIDE; j++) {
       UNROLL for (int i = 0; i < SIDE; i++) in[i] = vload(u + (i * SIDE + j) * d->u_apart);
       line_weight_transposed(in, out);
       UNROLL for (int i = 0; i < 3; i++) half[i][j] = out[i];
@@ -158,4 +166,4 @@ static int run(const ConvShape *s, const float *x, const float *dy, float *dw, b
   return ok;
 }
 
-WeightMethod ISA_NAME(weight_winograd)(void) { return (WeightMethod){fits, run}; }
+WeightMethod ISA_NAME(WINOGRAD_METHOD)(void) { return (WeightMethod){fits, run}; }
