@@ -131,7 +131,7 @@ function faults.once(whose, k, f, ...)
 end
 
 -- Every allocation is tried; in a run of small samples about SAMPLES of each chain, others in every chain.
-local SAMPLES, chains = 40, 0
+local SAMPLES, chains = 12, 0
 local function first_and_stride(n)
   if not support.small then return 1, 1 end
   local stride = n // SAMPLES + 1
