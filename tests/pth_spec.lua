@@ -3,57 +3,17 @@
 local co = require "cohesiv"
 local core = require "cohesiv.core"
 local make = require "tests.files"
+local pickles = require "tests.pickles"
 local support = require "tests.support"
 local weights = require "cohesiv.weights"
 
 local folder = support.temp()
 local function put(name, bytes) return support.write(folder .. "/" .. name, bytes) end
 
--- ---- pickles, opcode by opcode ----
-
-local function text(s) return "X" .. string.pack("<s4", s) end
-local function int(n) return "J" .. string.pack("<i4", n) end
-local function global(module, name) return "c" .. module .. "\n" .. name .. "\n" end
-local function tuple(...) return "(" .. table.concat { ... } .. "t" end
-local function call(f, ...) return f .. tuple(...) .. "R" end
-local function ints(list)
-  local parts = {}
-  for i, n in ipairs(list) do parts[i] = int(n) end
-  return tuple(table.unpack(parts))
-end
-
-local ORDERED = global("collections", "OrderedDict") .. ")R"
-local REBUILD = global("torch._utils", "_rebuild_tensor_v2")
-
-local function storage(o)
-  return tuple(text "storage", global("torch", o.type or "FloatStorage"), text(o.key or "0"), text "cpu",
-    o.count_bytes or int(o.count or 6)) .. "Q"
-end
-
-local function tensor(o)
-  return call(REBUILD, storage(o), int(o.offset or 0), ints(o.shape or { 2, 3 }), ints(o.stride or { 3, 1 }), "\x89",
-    ORDERED)
-end
-
--- { name, value, … } as a dict of protocol 2
-local function dict(...)
-  local parts = { "}(" }
-  for i, part in ipairs { ... } do parts[i + 1] = i % 2 == 1 and text(part) or part end
-  return table.concat(parts) .. "u"
-end
-
-local SIX = string.pack("<ffffff", 1, 2, 3, 4, 5, 6)
-
--- A file of one data.pkl and storages by number from 0.
-local function archive(pickle, storages, options)
-  options = options or {}
-  local entries, top = {}, options.top or "any name/"
-  entries[1] = { top .. "data.pkl", (options.proto or "\x80\2") .. pickle .. (options.stop or ".") }
-  if options.byteorder then entries[2] = { top .. "byteorder", options.byteorder } end
-  for i, bytes in ipairs(storages or { SIX }) do entries[#entries + 1] = { top .. "data/" .. i - 1, bytes } end
-  entries[#entries + 1] = { top .. "version", "3\n" }
-  return make.zip(entries, options)
-end
+local text, int, global, tuple, call, ints = pickles.text, pickles.int, pickles.global, pickles.tuple, pickles.call,
+  pickles.ints
+local storage, tensor, dict, archive = pickles.storage, pickles.tensor, pickles.dict, pickles.archive
+local ORDERED, REBUILD, SIX = pickles.ORDERED, pickles.REBUILD, pickles.SIX
 
 local function read(pickle, storages, options)
   return core.io.pth_read(put("x.pth", archive(pickle, storages, options)))

@@ -171,6 +171,8 @@ describe("a run folder", function()
     assert.are.equal("integer", math.type(records[3].step))
     made:log { step = 4, loss = 0 / 0 }
     assert.is_nil(made:metrics()[4].loss)
+    support.write(made:file "metrics.jsonl", '{"step": 1}\nstep 2\n')
+    has(message_of(made.metrics, made), "metrics.jsonl: line 2: expected JSON")
   end)
 
   it("refuses what is no run, and names that leave the folder", function()

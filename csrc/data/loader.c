@@ -182,7 +182,7 @@ Loader *loader_new(const char *const *paths, long n, const LoaderOptions *option
   if (!l->threads) {
     loader_free(l);
     if (ok)
-      fail("loader: expected to start a thread, found none to be had");
+      fail_memory("loader: expected memory for a thread, found none to be had");
     else
       fail_memory("loader: out of memory for %ld samples", n);
     return NULL;

@@ -63,28 +63,38 @@ static int list_records(Archive *a) {
   return 1;
 }
 
+typedef struct Span {
+  const char *text;
+  size_t size;
+} Span;
+
+/* compare() of an entry's name with three pieces in a row, which needs no memory. */
+static int order(const ZipEntry *e, const Span piece[3]) {
+  const char *at = e->name;
+  size_t left = e->name_size;
+  for (int i = 0; i < 3; i++) {
+    size_t n = left < piece[i].size ? left : piece[i].size;
+    int difference = memcmp(at, piece[i].text, n);
+    if (difference || n < piece[i].size) return difference ? difference : -1;
+    at += n;
+    left -= n;
+  }
+  return left > 0;
+}
+
 /* The entry TOP/folder+name, or NULL. */
 static Record *find(const Archive *a, const Record *pickle, const char *folder, const char *name,
                     size_t size) {
-  size_t n = strlen(folder);
+  const Span path[3] = {{pickle->entry.name, a->top}, {folder, strlen(folder)}, {name, size}};
   long low = 0, high = a->count;
-  char *full = malloc(a->top + n + size + 1);
-  if (!full) return NULL;
-  memcpy(full, pickle->entry.name, a->top);
-  memcpy(full + a->top, folder, n);
-  memcpy(full + a->top + n, name, size);
   while (low < high) {
     long middle = low + (high - low) / 2;
-    const ZipEntry *e = &a->records[middle].entry;
-    if (compare(e->name, e->name_size, full, a->top + n + size) < 0)
+    if (order(&a->records[middle].entry, path) < 0)
       low = middle + 1;
     else
       high = middle;
   }
-  const ZipEntry *e = low < a->count ? &a->records[low].entry : NULL;
-  int found = e && compare(e->name, e->name_size, full, a->top + n + size) == 0;
-  free(full);
-  return found ? &a->records[low] : NULL;
+  return low < a->count && order(&a->records[low].entry, path) == 0 ? &a->records[low] : NULL;
 }
 
 /* The entry that ends in data.pkl, whatever folder it is in. */

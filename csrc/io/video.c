@@ -103,6 +103,7 @@ Video *video_open(const char *path) {
     fail("%s: expected memory for a video, found none left", path);
     return NULL;
   }
+  v->process.out = v->process.err = -1; /* nothing to shut before it is started */
   if (start(&v->process, path, frames) && read_header(v)) return v;
   video_close(v);
   return NULL;

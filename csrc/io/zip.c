@@ -101,6 +101,7 @@ static int inflate_some(ZipStream *z, void *to, size_t size) {
     if (status == Z_STREAM_END && z->z.avail_out > 0)
       return fail("%s: expected %u more bytes, found the end of the deflated data", z->stream.name,
                   z->z.avail_out);
+    if (status == Z_MEM_ERROR) return fail("%s: expected memory for zlib, found none left", z->stream.name);
     if (status != Z_OK && status != Z_STREAM_END)
       return fail("%s: expected intact deflated data, found: %s", z->stream.name,
                   z->z.msg ? z->z.msg : "damage");

@@ -8,6 +8,7 @@
 #include <lauxlib.h>
 #include <locale.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,20 +64,29 @@ static int read_char(EditLine *edit, wchar_t *out) {
   }
 }
 
+/* complete, LineInfo → what complete(text before the cursor) gives */
+static int call_complete(lua_State *L) {
+  const LineInfo *line = lua_touserdata(L, 2);
+  lua_settop(L, 1);
+  lua_pushlstring(L, line->buffer, (size_t)(line->cursor - line->buffer));
+  lua_call(L, 1, 2);
+  return 2;
+}
+
 /* Tab: complete(text before the cursor) → text to insert, list of candidates. A failing function completes
- * nothing. */
+ * nothing. Nothing may be raised here: libedit would be left in the middle of a line. */
 static unsigned char complete(EditLine *edit, int key) {
   Editor *e = editor_of(edit);
   lua_State *L = e->L;
-  const LineInfo *line = el_line(edit);
   unsigned char result = CC_ERROR;
   int top = lua_gettop(L);
   (void)key;
+  lua_pushcfunction(L, call_complete);
   if (lua_getiuservalue(L, 1, 1) == LUA_TFUNCTION) {
-    lua_pushlstring(L, line->buffer, (size_t)(line->cursor - line->buffer));
-    if (lua_pcall(L, 1, 2, 0) == LUA_OK) {
-      const char *insert = lua_tostring(L, -2);
-      if (insert && *insert)
+    lua_pushlightuserdata(L, (void *)(uintptr_t)el_line(edit));
+    if (lua_pcall(L, 2, 2, 0) == LUA_OK) {
+      const char *insert = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+      if (*insert)
         result = el_insertstr(edit, insert) == 0 ? CC_REFRESH : CC_ERROR;
       else if (lua_istable(L, -1) && lua_rawlen(L, -1) > 1) {
         fputc('\n', stdout);
@@ -121,7 +131,7 @@ static int new_editor(lua_State *L) {
   e->history = history_init();
   e->file = file ? strdup(file) : NULL;
   if (!e->edit || !e->history || (file && !e->file))
-    return luaL_error(L, "editor: cannot start line editing");
+    return luaL_error(L, "editor: expected memory for line editing, found none left");
   history(e->history, &e->event, H_SETSIZE, HISTORY_LINES);
   history(e->history, &e->event, H_SETUNIQUE, 1);
   if (file) history(e->history, &e->event, H_LOAD, file);
@@ -164,9 +174,9 @@ static int read_line(lua_State *L) {
 static int remember(lua_State *L) {
   Editor *e = check_editor(L);
   const char *line = luaL_checkstring(L, 2);
+  const char *draft = e->file ? lua_pushfstring(L, "%s.%d", e->file, (int)getpid()) : NULL;
   history(e->history, &e->event, H_ENTER, line);
-  if (e->file) {
-    const char *draft = lua_pushfstring(L, "%s.%d", e->file, (int)getpid());
+  if (draft) {
     int written = history(e->history, &e->event, H_SAVE, draft) >= 0 && rename(draft, e->file) == 0;
     if (!written) remove(draft);
     lua_pushboolean(L, written);

@@ -18,10 +18,11 @@ const char *profile_name(lua_State *L, const char *name) {
 }
 
 static int start(lua_State *L) {
-  lua_newtable(L);
-  if (!profile_start()) return raise_error(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &anchor);
-  return 0;
+  if (!profiling) { /* before the record: Lua may have no memory for it */
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &anchor);
+  }
+  return profile_start() ? 0 : raise_error(L);
 }
 
 static void set_number(lua_State *L, const char *key, double value) {
@@ -52,22 +53,31 @@ static void push_event(lua_State *L, const Event *e) {
   lua_setfield(L, -2, "shape");
 }
 
-/* profile_stop() → events, seconds since the start, how many events were not kept. An event: { name, kind =
- * "forward", "backward" or "scope", parent (its place in the list), start, seconds, read, written (bytes),
- * flops, shape } */
-static int stop(lua_State *L) {
-  EventList list = profile_stop();
-  lua_createtable(L, (int)list.count, 0);
-  for (long i = 0; i < list.count; i++) {
-    push_event(L, &list.event[i]);
+/* The EventList at 1 → what profile_stop returns */
+static int push_events(lua_State *L) {
+  const EventList *list = lua_touserdata(L, 1);
+  lua_createtable(L, (int)list->count, 0);
+  for (long i = 0; i < list->count; i++) {
+    push_event(L, &list->event[i]);
     lua_rawseti(L, -2, i + 1);
   }
+  lua_pushnumber(L, 1e-9 * (double)list->duration);
+  lua_pushinteger(L, list->lost);
+  return 3;
+}
+
+/* profile_stop() → events, seconds since the start, how many events were not kept. An event: { name, kind =
+ * "forward", "backward" or "scope", parent (its place in the list), start, seconds, read, written (bytes),
+ * flops, shape }. The record ends whatever fails. */
+static int stop(lua_State *L) {
+  EventList list = profile_stop();
+  lua_pushcfunction(L, push_events);
+  lua_pushlightuserdata(L, &list);
+  int status = lua_pcall(L, 1, 3, 0);
   profile_forget();
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &anchor);
-  lua_pushnumber(L, 1e-9 * (double)list.duration);
-  lua_pushinteger(L, list.lost);
-  return 3;
+  return status == LUA_OK ? 3 : lua_error(L);
 }
 
 /* profile_enter(name) → what profile_leave takes */

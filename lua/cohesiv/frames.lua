@@ -141,9 +141,8 @@ function Video:info()
   local stored = cache.find("video", key)
   if not stored then
     local count = core.io.video_count(self.path)
-    local decoder = core.io.video_open(self.path)
+    local decoder <close> = core.io.video_open(self.path)
     stored = tensor.tensor({ count, decoder.width, decoder.height }, { dtype = "int64" })
-    decoder:close()
     pcall(cache.store, "video", key, stored)
   end
   local list = stored:totable()

@@ -17,17 +17,6 @@ local function leave(event, ...)
   return ...
 end
 
--- Modules show as scopes: while the record runs, and only then, a call of one goes through here.
-local function with_scopes(f, ...)
-  local call = Module.__call
-  Module.__call = function(self, ...)
-    return leave(core.profile_enter(self:label()), call(self, ...))
-  end
-  local results = table.pack(pcall(f, ...))
-  Module.__call = call
-  return results
-end
-
 -- Rows by op and pass, the slowest first. An event's own time is what nothing inside it took.
 local function rows_of(events)
   local own, rows, found = {}, {}, {}
@@ -73,6 +62,14 @@ local function profile_of(events, seconds, lost)
   return self
 end
 
+-- The end of a record, whatever f did: call is what a module is called by otherwise.
+local function stopped(call, ok, ...)
+  Module.__call = call
+  local events, seconds, lost = core.profile_stop()
+  if not ok then error((...), 0) end
+  return profile_of(events, seconds, lost), ...
+end
+
 --- profile(f, ...): runs f(...) and returns what it spent its time in, then f's results. Prints as a table. [i] is a
 -- row { name, pass = "forward" or "backward", calls, seconds, share, read, written (bytes of tensors), flops (0:
 -- unknown) }, the slowest first; .seconds is the whole, .outside what passed outside ops, .events every call in order,
@@ -80,11 +77,11 @@ end
 function M.profile(f, ...)
   local callable = type(f) == "function" or (getmetatable(f) or {}).__call
   if not callable then error("profile: expected a function, found " .. type(f), 0) end
-  core.profile_start()
-  local results = with_scopes(f, ...)
-  local profile = profile_of(core.profile_stop())
-  if not results[1] then error(results[2], 0) end
-  return profile, table.unpack(results, 2, results.n)
+  local call = Module.__call
+  local function scoped(self, ...) return leave(core.profile_enter(self:label()), call(self, ...)) end
+  core.profile_start() -- nothing from here to the stop may fail
+  Module.__call = scoped -- modules show as scopes
+  return stopped(call, pcall(f, ...))
 end
 
 -- ---- the table ----

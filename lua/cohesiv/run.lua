@@ -22,11 +22,8 @@ Run.__index = Run
 local function fail(format, ...) error(("run: " .. format):format(...), 0) end
 
 local function read(path)
-  local file = io.open(path, "rb")
-  if not file then return nil end
-  local text = file:read "a"
-  file:close()
-  return text
+  local file <close> = io.open(path, "rb")
+  return file and file:read "a"
 end
 
 local function fits_json(v) return type(v) ~= "number" or (v == v and math.abs(v) < math.huge) end
@@ -192,10 +189,12 @@ end
 
 --- Appends one record (a flat table of numbers and strings) to metrics.jsonl.
 function Run:log(record)
-  local file, why = io.open(self:file "metrics.jsonl", "ab")
-  if not file then fail("expected to append to metrics.jsonl, found %s", why) end
-  file:write("{", table.concat(json_fields(record), ", "), "}\n")
-  file:close()
+  local line = "{" .. table.concat(json_fields(record), ", ") .. "}\n" -- before the file is open
+  local file <close>, why = io.open(self:file "metrics.jsonl", "ab")
+  local written
+  if file then written, why = file:write(line) end
+  if written then written, why = file:flush() end
+  if not written then fail("expected to append to metrics.jsonl, found %s", why) end
 end
 
 --- All records of metrics.jsonl, in order, and their lines. A last line cut short by a crash is left out.
@@ -203,8 +202,7 @@ function Run:metrics()
   local records = {}
   local lines = {}
   for line in (read(self:file "metrics.jsonl") or ""):gmatch "([^\n]*)\n" do
-    local ok, record = pcall(json.decode, line)
-    if not ok then fail("%s: expected JSON in line %d, found %.40q", self:file "metrics.jsonl", #records + 1, line) end
+    local record = json.decode(line, ("run: %s: line %d"):format(self:file "metrics.jsonl", #records + 1))
     for k, v in pairs(record) do
       if v == json.null then record[k] = nil end
     end

@@ -59,13 +59,15 @@ end
 -- { module, around, extra } each.
 local function wrapped(list, f)
   local before = {}
-  for i, w in ipairs(list) do
-    local module, around, extra = table.unpack(w)
-    local pass = module.forward
-    before[i] = { module, rawget(module, "forward") }
-    module.forward = function(...) return around(pass, extra, ...) end
-  end
-  local ok, message = pcall(f)
+  local ok, message = pcall(function()
+    for i, w in ipairs(list) do
+      local module, around, extra = table.unpack(w)
+      local pass = module.forward
+      before[i] = { module, rawget(module, "forward") }
+      module.forward = function(...) return around(pass, extra, ...) end
+    end
+    f()
+  end)
   for i = #before, 1, -1 do before[i][1].forward = before[i][2] end -- a module may stand in the list twice
   if not ok then error(message, 0) end
 end
