@@ -121,7 +121,7 @@ describe("layers", function()
       { "Linear: out: expected an integer of at least 1, found 2.5", nn.Linear, { 3, 2.5 } },
       { "Linear: expected 3 numbers in the last dimension, found 2x4", nn.Linear { 3, 2 }, co.ones(2, 4) },
       { "Linear: expected a tensor, found nil", nn.Linear { 3, 2 } },
-      { "BatchNorm2d: act: expected none, relu or relu6, found gelu", nn.BatchNorm2d, 4, { act = "gelu" } },
+      { "BatchNorm2d: act: expected none, relu, relu6 or silu, found gelu", nn.BatchNorm2d, 4, { act = "gelu" } },
       { "LayerNorm: expected eps, found epsilon", nn.LayerNorm, 4, { epsilon = 1 } },
       { "LayerNorm: expected 4 numbers", nn.LayerNorm(4), co.ones(2, 3) },
       { "MaxPool2d: kernel: expected an integer", nn.MaxPool2d },

@@ -11,7 +11,7 @@
 
 #include "core/tensor.h"
 
-enum { NODE_IN = 8, NODE_OUT = 4 };
+enum { NODE_IN = 10, NODE_OUT = 4 };
 
 typedef struct Node Node;
 

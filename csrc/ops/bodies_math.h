@@ -92,6 +92,11 @@ static inline float tanh_fast(float x) {
 
 #endif
 
+/* The derivative of x sigmoid(x), given s = sigmoid(x). */
+BODY_INLINE real silu_slope(real x, real s) { return s * (1 + x * (1 - s)); }
+#define SILU(x) ((x)*SIGMOID(x))
+#define SILU_SLOPE(x, s) silu_slope(x, s)
+
 /* a^b, the common exponents without a call. */
 BODY_INLINE real power(real a, real b) { return b == 2 ? a * a : b == 1 ? a : RM(pow)(a, b); }
 #define POW(a, b) power(a, b)

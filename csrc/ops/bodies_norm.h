@@ -3,21 +3,25 @@
 #ifndef OPS_BODIES_NORM_H
 #define OPS_BODIES_NORM_H
 
+#include "ops/bodies_math.h"
 #include "ops/hot.h"
 
-/* Per channel: mean and sum of squared differences from it. */
+typedef enum NormAct { NORM_PLAIN, NORM_RELU, NORM_RELU6, NORM_SILU } NormAct;
+
+/* Per channel: mean and sum of squared differences from it (squares may be NULL). */
 HOT_DECLARE(void, norm_moments, long rows, long channels, const real *x, double *mean, double *squares);
-/* y = act(scale x + shift + residual); residual may be NULL; act: 0 none, 1 ReLU, 2 ReLU6 */
+/* y = act(scale x + shift + residual); residual may be NULL */
 HOT_DECLARE(void, norm_apply, long rows, long channels, const real *x, const real *scale, const real *shift,
-            const real *residual, int act, real *y);
-/* What the backward passes share. The gradient dz is dy where the activation lets it through, as the output y
- * tells; without a residual y is not read but found again from x, by forward's own formula. */
+            const real *residual, NormAct act, real *y);
+/* What the backward passes share. The gradient dz is dy times the activation's derivative. What that takes is
+ * found again from x, by forward's own formula, and where there was a residual from `given`: with SiLU the
+ * residual itself, otherwise the output y. */
 typedef struct NormBack {
-  const real *x, *dy, *y;           /* y may be NULL: act(scale x + shift) */
-  const real *mean, *scale, *shift; /* a channel each; shift only where y is NULL */
+  const real *x, *dy, *given;       /* given may be NULL */
+  const real *mean, *scale, *shift; /* a channel each */
   const real *slope, *offset;       /* a channel each, of norm_back */
   real *dx, *dr;                    /* of norm_back; either may be NULL */
-  int act;
+  NormAct act;
   bool dx_add, dr_add;
 } NormBack;
 
@@ -41,6 +45,8 @@ HOT_DEFINE(void, norm_moments, long rows, long channels, const real *restrict x,
     if (rows & 1)
       for (long i = 0; i < n; i++) s[i] += (double)p[i];
     for (long i = 0; i < n; i++) m[i] = (real)(s[i] / (double)rows);
+    for (long i = 0; i < n; i++) mean[at + i] = s[i] / (double)rows;
+    if (!squares) continue;
     p = x + at;
     for (long r = 0; r < rows; r++, p += channels)
       for (long i = 0; i < n; i++) {
@@ -49,53 +55,59 @@ HOT_DEFINE(void, norm_moments, long rows, long channels, const real *restrict x,
       }
     for (long i = 0; i < n; i++) {
       double off = (double)m[i] - s[i] / (double)rows; /* the rounding of m */
-      mean[at + i] = s[i] / (double)rows;
       squares[at + i] = q[i] - (double)rows * off * off;
     }
   }
 }
 
-/* The body of a pass once per activation: OPEN says whether the gradient passes at output y. */
-#define BY_ACT(...)                                                                                          \
-  if (act == 0) {                                                                                            \
-    enum { ACT = 0 };                                                                                        \
-    __VA_ARGS__                                                                                              \
-  } else if (act == 1) {                                                                                     \
-    enum { ACT = 1 };                                                                                        \
-    __VA_ARGS__                                                                                              \
-  } else {                                                                                                   \
-    enum { ACT = 2 };                                                                                        \
-    __VA_ARGS__                                                                                              \
-  }
-#define ACTIVATE(v) (ACT == 0 ? (v) : (v) < 0 ? 0 : ACT == 2 && (v) > 6 ? 6 : (v))
-HOT_DEFINE(void, norm_apply, long rows, long channels, const real *restrict x, const real *restrict scale,
-           const real *restrict shift, const real *restrict residual, int act, real *restrict y) {
-  BY_ACT(for (long r = 0; r < rows; r++, x += channels, y += channels) {
-    if (residual) {
-      for (long i = 0; i < channels; i++) {
-        real v = x[i] * scale[i] + shift[i] + residual[i];
-        y[i] = ACTIVATE(v);
-      }
-      residual += channels;
-    } else
-      for (long i = 0; i < channels; i++) {
-        real v = x[i] * scale[i] + shift[i];
-        y[i] = ACTIVATE(v);
-      }
-  })
-}
-
-/* What a backward pass over some rows does, with everything that is the same for all of them known when it is
- * compiled: questions inside the loops keep the compiler from using vectors. given: the output y is. */
+/* What a pass over some rows does, with everything that is the same for all of them known when it is
+ * compiled: questions inside the loops keep the compiler from using vectors. given: that is not NULL. */
 #define ROWS_FUNCTION static inline __attribute__((always_inline)) void
 
-/* dz at channel i: dy where the activation lets it through */
-ROWS_FUNCTION gradient_row(const int act, const bool given, long n, const real *restrict x,
-                           const real *restrict y, const real *restrict dy, const real *restrict scale,
+ROWS_FUNCTION apply_rows(const NormAct act, const bool given, long rows, long channels,
+                         const real *restrict x, const real *restrict scale, const real *restrict shift,
+                         const real *restrict residual, real *restrict y) {
+  for (long r = 0; r < rows; r++, x += channels, y += channels) {
+    for (long i = 0; i < channels; i++) {
+      real v = x[i] * scale[i] + shift[i];
+      if (given) v += residual[i];
+      y[i] = act == NORM_PLAIN            ? v
+             : act == NORM_SILU           ? SILU(v)
+             : v < 0                      ? 0
+             : act == NORM_RELU6 && v > 6 ? 6
+                                          : v;
+    }
+    if (given) residual += channels;
+  }
+}
+
+/* f once per activation and presence of what may be given */
+#define BY_CASE(f, act, given, ...)                                                                          \
+  switch (act) {                                                                                             \
+  case NORM_PLAIN: given ? f(NORM_PLAIN, true, __VA_ARGS__) : f(NORM_PLAIN, false, __VA_ARGS__); break;      \
+  case NORM_RELU: given ? f(NORM_RELU, true, __VA_ARGS__) : f(NORM_RELU, false, __VA_ARGS__); break;         \
+  case NORM_RELU6: given ? f(NORM_RELU6, true, __VA_ARGS__) : f(NORM_RELU6, false, __VA_ARGS__); break;      \
+  default: given ? f(NORM_SILU, true, __VA_ARGS__) : f(NORM_SILU, false, __VA_ARGS__);                       \
+  }                                                                                                          \
+  (void)0
+
+HOT_DEFINE(void, norm_apply, long rows, long channels, const real *restrict x, const real *restrict scale,
+           const real *restrict shift, const real *restrict residual, NormAct act, real *restrict y) {
+  BY_CASE(apply_rows, act, residual, rows, channels, x, scale, shift, residual, y);
+}
+
+/* dz at channel i: dy times the activation's derivative */
+ROWS_FUNCTION gradient_row(const NormAct act, const bool given, long n, const real *restrict x,
+                           const real *restrict more, const real *restrict dy, const real *restrict scale,
                            const real *restrict shift, real *restrict dz) {
   for (long i = 0; i < n; i++) {
-    real v = act == 0 ? 1 : given ? y[i] : x[i] * scale[i] + shift[i];
-    dz[i] = act == 0 ? dy[i] : act == 1 ? (v > 0 ? dy[i] : 0) : (v > 0 && v < 6 ? dy[i] : 0);
+    real d = dy[i], v = x[i] * scale[i] + shift[i];
+    if (given) v = act == NORM_SILU ? v + more[i] : more[i];
+    if (act == NORM_SILU)
+      d *= SILU_SLOPE(v, SIGMOID(v));
+    else if (act != NORM_PLAIN)
+      d = v > 0 ? d : 0;
+    dz[i] = act == NORM_RELU6 ? (v < 6 ? d : 0) : d;
   }
 }
 
@@ -103,7 +115,7 @@ enum {
   NORM_BLOCK = 256
 }; /* channels at a time: what lies between the loops stays in the first-level cache */
 
-ROWS_FUNCTION sums_rows(const int act, const bool given, long row, long rows, long channels,
+ROWS_FUNCTION sums_rows(const NormAct act, const bool given, long row, long rows, long channels,
                         const NormBack *b, double *restrict sum, double *restrict product) {
   for (long at = 0; at < channels; at += NORM_BLOCK) {
     long n = channels - at < NORM_BLOCK ? channels - at : NORM_BLOCK;
@@ -111,8 +123,8 @@ ROWS_FUNCTION sums_rows(const int act, const bool given, long row, long rows, lo
     real dz[NORM_BLOCK];
     for (long r = row; r < row + rows; r++) {
       const real *restrict x = b->x + r * channels + at;
-      gradient_row(act, given, n, x, given ? b->y + r * channels + at : x, b->dy + r * channels + at,
-                   b->scale + at, given ? x : b->shift + at, dz);
+      gradient_row(act, given, n, x, given ? b->given + r * channels + at : x, b->dy + r * channels + at,
+                   b->scale + at, b->shift + at, dz);
       for (long i = 0; i < n; i++) {
         sum[at + i] += (double)dz[i];
         product[at + i] += (double)(dz[i] * (x[i] - mean[i]));
@@ -121,7 +133,7 @@ ROWS_FUNCTION sums_rows(const int act, const bool given, long row, long rows, lo
   }
 }
 
-ROWS_FUNCTION back_rows(const int act, const bool given, long row, long rows, long channels,
+ROWS_FUNCTION back_rows(const NormAct act, const bool given, long row, long rows, long channels,
                         const NormBack *b) {
   for (long r = row; r < row + rows; r++) {
     for (long at = 0; at < channels; at += NORM_BLOCK) {
@@ -130,8 +142,7 @@ ROWS_FUNCTION back_rows(const int act, const bool given, long row, long rows, lo
       const real *restrict slope = b->slope + at, *restrict offset = b->offset + at;
       real dz[NORM_BLOCK], *restrict dx = b->dx ? b->dx + place : dz,
                                      *restrict dr = b->dr ? b->dr + place : dz;
-      gradient_row(act, given, n, x, given ? b->y + place : x, b->dy + place, scale,
-                   given ? x : b->shift + at, dz);
+      gradient_row(act, given, n, x, given ? b->given + place : x, b->dy + place, scale, b->shift + at, dz);
       if (b->dx && b->dx_add)
         for (long i = 0; i < n; i++) dx[i] += scale[i] * dz[i] + slope[i] * (x[i] - mean[i]) + offset[i];
       else if (b->dx)
@@ -144,21 +155,13 @@ ROWS_FUNCTION back_rows(const int act, const bool given, long row, long rows, lo
   }
 }
 
-#define BY_CASE(f, ...)                                                                                      \
-  if (b->act == 0)                                                                                           \
-    f(0, false, __VA_ARGS__);                                                                                \
-  else if (b->act == 1)                                                                                      \
-    b->y ? f(1, true, __VA_ARGS__) : f(1, false, __VA_ARGS__);                                               \
-  else                                                                                                       \
-    b->y ? f(2, true, __VA_ARGS__) : f(2, false, __VA_ARGS__)
-
 HOT_DEFINE(void, norm_sums, long row, long rows, long channels, const NormBack *b, double *restrict sum,
            double *restrict product) {
-  BY_CASE(sums_rows, row, rows, channels, b, sum, product);
+  BY_CASE(sums_rows, b->act, b->given, row, rows, channels, b, sum, product);
 }
 
 HOT_DEFINE(void, norm_back, long row, long rows, long channels, const NormBack *b) {
-  BY_CASE(back_rows, row, rows, channels, b);
+  BY_CASE(back_rows, b->act, b->given, row, rows, channels, b);
 }
 #endif
 

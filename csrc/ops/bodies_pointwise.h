@@ -79,6 +79,13 @@ HOT_DECLARE(LoopTable, pointwise_loops, void);
     }                                                                                                        \
   }
 
+/* What backward does at every x: a question inside would keep the compiler from using vectors. */
+#define EACH_X(...)                                                                                          \
+  EACH_I {                                                                                                   \
+    real x = X[i], y = Y[i], dy = DY[i];                                                                     \
+    (void)x, (void)y;                                                                                        \
+    __VA_ARGS__                                                                                              \
+  }
 #define UNARY(name, keep, domain, doc, f, dx) BOUNDED(name, keep, "", 0, 0, doc, f, dx)
 #define BOUNDED(name, keep, args, absent_p, absent_q, doc, f, dx)                                            \
   static void name##_forward(long n, const real *restrict X, real *restrict Y, real p, real q) {             \
@@ -91,11 +98,10 @@ HOT_DECLARE(LoopTable, pointwise_loops, void);
   static void name##_backward(long n, const real *restrict X, const real *restrict Y,                        \
                               const real *restrict DY, real *restrict G, bool add, real p, real q) {         \
     (void)p, (void)q;                                                                                        \
-    EACH_I {                                                                                                 \
-      real x = X[i], y = Y[i], dy = DY[i];                                                                   \
-      (void)x, (void)y;                                                                                      \
-      G[i] = (add ? G[i] : 0) + (dx);                                                                        \
-    }                                                                                                        \
+    if (add)                                                                                                 \
+      EACH_X(G[i] += (dx);)                                                                                  \
+    else                                                                                                     \
+      EACH_X(G[i] = (dx);)                                                                                   \
   }
 #define BINARY_BACKWARD(name, g)                                                                             \
   static void name(long n, const real *restrict A, int sa, const real *restrict B, int sb,                   \

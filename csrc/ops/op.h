@@ -11,7 +11,7 @@
 #include "core/random.h"
 #include "core/tensor.h"
 
-enum { OP_IN = 8, OP_OUT = 4, OP_ARG = 12, OP_SAVED = 6, ARG_LIST = 8 };
+enum { OP_IN = 10, OP_OUT = 4, OP_ARG = 12, OP_SAVED = 6, ARG_LIST = 8 };
 
 /* A parameter that is not a tensor: a number, boolean (0/1), or a list of integers. */
 typedef struct Arg {

@@ -1,7 +1,7 @@
 /* matmul: products of matrices, or of stacks of them, on the backend's gemm. */
 #include "ops/op_kit.h"
 
-#include "backend/gemm.h"
+#include "ops/dense.h"
 
 enum { TA, TB };
 
@@ -13,12 +13,6 @@ typedef struct Product {
 
 static long rows(const Tensor *t) { return t->shape[t->rank - 2]; }
 static long columns(const Tensor *t) { return t->shape[t->rank - 1]; }
-
-static int gemm(bool ta, bool tb, long m, long n, long k, const real *a, const real *b, real *c, bool add) {
-  long lda = ta ? m : k, ldb = tb ? k : n;
-  return REALNAME(gemm)(ta, tb, m, n, k, 1, a, lda > 0 ? lda : 1, b, ldb > 0 ? ldb : 1, add, c,
-                        n > 0 ? n : 1);
-}
 
 static int product_of(const Call *c, Product *p) {
   const Tensor *a = c->in[0], *b = c->in[1];
@@ -72,7 +66,7 @@ static int matmul_forward(Call *c) {
   real *y = product_of(c, &p) ? output(c, 0) : NULL;
   const real *a = input(c, 0), *b = input(c, 1);
   for (long i = 0; y && i < p.batch; i++)
-    if (!gemm(p.ta, p.tb, p.m, p.n, p.k, a + i * p.a_step, b + i * p.b_step, y + i * p.m * p.n, false))
+    if (!dense(p.ta, p.tb, p.m, p.n, p.k, a + i * p.a_step, b + i * p.b_step, y + i * p.m * p.n, false))
       return 0;
   return y != NULL;
 }
@@ -96,11 +90,11 @@ static int matmul_backward(Call *c) {
     real *ga = g[0] ? g[0] + i * p.a_step : NULL, *gb = g[1] ? g[1] + i * p.b_step : NULL;
     int ok = 1; /* da = dy b^T, db = a^T dy, and their transposes */
     if (ga)
-      ok = p.ta ? gemm(p.tb, true, p.k, p.m, p.n, bi, d, ga, add_a)
-                : gemm(false, !p.tb, p.m, p.k, p.n, d, bi, ga, add_a);
+      ok = p.ta ? dense(p.tb, true, p.k, p.m, p.n, bi, d, ga, add_a)
+                : dense(false, !p.tb, p.m, p.k, p.n, d, bi, ga, add_a);
     if (ok && gb)
-      ok = p.tb ? gemm(true, p.ta, p.n, p.k, p.m, d, ai, gb, add_b)
-                : gemm(!p.ta, false, p.k, p.n, p.m, ai, d, gb, add_b);
+      ok = p.tb ? dense(true, p.ta, p.n, p.k, p.m, d, ai, gb, add_b)
+                : dense(!p.ta, false, p.k, p.n, p.m, ai, d, gb, add_b);
     if (!ok) return 0;
   }
   return 1;

@@ -9,20 +9,14 @@ local M = {}
 local ROUNDS = 5
 
 local KIND_OF_OP = {
-  upconv2d = "up-sampling 3x3", batch_norm = "batch norm, activation", global_pool = "squeeze, excitation",
-  se_gate = "squeeze, excitation", responsibility_loss = "losses", embedding_loss = "losses", adamw = "optimiser",
-  relu = "activation", relu6 = "activation", silu = "activation", sigmoid = "activation",
+  upconv2d = "up-sampling 3x3", batch_norm = "batch norm, activation, gate",
+  batch_norm_se = "batch norm, activation, gate", responsibility_loss = "losses", embedding_loss = "losses",
+  adamw = "optimiser",
 }
 
--- Other ops by the shape they work on: a number is a loss; a vector for each image, or the product with one (the only
--- `mul` of maps in these networks), is squeeze and excitation.
+-- Of an op that is no convolution. What works on a number belongs to a loss.
 local function kind_of_other(event)
-  local shape = event.shape or ""
-  if KIND_OF_OP[event.name] == "activation" then
-    return shape:find "^%d+x1x1x" and "squeeze, excitation" or "batch norm, activation"
-  end
-  if not shape:find "x" then return "losses" end
-  if event.name == "mul" then return "squeeze, excitation" end
+  if not (event.shape or ""):find "x" then return "losses" end
   return KIND_OF_OP[event.name] or "pooling, rest"
 end
 

@@ -7,8 +7,8 @@ local M = {}
 local MEASURE = 0.03 -- seconds that a measurement takes at least
 
 --- The kinds of layers, in the order of tables.
-M.KINDS = { "stem", "1x1", "grouped, depthwise", "dense 3x3", "up-sampling 3x3", "batch norm, activation",
-  "squeeze, excitation", "pooling, rest", "losses", "optimiser" }
+M.KINDS = { "stem", "1x1", "grouped, depthwise", "dense 3x3", "up-sampling 3x3",
+  "batch norm, activation, gate", "pooling, rest", "losses", "optimiser" }
 
 -- What a call of a convolution computes, from its tensors.
 local function layer_of(name, x, weight, ...)
@@ -35,7 +35,6 @@ end
 function M.kind(layer)
   if layer.up then return "up-sampling 3x3" end
   if layer.input == 3 then return "stem" end
-  if layer.h == 1 and layer.w == 1 then return "squeeze, excitation" end
   if layer.groups > 1 then return "grouped, depthwise" end
   return layer.k == 1 and "1x1" or "dense 3x3"
 end

@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.profiler import ProfilerActivity, profile, record_function
 
-NORM, SE, UP, REST = "batch norm, activation", "squeeze, excitation", "up-sampling 3x3", "pooling, rest"
+NORM, UP, REST = "batch norm, activation, gate", "up-sampling 3x3", "pooling, rest"
 LOSSES, OPTIMISER, STEP = "losses", "optimiser", "step"
-KINDS = ["stem", "1x1", "grouped, depthwise", "dense 3x3", UP, NORM, SE, REST, LOSSES, OPTIMISER]
+KINDS = ["stem", "1x1", "grouped, depthwise", "dense 3x3", UP, NORM, REST, LOSSES, OPTIMISER]
 SCOPE = "kind: "
 
 
@@ -50,7 +50,7 @@ def kind_of(name, module):
     """The kind of a module's own operations; None: its parent's."""
     owner = type(module).__name__
     if owner.startswith("SE") or "_se_" in name or owner == "MBConvBlock":
-        return SE  # an MBConvBlock's own operations are its gate
+        return NORM  # an MBConvBlock's own operations are its gate
     if isinstance(module, nn.Conv2d):
         if "decoder" in name and ".conv1." in name:
             return UP
@@ -72,7 +72,7 @@ def mark(network):
     inside_gate = [n for n, m in network.named_modules() if type(m).__name__ == "SEModule"]
     for name, module in network.named_modules():
         gate = any(name == g or name.startswith(g + ".") for g in inside_gate)
-        kind = SE if gate else kind_of(name, module)
+        kind = NORM if gate else kind_of(name, module)
         if kind is None:
             continue
         open_scopes = []

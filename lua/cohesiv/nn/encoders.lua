@@ -5,6 +5,7 @@ local Module = require "cohesiv.nn.module"
 local layers = require "cohesiv.nn.layers"
 local stages = require "cohesiv.nn.stages"
 local efficientnet = require "cohesiv.nn.efficientnet"
+local excite = require "cohesiv.nn.excite"
 local core = require "cohesiv.core"
 
 local ops = core.ops
@@ -12,32 +13,37 @@ local M = {}
 
 -- ---- ResNets (He et al., CVPR 2016), ResNeXt (Xie et al., CVPR 2017), squeeze and excitation (Hu et al., 2018) ----
 
--- Squeeze and excitation, the addition of the shortcut and the ReLU: relu(x · sigmoid(fc2(relu(fc1(mean x)))) + y).
-local function squeeze_excite(channels, reduction)
-  local m = Module.new()
-  local fc1 = m:add("fc1", layers.Conv2d { channels, channels // reduction, 1 })
-  local fc2 = m:add("fc2", layers.Conv2d { channels // reduction, channels, 1 })
-  m.forward = function(_, x, shortcut)
-    local gate = fc2(fc1(ops.global_pool.call(x)):relu()):sigmoid()
-    return ops.se_gate.call(x, gate, shortcut)
-  end
-  return m
-end
-
 -- One residual block: `basic` (two 3×3) or bottleneck (1×1, 3×3 with groups and stride, 1×1; stride_first: the first
 -- 1×1 has the stride).
 local function residual_block(e, cin, planes, stride)
   local m = Module.new()
   local expansion = e.block == "basic" and 1 or 4
   local out, chain, seen = planes * expansion, {}, {} -- seen[i]: the modules that see the i-th's result
+  local function see(i, conv, bn) seen[i], seen[i - 1] = { bn }, i > 1 and { seen[i - 1][1], conv } or nil end
   local function conv_bn(i, a, b, k, s, groups, act)
     local conv = m:add("conv" .. i,
       layers.Conv2d { a, b, k, stride = s, padding = k // 2, groups = groups, bias = false })
     local bn = m:add("bn" .. i, layers.BatchNorm2d(b, { act = act }))
     chain[i] = function(x, residual) return layers.conv_bn(conv, bn, x, residual) end
-    seen[i], seen[i - 1] = { bn }, i > 1 and { seen[i - 1][1], conv } or nil
+    see(i, conv, bn)
   end
-  local se
+  -- Squeeze and excitation before the addition and the ReLU: how the chain then ends.
+  local function conv_bn_se(i, a, b, reduction)
+    local conv = m:add("conv" .. i, layers.Conv2d { a, b, 1, bias = false })
+    local bn = m:add("bn" .. i, layers.BatchNorm2d(b))
+    local fc1, fc2 = layers.Conv2d { b, b // reduction, 1 }, layers.Conv2d { b // reduction, b, 1 }
+    local se = m:add("se_module", excite.gate(fc1, fc2, "relu"))
+    se:add("fc1", fc1)
+    se:add("fc2", fc2)
+    chain[i] = function(x, residual)
+      local y = conv(x)
+      local z = excite.after(bn, se, y, residual)
+      layers.let_go(y, conv, bn, se)
+      return z
+    end
+    see(i, conv, bn)
+    m.flops = function(_, _, y) return excite.flops(bn, se, y.shape[1]) end
+  end
   if e.block == "basic" then
     conv_bn(1, cin, planes, 3, stride, 1, "relu")
     conv_bn(2, planes, planes, 3, 1, 1, "relu")
@@ -47,8 +53,11 @@ local function residual_block(e, cin, planes, stride)
     local first = e.stride_first and stride or 1
     conv_bn(1, cin, width, 1, first, 1, "relu")
     conv_bn(2, width, width, 3, stride // first, groups, "relu")
-    conv_bn(3, width, out, 1, 1, 1, e.reduction and "none" or "relu")
-    if e.reduction then se = m:add("se_module", squeeze_excite(out, e.reduction)) end
+    if e.reduction then
+      conv_bn_se(3, width, out, e.reduction)
+    else
+      conv_bn(3, width, out, 1, 1, 1, "relu")
+    end
   end
   local downsample
   if stride ~= 1 or cin ~= out then
@@ -57,14 +66,11 @@ local function residual_block(e, cin, planes, stride)
   m.forward = function(_, x)
     local shortcut = downsample and downsample(x) or x
     for i, step in ipairs(chain) do
-      local y = step(x, i == #chain and not se and shortcut or nil)
+      local y = step(x, i == #chain and shortcut or nil)
       if i > 1 then layers.let_go(x, table.unpack(seen[i - 1])) end
       x = y
     end
-    if not se then return x end
-    local y = se(x, shortcut)
-    layers.let_go(x, seen[#chain][1], se)
-    return y
+    return x
   end
   return m, out
 end

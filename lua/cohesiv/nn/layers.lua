@@ -10,7 +10,7 @@ local tensor = require "cohesiv.tensor"
 local M = {}
 local ops = core.ops
 local whole = options.whole
-local ACT = { none = 0, relu = 1, relu6 = 2 }
+local ACT = { none = 0, relu = 1, relu6 = 2, silu = 3 }
 
 local function tensor_of(what, x, last)
   if not core.is_tensor(x) then error(("%s: expected a tensor, found %s"):format(what, type(x)), 0) end
@@ -61,13 +61,13 @@ function M.Conv2d(o)
   return m
 end
 
---- BatchNorm2d(channels, { act = "none" | "relu" | "relu6", eps = 1e-5, momentum = 0.1 }): over all but the last
--- dimension. Called as bn(x, residual?): act(normalised x + residual), one op.
+--- BatchNorm2d(channels, { act = "none" | "relu" | "relu6" | "silu", eps = 1e-5, momentum = 0.1 }): over all but
+-- the last dimension. Called as bn(x, residual?): act(normalised x + residual), one op.
 function M.BatchNorm2d(channels, o)
   whole("BatchNorm2d", "channels", channels)
   o = options.read("BatchNorm2d", o, { act = "none", eps = 1e-5, momentum = 0.1 })
   if not ACT[o.act] then
-    error(("BatchNorm2d: act: expected none, relu or relu6, found %s"):format(o.act), 0)
+    error(("BatchNorm2d: act: expected none, relu, relu6 or silu, found %s"):format(o.act), 0)
   end
   local m = Module.new(nil, "BatchNorm2d")
   m:parameter("weight", tensor.ones(channels))
@@ -99,10 +99,15 @@ function M.let_go(x, ...)
   x:close()
 end
 
+-- Whether a convolution's epilogue may do what bn does: in inference without gradients, and not for SiLU.
+local function foldable(bn)
+  return not (bn.training or core.grad_enabled() or bn.hooks or bn.act == ACT.silu)
+end
+
 --- conv_bn(conv, bn, x, residual?): bn(conv(x), residual). In inference without gradients it is one op: the
 -- convolution's epilogue normalises, adds and rectifies while the result is in registers (unless one has hooks).
 function M.conv_bn(conv, bn, x, residual)
-  if bn.training or core.grad_enabled() or conv.hooks or bn.hooks then
+  if conv.hooks or not foldable(bn) then
     local y = conv(x)
     local z = bn(y, residual)
     M.let_go(y, conv, bn)
@@ -132,7 +137,7 @@ function M.UpConvBN(o)
   local bn = m:add("1", M.BatchNorm2d(o[3], { act = o.act }))
   m.forward = function(_, x, skip)
     if conv.hooks then return bn(conv(ops.upsample2_cat.call(x, skip))) end
-    if bn.training or core.grad_enabled() or bn.hooks then
+    if not foldable(bn) then
       local y = ops.upconv2d.call(x, conv.params.weight, skip)
       local z = bn(y)
       M.let_go(y, bn)

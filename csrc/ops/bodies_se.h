@@ -1,0 +1,113 @@
+/* The passes over a map in which SiLU stands between batch norm and the gate of squeeze and excitation: for
+ * every channel v = scale x + shift, u = silu(v), y = gate u. u is found again in each of them, never stored.
+ * Where nothing stands between, batch norm's own passes do. */
+#ifndef OPS_BODIES_SE_H
+#define OPS_BODIES_SE_H
+
+#include "ops/bodies_math.h"
+#include "ops/hot.h"
+
+/* A channel each, gate and pool of one image. */
+typedef struct SeLines {
+  const real *mean, *scale, *shift; /* batch norm */
+  const real *gate;
+  const real *pool;           /* what every u's gradient has from the mean over the pixels */
+  const real *slope, *offset; /* what every x's gradient has from the statistics */
+} SeLines;
+
+/* What backward sums per channel, with a = du / dv: dy u, dy a, dy a (x - mean), a, a (x - mean). */
+enum { SE_DY_U, SE_DY_A, SE_DY_AX, SE_A, SE_AX, SE_SUMS };
+
+/* sum[channels] += u */
+HOT_DECLARE(void, se_pool, long rows, long channels, const real *x, const SeLines *l, double *sum);
+/* y = gate u */
+HOT_DECLARE(void, se_apply, long rows, long channels, const real *x, const SeLines *l, real *y);
+/* sums[SE_SUMS][channels] += … */
+HOT_DECLARE(void, se_sums, long rows, long channels, const real *x, const real *dy, const SeLines *l,
+            double *sums);
+/* dx (+)= scale silu'(v) (gate dy + pool) + slope (x - mean) + offset */
+HOT_DECLARE(void, se_back, long rows, long channels, const real *x, const real *dy, const SeLines *l,
+            real *dx, bool add);
+
+#ifdef HOT_BODIES
+#define SE_INLINE static inline __attribute__((always_inline))
+
+/* So many rows at a time: their sum goes to the one in double. So many channels: their sums stay in the
+ * first-level cache. */
+enum { SE_ROWS = 8, SE_BLOCK = 128 };
+
+HOT_DEFINE(void, se_pool, long rows, long channels, const real *restrict x, const SeLines *l,
+           double *restrict sum) {
+  for (long at = 0; at < channels; at += SE_BLOCK) {
+    long n = channels - at < SE_BLOCK ? channels - at : SE_BLOCK;
+    const real *restrict scale = l->scale + at, *restrict shift = l->shift + at;
+    for (long r = 0; r < rows; r += SE_ROWS) {
+      real s[SE_BLOCK] = {0};
+      for (long k = r; k < rows && k < r + SE_ROWS; k++) {
+        const real *restrict own = x + k * channels + at;
+        for (long i = 0; i < n; i++) {
+          real v = own[i] * scale[i] + shift[i];
+          s[i] += SILU(v);
+        }
+      }
+      for (long i = 0; i < n; i++) sum[at + i] += (double)s[i];
+    }
+  }
+}
+
+HOT_DEFINE(void, se_apply, long rows, long channels, const real *restrict x, const SeLines *l,
+           real *restrict y) {
+  const real *restrict scale = l->scale, *restrict shift = l->shift, *restrict gate = l->gate;
+  for (long r = 0; r < rows; r++, x += channels, y += channels)
+    for (long i = 0; i < channels; i++) {
+      real v = x[i] * scale[i] + shift[i];
+      y[i] = SILU(v) * gate[i];
+    }
+}
+
+HOT_DEFINE(void, se_sums, long rows, long channels, const real *restrict x, const real *restrict dy,
+           const SeLines *l, double *restrict sums) {
+  for (long at = 0; at < channels; at += SE_BLOCK) {
+    long n = channels - at < SE_BLOCK ? channels - at : SE_BLOCK;
+    const real *restrict mean = l->mean + at, *restrict scale = l->scale + at,
+                         *restrict shift = l->shift + at;
+    for (long r = 0; r < rows; r += SE_ROWS) {
+      real s[SE_SUMS][SE_BLOCK] = {{0}};
+      for (long k = r; k < rows && k < r + SE_ROWS; k++) {
+        const real *restrict own = x + k * channels + at, *restrict d = dy + k * channels + at;
+        for (long i = 0; i < n; i++) {
+          real v = own[i] * scale[i] + shift[i], open = SIGMOID(v), a = SILU_SLOPE(v, open),
+               off = own[i] - mean[i];
+          s[SE_DY_U][i] += d[i] * (v * open);
+          s[SE_DY_A][i] += d[i] * a;
+          s[SE_DY_AX][i] += d[i] * a * off;
+          s[SE_A][i] += a;
+          s[SE_AX][i] += a * off;
+        }
+      }
+      for (int j = 0; j < SE_SUMS; j++)
+        for (long i = 0; i < n; i++) sums[j * channels + at + i] += (double)s[j][i];
+    }
+  }
+}
+
+SE_INLINE void se_back_rows(const bool add, long rows, long channels, const real *restrict x,
+                            const real *restrict dy, const SeLines *l, real *restrict dx) {
+  const real *restrict mean = l->mean, *restrict scale = l->scale, *restrict shift = l->shift;
+  const real *restrict gate = l->gate, *restrict pool = l->pool;
+  const real *restrict slope = l->slope, *restrict offset = l->offset;
+  for (long r = 0; r < rows; r++, x += channels, dy += channels, dx += channels)
+    for (long i = 0; i < channels; i++) {
+      real v = x[i] * scale[i] + shift[i], s = SIGMOID(v), a = SILU_SLOPE(v, s);
+      real d = scale[i] * a * (gate[i] * dy[i] + pool[i]) + slope[i] * (x[i] - mean[i]) + offset[i];
+      dx[i] = add ? dx[i] + d : d;
+    }
+}
+
+HOT_DEFINE(void, se_back, long rows, long channels, const real *x, const real *dy, const SeLines *l, real *dx,
+           bool add) {
+  add ? se_back_rows(true, rows, channels, x, dy, l, dx) : se_back_rows(false, rows, channels, x, dy, l, dx);
+}
+#endif
+
+#endif

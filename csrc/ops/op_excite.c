@@ -1,0 +1,50 @@
+/* Squeeze and excitation's gate, forward and backward: see excite.h. */
+#include "ops/excite.h"
+
+#include "ops/bodies_math.h"
+#include "ops/dense.h"
+
+void REALNAME(excite_place)(Excite *e, real *memory) {
+  e->pooled = memory;
+  e->gate = e->pooled + e->images * e->channels;
+  e->before = e->gate + e->images * e->channels;
+  e->hidden = e->before + e->images * e->squeezed;
+}
+
+int REALNAME(excite_forward)(Excite *e) {
+  long N = e->images, C = e->channels, S = e->squeezed;
+  if (!dense(false, true, N, S, C, e->pooled, e->w1, e->before, false)) return 0;
+  for (long i = 0; i < N * S; i++) {
+    real v = e->before[i] += e->b1[i % S];
+    e->hidden[i] = e->silu ? SILU(v) : v < 0 ? 0 : v;
+  }
+  if (!dense(false, true, N, C, S, e->hidden, e->w2, e->gate, false)) return 0;
+  for (long i = 0; i < N * C; i++) e->gate[i] = SIGMOID(e->gate[i] + e->b2[i % C]);
+  return 1;
+}
+
+/* The gradients of weight {out, in} and bias {out} of a layer, from its input and its output's gradient. */
+static int layer_grads(Call *c, int weight, long rows, long out, long in, const real *x, const real *dy) {
+  bool add;
+  real *g = c->want[weight] ? call_grad(c, weight, &add) : NULL;
+  if (c->want[weight] && !(g && dense(true, false, out, in, rows, dy, x, g, add))) return 0;
+  g = c->want[weight + 1] ? call_grad(c, weight + 1, &add) : NULL;
+  return !c->want[weight + 1] || (g && REALNAME(sum_middle)(dy, 1, rows, out, 1, g, add));
+}
+
+int REALNAME(excite_backward)(Call *c, const Excite *e, int first, real *d) {
+  long N = e->images, C = e->channels, S = e->squeezed;
+  size_t bytes = (size_t)(N * S) * sizeof(real);
+  real *h = memory_take(bytes);
+  if (!h) return 0;
+  for (long i = 0; i < N * C; i++) d[i] *= e->gate[i] * (1 - e->gate[i]);
+  int ok =
+      layer_grads(c, first + 2, N, C, S, e->hidden, d) && dense(false, false, N, S, C, d, e->w2, h, false);
+  for (long i = 0; i < N * S && ok; i++) {
+    real v = e->before[i], s = SIGMOID(v);
+    h[i] *= e->silu ? SILU_SLOPE(v, s) : v > 0;
+  }
+  ok = ok && layer_grads(c, first, N, S, C, e->pooled, h) && dense(false, false, N, C, S, h, e->w1, d, false);
+  memory_give(h, bytes);
+  return ok;
+}
