@@ -1,7 +1,7 @@
 /* Squeeze and excitation's gate, forward and backward: see excite.h. */
 #include "ops/excite.h"
 
-#include "ops/bodies_math.h"
+#include "ops/bodies_se.h"
 #include "ops/dense.h"
 
 void REALNAME(excite_place)(Excite *e, real *memory) {
@@ -14,12 +14,9 @@ void REALNAME(excite_place)(Excite *e, real *memory) {
 int REALNAME(excite_forward)(Excite *e) {
   long N = e->images, C = e->channels, S = e->squeezed;
   if (!dense(false, true, N, S, C, e->pooled, e->w1, e->before, false)) return 0;
-  for (long i = 0; i < N * S; i++) {
-    real v = e->before[i] += e->b1[i % S];
-    e->hidden[i] = e->silu ? SILU(v) : v < 0 ? 0 : v;
-  }
+  HOT_CALL(se_hidden, N, S, e->b1, e->silu, e->before, e->hidden);
   if (!dense(false, true, N, C, S, e->hidden, e->w2, e->gate, false)) return 0;
-  for (long i = 0; i < N * C; i++) e->gate[i] = SIGMOID(e->gate[i] + e->b2[i % C]);
+  HOT_CALL(se_open, N, C, e->b2, e->gate);
   return 1;
 }
 

@@ -4,7 +4,7 @@
  *   SiLU (EfficientNets): u = silu(batch norm(x))   y = u gate
  *   gate = sigmoid(w2 act(w1 (mean of u over the pixels) + b1) + b2), for every image and channel
  *
- * u is never stored. For one channel of one image, its gradient is gate dz + pool, where dz is y's gradient
+ * u is not kept. For one channel of one image, its gradient is gate dz + pool, where dz is y's gradient
  * (in ResNets where the ReLU is open) and pool a constant, what comes through the mean. So all gradients but
  * those of maps follow from sums over the pixels of each image, of one pass: that of the gate, from it pool,
  * from both what batch norm sums over all images. A second pass writes dx and the residual's gradient. */
@@ -71,11 +71,13 @@ static int se_shape(Call *c) {
 /* The mean of u over the pixels where u is batch norm alone: that of x, sent through it. */
 static void pool(const Call *c, const SeJob *j) {
   long C = j->rows.channels;
-  const double *mean = tensor_data(c->saved[KEPT_STATISTICS]), *inverse = mean + C,
-               *own = tensor_data(c->saved[KEPT_MEANS]);
-  for (long i = 0; i < j->rows.images * C; i++) {
-    double xhat = (own[i] - mean[i % C]) * inverse[i % C];
-    j->excite.pooled[i] = (real)((double)input(c, WEIGHT)[i % C] * xhat + (double)input(c, BIAS)[i % C]);
+  const double *mean = tensor_data(c->saved[KEPT_STATISTICS]), *inverse = mean + C;
+  for (long image = 0; image < j->rows.images; image++) {
+    const double *own = (const double *)tensor_data(c->saved[KEPT_MEANS]) + image * C;
+    for (long i = 0; i < C; i++) {
+      double scale = (double)input(c, WEIGHT)[i] * inverse[i];
+      j->excite.pooled[image * C + i] = (real)(scale * (own[i] - mean[i]) + (double)input(c, BIAS)[i]);
+    }
   }
 }
 
@@ -84,7 +86,8 @@ static int pool_chunk(void *arg, long chunk) {
   long C = j->rows.channels;
   double *p = j->partial + chunk * C;
   memset(p, 0, (size_t)C * sizeof *p);
-  HOT_CALL(se_pool, norm_count(&j->rows, chunk), C, j->x + norm_first(&j->rows, chunk) * C, &j->lines, p);
+  long at = norm_first(&j->rows, chunk) * C;
+  HOT_CALL(se_pool, norm_count(&j->rows, chunk), C, j->x + at, &j->lines, j->y + at, p);
   return 1;
 }
 
@@ -96,7 +99,7 @@ static double *image_sums(const SeJob *j, long image, long n) {
   return first;
 }
 
-/* The same where SiLU follows: a pass over x. */
+/* The same where SiLU follows: by a pass over x that leaves u in y. */
 static int pool_silu(SeJob *j) {
   long C = j->rows.channels;
   size_t bytes = (size_t)(norm_chunks(&j->rows) * C) * sizeof(double);
@@ -114,10 +117,8 @@ static int apply_chunk(void *arg, long chunk) {
   const SeJob *j = arg;
   long C = j->rows.channels, rows = norm_count(&j->rows, chunk), at = norm_first(&j->rows, chunk) * C,
        image = norm_image(&j->rows, chunk) * C;
-  SeLines l = j->lines;
-  l.gate = j->excite.gate + image;
   if (j->silu)
-    HOT_CALL(se_apply, rows, C, j->x + at, &l, j->y + at);
+    HOT_CALL(se_gate, rows, C, j->excite.gate + image, j->y + at);
   else
     HOT_CALL(norm_apply, rows, C, j->x + at, j->scale + image, j->shift + image,
              j->residual ? j->residual + at : NULL, NORM_RELU, j->y + at);
@@ -125,14 +126,15 @@ static int apply_chunk(void *arg, long chunk) {
 }
 
 static int apply(SeJob *j) {
-  long n = j->rows.images * j->rows.channels;
+  long C = j->rows.channels, n = j->rows.images * C;
   if (j->silu) return parallel(norm_chunks(&j->rows), apply_chunk, j);
   size_t bytes = (size_t)(2 * n) * sizeof(real);
   real *line = memory_take(bytes);
-  for (long i = 0; i < n && line; i++) {
-    line[i] = j->excite.gate[i] * j->lines.scale[i % j->rows.channels];
-    line[n + i] = j->excite.gate[i] * j->lines.shift[i % j->rows.channels];
-  }
+  for (long at = 0; at < n && line; at += C)
+    for (long i = 0; i < C; i++) {
+      line[at + i] = j->excite.gate[at + i] * j->lines.scale[i];
+      line[n + at + i] = j->excite.gate[at + i] * j->lines.shift[i];
+    }
   j->scale = line;
   j->shift = line + n;
   int ok = line && parallel(norm_chunks(&j->rows), apply_chunk, j);
@@ -252,10 +254,11 @@ static int back(Call *c, SeJob *j, real *line, double *total) {
   if (!REALNAME(norm_weight_grads)(c, total)) return 0;
   if (!j->dx && !j->back.dr) return 1;
   REALNAME(norm_line_back)(c, &j->rows, total, line);
-  for (long i = 0; i < N * C; i++) { /* with ReLU, gate and pool go into batch norm's lines */
-    scale[i] = norm[i % C] * j->excite.gate[i];
-    offset[i] = j->lines.offset[i % C] + norm[i % C] * pooled[i];
-  }
+  for (long at = 0; at < N * C; at += C) /* with ReLU, gate and pool go into batch norm's lines */
+    for (long i = 0; i < C; i++) {
+      scale[at + i] = norm[i] * j->excite.gate[at + i];
+      offset[at + i] = j->lines.offset[i] + norm[i] * pooled[at + i];
+    }
   j->back.scale = scale;
   j->back.offset = offset;
   return parallel(norm_chunks(&j->rows), back_chunk, j);
