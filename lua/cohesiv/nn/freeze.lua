@@ -1,6 +1,7 @@
---- module:freeze(): a network for inference alone. Batch norm goes into the weights before it, what follows from
--- weights alone is computed once, and a pass runs as a plan of ops without Lua between them, each buffer taken again as
--- soon as nothing reads it any more. Weights are those of the moment; the module itself stays as it is.
+--- module:freeze(): a network for inference alone. Batch norm goes into the weights before it (unless SiLU or a gate
+-- follows: one op is both), what follows from weights alone is computed once, and a pass runs as a plan of ops without
+-- Lua between them, each buffer taken again as soon as nothing reads it any more. Weights are those of the moment; the
+-- module itself stays as it is.
 local core = require "cohesiv.core"
 local folding = require "cohesiv.nn.folding"
 local tensor = require "cohesiv.tensor"
