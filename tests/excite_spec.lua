@@ -76,6 +76,26 @@ describe("squeeze and excitation as one op", function()
     end
   end
 
+  it("is made again for backward, bit for bit, with SiLU", function()
+    local m, size = block_end("silu", 40, 6), { 2, 90, 91, 40 } -- 2.6 MB
+    local x = co.randn(size)
+    x.requires_grad = true
+    local y = m(x)
+    local values = co.tidy(function() return y:detach() * 1 end) -- a clone would share its memory
+    local conv = co.nn.Conv2d { 40, 4, 1 }
+    collectgarbage()
+    local before = co.memory().live
+    local loss = conv(y):square():mean()
+    y:close()
+    collectgarbage()
+    assert.is_true(before - co.memory().live > 2e6) -- it is not kept
+    loss:backward()
+    local got = conv.params.weight.grad:totable()
+    conv:zero_grad()
+    conv(values):square():mean():backward()
+    assert.same(conv.params.weight.grad:totable(), got)
+  end)
+
   it("counts the operations of its layers once", function()
     local m = block_end("relu", 8, 2)
     local y = co.zeros(3, 4, 4, 8)

@@ -20,6 +20,8 @@ enum { SE_DY_U, SE_DY_A, SE_DY_AX, SE_A, SE_AX, SE_SUMS };
 
 /* u, and sum[channels] += u */
 HOT_DECLARE(void, se_pool, long rows, long channels, const real *x, const SeLines *l, real *u, double *sum);
+/* y = gate u, in one go */
+HOT_DECLARE(void, se_apply, long rows, long channels, const real *x, const SeLines *l, real *y);
 /* y = gate y */
 HOT_DECLARE(void, se_gate, long rows, long channels, const real *gate, real *y);
 /* sums[SE_SUMS][channels] += … */
@@ -60,6 +62,16 @@ HOT_DEFINE(void, se_pool, long rows, long channels, const real *restrict x, cons
       for (long i = 0; i < n; i++) sum[at + i] += (double)s[i];
     }
   }
+}
+
+HOT_DEFINE(void, se_apply, long rows, long channels, const real *restrict x, const SeLines *l,
+           real *restrict y) {
+  const real *restrict scale = l->scale, *restrict shift = l->shift, *restrict gate = l->gate;
+  for (long r = 0; r < rows; r++, x += channels, y += channels)
+    for (long i = 0; i < channels; i++) {
+      real v = x[i] * scale[i] + shift[i];
+      y[i] = SILU(v) * gate[i];
+    }
 }
 
 HOT_DEFINE(void, se_gate, long rows, long channels, const real *restrict gate, real *restrict y) {

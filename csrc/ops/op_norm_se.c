@@ -159,7 +159,26 @@ static int se_forward(Call *c) {
   j.lines.shift = j.lines.scale + C;
   if (!j.silu) pool(c, &j);
   if ((j.silu && !pool_silu(&j)) || !REALNAME(excite_forward)(&j.excite) || !apply(&j)) return 0;
+  c->again = j.silu; /* with ReLU backward keeps the output itself */
   return j.silu || !c->training || call_save(c, KEPT_OUTPUT, c->out[0]);
+}
+
+static int again_chunk(void *arg, long chunk) {
+  const SeJob *j = arg;
+  long C = j->rows.channels, at = norm_first(&j->rows, chunk) * C;
+  SeLines l = j->lines;
+  l.gate += norm_image(&j->rows, chunk) * C;
+  HOT_CALL(se_apply, norm_count(&j->rows, chunk), C, j->x + at, &l, j->y + at);
+  return 1;
+}
+
+static int se_again(Call *c) {
+  SeJob j = job_of(c);
+  REALNAME(excite_place)(&j.excite, (real *)tensor_data(c->saved[KEPT_GATE])); /* only read */
+  j.lines.scale = saved(c, KEPT_LINE);
+  j.lines.shift = j.lines.scale + j.rows.channels;
+  j.lines.gate = j.excite.gate;
+  return (j.y = output(c, 0)) && parallel(norm_chunks(&j.rows), again_chunk, &j);
 }
 
 /* ---- backward ---- */
@@ -316,6 +335,7 @@ const Op REALNAME(op_batch_norm_se) = {
     .shape = se_shape,
     .forward = se_forward,
     .backward = se_backward,
+    .again = se_again,
     .sample = se_sample,
     .flops = se_flops,
     .lean = 1 << RUNNING_MEAN | 1 << RUNNING_VAR | 1 << B1 | 1 << B2 | 1 << RESIDUAL};
