@@ -229,6 +229,10 @@ describe("a loader", function()
       assert.same({ 2 }, ids(l:next()))
       support.raises(case[3], l.next, l)
       support.raises(case[3], l.next, l)
+      support.write(path, good) -- mended: the batch comes after all
+      local b = l:next()
+      assert.same({ 1, 2 }, { b.epoch, b.index })
+      assert.same({ 1 }, ids(b))
       l:seek(5, 1)
       assert.same({ 2 }, ids(l:next()))
     end

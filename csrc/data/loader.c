@@ -12,7 +12,7 @@
 
 enum { SLOTS = 3, WORKERS_MAX = 64 };
 
-typedef enum { EMPTY, BUSY, READY, FAILED } State;
+typedef enum { EMPTY, BUSY, READY, FAILED, TOLD } State; /* TOLD: of its failure the caller knows */
 
 typedef struct Place {
   State state;
@@ -208,10 +208,10 @@ void loader_free(Loader *l) {
 
 long loader_batches(const Loader *l) { return l->batches; }
 
-void loader_seek(Loader *l, long epoch, long index) {
-  pthread_mutex_lock(&l->lock);
+/* Begins anew with batch `number`. Holds the lock. */
+static void restart(Loader *l, long number) {
   l->generation++;
-  l->taken = l->delivered = epoch * l->batches + index;
+  l->taken = l->delivered = number;
   for (int i = 0; i < SLOTS; i++) {
     Place *p = &l->place[i];
     if (p->state == READY) batch_free(&p->batch);
@@ -219,13 +219,19 @@ void loader_seek(Loader *l, long epoch, long index) {
       p->state = EMPTY; /* a busy one empties itself when its worker sees the new generation */
   }
   pthread_cond_broadcast(&l->changed);
+}
+
+void loader_seek(Loader *l, long epoch, long index) {
+  pthread_mutex_lock(&l->lock);
+  restart(l, epoch * l->batches + index);
   pthread_mutex_unlock(&l->lock);
 }
 
 int loader_next(Loader *l, Batch *out) {
-  Place *p = &l->place[l->delivered % SLOTS];
   int ok = 1;
   pthread_mutex_lock(&l->lock);
+  Place *p = &l->place[l->delivered % SLOTS];
+  if (p->state == TOLD) restart(l, l->delivered); /* whoever mended what was wrong gets the batch after all */
   while (ok && !((p->state == READY || p->state == FAILED) && p->generation == l->generation)) {
     struct timespec until; /* wakes now and then to look for Ctrl-C */
     clock_gettime(CLOCK_REALTIME, &until);
@@ -234,9 +240,10 @@ int loader_next(Loader *l, Batch *out) {
     pthread_cond_timedwait(&l->changed, &l->lock, &until);
     if (interrupted) ok = fail("interrupted");
   }
-  if (ok && p->state == FAILED)
+  if (ok && p->state == FAILED) {
     ok = fail("%s", p->message);
-  else if (ok) {
+    p->state = TOLD;
+  } else if (ok) {
     *out = p->batch;
     memset(&p->batch, 0, sizeof p->batch);
     p->state = EMPTY;

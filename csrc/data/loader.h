@@ -36,7 +36,8 @@ long loader_batches(const Loader *l); /* of one epoch */
 void loader_seek(Loader *l, long epoch, long index);
 
 /* The next batch, waiting for it if need be; epochs follow each other without end. The tensors are the
- * caller's. 0 with a message when a sample could not be read, or on Ctrl-C. */
+ * caller's. 0 with a message when a sample could not be read, or on Ctrl-C; the next call tries the same
+ * batch again. */
 int loader_next(Loader *l, Batch *out);
 void batch_free(Batch *b);
 

@@ -57,27 +57,47 @@ static void join(Moments *m, Moments more) {
   m->rows = rows;
 }
 
-/* Of all rows; squares may be NULL. */
-static int moments(const Call *c, const NormRows *n, double *image_mean, double *mean, double *squares) {
-  MomentsJob j = {.n = n, .x = input(c, INPUT), .squares = squares};
+/* Mean and squares of all rows, and the means of the images unless image_mean is NULL, from those of the
+ * chunks. */
+static void join_chunks(const MomentsJob *j, double *image_mean, double *mean, double *squares) {
+  const NormRows *n = j->n;
   long C = n->channels;
-  size_t bytes = (size_t)(norm_chunks(n) * 2 * C) * sizeof(double);
-  if (!(j.partial = memory_take(bytes))) return 0;
-  int ok = parallel(norm_chunks(n), moments_chunk, &j);
-  for (long i = 0; i < C && ok; i++) {
+  for (long i = 0; i < C; i++) {
     Moments all = {0};
     for (long image = 0; image < n->images; image++) {
       Moments own = {0};
       for (long k = image * n->blocks; k < (image + 1) * n->blocks; k++) {
-        const double *p = j.partial + k * 2 * C;
-        join(&own, (Moments){(double)norm_count(n, k), p[i], squares ? p[C + i] : 0});
+        const double *p = j->partial + k * 2 * C;
+        join(&own, (Moments){(double)norm_count(n, k), p[i], p[C + i]});
       }
       if (image_mean) image_mean[image * C + i] = own.mean;
       join(&all, own);
     }
     mean[i] = all.mean;
-    if (squares) squares[i] = all.squares;
+    squares[i] = all.squares;
   }
+}
+
+static void join_means(const MomentsJob *j, double *image_mean) {
+  long C = j->n->channels;
+  memset(image_mean, 0, (size_t)(j->n->images * C) * sizeof *image_mean);
+  for (long k = 0; k < norm_chunks(j->n); k++) {
+    double share = (double)norm_count(j->n, k) / (double)j->n->rows,
+           *to = image_mean + norm_image(j->n, k) * C;
+    for (long i = 0; i < C; i++) to[i] += share * j->partial[k * 2 * C + i];
+  }
+}
+
+/* Of all rows: squares and mean, and image_mean unless it is NULL; without squares image_mean alone. */
+static int moments(const Call *c, const NormRows *n, double *image_mean, double *mean, double *squares) {
+  MomentsJob j = {.n = n, .x = input(c, INPUT), .squares = squares};
+  size_t bytes = (size_t)(norm_chunks(n) * 2 * n->channels) * sizeof(double);
+  if (!(j.partial = memory_take(bytes))) return 0;
+  int ok = parallel(norm_chunks(n), moments_chunk, &j);
+  if (ok && squares)
+    join_chunks(&j, image_mean, mean, squares);
+  else if (ok)
+    join_means(&j, image_mean);
   memory_give(j.partial, bytes);
   return ok;
 }
