@@ -183,6 +183,13 @@ void tensor_release(Tensor *t) {
   if (var) var_release(var);
 }
 
+void tensor_release_all(Tensor **t, int n) {
+  for (int i = 0; i < n; i++) {
+    tensor_release(t[i]);
+    t[i] = NULL;
+  }
+}
+
 void *tensor_write(Tensor *t) {
   if (atomic_load(&t->storage->refs) > 1) {
     Storage *own = storage_new(t);

@@ -63,7 +63,8 @@ Tensor *tensor_cast(const Tensor *t,
                     Dtype dtype); /* rounds to nearest even; to integers: truncates, saturates */
 
 Tensor *tensor_retain(Tensor *t);
-void tensor_release(Tensor *t); /* NULL is allowed */
+void tensor_release(Tensor *t);             /* NULL is allowed */
+void tensor_release_all(Tensor **t, int n); /* and sets the n entries to NULL */
 
 /* The first element, for reading. */
 static inline const void *tensor_data(const Tensor *t) {

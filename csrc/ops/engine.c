@@ -187,13 +187,6 @@ void sample_arg(Call *c, int i, double n) {
 
 /* ---- running ---- */
 
-static void release_all(Tensor **t, int n) {
-  for (int i = 0; i < n; i++) {
-    tensor_release(t[i]);
-    t[i] = NULL;
-  }
-}
-
 /* The dtype that the float inputs share: float64 if any is. */
 static bool wants_double(const Call *c) {
   for (int i = 0; i < c->nin; i++)
@@ -240,9 +233,9 @@ int op_run(const OpInfo *info, Call *c) {
   if (ok && c->training) ok = record_call(c);
   if (ok && op_watch) ok = op_watch->see(op_watch, info, c);
   if (event >= 0) account_forward(event, c, ok);
-  release_all(c->saved, OP_SAVED); /* recorded: moved to the node */
-  release_all(made, OP_IN);
-  if (!ok) release_all(c->out, OP_OUT);
+  tensor_release_all(c->saved, OP_SAVED); /* recorded: moved to the node */
+  tensor_release_all(made, OP_IN);
+  if (!ok) tensor_release_all(c->out, OP_OUT);
   return ok;
 }
 
@@ -263,6 +256,6 @@ int op_sample(const OpInfo *info, Call *c, Random *r, int variant, bool wide) {
   op_begin(info, c);
   c->op = wide ? info->f64 : info->f32;
   int got = c->op->sample ? c->op->sample(c, r, variant) : -1;
-  if (got != 1) release_all(c->in, OP_IN);
+  if (got != 1) tensor_release_all(c->in, OP_IN);
   return got;
 }

@@ -15,17 +15,10 @@ typedef struct OpNode {
   Call call;
 } OpNode;
 
-static void release_all(Tensor **t, int n) {
-  for (int i = 0; i < n; i++) {
-    tensor_release(t[i]);
-    t[i] = NULL;
-  }
-}
-
 static void op_drop(Node *n) {
   Call *c = &((OpNode *)n)->call;
-  release_all(c->in, OP_IN);
-  release_all(c->saved, OP_SAVED);
+  tensor_release_all(c->in, OP_IN);
+  tensor_release_all(c->saved, OP_SAVED);
 }
 
 static void op_free(Node *n) { free(n); }
