@@ -3,7 +3,7 @@
  *   plan_begin(inputs) ── op_run … op_run (noted) ── plan_end(outputs) ──> plan_run(inputs) → outputs, often
  *
  * What follows from constants alone is computed once, while recording. A value is let go of after its last
- * use, so that the next op finds its block of memory again, still in the cache. Inputs must have the shapes
+ * use, so that what follows has its memory. Inputs must have the shapes
  * and dtypes that were recorded; constants are what they were then. Gradients are not recorded. Only ops are
  * seen: what else was read from a tensor (item, totable) is taken as fixed. */
 #ifndef OPS_PLAN_H
