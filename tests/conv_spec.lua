@@ -124,7 +124,7 @@ describe("convolution", function()
     local way = 0
     for round = 1, rounds do
       local k, groups = math.random(4), one_of { 1, 1, 2, 3 }
-      local stride, pad = math.random(2), math.random(0, k)
+      local stride, pad = 1 + round % 2, math.random(0, k)
       local n, h, w = math.random(2), 50 + math.random(30), 50 + math.random(30)
       local case = {
         x = co.randn(n, h, w, groups * math.random(9)), bias = co.randn(groups * 5), stride = stride, pad = pad,

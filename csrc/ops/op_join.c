@@ -123,7 +123,6 @@ static int pad_crop_shape(Call *c) {
   return call_out(c, 0, x->dtype, x->rank, shape);
 }
 
-/* Copies the common part of image rows; the rest of `to` becomes 0 (or, with add, stays). */
 typedef struct Reframe {
   Frame a, b;
   size_t bytes;
@@ -151,6 +150,7 @@ static int reframe_row(void *arg, long at) {
   return 1;
 }
 
+/* Copies the common part of image rows; the rest of `to` becomes 0 (or, with add, stays). */
 static int reframe(const Tensor *x, const void *from, const Tensor *y, void *to, bool add) {
   Reframe j = {frame(x), frame(y), dtype_bytes[x->dtype], from, to, add};
   return parallel(j.b.images * j.b.h, reframe_row, &j);

@@ -6,7 +6,15 @@ local core = require "cohesiv.core"
 
 local M = {}
 
---- serve(work, warm = 1): what work makes is closed after each run.
+-- The most memory this process has had, where the system tells (Linux).
+local function tell_peak()
+  local file <close> = io.open "/proc/self/status"
+  local kib = file and file:read("a"):match "VmHWM:%s*(%d+)"
+  if kib then io.stderr:write(("peak memory: %d MiB\n"):format(kib // 1024)) end
+end
+
+--- serve(work, warm = 1): what work makes is closed after each run. At the end the process's peak memory goes to
+-- standard error.
 function M.serve(work, warm)
   for _ = 1, warm or 1 do co.tidy(work) end
   print "ready"
@@ -18,6 +26,7 @@ function M.serve(work, warm)
     print(("%.6f"):format(core.system.time() - start))
     io.stdout:flush()
   end
+  tell_peak()
 end
 
 --- help(words): with --help among the words, prints the comment at the program's top and ends.
