@@ -252,3 +252,71 @@ describe("large blocks", function()
     b:close()
   end)
 end)
+
+-- Programs of their own: the limits are the process's. Products before and after tensors took all that they may.
+describe("limits of the system", function()
+  local script = support.write(support.temp() .. "/fill.lua", [[
+    local co = require "cohesiv"
+    local a = co.ones(600, 600)
+    local function product() return a:matmul(a)[{ 600, 600 }] end
+    local first, kept, ok = product(), {}, true
+    for i = 1, 4000 do
+      ok, kept[i] = pcall(co.zeros, 1000, 1000)
+      if not ok then break end
+    end
+    assert(not ok, "expected the limit to be reached")
+    assert(kept[#kept]:find("out of memory", 1, true), kept[#kept])
+    print(first, product(), #kept - 1)
+  ]])
+  local function fill(before, options)
+    return support.run(before .. (" lua5.4 %s/lua/cohesiv/main.lua %s"):format(support.root, script), options)
+  end
+
+  for _, kind in ipairs { "-v", "-d" } do
+    it("of address space, ulimit " .. kind .. ", leave room for products, or are told in one line", function()
+      for _, megabytes in ipairs { 100, 150, 200, 300, 400, 600, 900, 1300 } do
+        local result = fill(("ulimit %s %d &&"):format(kind, megabytes << 10), { env = { COHESIV_THREADS = "2" } })
+        if result.status == 0 then
+          local first, last, count = result.stdout:match "^(%S+)%s+(%S+)%s+(%d+)\n$"
+          assert.equal("600.0", first)
+          assert.equal("600.0", last)
+          assert.is_true(tonumber(count) * 4 < megabytes)
+        else
+          assert.is_true(megabytes < 600, result.stderr)
+          support.refuses(result, 1, "out of memory")
+        end
+      end
+    end)
+  end
+
+  it("of more threads than there is room for are told in one line", function()
+    local result = fill(("ulimit -v %d &&"):format(2000 << 10), { env = { COHESIV_THREADS = "40" } })
+    support.refuses(result, 1, "out of memory")
+  end)
+
+  -- Group v1 or v2, where this user may make one.
+  local function group(bytes)
+    for _, file in ipairs { "/sys/fs/cgroup/memory/%s/memory.limit_in_bytes", "/sys/fs/cgroup/%s/memory.max" } do
+      local name = ("cohesiv-test-%s"):format(support.temp():match "%w+%.d$")
+      local path = file:format(name)
+      local folder = path:match "^(.*)/"
+      local made = support.run(("mkdir %s && echo %d >%s"):format(folder, bytes, path))
+      if made.status == 0 then return folder end
+      support.run("rmdir " .. folder)
+    end
+  end
+  local probe = group(1 << 30)
+  if probe then support.run("rmdir " .. probe) end
+  local it_in_group = probe and it or function(name) pending(name .. ": no control group can be made here") end
+
+  it_in_group("of a control group are kept to", function()
+    local folder = group(400 << 20)
+    local result = fill(("echo $$ >%s/cgroup.procs && exec"):format(folder))
+    support.run(("sleep 0.2; rmdir %s"):format(folder))
+    assert.equal(0, result.status, result.stderr)
+    local first, last, count = result.stdout:match "^(%S+)%s+(%S+)%s+(%d+)\n$"
+    assert.equal("600.0", first)
+    assert.equal("600.0", last)
+    assert.is_true(tonumber(count) > 50 and tonumber(count) * 4 < 400, count)
+  end)
+end)

@@ -7,7 +7,6 @@
 #include "core/error.h"
 #include "core/pool.h"
 
-#include <cblas.h>
 #include <limits.h>
 
 /* Side of a block of the result, so that a block is worth a call; one block when the whole is small. */
@@ -24,6 +23,7 @@ static inline int at_least_one(long ld) { return ld < 1 ? 1 : (int)ld; } /* rows
 
 #define GEMM(real, name, cblas)                                                                              \
   typedef struct {                                                                                           \
+    const Blas *blas;                                                                                        \
     bool ta, tb;                                                                                             \
     long m, n, k, lda, ldb, ldc, side;                                                                       \
     real alpha, beta;                                                                                        \
@@ -36,20 +36,21 @@ static inline int at_least_one(long ld) { return ld < 1 ? 1 : (int)ld; } /* rows
     long columns = blocks(j->n, j->side);                                                                    \
     long r = chunk / columns * j->side, q = chunk % columns * j->side;                                       \
     long m = j->m - r < j->side ? j->m - r : j->side, n = j->n - q < j->side ? j->n - q : j->side;           \
-    cblas(CblasRowMajor, j->ta ? CblasTrans : CblasNoTrans, j->tb ? CblasTrans : CblasNoTrans, (int)m,       \
-          (int)n, (int)j->k, j->alpha, j->a + (j->ta ? r : r * j->lda), at_least_one(j->lda),                \
-          j->b + (j->tb ? q * j->ldb : q), at_least_one(j->ldb), j->beta, j->c + r * j->ldc + q,             \
-          (int)j->ldc);                                                                                      \
+    j->blas->cblas(CblasRowMajor, j->ta ? CblasTrans : CblasNoTrans, j->tb ? CblasTrans : CblasNoTrans,      \
+                   (int)m, (int)n, (int)j->k, j->alpha, j->a + (j->ta ? r : r * j->lda),                     \
+                   at_least_one(j->lda), j->b + (j->tb ? q * j->ldb : q), at_least_one(j->ldb), j->beta,     \
+                   j->c + r * j->ldc + q, (int)j->ldc);                                                      \
     return 1;                                                                                                \
   }                                                                                                          \
                                                                                                              \
   int name(bool ta, bool tb, long m, long n, long k, real alpha, const real *a, long lda, const real *b,     \
            long ldb, real beta, real *c, long ldc) {                                                         \
     if (m == 0 || n == 0) return 1;                                                                          \
-    if (!blas_ready() || !sizes_fit(m, n, k, lda, ldb, ldc)) return 0;                                       \
-    name##_job j = {ta, tb, m, n, k, lda, ldb, ldc, block_side(m, n, k), alpha, beta, a, b, c};              \
+    const Blas *library = blas();                                                                            \
+    if (!library || !sizes_fit(m, n, k, lda, ldb, ldc)) return 0;                                            \
+    name##_job j = {library, ta, tb, m, n, k, lda, ldb, ldc, block_side(m, n, k), alpha, beta, a, b, c};     \
     return parallel(blocks(m, j.side) * blocks(n, j.side), name##_chunk, &j);                                \
   }
 
-GEMM(float, gemm_f32, cblas_sgemm)
-GEMM(double, gemm_f64, cblas_dgemm)
+GEMM(float, gemm_f32, sgemm)
+GEMM(double, gemm_f64, dgemm)

@@ -2,27 +2,20 @@
  * works on the transpose: right singular vectors come back as left ones. */
 #include "backend/lapack.h"
 
+#include "backend/blas.h"
 #include "core/error.h"
 
 #include <string.h>
 
-/* The hidden lengths of character arguments come last, as gfortran passes them. */
-extern void dgelqf_(const int *m, const int *n, double *a, const int *lda, double *tau, double *work,
-                    const int *lwork, int *info);
-extern void dgesdd_(const char *job, const int *m, const int *n, double *a, const int *lda, double *s,
-                    double *u, const int *ldu, double *vt, const int *ldvt, double *work, const int *lwork,
-                    int *iwork, int *info, size_t job_length);
-extern void dgetrf_(const int *m, const int *n, double *a, const int *lda, int *pivot, int *info);
-extern void dgetrs_(const char *trans, const int *n, const int *nrhs, const double *a, const int *lda,
-                    const int *pivot, double *b, const int *ldb, int *info, size_t trans_length);
-
 enum { SOLVE_MAX = 16, SVD_MAX = 9, SVD_WORK = 8 * SVD_MAX * SVD_MAX + 40 * SVD_MAX + 64 };
 
 /* The n×n singular value problem of l (column-major): u receives the left vectors as columns. */
-static int square_svd(int n, double *l, double *s, double *u, double *work, int lwork, int *iwork) {
+static int square_svd(const Blas *library, int n, double *l, double *s, double *u, double *work, int lwork,
+                      int *iwork) {
   double *right = l + n * n;
   int info = 0;
-  dgesdd_(u ? "A" : "N", &n, &n, l, &n, s, u ? u : right, &n, right, &n, work, &lwork, iwork, &info, 1);
+  library->dgesdd(u ? "A" : "N", &n, &n, l, &n, s, u ? u : right, &n, right, &n, work, &lwork, iwork, &info,
+                  1);
   if (info) return fail("lapack: expected dgesdd to converge, found info %d", info);
   return 1;
 }
@@ -30,21 +23,25 @@ static int square_svd(int n, double *l, double *s, double *u, double *work, int 
 int lapack_svd(int m, int n, double *a, double *s, double *vt) {
   if (n < 1 || n > SVD_MAX || m < n)
     return fail("lapack: expected 1 to %d columns and as many rows or more, found %dx%d", SVD_MAX, m, n);
+  const Blas *library = blas();
+  if (!library) return 0;
   double work[SVD_WORK], l[2 * SVD_MAX * SVD_MAX], tau[SVD_MAX]; /* dgesdd needs 4n² + 7n, dgelqf n */
   int iwork[8 * SVD_MAX], lwork = SVD_WORK, info = 0;
-  dgelqf_(&n, &m, a, &n, tau, work, &lwork, &info); /* the transpose, n×m: a = L Q */
+  library->dgelqf(&n, &m, a, &n, tau, work, &lwork, &info); /* the transpose, n×m: a = L Q */
   for (int col = 0; col < n; col++)
     for (int row = 0; row < n; row++) l[col * n + row] = row >= col ? a[col * n + row] : 0;
   if (info) return fail("lapack: expected dgelqf to succeed, found info %d", info);
-  return square_svd(n, l, s, vt, work, lwork, iwork);
+  return square_svd(library, n, l, s, vt, work, lwork, iwork);
 }
 
 int lapack_solve(int n, double *a, double *b) {
   int pivot[SOLVE_MAX], info = 0, one = 1;
   if (n < 1 || n > SOLVE_MAX) return fail("lapack: expected 1 to %d unknowns, found %d", SOLVE_MAX, n);
-  dgetrf_(&n, &n, a, &n, pivot, &info);
+  const Blas *library = blas();
+  if (!library) return 0;
+  library->dgetrf(&n, &n, a, &n, pivot, &info);
   if (info) return fail("lapack: expected a regular %dx%d matrix, found a singular one", n, n);
-  dgetrs_("T", &n, &one, a, &n, pivot, b, &n, &info, 1);
+  library->dgetrs("T", &n, &one, a, &n, pivot, b, &n, &info, 1);
   if (info) return fail("lapack: expected dgetrs to succeed, found info %d", info);
   return 1;
 }

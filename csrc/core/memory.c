@@ -2,13 +2,14 @@
  * Under AddressSanitizer every block is its own malloc. */
 #include "core/memory.h"
 
-#include "core/pages.h"
 #include "core/error.h"
+#include "core/pages.h"
+#include "core/pool.h"
+#include "core/room.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #if defined __SANITIZE_ADDRESS__
@@ -26,22 +27,11 @@ static void *reclaim_arg;
 static pthread_t reclaim_thread;
 static void (*census)(void);
 
-/* 90 % of what the machine, or the control group this process lives in, can still give. */
+/* 90 % of what can still be had, and less where address space is short. */
 static size_t default_limit(void) {
-  size_t limit = SIZE_MAX, value;
-  char line[256];
-  FILE *f = fopen("/proc/meminfo", "r");
-  while (f && fgets(line, sizeof line, f))
-    if (sscanf(line, "MemAvailable: %zu kB", &value) == 1) limit = value << 10;
-  if (f) fclose(f);
-  static const char *const group[] = {"/sys/fs/cgroup/memory.max",
-                                      "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
-  for (int i = 0; i < 2; i++)
-    if ((f = fopen(group[i], "r"))) {
-      if (fscanf(f, "%zu", &value) == 1 && value < limit) limit = value;
-      fclose(f);
-    }
-  return limit == SIZE_MAX ? limit : limit / 10 * 9;
+  size_t memory = room_memory(), address = room_for_tensors(pool_default());
+  if (memory != SIZE_MAX) memory = memory / 10 * 9;
+  return memory < address ? memory : address;
 }
 
 /* What a block takes from the limit. */
@@ -84,8 +74,8 @@ void *memory_take(size_t bytes) {
   }
   if (!p) {
     MemoryStats s = memory_stats();
-    fail_memory("out of memory: %.1f MB asked for, %.1f MB in use, limit %.1f MB", bytes / 1e6, s.live / 1e6,
-                s.limit / 1e6);
+    fail_memory("out of memory: %.1f MB asked for, %.1f MB in use, limit %.1f MB%s", bytes / 1e6,
+                s.live / 1e6, s.limit / 1e6, room_address() == SIZE_MAX ? "" : " (ulimit -v)");
     if (census) census();
   }
   return p;

@@ -1,6 +1,9 @@
 /* Free ranges in a table sorted by address; see pages.h. */
 #include "core/pages.h"
 
+#include "core/pool.h"
+#include "core/room.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -96,9 +99,11 @@ static void add_range(Range r) {
 
 static bool add_region(size_t bytes) {
   if (regions == REGIONS) return false;
-  size_t least = up(bytes, HUGE),
+  size_t least = up(bytes, HUGE), most = room_for_tensors(pool_default()),
          size = up((size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE), HUGE);
   char *p = MAP_FAILED;
+  if (most < least + HUGE) return false;
+  if (size > most - HUGE) size = (most - HUGE) / HUGE * HUGE;
   if (size < least) size = least;
   for (;; size = up(size / 2, HUGE)) { /* cut to a huge-page border */
     if (size < least) size = least;

@@ -84,7 +84,7 @@ static void *worker(void *unused) {
   }
 }
 
-static int default_threads(void) {
+int pool_default(void) {
   const char *asked = getenv("COHESIV_THREADS");
   int n = asked ? atoi(asked) : 0;
   cpu_set_t set;
@@ -128,8 +128,9 @@ __attribute__((destructor)) static void end(void) {
 }
 
 int pool_threads(void) {
+  if (inside) return pool.threads ? pool.threads : 1; /* its section may hold the lock */
   pthread_mutex_lock(&one_caller);
-  if (!pool.threads) start_workers(default_threads());
+  if (!pool.threads) start_workers(pool_default());
   int n = pool.threads;
   pthread_mutex_unlock(&one_caller);
   return n;
@@ -160,7 +161,7 @@ static int alone(long chunks, Chunk f, void *arg) {
 int parallel(long chunks, Chunk f, void *arg) {
   if (chunks <= 0) return 1;
   if (chunks == 1 || inside || pthread_mutex_trylock(&one_caller)) return alone(chunks, f, arg);
-  if (!pool.threads) start_workers(default_threads());
+  if (!pool.threads) start_workers(pool_default());
   if (pool.threads == 1) {
     pthread_mutex_unlock(&one_caller);
     return alone(chunks, f, arg);

@@ -15,9 +15,11 @@ typedef int (*Chunk)(void *arg, long chunk);
  * alone. */
 int parallel(long chunks, Chunk f, void *arg);
 
-/* The number of threads that parallel uses. Default: the CPUs this process may run on, or $COHESIV_THREADS.
- */
+/* The number of threads that parallel uses: pool_default() until it is changed. */
 int pool_threads(void);
+
+/* The CPUs this process may run on, or $COHESIV_THREADS. */
+int pool_default(void);
 
 /* 1 <= threads <= 256; 0 with a message otherwise. Not from inside a chunk. */
 int pool_resize(int threads);

@@ -1,13 +1,13 @@
 /* core.system: what Lua's own library does not tell about the machine and the process: CPU, memory, terminal,
  * time, environment. Signals and line editing are in files of their own. Linux only; nothing here computes.
  */
+#include "backend/blas.h"
 #include "backend/conv_bf16.h"
 #include "backend/isa_peak.h"
 #include "core/pool.h"
 #include "lua/lib.h"
 #include "lua/system.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -68,12 +68,10 @@ static int peak(lua_State *L) {
   return 1;
 }
 
-/* blas() → what the loaded OpenBLAS says of itself, or "not OpenBLAS". Asked by name: another BLAS lacks it.
- */
-static int blas(lua_State *L) {
-  char *(*config)(void) = NULL;
-  *(void **)&config = dlsym(RTLD_DEFAULT, "openblas_get_config");
-  lua_pushstring(L, config ? config() : "not OpenBLAS");
+/* blas() → what the loaded OpenBLAS says of itself, or why there is none. */
+static int blas_config(lua_State *L) {
+  const Blas *library = blas();
+  lua_pushstring(L, library ? library->config() : error_message());
   return 1;
 }
 
@@ -192,7 +190,7 @@ static int write_file(lua_State *L) {
 void open_system(lua_State *L) {
   static const luaL_Reg functions[] = {{"cpu", cpu},
                                        {"peak", peak},
-                                       {"blas", blas},
+                                       {"blas", blas_config},
                                        {"memory", memory},
                                        {"threads", threads},
                                        {"isatty", is_terminal},
