@@ -15,7 +15,7 @@
 
 extern char **environ;
 
-enum { PIPE = 1 << 20 };
+enum { PIPE = 1 << 20, STDERR_PIPE = 1 << 16 }; /* the second as Linux makes it */
 
 static void shut(int *fd) {
   if (*fd >= 0) close(*fd);
@@ -50,9 +50,9 @@ static int spawn(Process *p, char *const argv[], int out, int err) {
   return error;
 }
 
-int process_start(Process *p, char *const argv[]) {
+int process_start(Process *p, char *const argv[], Hear *hear, void *who) {
   int out[2] = {-1, -1}, err[2] = {-1, -1};
-  *p = (Process){.out = -1, .err = -1};
+  *p = (Process){.out = -1, .err = -1, .hear = hear, .who = who};
   int error = pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0 ? errno : 0;
   if (!error) error = spawn(p, argv, out[1], err[1]);
   shut(&out[1]);
@@ -66,19 +66,36 @@ int process_start(Process *p, char *const argv[]) {
   return fail("%s: expected the program on the PATH, found: %s", argv[0], strerror(error));
 }
 
-/* Takes what stands in the stderr pipe; beyond the room in words it is dropped. */
-static void hear(Process *p) {
-  char text[1024];
+/* Hands the line on that stands in p->line. */
+static void end_line(Process *p) {
+  p->line[p->line_size] = 0;
+  if (p->line_size) p->hear(p->who, p->line);
+  p->line_size = 0;
+}
+
+/* Takes some of what stands in the stderr pipe, or finds its end. */
+static void listen_once(Process *p) {
+  char text[4096];
   ssize_t n = read(p->err, text, sizeof text);
   if (n < 0 && errno == EINTR) return;
-  if (n <= 0) {
-    shut(&p->err);
-    return;
+  for (ssize_t i = 0; i < n; i++) {
+    if (text[i] == '\n' || text[i] == '\r')
+      end_line(p);
+    else if (p->line_size < PROCESS_LINE && text[i])
+      p->line[p->line_size++] = text[i];
   }
-  size_t room = sizeof p->words - 1 - p->words_size;
-  if ((size_t)n < room) room = (size_t)n;
-  memcpy(p->words + p->words_size, text, room);
-  p->words_size += room;
+  if (n > 0) return;
+  end_line(p);
+  shut(&p->err);
+}
+
+/* Takes what stands in the stderr pipe now: no more than a full pipe, however fast it is filled. */
+static void listen_now(Process *p) {
+  for (int round = 0; round < STDERR_PIPE / 4096 && p->err >= 0; round++) {
+    struct pollfd fd = {p->err, POLLIN, 0};
+    if (poll(&fd, 1, 0) <= 0) return;
+    listen_once(p);
+  }
 }
 
 /* Waits until stdout has something or has ended; both pipes are watched, lest the child blocks on the other.
@@ -89,7 +106,7 @@ static int wait_for_output(Process *p) {
     if (interrupted) return fail("interrupted");
     if (poll(fds, 2, -1) < 0 && errno != EINTR)
       return fail("poll: expected output, found: %s", strerror(errno));
-    if (p->err >= 0 && fds[1].revents) hear(p);
+    if (p->err >= 0 && fds[1].revents) listen_once(p);
     if (fds[0].revents || p->out < 0) return 1;
   }
 }
@@ -103,6 +120,7 @@ long process_read(Process *p, void *to, size_t size) {
     if (n == 0) shut(&p->out);
     if (n > 0) done += (size_t)n;
   }
+  listen_now(p);
   return (long)done;
 }
 
@@ -123,7 +141,7 @@ int process_wait(Process *p) {
   while (p->err >= 0) {
     struct pollfd fd = {p->err, POLLIN, 0};
     if (interrupted) return fail("interrupted") - 1;
-    if (poll(&fd, 1, -1) > 0) hear(p);
+    if (poll(&fd, 1, -1) > 0) listen_once(p);
   }
   return reap(p);
 }
