@@ -35,9 +35,9 @@ Tensor *npy_read(const char *path);
 int npy_write(const char *path, const Tensor *t);
 
 /* The arrays of a zip file, by name without ".npy"; other entries are passed over. Stored or deflated, zip64.
- */
+ * Bounded by zip_room: 64 MiB and 64 times the file's bytes, for entries as for the arrays of them. */
 int npz_read(const char *path, Bundle *out);
-/* level: 0 stored, 1..9 deflate. */
+/* level: 0 stored, 1..9 deflate; weaker where npz_read would not take what deflate can do. */
 int npz_write(const char *path, const Bundle *in, int level);
 
 /* A source of bytes for npy_parse: fills `to` wholly or fails. `left` counts down. */
@@ -45,6 +45,7 @@ typedef struct Stream {
   int (*take)(struct Stream *s, void *to, size_t size);
   const char *name; /* for messages */
   size_t left;
+  size_t room; /* what the array may take in memory */
 } Stream;
 Tensor *npy_parse(Stream *s);
 /* The header that npy_write puts before the data. */
@@ -61,10 +62,11 @@ Tensor *flow_png_read(const char *path, Tensor **valid);
  * Refuses headers above 100 MB, unknown dtypes, duplicate names, and offsets that overlap, leave holes or
  * disagree with the shapes. */
 int safetensors_read(const char *path, Bundle *out);
-/* Largest elements first, then by name, so that every tensor is aligned. */
+/* Largest elements first, then by name, so that every tensor is aligned; metadata by key: equal content gives
+ * equal bytes. */
 int safetensors_write(const char *path, const Bundle *in);
 
-/* ---- PyTorch (.pth, .pt: the zip form of torch.save since 1.6) ----
+/* ---- PyTorch (.pth, .pt: torch.save's zip form since 1.6, and the one before, since 0.1.10) ----
  * The tensors of a state dict by name, dicts within dicts joined with dots, found under "state_dict", "model"
  * and the like in a larger checkpoint; what is no tensor is passed over. int8 and int16 become int32, bool
  * becomes uint8. The pickle inside is read as data: a name that torch.load(weights_only=True) would not know

@@ -38,6 +38,11 @@ int bytes_add(Bytes *b, const void *data, size_t size) {
   return 1;
 }
 
+int bytes_order(const void *a, size_t n, const void *b, size_t m) {
+  int order = memcmp(a, b, n < m ? n : m);
+  return order ? order : (n > m) - (n < m);
+}
+
 static const char *kind_of(mode_t mode) {
   return S_ISDIR(mode) ? "a folder" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
 }

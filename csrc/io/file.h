@@ -20,6 +20,8 @@ typedef struct Bytes {
 void bytes_free(Bytes *b);
 /* Appends; 0 with a message when memory is short (b stays as it was). */
 int bytes_add(Bytes *b, const void *data, size_t size);
+/* As memcmp, of names that may differ in length. */
+int bytes_order(const void *a, size_t n, const void *b, size_t m);
 
 /* A regular file open for reading. `path` is borrowed. */
 typedef struct Source {

@@ -3,12 +3,13 @@
 #include "io/array.h"
 
 #include "core/error.h"
+#include "io/kind.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER_MAX = 1 << 16, CHUNK = 1 << 14 };
+enum { HEADER_MAX = 1 << 16, CHUNK = 1 << 14, DESCR_MAX = 60 };
 
 typedef struct Header {
   char kind, order; /* f u i b, < or > */
@@ -77,6 +78,20 @@ static int choose_dtype(Header *h) {
   return 0;
 }
 
+/* How many bytes of the header a dtype takes, for messages: 'text' or [(list), …], cut where it is long. */
+static int descr_size(const char *at) {
+  int size = 1, depth = 1;
+  if (*at == '\'' || *at == '"') {
+    while (at[size] && at[size] != *at) size++;
+    size += at[size] != 0;
+  } else if (*at == '[' || *at == '(') {
+    for (; at[size] && depth; size++) depth += strchr("[(", at[size]) ? 1 : strchr("])", at[size]) ? -1 : 0;
+  } else {
+    size = (int)strcspn(at, ",}");
+  }
+  return size;
+}
+
 static int parse_descr(const char *at, Header *h, const char *name) {
   if (!at) return fail("%s: expected a dtype in the .npy header, found none", name);
   char order, quote = *at, kind;
@@ -88,15 +103,28 @@ static int parse_descr(const char *at, Header *h, const char *name) {
     h->bytes = bytes;
     if (choose_dtype(h)) return 1;
   }
-  return fail("%s: expected a real or integer dtype of up to 64 bits, found %.20s", name, at);
+  int size = descr_size(at);
+  return fail("%s: expected a real or integer dtype of up to 64 bits, found %.*s%s", name,
+              size < DESCR_MAX ? size : DESCR_MAX, at, size < DESCR_MAX ? "" : " ...");
+}
+
+/* Says what begins with the `size` bytes of `head` that were taken. */
+static int refuse_kind(Stream *s, const unsigned char *head, size_t size) {
+  unsigned char bytes[KIND_HEAD];
+  char room[KIND_TEXT];
+  size_t more = s->left < sizeof bytes - size ? s->left : sizeof bytes - size;
+  memcpy(bytes, head, size);
+  if (!s->take(s, bytes + size, more)) return 0;
+  const char *phrase = kind_of_bytes(room, bytes, size + more);
+  return fail("%s: expected a .npy array, found %s", s->name, phrase ? phrase : "another kind");
 }
 
 static int parse_header(Stream *s, Header *h) {
   unsigned char head[12];
-  if (s->left < 10) return fail("%s: expected a .npy array, found %zu bytes", s->name, s->left);
-  if (!s->take(s, head, 10)) return 0;
-  if (memcmp(head, "\x93NUMPY", 6) != 0)
-    return fail("%s: expected a .npy array, found another kind", s->name);
+  size_t first = s->left < 10 ? s->left : 10;
+  if (!s->take(s, head, first)) return 0;
+  if (first < 6 || memcmp(head, "\x93NUMPY", 6) != 0) return refuse_kind(s, head, first);
+  if (first < 10) return fail("%s: expected a .npy header, found the end", s->name);
   if (head[6] < 1 || head[6] > 3) return fail("%s: expected .npy version 1 to 3, found %d", s->name, head[6]);
   size_t length = head[8] | (size_t)head[9] << 8;
   if (head[6] > 1) {
@@ -109,6 +137,8 @@ static int parse_header(Stream *s, Header *h) {
   char text[HEADER_MAX + 1];
   if (!s->take(s, text, length)) return 0;
   text[length] = 0;
+  for (size_t i = 0; i < length; i++)
+    if ((unsigned char)text[i] < ' ') text[i] = ' '; /* the line feed at its end, before it is quoted */
   const char *order = value_of(text, "fortran_order");
   if (*skip(text) != '{' || !order || (strncmp(order, "True", 4) != 0 && strncmp(order, "False", 5) != 0))
     return fail("%s: expected a .npy header, found \"%.20s\"", s->name, text);
@@ -143,40 +173,55 @@ static void widen(const Header *h, const void *from, void *to, long count) {
   }
 }
 
-static int take_data(Stream *s, const Header *h, char *to) {
-  size_t wide = dtype_bytes[h->dtype];
-  int direct = (size_t)h->bytes == wide && h->kind != 'b';
-  uint64_t buffer[CHUNK / 8];
-  for (long done = 0, n; done < h->count; done += n) {
-    n = CHUNK / h->bytes < h->count - done ? CHUNK / h->bytes : h->count - done;
-    if (direct && h->order == '<') n = h->count;
-    void *at = to + (size_t)done * wide, *raw = direct ? at : buffer;
-    if (!s->take(s, raw, (size_t)n * (size_t)h->bytes)) return 0;
-    if (h->order == '>') swap_bytes(raw, n, h->bytes);
-    if (!direct) widen(h, raw, at, n);
+/* Where the next element of a file in Fortran order goes. */
+typedef struct Place {
+  long at, index[RANK_MAX], stride[RANK_MAX];
+} Place;
+
+static Place first_place(const Header *h) {
+  Place p = {0};
+  long stride = 1;
+  for (int d = h->rank - 1; d >= 0; d--) {
+    p.stride[d] = stride;
+    stride *= h->shape[d];
   }
-  return 1;
+  return p;
 }
 
-/* Column-major elements into row-major order. */
-static Tensor *transposed(const Tensor *t) {
-  Tensor *out = tensor_new(t->dtype, t->rank, t->shape);
-  if (!out) return NULL;
-  size_t bytes = dtype_bytes[t->dtype];
-  const char *from = tensor_data(t);
-  char *to = tensor_write(out);
-  long index[RANK_MAX] = {0}, stride[RANK_MAX];
-  for (int d = 0; d < t->rank; d++) stride[d] = d ? stride[d - 1] * t->shape[d - 1] : 1;
-  for (long i = 0, at = 0; i < t->size; i++) {
-    memcpy(to + (size_t)i * bytes, from + (size_t)at * bytes, bytes);
-    for (int d = t->rank - 1; d >= 0; d--) { /* the next index in row-major order */
-      at += stride[d];
-      if (++index[d] < t->shape[d]) break;
-      at -= stride[d] * t->shape[d];
-      index[d] = 0;
+/* The next elements in column-major order to their places in row-major order. */
+static void scatter(const Header *h, Place *p, const char *from, char *to, long count) {
+  size_t bytes = dtype_bytes[h->dtype];
+  for (long i = 0; i < count; i++, from += bytes) {
+    memcpy(to + (size_t)p->at * bytes, from, bytes);
+    for (int d = 0; d < h->rank; d++) {
+      p->at += p->stride[d];
+      if (++p->index[d] < h->shape[d]) break;
+      p->at -= p->stride[d] * h->shape[d];
+      p->index[d] = 0;
     }
   }
-  return out;
+}
+
+/* Piece by piece, so that nothing but the tensor is large, whatever is to be done to the bytes. */
+static int take_data(Stream *s, const Header *h, char *to) {
+  size_t wide = dtype_bytes[h->dtype], bytes = (size_t)h->bytes;
+  int same = bytes == wide && h->kind != 'b', columns = h->fortran && h->rank > 1;
+  if (h->count == 0 || (same && h->order == '<' && !columns)) return s->take(s, to, (size_t)h->count * bytes);
+  uint64_t raw[CHUNK / 8], widened[CHUNK / 8];
+  Place place = first_place(h);
+  long room = (long)(CHUNK / (wide > bytes ? wide : bytes));
+  for (long done = 0, n; done < h->count; done += n) {
+    n = room < h->count - done ? room : h->count - done;
+    if (!s->take(s, raw, (size_t)n * bytes)) return 0;
+    if (h->order == '>') swap_bytes((unsigned char *)raw, n, h->bytes);
+    if (!same) widen(h, raw, widened, n);
+    const void *from = same ? raw : widened;
+    if (columns)
+      scatter(h, &place, from, to, n);
+    else
+      memcpy(to + (size_t)done * wide, from, (size_t)n * wide);
+  }
+  return 1;
 }
 
 Tensor *npy_parse(Stream *s) {
@@ -187,12 +232,15 @@ Tensor *npy_parse(Stream *s) {
          shape_text(h.rank, h.shape), h.bytes, s->left);
     return NULL;
   }
+  if ((size_t)h.count > s->room / dtype_bytes[h.dtype]) {
+    fail("%s: expected at most %zu bytes in memory, found %s %s", s->name, s->room,
+         shape_text(h.rank, h.shape), dtype_name[h.dtype]);
+    return NULL;
+  }
   Tensor *t = tensor_new(h.dtype, h.rank, h.shape);
-  if (!t) return NULL;
-  Tensor *result = NULL;
-  if (take_data(s, &h, tensor_write(t))) result = h.fortran && h.rank > 1 ? transposed(t) : tensor_retain(t);
+  if (!t || take_data(s, &h, tensor_write(t))) return t;
   tensor_release(t);
-  return result;
+  return NULL;
 }
 
 typedef struct FileStream {
@@ -208,7 +256,7 @@ static int take_from_file(Stream *s, void *to, size_t size) {
 }
 
 Tensor *npy_read(const char *path) {
-  FileStream f = {.stream = {take_from_file, path, 0}};
+  FileStream f = {.stream = {take_from_file, path, 0, SIZE_MAX}};
   if (!source_open(&f.source, path)) return NULL;
   f.stream.left = f.source.size;
   Tensor *t = npy_parse(&f.stream);

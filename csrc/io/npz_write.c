@@ -3,15 +3,16 @@
 #include "io/array.h"
 
 #include "core/error.h"
+#include "io/zip.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 typedef struct Packer {
   Sink sink;
   Bytes directory;
-  uint64_t at; /* bytes written */
+  uint64_t at;       /* bytes written */
+  uint64_t unpacked; /* bytes of the entries so far */
   int level;
 } Packer;
 
@@ -39,10 +40,11 @@ static void put_common(unsigned char **h, int method, uint32_t crc, uint64_t pac
   put(h, extra, 2);
 }
 
-/* Deflates header and data into `out`. */
-static int deflate_all(Packer *p, const Bytes *header, const Tensor *t, Bytes *out) {
+/* Deflates header and data into `out`, whose old content goes. */
+static int deflate_all(int level, int strategy, const Bytes *header, const Tensor *t, Bytes *out) {
   z_stream z = {0};
-  if (deflateInit2(&z, p->level, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+  out->size = 0;
+  if (deflateInit2(&z, level, Z_DEFLATED, -MAX_WBITS, 8, strategy) != Z_OK)
     return fail("npz: expected memory for zlib, found none left");
   const unsigned char *parts[] = {header->data, tensor_data(t)};
   size_t left[] = {header->size, tensor_bytes(t)};
@@ -102,12 +104,20 @@ static int add_entry(Packer *p, const char *name, const Bytes *header, const Ten
                  : emit(p, header->data, header->size) && emit(p, tensor_data(t), tensor_bytes(t)));
 }
 
+/* Deflates an entry so that npz_read takes the file: of an array that hardly varies deflate would make a
+ * thousandth, Huffman's code alone makes an eighth at best. */
+static int deflate_entry(Packer *p, const Bytes *header, const Tensor *t, Bytes *out) {
+  if (!deflate_all(p->level, Z_DEFAULT_STRATEGY, header, t, out)) return 0;
+  p->unpacked += header->size + tensor_bytes(t);
+  return p->unpacked <= zip_room(p->at + out->size) || deflate_all(p->level, Z_HUFFMAN_ONLY, header, t, out);
+}
+
 static int write_item(Packer *p, const Named *item) {
   Bytes header = {0}, packed = {0};
   if (strlen(item->name) > 60000)
     return fail("npz: expected names of at most 60000 bytes, found a longer one");
   int ok = npy_header(item->tensor, &header) &&
-           (p->level == 0 || deflate_all(p, &header, item->tensor, &packed)) &&
+           (p->level == 0 || deflate_entry(p, &header, item->tensor, &packed)) &&
            add_entry(p, item->name, &header, item->tensor, p->level ? &packed : NULL);
   bytes_free(&header);
   bytes_free(&packed);

@@ -41,7 +41,12 @@ static int push_long(Machine *m, int length_bytes) {
   uint64_t size, value = 0;
   const unsigned char *at;
   if (!machine_take_number(m, length_bytes, &size) || !(at = machine_take(m, size))) return 0;
-  if (size > 8) return machine_add(m, PICKLE_OTHER) != NULL;
+  if (size > UINT32_MAX) return machine_refuse(m, "a number of less than 4 GiB", "a longer one");
+  if (size > 8) {
+    PickleValue *v = machine_add(m, PICKLE_LONG);
+    if (v) v->as.text = (const char *)at, v->count = (uint32_t)size;
+    return v != NULL;
+  }
   memcpy(&value, at, size);
   if (size > 0 && size < 8 && at[size - 1] & 0x80) value |= ~(uint64_t)0 << (8 * size); /* two's complement */
   return push_number(m, PICKLE_INT, (int64_t)value);
@@ -226,7 +231,8 @@ static int make_persistent(Machine *m) {
 
 static int put(Machine *m, uint64_t place) {
   uint32_t top = 0;
-  if (place >= PICKLE_VALUES) return machine_refuse(m, "a memo of less than 4194304 places", "more");
+  if (place >= PICKLE_VALUES || place > (uint64_t)(m->end - m->begin))
+    return machine_refuse(m, "a memo of fewer places than bytes", "more");
   if (!machine_pop(m, &top) || !machine_grow(m, &m->memo, &m->memo_room, (uint32_t)place + 1)) return 0;
   if (m->memo[place] == 0) m->memo_next++;
   m->memo[place] = top + 1;
@@ -350,6 +356,7 @@ int pickle_read(const char *name, const unsigned char *data, size_t size, const 
   }
   free(m.stack);
   free(m.memo);
+  out->size = (size_t)(m.at - m.begin);
   if (!ok) pickle_free(out);
   return ok;
 }

@@ -6,7 +6,8 @@
  *                        call ── callee, argument ──> indices into values     (values may be shared and
  * cyclic)
  *
- * Memory is bounded by the file's size and by PICKLE_VALUES. */
+ * Memory is bounded by PICKLE_VALUES and by 100 times the pickle's bytes: a value takes a byte at least, and
+ * places of the memo are fewer than bytes. */
 #ifndef IO_PICKLE_H
 #define IO_PICKLE_H
 
@@ -16,10 +17,11 @@
 enum { PICKLE_VALUES = 1 << 22 }; /* what a pickle may push at most */
 
 typedef enum PickleKind {
-  PICKLE_OTHER, /* sets, and whole numbers of more than 64 bits: their content is dropped */
+  PICKLE_OTHER, /* sets, and numbers in lines of text: their content is dropped */
   PICKLE_NONE,
   PICKLE_BOOL,
   PICKLE_INT,
+  PICKLE_LONG, /* of more than 64 bits: `text` is its two's complement, little-endian */
   PICKLE_REAL,
   PICKLE_TEXT,
   PICKLE_BYTES,
@@ -47,11 +49,12 @@ typedef struct Pickle {
   PickleValue *values;
   uint32_t count, room;
   uint32_t root;
+  size_t size; /* bytes up to its end: files may hold several, one after the other */
 } Pickle;
 
-/* Reads `size` bytes, which must outlive the result. `name` is the file's, for messages; `allowed` the full
- * names ("torch.FloatStorage") that may occur, ending with NULL. 0 with a message, and nothing to free, when
- * the pickle is damaged, too large, or names anything else. */
+/* Reads a pickle at the start of `size` bytes, which must outlive the result. `name` is the file's, for
+ * messages; `allowed` the full names ("torch.FloatStorage") that may occur, ending with NULL. 0 with a
+ * message, and nothing to free, when the pickle is damaged, too large, or names anything else. */
 int pickle_read(const char *name, const unsigned char *data, size_t size, const char *const *allowed,
                 Pickle *out);
 void pickle_free(Pickle *p);

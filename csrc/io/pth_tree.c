@@ -9,67 +9,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 32, VISITS_MAX = 1 << 20, TENSORS_MAX = 1 << 17, NAME_BYTES = 1000 };
-
-/* ---- what may be named ---- */
-
-static const PthKind kinds[] = {
-    {"torch.FloatStorage", "torch.float32", 4, F32, PTH_COPIED},
-    {"torch.DoubleStorage", "torch.float64", 8, F64, PTH_COPIED},
-    {"torch.HalfStorage", "torch.float16", 2, F16, PTH_COPIED},
-    {"torch.BFloat16Storage", "torch.bfloat16", 2, BF16, PTH_COPIED},
-    {"torch.LongStorage", "torch.int64", 8, I64, PTH_COPIED},
-    {"torch.IntStorage", "torch.int32", 4, I32, PTH_COPIED},
-    {"torch.ShortStorage", "torch.int16", 2, I32, PTH_SIGNED},
-    {"torch.CharStorage", "torch.int8", 1, I32, PTH_SIGNED},
-    {"torch.ByteStorage", "torch.uint8", 1, U8, PTH_COPIED},
-    {"torch.BoolStorage", "torch.bool", 1, U8, PTH_TRUTH},
-    {"", "torch.uint16", 2, I32, PTH_UNSIGNED},
-    {"", "torch.uint32", 4, I64, PTH_UNSIGNED},
+enum {
+  DEPTH_MAX = 32,
+  VISITS_MAX = 1 << 20,
+  TENSORS_MAX = 1 << 17,
+  NAME_BYTES = 1000,
+  OVERHEAD = 768 /* of a tensor, besides */
 };
-static const char untyped[] = "torch.storage.UntypedStorage";
-
-const char *const pth_allowed[] = {
-    "collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor",
-    "torch._utils._rebuild_tensor_v3", "torch._utils._rebuild_parameter",
-    "torch._utils._rebuild_parameter_with_state", "torch._tensor._rebuild_from_type_v2",
-    "torch.nn.parameter.Parameter", "torch.Tensor", untyped, "torch.storage.TypedStorage",
-    "torch.FloatStorage", "torch.DoubleStorage", "torch.HalfStorage", "torch.BFloat16Storage",
-    "torch.LongStorage", "torch.IntStorage", "torch.ShortStorage", "torch.CharStorage", "torch.ByteStorage",
-    "torch.BoolStorage", "torch.float32", "torch.float64", "torch.float16", "torch.bfloat16", "torch.int64",
-    "torch.int32", "torch.int16", "torch.int8", "torch.uint8", "torch.uint16", "torch.uint32", "torch.bool",
-    /* harmless, but no tensors */
-    "collections.Counter", "torch.Size", "torch.device", "torch.serialization._get_layout", "_codecs.encode",
-    "builtins.bytearray", "builtins.set", "builtins.complex",
-    /* tensors that are refused when one is met */
-    "torch._utils._rebuild_qtensor", "torch._utils._rebuild_sparse_tensor",
-    "torch._utils._rebuild_meta_tensor_no_storage", "torch._utils._rebuild_wrapper_subclass",
-    "torch._utils._rebuild_device_tensor_from_numpy", "torch._utils._rebuild_device_tensor_from_cpu_tensor",
-    "torch.ComplexFloatStorage", "torch.ComplexDoubleStorage", "torch.QInt8Storage", "torch.QUInt8Storage",
-    "torch.QInt32Storage", "torch.QUInt4x2Storage", "torch.QUInt2x4Storage", "torch.complex32",
-    "torch.complex64", "torch.complex128", "torch.uint64", "torch.qint8", "torch.quint8", "torch.qint32",
-    "torch.quint4x2", "torch.quint2x4", "torch.float8_e4m3fn", "torch.float8_e5m2", "torch.float8_e4m3fnuz",
-    "torch.float8_e5m2fnuz", "torch.float8_e8m0fnu", "torch.per_tensor_affine", "torch.per_tensor_symmetric",
-    "torch.per_channel_affine", "torch.per_channel_symmetric", "torch.per_channel_affine_float_qparams",
-    NULL};
 
 /* ---- the tree ---- */
 
 typedef struct Walk {
   const char *path;
-  const PickleValue *values;
+  const Pickle *pickle;
   PthTensors *out;
   long visits;
   size_t name_size;
   char name[NAME_BYTES + 1];
 } Walk;
 
-static int is(const PickleValue *v, const char *name) {
-  return v->kind == PICKLE_GLOBAL && strcmp(pth_allowed[v->as.number], name) == 0;
-}
-
 static const PickleValue *item(const Walk *w, const PickleValue *v, uint32_t i) {
-  return &w->values[v->as.items[i]];
+  return &w->pickle->values[v->as.items[i]];
 }
 
 static int same_text(const PickleValue *v, const char *text) {
@@ -86,10 +46,6 @@ static int refuse(const Walk *w, const char *expected, const char *found) {
   return fail("%s: %s: expected %s, found %s", w->path, shown(w, name), expected, found);
 }
 
-static const char *global_name(const PickleValue *v) {
-  return v->kind == PICKLE_GLOBAL ? pth_allowed[v->as.number] : "something else";
-}
-
 /* ---- one tensor ---- */
 
 /* A call's callee and arguments, looking through what only wraps a tensor. 0 when there is no end to it. */
@@ -97,14 +53,14 @@ static int unwrap(const Walk *w, const PickleValue **call, const PickleValue **c
                   const PickleValue **arguments) {
   const PickleValue *v = *call;
   for (int depth = 0; depth < DEPTH_MAX && v->kind == PICKLE_CALL; depth++) {
-    const PickleValue *f = &w->values[v->as.pair[0]], *a = &w->values[v->as.pair[1]];
-    if (is(f, "torch._tensor._rebuild_from_type_v2") && a->count == 4 &&
+    const PickleValue *f = &w->pickle->values[v->as.pair[0]], *a = &w->pickle->values[v->as.pair[1]];
+    if (pth_is(f, "torch._tensor._rebuild_from_type_v2") && a->count == 4 &&
         item(w, a, 2)->kind == PICKLE_TUPLE) {
       f = item(w, a, 0);
       a = item(w, a, 2);
     }
-    int wraps = is(f, "torch._utils._rebuild_parameter") || is(f, "torch.nn.parameter.Parameter") ||
-                is(f, "torch._utils._rebuild_parameter_with_state");
+    int wraps = pth_is(f, "torch._utils._rebuild_parameter") || pth_is(f, "torch.nn.parameter.Parameter") ||
+                pth_is(f, "torch._utils._rebuild_parameter_with_state");
     if (!wraps || a->count == 0) {
       *callee = f;
       *arguments = a;
@@ -115,31 +71,16 @@ static int unwrap(const Walk *w, const PickleValue **call, const PickleValue **c
   return 0;
 }
 
-static const PthKind *kind_of(const PickleValue *v, int by_dtype) {
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-    if (strcmp(by_dtype ? kinds[i].dtype : kinds[i].storage, global_name(v)) == 0) return &kinds[i];
-  return NULL;
-}
-
-/* ("storage", type, key, location, elements); dtype where the type has none, else NULL. */
-static int read_storage(Walk *w, const PickleValue *v, const PickleValue *dtype, PthTensor *t) {
-  const PickleValue *id = v->kind == PICKLE_PERSISTENT ? &w->values[v->as.pair[1]] : v;
-  if (id == v || id->kind != PICKLE_TUPLE || id->count != 5 || !same_text(item(w, id, 0), "storage") ||
-      item(w, id, 2)->kind != PICKLE_TEXT || item(w, id, 4)->kind != PICKLE_INT)
-    return refuse(w, "a storage as torch.save writes it", "another reference");
-  const PickleValue *type = item(w, id, 1), *key = item(w, id, 2);
-  int bytewise = is(type, untyped); /* counts bytes */
-  t->kind = kind_of(dtype ? dtype : type, dtype != NULL);
-  if (!t->kind)
-    return refuse(w, "a dtype of float64, float32, float16, bfloat16, an integer of up to 64 bits or bool",
-                  global_name(dtype ? dtype : type));
-  long count = item(w, id, 4)->as.number, bytes;
-  if (count < 0 || __builtin_mul_overflow(count, bytewise ? 1 : (long)t->kind->bytes, &bytes))
-    return refuse(w, "a storage that memory can hold", "another size");
-  t->storage_bytes = (size_t)bytes;
-  t->key = key->as.text;
-  t->key_size = key->count;
-  return 1;
+/* The storage of a tensor; dtype where the tensor has one of its own, else NULL. */
+static int read_storage(const Walk *w, const PickleValue *v, const PickleValue *dtype, PthTensor *t) {
+  char name[256], who[600];
+  snprintf(who, sizeof who, "%.300s: %s", w->path, shown(w, name));
+  if (!pth_reference(who, w->pickle, v, &t->storage)) return 0;
+  if (dtype) t->storage.kind = pth_kind(dtype, 1);
+  if (!t->storage.kind)
+    return fail("%s: expected " PTH_DTYPES ", found %s", who, dtype ? pth_name(dtype) : "bytes");
+  return t->storage.begin % t->storage.kind->bytes == 0 ||
+         fail("%s: expected a part of its storage that begins with an element, found another", who);
 }
 
 static int read_longs(Walk *w, const PickleValue *v, long *list, int *count) {
@@ -155,19 +96,28 @@ static int read_longs(Walk *w, const PickleValue *v, long *list, int *count) {
   return 1;
 }
 
-/* Every element lies within the storage. */
+/* Every element lies within its part of the storage; the offset becomes one from the storage's start. */
 static int check_extent(const Walk *w, PthTensor *t) {
-  long last = t->offset, step, total = 1;
+  long bytes = (long)t->storage.kind->bytes, step, total = 1, last;
   int overflow = 0;
   for (int d = 0; d < t->rank; d++) overflow |= __builtin_mul_overflow(total, t->shape[d], &total);
   if (overflow) return refuse(w, "a shape that memory can hold", shape_text(t->rank, t->shape));
   t->size = total;
+  overflow = __builtin_add_overflow(t->offset, (long)t->storage.begin / bytes, &t->offset);
+  last = t->offset;
   if (total == 0) return 1;
   for (int d = 0; d < t->rank; d++)
     overflow |= __builtin_mul_overflow(t->shape[d] - 1, t->stride[d], &step) ||
                 __builtin_add_overflow(last, step, &last);
-  if (overflow || last >= (long)(t->storage_bytes / t->kind->bytes))
+  if (overflow || last >= (long)t->storage.end / bytes)
     return refuse(w, "elements within its storage", "some beyond its end");
+  return 1;
+}
+
+int pth_spend(const char *path, PthTensors *tensors, size_t bytes) {
+  if (bytes > tensors->budget)
+    return fail("%s: expected tensors of about the size of the file, found more", path);
+  tensors->budget -= bytes;
   return 1;
 }
 
@@ -183,6 +133,7 @@ static int add_tensor(Walk *w, PthTensor *t) {
     out->room = room;
   }
   if (memchr(w->name, 0, w->name_size)) return refuse(w, "a name without zero bytes", "one");
+  if (!pth_spend(w->path, out, w->name_size + OVERHEAD)) return 0;
   t->name = w->name_size ? strndup(w->name, w->name_size) : strdup("tensor"); /* a file of one tensor */
   if (!t->name) return fail("%s: expected memory for its names, found none left", w->path);
   out->list[out->count++] = *t;
@@ -195,8 +146,8 @@ static int read_call(Walk *w, const PickleValue *call) {
   const PickleValue *f, *a;
   PthTensor t = {0};
   if (!unwrap(w, &call, &f, &a)) return refuse(w, "a tensor", "a parameter without one");
-  int v3 = is(f, "torch._utils._rebuild_tensor_v3");
-  if (v3 || is(f, "torch._utils._rebuild_tensor_v2") || is(f, "torch._utils._rebuild_tensor")) {
+  int v3 = pth_is(f, "torch._utils._rebuild_tensor_v3");
+  if (v3 || pth_is(f, "torch._utils._rebuild_tensor_v2") || pth_is(f, "torch._utils._rebuild_tensor")) {
     uint32_t metadata = v3 ? 7 : 6;
     int strides;
     if (a->count < (v3 ? 7 : 4) || item(w, a, 1)->kind != PICKLE_INT || item(w, a, 1)->as.number < 0)
@@ -210,8 +161,8 @@ static int read_call(Walk *w, const PickleValue *call) {
       return refuse(w, "plain numbers", "a conjugated or negated view");
     return check_extent(w, &t) && add_tensor(w, &t);
   }
-  if (strstr(global_name(f), "_rebuild") || is(f, "torch.Tensor"))
-    return refuse(w, "a dense tensor", global_name(f));
+  if (strstr(pth_name(f), "_rebuild") || pth_is(f, "torch.Tensor"))
+    return refuse(w, "a dense tensor", pth_name(f));
   return 1;
 }
 
@@ -272,9 +223,9 @@ static const PickleValue *find_weights(const Walk *w, const PickleValue *v) {
   return v;
 }
 
-int pth_tensors(const char *path, const Pickle *pickle, PthTensors *out) {
-  Walk w = {.path = path, .values = pickle->values, .out = out};
-  *out = (PthTensors){0};
+int pth_tensors(const char *path, size_t bytes, const Pickle *pickle, PthTensors *out) {
+  Walk w = {.path = path, .pickle = pickle, .out = out};
+  *out = (PthTensors){.budget = pth_budget(bytes)};
   int ok = walk(&w, find_weights(&w, &pickle->values[pickle->root]), 0);
   if (ok && out->count == 0) ok = fail("%s: expected tensors, found none", path);
   if (!ok) pth_tensors_free(out);

@@ -4,6 +4,7 @@
 #include "io/array.h"
 
 #include "core/error.h"
+#include "io/kind.h"
 #include "io/scan.h"
 
 #include <stdio.h>
@@ -165,12 +166,21 @@ static int check(const char *path, Header *h, size_t size) {
   return (size_t)at == size || fail("%s: expected %ld bytes of data, found %zu", path, at, size);
 }
 
+/* How long the header is, if this is such a file. */
+static int read_length(const Source *s, uint64_t *length) {
+  unsigned char head[9] = {0};
+  if (!source_read(s, 0, head, s->size < 9 ? s->size : 9)) return 0;
+  memcpy(length, head, 8);
+  if (head[8] != '{' || *length >> 40)
+    return fail_kind(s, "safetensors"); /* longer ones are text, read as a number */
+  return (*length <= HEADER_MAX && *length <= s->size - 8) ||
+         fail("%s: expected a safetensors header within the file, found %llu bytes claimed", s->path,
+              (unsigned long long)*length);
+}
+
 static int read_all(const Source *s, Header *h, Bytes *text, Bundle *out) {
   uint64_t length;
-  if (!source_read(s, 0, &length, 8)) return 0;
-  if (length > HEADER_MAX || length > s->size - 8)
-    return fail("%s: expected a safetensors header within the file, found %llu bytes claimed", s->path,
-                (unsigned long long)length);
+  if (!read_length(s, &length)) return 0;
   if (!(text->data = malloc(length + 1)))
     return fail("%s: expected memory for its header, found none left", s->path);
   if (!source_read(s, 8, text->data, length)) return 0;
@@ -236,14 +246,19 @@ static int add_row(Bytes *b, const Named *item, size_t *offset) {
   return add_text(b, text);
 }
 
-static int compose(Bytes *b, const Bundle *in, const Named *order) {
+/* "__metadata__":{…}, if there is any */
+static int add_metadata(Bytes *b, const Note *notes, long count) {
+  int ok = count == 0 || add_text(b, "\"__metadata__\":{");
+  for (long i = 0; ok && i < count; i++)
+    ok = add_text(b, i ? "," : "") && add_quoted(b, notes[i].key) && add_text(b, ":") &&
+         add_quoted(b, notes[i].value);
+  return ok && (count == 0 || add_text(b, "}"));
+}
+
+static int compose(Bytes *b, const Bundle *in, const Named *order, const Note *notes) {
   size_t offset = 0;
-  int ok = add_text(b, "{");
-  if (in->notes_count > 0) ok = ok && add_text(b, "\"__metadata__\":{");
-  for (long i = 0; ok && i < in->notes_count; i++)
-    ok = add_text(b, i ? "," : "") && add_quoted(b, in->notes[i].key) && add_text(b, ":") &&
-         add_quoted(b, in->notes[i].value);
-  if (in->notes_count > 0) ok = ok && add_text(b, in->count ? "}," : "}");
+  int ok = add_text(b, "{") && add_metadata(b, notes, in->notes_count) &&
+           add_text(b, in->notes_count && in->count ? "," : "");
   for (long i = 0; ok && i < in->count; i++) ok = add_text(b, i ? "," : "") && add_row(b, &order[i], &offset);
   ok = ok && add_text(b, "}");
   while (ok && b->size % 8) ok = add_text(b, " ");
@@ -254,6 +269,20 @@ static int by_width(const void *a, const void *b) {
   const Named *x = a, *y = b;
   size_t wx = dtype_bytes[x->tensor->dtype], wy = dtype_bytes[y->tensor->dtype];
   return wx != wy ? (wx > wy ? -1 : 1) : strcmp(x->name, y->name);
+}
+
+static int by_key(const void *a, const void *b) {
+  return strcmp(((const Note *)a)->key, ((const Note *)b)->key);
+}
+
+/* A sorted copy of a list; the elements stay the list's. */
+static void *sorted(const void *list, long count, size_t size, int (*order)(const void *, const void *)) {
+  void *copy = malloc((size_t)count * size + 1);
+  if (copy && count) {
+    memcpy(copy, list, (size_t)count * size);
+    qsort(copy, (size_t)count, size, order);
+  }
+  return copy;
 }
 
 static int write_all(const char *path, const Bytes *header, const Bundle *in, const Named *order) {
@@ -269,17 +298,15 @@ static int write_all(const char *path, const Bytes *header, const Bundle *in, co
 }
 
 int safetensors_write(const char *path, const Bundle *in) {
-  Named *order = malloc((size_t)in->count * sizeof *order + 1);
-  if (!order) return fail("%s: expected memory for its header, found none left", path);
-  if (in->count) {
-    memcpy(order, in->items, (size_t)in->count * sizeof *order);
-    qsort(order, (size_t)in->count, sizeof *order, by_width);
-  }
+  Named *order = sorted(in->items, in->count, sizeof *order, by_width);
+  Note *notes = sorted(in->notes, in->notes_count, sizeof *notes, by_key);
   Bytes header = {0};
-  int ok = compose(&header, in, order);
+  int ok = order && notes ? compose(&header, in, order, notes)
+                          : fail("%s: expected memory for its header, found none left", path);
   if (ok && header.size > HEADER_MAX) ok = fail("%s: expected a header of at most 100 MB, found more", path);
   ok = ok && write_all(path, &header, in, order);
   bytes_free(&header);
+  free(notes);
   free(order);
   return ok;
 }

@@ -3,6 +3,8 @@
 #include "io/zip.h"
 
 #include "core/error.h"
+#include "io/kind.h"
+#include "io/pickle.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,14 +27,23 @@ static uint64_t number(const unsigned char *at, int bytes) {
 
 /* ---- the directory ---- */
 
+/* A zip file without its end, or another file. */
+static int no_directory(const Source *s) {
+  unsigned char head[4] = {0};
+  if (s->size >= 4 && !source_read(s, 0, head, 4)) return 0;
+  return number(head, 4) == LOCAL
+             ? fail("%s: expected a zip file, found no zip directory (truncated?)", s->path)
+             : fail_kind(s, "a zip file");
+}
+
 /* Finds the end record (the last 22 bytes unless there is a comment) and from it the directory. */
 static int find_directory(const Source *s, uint64_t *offset, uint64_t *size) {
   unsigned char tail[22 + 65535], locator[20], end64[56];
   size_t n = s->size < sizeof tail ? s->size : sizeof tail, at = n >= 22 ? n - 22 : 0;
-  if (n < 22) return fail("%s: expected a zip file, found %zu bytes", s->path, s->size);
+  if (n < 22) return no_directory(s);
   if (!source_read(s, s->size - n, tail, n)) return 0;
   while (number(tail + at, 4) != END || number(tail + at + 20, 2) > n - at - 22)
-    if (at-- == 0) return fail("%s: expected a zip file, found no zip directory (truncated?)", s->path);
+    if (at-- == 0) return no_directory(s);
   *size = number(tail + at + 12, 4);
   *offset = number(tail + at + 16, 4);
   size_t end = s->size - n + at;
@@ -73,12 +84,82 @@ static int next_entry(const Source *s, const Bytes *directory, size_t *at, ZipEn
   if (left < 46 || number(d, 4) != CENTRAL || (name = number(d + 28, 2)) > left - 46 ||
       (extra = number(d + 30, 2)) > left - 46 - name || number(d + 32, 2) > left - 46 - name - extra)
     return fail("%s: expected an intact zip directory, found damage at byte %zu", s->path, *at);
-  *e = (ZipEntry){(const char *)d + 46,        name,
-                  (unsigned)number(d + 8, 2),  (unsigned)number(d + 10, 2),
-                  (uint32_t)number(d + 16, 4), number(d + 20, 4),
-                  number(d + 24, 4),           number(d + 42, 4)};
+  *e = (ZipEntry){(const char *)d + 46,
+                  name,
+                  (unsigned)number(d + 8, 2),
+                  (unsigned)number(d + 10, 2),
+                  (uint32_t)number(d + 16, 4),
+                  number(d + 20, 4),
+                  number(d + 24, 4),
+                  number(d + 42, 4),
+                  0};
   widen(e, d + 46 + name, extra);
   *at += 46 + name + extra + (size_t)number(d + 32, 2);
+  return 1;
+}
+
+/* ---- all entries ---- */
+
+static int by_name(const void *a, const void *b) {
+  const ZipEntry *x = a, *y = b;
+  return bytes_order(x->name, x->name_size, y->name, y->name_size);
+}
+
+static int by_offset(const void *a, const void *b) {
+  const ZipEntry *x = a, *y = b;
+  return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+static int list_entries(Zip *z) {
+  long room = 0;
+  for (size_t at = 0; at < z->directory.size; z->count++) {
+    if (z->count == room) {
+      room = room ? 2 * room : 64;
+      ZipEntry *more = realloc(z->entries, (size_t)room * sizeof *more);
+      if (!more) return fail("%s: expected memory for its directory, found none left", z->source.path);
+      z->entries = more;
+    }
+    if (!next_entry(&z->source, &z->directory, &at, &z->entries[z->count])) return 0;
+  }
+  return 1;
+}
+
+/* Entries lie one after the other before the directory: those that share bytes are a bomb. */
+static int check_places(Zip *z, uint64_t directory) {
+  const char *path = z->source.path;
+  qsort(z->entries, (size_t)z->count, sizeof *z->entries, by_offset);
+  for (long i = 0; i < z->count; i++) {
+    ZipEntry *e = &z->entries[i];
+    e->end = i + 1 < z->count ? e[1].offset : directory;
+    if (e->end > directory)
+      return fail("%s: expected zip entries before the directory, found one behind", path);
+    if (e->offset > e->end || e->end - e->offset < 30 + e->name_size ||
+        e->packed > e->end - e->offset - 30 - e->name_size)
+      return fail("%s: expected zip entries that do not overlap, found %zu bytes at %zu", path, e->packed,
+                  e->offset);
+  }
+  return 1;
+}
+
+static int check_sizes(const Zip *z) {
+  uint64_t left = zip_room(z->source.size);
+  for (long i = 0; i < z->count; i++) {
+    if (z->entries[i].size > left)
+      return fail("%s: expected entries of at most %zu bytes in all, found more (a file of this size may "
+                  "unpack to 64 MiB and 64 times itself: save large arrays that hardly vary uncompressed)",
+                  z->source.path, zip_room(z->source.size));
+    left -= z->entries[i].size;
+  }
+  return 1;
+}
+
+static int check_names(Zip *z) {
+  char name[200];
+  qsort(z->entries, (size_t)z->count, sizeof *z->entries, by_name);
+  for (long i = 1; i < z->count; i++)
+    if (by_name(&z->entries[i - 1], &z->entries[i]) == 0)
+      return fail("%s: expected entries of different names, found %s twice", z->source.path,
+                  pickle_text(name, sizeof name, z->entries[i].name, z->entries[i].name_size));
   return 1;
 }
 
@@ -130,8 +211,9 @@ static int locate(const Source *s, const ZipEntry *e, uint64_t *start) {
   if (number(head, 4) != LOCAL)
     return fail("%s: expected a zip entry at byte %zu, found none", s->path, e->offset);
   *start = e->offset + 30 + number(head + 26, 2) + number(head + 28, 2);
-  if (*start > s->size || e->packed > s->size - *start)
-    return fail("%s: expected the zip entry within the file, found %zu bytes claimed", s->path, e->packed);
+  if (*start > e->end || e->packed > e->end - *start)
+    return fail("%s: expected zip entries that do not overlap, found %zu bytes at %zu", s->path, e->packed,
+                *start);
   return 1;
 }
 
@@ -171,20 +253,14 @@ int zip_open(Zip *z, const char *path) {
   if (ok && !(z->directory.data = malloc(size + 1)))
     ok = fail("%s: expected memory for its directory, found none", path);
   if (ok) z->directory.size = size;
-  ok = ok && source_read(&z->source, offset, z->directory.data, size);
+  ok = ok && source_read(&z->source, offset, z->directory.data, size) && list_entries(z);
+  if (ok && z->count) ok = check_places(z, offset) && check_sizes(z) && check_names(z);
   if (!ok) zip_close(z);
   return ok;
 }
 
-int zip_next(Zip *z, ZipEntry *e) {
-  if (!next_entry(&z->source, &z->directory, &z->at, e)) return 0;
-  if (e->packed > z->source.size - z->packed) /* entries that share bytes: a zip bomb */
-    return fail("%s: expected entries that do not overlap, found more than the file holds", z->source.path);
-  z->packed += e->packed;
-  return 1;
-}
-
 void zip_close(Zip *z) {
+  free(z->entries);
   bytes_free(&z->directory);
   source_close(&z->source);
 }

@@ -1,6 +1,7 @@
-/* Reading zip files: the directory entry by entry, and the bytes of an entry as a stream. Stored and deflated
+/* Reading zip files: the list of their entries, and the bytes of an entry as a stream. Stored and deflated
  * entries, zip64; no encryption, no spanning, no other methods. Every claim of the directory is checked
- * against the file before it counts. */
+ * against the file before it counts: entries may not share bytes, nor names, nor unpack to more than
+ * zip_room() in all. */
 #ifndef IO_ZIP_H
 #define IO_ZIP_H
 
@@ -8,20 +9,25 @@
 
 #include <zlib.h>
 
-typedef struct Zip {
-  Source source;
-  Bytes directory;
-  size_t at;       /* of the next entry in the directory */
-  uint64_t packed; /* bytes of the entries so far */
-} Zip;
-
 typedef struct ZipEntry {
   const char *name; /* within the directory, not terminated */
   size_t name_size;
   unsigned flags, method;
   uint32_t crc;
   uint64_t packed, size, offset; /* bytes in the file, bytes unpacked, place of the local header */
+  uint64_t end;                  /* where the next entry begins, or the directory */
 } ZipEntry;
+
+typedef struct Zip {
+  Source source;
+  Bytes directory; /* holds the names */
+  ZipEntry *entries;
+  long count;
+} Zip;
+
+/* What the entries of a zip file of so many bytes may unpack to in all: deflate makes a thousand bytes of
+ * one, arrays in use seldom come to more than 64. */
+static inline uint64_t zip_room(uint64_t bytes) { return (UINT64_C(64) << 20) + 64 * bytes; }
 
 /* The bytes of one entry. */
 typedef struct ZipStream {
@@ -35,12 +41,9 @@ typedef struct ZipStream {
   unsigned char input[1 << 14];
 } ZipStream;
 
-/* 0 with a message when the file is missing or has no intact end record. `path` is borrowed. */
+/* Entries come sorted by name. 0 with a message when the file is missing, is no zip file, or lies. `path` is
+ * borrowed. */
 int zip_open(Zip *z, const char *path);
-static inline int zip_more(const Zip *z) { return z->at < z->directory.size; }
-/* The next entry; its name lives as long as the Zip. Refuses entries that together hold more than the file.
- */
-int zip_next(Zip *z, ZipEntry *e);
 void zip_close(Zip *z);
 
 /* Opens an entry; `label` names it in messages and is borrowed. After a success zip_finish must follow. */

@@ -5,6 +5,7 @@
 #include "io/file.h"
 #include "io/folder.h"
 #include "io/image.h"
+#include "io/kind.h"
 #include "lua/lib.h"
 #include "lua/video.h"
 
@@ -277,6 +278,17 @@ static int l_status(lua_State *L) {
   return 3;
 }
 
+/* kind(path) → what the file is by its first bytes ("an HTML page"), nil where nothing tells */
+static int l_kind(lua_State *L) {
+  char room[KIND_TEXT];
+  Source s;
+  if (!source_open(&s, check_path(L))) return raise_error(L);
+  const char *phrase = kind_of_source(room, &s);
+  source_close(&s);
+  lua_pushstring(L, phrase); /* nil for NULL */
+  return 1;
+}
+
 static int l_digest(lua_State *L) {
   size_t size;
   const char *text = luaL_checklstring(L, 1, &size);
@@ -309,6 +321,7 @@ void open_io(lua_State *L) {
                                        {"list", l_list},
                                        {"make_folder", l_make_folder},
                                        {"status", l_status},
+                                       {"kind", l_kind},
                                        {"digest", l_digest},
                                        {NULL, NULL}};
   luaL_newmetatable(L, BOX_META);

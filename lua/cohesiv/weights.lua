@@ -42,7 +42,8 @@ function M.read(path)
   if type(path) ~= "string" then error(("weights: expected a path, found %s"):format(type(path)), 0) end
   local kind = kind_of(path)
   if not kind then
-    error(("%s: expected weights (.safetensors, .npz, .pth, .pt), found another kind"):format(path), 0)
+    error(("%s: expected weights (.safetensors, .npz, .pth, .pt), found %s"):format(path,
+      core.io.kind(path) or "another kind"), 0)
   end
   local state, metadata = readers[kind](path)
   return state, metadata, kind
