@@ -66,6 +66,8 @@ do
   local state = pickles.dict("module.w", w, "module.b", b)
   support.write(at "read.pth", pickles.archive(pickles.dict("epoch", pickles.int(3), "state_dict", state),
     { string.pack(">ffffff", 1, 2, 3, 4, 5, 6) }, { byteorder = "big" }))
+  w, b = pickles.tensor { part = "N" }, pickles.tensor { offset = 2, shape = { 2 }, stride = { 3 }, part = "N" }
+  support.write(at "old.pth", pickles.old(pickles.dict("state_dict", pickles.dict("module.w", w, "module.b", b))))
 end
 
 local function ffmpeg(...)
@@ -187,6 +189,7 @@ local cases = {
   end,
   resample = function() return scale.picture(first, scale.of(W, H, { 24, 24 })) end,
   ["reading a .pth file"] = function() return { weights.read(at "read.pth") } end,
+  ["reading a .pth file of before 1.6"] = function() return { weights.read(at "old.pth") } end,
   ["reading a JPEG"] = function() return co.load(at "plain.jpg") end,
   ["reading a turned JPEG"] = function() return co.load(at "turned.jpg") end,
   ["a video"] = function()

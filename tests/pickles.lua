@@ -15,9 +15,10 @@ end
 local ORDERED = global("collections", "OrderedDict") .. ")R"
 local REBUILD = global("torch._utils", "_rebuild_tensor_v2")
 
+-- part: of the form before 1.6, "N" or a tuple
 local function storage(o)
   return tuple(text "storage", global("torch", o.type or "FloatStorage"), text(o.key or "0"), text "cpu",
-    o.count_bytes or int(o.count or 6)) .. "Q"
+    o.count_bytes or int(o.count or 6), o.part or "") .. "Q"
 end
 
 local function tensor(o)
@@ -45,7 +46,26 @@ local function archive(pickle, storages, options)
   return make.zip(entries, options)
 end
 
+local MAGIC = "\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
+local MACHINE = dict("protocol_version", int(1001), "little_endian", "\x88", "type_sizes", dict("int", int(4)))
+
+-- A file of before PyTorch 1.6: the pickle and storages { key, elements, bytes } behind it. options: magic, version,
+-- machine, keys (in place of the storages'), each a pickle without what begins and ends it; proto, tail.
+local function old(pickle, storages, options)
+  options = options or {}
+  local keys, data = {}, {}
+  for i, s in ipairs(storages or { { "0", 6, SIX } }) do
+    keys[i], data[i] = text(s[1]), string.pack("<i8", s[2]) .. s[3]
+  end
+  local bytes = {}
+  for i, part in ipairs { options.magic or MAGIC, options.version or int(1001), options.machine or MACHINE, pickle,
+    options.keys or "](" .. table.concat(keys) .. "e" } do
+    bytes[i] = (options.proto or "\x80\2") .. part .. "."
+  end
+  return table.concat(bytes) .. table.concat(data) .. (options.tail or "")
+end
+
 return {
-  text = text, int = int, global = global, tuple = tuple, call = call, ints = ints, ORDERED = ORDERED,
+  old = old, text = text, int = int, global = global, tuple = tuple, call = call, ints = ints, ORDERED = ORDERED,
   REBUILD = REBUILD, storage = storage, tensor = tensor, dict = dict, SIX = SIX, archive = archive,
 }

@@ -53,6 +53,7 @@ kinds = {
 }
 for protocol in 2, 3, 4, 5:
     save(kinds, f"dtypes{protocol}.pth", pickle_protocol=protocol)
+save(kinds, "dtypes_old.pth", _use_new_zipfile_serialization=False)
 values.update({name: as_numpy(t) for name, t in kinds.items()})
 
 # ---- checkpoints around weights ----
@@ -72,12 +73,13 @@ save({"state_dict": layer.state_dict(), "optimizer": optimiser.state_dict(), **e
 save({"model": {"module." + name: t for name, t in state.items()}, **extra}, "model.pt")
 save({"model_state_dict": collections.OrderedDict(state), "optimizer_state_dict": optimiser.state_dict()}, "model_state_dict.pth")
 save({"module." + name: t for name, t in state.items()}, "module.pth")
+save({"state_dict": layer.state_dict(), "optimizer": optimiser.state_dict(), **extra}, "old.pth",
+     _use_new_zipfile_serialization=False)
 save({"conv1": {"weight": state["conv1.weight"]}, "lists": [torch.ones(1), torch.zeros(2)]}, "tree.pth")
 save(state["conv1.weight"], "tensor.pt")
 
 # ---- what is refused ----
 
-save(state, "old.pth", _use_new_zipfile_serialization=False)
 save(layer, "whole.pth")
 save({"c": torch.ones(2, dtype=torch.complex64)}, "complex.pth")
 save({"s": torch.eye(3).to_sparse()}, "sparse.pth")
