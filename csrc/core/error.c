@@ -3,18 +3,41 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 volatile sig_atomic_t interrupted = 0;
 
 static _Thread_local char message[1024];
 static _Thread_local bool memory_short;
 
+/* A control character of ASCII, or the first byte of one of UTF-8's (U+0080 to U+009F). */
+static bool is_control(const unsigned char *c) {
+  return *c < ' ' || *c == 127 || (*c == 0xC2 && c[1] >= 0x80 && c[1] <= 0x9F);
+}
+
+static int write_control(char *to, const unsigned char *c) {
+  const char *named = strchr("\nn\rr\tt", *c);
+  if (*c == 0xC2) return sprintf(to, "\\xc2\\x%02x", c[1]);
+  return *c && named ? sprintf(to, "\\%c", named[1]) : sprintf(to, "\\x%02x", *c);
+}
+
+void error_plain(char *to, size_t size, const char *from) {
+  const unsigned char *c = (const unsigned char *)from;
+  for (size_t at = 0; size; c++) {
+    char one[16] = {(char)*c};
+    size_t n = *c && is_control(c) ? (size_t)write_control(one, c) : 1;
+    bool fits = at + n < size;
+    memcpy(to + at, fits ? one : "", fits ? n : 1);
+    if (!*c || !fits) return;
+    if (*c == 0xC2 && n > 1) c++;
+    at += n;
+  }
+}
+
 static void keep(const char *format, va_list args) {
   char text[sizeof message]; /* the arguments may hold the old message */
   vsnprintf(text, sizeof text, format, args);
-  for (char *c = text; *c; c++)
-    if ((unsigned char)*c < ' ') *c = '?'; /* one line, whatever a file's header or name holds */
-  snprintf(message, sizeof message, "%s", text);
+  error_plain(message, sizeof message, text);
 }
 
 int fail(const char *format, ...) {

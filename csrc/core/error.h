@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Stores the formatted line as this thread's message. Always returns 0, so `return fail(...)` reads well. */
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -17,6 +18,11 @@ bool failed_for_memory(void);
 
 /* This thread's last message; "" when nothing has failed yet. */
 const char *error_message(void);
+
+/* Copies text, control characters written out (\n, \x1b), so that a message stays one line whatever a file's
+ * header or name holds, and tells a terminal nothing. What does not fit into `size` bytes is cut. fail() does
+ * it. */
+void error_plain(char *to, size_t size, const char *from);
 
 /* Set by Ctrl-C (the Lua side installs the handler). Long loops look at it; `parallel` does so by itself. */
 extern volatile sig_atomic_t interrupted;

@@ -8,8 +8,11 @@
 #include <string.h>
 
 static _Thread_local bool enabled = true;
+static bool (*paused)(void);
 
-bool graph_enabled(void) { return enabled; }
+bool graph_enabled(void) { return enabled && !(paused && paused()); }
+
+void graph_pause(bool (*ask)(void)) { paused = ask; }
 
 bool graph_enable(bool on) {
   bool before = enabled;

@@ -59,5 +59,8 @@ int graph_backward(Tensor *root, const Tensor *gradient, bool retain);
 /* Whether ops record themselves (this thread). Returns what it was before. */
 bool graph_enable(bool on);
 bool graph_enabled(void);
+/* While ask() is true nothing records itself either. Who runs several threads of control on one thread of the
+ * system (Lua's coroutines) knows which of them is running, and says here whether that one wants a record. */
+void graph_pause(bool (*ask)(void));
 
 #endif

@@ -5,6 +5,7 @@
 #include "backend/conv_choice.h"
 #include "lua/lib.h"
 
+#include <limits.h>
 #include <string.h>
 
 static void set_text(lua_State *L, const char *key, const char *value) {
@@ -66,30 +67,25 @@ static int name_of(lua_State *L, long row, const char *key, const char *const *n
     luaL_addstring(&text, names[i]);
   }
   luaL_pushresult(&text);
-  return luaL_error(L, "choices: row %d: %s: expected %s, found %s", (int)row, key, lua_tostring(L, -1),
-                    name);
+  return refuse(L, "choices: row %d: %s: expected %s, found %s", (int)row, key, lua_tostring(L, -1), name);
 }
 
 /* The row at the top of the stack. */
 static ChoiceKey read_row(lua_State *L, long row, int *method) {
   ChoiceKey key = {0};
   if (!lua_istable(L, -1))
-    luaL_error(L, "choices: row %d: expected { task, shape, method }, found %s", (int)row,
-               luaL_typename(L, -1));
+    refuse(L, "choices: row %d: expected { task, shape, method }, found %s", (int)row, luaL_typename(L, -1));
   key.task = name_of(L, row, "task", choice_tasks, CHOICE_TASKS);
   *method = name_of(L, row, "method", choice_methods[key.task], CHOICE_METHODS);
   int n = size_count(key.task);
   if (lua_getfield(L, -1, "shape") != LUA_TTABLE || (int)lua_rawlen(L, -1) != n)
-    luaL_error(L, "choices: row %d: shape: expected %d integers, found %s", (int)row, n,
-               lua_istable(L, -1) ? lua_pushfstring(L, "%d", (int)lua_rawlen(L, -1)) : luaL_typename(L, -1));
+    refuse(L, "choices: row %d: shape: expected %d integers, found %s", (int)row, n,
+           lua_istable(L, -1) ? lua_pushfstring(L, "%d", (int)lua_rawlen(L, -1)) : luaL_typename(L, -1));
   for (int k = 0; k < n; k++) {
-    int whole;
     lua_rawgeti(L, -1, k + 1);
-    key.size[k] = (long)lua_tointegerx(L, -1, &whole);
-    if (!whole)
-      luaL_error(L, "choices: row %d: %s: expected an integer, found %s", (int)row, choice_sizes[key.task][k],
-                 luaL_typename(L, -1));
-    lua_pop(L, 1);
+    const char *what = lua_pushfstring(L, "choices: row %d: %s", (int)row, choice_sizes[key.task][k]);
+    key.size[k] = (long)check_whole(L, -2, what, LUA_MININTEGER, LUA_MAXINTEGER);
+    lua_pop(L, 2);
   }
   lua_pop(L, 1);
   return key;
@@ -98,8 +94,7 @@ static ChoiceKey read_row(lua_State *L, long row, int *method) {
 /* set(rows): from now on these, and no others; a row whose method does not fit its shape has no effect.
  * add(rows): these too. All rows are read before any counts. */
 static int put(lua_State *L, bool only) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  long n = (long)lua_rawlen(L, 1);
+  long n = check_list(L, 1, "choices", INT_MAX);
   ChoiceKey *keys = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *keys, 0);
   int *methods = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *methods, 0);
   for (long i = 0; i < n; i++) {

@@ -1,6 +1,7 @@
 /* A line editor for the REPL over libedit: history in a file, completion by a Lua function, Ctrl-C that ends
  * the line. Assumes that stdin and stdout are a terminal; who reads a pipe does not come here. One line at a
  * time: what makes a statement complete is the REPL's question. */
+#include "lua/lib.h"
 #include "lua/system.h"
 
 #include <errno.h>
@@ -104,7 +105,7 @@ static unsigned char complete(EditLine *edit, int key) {
 }
 
 static int close_editor(lua_State *L) {
-  Editor *e = luaL_checkudata(L, 1, EDITOR);
+  Editor *e = check_object(L, 1, EDITOR, "editor");
   if (e->edit) el_end(e->edit);
   if (e->history) history_end(e->history);
   free(e->file);
@@ -113,14 +114,14 @@ static int close_editor(lua_State *L) {
 }
 
 static Editor *check_editor(lua_State *L) {
-  Editor *e = luaL_checkudata(L, 1, EDITOR);
-  if (!e->edit) luaL_error(L, "editor: is closed");
+  Editor *e = check_object(L, 1, EDITOR, "editor");
+  if (!e->edit) refuse(L, "editor: is closed");
   return e;
 }
 
 /* editor(history_file or nil, complete or nil) → an editor. */
 static int new_editor(lua_State *L) {
-  const char *file = luaL_optstring(L, 1, NULL);
+  const char *file = lua_isnoneornil(L, 1) ? NULL : check_text(L, 1, "editor: history");
   Editor *e = lua_newuserdatauv(L, sizeof *e, 1);
   memset(e, 0, sizeof *e);
   luaL_setmetatable(L, EDITOR);
@@ -131,7 +132,7 @@ static int new_editor(lua_State *L) {
   e->history = history_init();
   e->file = file ? strdup(file) : NULL;
   if (!e->edit || !e->history || (file && !e->file))
-    return luaL_error(L, "editor: expected memory for line editing, found none left");
+    return refuse(L, "editor: expected memory for line editing, found none left");
   history(e->history, &e->event, H_SETSIZE, HISTORY_LINES);
   history(e->history, &e->event, H_SETUNIQUE, 1);
   if (file) history(e->history, &e->event, H_LOAD, file);
@@ -152,7 +153,7 @@ static int new_editor(lua_State *L) {
 static int read_line(lua_State *L) {
   Editor *e = check_editor(L);
   int count = 0;
-  e->prompt = luaL_checkstring(L, 2);
+  e->prompt = check_text(L, 2, "editor: prompt");
   e->L = L;
   memset(&e->shift, 0, sizeof e->shift);
   el_resize(e->edit);
@@ -173,7 +174,8 @@ static int read_line(lua_State *L) {
  */
 static int remember(lua_State *L) {
   Editor *e = check_editor(L);
-  const char *line = luaL_checkstring(L, 2);
+  if (lua_type(L, 2) != LUA_TSTRING) return refuse(L, "editor: expected a line, found %s", found(L, 2));
+  const char *line = lua_tostring(L, 2);
   const char *draft = e->file ? lua_pushfstring(L, "%s.%d", e->file, (int)getpid()) : NULL;
   history(e->history, &e->event, H_ENTER, line);
   if (draft) {

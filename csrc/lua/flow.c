@@ -6,19 +6,21 @@
 
 void open_flow(lua_State *L); /* sets core.flow = { dis, check, person } */
 
+enum { HANDS_MAX = 1000 };
+
 /* Forward-backward tolerances of the validity mask, where none are given (Sundaram et al. 2010). */
 static const double relative = 0.01, absolute = 0.5;
 
 static Tensor *check_image(lua_State *L, int i, const char *what) {
   Tensor *t = check_tensor_of(L, i, what, U8, -1);
   if (t->rank != 2 && !(t->rank == 3 && t->shape[2] == 3))
-    luaL_error(L, "%s: expected HxWx3 or HxW, found %s", what, tensor_text(t));
+    refuse(L, "%s: expected HxWx3 or HxW, found %s", what, tensor_text(t));
   return t;
 }
 
 static Tensor *check_flow(lua_State *L, int i, const char *what) {
   Tensor *t = check_tensor_of(L, i, what, F32, 3);
-  if (t->shape[2] != 2) luaL_error(L, "%s: expected HxWx2, found %s", what, tensor_text(t));
+  if (t->shape[2] != 2) refuse(L, "%s: expected HxWx2, found %s", what, tensor_text(t));
   return t;
 }
 
@@ -42,11 +44,10 @@ static int dis(lua_State *L) {
   Tensor *a = check_image(L, 1, "first image"), *b = check_image(L, 2, "second image");
   int check = 0;
   if (!tensor_same_shape(a, b))
-    return luaL_error(L, "flow: expected two images of one shape, found %s and %s", tensor_text(a),
-                      tensor_text(b));
+    return refuse(L, "flow: expected two images of one shape, found %s and %s", tensor_text(a),
+                  tensor_text(b));
   if (!lua_isnoneornil(L, 3)) {
-    if (!lua_istable(L, 3))
-      return luaL_error(L, "flow: expected a table of options, found %s", luaL_typename(L, 3));
+    if (!lua_istable(L, 3)) return refuse(L, "flow: expected a table of options, found %s", found(L, 3));
     lua_getfield(L, 3, "check");
     check = lua_toboolean(L, -1);
     lua_pop(L, 1);
@@ -63,10 +64,11 @@ static int dis(lua_State *L) {
 /* check(forward, backward, relative?, absolute?) → mask */
 static int check(lua_State *L) {
   Tensor *f = check_flow(L, 1, "forward flow"), *g = check_flow(L, 2, "backward flow");
-  double a = luaL_optnumber(L, 3, relative), b = luaL_optnumber(L, 4, absolute);
+  double a = lua_isnoneornil(L, 3) ? relative : check_finite(L, 3, "flow check: relative"),
+         b = lua_isnoneornil(L, 4) ? absolute : check_finite(L, 4, "flow check: absolute");
   if (!tensor_same_shape(f, g))
-    return luaL_error(L, "flow check: expected two flows of one shape, found %s and %s", tensor_text(f),
-                      tensor_text(g));
+    return refuse(L, "flow check: expected two flows of one shape, found %s and %s", tensor_text(f),
+                  tensor_text(g));
   Tensor **valid = push_tensor(L);
   if (!compare(f, g, a, b, valid)) return raise_error(L);
   return 1;
@@ -75,18 +77,16 @@ static int check(lua_State *L) {
 /* person(image, list of V×2 float32) → mask, 255 on the hands with these landmarks and their forearms */
 static int person(lua_State *L) {
   Tensor *image = check_tensor_of(L, 1, "image", U8, 3);
-  if (image->shape[2] != 3) return luaL_error(L, "image: expected HxWx3, found %s", tensor_text(image));
-  if (!lua_istable(L, 2))
-    return luaL_error(L, "hands: expected a list of tensors, found %s", luaL_typename(L, 2));
-  const int count = (int)luaL_len(L, 2);
+  if (image->shape[2] != 3) return refuse(L, "image: expected HxWx3, found %s", tensor_text(image));
+  const int count = (int)check_list(L, 2, "hands", HANDS_MAX);
   PersonHand *hands = lua_newuserdatauv(L, (size_t)(count + 1) * sizeof *hands, 0);
-  luaL_checkstack(L, count + 4, "hands: too many");
+  luaL_checkstack(L, count + 4, NULL);
   for (int k = 0; k < count;
        k++) { /* the tensors stay on the stack, so that they live as long as they are read */
-    lua_geti(L, 2, k + 1);
+    lua_rawgeti(L, 2, k + 1);
     Tensor *t = check_tensor_of(L, -1, "hand", F32, 2);
     if (t->shape[1] != 2 || t->shape[0] < 1)
-      return luaL_error(L, "hand %d: expected Vx2 points, found %s", k + 1, tensor_text(t));
+      return refuse(L, "hand %d: expected Vx2 points, found %s", k + 1, tensor_text(t));
     hands[k] = (PersonHand){tensor_data(t), (int)t->shape[0]};
   }
   Tensor **out = push_tensor(L);

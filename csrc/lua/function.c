@@ -89,8 +89,8 @@ static int call_backward(lua_State *L) {
   if (profiling) n->event = profile_begin(profile_name(L, n->name), EVENT_BACKWARD);
   lua_call(L, n->node.nout + 1, LUA_MULTRET); /* stack: node, gradients... */
   if (lua_gettop(L) - 1 > n->arguments)
-    return luaL_error(L, "%s: backward: expected at most %d gradients, one per argument, found %d", n->name,
-                      n->arguments, lua_gettop(L) - 1);
+    return refuse(L, "%s: backward: expected at most %d gradients, one per argument, found %d", n->name,
+                  n->arguments, lua_gettop(L) - 1);
   lua_settop(L, 1 + n->arguments);
   for (int k = 0; k < n->node.nin; k++)
     if (!lua_isnil(L, 1 + n->place[k]) && !take_gradient(L, 1 + n->place[k], n, k)) return raise_error(L);
@@ -109,8 +109,13 @@ static int node_backward(Node *node) {
   lua_pushlightuserdata(L, n);
   int ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
   if (!ok) {
-    const char *text = lua_tostring(L, -1);
-    fail("%s", text ? text : "backward: an error that is no text");
+    const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+    if (yield_refused(L, -1))
+      fail("%s: backward: expected a function that runs to its end, found one that yields", n->name);
+    else if (text)
+      fail("%s", text);
+    else
+      fail("%s: backward: expected a message as the error, found a %s", n->name, luaL_typename(L, -1));
   }
   profile_end(n->event);
   graph_enable(grad);
@@ -159,9 +164,9 @@ static int fill_node(lua_State *L, LuaNode *n, Tensor **out) {
  * arguments: a table with n entries, of which the tensors that require a gradient become inputs.
  * backward(saved, gradients of the outputs...) returns the gradients of the arguments; nil: none. */
 static int record(lua_State *L) {
-  const char *name = luaL_checkstring(L, 1);
-  luaL_checktype(L, 2, LUA_TFUNCTION);
-  for (int i = 3; i <= 5; i++) luaL_checktype(L, i, LUA_TTABLE);
+  const char *name = check_text(L, 1, "record: name");
+  if (!lua_isfunction(L, 2)) return refuse(L, "record: backward: expected a function, found %s", found(L, 2));
+  for (int i = 3; i <= 5; i++) check_table(L, i, "record");
   lua_settop(L, 5);
   Tensor *in[NODE_IN], *out[NODE_OUT];
   int place[NODE_IN], nin = 0, nout = (int)lua_rawlen(L, 4), saved = (int)lua_rawlen(L, 5);
@@ -174,15 +179,13 @@ static int record(lua_State *L) {
     lua_pop(L, 1);
     if (!t || !t->var) continue;
     if (nin == NODE_IN)
-      return luaL_error(L, "%s: expected at most %d tensors that require a gradient, found more", name,
-                        NODE_IN);
+      return refuse(L, "%s: expected at most %d tensors that require a gradient, found more", name, NODE_IN);
     in[nin] = t;
     place[nin++] = i;
   }
-  if (nout > NODE_OUT)
-    return luaL_error(L, "%s: expected at most %d outputs, found %d", name, NODE_OUT, nout);
+  if (nout > NODE_OUT) return refuse(L, "%s: expected at most %d outputs, found %d", name, NODE_OUT, nout);
   if (saved > SAVED_MAX)
-    return luaL_error(L, "%s: save: expected at most %d tensors, found %d", name, SAVED_MAX, saved);
+    return refuse(L, "%s: save: expected at most %d tensors, found %d", name, SAVED_MAX, saved);
   for (int i = 0; i < nout; i++) out[i] = entry(L, 4, i + 1, name);
   for (int i = 1; i <= saved; i++) entry(L, 5, i, name);
   lua_pushvalue(L, 2);

@@ -10,6 +10,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { GAPS_MAX = 10000, HANDS_MAX = 1000 };
+
 /* Memory that Lua owns, on top of the stack. */
 static void *block(lua_State *L, size_t count, size_t size) {
   void *p = lua_newuserdatauv(L, count * size + 1, 0);
@@ -18,20 +20,20 @@ static void *block(lua_State *L, size_t count, size_t size) {
 }
 
 static Model check_model(lua_State *L, int i) {
-  const char *name = luaL_optstring(L, i, "homography");
+  const char *name = lua_isnoneornil(L, i) ? "homography" : check_text(L, i, "model");
   for (int m = 0; m < MODELS; m++)
     if (!strcmp(name, model_name[m])) return (Model)m;
-  luaL_error(L, "model: expected homography, affine, similarity or translation, found %s", name);
+  refuse(L, "model: expected homography, affine, similarity or translation, found %s", name);
   return MODEL_HOMOGRAPHY;
 }
 
 /* true: a threshold found from the points (0); a number: that many pixels; nil or false: not robust. */
 static bool check_robust(lua_State *L, int i, double *threshold) {
   *threshold = 0;
-  if (lua_type(L, i) != LUA_TNUMBER) return lua_toboolean(L, i);
-  *threshold = lua_tonumber(L, i);
-  if (!(*threshold > 0))
-    luaL_error(L, "robust: expected true, false or pixels above 0, found %f", *threshold);
+  if (lua_isnoneornil(L, i) || lua_isboolean(L, i)) return lua_toboolean(L, i);
+  if (lua_type(L, i) == LUA_TNUMBER) *threshold = lua_tonumber(L, i);
+  if (!(*threshold > 0 && *threshold < INFINITY))
+    refuse(L, "robust: expected true, false or pixels above 0, found %s", found(L, i));
   return true;
 }
 
@@ -40,10 +42,9 @@ static bool check_robust(lua_State *L, int i, double *threshold) {
 /* fit(source, target, model, robust) → 3×3, share of inliers */
 static int fit_points(lua_State *L) {
   Tensor *source = check_tensor_of(L, 1, "source", F64, 2), *target = check_tensor_of(L, 2, "target", F64, 2);
-  if (source->shape[1] != 2)
-    return luaL_error(L, "source: expected shape Nx2, found %s", tensor_text(source));
+  if (source->shape[1] != 2) return refuse(L, "source: expected shape Nx2, found %s", tensor_text(source));
   if (!tensor_same_shape(source, target))
-    return luaL_error(L, "target: expected shape %s, found %s", tensor_text(source), tensor_text(target));
+    return refuse(L, "target: expected shape %s, found %s", tensor_text(source), tensor_text(target));
   Model model = check_model(L, 3);
   double threshold, m[9], inliers = 1;
   bool robust = check_robust(L, 4, &threshold);
@@ -60,19 +61,19 @@ static int fit_points(lua_State *L) {
 /* ---- scenes ---- */
 
 static void read_flows(lua_State *L, int list, Scene *s) {
-  s->gaps = (int)luaL_len(L, list);
-  if (s->gaps < 1) luaL_error(L, "flows: expected at least one, found none");
+  s->gaps = (int)check_list(L, list, "flows", GAPS_MAX);
+  if (s->gaps < 1) refuse(L, "flows: expected at least one, found none");
   const float **flow = block(L, (size_t)s->gaps, sizeof *flow);
   for (int g = 0; g < s->gaps; g++) {
-    lua_geti(L, list, g + 1);
+    lua_rawgeti(L, list, g + 1);
     const char *what = lua_pushfstring(L, "flows[%d]", g + 1);
     Tensor *t = check_tensor_of(L, -2, what, F32, 3);
     if (t->shape[2] != 2 || t->size == 0)
-      luaL_error(L, "%s: expected shape HxWx2, found %s", what, tensor_text(t));
+      refuse(L, "%s: expected shape HxWx2, found %s", what, tensor_text(t));
     if (g == 0) s->height = t->shape[0], s->width = t->shape[1];
     if (t->shape[0] != s->height || t->shape[1] != s->width)
-      luaL_error(L, "%s: expected shape %Ix%Ix2 as the first, found %s", what, (lua_Integer)s->height,
-                 (lua_Integer)s->width, tensor_text(t));
+      refuse(L, "%s: expected shape %Ix%Ix2 as the first, found %s", what, (lua_Integer)s->height,
+             (lua_Integer)s->width, tensor_text(t));
     flow[g] = tensor_data(t);
     lua_pop(L, 2);
   }
@@ -80,20 +81,19 @@ static void read_flows(lua_State *L, int list, Scene *s) {
 }
 
 static void read_hands(lua_State *L, int list, Scene *s) {
-  s->hands = (int)luaL_len(L, list);
+  s->hands = (int)check_list(L, list, "hands", HANDS_MAX);
   const double **vertices = block(L, (size_t)s->hands, sizeof *vertices);
   long *count = block(L, (size_t)s->hands, sizeof *count);
   for (int k = 0; k < s->hands; k++) {
-    lua_geti(L, list, k + 1);
+    lua_rawgeti(L, list, k + 1);
     const char *what = lua_pushfstring(L, "hands[%d]", k + 1);
     Tensor *t = check_tensor_of(L, -2, what, F64, 2);
-    if (t->shape[1] != 2 || t->size == 0)
-      luaL_error(L, "%s: expected shape Vx2, found %s", what, tensor_text(t));
+    if (t->shape[1] != 2 || t->size == 0) refuse(L, "%s: expected shape Vx2, found %s", what, tensor_text(t));
     vertices[k] = tensor_data(t), count[k] = t->shape[0];
     for (long i = 0; i < t->size; i++)
       if (!(fabs(vertices[k][i]) < 1e9))
-        luaL_error(L, "%s: vertex %I: expected finite coordinates, found %f", what, (lua_Integer)(i / 2 + 1),
-                   vertices[k][i]);
+        refuse(L, "%s: vertex %I: expected finite coordinates, found %f", what, (lua_Integer)(i / 2 + 1),
+               vertices[k][i]);
     lua_pop(L, 2);
   }
   s->vertices = vertices, s->vertex_count = count;
@@ -102,20 +102,18 @@ static void read_hands(lua_State *L, int list, Scene *s) {
 /* The scene at argument 1; leaves a few blocks on the stack. The tensors stay alive in the table. */
 static Scene check_scene(lua_State *L) {
   Scene s = {0};
-  luaL_checktype(L, 1, LUA_TTABLE);
+  check_table(L, 1, "responsibility: scene");
   lua_getfield(L, 1, "flows");
   read_flows(L, lua_gettop(L), &s);
   lua_getfield(L, 1, "hands");
   read_hands(L, lua_gettop(L), &s);
   s.content_width = s.width, s.content_height = s.height;
-  if (lua_getfield(L, 1, "content") == LUA_TTABLE) {
-    lua_geti(L, -1, 1);
-    lua_geti(L, -2, 2);
-    s.content_width = (long)lua_tointeger(L, -2), s.content_height = (long)lua_tointeger(L, -1);
-    if (s.content_width < 1 || s.content_width > s.width || s.content_height < 1 ||
-        s.content_height > s.height)
-      luaL_error(L, "content: expected 1x1 to %Ix%I pixels, found %Ix%I", (lua_Integer)s.width,
-                 (lua_Integer)s.height, (lua_Integer)s.content_width, (lua_Integer)s.content_height);
+  if (lua_getfield(L, 1, "content") != LUA_TNIL) {
+    check_table(L, -1, "content");
+    lua_rawgeti(L, -1, 1);
+    s.content_width = (long)check_whole(L, -1, "content: width", 1, s.width);
+    lua_rawgeti(L, -2, 2);
+    s.content_height = (long)check_whole(L, -1, "content: height", 1, s.height);
   }
   return s;
 }
@@ -148,17 +146,18 @@ static void push_fits(lua_State *L, const HandFit *fit, long count) {
 
 /* targets: for every hand a list with, for every gap, V×2 float64 or false. */
 static const double **check_targets(lua_State *L, int list, const Scene *s) {
+  check_table(L, list, "targets");
   const double **target = block(L, (size_t)(s->hands * s->gaps), sizeof *target);
   for (int k = 0; k < s->hands; k++) {
-    if (lua_geti(L, list, k + 1) != LUA_TTABLE)
-      luaL_error(L, "targets[%d]: expected a list, found %s", k + 1, luaL_typename(L, -1));
+    if (lua_rawgeti(L, list, k + 1) != LUA_TTABLE)
+      refuse(L, "targets[%d]: expected a list, found %s", k + 1, found(L, -1));
     for (int g = 0; g < s->gaps; g++) {
-      lua_geti(L, -1, g + 1);
+      lua_rawgeti(L, -1, g + 1);
       if (lua_toboolean(L, -1)) {
         Tensor *t = check_tensor_of(L, -1, "targets", F64, 2);
         if (t->shape[0] != s->vertex_count[k] || t->shape[1] != 2)
-          luaL_error(L, "targets[%d]: expected shape %Ix2, found %s", k + 1, (lua_Integer)s->vertex_count[k],
-                     tensor_text(t));
+          refuse(L, "targets[%d]: expected shape %Ix2, found %s", k + 1, (lua_Integer)s->vertex_count[k],
+                 tensor_text(t));
         target[k * s->gaps + g] = tensor_data(t);
       }
       lua_pop(L, 1);
@@ -170,21 +169,19 @@ static const double **check_targets(lua_State *L, int list, const Scene *s) {
 
 /* fit(scene, { model, points, robust, fall_back, targets }) → G×N×3×3, list of { error, inliers, model } */
 static int fit_hands(lua_State *L) {
-  luaL_checktype(L, 2, LUA_TTABLE);
+  check_table(L, 2, "fit");
   lua_settop(L, 2);
   Scene s = check_scene(L);
   Fit fit = {0};
   lua_getfield(L, 2, "model");
   fit.model = check_model(L, lua_gettop(L));
   lua_getfield(L, 2, "points");
-  fit.points = (long)luaL_optinteger(L, -1, 0);
-  if (fit.points < 0 || fit.points > 1000000)
-    return luaL_error(L, "points: expected 0 to 1000000, found %I", (lua_Integer)fit.points);
+  fit.points = lua_isnil(L, -1) ? 0 : (long)check_whole(L, -1, "points", 0, 1000000);
   lua_getfield(L, 2, "robust");
   fit.robust = check_robust(L, lua_gettop(L), &fit.threshold);
   lua_getfield(L, 2, "fall_back");
   fit.fall_back = lua_toboolean(L, -1);
-  if (lua_getfield(L, 2, "targets") == LUA_TTABLE) fit.targets = check_targets(L, lua_gettop(L), &s);
+  if (lua_getfield(L, 2, "targets") != LUA_TNIL) fit.targets = check_targets(L, lua_gettop(L), &s);
   HandFit *out = block(L, (size_t)(s.gaps * s.hands), sizeof *out);
   if (!responsibility_fit(&s, &fit, out)) return raise_error(L);
   push_motions(L, out, 4, (long[]){s.gaps, s.hands, 3, 3});
@@ -194,7 +191,7 @@ static int fit_hands(lua_State *L) {
 
 /* background(scene, threshold) → G×3×3, list of { error, inliers, model } */
 static int fit_background(lua_State *L) {
-  double threshold = luaL_checknumber(L, 2);
+  double threshold = check_finite(L, 2, "threshold");
   Scene s = check_scene(L);
   HandFit *out = block(L, (size_t)s.gaps, sizeof *out);
   if (!responsibility_background(&s, threshold, out)) return raise_error(L);
@@ -209,11 +206,11 @@ static int fit_background(lua_State *L) {
 static Planes check_planes(lua_State *L, const Scene *s) {
   Tensor *motion = check_tensor_of(L, 2, "homographies", F64, 4), *ground = NULL;
   if (motion->shape[0] != s->gaps || motion->shape[1] != s->hands || motion->size != 9L * s->gaps * s->hands)
-    luaL_error(L, "homographies: expected shape %dx%dx3x3, found %s", s->gaps, s->hands, tensor_text(motion));
+    refuse(L, "homographies: expected shape %dx%dx3x3, found %s", s->gaps, s->hands, tensor_text(motion));
   if (!lua_isnoneornil(L, 3)) {
     ground = check_tensor_of(L, 3, "background homographies", F64, 3);
     if (ground->shape[0] != s->gaps || ground->size != 9L * s->gaps)
-      luaL_error(L, "background homographies: expected shape %dx3x3, found %s", s->gaps, tensor_text(ground));
+      refuse(L, "background homographies: expected shape %dx3x3, found %s", s->gaps, tensor_text(ground));
   }
   double *centre = block(L, 2 * (size_t)s->hands, sizeof *centre);
   for (int k = 0; k < s->hands; k++)
@@ -224,9 +221,10 @@ static Planes check_planes(lua_State *L, const Scene *s) {
 
 /* map(scene, homographies, background?, temperature, closeness?) → H×W×(N+1) */
 static int map(lua_State *L) {
-  double temperature = luaL_checknumber(L, 4), closeness = luaL_optnumber(L, 5, 0);
-  if (!(temperature > 0)) return luaL_error(L, "temperature: expected pixels above 0, found %f", temperature);
-  if (!(closeness >= 0)) return luaL_error(L, "closeness: expected hand sizes above 0, found %f", closeness);
+  double temperature = check_finite(L, 4, "temperature"),
+         closeness = lua_isnoneornil(L, 5) ? 0 : check_finite(L, 5, "closeness");
+  if (!(temperature > 0)) return refuse(L, "temperature: expected pixels above 0, found %f", temperature);
+  if (!(closeness >= 0)) return refuse(L, "closeness: expected hand sizes above 0, found %f", closeness);
   Scene s = check_scene(L);
   Planes planes = check_planes(L, &s);
   Tensor **out = push_tensor(L);
@@ -255,8 +253,7 @@ static int motion(lua_State *L) {
   Tensor *ground = lua_isnoneornil(L, 2) ? NULL : check_tensor_of(L, 2, "background homographies", F64, 3);
   Scene s = check_scene(L);
   if (ground && (ground->shape[0] != s.gaps || ground->size != 9L * s.gaps))
-    return luaL_error(L, "background homographies: expected shape %dx3x3, found %s", s.gaps,
-                      tensor_text(ground));
+    return refuse(L, "background homographies: expected shape %dx3x3, found %s", s.gaps, tensor_text(ground));
   HandFit *fit = block(L, (size_t)s.gaps, sizeof *fit);
   for (int g = 0; ground && g < s.gaps; g++)
     memcpy(fit[g].m, (const double *)tensor_data(ground) + 9 * g, sizeof fit[g].m);
@@ -270,13 +267,11 @@ static int motion(lua_State *L) {
 /* sharpen(image, map, content width, content height) → H×W×(N+1) */
 static int sharpen(lua_State *L) {
   Tensor *image = check_tensor_of(L, 1, "image", U8, 3), *given = check_tensor_of(L, 2, "map", F32, 3);
-  const lua_Integer w = luaL_checkinteger(L, 3), h = luaL_checkinteger(L, 4);
   if (image->shape[0] != given->shape[0] || image->shape[1] != given->shape[1] || image->shape[2] != 3)
-    return luaL_error(L, "image: expected %dx%dx3, the size of the map, found %s", (int)given->shape[0],
-                      (int)given->shape[1], tensor_text(image));
-  if (w < 1 || w > given->shape[1] || h < 1 || h > given->shape[0])
-    return luaL_error(L, "content: expected 1x1 to %dx%d, found %Ix%I", (int)given->shape[1],
-                      (int)given->shape[0], w, h);
+    return refuse(L, "image: expected %dx%dx3, the size of the map, found %s", (int)given->shape[0],
+                  (int)given->shape[1], tensor_text(image));
+  const lua_Integer w = check_whole(L, 3, "content: width", 1, given->shape[1]),
+                    h = check_whole(L, 4, "content: height", 1, given->shape[0]);
   Tensor **out = push_tensor(L);
   if (!(*out = tensor_new(F32, 3, given->shape))) return raise_error(L);
   float *pixels = tensor_write(*out);

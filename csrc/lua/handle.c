@@ -7,12 +7,15 @@
 #include "core/memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct Scope {
-  lua_State *owner; /* the coroutine that opened it: others' tensors do not land here */
+  lua_State
+      *owner; /* the coroutine that opened it, which the userdata holds: others' tensors do not land here */
   Scope *below;
   Handle *first;
-  int open;
+  bool no_grad; /* nothing inside is recorded; else tensors made inside are closed at its end */
+  bool open;
 };
 
 #define SCOPE_META "cohesiv.Scope"
@@ -55,9 +58,18 @@ static void link_handle(Scope *s, Handle *h) {
   s->first = h;
 }
 
+/* The scope that a tensor made by L lands in. */
 static Scope *scope_of(lua_State *L, Scope *from) {
-  while (from && from->owner != L) from = from->below;
+  while (from && (from->no_grad || from->owner != L)) from = from->below;
   return from;
+}
+
+/* Whether a no_grad is in force: one whose coroutine runs, or waits for another that it has resumed. One that
+ * has yielded is suspended, and has no say until it goes on. */
+static bool recording_paused(void) {
+  for (Scope *s = top; s; s = s->below)
+    if (s->no_grad && lua_status(s->owner) == LUA_OK) return true;
+  return false;
 }
 
 static void empty_handle(Handle *h) {
@@ -69,7 +81,7 @@ static void empty_handle(Handle *h) {
 
 static void leave(Scope *s) {
   if (!s->open) return;
-  s->open = 0;
+  s->open = false;
   for (Scope **p = &top; *p; p = &(*p)->below)
     if (*p == s) {
       *p = s->below;
@@ -77,40 +89,59 @@ static void leave(Scope *s) {
     }
 }
 
-static Scope *push_scope(lua_State *L) {
-  Scope *s = lua_newuserdatauv(L, sizeof *s, 0);
-  *s = (Scope){.owner = L, .below = top, .open = 1};
+/* Puts a new scope below the function at index 1 and its arguments. It ends with its C function, also when
+ * the coroutine is closed (__close), or is never heard of again (__gc). */
+static Scope *push_scope(lua_State *L, bool no_grad) {
+  Scope *s = lua_newuserdatauv(L, sizeof *s, 1);
+  *s = (Scope){.owner = L, .no_grad = no_grad};
+  lua_pushthread(L); /* who has ended may be collected no sooner than its scopes */
+  lua_setiuservalue(L, -2, 1);
   luaL_setmetatable(L, SCOPE_META);
+  lua_insert(L, 1);
+  lua_toclose(L, 1);
+  s->below = top, s->open = true;
   return top = s;
 }
 
-/* Moves the tensors among the values at index i (tables are walked, once each) to the scope below. */
-static void rescue(lua_State *L, int i, Scope *s, int seen) {
-  if (lua_type(L, i) == LUA_TUSERDATA) {
-    Handle *h = to_handle(L, i);
-    if (h && h->scope == s) {
-      unlink_handle(h);
-      Scope *outer = scope_of(L, s->below);
-      if (outer) link_handle(outer, h);
-    }
-    return;
+/* Takes the value at i out of the scope if it is a tensor; puts it on the list if it is a table not seen
+ * before. `list` is the index of the tables found so far, which are also its keys. */
+static void rescue(lua_State *L, int i, Scope *s, int list, lua_Integer *count) {
+  Handle *h = to_handle(L, i);
+  if (h && h->scope == s) {
+    unlink_handle(h);
+    Scope *outer = scope_of(L, s->below);
+    if (outer) link_handle(outer, h);
   }
   if (lua_type(L, i) != LUA_TTABLE) return;
   i = lua_absindex(L, i);
   lua_pushvalue(L, i);
-  if (lua_rawget(L, seen) != LUA_TNIL || !lua_checkstack(L, 8)) {
-    lua_pop(L, 1);
-    return;
-  }
+  bool seen = lua_rawget(L, list) != LUA_TNIL;
   lua_pop(L, 1);
+  if (seen) return;
   lua_pushvalue(L, i);
   lua_pushboolean(L, 1);
-  lua_rawset(L, seen);
-  for (lua_pushnil(L); lua_next(L, i);) { /* ... key value */
-    rescue(L, -1, s, seen);
+  lua_rawset(L, list);
+  lua_pushvalue(L, i);
+  lua_rawseti(L, list, ++*count);
+}
+
+/* Moves the tensors among the values first .. last, and in tables as deep as they go, to the scope below. */
+static void rescue_all(lua_State *L, int first, int last, Scope *s) {
+  lua_Integer count = 0;
+  int list = last + 1;
+  luaL_checkstack(L, 8, NULL);
+  lua_newtable(L);
+  for (int i = first; i <= last; i++) rescue(L, i, s, list, &count);
+  for (lua_Integer k = 1; k <= count; k++) {
+    lua_rawgeti(L, list, k);
+    for (lua_pushnil(L); lua_next(L, list + 1);) { /* table key value */
+      rescue(L, -1, s, list, &count);
+      lua_pop(L, 1);
+      rescue(L, -1, s, list, &count);
+    }
     lua_pop(L, 1);
-    rescue(L, -1, s, seen);
   }
+  lua_pop(L, 1);
 }
 
 /* Ends tidy. Stack: scope, results... (or the error). */
@@ -118,39 +149,59 @@ static int tidy_end(lua_State *L, int status, lua_KContext context) {
   Scope *s = lua_touserdata(L, 1);
   int n = lua_gettop(L), ok = status == LUA_OK || status == LUA_YIELD;
   (void)context;
-  for (int i = 2; ok && i <= n; i++) {
-    if (lua_type(L, i) == LUA_TTABLE && lua_gettop(L) == n) lua_newtable(L);
-    rescue(L, i, s, n + 1);
-  }
+  if (ok && s->first) rescue_all(L, 2, n, s);
   while (s->first) empty_handle(s->first);
   leave(s);
-  lua_settop(L, n);
   return ok ? n - 1 : lua_error(L);
+}
+
+static void check_function(lua_State *L, int i, const char *what) {
+  if (lua_isfunction(L, i)) return;
+  int callable = luaL_getmetafield(L, i, "__call") != LUA_TNIL;
+  if (!callable) refuse(L, "%s: expected a function, found %s", what, found(L, i));
+  lua_pop(L, 1);
 }
 
 /* tidy(f, ...) → what f returns; other tensors made inside are closed. May yield. */
 static int tidy(lua_State *L) {
-  luaL_checkany(L, 1);
-  push_scope(L);
-  lua_insert(L, 1);
+  check_function(L, 1, "tidy");
+  push_scope(L, false);
   return tidy_end(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, tidy_end), 0);
 }
 
-static int no_grad_end(lua_State *L, int status, lua_KContext before) {
-  graph_enable((bool)before);
-  return status == LUA_OK || status == LUA_YIELD ? lua_gettop(L) : lua_error(L);
+static int no_grad_end(lua_State *L, int status, lua_KContext context) {
+  (void)context;
+  leave(lua_touserdata(L, 1));
+  return status == LUA_OK || status == LUA_YIELD ? lua_gettop(L) - 1 : lua_error(L);
 }
 
-/* no_grad(f, ...) → what f returns; nothing inside is recorded. May yield. */
+/* no_grad(f, ...) → what f returns; nothing inside is recorded. May yield: meanwhile others record as they
+ * did. */
 static int no_grad(lua_State *L) {
-  luaL_checkany(L, 1);
-  lua_KContext before = graph_enable(false);
-  return no_grad_end(L, lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, before, no_grad_end), before);
+  check_function(L, 1, "no_grad");
+  push_scope(L, true);
+  return no_grad_end(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, no_grad_end), 0);
 }
 
-/* A scope that was never closed (an abandoned coroutine): its tensors fall to the collector. */
-static int scope_gc(lua_State *L) {
-  Scope *s = luaL_checkudata(L, 1, SCOPE_META);
+/* unbroken(what, f, ...) → what f returns. f may not yield: for what the whole process sees the middle of. */
+static int unbroken(lua_State *L) {
+  const char *what = check_text(L, 1, "unbroken");
+  check_function(L, 2, what);
+  if (lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0) == LUA_OK) return lua_gettop(L) - 1;
+  return yield_refused(L, -1)
+             ? refuse(L, "%s: expected a function that runs to its end, found one that yields", what)
+             : lua_error(L);
+}
+
+bool yield_refused(lua_State *L, int i) {
+  const char *text = lua_type(L, i) == LUA_TSTRING ? lua_tostring(L, i) : "";
+  return strstr(text, "attempt to yield across a C-call boundary") != NULL;
+}
+
+/* The scope of a coroutine that was closed or abandoned: its tensors fall to the collector, since some may
+ * have been handed out on the way. */
+static int scope_close(lua_State *L) {
+  Scope *s = check_object(L, 1, SCOPE_META, "scope");
   leave(s);
   while (s->first) unlink_handle(s->first);
   return 0;
@@ -165,11 +216,15 @@ static int keep(lua_State *L) {
 
 void open_scopes(lua_State *L) {
   luaL_newmetatable(L, SCOPE_META);
-  lua_pushcfunction(L, scope_gc);
+  lua_pushcfunction(L, scope_close);
   lua_setfield(L, -2, "__gc");
+  lua_pushcfunction(L, scope_close);
+  lua_setfield(L, -2, "__close");
   lua_pop(L, 1);
-  static const luaL_Reg functions[] = {{"tidy", tidy}, {"no_grad", no_grad}, {"keep", keep}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"tidy", tidy}, {"no_grad", no_grad}, {"unbroken", unbroken}, {"keep", keep}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
+  graph_pause(recording_paused);
   const char *s = getenv("COHESIV_GC_STRESS");
   stress = s && *s && *s != '0';
   lua_gc(L, LUA_GCINC, PAUSE, STEPMUL, 0);
@@ -245,11 +300,6 @@ int give_tensor(lua_State *L, Tensor *t) {
 }
 
 /* ---- arguments ---- */
-
-int raise_error(lua_State *L) {
-  lua_pushstring(L, error_message());
-  return lua_error(L);
-}
 
 Tensor *to_tensor(lua_State *L, int i) {
   Handle *h = to_handle(L, i);

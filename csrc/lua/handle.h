@@ -1,7 +1,10 @@
 /* Handles: the userdata that Lua holds for a tensor, and the scopes of co.tidy that close them early.
  *
- *   Scope (top) ──> Scope ──> ...        a stack of open scopes; each belongs to one coroutine
- *     └─ handle <-> handle <-> ...       what was made inside, not yet returned, kept or closed */
+ *   Scope (top) ──> Scope ──> ...        the open scopes, the last one first; each belongs to one coroutine
+ *     └─ handle <-> handle <-> ...       what was made inside, not yet returned, kept or closed
+ *
+ * A coroutine may stop in the middle of a scope and never go on. So nothing is switched when a scope begins
+ * or ends: what is in force is asked, each time, of the scopes whose coroutines are not suspended. */
 #ifndef LUA_HANDLE_H
 #define LUA_HANDLE_H
 
@@ -32,8 +35,11 @@ void collect_for_backward(lua_State *L);
  * held shows. */
 void collect_for_op(lua_State *L);
 
-/* core.tidy(f, ...), core.no_grad(f, ...), core.keep(t). The first two are here rather than in Lua because
- * what they change must change back whatever fails, Lua's own memory included. */
+/* core.tidy(f, ...), core.no_grad(f, ...), core.unbroken(what, f, ...), core.keep(t). The first ones are here
+ * rather than in Lua because what they change must change back whatever fails, Lua's own memory included. */
 void open_scopes(lua_State *L);
+
+/* Whether the error at i is Lua's refusal of a yield out of a call that cannot be left and entered again. */
+bool yield_refused(lua_State *L, int i);
 
 #endif

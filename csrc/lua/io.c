@@ -14,37 +14,10 @@
 
 /* ---- arguments ---- */
 
-static const char *check_text(lua_State *L, int i, const char *what) {
-  size_t size = 0;
-  const char *text = lua_type(L, i) == LUA_TSTRING ? lua_tolstring(L, i, &size) : NULL;
-  if (!text) {
-    fail("%s: expected a string, found %s", what, luaL_typename(L, i));
-    raise_error(L);
-  }
-  if (strlen(text) != size) {
-    fail("%s: expected a string without zero bytes, found one in \"%.60s\"", what, text);
-    raise_error(L);
-  }
-  return text;
-}
-
 static const char *check_path(lua_State *L) { return check_text(L, 1, "path"); }
 
-static double check_number(lua_State *L, int i, const char *what) {
-  if (lua_type(L, i) != LUA_TNUMBER) {
-    fail("%s: expected a number, found %s", what, luaL_typename(L, i));
-    raise_error(L);
-  }
-  return lua_tonumber(L, i);
-}
-
 static long check_integer(lua_State *L, int i, const char *what) {
-  double value = check_number(L, i, what);
-  if (value != (double)(long)value) {
-    fail("%s: expected an integer, found %g", what, value);
-    raise_error(L);
-  }
-  return (long)value;
+  return (long)check_whole(L, i, what, LUA_MININTEGER, LUA_MAXINTEGER);
 }
 
 static long integer_or(lua_State *L, int i, const char *what, long otherwise) {
@@ -249,7 +222,8 @@ static int l_read_file(lua_State *L) {
 static int l_write_file(lua_State *L) {
   const char *path = check_path(L);
   size_t size;
-  const char *bytes = luaL_checklstring(L, 2, &size);
+  if (lua_type(L, 2) != LUA_TSTRING) return refuse(L, "%s: expected bytes, found %s", path, found(L, 2));
+  const char *bytes = lua_tolstring(L, 2, &size);
   return file_write(path, bytes, size) ? 0 : raise_error(L);
 }
 
@@ -291,7 +265,8 @@ static int l_kind(lua_State *L) {
 
 static int l_digest(lua_State *L) {
   size_t size;
-  const char *text = luaL_checklstring(L, 1, &size);
+  if (lua_type(L, 1) != LUA_TSTRING) return refuse(L, "digest: expected a string, found %s", found(L, 1));
+  const char *text = lua_tolstring(L, 1, &size);
   char out[33];
   digest(text, size, out);
   lua_pushstring(L, out);

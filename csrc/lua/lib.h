@@ -12,6 +12,23 @@
 
 /* Raises the core's message. Use: `if (!work(...)) return raise_error(L);` */
 int raise_error(lua_State *L);
+/* Raises a message of its own (formats of lua_pushfstring), control characters written out: the way to quote
+ * what a user gave. */
+int refuse(lua_State *L, const char *format, ...);
+/* Pushes what is at i as messages say it ("nil", "1.5", "\"text\"", "a table"), and returns it. Runs no
+ * metamethod. */
+const char *found(lua_State *L, int i);
+
+/* Checks of arguments: each returns the value at i or raises one line, `what: expected …, found …`. Strings
+ * are no numbers here, and check_whole takes no fraction, NaN or infinity. */
+lua_Integer check_whole(lua_State *L, int i, const char *what, lua_Integer low, lua_Integer high);
+double check_number(lua_State *L, int i, const char *what); /* NaN and infinities too */
+double check_finite(lua_State *L, int i, const char *what);
+const char *check_text(lua_State *L, int i, const char *what); /* without zero bytes */
+void check_table(lua_State *L, int i, const char *what);
+long check_list(lua_State *L, int i, const char *what, long most); /* a table → its length */
+/* The userdata with metatable `meta` at i, else the message says `what`. */
+void *check_object(lua_State *L, int i, const char *meta, const char *what);
 
 /* The tensor at stack index i; raises "expected a tensor, found …" naming argument `what`. Borrowed. */
 Tensor *check_tensor(lua_State *L, int i, const char *what);

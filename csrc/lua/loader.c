@@ -3,6 +3,7 @@
 
 #include "lua/lib.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +11,8 @@
 
 /* sample_write(path, { image, maps (H×W×N uint8), person, points, content = {w, h} }) */
 static int write_sample(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
-  luaL_checktype(L, 2, LUA_TTABLE);
+  const char *path = check_text(L, 1, "path");
+  check_table(L, 2, "sample");
   lua_settop(L, 2);
   Sample s = {0};
   lua_getfield(L, 2, "image");
@@ -23,31 +24,32 @@ static int write_sample(lua_State *L) {
   s.person = check_tensor_of(L, 5, "sample: person", U8, 2);
   s.points = check_tensor_of(L, 6, "sample: points", F32, 2);
   lua_getfield(L, 2, "content");
-  luaL_checktype(L, 7, LUA_TTABLE);
+  check_table(L, 7, "sample: content");
   lua_rawgeti(L, 7, 1);
   lua_rawgeti(L, 7, 2);
-  s.content_w = (long)luaL_checkinteger(L, 8);
-  s.content_h = (long)luaL_checkinteger(L, 9);
+  s.content_w = (long)check_whole(L, 8, "sample: content: width", 0, LONG_MAX);
+  s.content_h = (long)check_whole(L, 9, "sample: content: height", 0, LONG_MAX);
   return sample_write(path, &s) ? 0 : raise_error(L);
 }
 
 static Loader **to_loader(lua_State *L) {
-  Loader **l = luaL_checkudata(L, 1, LOADER_META);
-  if (!*l) luaL_error(L, "loader: this loader was closed");
+  Loader **l = check_object(L, 1, LOADER_META, "loader");
+  if (!*l) refuse(L, "loader: this loader was closed");
   return l;
 }
 
 static double number(lua_State *L, int table, const char *key, double preset) {
-  double v = lua_getfield(L, table, key) == LUA_TNIL ? preset : luaL_checknumber(L, -1);
+  double v = lua_getfield(L, table, key) == LUA_TNIL ? preset : check_finite(L, -1, key);
   lua_pop(L, 1);
   return v;
 }
 
 static lua_Integer whole(lua_State *L, int table, const char *key, lua_Integer preset) {
-  int isint = 1;
-  lua_Integer v = lua_getfield(L, table, key) == LUA_TNIL ? preset : lua_tointegerx(L, -1, &isint);
-  if (!isint) luaL_error(L, "loader: %s: expected an integer, found %s", key, luaL_tolstring(L, -1, NULL));
-  lua_pop(L, 1);
+  int top = lua_gettop(L);
+  lua_Integer v = preset;
+  if (lua_getfield(L, table, key) != LUA_TNIL)
+    v = check_whole(L, -1, lua_pushfstring(L, "loader: %s", key), LUA_MININTEGER, LUA_MAXINTEGER);
+  lua_settop(L, top);
   return v;
 }
 
@@ -64,9 +66,9 @@ static void read_augment(lua_State *L, Augment *a) { /* stack: ... options augme
   if (lua_getfield(L, t, "scale") == LUA_TTABLE) {
     for (int i = 0; i < 2; i++) {
       lua_rawgeti(L, -1, i + 1);
-      a->scale[i] = luaL_checknumber(L, -1);
+      a->scale[i] = check_finite(L, -1, "augment: scale");
       lua_pop(L, 1);
-      if (!(a->scale[i] > 0)) luaL_error(L, "augment: scale: expected two positive numbers");
+      if (!(a->scale[i] > 0)) refuse(L, "augment: scale: expected two positive numbers");
     }
   }
   lua_pop(L, 1);
@@ -75,7 +77,7 @@ static void read_augment(lua_State *L, Augment *a) { /* stack: ... options augme
 /* loader{ paths = {...}, size = {w, h}, batch, seed, workers = 1, shuffle = true, augment = {...} | nil, tau,
  * band } */
 static int new_loader(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
+  check_table(L, 1, "loader");
   lua_settop(L, 1);
   Loader **l = lua_newuserdatauv(L, sizeof *l, 0);
   *l = NULL;
@@ -87,20 +89,19 @@ static int new_loader(lua_State *L) {
   lua_getfield(L, 1, "shuffle");
   o.shuffle = lua_isnil(L, -1) || lua_toboolean(L, -1);
   lua_getfield(L, 1, "size");
-  luaL_checktype(L, -1, LUA_TTABLE);
+  check_table(L, -1, "loader: size");
   lua_rawgeti(L, -1, 1);
   lua_rawgeti(L, -2, 2);
-  o.width = (long)luaL_checkinteger(L, -2);
-  o.height = (long)luaL_checkinteger(L, -1);
+  o.width = (long)check_whole(L, -2, "loader: size: width", 1, 1 << 20);
+  o.height = (long)check_whole(L, -1, "loader: size: height", 1, 1 << 20);
   if (lua_getfield(L, 1, "augment") == LUA_TTABLE) read_augment(L, &o.augment);
   lua_getfield(L, 1, "paths");
-  luaL_checktype(L, -1, LUA_TTABLE);
   int list = lua_gettop(L);
-  lua_Integer n = (lua_Integer)lua_rawlen(L, list);
+  lua_Integer n = check_list(L, list, "loader: paths", INT_MAX);
   const char **paths = lua_newuserdatauv(L, sizeof *paths * (size_t)(n > 0 ? n : 1), 0);
   for (lua_Integer i = 0; i < n; i++) {
     lua_rawgeti(L, list, i + 1);
-    paths[i] = luaL_checkstring(L, -1); /* stays in the list */
+    paths[i] = check_text(L, -1, "loader: path"); /* stays in the list */
     lua_pop(L, 1);
   }
   if (!(*l = loader_new(paths, (long)n, &o))) return raise_error(L);
@@ -132,9 +133,8 @@ static int next(lua_State *L) {
 /* loader:seek(epoch, index): what next() returns next, both from 1 */
 static int seek(lua_State *L) {
   Loader **l = to_loader(L);
-  lua_Integer epoch = luaL_checkinteger(L, 2), index = luaL_checkinteger(L, 3);
-  if (epoch < 1 || index < 1)
-    return luaL_error(L, "loader: seek: expected positions from 1, found %I, %I", epoch, index);
+  lua_Integer epoch = check_whole(L, 2, "loader: seek: epoch", 1, LONG_MAX),
+              index = check_whole(L, 3, "loader: seek: index", 1, LONG_MAX);
   loader_seek(*l, (long)epoch - 1, (long)index - 1);
   return 0;
 }
@@ -145,7 +145,7 @@ static int batches(lua_State *L) {
 }
 
 static int close_loader(lua_State *L) {
-  Loader **l = luaL_checkudata(L, 1, LOADER_META);
+  Loader **l = check_object(L, 1, LOADER_META, "loader");
   Loader *gone = *l;
   *l = NULL;
   loader_free(gone);

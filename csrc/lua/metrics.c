@@ -5,12 +5,15 @@
 #include "data/saliency.h"
 #include "lua/lib.h"
 
+#include <limits.h>
 #include <string.h>
+
+enum { NUMBERS_MAX = 1 << 24, DRAWS_MAX = 1 << 24, SIDE_MAX = 1 << 20 };
 
 static Tensor *check_mask(lua_State *L, int i, const char *what, const Tensor *like) {
   Tensor *t = check_tensor_of(L, i, what, U8, 2);
   if (like && (t->shape[0] != like->shape[0] || t->shape[1] != like->shape[1]))
-    luaL_error(L, "%s: expected shape %s, found %s", what, tensor_text(like), tensor_text(t));
+    refuse(L, "%s: expected shape %s, found %s", what, tensor_text(like), tensor_text(t));
   return t;
 }
 
@@ -21,7 +24,7 @@ static Tensor *optional_mask(lua_State *L, int i, const char *what, const Tensor
 static Tensor *check_map(lua_State *L, int i, const char *what, const Tensor *like) {
   Tensor *t = check_tensor_of(L, i, what, F32, 2);
   if (like && (t->shape[0] != like->shape[0] || t->shape[1] != like->shape[1]))
-    luaL_error(L, "%s: expected shape %s, found %s", what, tensor_text(like), tensor_text(t));
+    refuse(L, "%s: expected shape %s, found %s", what, tensor_text(like), tensor_text(t));
   return t;
 }
 
@@ -29,13 +32,11 @@ static const void *data_of(const Tensor *t) { return t ? tensor_data(t) : NULL; 
 
 /* A list of numbers as a block that Lua owns (left on the stack). */
 static double *check_numbers(lua_State *L, int i, const char *what, int *count) {
-  if (!lua_istable(L, i))
-    luaL_error(L, "%s: expected a list of numbers, found %s", what, luaL_typename(L, i));
-  int n = (int)luaL_len(L, i);
+  int n = (int)check_list(L, i, what, NUMBERS_MAX);
   double *numbers = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *numbers, 0);
   for (int k = 0; k < n; k++) {
-    if (lua_geti(L, i, k + 1) != LUA_TNUMBER)
-      luaL_error(L, "%s[%d]: expected a number, found %s", what, k + 1, luaL_typename(L, -1));
+    if (lua_rawgeti(L, i, k + 1) != LUA_TNUMBER)
+      refuse(L, "%s[%d]: expected a number, found %s", what, k + 1, found(L, -1));
     numbers[k] = lua_tonumber(L, -1);
     lua_pop(L, 1);
   }
@@ -44,10 +45,10 @@ static double *check_numbers(lua_State *L, int i, const char *what, int *count) 
 }
 
 static void check_ascending(lua_State *L, const double *t, int n, const char *what) {
-  if (n < 1 || n > 4096) luaL_error(L, "%s: expected 1 to 4096 thresholds, found %d", what, n);
+  if (n < 1 || n > 4096) refuse(L, "%s: expected 1 to 4096 thresholds, found %d", what, n);
   for (int i = 1; i < n; i++)
     if (!(t[i] > t[i - 1]))
-      luaL_error(L, "%s: expected ascending thresholds, found %f after %f", what, t[i], t[i - 1]);
+      refuse(L, "%s: expected ascending thresholds, found %f after %f", what, t[i], t[i - 1]);
 }
 
 /* overlap(a, b, ignore?) → pixels in both, in either */
@@ -85,9 +86,9 @@ static int table(lua_State *L) {
 /* over(first, t1, second?, t2?) → mask of the pixels above */
 static int over(lua_State *L) {
   Tensor *first = check_map(L, 1, "first map", NULL);
-  double t1 = luaL_checknumber(L, 2), t2 = 0;
+  double t1 = check_number(L, 2, "first threshold"), t2 = 0;
   Tensor *second = lua_isnoneornil(L, 3) ? NULL : check_map(L, 3, "second map", first);
-  if (second) t2 = luaL_checknumber(L, 4);
+  if (second) t2 = check_number(L, 4, "second threshold");
   Tensor **out = push_tensor(L);
   if (!(*out = tensor_new(U8, 2, first->shape))) return raise_error(L);
   uint8_t *mask = tensor_write(*out);
@@ -100,8 +101,8 @@ static int over(lua_State *L) {
 static int join(lua_State *L) {
   Tensor *a = check_tensor(L, 1, "first"), *b = check_tensor_of(L, 2, "second", a->dtype, a->rank);
   if (!tensor_same_shape(a, b) || (a->dtype != U8 && a->dtype != F32))
-    return luaL_error(L, "join: expected two masks or two maps of one shape, found %s and %s", tensor_text(a),
-                      tensor_text(b));
+    return refuse(L, "join: expected two masks or two maps of one shape, found %s and %s", tensor_text(a),
+                  tensor_text(b));
   Tensor **out = push_tensor(L);
   if (!(*out = tensor_new(a->dtype, a->rank, a->shape))) return raise_error(L);
   void *to = tensor_write(*out);
@@ -122,9 +123,9 @@ static int bootstrap(lua_State *L) {
   double low, high, *sums = check_numbers(L, 1, "sums", &groups),
                     *counts = check_numbers(L, 2, "counts", &others);
   if (groups != others)
-    return luaL_error(L, "counts: expected %d of them, as many as sums, found %d", groups, others);
-  if (!metrics_bootstrap(sums, counts, groups, (int)luaL_checkinteger(L, 3),
-                         (uint64_t)luaL_checkinteger(L, 4), &low, &high))
+    return refuse(L, "counts: expected %d of them, as many as sums, found %d", groups, others);
+  if (!metrics_bootstrap(sums, counts, groups, (int)check_whole(L, 3, "draws", 1, DRAWS_MAX),
+                         (uint64_t)check_whole(L, 4, "seed", LUA_MININTEGER, LUA_MAXINTEGER), &low, &high))
     return raise_error(L);
   lua_pushnumber(L, low);
   lua_pushnumber(L, high);
@@ -134,8 +135,8 @@ static int bootstrap(lua_State *L) {
 /* contact(hand, object, reach) → mask */
 static int contact(lua_State *L) {
   Tensor *hand = check_mask(L, 1, "hand mask", NULL), *object = check_mask(L, 2, "object mask", hand);
-  double reach = luaL_optnumber(L, 3, 0.02);
-  if (!(reach >= 0 && reach <= 1)) return luaL_error(L, "reach: expected 0 to 1, found %f", reach);
+  double reach = lua_isnoneornil(L, 3) ? 0.02 : check_number(L, 3, "reach");
+  if (!(reach >= 0 && reach <= 1)) return refuse(L, "reach: expected 0 to 1, found %f", reach);
   Tensor **out = push_tensor(L);
   if (!(*out = tensor_new(U8, 2, hand->shape))) return raise_error(L);
   uint8_t *mask = tensor_write(*out);
@@ -148,13 +149,12 @@ static int contact(lua_State *L) {
  * map, with `scale` of its pixels per pixel of the result */
 static int resize(lua_State *L) {
   Tensor *map = check_map(L, 1, "map", NULL);
-  long width = luaL_checkinteger(L, 2), height = luaL_checkinteger(L, 3);
-  double scale = luaL_checknumber(L, 4);
-  long columns = luaL_checkinteger(L, 5), rows = luaL_checkinteger(L, 6);
+  long width = check_whole(L, 2, "width", 1, SIDE_MAX), height = check_whole(L, 3, "height", 1, SIDE_MAX);
+  double scale = check_finite(L, 4, "scale");
+  long columns = check_whole(L, 5, "columns", 1, SIDE_MAX), rows = check_whole(L, 6, "rows", 1, SIDE_MAX);
   if (!(scale > 0) || columns < 1 || rows < 1 || columns > map->shape[1] || rows > map->shape[0])
-    return luaL_error(L,
-                      "resize: expected a map that holds %d x %d (width x height), found %s (height x width)",
-                      (int)columns, (int)rows, tensor_text(map));
+    return refuse(L, "resize: expected a map that holds %d x %d (width x height), found %s (height x width)",
+                  (int)columns, (int)rows, tensor_text(map));
   Tensor **out = push_tensor(L);
   if (!(*out = tensor_new(F32, 2, (long[]){height, width}))) return raise_error(L);
   float *to = tensor_write(*out);
@@ -168,7 +168,7 @@ static int project(lua_State *L) {
   Tensor *map = check_tensor_of(L, 1, "map", F32, 3), *vector = check_tensor_of(L, 2, "vector", F32, 1);
   int cosine = lua_toboolean(L, 3);
   if (vector->size != map->shape[2])
-    return luaL_error(L, "vector: expected %d values, found %d", (int)map->shape[2], (int)vector->size);
+    return refuse(L, "vector: expected %d values, found %d", (int)map->shape[2], (int)vector->size);
   Tensor **out = push_tensor(L);
   if (!(*out = tensor_new(F32, 2, map->shape))) return raise_error(L);
   float *to = tensor_write(*out);
@@ -180,8 +180,8 @@ static int project(lua_State *L) {
 
 /* disc(x, y, width, height) → height×width: −distance / width */
 static int disc(lua_State *L) {
-  double x = luaL_checknumber(L, 1), y = luaL_checknumber(L, 2);
-  long width = luaL_checkinteger(L, 3), height = luaL_checkinteger(L, 4);
+  double x = check_finite(L, 1, "x"), y = check_finite(L, 2, "y");
+  long width = check_whole(L, 3, "width", 1, SIDE_MAX), height = check_whole(L, 4, "height", 1, SIDE_MAX);
   Tensor **out = push_tensor(L);
   if (!(*out = tensor_new(F32, 2, (long[]){height, width}))) return raise_error(L);
   float *to = tensor_write(*out);
@@ -195,11 +195,12 @@ static int disc(lua_State *L) {
 static int sample(lua_State *L) {
   Tensor *map = check_tensor_of(L, 1, "map", F32, 3), *label = check_tensor_of(L, 2, "label", I32, 2);
   if (label->shape[0] != map->shape[0] || label->shape[1] != map->shape[1])
-    return luaL_error(L, "label: expected the size of the map %s, found %s", tensor_text(map),
-                      tensor_text(label));
-  int which = (int)luaL_checkinteger(L, 3);
-  long count = luaL_checkinteger(L, 4);
-  uint64_t seed = (uint64_t)luaL_checkinteger(L, 5), stream = (uint64_t)luaL_checkinteger(L, 6);
+    return refuse(L, "label: expected the size of the map %s, found %s", tensor_text(map),
+                  tensor_text(label));
+  int which = (int)check_whole(L, 3, "class", 0, INT32_MAX);
+  long count = check_whole(L, 4, "count", 0, LONG_MAX);
+  uint64_t seed = (uint64_t)check_whole(L, 5, "seed", LUA_MININTEGER, LUA_MAXINTEGER),
+           stream = (uint64_t)check_whole(L, 6, "stream", LUA_MININTEGER, LUA_MAXINTEGER);
   int normalise = lua_toboolean(L, 7);
   Tensor **out = push_tensor(L);
   if (!(*out = tensor_zeros(F64, 1, map->shape + 2))) return raise_error(L);
@@ -215,7 +216,7 @@ static int sample(lua_State *L) {
 /* saliency(image H×W×3 uint8) → H×W in [0, 1] */
 static int saliency(lua_State *L) {
   Tensor *image = check_tensor_of(L, 1, "image", U8, 3);
-  if (image->shape[2] != 3) return luaL_error(L, "image: expected HxWx3, found %s", tensor_text(image));
+  if (image->shape[2] != 3) return refuse(L, "image: expected HxWx3, found %s", tensor_text(image));
   Tensor **out = push_tensor(L);
   if (!(*out = tensor_new(F32, 2, image->shape))) return raise_error(L);
   float *to = tensor_write(*out);

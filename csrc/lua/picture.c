@@ -9,17 +9,19 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SIDE_MAX = (1 << 20) - 1 };
+
 static uint8_t byte_of(double v) { return (uint8_t)(v <= 0 ? 0 : v >= 255 ? 255 : v + 0.5); }
 
 static Tensor *check_picture(lua_State *L, int i, const char *what) {
   Tensor *t = check_tensor_of(L, i, what, U8, 3);
-  if (t->shape[2] != 3) luaL_error(L, "%s: expected HxWx3, found %s", what, tensor_text(t));
+  if (t->shape[2] != 3) refuse(L, "%s: expected HxWx3, found %s", what, tensor_text(t));
   return t;
 }
 
 static void same_size(lua_State *L, const Tensor *t, const Tensor *mask, const char *what) {
   if (mask->shape[0] != t->shape[0] || mask->shape[1] != t->shape[1])
-    luaL_error(L, "%s: expected the picture's size %s, found %s", what, tensor_text(t), tensor_text(mask));
+    refuse(L, "%s: expected the picture's size %s, found %s", what, tensor_text(t), tensor_text(mask));
 }
 
 /* Pushes a new picture and returns its pixels; raises when memory is short. */
@@ -38,7 +40,7 @@ static uint8_t *push_copy(lua_State *L, const Tensor *t) {
 }
 
 static void check_color(lua_State *L, int i, uint8_t color[3]) {
-  for (int c = 0; c < 3; c++) color[c] = byte_of(luaL_checknumber(L, i + c));
+  for (int c = 0; c < 3; c++) color[c] = byte_of(check_finite(L, i + c, "colour"));
 }
 
 /* Viridis (van der Walt and Smith 2015) at 33 places, linear between them: within 2 of 255. */
@@ -53,7 +55,7 @@ static const uint8_t viridis_at[33][3] = {
 /* viridis(map H×W float32, low, high): outside is clamped, NaN is grey. */
 static int viridis(lua_State *L) {
   Tensor *t = check_tensor_of(L, 1, "viridis", F32, 2);
-  double low = luaL_checknumber(L, 2), high = luaL_checknumber(L, 3);
+  double low = check_number(L, 2, "viridis: low"), high = check_number(L, 3, "viridis: high");
   double scale = high > low ? 32 / (high - low) : 0;
   uint8_t *out = push_picture(L, t->shape[0], t->shape[1]);
   const float *x = tensor_data(t);
@@ -90,8 +92,8 @@ static int known(const float *o) { return fabsf(o[0]) < 1e9f && fabsf(o[1]) < 1e
  * (default: the largest magnitude), darker beyond; unknown flow is black. Returns the picture and `full`. */
 static int flow(lua_State *L) {
   Tensor *t = check_tensor_of(L, 1, "flow", F32, 3);
-  if (t->shape[2] != 2) luaL_error(L, "flow: expected HxWx2, found %s", tensor_text(t));
-  double full = luaL_optnumber(L, 2, 0);
+  if (t->shape[2] != 2) refuse(L, "flow: expected HxWx2, found %s", tensor_text(t));
+  double full = lua_isnoneornil(L, 2) ? 0 : check_finite(L, 2, "flow: full");
   const float *o = tensor_data(t);
   long pixels = t->shape[0] * t->shape[1];
   if (!(full > 0))
@@ -116,7 +118,7 @@ static int tint(lua_State *L) {
   Tensor *t = check_picture(L, 1, "overlay"), *mask = check_tensor_of(L, 2, "overlay: mask", U8, 2);
   uint8_t color[3];
   check_color(L, 3, color);
-  double alpha = luaL_checknumber(L, 6);
+  double alpha = check_finite(L, 6, "overlay: alpha");
   Tensor *other = lua_isnoneornil(L, 7) ? NULL : check_tensor_of(L, 7, "overlay: mask", U8, 2);
   int want = lua_toboolean(L, 8);
   same_size(L, t, mask, "overlay: mask");
@@ -132,7 +134,8 @@ static int tint(lua_State *L) {
 /* disc(picture, x, y, radius, r, g, b): a disc with a white rim, cut at the border. */
 static int disc(lua_State *L) {
   Tensor *t = check_picture(L, 1, "disc");
-  double x = luaL_checknumber(L, 2), y = luaL_checknumber(L, 3), radius = luaL_checknumber(L, 4);
+  double x = check_finite(L, 2, "disc: x"), y = check_finite(L, 3, "disc: y"),
+         radius = check_finite(L, 4, "disc: radius");
   uint8_t color[3];
   check_color(L, 5, color);
   uint8_t *out = push_copy(L, t);
@@ -152,19 +155,19 @@ static int disc(lua_State *L) {
 
 /* paste(list of { picture, y, x }, height, width, grey): pictures on a ground; what lies outside is cut. */
 static int paste(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_Integer height = luaL_checkinteger(L, 2), width = luaL_checkinteger(L, 3);
-  luaL_argcheck(L, height >= 0 && width >= 0 && height < 1 << 20 && width < 1 << 20, 2,
-                "expected a picture's size");
+  check_table(L, 1, "grid");
+  lua_Integer height = check_whole(L, 2, "grid: height", 0, SIDE_MAX),
+              width = check_whole(L, 3, "grid: width", 0, SIDE_MAX);
   uint8_t *out = push_picture(L, (long)height, (long)width);
   int to = lua_gettop(L);
-  memset(out, byte_of(luaL_checknumber(L, 4)), (size_t)(height * width * 3));
+  memset(out, byte_of(check_finite(L, 4, "grid: ground")), (size_t)(height * width * 3));
   for (lua_Integer k = 1; lua_rawgeti(L, 1, k) == LUA_TTABLE; k++) {
     lua_rawgeti(L, -1, 1);
     lua_rawgeti(L, -2, 2);
     lua_rawgeti(L, -3, 3); /* ... entry picture y x */
     Tensor *t = check_picture(L, -3, "grid");
-    long y = (long)luaL_checkinteger(L, -2), x = (long)luaL_checkinteger(L, -1);
+    long y = (long)check_whole(L, -2, "grid: y", -SIDE_MAX, SIDE_MAX),
+         x = (long)check_whole(L, -1, "grid: x", -SIDE_MAX, SIDE_MAX);
     long first = x < 0 ? -x : 0, last = x + t->shape[1] > width ? width - x : t->shape[1];
     const uint8_t *from = tensor_data(t);
     for (long i = 0; i < t->shape[0]; i++)
@@ -194,10 +197,9 @@ static void box_mean(const Tensor *t, long y0, long y1, long x0, long x1, uint8_
  */
 static int blocks(lua_State *L) {
   Tensor *t = check_picture(L, 1, "show");
-  lua_Integer columns = luaL_checkinteger(L, 2), lines = luaL_checkinteger(L, 3);
-  luaL_argcheck(L, columns > 0 && columns <= 4096, 2, "expected 1 to 4096 columns");
-  luaL_argcheck(L, lines > 0 && lines <= 4096, 3, "expected 1 to 4096 lines");
-  if (!t->size) luaL_error(L, "show: expected a picture with pixels, found %s", tensor_text(t));
+  lua_Integer columns = check_whole(L, 2, "show: columns", 1, 4096),
+              lines = check_whole(L, 3, "show: lines", 1, 4096);
+  if (!t->size) refuse(L, "show: expected a picture with pixels, found %s", tensor_text(t));
   long w = (long)columns, h = 2 * (long)lines;
   luaL_Buffer text;
   luaL_buffinit(L, &text);

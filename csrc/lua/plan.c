@@ -7,16 +7,14 @@
 #define PLAN_META "cohesiv.Plan"
 
 static Plan **check_plan(lua_State *L) {
-  Plan **p = luaL_checkudata(L, 1, PLAN_META);
-  if (!*p) luaL_error(L, "plan: expected one that is open, found a closed one");
+  Plan **p = check_object(L, 1, PLAN_META, "plan");
+  if (!*p) refuse(L, "plan: expected one that is open, found a closed one");
   return p;
 }
 
 /* The tensors of the list at stack index i. */
 static int read_list(lua_State *L, int i, Tensor **list) {
-  luaL_checktype(L, i, LUA_TTABLE);
-  int n = (int)lua_rawlen(L, i);
-  if (n > OP_IN) luaL_error(L, "plan: expected at most %d tensors, found %d", OP_IN, n);
+  int n = (int)check_list(L, i, "plan", OP_IN);
   for (int k = 0; k < n; k++) {
     lua_rawgeti(L, i, k + 1);
     list[k] = check_tensor(L, -1, "plan");
@@ -45,7 +43,7 @@ static int finish(lua_State *L) {
 }
 
 static int cancel(lua_State *L) {
-  Plan **p = luaL_checkudata(L, 1, PLAN_META);
+  Plan **p = check_object(L, 1, PLAN_META, "plan");
   plan_free(*p);
   *p = NULL;
   return 0;
@@ -55,7 +53,7 @@ static int run(lua_State *L) {
   Plan *p = *check_plan(L);
   int nin = lua_gettop(L) - 1, nout = plan_outputs(p);
   Tensor *inputs[OP_IN], *outputs[OP_IN], **out[OP_IN];
-  if (nin > OP_IN) return luaL_error(L, "plan: expected at most %d tensors, found %d", OP_IN, nin);
+  if (nin > OP_IN) return refuse(L, "plan: expected at most %d tensors, found %d", OP_IN, nin);
   for (int k = 0; k < nin; k++) inputs[k] = check_tensor(L, k + 2, "plan");
   luaL_checkstack(L, OP_IN + 4, "too many results");
   for (int k = 0; k < nout; k++) out[k] = push_tensor(L);

@@ -4,6 +4,8 @@
 #include "lua/lib.h"
 #include "lua/profile.h"
 
+#include <limits.h>
+
 static const char
     anchor; /* its address: the registry's key of a table that holds names while a record runs */
 
@@ -82,13 +84,13 @@ static int stop(lua_State *L) {
 
 /* profile_enter(name) → what profile_leave takes */
 static int enter(lua_State *L) {
-  const char *name = luaL_checkstring(L, 1);
+  const char *name = check_text(L, 1, "profile: name");
   lua_pushinteger(L, profiling ? profile_begin(profile_name(L, name), EVENT_SCOPE) : -1);
   return 1;
 }
 
 static int leave(lua_State *L) {
-  long event = (long)luaL_checkinteger(L, 1);
+  long event = (long)check_whole(L, 1, "profile: event", -1, LONG_MAX);
   if (profiling) profile_end(event);
   return 0;
 }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,7 @@
 #include <unistd.h>
 
 static int raise_errno(lua_State *L, const char *thing, const char *path) {
-  lua_pushfstring(L, "%s: %s: %s", path, thing, strerror(errno));
-  return lua_error(L);
+  return refuse(L, "%s: %s: %s", path, thing, strerror(errno));
 }
 
 /* The value of the line "key : value" of a file under /proc, into text; "" when there is none. */
@@ -93,8 +93,8 @@ static int memory(lua_State *L) {
 /* threads() → how many the pool uses; threads(n) sets it first. */
 static int threads(lua_State *L) {
   if (!lua_isnoneornil(L, 1)) {
-    lua_Integer n = luaL_checkinteger(L, 1);
-    if (!pool_resize(n < 0 || n > 1 << 20 ? -1 : (int)n)) return raise_error(L);
+    lua_Integer n = check_whole(L, 1, "threads", 1, INT_MAX);
+    if (!pool_resize((int)n)) return raise_error(L);
   }
   lua_pushinteger(L, pool_threads());
   return 1;
@@ -134,8 +134,8 @@ static int wall(lua_State *L) { return clock_seconds(L, CLOCK_REALTIME); }
 
 /* sleep(seconds); a signal ends it early. */
 static int sleep_for(lua_State *L) {
-  double s = luaL_checknumber(L, 1);
-  luaL_argcheck(L, s >= 0 && s < 1e9, 1, "expected seconds, 0 or more");
+  double s = check_number(L, 1, "sleep");
+  if (!(s >= 0 && s < 1e9)) return refuse(L, "sleep: expected seconds, 0 or more, found %f", s);
   struct timespec t = {(time_t)s, (long)((s - (double)(time_t)s) * 1e9)};
   nanosleep(&t, NULL);
   return 0;
@@ -155,7 +155,8 @@ static int hostname(lua_State *L) {
 
 /* setenv(name, value or nil): for processes started from here on. */
 static int set_environment(lua_State *L) {
-  const char *name = luaL_checkstring(L, 1), *value = luaL_optstring(L, 2, NULL);
+  const char *name = check_text(L, 1, "setenv"),
+             *value = lua_isnoneornil(L, 2) ? NULL : check_text(L, 2, name);
   if (value ? setenv(name, value, 1) : unsetenv(name)) return raise_errno(L, "cannot be set", name);
   return 0;
 }
@@ -172,7 +173,9 @@ static int write_all(int fd, const char *data, size_t size) {
 /* write(path, bytes): the file is there whole or stays as it was, even through a crash. */
 static int write_file(lua_State *L) {
   size_t size;
-  const char *path = luaL_checkstring(L, 1), *data = luaL_checklstring(L, 2, &size);
+  const char *path = check_text(L, 1, "path");
+  if (lua_type(L, 2) != LUA_TSTRING) return refuse(L, "%s: expected bytes, found %s", path, found(L, 2));
+  const char *data = lua_tolstring(L, 2, &size);
   const char *draft = lua_pushfstring(L, "%s.%d.part", path, (int)getpid());
   int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd < 0) return raise_errno(L, "cannot be written", path);

@@ -7,29 +7,24 @@
 #include <limits.h>
 
 static long whole(lua_State *L, int table, const char *name, long low, long high) {
-  int isint;
   lua_getfield(L, table, name);
-  lua_Integer n = lua_tointegerx(L, -1, &isint);
-  if (!isint || n < low || n > high) {
-    fail("world: %s: expected a whole number from %ld to %ld, found %s", name, low, high,
-         luaL_tolstring(L, -1, NULL));
-    raise_error(L);
-  }
-  lua_pop(L, 1);
-  return (long)n;
+  const char *what = lua_pushfstring(L, "world: %s", name);
+  long n = (long)check_whole(L, -2, what, low, high);
+  lua_pop(L, 2);
+  return n;
 }
 
 /* { out, seed, width, height, frames, mask_every, flow, person, vertices } at index 1; the string stays in
  * the table. */
 static WorldOptions options(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
+  check_table(L, 1, "world: options");
   WorldOptions o = {.seed = (uint64_t)whole(L, 1, "seed", 0, LONG_MAX),
                     .width = (int)whole(L, 1, "width", 16, 4096),
                     .height = (int)whole(L, 1, "height", 16, 4096),
                     .frames = (int)whole(L, 1, "frames", 1, 100000),
                     .mask_every = (int)whole(L, 1, "mask_every", 0, 100000)};
   lua_getfield(L, 1, "out");
-  o.out = luaL_checkstring(L, -1);
+  o.out = check_text(L, -1, "world: out");
   lua_pop(L, 1);
   static const char *const parts[] = {"flow", "person", "vertices"};
   for (int i = 0; i < 3; i++) {
@@ -43,18 +38,17 @@ static WorldOptions options(lua_State *L) {
 /* clips(options, first, count): writes those of the clips first .. first+count-1 that are not there yet */
 static int clips(lua_State *L) {
   WorldOptions o = options(L);
-  lua_Integer first = luaL_checkinteger(L, 2), count = luaL_checkinteger(L, 3);
-  if (first < 0 || count < 0)
-    return luaL_error(L, "world: expected clips from 0, found %I and %I", first, count);
+  lua_Integer first = check_whole(L, 2, "world: first clip", 0, LONG_MAX),
+              count = check_whole(L, 3, "world: clips", 0, LONG_MAX);
   if (!world_clips(&o, (uint64_t)first, (long)count)) return raise_error(L);
   return 0;
 }
 
 /* name(seed, index) → the clip's name */
 static int name(lua_State *L) {
-  WorldOptions o = {.seed = (uint64_t)luaL_checkinteger(L, 1)};
+  WorldOptions o = {.seed = (uint64_t)check_whole(L, 1, "world: seed", 0, LONG_MAX)};
   char text[64];
-  world_name(&o, (uint64_t)luaL_checkinteger(L, 2), text);
+  world_name(&o, (uint64_t)check_whole(L, 2, "world: clip", 0, LONG_MAX), text);
   lua_pushstring(L, text);
   return 1;
 }

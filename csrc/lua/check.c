@@ -1,0 +1,107 @@
+/* Checks of arguments, and the messages of those that fail: one line that names the thing, the expected and
+ * the found. What a single binding alone asks of its arguments stays there. */
+#include "lua/lib.h"
+
+#include "lua/handle.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+
+enum { TEXT = 1024, QUOTED = 40 };
+
+int raise_error(lua_State *L) {
+  lua_pushstring(L, error_message());
+  return lua_error(L);
+}
+
+int refuse(lua_State *L, const char *format, ...) {
+  char text[TEXT];
+  va_list args;
+  va_start(args, format);
+  const char *raw = lua_pushvfstring(L, format, args);
+  va_end(args);
+  error_plain(text, sizeof text, raw);
+  lua_pushstring(L, text);
+  return lua_error(L);
+}
+
+/* A string as a message quotes it: its beginning, up to a zero byte. */
+static const char *quoted(lua_State *L, int i) {
+  char text[QUOTED + 16];
+  size_t size;
+  const char *s = lua_tolstring(L, i, &size);
+  error_plain(text, QUOTED, s);
+  return lua_pushfstring(L, strlen(s) < size || size >= QUOTED ? "\"%s…\"" : "\"%s\"", text);
+}
+
+const char *found(lua_State *L, int i) {
+  Handle *h = to_handle(L, i);
+  if (h)
+    return lua_pushfstring(L, h->t ? "a tensor of %s" : "a closed tensor", h->t ? tensor_text(h->t) : "");
+  switch (lua_type(L, i)) {
+  case LUA_TNONE: return lua_pushliteral(L, "nothing");
+  case LUA_TNIL: return lua_pushliteral(L, "nil");
+  case LUA_TBOOLEAN: return lua_pushstring(L, lua_toboolean(L, i) ? "true" : "false");
+  case LUA_TNUMBER:
+    if (lua_isinteger(L, i)) return lua_pushfstring(L, "%I", lua_tointeger(L, i));
+    return lua_pushfstring(L, "%f", lua_tonumber(L, i));
+  case LUA_TSTRING: return quoted(L, i);
+  default: return lua_pushfstring(L, "a %s", luaL_typename(L, i));
+  }
+}
+
+static int unexpected(lua_State *L, int i, const char *what, const char *expected) {
+  return refuse(L, "%s: expected %s, found %s", what, expected, found(L, i));
+}
+
+lua_Integer check_whole(lua_State *L, int i, const char *what, lua_Integer low, lua_Integer high) {
+  int whole = 0;
+  lua_Integer n = lua_type(L, i) == LUA_TNUMBER ? lua_tointegerx(L, i, &whole) : 0;
+  if (whole && n >= low && n <= high) return n;
+  const char *bounds = "";
+  if (high < LUA_MAXINTEGER)
+    bounds = lua_pushfstring(L, " of %I to %I", low, high);
+  else if (low > LUA_MININTEGER)
+    bounds = lua_pushfstring(L, " of at least %I", low);
+  refuse(L, "%s: expected an integer%s, found %s", what, bounds, found(L, i));
+  return 0;
+}
+
+double check_number(lua_State *L, int i, const char *what) {
+  if (lua_type(L, i) != LUA_TNUMBER) unexpected(L, i, what, "a number");
+  return lua_tonumber(L, i);
+}
+
+double check_finite(lua_State *L, int i, const char *what) {
+  double v = lua_type(L, i) == LUA_TNUMBER ? lua_tonumber(L, i) : NAN;
+  if (!isfinite(v)) unexpected(L, i, what, "a finite number");
+  return v;
+}
+
+const char *check_text(lua_State *L, int i, const char *what) {
+  size_t size = 0;
+  const char *text = lua_type(L, i) == LUA_TSTRING ? lua_tolstring(L, i, &size) : NULL;
+  if (!text) unexpected(L, i, what, "a string");
+  if (strlen(text) != size)
+    refuse(L, "%s: expected a string without zero bytes, found one in %s", what, found(L, i));
+  return text;
+}
+
+void check_table(lua_State *L, int i, const char *what) {
+  if (lua_type(L, i) != LUA_TTABLE) unexpected(L, i, what, "a table");
+}
+
+long check_list(lua_State *L, int i, const char *what, long most) {
+  if (lua_type(L, i) != LUA_TTABLE) unexpected(L, i, what, "a list");
+  lua_Unsigned n = lua_rawlen(L, i);
+  if (n > (lua_Unsigned)most)
+    refuse(L, "%s: expected a list of at most %I entries, found %I", what, (lua_Integer)most, (lua_Integer)n);
+  return (long)n;
+}
+
+void *check_object(lua_State *L, int i, const char *meta, const char *what) {
+  void *object = luaL_testudata(L, i, meta);
+  if (!object) unexpected(L, i, what, "one (called with a colon, as x:name())");
+  return object;
+}
