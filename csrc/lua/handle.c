@@ -14,7 +14,7 @@ struct Scope {
       *owner; /* the coroutine that opened it, which the userdata holds: others' tensors do not land here */
   Scope *below;
   Handle *first;
-  bool no_grad; /* nothing inside is recorded; else tensors made inside are closed at its end */
+  enum { TIDY, NO_GRAD, WITH_GRAD } kind;
   bool open;
 };
 
@@ -60,15 +60,15 @@ static void link_handle(Scope *s, Handle *h) {
 
 /* The scope that a tensor made by L lands in. */
 static Scope *scope_of(lua_State *L, Scope *from) {
-  while (from && (from->no_grad || from->owner != L)) from = from->below;
+  while (from && (from->kind != TIDY || from->owner != L)) from = from->below;
   return from;
 }
 
-/* Whether a no_grad is in force: one whose coroutine runs, or waits for another that it has resumed. One that
- * has yielded is suspended, and has no say until it goes on. */
+/* Whether a no_grad is in force: the last scope of its kind whose coroutine runs, or waits for another that
+ * it has resumed. One that has yielded is suspended, and has no say until it goes on. */
 static bool recording_paused(void) {
   for (Scope *s = top; s; s = s->below)
-    if (s->no_grad && lua_status(s->owner) == LUA_OK) return true;
+    if (s->kind != TIDY && lua_status(s->owner) == LUA_OK) return s->kind == NO_GRAD;
   return false;
 }
 
@@ -91,9 +91,9 @@ static void leave(Scope *s) {
 
 /* Puts a new scope below the function at index 1 and its arguments. It ends with its C function, also when
  * the coroutine is closed (__close), or is never heard of again (__gc). */
-static Scope *push_scope(lua_State *L, bool no_grad) {
+static Scope *push_scope(lua_State *L, int kind) {
   Scope *s = lua_newuserdatauv(L, sizeof *s, 1);
-  *s = (Scope){.owner = L, .no_grad = no_grad};
+  *s = (Scope){.owner = L, .kind = kind};
   lua_pushthread(L); /* who has ended may be collected no sooner than its scopes */
   lua_setiuservalue(L, -2, 1);
   luaL_setmetatable(L, SCOPE_META);
@@ -165,23 +165,28 @@ static void check_function(lua_State *L, int i, const char *what) {
 /* tidy(f, ...) → what f returns; other tensors made inside are closed. May yield. */
 static int tidy(lua_State *L) {
   check_function(L, 1, "tidy");
-  push_scope(L, false);
+  push_scope(L, TIDY);
   return tidy_end(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, tidy_end), 0);
 }
 
-static int no_grad_end(lua_State *L, int status, lua_KContext context) {
+static int grad_end(lua_State *L, int status, lua_KContext context) {
   (void)context;
   leave(lua_touserdata(L, 1));
   return status == LUA_OK || status == LUA_YIELD ? lua_gettop(L) - 1 : lua_error(L);
 }
 
+static int with_mode(lua_State *L, int kind, const char *what) {
+  check_function(L, 1, what);
+  push_scope(L, kind);
+  return grad_end(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, grad_end), 0);
+}
+
 /* no_grad(f, ...) → what f returns; nothing inside is recorded. May yield: meanwhile others record as they
  * did. */
-static int no_grad(lua_State *L) {
-  check_function(L, 1, "no_grad");
-  push_scope(L, true);
-  return no_grad_end(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, no_grad_end), 0);
-}
+static int no_grad(lua_State *L) { return with_mode(L, NO_GRAD, "no_grad"); }
+
+/* with_grad(f, ...) → what f returns; inside is recorded, also within a no_grad. */
+static int with_grad(lua_State *L) { return with_mode(L, WITH_GRAD, "with_grad"); }
 
 /* unbroken(what, f, ...) → what f returns. f may not yield: for what the whole process sees the middle of. */
 static int unbroken(lua_State *L) {
@@ -221,8 +226,8 @@ void open_scopes(lua_State *L) {
   lua_pushcfunction(L, scope_close);
   lua_setfield(L, -2, "__close");
   lua_pop(L, 1);
-  static const luaL_Reg functions[] = {
-      {"tidy", tidy}, {"no_grad", no_grad}, {"unbroken", unbroken}, {"keep", keep}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"tidy", tidy},         {"no_grad", no_grad}, {"with_grad", with_grad},
+                                       {"unbroken", unbroken}, {"keep", keep},       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   graph_pause(recording_paused);
   const char *s = getenv("COHESIV_GC_STRESS");

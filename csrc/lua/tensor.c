@@ -363,12 +363,6 @@ static int backward(lua_State *L) {
   return ok ? 0 : raise_error(L);
 }
 
-/* grad_mode(on) → what it was */
-static int grad_mode(lua_State *L) {
-  lua_pushboolean(L, graph_enable(lua_toboolean(L, 1)));
-  return 1;
-}
-
 static int grad_enabled(lua_State *L) {
   lua_pushboolean(L, graph_enabled());
   return 1;
@@ -446,8 +440,7 @@ void open_tensor(lua_State *L) { /* stack: module */
   lua_setfield(L, -3, "__index");
   lua_setfield(L, -3, "methods");
   lua_setfield(L, -2, "meta");
-  static const luaL_Reg functions[] = {{"grad_mode", grad_mode},
-                                       {"grad_enabled", grad_enabled},
+  static const luaL_Reg functions[] = {{"grad_enabled", grad_enabled},
                                        {"is_tensor", is_tensor},
                                        {"own", own},
                                        {"memory", memory},

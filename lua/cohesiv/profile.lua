@@ -4,6 +4,7 @@ local Module = require "cohesiv.nn.module"
 local columns = require "cohesiv.columns"
 local core = require "cohesiv.core"
 local json = require "cohesiv.json"
+local options = require "cohesiv.options"
 local thousands = require "cohesiv.thousands"
 
 local M = {}
@@ -75,13 +76,12 @@ end
 -- unknown) }, the slowest first; .seconds is the whole, .outside what passed outside ops, .events every call in order,
 -- .lost how many calls beyond the first 2^18 were not kept. :top(n) keeps n rows, :save "trace.json" writes all calls.
 function M.profile(f, ...)
-  local callable = type(f) == "function" or (getmetatable(f) or {}).__call
-  if not callable then error("profile: expected a function, found " .. type(f), 0) end
+  if not options.is_callable(f) then error("profile: expected a function, found " .. options.show(f), 0) end
   local call = Module.__call
   local function scoped(self, ...) return leave(core.profile_enter(self:label()), call(self, ...)) end
   core.profile_start() -- nothing from here to the stop may fail
   Module.__call = scoped -- modules show as scopes
-  return stopped(call, pcall(f, ...))
+  return stopped(call, pcall(core.unbroken, "profile", f, ...))
 end
 
 -- ---- the table ----

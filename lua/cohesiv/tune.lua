@@ -40,13 +40,10 @@ local function passes(model, o)
   local x = tensor.randn(o.batch, o.size[2], o.size[1], 3)
   try(o.trials, function() frozen:forward(x) end)
   if not o.training then return end
-  local before = core.grad_mode(true)
-  local ok, message = pcall(try, o.trials, function()
+  core.with_grad(try, o.trials, function()
     sum(model:forward(x)):backward()
     model:zero_grad()
   end)
-  core.grad_mode(before)
-  if not ok then error(message, 0) end
 end
 
 -- The model as it was: modes and gradients.
@@ -82,7 +79,7 @@ function M.tune(model, given)
     error("tune: training: expected weights of float32, found bfloat16, which is for inference", 0)
   end
   core.choices.tune(true)
-  local ok, message = pcall(undisturbed, model, function() passes(model, o) end)
+  local ok, message = pcall(core.unbroken, "tune", undisturbed, model, function() passes(model, o) end)
   core.choices.tune(false)
   if not ok then error(message, 0) end
   local tuning = setmetatable({}, Tuning)

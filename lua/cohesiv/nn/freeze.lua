@@ -60,7 +60,7 @@ local function record(self, inputs)
     plan:finish(outputs)
   end
   plan = core.plan(inputs)
-  local ok, message = pcall(tensor.no_grad, tensor.tidy, pass) -- nothing between these lines may fail
+  local ok, message = pcall(core.unbroken, "freeze", tensor.no_grad, tensor.tidy, pass) -- nothing between these lines may fail
   if not ok then
     plan:cancel()
     error(message, 0)

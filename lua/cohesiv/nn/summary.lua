@@ -141,10 +141,7 @@ local function measure(model, o)
   local tensor = require "cohesiv.tensor"
   local rows = rows_of(model)
   local x = tensor.zeros(o.batch, o.size[2], o.size[1], 3, { dtype = model.dtype() })
-  local before = core.grad_mode(true)
-  local ok, total = pcall(tensor.tidy, count, model, rows, x)
-  core.grad_mode(before)
-  if not ok then error(total, 0) end
+  local total = core.with_grad(tensor.tidy, count, model, rows, x)
   total.times, total.parameters = {}, model:count()
   tensor.no_grad(tensor.tidy, model.forward, model, x) -- the first pass packs weights
   for _ = 1, o.repeats do tensor.no_grad(tensor.tidy, time, model, rows, total, x) end
@@ -166,7 +163,7 @@ function M.summary(model, options)
   local modes = {}
   model:modules(function(module) modes[module] = module.training end)
   model:eval()
-  local ok, result = pcall(measure, model, o)
+  local ok, result = pcall(core.unbroken, "summary", measure, model, o)
   for module, training in pairs(modes) do module.training = training end
   if not ok then error(result, 0) end
   return result
