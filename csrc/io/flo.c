@@ -21,9 +21,9 @@ static Tensor *read_body(const Source *s) {
     fail("%s: expected a .flo file, found another kind", s->path);
     return NULL;
   }
-  size_t wanted = h.width > 0 && h.height > 0 ? sizeof h + (size_t)h.width * (size_t)h.height * 8 : 0;
-  if (wanted != s->size) {
-    fail("%s: expected %zu bytes for a flow of %dx%d, found %zu", s->path, wanted, h.width, h.height,
+  double wanted = h.width > 0 && h.height > 0 ? sizeof h + 8.0 * h.width * h.height : 0;
+  if (wanted != (double)s->size) {
+    fail("%s: expected %.0f bytes for a flow of %dx%d, found %zu", s->path, wanted, h.width, h.height,
          s->size);
     return NULL;
   }
@@ -55,9 +55,27 @@ int flo_write(const char *path, const Tensor *flow) {
   return 0;
 }
 
+/* The third channel of KITTI's flows tells where they are known, with one value: more of them are a colour
+ * picture's.
+ */
+static int check_third(const char *path, const Tensor *image) {
+  const int32_t *rgb = tensor_data(image);
+  int32_t known = 0;
+  for (long i = 2; i < image->size; i += 3) {
+    if (rgb[i] != 0 && known != 0 && rgb[i] != known)
+      return fail("%s: expected 0 and one other value in the third channel (known or not), found %d and %d",
+                  path, (int)known, (int)rgb[i]);
+    if (rgb[i] != 0) known = rgb[i];
+  }
+  return 1;
+}
+
 Tensor *flow_png_read(const char *path, Tensor **valid) {
-  Tensor *image = png_read(path, PNG_RGB16);
-  if (!image) return NULL;
+  Tensor *image = png_read(path, PNG_FLOW);
+  if (!image || !check_third(path, image)) {
+    tensor_release(image);
+    return NULL;
+  }
   long shape[3] = {image->shape[0], image->shape[1], 2};
   Tensor *flow = tensor_new(F32, 3, shape), *known = tensor_new(U8, 2, shape);
   float *o = flow ? tensor_write(flow) : NULL;

@@ -5,17 +5,36 @@
 #include "core/tensor.h"
 #include "io/file.h"
 
-/* More pixels than this are refused before any memory is taken. */
+/* What a file may claim, by the bytes that it has: a picture of more pixels than IMAGE_PIXELS_MAX, or of more
+ * than IMAGE_PIXELS_FREE (a frame of 8K) with fewer than a byte for every IMAGE_PIXELS_PER_BYTE of them, is
+ * refused before any memory is taken. */
 #define IMAGE_PIXELS_MAX (1L << 28)
+#define IMAGE_PIXELS_FREE (1L << 25)
+#define IMAGE_PIXELS_PER_BYTE 64
+/* 0 with a message unless `bytes` of compressed data may hold that picture; `least` is what its format needs
+ * at the very least. kind: "PNG". */
+int image_fits(const char *path, const char *kind, long width, long height, size_t bytes, double least);
 
-/* What png_read makes of a file. Palettes are resolved, fewer than 8 bits spread to the full range. */
+/* The orientation (1 .. 8, EXIF 2.3 tag 0x112) that a block of EXIF data tells, with or without "Exif" in
+ * front; 1 when there is none that makes sense, as in damaged data. */
+int exif_orientation(const unsigned char *exif, size_t size);
+/* The picture H×W… as a viewer would turn it. Takes `image` over, and gives it back for 1. NULL when memory
+ * is short.
+ */
+Tensor *image_turn(Tensor *image, int orientation);
+
+/* What png_read makes of a file. */
 typedef enum PngAs {
-  PNG_RGB8,  /* uint8 H×W×3: grey repeated, alpha dropped, 16 bits rounded to 8 */
-  PNG_RGB16, /* int32 H×W×3, 0 .. 65535: as stored in 16-bit files; 8-bit values times 257 */
-  PNG_MASK   /* uint8 H×W, 0 or 1: grey value (luma of colours) at least half of the range */
+  PNG_RGB8, /* uint8 H×W×3: palettes resolved, fewer than 8 bits spread to the full range, 16 bits rounded to
+               8, grey repeated, alpha dropped */
+  PNG_RGB16, /* int32 H×W×3, 0 .. 65535: as stored in 16-bit files; what PNG_RGB8 gives of others, times 257
+              */
+  PNG_FLOW,  /* as PNG_RGB16, refused unless the file has 16 bits and three channels, unturned */
+  PNG_MASK   /* uint8 H×W, 0 or 1: see mask.h */
 } PngAs;
 
-/* NULL with a message for a missing, truncated, corrupt or oversized file. */
+/* NULL with a message for a missing, truncated, corrupt or oversized file. Turned as its eXIf chunk says; all
+ * other chunks but those of the picture itself are passed over unread. */
 Tensor *png_read(const char *path, PngAs as);
 
 /* A picture as the bytes of a PNG file. uint8 H×W, H×W×1 or H×W×3, `depth` 8; uint8 H×W with `depth` 1

@@ -1,13 +1,16 @@
-/* PNG through libpng. libpng reports errors by longjmp: everything that must be freed lives in a struct that
- * the caller of setjmp owns. Ignores gamma and colour profiles: values are taken as stored. */
+/* PNG files read through libpng; png_write.c writes them. libpng reports errors by longjmp: everything that
+ * must be freed lives in a struct that the caller of setjmp owns. Ignores gamma and colour profiles: values
+ * are taken as stored. */
 #include "io/image.h"
 
 #include "core/error.h"
+#include "io/mask.h"
 
 #include <png.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 enum { FILE_MAX = 1 << 30, DEFLATE_RATIO = 1032 }; /* deflate cannot expand more than 1032:1 */
 
@@ -15,9 +18,12 @@ typedef struct Reader {
   const char *path;
   Bytes file;
   size_t at;
+  size_t packed; /* bytes of the picture's own chunks */
+  int orientation;
   png_structp png;
   png_infop info;
-  png_bytep pixels; /* decoded rows when they are not the tensor itself */
+  Samples samples;    /* of a mask */
+  png_bytep unpacked; /* which the samples lie in */
   png_bytepp rows;
   Tensor *image;
   char text[160]; /* libpng's reason */
@@ -38,49 +44,96 @@ static void take(png_structp png, png_bytep to, png_size_t size) {
   r->at += size;
 }
 
-/* Asks libpng for 3 channels of 8 or 16 bits, or for 1 of 8 bits. */
+/* Goes over the chunks (length, name, data, CRC) by itself: libpng would not tell how much of a file is the
+ * picture, nor hand out an eXIf chunk behind it. A damaged eXIf chunk is as none. */
+static void survey(Reader *r) {
+  enum { SIGNATURE = 8, FRAME = 12 };
+  const unsigned char *file = r->file.data;
+  r->orientation = 1;
+  for (size_t at = SIGNATURE; r->file.size - at >= FRAME;) {
+    size_t size = png_get_uint_32(file + at), left = r->file.size - at - FRAME;
+    const unsigned char *name = file + at + 4, *data = name + 4;
+    if (size > left) size = left; /* cut short: libpng will say so */
+    if (memcmp(name, "IDAT", 4) == 0) r->packed += size;
+    if (memcmp(name, "eXIf", 4) == 0 && crc32(0, name, (uInt)size + 4) == png_get_uint_32(data + size))
+      r->orientation = exif_orientation(data, size);
+    at += FRAME + size;
+  }
+}
+
+/* Asks libpng for 3 channels of 8 or 16 bits, or for the samples of a mask as they are stored, in whole
+ * bytes. */
 static void set_transforms(Reader *r, PngAs as, int colour, int depth) {
+  if (as != PNG_RGB8) png_set_swap(r->png); /* 16-bit values are big-endian in the file */
+  if (as == PNG_MASK) {
+    png_set_packing(r->png);
+    return;
+  }
   if (colour == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(r->png);
   if (colour == PNG_COLOR_TYPE_GRAY && depth < 8) png_set_expand_gray_1_2_4_to_8(r->png);
+  if (!(colour & PNG_COLOR_MASK_COLOR)) png_set_gray_to_rgb(r->png);
   png_set_strip_alpha(r->png);
-  if (as == PNG_RGB16) {
-    if (depth < 16) png_set_expand_16(r->png);
-    png_set_swap(r->png);
-  } else if (depth == 16) {
-    png_set_scale_16(r->png);
-  }
+  if (as == PNG_RGB8 && depth == 16) png_set_scale_16(r->png);
+  if (as != PNG_RGB8 && depth < 16) png_set_expand_16(r->png);
+}
+
+/* Whether the file has the form of KITTI's flows. A flow that must be turned is none: its vectors would stay.
+ */
+static int check_flow(const Reader *r, int colour, int depth) {
+  static const char *wanted = "a 16-bit picture of three channels (KITTI's flow)";
+  if (depth != 16) return fail("%s: expected %s, found %d bits", r->path, wanted, depth);
+  if (colour != PNG_COLOR_TYPE_RGB)
+    return fail("%s: expected %s, found channels: %d", r->path, wanted, png_get_channels(r->png, r->info));
+  if (r->orientation != 1)
+    return fail("%s: expected an upright flow, found the EXIF orientation %d", r->path, r->orientation);
+  return 1;
+}
+
+/* Room for the rows, each of `row` bytes: the result itself; for 16 bits its second half, to be widened from
+ * there; for a mask memory of its own. NULL with a message. */
+static png_bytep make_room(Reader *r, PngAs as, long w, long h, size_t row) {
   if (as == PNG_MASK) {
-    if (colour & PNG_COLOR_MASK_COLOR) png_set_rgb_to_gray_fixed(r->png, PNG_ERROR_ACTION_NONE, -1, -1);
-  } else if (!(colour & PNG_COLOR_MASK_COLOR)) {
-    png_set_gray_to_rgb(r->png);
+    r->unpacked = malloc(row * (size_t)h);
+    if (!r->unpacked) fail_memory("%s: expected memory for %ldx%ld pixels, found none left", r->path, w, h);
+    return r->unpacked;
   }
+  r->image = tensor_new(as == PNG_RGB8 ? U8 : I32, 3, (long[]){h, w, 3});
+  png_bytep to = r->image ? tensor_write(r->image) : NULL;
+  return to && as != PNG_RGB8 ? to + row * (size_t)h : to;
 }
 
 /* Reads the header, checks the claimed size against the file, and makes room. May longjmp. */
 static int start(Reader *r, PngAs as) {
   png_set_read_fn(r->png, r, take);
   png_set_user_limits(r->png, 1 << 24, 1 << 24);
+  /* of all that may come besides the picture nothing is wanted: libpng would unpack compressed texts */
+  png_set_keep_unknown_chunks(r->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
   png_read_info(r->png, r->info);
   long w = png_get_image_width(r->png, r->info), h = png_get_image_height(r->png, r->info);
   int colour = png_get_color_type(r->png, r->info), depth = png_get_bit_depth(r->png, r->info);
-  double packed = (double)png_get_rowbytes(r->png, r->info) * (double)h;
-  if (h > IMAGE_PIXELS_MAX / w)
-    return fail("%s: expected at most %ld pixels, found a PNG of %ldx%ld", r->path, IMAGE_PIXELS_MAX, w, h);
-  if (packed > (double)r->file.size * DEFLATE_RATIO)
-    return fail("%s: expected a PNG of %ldx%ld pixels, found a file of %zu bytes, too few for that", r->path,
-                w, h, r->file.size);
+  int channels = as == PNG_MASK ? png_get_channels(r->png, r->info) : 3;
+  double least = (double)png_get_rowbytes(r->png, r->info) * (double)h / DEFLATE_RATIO;
+  if (!image_fits(r->path, "PNG", w, h, r->packed, least)) return 0;
+  if (as == PNG_FLOW && !check_flow(r, colour, depth)) return 0;
   set_transforms(r, as, colour, depth);
   png_set_interlace_handling(r->png);
   png_read_update_info(r->png, r->info);
-  size_t row = (size_t)w * (as == PNG_MASK ? 1 : as == PNG_RGB8 ? 3 : 6);
+  int wide = as == PNG_MASK ? depth == 16 : as != PNG_RGB8;
+  size_t row = (size_t)w * (size_t)channels << wide;
   if (png_get_rowbytes(r->png, r->info) != row)
     return fail("%s: expected rows of %zu bytes, found %zu", r->path, row, png_get_rowbytes(r->png, r->info));
-  long shape[3] = {h, w, 3};
-  if (!(r->image = tensor_new(as == PNG_RGB16 ? I32 : U8, as == PNG_MASK ? 2 : 3, shape))) return 0;
-  png_bytep to = tensor_write(r->image);
-  if (as == PNG_RGB16) to = r->pixels = malloc(row * (size_t)h);
-  r->rows = malloc((size_t)h * sizeof *r->rows);
-  if (!to || !r->rows) return fail("%s: expected memory for %ldx%ld pixels, found none left", r->path, w, h);
+  png_bytep to = make_room(r, as, w, h, row);
+  if (!to) return 0;
+  r->samples = (Samples){.path = r->path,
+                         .data = r->unpacked,
+                         .width = w,
+                         .height = h,
+                         .channels = channels,
+                         .depth = depth,
+                         .alpha = (colour & PNG_COLOR_MASK_ALPHA) != 0,
+                         .palette = colour == PNG_COLOR_TYPE_PALETTE};
+  if (!(r->rows = malloc((size_t)h * sizeof *r->rows)))
+    return fail_memory("%s: expected memory for %ldx%ld pixels, found none left", r->path, w, h);
   for (long y = 0; y < h; y++) r->rows[y] = to + (size_t)y * row;
   return 1;
 }
@@ -88,6 +141,7 @@ static int start(Reader *r, PngAs as) {
 static int decode(Reader *r, PngAs as) {
   if (r->file.size < 8 || png_sig_cmp(r->file.data, 0, 8) != 0)
     return fail("%s: expected a PNG file, found another kind", r->path);
+  survey(r);
   r->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, r->text, on_error, on_warning);
   if (!r->png || !(r->info = png_create_info_struct(r->png)))
     return fail("%s: expected memory for libpng, found none left", r->path);
@@ -98,132 +152,28 @@ static int decode(Reader *r, PngAs as) {
   return 1;
 }
 
+/* 16-bit values in the second half of an int32 picture become the picture: what is written never overtakes
+ * what is still to be read. */
+static void widen(Tensor *image) {
+  int32_t *to = tensor_write(image);
+  const char *from = (const char *)to + image->size * 2;
+  for (long i = 0; i < image->size; i++) {
+    uint16_t value;
+    memcpy(&value, from + 2 * i, sizeof value);
+    to[i] = value;
+  }
+}
+
 Tensor *png_read(const char *path, PngAs as) {
   Reader r = {.path = path};
   int ok = file_read(path, FILE_MAX, &r.file) && decode(&r, as);
-  if (ok && as == PNG_RGB16) {
-    int32_t *to = tensor_write(r.image);
-    const uint16_t *from = (const uint16_t *)(const void *)r.pixels;
-    for (long i = 0; i < r.image->size; i++) to[i] = from[i];
-  } else if (ok && as == PNG_MASK) {
-    uint8_t *at = tensor_write(r.image);
-    for (long i = 0; i < r.image->size; i++) at[i] = at[i] >= 128;
-  }
   png_destroy_read_struct(&r.png, &r.info, NULL);
   free(r.rows);
-  free(r.pixels);
   bytes_free(&r.file);
-  if (!ok) {
-    tensor_release(r.image);
-    return NULL;
-  }
-  return r.image;
-}
-
-/* ---- writing ---- */
-
-typedef struct Writer {
-  Bytes *out;
-  png_structp png;
-  png_infop info;
-  png_bytep row; /* one row in the file's form */
-  int fast;
-  char text[sizeof((Reader *)0)->text];
-} Writer;
-
-static void give(png_structp png, png_bytep from, png_size_t size) {
-  if (!bytes_add(png_get_io_ptr(png), from, size)) png_error(png, "no memory left");
-}
-
-static void flush(png_structp png) { (void)png; }
-
-/* Row y of the image as the file has it, in w->row. */
-static void pack_row(Writer *w, const Tensor *image, int depth, long y, size_t values) {
-  size_t first = (size_t)y * values;
-  if (depth == 8) {
-    memcpy(w->row, (const uint8_t *)tensor_data(image) + first, values);
-  } else if (depth == 16) {
-    const int32_t *from = (const int32_t *)tensor_data(image) + first;
-    for (size_t i = 0; i < values; i++) {
-      w->row[2 * i] = (png_byte)(from[i] >> 8);
-      w->row[2 * i + 1] = (png_byte)from[i];
-    }
-  } else {
-    const uint8_t *from = (const uint8_t *)tensor_data(image) + first;
-    memset(w->row, 0, (values + 7) / 8);
-    for (size_t i = 0; i < values; i++)
-      if (from[i]) w->row[i / 8] |= (png_byte)(0x80 >> (i % 8));
-  }
-}
-
-static int encode(Writer *w, const Tensor *image, int depth, int channels) {
-  size_t values = (size_t)image->shape[1] * (size_t)channels;
-  w->row = malloc(values * 2);
-  w->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, w->text, on_error, on_warning);
-  if (!w->row || !w->png || !(w->info = png_create_info_struct(w->png)))
-    return fail("png: expected memory for libpng, found none left");
-  if (setjmp(png_jmpbuf(w->png))) return fail("png: expected to write the picture, found: %s", w->text);
-  png_set_write_fn(w->png, w->out, give, flush);
-  png_set_user_limits(w->png, 1 << 24, 1 << 24);
-  png_set_compression_level(
-      w->png, 3); /* with these filters within 2 % of the default's size, at a third of its time */
-  if (depth >= 8) png_set_filter(w->png, PNG_FILTER_TYPE_BASE, PNG_FILTER_SUB | PNG_FILTER_UP);
-  png_set_IHDR(w->png, w->info, (png_uint_32)image->shape[1], (png_uint_32)image->shape[0], depth,
-               channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
-               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-  if (w->fast) { /* differences to the left neighbour, and zlib's second level: measured best on smooth fields
-                  */
-    png_set_compression_level(w->png, 2);
-    png_set_filter(w->png, PNG_FILTER_TYPE_BASE, PNG_FILTER_SUB);
-  }
-  png_write_info(w->png, w->info);
-  for (long y = 0; y < image->shape[0]; y++) {
-    pack_row(w, image, depth, y, values);
-    png_write_row(w->png, w->row);
-  }
-  png_write_end(w->png, w->info);
-  return 1;
-}
-
-/* 0 with a message unless the tensor can become a PNG file of this depth. */
-static int check_image(const Tensor *image, int depth) {
-  if (depth != 1 && depth != 8 && depth != 16) return fail("png: expected depth 1, 8 or 16, found %d", depth);
-  Dtype wanted = depth == 16 ? I32 : U8;
-  if (image->dtype != wanted)
-    return fail("png: expected a %s picture for depth %d, found %s", dtype_name[wanted], depth,
-                dtype_name[image->dtype]);
-  int flat = image->rank == 2 || (image->rank == 3 && image->shape[2] == 1);
-  if (!flat && (depth == 1 || image->rank != 3 || image->shape[2] != 3))
-    return fail("png: expected %s, found %s", depth == 1 ? "HxW" : "HxW, HxWx1 or HxWx3", tensor_text(image));
-  if (image->size == 0 || image->shape[0] > 1 << 24 || image->shape[1] > 1 << 24 ||
-      image->shape[0] * image->shape[1] > IMAGE_PIXELS_MAX)
-    return fail("png: expected 1 to %ld pixels, found %s", IMAGE_PIXELS_MAX, tensor_text(image));
-  const int32_t *values = tensor_data(image);
-  for (long i = 0; depth == 16 && i < image->size; i++)
-    if (values[i] < 0 || values[i] > 65535)
-      return fail("png: expected values of 0 to 65535 for depth 16, found %d", (int)values[i]);
-  return 1;
-}
-
-static int encode_all(const Tensor *image, int depth, int fast, Bytes *out) {
-  *out = (Bytes){0};
-  if (!check_image(image, depth)) return 0;
-  Writer w = {.out = out, .fast = fast};
-  int ok = encode(&w, image, depth, image->rank == 3 ? (int)image->shape[2] : 1);
-  png_destroy_write_struct(&w.png, &w.info);
-  free(w.row);
-  if (!ok) bytes_free(out);
-  return ok;
-}
-
-int png_encode(const Tensor *image, int depth, Bytes *out) { return encode_all(image, depth, 0, out); }
-
-int png_encode_fast(const Tensor *image, int depth, Bytes *out) { return encode_all(image, depth, 1, out); }
-
-int png_write(const char *path, const Tensor *image, int depth) {
-  Bytes bytes;
-  if (!png_encode(image, depth, &bytes)) return fail("%s: %s", path, error_message());
-  int ok = file_write(path, bytes.data, bytes.size);
-  bytes_free(&bytes);
-  return ok;
+  if (ok && as == PNG_MASK) ok = (r.image = mask_of(&r.samples)) != NULL;
+  if (ok && (as == PNG_RGB16 || as == PNG_FLOW)) widen(r.image);
+  free(r.unpacked);
+  if (ok) return image_turn(r.image, r.orientation);
+  tensor_release(r.image);
+  return NULL;
 }
