@@ -5,7 +5,7 @@
 local cache = require "cohesiv.cache"
 local core = require "cohesiv.core"
 local frames = require "cohesiv.frames"
-local json = require "cohesiv.json"
+local landmarks = require "cohesiv.landmarks"
 local scale = require "cohesiv.scale"
 local tensor = require "cohesiv.tensor"
 
@@ -76,48 +76,10 @@ function methods:key(n) return self.source:key(n) end
 --- clip:hands_key(): likewise for the landmarks.
 function methods:hands_key() return frames.stamp(hands_file(self)) end
 
--- The decoded landmark file: { frames = …, width, height, path }.
+-- The document of landmarks, read when it is first asked for.
 local function hands_of(self)
-  if self.landmarks then return self.landmarks end
-  local path = hands_file(self)
-  local doc = json.read(path)
-  if type(doc) ~= "table" or type(doc.frames) ~= "table" then
-    error(("%s: expected landmarks { width, height, frames = [[…], …] }, found another kind"):format(path), 0)
-  end
-  doc.path = path
-  self.landmarks = doc
-  return doc
-end
-
-local function numbers(list, count)
-  if type(list) ~= "table" or #list ~= count then return false end
-  for _, v in ipairs(list) do
-    if type(v) ~= "number" or v ~= v or v <= -1e6 or v >= 1e6 then return false end
-  end
-  return true
-end
-
-local function plain(value, kind) return type(value) == kind and value or nil end
-
--- One hand of the file, with coordinates times (rx, ry).
-local function hand_of(doc, n, k, hand, rx, ry)
-  local where = ("%s: frame %d, hand %d"):format(doc.path, n, k)
-  if type(hand) ~= "table" or type(hand.vertices) ~= "table" or #hand.vertices == 0 then
-    error(where .. ": expected vertices [[x, y], …], found none", 0)
-  end
-  local points, x0, y0, x1, y1 = {}, math.huge, math.huge, -math.huge, -math.huge
-  for i, p in ipairs(hand.vertices) do
-    if not numbers(p, 2) then error(("%s: expected vertex %d as [x, y], found another kind"):format(where, i), 0) end
-    local x, y = p[1] * rx, p[2] * ry
-    points[i] = { x, y }
-    x0, y0, x1, y1 = math.min(x0, x), math.min(y0, y), math.max(x1, x), math.max(y1, y)
-  end
-  local box = numbers(hand.box, 4) and { hand.box[1] * rx, hand.box[2] * ry, hand.box[3] * rx, hand.box[4] * ry }
-    or { x0, y0, x1, y1 }
-  return {
-    side = plain(hand.side, "string"), score = plain(hand.score, "number") or 1,
-    vertices = tensor.tensor(points), box = box,
-  }
+  self.landmarks = self.landmarks or landmarks.read(hands_file(self), self)
+  return self.landmarks
 end
 
 --- clip:hands(n, { size }): the hands of frame n, a list of { side, score, vertices (V×2 float32),
@@ -126,11 +88,8 @@ end
 function methods:hands(n, options)
   options = check_options(self, "hands", options, " size ")
   local doc = hands_of(self)
-  if math.type(n) ~= "integer" or n < 0 or not doc.frames[n + 1] then check_frame(self, n) end
-  local rx = plain(doc.width, "number") and self.width / doc.width or 1
-  local ry = plain(doc.height, "number") and self.height / doc.height or 1
-  local list = {}
-  for k, hand in ipairs(plain(doc.frames[n + 1], "table") or {}) do list[k] = hand_of(doc, n, k, hand, rx, ry) end
+  check_frame(self, n)
+  local list = doc:hands(n)
   if options.size then
     local sc = self:scale(options.size)
     for _, hand in ipairs(list) do
@@ -193,7 +152,7 @@ local function read_flow(self, path, kind, sc)
   local flow = flow_readers[kind](path)
   local shape = flow.shape
   if #shape ~= 3 or shape[3] ~= 2 or shape[1] == 0 or shape[2] == 0
-    or math.abs(shape[2] * self.height / (shape[1] * self.width) - 1) > 0.02 then
+    or not scale.same_aspect(shape[2], shape[1], self.width, self.height) then
     error(("%s: expected a flow of the whole frame (%dx%d, or scaled), found %s"):format(path, self.width, self.height,
       table.concat(shape, "x")), 0)
   end
@@ -271,8 +230,8 @@ function methods:person(n, options)
   elseif source ~= "skin" then
     fail(self, "person: expected source auto, skin or truth, found %s", tostring(source))
   end
-  local seeds = core.io.digest(json.encode(hands_of(self).frames[n + 1] or {}))
-  return cache.get("person", key_of(self, ("person skin 1\n%d\n%s"):format(n, seeds), sc, n), function()
+  local key = ("person skin 1\n%d\n%s"):format(n, hands_of(self):key(n))
+  return cache.get("person", key_of(self, key, sc, n), function()
     return tensor.tidy(find_person, self, n, options.size, sc)
   end)
 end

@@ -25,6 +25,9 @@ function scale.of(width, height, size)
   return { s = s, content_w = content(width, w), content_h = content(height, h), w = w, h = h }
 end
 
+--- same_aspect(w, h, W, H): whether w × h can be W × H scaled, within 2 %.
+function scale.same_aspect(w, h, W, H) return math.abs(w * H / (h * W) - 1) <= 0.02 end
+
 --- points(v, sc): V×2 points of the clip in the pixels of the scaled frame.
 function scale.points(v, sc)
   if sc.s == 1 then return v end
