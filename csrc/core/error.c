@@ -15,17 +15,17 @@ static bool is_control(const unsigned char *c) {
   return *c < ' ' || *c == 127 || (*c == 0xC2 && c[1] >= 0x80 && c[1] <= 0x9F);
 }
 
-static int write_control(char *to, const unsigned char *c) {
+static int write_control(char *to, size_t size, const unsigned char *c) {
   const char *named = strchr("\nn\rr\tt", *c);
-  if (*c == 0xC2) return sprintf(to, "\\xc2\\x%02x", c[1]);
-  return *c && named ? sprintf(to, "\\%c", named[1]) : sprintf(to, "\\x%02x", *c);
+  if (*c == 0xC2) return snprintf(to, size, "\\xc2\\x%02x", c[1]);
+  return *c && named ? snprintf(to, size, "\\%c", named[1]) : snprintf(to, size, "\\x%02x", *c);
 }
 
 void error_plain(char *to, size_t size, const char *from) {
   const unsigned char *c = (const unsigned char *)from;
   for (size_t at = 0; size; c++) {
     char one[16] = {(char)*c};
-    size_t n = *c && is_control(c) ? (size_t)write_control(one, c) : 1;
+    size_t n = *c && is_control(c) ? (size_t)write_control(one, sizeof one, c) : 1;
     bool fits = at + n < size;
     memcpy(to + at, fits ? one : "", fits ? n : 1);
     if (!*c || !fits) return;

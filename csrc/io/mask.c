@@ -123,14 +123,23 @@ static bool resized(const Samples *s, int lane) {
 
 /* "0 1 2", "(0,0,0) (128,0,0)". */
 static int refuse(const Samples *s, const Values *v) {
-  char text[LISTED * sizeof "(65535,65535,65535,65535) "] = "", *to = text;
+  char text[LISTED * sizeof "(65535,65535,65535,65535) "] = "";
+  size_t used = 0;
   int listed = v->count > LISTED ? LISTED : v->count;
   for (int k = 0; k < listed; k++) {
-    to += sprintf(to, "%s%s", k ? " " : "", s->channels > 1 ? "(" : "");
-    for (int c = s->channels - 1; c >= 0; c--)
-      to += sprintf(to, "%u%s", (unsigned)(v->list[k] >> (c * LANE) & LANE_MASK), c ? "," : "");
-    if (s->channels > 1) to += sprintf(to, ")");
+    bool several = s->channels > 1;
+    for (int c = s->channels - 1; c >= 0; c--) {
+      const char *before = c < s->channels - 1 ? ","
+                           : several           ? "("
+                                               : "",
+                 *after = several && !c ? ") "
+                          : c           ? ""
+                                        : " ";
+      used += (size_t)snprintf(text + used, sizeof text - used, "%s%u%s", before,
+                               (unsigned)(v->list[k] >> (c * LANE) & LANE_MASK), after);
+    }
   }
+  if (used) text[used - 1] = 0; /* the last blank */
   const char *wanted = v->count > 2 ? "two values" : "0 and one other value";
   if (v->count > LISTED)
     return fail("%s: expected a mask of %s, found more than %d: %s ...", s->path, wanted, LISTED, text);
