@@ -78,6 +78,74 @@ describe("the command line", function()
     assert.is_truthy(traced.stderr:find("stack traceback", 1, true))
   end)
 
+  -- What a script of these lines is refused with, its own path written SCRIPT.
+  local function told(text, words)
+    local path = support.write(support.temp() .. "/s.lua", text)
+    local result = cohesiv { path, table.unpack(words or {}) }
+    assert.equal(1, result.status)
+    local line = result.stderr:match "^cohesiv: ([^\n]*)\n$"
+    assert.is_truthy(line, "expected one line, found: " .. result.stderr)
+    return (line:gsub(path:gsub("%p", "%%%0"), "SCRIPT"))
+  end
+
+  it("tells errors of scripts with their place, whatever is raised", function()
+    assert.equal("SCRIPT:3: x", told "\n\nerror 'x'")
+    assert.equal("SCRIPT:2: x", told "\nerror('x', 0)")
+    assert.equal("SCRIPT:1: 42", told "error(42)")
+    assert.equal("SCRIPT:1: expected a message as the error, found a table", told "error {}")
+    assert.equal("SCRIPT:2: expected a message as the error, found nil", told "\nerror(nil)")
+    assert.equal("SCRIPT:1: expected a message as the error, found a userdata", told "error(io.stdout)")
+    assert.equal("SCRIPT:1: expected a message as the error, found a tensor of 2",
+      told "error(require 'cohesiv'.zeros(2))")
+    assert.equal("SCRIPT:1: two\\nlines", told "error 'two\\nlines'")
+    assert.equal("SCRIPT:1: \\x1b[31mred\\x00", told "error '\\27[31mred\\0'")
+    assert.equal("SCRIPT:1: of its own", told
+      "error(setmetatable({}, { __tostring = function() return 'of its own' end }))")
+    assert.equal("SCRIPT:1: expected a message as the error, found a table", told
+      "error(setmetatable({}, { __tostring = function() error 'worse' end }))")
+    assert.equal("SCRIPT:1: attempt to index a nil value (local 'x')", told "local x; print(x.y)")
+    assert.equal("SCRIPT:1: failed without a message", told "error ''")
+    assert.equal("SCRIPT:1: module 'no.such' not found", told "require 'no.such'")
+    assert.equal("SCRIPT:1: stack overflow", told "local function f() return 1 + f() end f()")
+    assert.equal("SCRIPT:1: syntax error near '=='", told "x ==")
+  end)
+
+  it("tells the line of a script that an error of the library comes from", function()
+    local refused = "tidy: expected a function, found 5"
+    assert.equal("SCRIPT:2: " .. refused, told "local co = require 'cohesiv'\nco.tidy(5)")
+    assert.equal("SCRIPT:3: " .. refused, told
+      "local co = require 'cohesiv'\nco.no_grad(function()\n  co.tidy(5)\nend)")
+    local folder = support.temp()
+    support.write(folder .. "/helper.lua", "\nreturn function() require 'cohesiv'.tidy(5) end")
+    local script = support.write(folder .. "/s.lua", "require 'helper'()")
+    local result = cohesiv({ script }, { dir = folder })
+    assert.equal("cohesiv: ./helper.lua:2: " .. refused .. "\n", result.stderr)
+    assert.equal("cohesiv: (command line):1: " .. refused .. "\n",
+      cohesiv({ "-e", "require 'cohesiv'.tidy(5)" }).stderr)
+  end)
+
+  it("names what is wrong with a variable of the environment, at once", function()
+    local function refused(name, value) return cohesiv({ "-e", "print 'ran'" }, { env = { [name] = value } }) end
+    for _, value in ipairs { "abc", "-1", "0", "1e9", "2.5", "257", " 2", "0x2" } do
+      refuses(refused("COHESIV_THREADS", value), 1,
+        ('COHESIV_THREADS: expected an integer of 1 to 256, found "%s"'):format(value))
+    end
+    refuses(refused("COHESIV_ISA", "foo"), 1, 'COHESIV_ISA: expected portable, avx2 or avx512, found "foo"')
+    for _, value in ipairs { "x", "-1", "nan", "1e999" } do
+      refuses(refused("COHESIV_CHECKPOINT_SECONDS", value), 1,
+        ('COHESIV_CHECKPOINT_SECONDS: expected seconds of 0 or more, found "%s"'):format(value))
+    end
+    assert.equal("ran\n", refused("COHESIV_THREADS", "").stdout)
+    assert.equal("ran\n", refused("COHESIV_THREADS", "2").stdout)
+    assert.equal("ran\n", refused("COHESIV_CHECKPOINT_SECONDS", "0.5").stdout)
+  end)
+
+  it("keeps names with newlines on one line", function()
+    refuses(cohesiv { "no\nsuch" }, 2, "no\\nsuch: expected a command")
+    refuses(cohesiv { "/no\nsuch.lua" }, 1, "cannot open /no\\nsuch.lua")
+    refuses(cohesiv { "responsibility", "/no\nsuch.mp4", "--frame", "1" }, 1, "no\\nsuch.mp4")
+  end)
+
   it("runs code and scripts with their arguments", function()
     assert.equal("2 a b\n", cohesiv({ "-e", "print(#arg, ...)", "a", "b" }).stdout:gsub("\t", " "))
     local folder = support.temp()

@@ -148,4 +148,54 @@ describe("co.homography.fit", function()
   it("gives back all memory", function()
     support.no_leak(function() fit(pairs_of(M, 50)) end)
   end)
+
+  it("gives a homography whose last entry is 0, up to scale, by every way of fitting", function()
+    local p = { { 1, 2 }, { 4, 1 }, { -3, 2 }, { 2, 5 }, { 7, 3 }, { -2, 4 }, { 3, 3 } }
+    for name, take in pairs { -- H = {a, b, c}, {d, e, f}, {g, h, 0}: the origin goes to infinity
+      shear = function(x, y) return (x + y) / y, (x + 1) / y end,
+      turned = function(x, y) return (2 * y + 3) / (x + 10 * y), (x - y - 1) / (x + 10 * y) end,
+    } do
+      local q = {}
+      for i, v in ipairs(p) do q[i] = { take(v[1], v[2]) } end
+      for _, robust in ipairs { false, true, 1e-3 } do
+        local h = co.homography.fit(p, q, { robust = robust }):totable()
+        local norm, largest = 0, 0
+        for r = 1, 3 do
+          for c = 1, 3 do
+            norm = norm + h[r][c] ^ 2
+            if math.abs(h[r][c]) > math.abs(largest) then largest = h[r][c] end
+          end
+        end
+        assert.is_true(math.abs(norm - 1) < 1e-12 and largest > 0, name)
+        assert.is_true(math.abs(h[3][3]) < 1e-12, name)
+        for i, v in ipairs(p) do
+          local w = h[3][1] * v[1] + h[3][2] * v[2] + h[3][3]
+          assert.is_true(math.abs((h[1][1] * v[1] + h[1][2] * v[2] + h[1][3]) / w - q[i][1]) < 1e-9, name)
+          assert.is_true(math.abs((h[2][1] * v[1] + h[2][2] * v[2] + h[2][3]) / w - q[i][2]) < 1e-9, name)
+        end
+      end
+    end
+  end)
+
+  it("tells a motion that flattens the plane as that", function()
+    local p, q = { { 1, 2 }, { 4, 1 }, { -3, 2 }, { 2, 5 }, { 7, 3 }, { -2, 4 } }, {}
+    for i, v in ipairs(p) do q[i] = { (v[1] + v[2]) / v[2], v[1] / v[2] } end -- x = y + 1
+    local line = support.raises("homography: expected targets that are not on a line, found a motion that flattens",
+      co.homography.fit, p, q)
+    assert.is_truthy(line:find("last entry 0", 1, true), line)
+    assert.is_nil(line:find("8th singular value", 1, true), line)
+  end)
+
+  it("refuses numbers that are none, with their row", function()
+    local good = { { 0, 0 }, { 1, 0 }, { 1, 1 }, { 0, 1 }, { 2, 3 } }
+    for text, value in pairs { nan = 0 / 0, inf = math.huge, ["-inf"] = -math.huge } do
+      for _, robust in ipairs { false, true, 2 } do
+        local bad = { { 0, 0 }, { 1, 0 }, { 1, value }, { 0, 1 }, { 2, 3 } }
+        support.raises(("homography.fit: source: expected finite numbers, found %s in row 3"):format(text),
+          co.homography.fit, bad, good, { robust = robust })
+        support.raises(("homography.fit: target: expected finite numbers, found %s in row 3"):format(text),
+          co.homography.fit, co.tensor(good), co.tensor(bad), { robust = robust })
+      end
+    end
+  end)
 end)

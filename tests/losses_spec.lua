@@ -222,4 +222,13 @@ describe("the embedding loss", function()
     support.raises("label", loss, Z, nil)
     support.raises("Z", loss, Z[1], label)
   end)
+
+  it("refuses queries that are no numbers, with their row", function()
+    local Q, R = co.rand(1, 3, 4, 2), co.rand(3, 3, 4)
+    for text, value in pairs { nan = 0 / 0, inf = math.huge, ["-inf"] = -math.huge } do
+      support.raises(("losses.responsibility: queries: expected finite numbers, found %s in row 2"):format(text),
+        co.losses.responsibility, Q, Q, R, co.tensor { { 0, 0 }, { 1, value }, { 0, 0 } },
+        co.tensor({ 1, 1, 1 }, { dtype = "int32" }))
+    end
+  end)
 end)

@@ -51,12 +51,18 @@ const char *found(lua_State *L, int i) {
   }
 }
 
-static int unexpected(lua_State *L, int i, const char *what, const char *expected) {
-  return refuse(L, "%s: expected %s, found %s", what, expected, found(L, i));
+/* A value of another type than the wanted one is told by its type. */
+static const char *found_for(lua_State *L, int i, int wanted) {
+  return lua_type(L, i) == wanted || to_handle(L, i) ? found(L, i) : luaL_typename(L, i);
+}
+
+static int unexpected(lua_State *L, int i, int wanted, const char *what, const char *expected) {
+  return refuse(L, "%s: expected %s, found %s", what, expected, found_for(L, i, wanted));
 }
 
 lua_Integer check_whole(lua_State *L, int i, const char *what, lua_Integer low, lua_Integer high) {
   int whole = 0;
+  i = lua_absindex(L, i); /* what is pushed below must not move it */
   lua_Integer n = lua_type(L, i) == LUA_TNUMBER ? lua_tointegerx(L, i, &whole) : 0;
   if (whole && n >= low && n <= high) return n;
   const char *bounds = "";
@@ -64,36 +70,37 @@ lua_Integer check_whole(lua_State *L, int i, const char *what, lua_Integer low, 
     bounds = lua_pushfstring(L, " of %I to %I", low, high);
   else if (low > LUA_MININTEGER)
     bounds = lua_pushfstring(L, " of at least %I", low);
-  refuse(L, "%s: expected an integer%s, found %s", what, bounds, found(L, i));
+  refuse(L, "%s: expected an integer%s, found %s", what, bounds, found_for(L, i, LUA_TNUMBER));
   return 0;
 }
 
 double check_number(lua_State *L, int i, const char *what) {
-  if (lua_type(L, i) != LUA_TNUMBER) unexpected(L, i, what, "a number");
+  if (lua_type(L, i) != LUA_TNUMBER) unexpected(L, i, LUA_TNUMBER, what, "a number");
   return lua_tonumber(L, i);
 }
 
 double check_finite(lua_State *L, int i, const char *what) {
   double v = lua_type(L, i) == LUA_TNUMBER ? lua_tonumber(L, i) : NAN;
-  if (!isfinite(v)) unexpected(L, i, what, "a finite number");
+  if (!isfinite(v)) unexpected(L, i, LUA_TNUMBER, what, "a finite number");
   return v;
 }
 
 const char *check_text(lua_State *L, int i, const char *what) {
   size_t size = 0;
   const char *text = lua_type(L, i) == LUA_TSTRING ? lua_tolstring(L, i, &size) : NULL;
-  if (!text) unexpected(L, i, what, "a string");
+  if (!text) unexpected(L, i, LUA_TSTRING, what, "a string");
   if (strlen(text) != size)
     refuse(L, "%s: expected a string without zero bytes, found one in %s", what, found(L, i));
   return text;
 }
 
 void check_table(lua_State *L, int i, const char *what) {
-  if (lua_type(L, i) != LUA_TTABLE) unexpected(L, i, what, "a table");
+  if (lua_type(L, i) != LUA_TTABLE) unexpected(L, i, LUA_TTABLE, what, "a table");
 }
 
 long check_list(lua_State *L, int i, const char *what, long most) {
-  if (lua_type(L, i) != LUA_TTABLE) unexpected(L, i, what, "a list");
+  if (lua_type(L, i) != LUA_TTABLE)
+    refuse(L, "%s: expected a list, found %s", what, found_for(L, i, LUA_TTABLE));
   lua_Unsigned n = lua_rawlen(L, i);
   if (n > (lua_Unsigned)most)
     refuse(L, "%s: expected a list of at most %I entries, found %I", what, (lua_Integer)most, (lua_Integer)n);
@@ -102,6 +109,33 @@ long check_list(lua_State *L, int i, const char *what, long most) {
 
 void *check_object(lua_State *L, int i, const char *meta, const char *what) {
   void *object = luaL_testudata(L, i, meta);
-  if (!object) unexpected(L, i, what, "one (called with a colon, as x:name())");
+  if (!object) unexpected(L, i, LUA_TUSERDATA, what, "one (called with a colon, as x:name())");
   return object;
+}
+
+/* core.not_finite(t) → the first row (entry of the first dimension, from 1) of a float tensor that holds NaN
+ * or an infinity, and that number; nil when there is none */
+static int not_finite(lua_State *L) {
+  const Tensor *t = check_tensor(L, 1, "not_finite");
+  if (t->dtype != F32 && t->dtype != F64) return 0;
+  const void *p = tensor_data(t);
+  for (long i = 0; i < t->size; i++) {
+    double v = t->dtype == F32 ? ((const float *)p)[i] : ((const double *)p)[i];
+    if (isfinite(v)) continue;
+    lua_pushinteger(L, t->rank ? i / (t->size / t->shape[0]) + 1 : 1);
+    lua_pushstring(L, isnan(v) ? "nan" : v > 0 ? "inf" : "-inf");
+    return 2;
+  }
+  return 0;
+}
+
+/* core.found(x) → what messages say of x */
+static int found_text(lua_State *L) {
+  found(L, 1);
+  return 1;
+}
+
+void open_checks(lua_State *L) {
+  static const luaL_Reg functions[] = {{"found", found_text}, {"not_finite", not_finite}, {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
 }

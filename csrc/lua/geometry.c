@@ -111,9 +111,13 @@ static Scene check_scene(lua_State *L) {
   if (lua_getfield(L, 1, "content") != LUA_TNIL) {
     check_table(L, -1, "content");
     lua_rawgeti(L, -1, 1);
-    s.content_width = (long)check_whole(L, -1, "content: width", 1, s.width);
     lua_rawgeti(L, -2, 2);
-    s.content_height = (long)check_whole(L, -1, "content: height", 1, s.height);
+    lua_Integer w = check_whole(L, -2, "content: width", LUA_MININTEGER, LUA_MAXINTEGER);
+    lua_Integer h = check_whole(L, -1, "content: height", LUA_MININTEGER, LUA_MAXINTEGER);
+    if (w < 1 || w > s.width || h < 1 || h > s.height)
+      refuse(L, "content: expected 1x1 to %Ix%I pixels, found %Ix%I", (lua_Integer)s.width,
+             (lua_Integer)s.height, w, h);
+    s.content_width = (long)w, s.content_height = (long)h;
   }
   return s;
 }

@@ -144,15 +144,15 @@ static void rescue_all(lua_State *L, int first, int last, Scope *s) {
   lua_pop(L, 1);
 }
 
-/* Ends tidy. Stack: scope, results... (or the error). */
+/* Ends tidy. Stack: scope, results... */
 static int tidy_end(lua_State *L, int status, lua_KContext context) {
   Scope *s = lua_touserdata(L, 1);
-  int n = lua_gettop(L), ok = status == LUA_OK || status == LUA_YIELD;
-  (void)context;
-  if (ok && s->first) rescue_all(L, 2, n, s);
+  int n = lua_gettop(L);
+  (void)status, (void)context;
+  if (s->first) rescue_all(L, 2, n, s);
   while (s->first) empty_handle(s->first);
   leave(s);
-  return ok ? n - 1 : lua_error(L);
+  return n - 1;
 }
 
 static void check_function(lua_State *L, int i, const char *what) {
@@ -166,19 +166,21 @@ static void check_function(lua_State *L, int i, const char *what) {
 static int tidy(lua_State *L) {
   check_function(L, 1, "tidy");
   push_scope(L, TIDY);
-  return tidy_end(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, tidy_end), 0);
+  lua_callk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, tidy_end);
+  return tidy_end(L, LUA_OK, 0);
 }
 
 static int grad_end(lua_State *L, int status, lua_KContext context) {
-  (void)context;
+  (void)status, (void)context;
   leave(lua_touserdata(L, 1));
-  return status == LUA_OK || status == LUA_YIELD ? lua_gettop(L) - 1 : lua_error(L);
+  return lua_gettop(L) - 1;
 }
 
 static int with_mode(lua_State *L, int kind, const char *what) {
   check_function(L, 1, what);
   push_scope(L, kind);
-  return grad_end(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, grad_end), 0);
+  lua_callk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, grad_end);
+  return grad_end(L, LUA_OK, 0);
 }
 
 /* no_grad(f, ...) → what f returns; nothing inside is recorded. May yield: meanwhile others record as they
@@ -203,12 +205,14 @@ bool yield_refused(lua_State *L, int i) {
   return strstr(text, "attempt to yield across a C-call boundary") != NULL;
 }
 
-/* The scope of a coroutine that was closed or abandoned: its tensors fall to the collector, since some may
- * have been handed out on the way. */
+/* __close(scope, error), __gc(scope): a scope that did not end by itself. After an error the tensors made
+ * inside are closed. Those of a coroutine that was closed or abandoned fall to the collector: some may have
+ * been handed out. */
 static int scope_close(lua_State *L) {
   Scope *s = check_object(L, 1, SCOPE_META, "scope");
+  bool failed = !lua_isnoneornil(L, 2);
   leave(s);
-  while (s->first) unlink_handle(s->first);
+  while (s->first) failed ? empty_handle(s->first) : unlink_handle(s->first);
   return 0;
 }
 

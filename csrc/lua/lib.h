@@ -45,6 +45,7 @@ Tensor **push_tensor(lua_State *L);
 int give_tensor(lua_State *L, Tensor *t);
 
 /* Parts of the module: each leaves nothing on the stack and fills the table at the top of it. */
+void open_checks(lua_State *L);
 void open_tensor(lua_State *L);
 void open_ops(lua_State *L);
 void open_plan(lua_State *L);

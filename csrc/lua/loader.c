@@ -48,7 +48,7 @@ static lua_Integer whole(lua_State *L, int table, const char *key, lua_Integer p
   int top = lua_gettop(L);
   lua_Integer v = preset;
   if (lua_getfield(L, table, key) != LUA_TNIL)
-    v = check_whole(L, -1, lua_pushfstring(L, "loader: %s", key), LUA_MININTEGER, LUA_MAXINTEGER);
+    v = check_whole(L, top + 1, lua_pushfstring(L, "loader: %s", key), LUA_MININTEGER, LUA_MAXINTEGER);
   lua_settop(L, top);
   return v;
 }

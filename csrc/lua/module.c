@@ -6,6 +6,7 @@ extern __attribute__((visibility("default"))) int luaopen_cohesiv_core(lua_State
 
 int luaopen_cohesiv_core(lua_State *L) {
   lua_newtable(L);
+  open_checks(L);
   open_tensor(L);
   open_ops(L);
   open_plan(L);

@@ -22,6 +22,9 @@ int model_points(Model model) { return 4 - (int)model; }
  * 1e-7. */
 static const double tiny = 1e-5;
 
+/* A last entry below this share of the Frobenius norm counts as 0: the origin goes to infinity. */
+static const double last_tiny = 1e-12;
+
 typedef struct Norm {
   double cx, cy, scale; /* normalised = (p - c) * scale */
 } Norm;
@@ -49,19 +52,25 @@ static void multiply(const double a[9], const double b[9], double out[9]) {
       out[3 * i + j] = a[3 * i] * b[j] + a[3 * i + 1] * b[3 + j] + a[3 * i + 2] * b[6 + j];
 }
 
-/* m = U⁻¹ h T with the normalisations T of the source and U of the target, then divided by its last entry. */
+int homography_scale(double m[9]) {
+  double square = 0, largest = 0;
+  for (int i = 0; i < 9; i++) {
+    square += m[i] * m[i];
+    if (fabs(m[i]) > fabs(largest)) largest = m[i];
+  }
+  double norm = sqrt(square), by = fabs(m[8]) > last_tiny * norm ? m[8] : copysign(norm, largest);
+  if (!(norm > 0) || !isfinite(norm)) return 0;
+  for (int i = 0; i < 9; i++) m[i] /= by;
+  return 1;
+}
+
+/* m = U⁻¹ h T with the normalisations T of the source and U of the target, in the scale above. */
 static int take_back(const double h[9], Norm t, Norm u, double m[9]) {
   double source[9] = {t.scale, 0, -t.scale * t.cx, 0, t.scale, -t.scale * t.cy, 0, 0, 1};
   double target[9] = {1 / u.scale, 0, u.cx, 0, 1 / u.scale, u.cy, 0, 0, 1}, half[9];
   multiply(h, source, half);
   multiply(target, half, m);
-  double largest = 0;
-  for (int i = 0; i < 9; i++) largest = fmax(largest, fabs(m[i]));
-  if (!(fabs(m[8]) > 1e-14 * largest))
-    return fail("homography: expected a motion that keeps the origin finite");
-  for (int i = 0; i < 8; i++) m[i] /= m[8];
-  m[8] = 1;
-  return 1;
+  return homography_scale(m) || fail("homography: expected points within the range of numbers");
 }
 
 /* Smallest over largest singular value of a 3×3 matrix. */
@@ -90,10 +99,16 @@ static int fit_homography(long n, const double *p, const double *q, const double
   free(a);
   if (!ok) return 0;
   memcpy(h, vt + 72, 9 * sizeof *h);
-  if (!(s[7] > tiny * s[0]) || !(regularity(h) > tiny))
+  if (!(s[7] > tiny * s[0]))
     return fail("homography: expected %s, found degenerate points (8th singular value %.1e of the largest)",
                 need[MODEL_HOMOGRAPHY], s[0] > 0 ? s[7] / s[0] : 0);
-  return 1;
+  double flat = regularity(h), m[9], norm = 0;
+  if (flat > tiny) return 1;
+  take_back(h, t, u, m);
+  for (int i = 0; i < 9; i++) norm = hypot(norm, m[i]);
+  return fail("homography: expected targets that are not on a line, found a motion that flattens the plane "
+              "(singular values %.1e to 1%s)",
+              flat, fabs(m[8]) < 1e-6 * norm ? ", last entry 0" : "");
 }
 
 /* The affine map by its normal equations, which are well-conditioned on normalised points. */

@@ -1,8 +1,10 @@
 /* Plane motions between two sets of points: homographies and their poorer relatives, by least squares and
  * robustly.
  *
- * Points are (x, y) pairs of doubles, in pixels or any other unit; a motion is a 3×3 matrix, row-major, last
- * entry 1. Nothing here knows images; see points.h for flow and responsibility.h for hands. */
+ * Points are (x, y) pairs of doubles, in pixels or any other unit; a motion is a 3×3 matrix, row-major. It
+ * stands for itself times any number: its last entry is 1, or, where that is 0 (the origin goes to infinity),
+ * its Frobenius norm is 1 and its largest entry positive. Nothing here knows images; see points.h for flow
+ * and responsibility.h for hands. */
 #ifndef MOTION_HOMOGRAPHY_H
 #define MOTION_HOMOGRAPHY_H
 
@@ -10,6 +12,9 @@
 
 typedef enum Model { MODEL_HOMOGRAPHY, MODEL_AFFINE, MODEL_SIMILARITY, MODEL_TRANSLATION, MODELS } Model;
 extern const char *const model_name[MODELS];
+
+/* Brings m to that scale; 0 when it is all zeros or not finite. */
+int homography_scale(double m[9]);
 
 /* Points that a model needs: 4, 3, 2, 1. */
 int model_points(Model model);

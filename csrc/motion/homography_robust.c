@@ -63,9 +63,7 @@ static int four_points(double p[4][2], double q[4][2], double m[9]) {
   for (int i = 0; i < 3; i++)
     for (int j = 0; j < 3; j++)
       m[3 * i + j] = t[3 * i] * inverse[j] + t[3 * i + 1] * inverse[3 + j] + t[3 * i + 2] * inverse[6 + j];
-  if (!(fabs(m[8]) > 0)) return 0;
-  for (int i = 0; i < 9; i++) m[i] /= m[8];
-  return 1;
+  return homography_scale(m);
 }
 
 /* The motion of a random sample; 0 when the sample is degenerate. */

@@ -6,6 +6,7 @@
 -- so that a new one needs no line here.
 
 local argparse = require "argparse"
+local failure = require "cohesiv.failure"
 local lfs = require "lfs"
 
 local cli = {}
@@ -38,7 +39,7 @@ local function parser_of(name, command)
   parser:flag "--trace" :description "Print the traceback of a failure."
   if command.configure then command.configure(parser) end
   function parser:error(message)
-    cli.usage("%s\n%s", message, self:get_usage())
+    error(setmetatable({ message = message, usage = self:get_usage() }, Usage), 0)
   end
   return parser
 end
@@ -81,13 +82,18 @@ local function join_negative(words)
   return joined
 end
 
+local in_script = false -- whether errors are told with their place
+
 local function dispatch(words)
   if words[1] == "--help" or words[1] == "-h" then return print_help() end
   if words[1] == "--version" then return print("cohesiv " .. require("cohesiv").version) end
   local name, rest = choose(words)
   local command = require("cohesiv.commands." .. name)
   -- A script's arguments are its own; every other command's go through its parser.
-  if name == "script" then return command.run(rest) end
+  if name == "script" then
+    in_script = true
+    return command.run(rest)
+  end
   return command.run(parser_of(name, command):parse(join_negative(rest)))
 end
 
@@ -108,32 +114,31 @@ end
 --- Runs one command line (a list of words) and returns the exit status.
 function cli.main(words)
   local trace, rest = take_trace(words)
-  local traceback
   local ok, result = xpcall(function()
     require("cohesiv.core").system.on_signal "raise"
+    require("cohesiv.environment").check()
     return dispatch(rest)
-  end, function(message)
-    traceback = debug.traceback(tostring(message), 2)
-    return message
-  end)
+  end, failure.caught)
   io.stdout:flush()
   if ok then return result or 0 end
+  -- Out of memory, or out of stack while the error was looked at: Lua gives a text of its own.
+  if type(result) ~= "table" then result = { message = result } end
+  local message = result.message
 
   local loaded = package.loaded["cohesiv.core"]
   local signal = loaded and loaded.system.stopped()
   if signal then
     -- Training says how to go on.
-    local line = type(result) == "string" and result:match "^interrupted: [^\n]*" or "interrupted"
-    io.stderr:write("cohesiv: ", line, "\n")
+    local line = type(message) == "string" and message:match "^interrupted: [^\n]*" or "interrupted"
+    io.stderr:write("cohesiv: ", failure.line(line), "\n")
     return 128 + signal
   end
-  if getmetatable(result) == Usage then
-    io.stderr:write("cohesiv: ", result.message, "\n")
+  if getmetatable(message) == Usage then
+    io.stderr:write("cohesiv: ", failure.line(message.message), "\n", message.usage and message.usage .. "\n" or "")
     return 2
   end
-  local line = tostring(result):gsub(":\n%s*", ": "):match("[^\n]*")
-  io.stderr:write("cohesiv: ", line ~= "" and line or "failed without a message", "\n")
-  if trace then io.stderr:write(traceback, "\n") end
+  io.stderr:write("cohesiv: ", failure.line(message, in_script and result.place), "\n")
+  if trace then io.stderr:write(result.traceback or "", "\n") end
   return 1
 end
 

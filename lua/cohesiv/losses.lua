@@ -1,5 +1,6 @@
 --- co.losses: the two losses of the method, and the cross entropy of classifiers; each one pass in C.
 local core = require "cohesiv.core"
+local options = require "cohesiv.options"
 local ops = core.ops
 
 local M = {}
@@ -8,25 +9,23 @@ local M = {}
 -- then hands. Q, K: N×H×W×A; R: M×H×W; queries: M×2 (x, y), rounded and clamped to the image; image: M int32, the image
 -- (1 …) each hand is in (default 1 … M). R below 0 marks pixels that take no part. options.through: the clamp lets
 -- gradients pass that lead back inside (same loss; scores that have left (0, 1) everywhere can return). → scalar
-function M.responsibility(Q, K, R, queries, image, options)
-  return ops.responsibility_loss.call(Q, K, R, queries, image, { through = options ~= nil and options.through == true })
+function M.responsibility(Q, K, R, queries, image, o)
+  o = options.fields("losses.responsibility", o, { through = true })
+  if core.is_tensor(queries) then options.finite("losses.responsibility: queries", queries) end
+  return ops.responsibility_loss.call(Q, K, R, queries, image, { through = o.through == true })
 end
 
 --- embedding(Z, label, { normalise = true, scale = 10, epsilon = 1e-3, means = "image" | "batch" }): the three-way
 -- contrastive loss. Z: N×H×W×F; label: N×H×W int32, 1 person, 2 object, 3 background, 0 ignored. → scalar
-function M.embedding(Z, label, options)
-  options = options or {}
-  for key in pairs(options) do
-    if key ~= "normalise" and key ~= "scale" and key ~= "epsilon" and key ~= "means" then
-      error(("embedding: expected normalise, scale, epsilon or means, found %s"):format(tostring(key)), 0)
-    end
-  end
-  local means = options.means or "image"
+function M.embedding(Z, label, o)
+  o = options.fields("embedding", o, { normalise = true, scale = true, epsilon = true, means = true })
+  local means = o.means == nil and "image" or o.means
   if means ~= "image" and means ~= "batch" then
-    error(('embedding: means: expected "image" or "batch", found %s'):format(tostring(means)), 0)
+    error(('embedding: means: expected "image" or "batch", found %s'):format(options.show(means)), 0)
   end
+  options.expect("embedding", "scale number?, epsilon number?", o.scale, o.epsilon)
   return ops.embedding_loss.call(Z, label, {
-    normalise = options.normalise ~= false, scale = options.scale or 10, epsilon = options.epsilon or 1e-3,
+    normalise = o.normalise ~= false, scale = o.scale or 10, epsilon = o.epsilon or 1e-3,
     batch_means = means == "batch",
   })
 end

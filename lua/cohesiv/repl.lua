@@ -5,6 +5,7 @@
 -- A `local` at the start of an input is dropped where that still compiles: what one line names the next shall see.
 
 local core = require "cohesiv.core"
+local failure = require "cohesiv.failure"
 local lfs = require "lfs"
 
 local system = core.system
@@ -65,24 +66,21 @@ end
 
 -- Runs a chunk and prints what it returns; false when it failed.
 local function evaluate(chunk, trace)
-  local traceback
   system.on_signal "raise"
-  local results = table.pack(xpcall(chunk, function(message)
-    traceback = debug.traceback(nil, 2)
-    return message
-  end))
+  local results = table.pack(xpcall(chunk, failure.caught))
   system.on_signal "flag" -- at the prompt Ctrl-C only ends the line
   local ok = results[1]
   if ok then
     local shown, message = pcall(print_results, table.pack(table.unpack(results, 2, results.n)))
-    if not shown then ok, results[2] = false, message end
+    if not shown then ok, results[2] = false, { message = message } end
   end
   io.stdout:flush()
   if ok then return true end
   if system.stopped() then
     io.stderr:write(system.isatty "stderr" and "\n" or "", "interrupted\n")
   else
-    io.stderr:write(tostring(results[2]), "\n", trace and traceback and traceback .. "\n" or "")
+    local caught = type(results[2]) == "table" and results[2] or { message = results[2] }
+    io.stderr:write(failure.line(caught.message), "\n", trace and caught.traceback and caught.traceback .. "\n" or "")
   end
   return false
 end

@@ -1,0 +1,111 @@
+-- Hostile calls: what a user's slip, or spite, may hand to a public function, and what must come of it: it returns, or
+-- it raises one line that is ours. Used by hostile_calls_spec.lua.
+local co = require "cohesiv"
+
+local hostile = {}
+
+--- What the functions below raise.
+hostile.spite = "raised by an argument"
+
+local function spite() error(hostile.spite, 0) end
+
+local function deep(levels)
+  local t = {}
+  for _ = 1, levels do t = { t } end
+  return t
+end
+
+local function cyclic()
+  local t = { 1 }
+  t.self, t[2] = t, t
+  return t
+end
+
+local function closed()
+  local t = co.zeros(2, 2)
+  t:close()
+  return t
+end
+
+--- name → a function that makes the value anew (a call may change it).
+hostile.values = {
+  { "nil", function() return nil end },
+  { "true", function() return true end },
+  { "false", function() return false end },
+  { "0", function() return 0 end },
+  { "-1", function() return -1 end },
+  { "1.5", function() return 1.5 end },
+  { "2^53", function() return 2.0 ^ 53 end },
+  { "2^40", function() return 1 << 40 end },
+  { "maxinteger", function() return math.maxinteger end },
+  { "mininteger", function() return math.mininteger end },
+  { "infinity", function() return math.huge end },
+  { "-infinity", function() return -math.huge end },
+  { "NaN", function() return 0 / 0 end },
+  { "1e300", function() return 1e300 end },
+  { "empty string", function() return "" end },
+  { "string with newline", function() return "a\nb" end },
+  { "string with escapes", function() return "\27[31m\0z" end },
+  { "a digit", function() return "3" end },
+  { "long string", function() return ("x"):rep(1 << 20) end },
+  { "{}", function() return {} end },
+  { "deep table", function() return deep(100000) end },
+  { "cyclic table", cyclic },
+  { "table with an unknown key", function() return { wrong = 1 } end },
+  { "table with a bad key", function() return { ["a\nb"] = 1, [true] = 2 } end },
+  { "mixed list", function() return { 1, "x", {} } end },
+  { "list of NaN", function() return { 0 / 0, 0 / 0 } end },
+  { "list of huge", function() return { 1 << 62, 1 << 62 } end },
+  { "list of strings", function() return { "a\nb", "" } end },
+  { "list of pairs", function() return { { 1, 2 }, { 3, 4 } } end },
+  { "spiteful table", function()
+    return setmetatable({}, { __index = spite, __len = spite, __tostring = spite, __pairs = spite, __call = spite,
+      __eq = spite, __lt = spite, __add = spite, __concat = spite, __name = "a\nb" })
+  end },
+  { "raising function", function() return spite end },
+  { "silent function", function() return function() end end },
+  { "coroutine", function() return coroutine.create(spite) end },
+  { "file", function() return io.stdout end },
+  { "scalar tensor", function() return co.tensor(1, { dtype = "int32" }) end },
+  { "empty tensor", function() return co.zeros(0, 0) end },
+  { "huge tensor of nothing", function() return co.full(0, { 1 << 40, 0 }) end },
+  { "uint8 tensor", function() return co.zeros(3, { dtype = "uint8" }) end },
+  { "uint8 picture", function() return co.zeros(3, 4, 3, { dtype = "uint8" }) end },
+  { "float tensor", function() return co.full(0.5, 4, 5) end },
+  { "tensor of NaN", function() return co.full(0 / 0, 4, 2) end },
+  { "float64 tensor", function() return co.zeros(2, 3, 2, { dtype = "float64" }) end },
+  { "float16 tensor", function() return co.zeros(2, 3, { dtype = "float16" }) end },
+  { "flow of infinities", function() return co.full(math.huge, 4, 5, 2) end },
+  { "tensor that wants a gradient", function() return co.full(1, 2, 2, { requires_grad = true }) end },
+  { "closed tensor", closed },
+  { "module", function() return co.nn.ReLU and co.nn.ReLU() or co.nn.Module.new() end },
+}
+
+local FORBIDDEN = { "attempt to", "bad argument", "stack overflow", "cohesiv/[%w_/]+%.lua:%d+:", "tests/[%w_]+%.lua:%d+:",
+  "number has no integer representation", "invalid value", "invalid option", "invalid key to", "invalid order function",
+  "string slice too long", "resulting string too large", "table overflow", "too many results", "not enough memory",
+  "unable to dump", "'for' initial", "number expected", "table expected", "got no value" }
+
+--- What is wrong with a message, or nil.
+function hostile.fault(message)
+  if type(message) ~= "string" then return "raised a " .. type(message) end
+  if message:find "[\0-\31\127]" then return "control characters" end
+  if #message > 2000 then return "a line of " .. #message .. " bytes" end
+  if message == "" then return "an empty message" end
+  for _, pattern in ipairs(FORBIDDEN) do
+    if message:find(pattern) then return "from inside the interpreter" end
+  end
+end
+
+--- try(name, f, arguments): calls f with them (a packed table) → nil, or what is wrong as text.
+function hostile.try(name, f, arguments)
+  local start = os.clock()
+  local ok, message = pcall(f, table.unpack(arguments, 1, arguments.n))
+  local seconds = os.clock() - start
+  if seconds > 10 then return ("%s: took %.1f s"):format(name, seconds) end
+  if ok then return nil end
+  local fault = hostile.fault(message)
+  return fault and ("%s: %s: %s"):format(name, fault, tostring(message):sub(1, 300):gsub("%c", "¶"))
+end
+
+return hostile
