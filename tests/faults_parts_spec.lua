@@ -57,6 +57,10 @@ end
 
 local picture = co.tensor({ 1, 2, 3, 4, 5, 6, 7, 8, 9, 250, 251, 252 }, { dtype = "uint8" }):reshape { 2, 2, 3 }
 co.image.write(at "read.png", picture)
+support.write(at "turned.png", (make.png { width = 9, height = 5, colour = 2, depth = 8,
+  before = { { "eXIf", make.exif(6) } } }))
+support.write(at "mask.png", (make.png { width = 9, height = 5, colour = 3, depth = 4,
+  at = function(x) return x < 4 and 0 or 3 end }))
 co.save(at "read.npz", arrays)
 co.save(at "read.safetensors", arrays, { note = "of it" })
 
@@ -165,7 +169,8 @@ local cases = {
   ["viz.flow_color"] = function() return (co.flow.color(flow)) end,
   ["reading a PNG"] = function() return co.load(at "read.png") end,
   ["reading a PNG of 16 bits"] = function() return co.image.read(at "read.png", { depth = 16 }) end,
-  ["reading a mask"] = function() return co.image.mask(at "read.png") end,
+  ["reading a mask"] = function() return co.image.mask(at "mask.png") end,
+  ["reading a turned PNG"] = function() return co.load(at "turned.png") end,
   ["writing a PNG"] = written("w.png", function(path) co.image.write(path, picture) end, co.load),
   ["a PNG's bytes"] = function() return co.image.png(picture) end,
   ["an NPY file"] = written("w.npy", function(path) co.save(path, arrays.a) end, co.load),

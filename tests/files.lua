@@ -54,6 +54,7 @@ end
 
 -- The samples of pixel (x, y): values of 0 … 2^depth − 1.
 local function samples_at(o, channels, x, y)
+  if o.at then return { o.at(x, y) } end
   local list = {}
   for c = 1, channels do list[c] = (x * 7 + y * 13 + c * 29 + x * y) * 37 % (1 << o.depth) end
   return list
@@ -79,6 +80,19 @@ local function packed(o, channels, xs, y)
   return "\0" .. table.concat(bytes) -- filter 0
 end
 
+--- n zero bytes (1 more than a multiple of 2064) as zlib packs them 158-fold: a block of fixed codes, a literal 0 and
+-- a match of 258 (with the header three bytes), then eight such matches of 13 bits in every 13 bytes.
+function files.zlib_zeros(n)
+  local function bytes(bits)
+    return (bits:gsub(("."):rep(8), function(b) return string.char(tonumber(b:reverse(), 2)) end))
+  end
+  local match, groups = "11000101" .. "00000", (n - 1) // 2064
+  local first, last = bytes("110" .. "00110000" .. match), match:rep(7) .. "0000000"
+  last = last .. ("0"):rep(-#last % 8)
+  return "\x78\x01" .. first .. bytes(match:rep(8)):rep(groups - 1) .. bytes(last)
+    .. string.pack(">I4", n % 65521 << 16 | 1)
+end
+
 -- Adam7: first pixel and step in x and y of the seven passes.
 local PASSES = {
   { 0, 0, 8, 8 }, { 4, 0, 8, 8 }, { 0, 4, 4, 8 }, { 2, 0, 4, 4 }, { 0, 2, 2, 4 }, { 1, 0, 2, 2 }, { 0, 1, 1, 2 },
@@ -96,7 +110,14 @@ end
 
 local function palette_entry(i) return { i * 5 % 256, (255 - i) % 256, i * 91 % 256 } end
 
---- png{ width, height, colour, depth, interlaced } → its bytes, and the uint8 H×W×3 that readers must make of it.
+local function chunks(list)
+  local out = {}
+  for i, item in ipairs(list or {}) do out[i] = chunk(item[1], item[2]) end
+  return table.concat(out)
+end
+
+--- png{ width, height, colour, depth, interlaced, at, before, after } → its bytes, and the uint8 H×W×3 that readers
+-- must make of it. at(x, y): the samples of a pixel, from 0. before, after: chunks around the picture, { name, data }.
 function files.png(o)
   local channels = ({ [0] = 1, [2] = 3, [3] = 1, [4] = 2, [6] = 4 })[o.colour]
   local palette = {}
@@ -113,7 +134,8 @@ function files.png(o)
   end
   return SIGNATURE .. ihdr(o.width, o.height, o.depth, o.colour, o.interlaced)
     .. (o.colour == 3 and chunk("PLTE", table.concat(palette)) .. chunk("tRNS", "\0\128") or "")
-    .. chunk("IDAT", zlib_stored(pixel_rows(o, channels))) .. chunk("IEND", ""), wanted
+    .. chunks(o.before) .. chunk("IDAT", zlib_stored(pixel_rows(o, channels))) .. chunks(o.after) .. chunk("IEND", ""),
+    wanted
 end
 
 --- A .npy file: descr and shape as Python writes them. options: fortran, version (1), header (instead of all).
@@ -158,14 +180,19 @@ function files.zip(entries, options)
     wide and 0xFFFF or #entries, wide and 0xFFFFFFFF or #directory, wide and 0xFFFFFFFF or start, #comment) .. comment
 end
 
+--- A block of EXIF data that tells an orientation, in either byte order.
+function files.exif(orientation, big)
+  return (big and "MM" or "II")
+    .. string.pack((big and ">" or "<") .. "I2I4I2I2I2I4I2I2I4", 42, 8, 1, 0x112, 3, 1, orientation, 0, 0)
+end
+
 --- A JPEG with an EXIF orientation put in front, in either byte order.
 function files.oriented(jpeg, orientation, big)
-  local order = big and ">" or "<"
-  local tiff = (big and "MM" or "II")
-    .. string.pack(order .. "I2I4I2I2I2I4I2I2I4", 42, 8, 1, 0x112, 3, 1, orientation, 0, 0)
-  local exif = "Exif\0\0" .. tiff
+  local exif = "Exif\0\0" .. files.exif(orientation, big)
   return jpeg:sub(1, 2) .. "\xFF\xE1" .. string.pack(">I2", #exif + 2) .. exif .. jpeg:sub(3)
 end
+
+local function quantisers() return "\xFF\xD8\xFF\xDB" .. string.pack(">I2", 67) .. "\0" .. ("\1"):rep(64) end
 
 --- A JPEG that ends with the header of its scan.
 function files.jpeg_header(w, h, components)
@@ -175,8 +202,23 @@ function files.jpeg_header(w, h, components)
     scan = scan .. string.char(c, 0)
   end
   scan = scan .. "\0\x3F\0"
-  return "\xFF\xD8\xFF\xDB" .. string.pack(">I2", 67) .. "\0" .. ("\1"):rep(64)
-    .. "\xFF\xC0" .. string.pack(">I2", #frame + 2) .. frame .. "\xFF\xDA" .. string.pack(">I2", #scan + 2) .. scan
+  return quantisers() .. "\xFF\xC0" .. string.pack(">I2", #frame + 2) .. frame
+    .. "\xFF\xDA" .. string.pack(">I2", #scan + 2) .. scan
+end
+
+--- A progressive grey JPEG of w×h, multiples of 64, with this many scans that say that all is the same.
+function files.jpeg_scans(w, h, scans)
+  local function table_of(class) return string.char(class << 4, 1) .. ("\0"):rep(15) .. "\0" end -- one code: 0
+  local huffman = table_of(0) .. table_of(1)
+  local list = {
+    quantisers() .. "\xFF\xC2" .. string.pack(">I2BI2I2BBBB", 11, 8, h, w, 1, 1, 0x11, 0)
+      .. "\xFF\xC4" .. string.pack(">I2", #huffman + 2) .. huffman,
+  }
+  for i = 1, scans do
+    list[i + 1] = "\xFF\xDA" .. string.pack(">I2BBBBBB", 8, 1, 1, 0, i == 1 and 0 or 1, i == 1 and 0 or 63, 0)
+      .. ("\0"):rep(w * h // 512)
+  end
+  return table.concat(list) .. "\xFF\xD9"
 end
 
 return files
