@@ -1,12 +1,15 @@
---- JSON in and out, strictly, over lua-cjson: one line per failure, a limit on size and depth, no NaN.
+--- JSON in and out, strictly, over lua-cjson: one line per failure with its place, a limit on size and depth, no NaN,
+-- no key twice in an object. A byte order mark of UTF-8 is skipped.
 --
 -- Nulls inside tables become json.null (a value that is true, unlike nil); empty objects and lists are both {}.
 local core = require "cohesiv.core"
+local warn = require "cohesiv.warn"
 local cjson = require("cjson").new()
 
+local DEPTH = 64
 cjson.decode_invalid_numbers(false)
-cjson.decode_max_depth(64)
-cjson.encode_max_depth(64)
+cjson.decode_max_depth(DEPTH)
+cjson.encode_max_depth(DEPTH)
 cjson.encode_invalid_numbers(false)
 cjson.encode_sparse_array(false, 2, 1000)
 
@@ -15,23 +18,108 @@ local json = { null = cjson.null }
 -- Files above this are refused: landmarks of an hour of video take 100 MB.
 local LIMIT = 1 << 29
 
+local function fail(format, ...) error(warn.plain(format:format(...)), 0) end
+
+-- ---- what is wrong, and where ----
+
+-- Line and column (in characters) of a byte of the text.
+local function place(text, at)
+  local line, start = 1, 1
+  for i in text:sub(1, at - 1):gmatch "()\n" do
+    line, start = line + 1, i + 1
+  end
+  return line, (utf8.len(text, start, at - 1, true) or at - start) + 1
+end
+
+-- What stands at a byte: a word or number as it is, else the next bytes in quotes.
+local function token(text, at)
+  local word = text:match("^[-+]?[%w_.]+", at)
+  if word and #word <= 40 then return word end
+  return '"' .. text:sub(at, (utf8.offset(text, 0, math.min(at + 12, #text + 1)) or at + 12) - 1) .. '"'
+end
+
+local REASONS = {
+  { "T_END", "the end of the text (cut short?)" },
+  { "unexpected end of string", "a string without an end (cut short?)" },
+  { "escape code", "an escape that is none" },
+  { "nested", ("more than %d levels"):format(DEPTH) },
+}
+
+-- Of cjson's message: what was found, at which byte of the text.
+local function reason(text, message)
+  local at = math.tointeger(tonumber(message:match "at character (%d+)$"))
+  if not at then return message end
+  for _, entry in ipairs(REASONS) do
+    if message:find(entry[1], 1, true) then return entry[2], at end
+  end
+  return token(text, at), at
+end
+
+-- The first key that an object has twice, and the byte where it stands. The text is known to be JSON. Lists of numbers,
+-- most of a large file, are leapt over: of quotes and braces the next is kept and looked for anew once it is passed.
+local function twice(text)
+  local find, byte = string.find, string.byte
+  local function after(mark, at) return find(text, mark, at, true) or math.huge end
+  local quote, opening, closing = after('"', 1), after("{", 1), after("}", 1)
+  local seen, depth, objects, number = {}, 0, {}, 0 -- seen[depth][key]: the object that had it last
+  while quote < math.huge do
+    if opening < quote and opening < closing then
+      depth, number, opening = depth + 1, number + 1, after("{", opening + 1)
+      objects[depth], seen[depth] = number, seen[depth] or {}
+    elseif closing < quote then
+      depth, closing = depth - 1, after("}", closing + 1)
+    else
+      local to = find(text, '["\\]', quote + 1)
+      while byte(text, to) == 92 do to = find(text, '["\\]', to + 2) end -- \
+      if depth > 0 and find(text, "^[ \t\r\n]*:", to + 1) then
+        local key, keys = text:sub(quote + 1, to - 1), seen[depth]
+        if keys[key] == objects[depth] then return key, quote end
+        keys[key] = objects[depth]
+      end
+      quote = after('"', to + 1)
+      if opening < to then opening = after("{", to + 1) end
+      if closing < to then closing = after("}", to + 1) end
+    end
+  end
+end
+
 --- decode(text, what): the value of a JSON text; `what` names it in the message.
 function json.decode(text, what)
+  what = what or "json"
+  if text:find "^\xFF\xFE" or text:find "^\xFE\xFF" or text:find "^%z?[%[{]%z" then
+    fail("%s: expected JSON in UTF-8, found UTF-16", what)
+  end
+  text = text:gsub("^\xEF\xBB\xBF", "")
+  if not text:find "%S" then fail("%s: expected JSON, found nothing", what) end
+  local function wrong(found, at)
+    if not at then fail("%s: expected JSON, found %s", what, found) end
+    local line, column = place(text, at)
+    fail("%s: expected JSON, found %s at line %d, column %d", what, found, line, column)
+  end
+  local zero = text:find("\0", 1, true)
+  if zero then wrong("a zero byte", zero) end -- where cjson would end
   local ok, value = pcall(cjson.decode, text)
-  if ok then return value end
-  error(("%s: expected JSON, found: %s"):format(what or "json", (tostring(value):gsub("%c", " "))), 0)
+  if not ok then wrong(reason(text, tostring(value))) end
+  local key, at = twice(text)
+  if key then wrong(('the key "%s" twice in an object'):format(key), at) end
+  return value
 end
 
 --- encode(value): JSON text in one line. Lists and string-keyed tables; no functions, cycles or NaN.
 function json.encode(value)
   local ok, text = pcall(cjson.encode, value)
   if ok then return text end
-  error(("json: expected a value that JSON can hold, found: %s"):format((tostring(text):gsub("%c", " "))), 0)
+  fail("json: expected a value that JSON can hold, found: %s", tostring(text))
 end
 
 --- read(path): the value in a JSON file.
 function json.read(path)
-  return json.decode(core.io.read_file(path, LIMIT), path)
+  local text = core.io.read_file(path, LIMIT)
+  if text:find '^\xEF?\xBB?\xBF?%s*[^%s%[{"]' then -- no document of ours: say what it is instead
+    local kind = core.io.kind(path)
+    if kind then fail("%s: expected JSON, found %s", path, kind) end
+  end
+  return json.decode(text, path)
 end
 
 --- write(path, value): a JSON file, whole or not at all.
