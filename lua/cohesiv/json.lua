@@ -112,14 +112,14 @@ function json.encode(value)
   fail("json: expected a value that JSON can hold, found: %s", tostring(text))
 end
 
---- read(path): the value in a JSON file.
+--- read(path): the value in a JSON file. A file that does not even begin like a document is called what it is.
 function json.read(path)
   local text = core.io.read_file(path, LIMIT)
-  if text:find '^\xEF?\xBB?\xBF?%s*[^%s%[{"]' then -- no document of ours: say what it is instead
-    local kind = core.io.kind(path)
-    if kind then fail("%s: expected JSON, found %s", path, kind) end
-  end
-  return json.decode(text, path)
+  local ok, value = pcall(json.decode, text, path)
+  if ok then return value end
+  local kind = not text:gsub("^\xEF\xBB\xBF", ""):find "^%s*[%[{]" and core.io.kind(path)
+  if kind then fail("%s: expected JSON, found %s", path, kind) end
+  error(value, 0)
 end
 
 --- write(path, value): a JSON file, whole or not at all.
