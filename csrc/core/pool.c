@@ -117,7 +117,8 @@ static void after_fork(void) {
   pthread_mutex_init(&one_caller, NULL);
   pthread_cond_init(&pool.start, NULL);
   pthread_cond_init(&pool.done, NULL);
-  pool.threads = pool.running = 0;
+  pool.running = 0;
+  pool.threads = 0;
 }
 
 __attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL, NULL, after_fork); }

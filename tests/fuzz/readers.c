@@ -1,0 +1,162 @@
+/* The readers in C and what a file may cost each: see FuzzReader. Output that is larger than the file has its
+ * reason beside it. */
+#include "fuzz.h"
+
+#include "core/error.h"
+#include "data/loader.h"
+#include "io/image.h"
+#include "io/video.h"
+#include "io/zip.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* ---- pictures ---- */
+
+static void read_rgb8(const char *path, Bundle *out) { fuzz_give(out, png_read(path, PNG_RGB8)); }
+static void read_rgb16(const char *path, Bundle *out) { fuzz_give(out, png_read(path, PNG_RGB16)); }
+static void read_mask(const char *path, Bundle *out) { fuzz_give(out, png_read(path, PNG_MASK)); }
+
+static void read_flow(const char *path, Bundle *out) {
+  Tensor *valid = NULL, *flow = flow_png_read(path, &valid);
+  fuzz_give(out, flow);
+  if (flow) fuzz_give(out, valid);
+}
+
+static void read_jpeg(const char *path, Bundle *out) { fuzz_give(out, jpeg_read(path)); }
+
+static size_t number(const uint8_t *at, int bytes) {
+  size_t value = 0;
+  while (bytes-- > 0) value = value << 8 | *at++;
+  return value;
+}
+
+/* Of the size that a PNG claims, as long as its bytes can hold it at one bit each: so many bytes a pixel, the
+ * list of rows, and libpng's own few rows. */
+static size_t png_bytes(const uint8_t *data, size_t size, size_t each) {
+  if (size < 24) return 0;
+  size_t w = number(data + 16, 4), h = number(data + 20, 4), most = size * 1032 * 8;
+  return w && h <= most / w ? each * w * h + 8 * h + 64 * w : 0;
+}
+
+/* The picture, and once more to turn it. */
+static size_t pixels_rgb8(const uint8_t *data, size_t size) { return png_bytes(data, size, 2 * 3); }
+static size_t pixels_rgb16(const uint8_t *data, size_t size) { return png_bytes(data, size, 2 * 12); }
+/* Four channels of 16 bits, the mask, and once more to turn it. */
+static size_t pixels_mask(const uint8_t *data, size_t size) { return png_bytes(data, size, 8 + 1 + 1); }
+/* The picture, flow and validity. */
+static size_t pixels_flow(const uint8_t *data, size_t size) { return png_bytes(data, size, 12 + 8 + 1); }
+
+/* The largest of all frame headers: coefficients of a progressive picture, in whole blocks, the picture, and
+ * once more to turn it. A block of 64 pixels takes at least a bit. */
+static size_t pixels_jpeg(const uint8_t *data, size_t size) {
+  size_t largest = 0;
+  for (size_t at = 0; at + 9 <= size; at++) {
+    size_t h = number(data + at + 5, 2), w = number(data + at + 7, 2);
+    size_t bytes = (6 + 3 + 3) * (w + 32) * (h + 32);
+    if (data[at] == 0xFF && data[at + 1] >> 4 == 0xC && w * h <= 512 * size && bytes > largest) largest = bytes;
+  }
+  return largest;
+}
+
+/* ---- arrays ---- */
+
+static void read_flo(const char *path, Bundle *out) { fuzz_give(out, flo_read(path)); }
+static void read_npy(const char *path, Bundle *out) { fuzz_give(out, npy_read(path)); }
+static void read_pack(const char *path, Bundle *out) { fuzz_give(out, pack_read(path, "key")); }
+
+static void read_npz(const char *path, Bundle *out) {
+  if (!npz_read(path, out)) fuzz_failed();
+}
+
+static void read_safetensors(const char *path, Bundle *out) {
+  if (!safetensors_read(path, out)) fuzz_failed();
+}
+
+static void read_pth(const char *path, Bundle *out) {
+  if (!pth_read(path, out)) fuzz_failed();
+}
+
+static void read_sample(const char *path, Bundle *out) {
+  Sample s;
+  if (!sample_read(path, &s)) {
+    fuzz_failed();
+    return;
+  }
+  Tensor *all[] = {s.image, s.maps, s.person, s.points};
+  for (int i = 0; i < 4; i++) fuzz_give(out, tensor_retain(all[i]));
+  sample_free(&s);
+}
+
+/* All bytes of all entries, in pieces. */
+static int read_entry(const Zip *zip, const ZipEntry *e) {
+  ZipStream z;
+  char piece[1 << 12];
+  if (!zip_begin(&z, zip, e, "entry")) return 0;
+  int ok = 1;
+  while (ok && z.stream.left > 0)
+    ok = z.stream.take(&z.stream, piece, z.stream.left < sizeof piece ? z.stream.left : sizeof piece);
+  ok = ok && zip_intact(&z);
+  zip_finish(&z);
+  return ok;
+}
+
+static void read_zip(const char *path, Bundle *out) {
+  (void)out;
+  Zip zip;
+  if (!zip_open(&zip, path)) {
+    fuzz_failed();
+    return;
+  }
+  for (long i = 0; i < zip.count; i++)
+    if (!read_entry(&zip, &zip.entries[i])) fuzz_failed();
+  zip_close(&zip);
+}
+
+/* ---- video: what comes out of ffmpeg's pipes ---- */
+
+static Source open_input(const char *path) {
+  Source source;
+  if (!source_open(&source, path)) fuzz_found("%s", error_message());
+  return source;
+}
+
+static void read_video(const char *path, Bundle *out) {
+  Video v = {.process = {.out = open_input(path).fd, .err = -1}, .path = "pipe"};
+  Tensor *frame = NULL;
+  int ok;
+  while ((ok = video_next(&v, &frame)) && frame) fuzz_give(out, frame);
+  if (!ok) fuzz_failed();
+  process_close(&v.process);
+}
+
+static void read_complaint(const char *path, Bundle *out) {
+  Complaint c = {.url = "file:a.mp4"};
+  Process p = {.out = -1, .err = open_input(path).fd, .hear = complaint_hear, .who = &c};
+  char byte;
+  if (process_read(&p, &byte, 1) < 0) fuzz_failed();
+  process_close(&p);
+  if (!bundle_note(out, "error", c.error) || !bundle_note(out, "damage", c.damage)) fuzz_failed();
+}
+
+enum { K = 1 << 10, DEFLATE = 1032 }; /* bytes of one, at most */
+const FuzzReader fuzz_readers[] = {
+    {"rgb8", read_rgb8, 256 * K, 4, pixels_rgb8, mend_png},
+    {"rgb16", read_rgb16, 256 * K, 4, pixels_rgb16, mend_png},
+    {"mask", read_mask, 256 * K, 4, pixels_mask, mend_png},
+    {"flow", read_flow, 256 * K, 4, pixels_flow, mend_png},
+    {"jpeg", read_jpeg, 512 * K, 4, pixels_jpeg, NULL},
+    {"npy", read_npy, 64 * K, 8, NULL, NULL},
+    {"npz", read_npz, 256 * K, 4 * DEFLATE, NULL, mend_zip}, /* int8 becomes int32 */
+    {"flo", read_flo, 64 * K, 2, NULL, NULL},
+    {"safetensors", read_safetensors, 64 * K, 64, NULL, NULL},
+    {"pth", read_pth, 20 * K * K, 64 * DEFLATE, NULL, mend_zip},
+    {"zip", read_zip, 256 * K, 2, NULL, mend_zip},
+    {"pack", read_pack, 64 * K, 4, NULL, mend_pack},
+    {"sample", read_sample, 256 * K, 4 * DEFLATE, NULL, mend_zip},
+    {"video", read_video, 64 * K, 4, NULL, NULL},
+    {"complaint", read_complaint, 64 * K, 4, NULL, NULL},
+    {"hands", fuzz_hands, 32 * K * K, 64, NULL, NULL},
+    {"queries", fuzz_queries, 32 * K * K, 64, NULL, NULL},
+    {NULL, NULL, 0, 0, NULL, NULL},
+};
