@@ -56,7 +56,8 @@ int conv_forward(const ConvShape *s, const float *x, const Tensor *weight, const
                  bool reuse) {
   long c = s->ci / s->groups, o = s->co / s->groups, wc = weight_channels(s);
   if (s->n == 0) return 1;
-  if (s->kh > CONV_KERNEL_MAX) return conv_reference_forward(s, x, tensor_data(weight), e, y);
+  if (s->kh > CONV_KERNEL_MAX || !conv_reads(s))
+    return conv_reference_forward(s, x, tensor_data(weight), e, y);
   Corr corr = {
       .n = s->n,
       .groups = s->groups,
@@ -155,7 +156,7 @@ int conv_backward_data(const ConvShape *s, const float *dy, const Tensor *weight
 }
 
 int conv_backward_weight(const ConvShape *s, const float *x, const float *dy, float *dw, bool add) {
-  if (s->n == 0) {
+  if (!conv_reads(s)) {
     if (!add) memset(dw, 0, (size_t)(s->co * s->kh * s->kw * (s->ci / s->groups)) * sizeof *dw);
     return 1;
   }

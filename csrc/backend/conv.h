@@ -11,13 +11,17 @@
 
 #include "core/tensor.h"
 
-/* All sizes in elements; n may be 0, and ho, wo >= 1 follow from the rest as written above. */
+/* All sizes in elements; n, h, w, ci and co may be 0, and ho, wo >= 1 follow from the rest as written above.
+ */
 typedef struct ConvShape {
   long n, h, w, ci, co, kh, kw, stride, pad, groups, ho, wo;
   /* Of weights that see more channels than these: where they begin, and how many there are (0: ci / groups).
    * For conv_forward and conv_backward_data. */
   long w_first, w_channels;
 } ConvShape;
+
+/* Whether there is a number to multiply: without one, results are what the epilogue makes of 0. */
+static inline bool conv_reads(const ConvShape *s) { return s->n && s->h && s->w && s->ci && s->co; }
 
 typedef enum { ACT_NONE, ACT_RELU, ACT_RELU6 } Activation;
 

@@ -91,9 +91,15 @@ static int PLAIN(walk)(int direction, const ConvShape *s, PLAIN_REAL *x, PLAIN_R
   return ok;
 }
 
-/* The casts away from const: each direction writes only its own result. */
+/* The casts away from const: each direction writes only its own result. Where there are no channels or no
+ * pixels to read, sums are 0. */
 int PLAIN(forward)(const ConvShape *s, const PLAIN_REAL *x, const PLAIN_REAL *weight, const PLAIN_EPILOGUE *e,
                    PLAIN_REAL *y) {
+  if (!conv_reads(s)) {
+    memset(y, 0, (size_t)(s->n * s->ho * s->wo * s->co) * sizeof *y);
+    if (e) PLAIN(finish)(e, s->n * s->ho * s->wo, s->co, e->residual, y);
+    return 1;
+  }
   return PLAIN(walk)(PLAIN(FORWARD), s, (PLAIN_REAL *)x, (PLAIN_REAL *)weight, y, e);
 }
 
@@ -106,5 +112,6 @@ int PLAIN(backward_data)(const ConvShape *s, const PLAIN_REAL *dy, const PLAIN_R
 int PLAIN(backward_weight)(const ConvShape *s, const PLAIN_REAL *x, const PLAIN_REAL *dy, PLAIN_REAL *dw,
                            bool add) {
   if (!add) memset(dw, 0, (size_t)(s->co * s->kh * s->kw * (s->ci / s->groups)) * sizeof *dw);
+  if (!conv_reads(s)) return 1;
   return PLAIN(walk)(PLAIN(WEIGHT), s, (PLAIN_REAL *)x, dw, (PLAIN_REAL *)dy, NULL);
 }

@@ -13,7 +13,8 @@ enum {
   RUN_SUM = 576,  /* longest sum in registers: a panel of it, and the rows, stay near */
   CHUNKS = 12,    /* at least so many, for the threads */
   PACK_CHANNELS = 128,
-  SHARING = 1024, /* floats: pixels so far apart share cache lines */
+  SHARING = 1024,  /* floats: pixels so far apart share cache lines */
+  WINDOW = 1 << 24 /* floats of a copied window; places further apart are copied one by one */
 };
 
 typedef struct Direct {
@@ -79,6 +80,12 @@ static int pack(const Corr *c, float *packed) {
   return parallel(c->groups * ratio_up(c->c, channel_block(c)) * panels(c->o), pack_chunk, &p);
 }
 
+/* What a step of the sum over rows x columns places of the grid sees. */
+static long window_floats(const Direct *d, long rows, long columns) {
+  const Corr *c = &d->c;
+  return ((rows - 1) * c->step + c->kh) * ((columns - 1) * c->step + c->kw) * d->block;
+}
+
 /* cs channels of lines x pixels places, `down` and `right` floats apart, to places `pitch` floats apart. */
 static void copy_pixels(const float *from, long down, long right, long cs, long lines, long pixels, float *to,
                         long pitch) {
@@ -100,7 +107,7 @@ static int chunk_run(void *arg, long chunk) {
   long pixel = c->pixel, window = c->kh * c->kw;
   long lines = (y1 - y0 - 1) * c->step + c->kh, pixels = (x1 - x0 - 1) * c->step + c->kw;
   const float *in = c->x + image * c->h * c->w * pixel + g * c->x_group;
-  long floats = d->copy ? lines * pixels * d->block : (y1 - y0) * (x1 - x0) * d->pitch;
+  long floats = d->copy ? window_floats(d, y1 - y0, x1 - x0) : (y1 - y0) * (x1 - x0) * d->pitch;
   float *buffer = floats ? scratch(0, (size_t)floats * sizeof *buffer) : NULL;
   if (floats && !buffer) return 0;
   for (long c0 = 0; c0 < c->c; c0 += d->block) {
@@ -169,6 +176,7 @@ static int run(const Corr *c, const float *packed) {
   d.columns = least(d.c.gw, POSITIONS);
   d.columns = ratio_up(d.c.gw, ratio_up(d.c.gw, d.columns));
   d.rows = least(d.c.gh, POSITIONS / d.columns);
+  if (d.copy && window_floats(&d, d.rows, d.columns) > WINDOW) d.rows = d.columns = 1;
   d.rows_n = ratio_up(d.c.gh, d.rows);
   d.columns_n = ratio_up(d.c.gw, d.columns);
   long others = d.c.n * d.c.groups * d.rows_n * d.columns_n, widths = panels(c->o);

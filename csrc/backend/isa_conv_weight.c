@@ -10,6 +10,7 @@
 #include "core/pool.h"
 
 enum { POSITIONS = 256, ROWS = 128, COLUMNS = 256, CHUNKS = 16 };
+enum { WINDOW = 1 << 24 }; /* floats of a copied window; positions further apart are copied one by one */
 
 typedef struct Weight {
   ConvShape s;
@@ -33,6 +34,11 @@ typedef struct Block {
   long line, each;                 /* … and floats to the next input row and pixel */
   float *left, *right, *window;    /* positions x rows in strips; one panel; copied windows */
 } Block;
+
+/* What a block of lines x pixels positions sees. */
+static long window_floats(const Weight *d, long lines, long pixels, long channels) {
+  return ((lines - 1) * d->s.stride + 1) * ((pixels - 1) * d->s.stride + d->s.kw) * channels;
+}
 
 static bool fits(const ConvShape *s) { return s->n > 0; }
 
@@ -116,7 +122,7 @@ static int chunk_run(void *arg, long chunk) {
   long c0 = v * d->channels, channels = least(d->c - c0, d->channels), part = s->kw * channels / d->parts;
   float *out = d->out + (((split * s->groups + g) * d->o + o0) * s->kh + a0) * run + c0;
   long most = d->lines * d->pixels;
-  long window = ((d->lines - 1) * s->stride + 1) * ((d->pixels - 1) * s->stride + s->kw) * channels;
+  long window = window_floats(d, d->lines, d->pixels, channels);
   Block b = {.left = scratch(0, (size_t)(most * rows) * sizeof(float)),
              .right = scratch(1, (size_t)(most * PANEL) * sizeof(float)),
              .window = d->copy ? scratch(2, (size_t)window * sizeof(float)) : NULL};
@@ -159,8 +165,9 @@ static int run(const ConvShape *shape, const float *x, const float *dy, float *d
   d.channels_n = ratio_up(d.c, d.channels);
   d.taps = d.parts == 1 ? s->kh : 1;
   d.pixels = ratio_up(s->wo, ratio_up(s->wo, POSITIONS));
-  d.pixels_n = ratio_up(s->wo, d.pixels);
   d.lines = least(s->ho, ratio_up(POSITIONS, d.pixels));
+  if (d.copy && window_floats(&d, d.lines, d.pixels, d.channels) > WINDOW) d.lines = d.pixels = 1;
+  d.pixels_n = ratio_up(s->wo, d.pixels);
   d.lines_n = ratio_up(s->ho, d.lines);
   long blocks = s->groups * s->kh / d.taps * d.rows_n * d.channels_n,
        positions = s->n * d.lines_n * d.pixels_n;

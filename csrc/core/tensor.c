@@ -96,12 +96,16 @@ static void storage_release(Storage *s) {
   free(s);
 }
 
-/* The product of the sizes, or -1 when it is negative or beyond what memory can address. */
+/* The product of the sizes, or -1 when it is negative or beyond what memory can address. Sizes of 0 do not
+ * make up for the others (NumPy's rule): whoever multiplies any sizes of a tensor need not fear overflow. */
 static long product(int rank, const long *shape) {
   long n = 1;
-  for (int i = 0; i < rank; i++)
-    if (shape[i] < 0 || __builtin_mul_overflow(n, shape[i], &n)) return -1;
-  return n > (1L << 48) ? -1 : n;
+  bool empty = false;
+  for (int i = 0; i < rank; i++) {
+    if (shape[i] < 0 || __builtin_mul_overflow(n, shape[i] > 0 ? shape[i] : 1, &n)) return -1;
+    empty = empty || shape[i] == 0;
+  }
+  return n > (1L << 48) ? -1 : empty ? 0 : n;
 }
 
 /* A header without a storage. */

@@ -64,6 +64,7 @@ static void parse(OpInfo *info) {
     while (*s == ' ') s++;
     while ((isalnum((unsigned char)*s) || *s == '_') && n < 23) name[n++] = *s++;
     name[n] = 0;
+    if (!strncmp(s, ":int", 4)) info->whole[info->narg] = true, s += 4;
     if (*s == '=') {
       strcpy(info->arg_name[info->narg], name);
       s = read_default(s + 1, info);
@@ -135,8 +136,19 @@ int call_want_dtype(const Call *c, int i, Dtype dtype) {
                                                dtype_name[dtype], dtype_name[c->in[i]->dtype]);
 }
 
+int call_want_own(const Call *c, int i) {
+  if (c->cast >> i & 1)
+    return call_fail(c, "%s: expected %s like the other inputs, since it is written to", input_name(c, i),
+                     dtype_name[c->in[i]->dtype]);
+  for (int k = 0; k < c->nin; k++)
+    if (k != i && c->in[i] && c->in[k] == c->in[i])
+      return call_fail(c, "%s: expected a tensor of its own, since it is written to, found %s again",
+                       input_name(c, i), input_name(c, k));
+  return 1;
+}
+
 int call_put(Call *c, int i, Tensor *t) {
-  if (!t) return 0;
+  if (!t) return failed_for_memory() ? 0 : call_fail(c, "%s", error_message());
   c->out[i] = t;
   if (c->nout <= i) c->nout = i + 1;
   return 1;
@@ -200,10 +212,13 @@ static int unify(const OpInfo *info, Call *c, Dtype dtype, Tensor **made) {
     Tensor *t = c->in[i];
     if (!t || t->dtype == dtype) continue;
     if (t->dtype == BF16 && dtype == F32 && !info->variadic && info->f32->half >> i & 1) continue;
-    if (t->var)
+    if (t->var && !(info->f32->no_grad >> i & 1))
       return call_fail(c, "%s: expected %s like the other inputs, found %s (convert with :to)",
                        info->in_name[info->variadic ? 0 : i], dtype_name[dtype], dtype_name[t->dtype]);
-    if (!(c->in[i] = made[i] = tensor_cast(t, dtype))) return 0;
+    Tensor *copy = tensor_cast(t, dtype);
+    if (!copy) return 0;
+    c->in[i] = made[i] = copy;
+    c->cast |= 1u << i;
   }
   return 1;
 }
@@ -216,6 +231,26 @@ static int check_inputs(const OpInfo *info, Call *c) {
   return 1;
 }
 
+static int check_written(const Call *c) {
+  for (int i = 0; i < c->nin; i++)
+    if (c->op->writes >> i & 1 && !call_want_own(c, i)) return 0;
+  return 1;
+}
+
+/* Whether backward will be wanted: an input requires a gradient that can get one. */
+static bool wants_gradient(const Call *c) {
+  for (int i = 0; i < c->nin; i++)
+    if (c->in[i] && c->in[i]->var && !(c->op->no_grad >> i & 1)) return c->op->backward && graph_enabled();
+  return false;
+}
+
+/* An op without outputs works on its inputs: that is something. */
+static bool makes_nothing(const Call *c) {
+  for (int i = 0; i < c->nout; i++)
+    if (c->out[i]->size) return false;
+  return c->nout > 0;
+}
+
 _Thread_local OpWatch *op_watch;
 
 int op_run(const OpInfo *info, Call *c) {
@@ -224,11 +259,12 @@ int op_run(const OpInfo *info, Call *c) {
   bool wide = wants_double(c);
   c->op = wide ? info->f64 : info->f32;
   c->nout = 0;
-  c->training = false;
+  c->cast = 0;
   int ok = check_inputs(info, c) && (info->any_dtype || unify(info, c, wide ? F64 : F32, made));
-  for (int i = 0; i < c->nin && ok; i++)
-    if (c->in[i] && c->in[i]->var && c->op->backward && graph_enabled()) c->training = true;
-  ok = ok && c->op->shape(c) && c->op->forward(c);
+  c->training = ok && wants_gradient(c);
+  ok = ok && check_written(c) && c->op->shape(c);
+  c->nothing = ok && makes_nothing(c);
+  ok = ok && (c->nothing || c->op->forward(c));
   if (ok && interrupted) ok = fail("interrupted");
   if (ok && c->training) ok = record_call(c);
   if (ok && op_watch) ok = op_watch->see(op_watch, info, c);

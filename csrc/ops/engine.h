@@ -7,6 +7,9 @@
 
 enum { KIND_NUMBER, KIND_BOOL, KIND_LIST, KIND_NONE }; /* NONE: a number that is absent unless given */
 
+/* What an integer parameter, or an entry of a list, may be: numbers up to there are exact as float64. */
+#define INTEGER_MAX (1L << 53)
+
 /* An op with its argument list taken apart. */
 typedef struct OpInfo {
   const Op *f32, *f64; /* the two builds; f32 also serves data that is no float */
@@ -16,6 +19,7 @@ typedef struct OpInfo {
   char in_name[OP_IN][24], arg_name[OP_ARG][24];
   bool optional[OP_IN];
   int kind[OP_ARG];
+  bool whole[OP_ARG]; /* ":int": an integer */
   Arg preset[OP_ARG];
 } OpInfo;
 

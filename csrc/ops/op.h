@@ -27,10 +27,12 @@ typedef struct Call {
   const Op *op;
   int nin, nout;
   Tensor *in[OP_IN];       /* in the order of op->args; NULL: an optional one that is absent */
+  unsigned cast;           /* bit i: in[i] is a converted copy of what was given */
   Arg arg[OP_ARG];         /* in the order of op->args */
   Tensor *out[OP_OUT];     /* made by shape() through call_out */
   bool training;           /* backward will be wanted: forward must fill saved */
   bool again;              /* set by forward: op->again will be able to make out[0] again */
+  bool nothing;            /* no output has an element: forward and backward are not called */
   Tensor *saved[OP_SAVED]; /* owned by the call; what backward needs beside in[] */
   Tensor *gout[OP_OUT];    /* in backward: gradients of the outputs; NULL: none arrived (count it as zero) */
   Tensor *gin[OP_IN];      /* in backward: gradients of the inputs, through call_grad */
@@ -39,13 +41,15 @@ typedef struct Call {
 
 struct Op {
   const char *name;
-  /* "input weight bias? stride=1 padding=0 dims:list keepdim=false": tensors first (? optional), then
-   * parameters with defaults: number, true/false, {1,1} (list), none (absent unless given). */
+  /* "input weight bias? stride:int=1 dims:list keepdim=false": tensors first (? optional), then
+   * parameters with defaults: number, true/false, {1,1} (list), none (absent unless given). "dim:int=1" takes
+   * integers alone. Numbers that are sizes, places or choices are integers. */
   const char *args;
   const char *doc;         /* one help line: what, shapes, source */
   int (*shape)(Call *);    /* checks everything and makes the outputs; the only place that refuses */
-  int (*forward)(Call *);  /* fills the outputs */
-  int (*backward)(Call *); /* NULL: not differentiable; writes or adds the gradients that are wanted */
+  int (*forward)(Call *);  /* fills the outputs; not called where they have no element */
+  int (*backward)(Call *); /* NULL: not differentiable; writes or adds the gradients that are wanted. Called
+                              when one is, and one arrived; inputs without an element want none */
   int (*again)(
       Call *); /* may be left out: fills out[0] with the same bits once more, from what backward keeps */
   int (*sample)(Call *, Random *,
@@ -53,8 +57,10 @@ struct Op {
                                  variants count from 0; returns -1 when there is no such variant */
   unsigned lean; /* bit i: backward needs only the shape of in[i], so the tape does not keep its data alive */
   unsigned half; /* bit i: in[i] may be bfloat16 where others are float32, unless gradients are wanted */
+  unsigned no_grad; /* bit i: in[i] is what is known (labels, masks, statistics): it gets no gradient, whether
+                       it requires one or not */
+  unsigned writes;  /* bit i: forward writes to in[i] */
   /* ---- for co.profile; may be left out ---- */
-  unsigned writes;                /* bit i: forward writes to in[i] */
   double (*flops)(const Call *c); /* floating-point operations of forward, by the shapes; backward takes as
                                      many for each of the first two inputs that wants a gradient */
 };
@@ -68,6 +74,9 @@ int call_put(Call *c, int i, Tensor *t);
 int call_fail(const Call *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int call_want_rank(const Call *c, int i, int rank); /* 0 with a message that names argument i */
 int call_want_dtype(const Call *c, int i, Dtype dtype);
+/* in[i] may be written to: it is the tensor that was given, and stands in no other place. The engine has
+ * asked for op->writes. */
+int call_want_own(const Call *c, int i);
 
 /* ---- for forward() and backward() ---- */
 /* A tensor that backward needs, kept until then: a new one … */

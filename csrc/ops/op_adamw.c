@@ -43,7 +43,7 @@ static int adamw_sample(Call *c, Random *r, int variant) {
 
 const Op REALNAME(op_adamw) = {
     .name = "adamw",
-    .args = "parameter gradient m v lr=0.01 beta1=0.9 beta2=0.999 eps=1e-8 weight_decay=0.01 step=1",
+    .args = "parameter gradient m v lr=0.01 beta1=0.9 beta2=0.999 eps=1e-8 weight_decay=0.01 step:int=1",
     .doc = "one AdamW step in place: writes parameter, m and v; returns nothing",
     .shape = adamw_shape,
     .forward = adamw_forward,

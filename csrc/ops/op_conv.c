@@ -6,6 +6,7 @@
 #include "ops/conv_rare.h"
 
 enum { STRIDE, PADDING, GROUPS, ACT };
+enum { STEP_MAX = 1 << 12 }; /* stride, padding: beyond any image's use */
 
 /* The sizes of the call, everything checked; 0 with a message. */
 static int conv_sizes(const Call *c, ConvShape *s) {
@@ -22,8 +23,10 @@ static int conv_sizes(const Call *c, ConvShape *s) {
                    .stride = c->arg[STRIDE].list[0],
                    .pad = c->arg[PADDING].list[0],
                    .groups = c->arg[GROUPS].list[0]};
-  if (s->stride < 1) return call_fail(c, "stride: expected at least 1, found %ld", s->stride);
-  if (s->pad < 0) return call_fail(c, "padding: expected at least 0, found %ld", s->pad);
+  if (s->stride < 1 || s->stride > STEP_MAX)
+    return call_fail(c, "stride: expected 1 .. %d, found %ld", STEP_MAX, s->stride);
+  if (s->pad < 0 || s->pad > STEP_MAX)
+    return call_fail(c, "padding: expected 0 .. %d, found %ld", STEP_MAX, s->pad);
   if (s->groups < 1 || s->ci % s->groups || s->co % s->groups)
     return call_fail(c, "groups: expected a divisor of the channels %ld and %ld, found %ld", s->ci, s->co,
                      s->groups);
@@ -188,7 +191,7 @@ static int conv2d_act_sample(Call *c, Random *r, int variant) {
 }
 
 const Op REALNAME(op_conv2d) = {.name = "conv2d",
-                                .args = "input weight bias? stride=1 padding=0 groups=1",
+                                .args = "input weight bias? stride:int=1 padding:int=0 groups:int=1",
                                 .doc = "convolution of images N,H,W,C with weights O,kH,kW,C/groups",
                                 .shape = conv2d_shape,
                                 .forward = conv2d_forward,
@@ -199,7 +202,7 @@ const Op REALNAME(op_conv2d) = {.name = "conv2d",
                                 .flops = conv_flops};
 const Op REALNAME(op_conv2d_act) = {
     .name = "conv2d_act",
-    .args = "input weight scale? shift? residual? stride=1 padding=0 groups=1 act=0",
+    .args = "input weight scale? shift? residual? stride:int=1 padding:int=0 groups:int=1 act:int=0",
     .doc =
         "act(scale * conv2d(input, weight) + shift + residual) for inference; act: 0 none, 1 ReLU, 2 ReLU6",
     .shape = conv2d_act_shape,

@@ -264,4 +264,5 @@ const Op REALNAME(op_embedding_loss) = {
     .shape = loss_shape,
     .forward = loss_forward,
     .backward = loss_backward,
+    .no_grad = 1 << LABEL,
     .sample = loss_sample};

@@ -135,7 +135,7 @@ static int extreme_sample(Call *c, Random *r, int variant) {
   return 1;
 }
 
-#define ARGS "*input dim=none keepdim=false"
+#define ARGS "*input dim:int=none keepdim=false"
 const Op REALNAME(op_max) = {.name = "max",
                              .args = ARGS,
                              .doc = "largest number; over a dimension also its place (int64, from 1)",

@@ -207,7 +207,7 @@ static int cast_sample(Call *c, Random *r, int variant) {
 }
 
 const Op REALNAME(op_cat) = {.name = "cat",
-                             .args = "*inputs... dim=1",
+                             .args = "*inputs... dim:int=1",
                              .doc = "tensors joined along a dimension",
                              .shape = join_shape,
                              .forward = join_forward,
@@ -215,7 +215,7 @@ const Op REALNAME(op_cat) = {.name = "cat",
                              .sample = join_sample,
                              .lean = 255};
 const Op REALNAME(op_stack) = {.name = "stack",
-                               .args = "*inputs... dim=1",
+                               .args = "*inputs... dim:int=1",
                                .doc = "tensors of one shape along a new dimension",
                                .shape = join_shape,
                                .forward = join_forward,
@@ -224,7 +224,7 @@ const Op REALNAME(op_stack) = {.name = "stack",
                                .lean = 255};
 const Op REALNAME(op_pad_crop) = {
     .name = "pad_crop",
-    .args = "*input height=none width=none",
+    .args = "*input height:int=none width:int=none",
     .doc = "images ...,H,W,C cut, or filled up with zeros, on the right and at the bottom",
     .shape = pad_crop_shape,
     .forward = pad_crop_forward,

@@ -36,4 +36,5 @@ const Op REALNAME(op_lerp) = {.name = "lerp",
                               .doc = "to += share (from - to) in place; returns nothing",
                               .shape = lerp_shape,
                               .forward = lerp_forward,
-                              .sample = lerp_sample};
+                              .sample = lerp_sample,
+                              .writes = 1 << TO};

@@ -142,11 +142,13 @@ static int norm_sample(Call *c, Random *r, int variant) {
 
 const Op REALNAME(op_batch_norm) = {
     .name = "batch_norm",
-    .args = "input weight bias running_mean running_var residual? training=false momentum=0.1 eps=1e-5 act=0",
+    .args =
+        "input weight bias running_mean running_var residual? training=false momentum=0.1 eps=1e-5 act:int=0",
     .doc = "act(batch norm over the last dimension + residual); act: 0 none, 1 ReLU, 2 ReLU6, 3 SiLU",
     .shape = norm_shape,
     .forward = norm_forward,
     .backward = norm_backward,
     .again = norm_again,
     .sample = norm_sample,
+    .no_grad = 1 << RUNNING_MEAN | 1 << RUNNING_VAR,
     .lean = 60};

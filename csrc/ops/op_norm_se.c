@@ -328,7 +328,7 @@ static int se_sample(Call *c, Random *r, int variant) {
 const Op REALNAME(op_batch_norm_se) = {
     .name = "batch_norm_se",
     .args = "input weight bias running_mean running_var w1 b1 w2 b2 residual? training=false momentum=0.1 "
-            "eps=1e-5 act=1",
+            "eps=1e-5 act:int=1",
     .doc =
         "batch norm with squeeze and excitation, gate = sigmoid(w2 act(w1 mean(u) + b1) + b2); act 1 (ReLU): "
         "relu(u gate + residual), u = batch norm; 3 (SiLU): u gate, u = silu(batch norm)",
@@ -337,5 +337,6 @@ const Op REALNAME(op_batch_norm_se) = {
     .backward = se_backward,
     .again = se_again,
     .sample = se_sample,
+    .no_grad = 1 << RUNNING_MEAN | 1 << RUNNING_VAR,
     .flops = se_flops,
     .lean = 1 << RUNNING_MEAN | 1 << RUNNING_VAR | 1 << B1 | 1 << B2 | 1 << RESIDUAL};

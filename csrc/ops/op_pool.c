@@ -107,7 +107,7 @@ static int global_pool_sample(Call *c, Random *r, int variant) {
 }
 
 const Op REALNAME(op_max_pool2d) = {.name = "max_pool2d",
-                                    .args = "input kernel=3 stride=2 padding=1 ceil=false",
+                                    .args = "input kernel:int=3 stride:int=2 padding:int=1 ceil=false",
                                     .doc = "largest number of every kernel x kernel window of images "
                                            "N,H,W,C; ceil: a last window may hang over the border",
                                     .shape = max_pool_shape,

@@ -56,10 +56,16 @@ static int loss_shape(Call *c) {
   if (c->nin > IMAGE && c->in[IMAGE] && (c->in[IMAGE]->rank != 1 || c->in[IMAGE]->size != hands))
     return call_fail(c, "image: expected %ld numbers like R's hands, found %s", hands,
                      tensor_text(c->in[IMAGE]));
-  for (long m = 0; m < hands; m++)
-    if (image_of(c, m) < 0 || image_of(c, m) >= q->shape[0])
-      return call_fail(c, "image: hand %ld: expected an image of 1 .. %ld, found %ld", m + 1, q->shape[0],
-                       image_of(c, m) + 1);
+  for (long m = 0; m < hands; m++) {
+    double image = c->nin > IMAGE && c->in[IMAGE] ? (double)input(c, IMAGE)[m] : (double)(m + 1);
+    const real *xy = input(c, QUERIES) + 2 * m;
+    if (!(image >= 1 && image <= (double)q->shape[0]) || floor(image) != image)
+      return call_fail(c, "image: hand %ld: expected an image of 1 .. %ld, found %g", m + 1, q->shape[0],
+                       image);
+    if (xy[0] != xy[0] || xy[1] != xy[1])
+      return call_fail(c, "queries: hand %ld: expected x, y, found %g, %g", m + 1, (double)xy[0],
+                       (double)xy[1]);
+  }
   return call_out(c, 0, REAL_DTYPE, 0, NULL);
 }
 
@@ -212,5 +218,6 @@ const Op REALNAME(op_responsibility_loss) = {
     .shape = loss_shape,
     .forward = loss_forward,
     .backward = loss_backward,
+    .no_grad = 1 << R | 1 << QUERIES | 1 << IMAGE,
     .sample = loss_sample,
     .lean = 4};

@@ -74,17 +74,18 @@ static int reshape_shape(Call *c) {
   const Arg *a = &c->arg[0];
   long known = 1, shape[RANK_MAX];
   int hole = -1;
+  bool beyond = false;
   for (int d = 0; d < a->count; d++) {
     shape[d] = a->list[d];
     if (shape[d] == -1 && hole < 0)
       hole = d;
     else if (shape[d] < 0)
       return call_fail(c, "sizes: expected sizes with at most one -1, found %ld", shape[d]);
-    else if (__builtin_mul_overflow(known, shape[d], &known))
-      known = -1;
+    else
+      beyond = __builtin_mul_overflow(known, shape[d], &known) || beyond;
   }
-  if (hole >= 0) shape[hole] = known > 0 ? c->in[0]->size / known : 0;
-  if (extent(shape, 0, a->count) != c->in[0]->size || known < 0)
+  if (hole >= 0) shape[hole] = !beyond && known > 0 ? c->in[0]->size / known : 0;
+  if (beyond || extent(shape, 0, a->count) != c->in[0]->size)
     return call_fail(c, "sizes: expected a shape of %ld elements (input: %s), found %s", c->in[0]->size,
                      tensor_text(c->in[0]), shape_text(a->count, a->list));
   return call_put(c, 0, tensor_view(c->in[0], 0, a->count, shape));
@@ -331,7 +332,7 @@ const Op REALNAME(op_permute) = {.name = "permute",
                                  .sample = permute_sample,
                                  .lean = 1};
 const Op REALNAME(op_transpose) = {.name = "transpose",
-                                   .args = "*input a=1 b=2",
+                                   .args = "*input a:int=1 b:int=2",
                                    .doc = "dimensions a and b change places",
                                    .shape = transpose_shape,
                                    .forward = transpose_forward,
@@ -347,7 +348,7 @@ const Op REALNAME(op_expand) = {.name = "expand",
                                 .sample = expand_sample,
                                 .lean = 1};
 const Op REALNAME(op_select) = {.name = "select",
-                                .args = "*input dim=1 index=1",
+                                .args = "*input dim:int=1 index:int=1",
                                 .doc = "one entry of a dimension, which vanishes",
                                 .shape = slab_shape,
                                 .forward = slab_forward,
@@ -355,7 +356,7 @@ const Op REALNAME(op_select) = {.name = "select",
                                 .sample = slab_sample,
                                 .lean = 1};
 const Op REALNAME(op_narrow) = {.name = "narrow",
-                                .args = "*input dim=1 start=1 length=1",
+                                .args = "*input dim:int=1 start:int=1 length:int=1",
                                 .doc = "length entries of a dimension from start on",
                                 .shape = slab_shape,
                                 .forward = slab_forward,

@@ -182,4 +182,5 @@ const Op REALNAME(op_cross_entropy) = {
     .shape = entropy_shape,
     .forward = entropy_forward,
     .backward = entropy_backward,
+    .no_grad = 1 << LABEL,
     .sample = entropy_sample};

@@ -238,7 +238,7 @@ static int sum_sample(Call *c, Random *r, int variant) {
   return reduce_sample(c, r, variant);
 }
 
-#define ARGS "input dim=none keepdim=false"
+#define ARGS "input dim:int=none keepdim=false"
 const Op REALNAME(op_sum) = {.name = "sum",
                              .args = ARGS,
                              .doc = "sum over one dimension, or over all",

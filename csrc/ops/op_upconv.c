@@ -159,9 +159,10 @@ static int forward_taps(Call *c, const UpShape *s, const real *scale, const real
 }
 
 static int forward(Call *c, const real *scale, const real *shift, Activation act) {
-  enum { NINE, JOINED, BOTH = 1 << NINE | 1 << JOINED };
+  enum { NINE, JOINED };
   UpShape s = up_shape(c);
-  Choice choice = CHOOSE(BOTH, s.c < TAPS_LEAST ? JOINED : NINE, CHOOSE_UPCONV,
+  unsigned fits = 1 << JOINED | (s.c > 0) << NINE;
+  Choice choice = CHOOSE(fits, s.c < TAPS_LEAST ? JOINED : NINE, CHOOSE_UPCONV,
                          {s.n, s.h, s.w, s.c, s.skip, s.o, !c->training});
   int ok = (choice.method == JOINED ? forward_joined : forward_taps)(c, &s, scale, shift, act);
   choice_done(&choice);
@@ -287,7 +288,7 @@ const Op REALNAME(op_upconv2d) = {
     .flops = upconv_flops};
 const Op REALNAME(op_upconv2d_act) = {
     .name = "upconv2d_act",
-    .args = "input weight skip? scale? shift? act=0",
+    .args = "input weight skip? scale? shift? act:int=0",
     .doc = "act(scale * upconv2d(input, weight, skip) + shift) for inference; act: 0 none, 1 ReLU, 2 ReLU6",
     .shape = upconv_act_shape,
     .forward = upconv_act_forward,

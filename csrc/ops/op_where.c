@@ -154,4 +154,5 @@ const Op REALNAME(op_where) = {.name = "where",
                                .forward = where_forward,
                                .backward = where_backward,
                                .sample = where_sample,
+                               .no_grad = 1,
                                .lean = 7};

@@ -1,6 +1,7 @@
 /* See record.h. */
 #include "ops/record.h"
 
+#include "core/bulk.h"
 #include "core/error.h"
 #include "core/graph.h"
 #include "core/pool.h"
@@ -24,7 +25,7 @@ static void op_drop(Node *n) {
 static void op_free(Node *n) { free(n); }
 
 /* A private header for the node: the user's tensor may be written to, this one never shows it. */
-static Tensor *keep(const Tensor *t, bool shape_only) {
+static Tensor *keep(const Tensor *t, bool shape_only, bool graded) {
   Tensor *k;
   if (shape_only) {
     Tensor bare = *t;
@@ -32,7 +33,7 @@ static Tensor *keep(const Tensor *t, bool shape_only) {
     k = tensor_view(&bare, 0, t->rank, t->shape);
   } else
     k = tensor_view(t, 0, t->rank, t->shape);
-  if (k && t->var) k->var = var_retain(t->var);
+  if (k && t->var && graded) k->var = var_retain(t->var);
   return k;
 }
 
@@ -74,12 +75,25 @@ static Tensor *made_again(const Tensor *bare) {
 
 /* ---- the node ---- */
 
+/* Zeros are the gradient of an input that no element of the outputs comes from. */
+static int zero_gradient(Call *c, int i) {
+  bool add;
+  void *g = call_grad(c, i, &add);
+  return g && (add || bulk_clear(g, tensor_bytes(c->in[i])));
+}
+
 static int backward(Node *n) {
   Call *c = &((OpNode *)n)->call;
+  bool wanted = false;
+  int ok = 1;
   for (int i = 0; i < n->nout; i++) c->gout[i] = n->out[i] ? n->out[i]->grad : NULL;
-  for (int i = 0; i < c->nin; i++) c->want[i] = n->in[i] != NULL;
   long event = profiling ? profile_begin(c->op->name, EVENT_BACKWARD) : -1;
-  int ok = c->op->backward(c);
+  for (int i = 0; i < c->nin && ok; i++) {
+    c->want[i] = n->in[i] && !c->nothing && c->in[i]->size;
+    wanted = wanted || c->want[i];
+    if (n->in[i] && !c->want[i]) ok = zero_gradient(c, i);
+  }
+  ok = ok && (!wanted || c->op->backward(c));
   if (event >= 0) account_backward(event, c, ok);
   memset(c->gout, 0, sizeof c->gout);
   memset(c->gin, 0, sizeof c->gin);
@@ -122,8 +136,8 @@ int record_call(Call *c) {
   n->free = op_free;
   for (int i = 0; i < c->nin; i++) {
     if (!c->in[i]) continue;
-    bool bare = c->op->lean >> i & 1 || may_go(c, c->in[i]);
-    if (!(o->call.in[i] = keep(c->in[i], bare))) {
+    bool graded = !(c->op->no_grad >> i & 1), bare = c->op->lean >> i & 1 || (graded && may_go(c, c->in[i]));
+    if (!(o->call.in[i] = keep(c->in[i], bare, graded))) {
       n->nin = i;
       op_drop(n);
       for (int k = 0; k < i; k++)
@@ -131,7 +145,7 @@ int record_call(Call *c) {
       free(o);
       return 0;
     }
-    if (c->in[i]->var) n->in[i] = var_retain(c->in[i]->var);
+    if (c->in[i]->var && graded) n->in[i] = var_retain(c->in[i]->var);
   }
   return graph_record(n, c->out);
 }
