@@ -347,7 +347,7 @@ describe("memory", function()
     assert.equal(before, co.memory().peak)
     assert.equal(0, co.memory { empty_cache = true }.cached)
     support.raises("limit: expected bytes above 0, found -5", co.memory, { limit = -5 })
-    support.raises("limit: expected bytes above 0, found x", co.memory, { limit = "x" })
+    support.raises("limit: expected bytes above 0, found \"x\"", co.memory, { limit = "x" })
   end)
 
   it("beyond its limit is one clear error, after which everything goes on", function()

@@ -137,16 +137,16 @@ int pool_threads(void) {
   return n;
 }
 
-int pool_resize(int threads) {
+int pool_resize(long threads) {
   if (threads < 1 || threads > THREADS_MAX)
-    return fail("threads: expected 1 to %d, found %d", THREADS_MAX, threads);
+    return fail("threads: expected 1 to %d, found %ld", THREADS_MAX, threads);
   if (inside) return fail("threads: cannot be changed from inside a parallel section");
   pthread_mutex_lock(&one_caller);
   if (pool.threads) stop_workers();
-  start_workers(threads);
+  start_workers((int)threads);
   int got = pool.threads;
   pthread_mutex_unlock(&one_caller);
-  return got == threads || fail("threads: the system gave only %d of %d", got, threads);
+  return got == threads || fail("threads: the system gave only %d of %ld", got, threads);
 }
 
 static int alone(long chunks, Chunk f, void *arg) {

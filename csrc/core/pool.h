@@ -22,7 +22,7 @@ int pool_threads(void);
 int pool_default(void);
 
 /* 1 <= threads <= 256; 0 with a message otherwise. Not from inside a chunk. */
-int pool_resize(int threads);
+int pool_resize(long threads);
 
 /* A buffer of this thread alone, 64-byte aligned, that stays until the thread's next call with the same slot
  * (0 .. SCRATCH_SLOTS-1); contents undefined. NULL when memory is short. Freed with the thread. */

@@ -9,10 +9,11 @@
 #include <string.h>
 
 Dtype check_dtype(lua_State *L, int i) {
-  const char *name = lua_type(L, i) == LUA_TSTRING ? lua_tostring(L, i) : luaL_typename(L, i);
+  const char *name = lua_type(L, i) == LUA_TSTRING ? lua_tostring(L, i) : "";
   for (int d = 0; d < DTYPES; d++)
     if (!strcmp(name, dtype_name[d])) return (Dtype)d;
-  luaL_error(L, "dtype: expected float32, float64, uint8, int32, int64, bfloat16 or float16, found %s", name);
+  refuse(L, "dtype: expected float32, float64, uint8, int32, int64, bfloat16 or float16, found %s",
+         found(L, i));
   return F32;
 }
 
@@ -29,7 +30,7 @@ static Options read_options(lua_State *L, int *n, Dtype dtype) {
   if (i < 1 || lua_type(L, i) != LUA_TTABLE || lua_rawlen(L, i)) return o;
   int empty = 1;
   for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
-    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
     empty = 0;
     if (!strcmp(key, "dtype"))
       o.dtype = check_dtype(L, lua_gettop(L));
@@ -37,9 +38,11 @@ static Options read_options(lua_State *L, int *n, Dtype dtype) {
       o.requires_grad = lua_toboolean(L, -1);
     else if (!strcmp(key, "device")) {
       if (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), "cpu"))
-        luaL_error(L, "device: expected cpu, found %s", luaL_tolstring(L, -1, NULL));
+        refuse(L, "device: expected cpu, found %s",
+               lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : found(L, lua_gettop(L)));
     } else
-      luaL_error(L, "options: expected dtype, device or requires_grad, found %s", key);
+      refuse(L, "options: expected dtype, device or requires_grad, found %s",
+             *key ? key : found(L, lua_gettop(L) - 1));
   }
   if (!empty || i > 1) *n = i - 1; /* a lone {} is data: an empty tensor */
   return o;
@@ -59,17 +62,17 @@ static int finish(lua_State *L, Tensor *t, Options o) {
 /* Sizes from arguments first .. n: numbers, or one table of numbers. */
 static int read_sizes(lua_State *L, int first, int n, long *shape) {
   int rank = 0, list = first == n && lua_type(L, first) == LUA_TTABLE;
-  int count = list ? (int)lua_rawlen(L, first) : n - first + 1;
-  if (count > RANK_MAX) luaL_error(L, "shape: expected at most %d sizes, found %d", RANK_MAX, count);
+  lua_Integer count = list ? (lua_Integer)lua_rawlen(L, first) : n - first + 1;
+  if (count > RANK_MAX) refuse(L, "shape: expected at most %d sizes, found %I", RANK_MAX, count);
   for (int i = 0; i < count; i++) {
-    int isint;
+    int whole = 0;
     if (list)
       lua_rawgeti(L, first, i + 1);
     else
       lua_pushvalue(L, first + i);
-    shape[rank++] = (long)lua_tointegerx(L, -1, &isint);
-    if (!isint || shape[rank - 1] < 0)
-      luaL_error(L, "shape: expected sizes of 0 or more, found %s", luaL_tolstring(L, -1, NULL));
+    if (lua_type(L, -1) == LUA_TNUMBER) shape[rank++] = (long)lua_tointegerx(L, -1, &whole);
+    if (!whole || shape[rank - 1] < 0)
+      refuse(L, "shape: expected sizes of 0 or more, found %s", found(L, lua_gettop(L)));
     lua_pop(L, 1);
   }
   return rank;
@@ -91,7 +94,7 @@ static int measure(lua_State *L, int i, long *shape) {
   int rank = 0;
   lua_pushvalue(L, i);
   while (lua_type(L, -1) == LUA_TTABLE) {
-    if (rank == RANK_MAX) luaL_error(L, "tensor: expected at most %d levels of tables", RANK_MAX);
+    if (rank == RANK_MAX) refuse(L, "tensor: expected at most %d levels of tables", RANK_MAX);
     shape[rank++] = (long)lua_rawlen(L, -1);
     lua_rawgeti(L, -1, 1);
     lua_remove(L, -2);
@@ -104,16 +107,18 @@ static void read_nested(lua_State *L, Tensor *t, int dim, long *at) {
   if (dim == t->rank) {
     int isint;
     if (lua_type(L, -1) != LUA_TNUMBER)
-      luaL_error(L, "tensor: element %I: expected a number, found %s", (lua_Integer)*at + 1,
-                 luaL_typename(L, -1));
+      refuse(L, "tensor: element %I: expected a number, found %s", (lua_Integer)*at + 1,
+             to_handle(L, -1) ? found(L, lua_gettop(L)) : luaL_typename(L, -1));
     lua_Integer whole = lua_tointegerx(L, -1, &isint);
     put(t, (*at)++, lua_tonumber(L, -1), whole, isint);
     return;
   }
-  if (lua_type(L, -1) != LUA_TTABLE || (long)lua_rawlen(L, -1) != t->shape[dim])
-    luaL_error(L, "tensor: level %d: expected tables of %I entries, found %s of %I", dim + 1,
-               (lua_Integer)t->shape[dim], luaL_typename(L, -1),
-               lua_type(L, -1) == LUA_TTABLE ? (lua_Integer)lua_rawlen(L, -1) : 0);
+  if (lua_type(L, -1) != LUA_TTABLE)
+    refuse(L, "tensor: level %d: expected tables of %I entries, found %s", dim + 1,
+           (lua_Integer)t->shape[dim], found(L, lua_gettop(L)));
+  if ((long)lua_rawlen(L, -1) != t->shape[dim])
+    refuse(L, "tensor: level %d: expected tables of %I entries, found table of %I", dim + 1,
+           (lua_Integer)t->shape[dim], (lua_Integer)lua_rawlen(L, -1));
   luaL_checkstack(L, 3, NULL);
   for (long i = 1; i <= t->shape[dim]; i++) {
     lua_rawgeti(L, -1, i);
@@ -146,7 +151,7 @@ static int from_table(lua_State *L) {
   int n;
   Options o = read_options(L, &n, F32);
   long shape[RANK_MAX], at = 0;
-  if (n != 1) return luaL_error(L, "tensor: expected (table or number, options), found %d arguments", n);
+  if (n != 1) return refuse(L, "tensor: expected (table or number, options), found %d arguments", n);
   if (to_handle(L, 1)) {
     Tensor *t = check_tensor(L, 1, "tensor");
     Tensor **h = push_tensor(L);
@@ -165,7 +170,7 @@ static int from_table(lua_State *L) {
 /* full(value, sizes..., options) */
 static int full(lua_State *L) {
   int n;
-  lua_Number v = luaL_checknumber(L, 1);
+  lua_Number v = check_number(L, 1, "full: value");
   Options o = read_options(L, &n, F32);
   long shape[RANK_MAX];
   int rank = read_sizes(L, 2, n, shape);
@@ -194,16 +199,19 @@ static int full(lua_State *L) {
 static int arange(lua_State *L) {
   int n;
   Options o = read_options(L, &n, F32);
-  lua_Number a = n > 1 ? luaL_checknumber(L, 1) : 0, b = luaL_checknumber(L, n > 1 ? 2 : 1);
-  lua_Number step = n > 2 ? luaL_checknumber(L, 3) : 1;
-  if (step == 0) return luaL_error(L, "arange: step: expected a number other than 0");
+  if (n > 3) return refuse(L, "arange: expected (start, end, step, options), found %d numbers", n);
+  lua_Number a = n > 1 ? check_finite(L, 1, "arange: start") : 0,
+             b = check_finite(L, n > 1 ? 2 : 1, "arange: end");
+  lua_Number step = n > 2 ? check_finite(L, 3, "arange: step") : 1;
+  if (step == 0) return refuse(L, "arange: step: expected a number other than 0");
   double count = ceil((b - a) / step);
-  if (!(count < 1e12)) return luaL_error(L, "arange: expected a finite range");
+  if (!(count < 1e12)) return refuse(L, "arange: expected a range of fewer than 10^12 numbers");
   long size = count < 0 ? 0 : (long)count;
   Tensor **h = draft(L, o.dtype, 1, &size);
   for (long i = 0; i < size; i++) {
     double v = a + (double)i * step;
-    put(*h, i, v, (lua_Integer)v, v == (double)(lua_Integer)v);
+    lua_Integer whole = fabs(v) < 0x1p62 ? (lua_Integer)v : 0;
+    put(*h, i, v, whole, v == (double)whole);
   }
   return deliver(L, h, o);
 }
@@ -211,8 +219,8 @@ static int arange(lua_State *L) {
 static int eye(lua_State *L) {
   int n;
   Options o = read_options(L, &n, F32);
-  long shape[RANK_MAX] = {luaL_checkinteger(L, 1)};
-  shape[1] = n > 1 ? luaL_checkinteger(L, 2) : shape[0];
+  long shape[RANK_MAX] = {(long)check_whole(L, 1, "eye: rows", 0, LUA_MAXINTEGER)};
+  shape[1] = n > 1 ? (long)check_whole(L, 2, "eye: columns", 0, LUA_MAXINTEGER) : shape[0];
   Tensor **h = push_tensor(L);
   if (!(*h = tensor_zeros(direct(o.dtype) ? o.dtype : F64, 2, shape))) return raise_error(L);
   for (long i = 0; i < shape[0] && i < shape[1]; i++) put(*h, i * shape[1] + i, 1, 1, 1);
@@ -224,8 +232,10 @@ static int eye(lua_State *L) {
 static uint64_t seed_value, next_stream;
 
 static int seed(lua_State *L) {
-  seed_value = (uint64_t)luaL_checkinteger(L, 1);
-  next_stream = (uint64_t)luaL_optinteger(L, 2, 0);
+  uint64_t value = (uint64_t)check_whole(L, 1, "seed", LUA_MININTEGER, LUA_MAXINTEGER);
+  next_stream =
+      lua_isnoneornil(L, 2) ? 0 : (uint64_t)check_whole(L, 2, "seed: stream", LUA_MININTEGER, LUA_MAXINTEGER);
+  seed_value = value;
   return 0;
 }
 

@@ -27,55 +27,59 @@ static Dtype dtype_of_tensors(lua_State *L, int n) {
   return F32;
 }
 
+/* The integer at i: that of a parameter, or entry k of one that is a list (0: the parameter itself). Nothing
+ * is rounded: fractions, NaN, infinities and what float64 cannot count are refused. */
+static long read_integer(lua_State *L, int i, const OpInfo *info, int which, lua_Integer k) {
+  int whole = 0;
+  lua_Integer n = lua_type(L, i) == LUA_TNUMBER ? lua_tointegerx(L, i, &whole) : 0;
+  if (whole && n >= -INTEGER_MAX && n <= INTEGER_MAX) return (long)n;
+  const char *entry = k ? lua_pushfstring(L, "[%I]", k) : "";
+  return refuse(L, "%s: %s%s: expected an integer%s, found %s", info->f32->name, info->arg_name[which], entry,
+                whole ? " within 2^53" : "", found(L, i));
+}
+
+static void check_count(lua_State *L, lua_Integer n, const OpInfo *info, int which) {
+  if (n > ARG_LIST)
+    refuse(L, "%s: %s: expected at most %d entries, found %I", info->f32->name, info->arg_name[which],
+           ARG_LIST, n);
+}
+
 /* Dimensions and positions count from 1 in Lua and pass through as they are: ops decide. */
 static void read_value(lua_State *L, int i, const OpInfo *info, Arg *a, int which) {
-  const char *name = info->arg_name[which], *op = info->f32->name;
-  *a = (Arg){.given = true, .count = 1};
-  switch (lua_type(L, i)) {
-  case LUA_TNIL: *a = info->preset[which]; return;
-  case LUA_TBOOLEAN: a->n = a->list[0] = lua_toboolean(L, i); return;
-  case LUA_TNUMBER:
-    if (info->kind[which] == KIND_BOOL) break;
-    a->n = lua_tonumber(L, i);
-    a->list[0] = a->n >= -0x1p62 && a->n <= 0x1p62 ? (long)a->n : 0;
+  static const char *const expected[] = {"a number", "true or false", "a list of integers", "a number"};
+  int type = lua_type(L, i), kind = info->kind[which];
+  if (type == LUA_TNIL) {
+    *a = info->preset[which];
     return;
-  case LUA_TTABLE:
-    if (info->kind[which] != KIND_LIST) break;
+  }
+  *a = (Arg){.given = true, .count = 1};
+  if (kind == KIND_BOOL && type == LUA_TBOOLEAN)
+    a->n = a->list[0] = lua_toboolean(L, i);
+  else if (kind == KIND_LIST && type == LUA_TTABLE) {
     a->count = 0;
+    check_count(L, (lua_Integer)lua_rawlen(L, i), info, which);
     for (lua_Integer k = 1, n = (lua_Integer)lua_rawlen(L, i); k <= n; k++) {
-      if (n > ARG_LIST) luaL_error(L, "%s: %s: expected at most %d entries, found %I", op, name, ARG_LIST, n);
-      int isint;
       lua_rawgeti(L, i, k);
-      a->list[a->count++] = (long)lua_tointegerx(L, -1, &isint);
-      if (!isint)
-        luaL_error(L, "%s: %s[%I]: expected an integer, found %s", op, name, k, luaL_tolstring(L, -1, NULL));
+      a->list[a->count++] = read_integer(L, lua_gettop(L), info, which, k);
       lua_pop(L, 1);
     }
     a->n = (double)a->list[0];
-    return;
-  default: break;
-  }
-  static const char *const expected[] = {"a number", "true or false", "a list of integers", "a number"};
-  lua_pushfstring(L, "%s: %s: expected %s, found %s", op, name, expected[info->kind[which]],
-                  luaL_typename(L, i));
-  lua_error(L);
+  } else if (info->whole[which] || (kind == KIND_LIST && type == LUA_TNUMBER))
+    a->n = (double)(a->list[0] = read_integer(L, i, info, which, 0));
+  else if ((kind == KIND_NUMBER || kind == KIND_NONE) && type == LUA_TNUMBER)
+    a->n = lua_tonumber(L, i);
+  else
+    refuse(L, "%s: %s: expected %s, found %s", info->f32->name, info->arg_name[which], expected[kind],
+           found(L, i));
 }
 
 /* t:reshape(2, 3): the numbers from i to last, where the op's only parameter is a list. Returns how many. */
 static int read_spread(lua_State *L, int i, int last, const OpInfo *info, Arg *a) {
   int n = last - i + 1;
   if (info->narg != 1 || info->kind[0] != KIND_LIST || n < 2) return 0;
-  if (n > ARG_LIST)
-    luaL_error(L, "%s: %s: expected at most %d entries, found %d", info->f32->name, info->arg_name[0],
-               ARG_LIST, n);
+  check_count(L, n, info, 0);
   *a = (Arg){.given = true, .count = n};
-  for (int k = 0; k < n; k++) {
-    int isint;
-    a->list[k] = (long)lua_tointegerx(L, i + k, &isint);
-    if (!isint)
-      luaL_error(L, "%s: %s[%d]: expected an integer, found %s", info->f32->name, info->arg_name[0], k + 1,
-                 luaL_tolstring(L, i + k, NULL));
-  }
+  for (int k = 0; k < n; k++) a->list[k] = read_integer(L, i + k, info, 0, k + 1);
   a->n = (double)a->list[0];
   return n;
 }
@@ -88,11 +92,9 @@ static void read_named(lua_State *L, int i, const OpInfo *info, Call *c) {
       while (k < info->narg && strcmp(info->arg_name[k], lua_tostring(L, -2))) k++;
     else
       k = info->narg;
-    if (k == info->narg) {
-      lua_pushfstring(L, "%s: expected one of its parameters (%s), found %s", info->f32->name,
-                      info->f32->args, luaL_tolstring(L, -2, NULL));
-      lua_error(L);
-    }
+    if (k == info->narg)
+      refuse(L, "%s: expected one of its parameters (%s), found %s", info->f32->name, info->f32->args,
+             found(L, lua_gettop(L) - 1));
     read_value(L, lua_gettop(L), info, &c->arg[k], k);
   }
 }
@@ -111,6 +113,15 @@ static int is_options(lua_State *L, int i, const OpInfo *info) {
   return named;
 }
 
+/* The tensor at i, for input k. */
+static Tensor *read_input(lua_State *L, const OpInfo *info, int k, int i) {
+  Tensor *t = to_tensor(L, i);
+  if (t) return t;
+  if (!to_handle(L, i))
+    refuse(L, "%s: %s: expected a tensor, found %s", info->f32->name, info->in_name[k], luaL_typename(L, i));
+  return check_tensor(L, i, lua_pushfstring(L, "%s: %s", info->f32->name, info->in_name[k])); /* closed */
+}
+
 /* The tensors of "inputs...": one table of them, or all tensors in front. Returns the next stack index. */
 static int read_variadic(lua_State *L, const OpInfo *info, Call *c) {
   int list = lua_type(L, 1) == LUA_TTABLE, i = 1;
@@ -119,28 +130,23 @@ static int read_variadic(lua_State *L, const OpInfo *info, Call *c) {
       lua_rawgeti(L, 1, i);
     else
       lua_pushvalue(L, i);
-    Tensor *t = to_tensor(L, -1);
-    int none = lua_isnoneornil(L, -1) || (!list && !t);
-    if (!none) t = check_tensor(L, -1, info->f32->name);
+    if (lua_isnil(L, -1) || (!list && !to_handle(L, -1))) {
+      lua_pop(L, 1);
+      break;
+    }
+    Tensor *t = read_input(L, info, 0, lua_gettop(L));
     lua_pop(L, 1);
-    if (none) break;
-    if (c->nin == OP_IN) luaL_error(L, "%s: expected at most %d tensors at once", info->f32->name, OP_IN);
+    if (c->nin == OP_IN) refuse(L, "%s: expected at most %d tensors at once", info->f32->name, OP_IN);
     c->in[c->nin++] = t;
   }
   return list ? 2 : i;
-}
-
-static void refuse_input(lua_State *L, const OpInfo *info, int k, int i) {
-  lua_pushfstring(L, "%s: %s: expected a tensor, found %s", info->f32->name, info->in_name[k],
-                  luaL_typename(L, i));
-  lua_error(L);
 }
 
 /* Pushes the results of a call: exactly as many handles as there are, since each is work for the collector.
  */
 static int push_outputs(lua_State *L) {
   Call *c = lua_touserdata(L, 1);
-  luaL_checkstack(L, OP_OUT, "too many results");
+  luaL_checkstack(L, OP_OUT, NULL);
   for (int k = 0; k < c->nout; k++) {
     Tensor **out = push_tensor(L);
     *out = c->out[k];
@@ -166,22 +172,21 @@ static int call_op(lua_State *L) {
   if (last > 0 && is_options(L, last, info)) read_named(L, last--, info, &c);
   if (info->variadic) i = read_variadic(L, info, &c);
   for (int k = 0; !info->variadic && k < info->nin; k++) {
-    Handle *h = to_handle(L, i);
-    if (i <= last && h)
-      c.in[k] = check_tensor(L, i++, info->in_name[k]);
+    if (i <= last && to_handle(L, i))
+      c.in[k] = read_input(L, info, k, i++);
     else if (i <= last && lua_type(L, i) == LUA_TNUMBER && !info->optional[k]) {
       Tensor **s = push_tensor(L);
       if (!(*s = scalar(lua_tonumber(L, i++), dtype_of_tensors(L, n)))) return raise_error(L);
       c.in[k] = *s;
     } else if (!info->optional[k])
-      refuse_input(L, info, k, i);
+      read_input(L, info, k, i); /* raises */
     else if (i <= last && lua_isnil(L, i))
       i++;
   }
   i += read_spread(L, i, last, info, &c.arg[0]);
   for (int k = 0; i <= last; i++, k++) {
     if (k >= info->narg)
-      return luaL_error(L, "%s: expected (%s), found %d arguments", info->f32->name, info->f32->args, n);
+      return refuse(L, "%s: expected (%s), found %d arguments", info->f32->name, info->f32->args, n);
     read_value(L, i, info, &c.arg[k], k);
   }
   collect_for_op(L);

@@ -9,6 +9,7 @@
 #include "lua/tensor.h"
 #include "ops/engine.h"
 
+#include <limits.h>
 #include <string.h>
 
 /* ---- reading and writing single numbers ---- */
@@ -56,13 +57,23 @@ static int item(lua_State *L) {
   return 1;
 }
 
+enum { ROWS_OF_NOTHING = 1 << 20 };
+
+/* Tables without an entry cost as much as others, and there is no end to them. */
+static int check_rows(const Tensor *t) {
+  long rows = 1;
+  for (int d = 0; d < t->rank && t->shape[d]; d++) rows *= t->shape[d];
+  return t->size > 0 || rows <= ROWS_OF_NOTHING ||
+         fail("totable: expected at most %d rows of nothing, found %s", ROWS_OF_NOTHING, tensor_text(t));
+}
+
 static void push_nested(lua_State *L, const Tensor *t, int dim, long *at) {
   if (dim == t->rank) {
     push_element(L, t, (*at)++);
     return;
   }
   luaL_checkstack(L, 4, NULL);
-  lua_createtable(L, (int)t->shape[dim], 0);
+  lua_createtable(L, t->shape[dim] < INT_MAX ? (int)t->shape[dim] : INT_MAX, 0);
   for (long i = 0; i < t->shape[dim]; i++) {
     push_nested(L, t, dim + 1, at);
     lua_rawseti(L, -2, i + 1);
@@ -72,6 +83,7 @@ static void push_nested(lua_State *L, const Tensor *t, int dim, long *at) {
 static int totable(lua_State *L) {
   Tensor *t = readable(L, 1);
   long at = 0;
+  if (!check_rows(t)) return raise_error(L);
   push_nested(L, t, 0, &at);
   return 1;
 }
@@ -132,7 +144,7 @@ static int index_(lua_State *L) {
   case LUA_TNUMBER: {
     int isint;
     lua_Integer i = lua_tointegerx(L, 2, &isint);
-    if (!isint) return luaL_error(L, "index: expected an integer, found %s", luaL_tolstring(L, 2, NULL));
+    if (!isint) return refuse(L, "index: expected an integer, found %s", found(L, 2));
     return index_integer(L, check_tensor(L, 1, "index"), i);
   }
   case LUA_TTABLE:
@@ -143,7 +155,7 @@ static int index_(lua_State *L) {
     lua_call(L, 2, 1);
     return 1;
   case LUA_TSTRING: break;
-  default: return luaL_error(L, "index: expected a number, a table or a name, found %s", luaL_typename(L, 2));
+  default: return refuse(L, "index: expected a number, a table or a name, found %s", found(L, 2));
   }
   lua_pushvalue(L, 2);
   if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
@@ -213,17 +225,17 @@ typedef struct Region {
 } Region;
 
 static int read_bound(lua_State *L, long n, lua_Integer *at) {
-  int isint;
-  *at = lua_tointegerx(L, -1, &isint);
+  int isint = 0;
+  *at = lua_type(L, -1) == LUA_TNUMBER ? lua_tointegerx(L, -1, &isint) : 0;
   lua_pop(L, 1);
   return isint && *at >= 1 && *at <= n;
 }
 
 static void read_region(lua_State *L, const Tensor *t, int key, Region *r) {
-  int n = lua_type(L, key) == LUA_TTABLE ? (int)lua_rawlen(L, key) : 1;
+  lua_Integer n = lua_type(L, key) == LUA_TTABLE ? (lua_Integer)lua_rawlen(L, key) : 1;
   for (int d = 0; d < t->rank; d++) r->start[d] = 0, r->count[d] = t->shape[d], r->single[d] = false;
   if (n > t->rank)
-    luaL_error(L, "index: expected at most %d entries for %s, found %d", t->rank, tensor_text(t), n);
+    refuse(L, "index: expected at most %d entries for %s, found %I", t->rank, tensor_text(t), n);
   for (int d = 0; d < n; d++) {
     if (lua_type(L, key) == LUA_TTABLE)
       lua_rawgeti(L, key, d + 1);
@@ -245,7 +257,7 @@ static void read_region(lua_State *L, const Tensor *t, int key, Region *r) {
       ok = read_bound(L, t->shape[d], &a);
       if (ok) r->start[d] = a - 1, r->count[d] = 1, r->single[d] = true;
     }
-    if (!ok) luaL_error(L, "index: dimension %d: expected within 1 to %I", d + 1, (lua_Integer)t->shape[d]);
+    if (!ok) refuse(L, "index: dimension %d: expected within 1 to %I", d + 1, (lua_Integer)t->shape[d]);
   }
 }
 
@@ -310,16 +322,16 @@ static int newindex(lua_State *L) {
   Tensor *t = check_tensor(L, 1, "assignment");
   int type = lua_type(L, 2);
   if (type == LUA_TNUMBER || type == LUA_TTABLE) return assign(L, t);
-  const char *name = luaL_checkstring(L, 2);
+  const char *name = type == LUA_TSTRING ? lua_tostring(L, 2) : "";
   if (!strcmp(name, "requires_grad")) return set_requires_grad(L, t, lua_toboolean(L, 3));
   if (!strcmp(name, "grad")) return set_grad(L, t);
-  return luaL_error(L, "tensor: expected one of the fields requires_grad, grad, found %s", name);
+  return refuse(L, "tensor: expected one of the fields requires_grad, grad, found %s", found(L, 2));
 }
 
 /* t:fill(v) → t */
 static int fill(lua_State *L) {
   Tensor *t = check_tensor(L, 1, "fill");
-  lua_Number v = luaL_checknumber(L, 2);
+  lua_Number v = check_number(L, 2, "fill");
   lua_settop(L, 1);
   lua_newtable(L);
   lua_pushnumber(L, v);
@@ -352,8 +364,7 @@ static int backward(lua_State *L) {
     lua_getfield(L, options, "retain_graph");
     retain = lua_toboolean(L, -1);
   } else if (!lua_isnoneornil(L, options))
-    return luaL_error(L, "backward: expected (gradient, { retain_graph }), found %s",
-                      luaL_typename(L, options));
+    return refuse(L, "backward: expected (gradient, { retain_graph }), found %s", found(L, options));
   lua_State *before = function_caller(L);
   long event = profiling ? profile_begin("backward", EVENT_SCOPE) : -1;
   collect_for_backward(L);
@@ -390,10 +401,9 @@ static int is_tensor(lua_State *L) {
 static int memory(lua_State *L) {
   if (lua_istable(L, 1)) {
     if (lua_getfield(L, 1, "limit") != LUA_TNIL) {
-      int isnum;
-      double limit = lua_tonumberx(L, -1, &isnum);
-      if (!isnum || !(limit > 0 && limit < 0x1p62))
-        return luaL_error(L, "memory: limit: expected bytes above 0, found %s", luaL_tolstring(L, -1, NULL));
+      double limit = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+      if (!(limit >= 1 && limit < 0x1p62))
+        return refuse(L, "memory: limit: expected bytes above 0, found %s", found(L, lua_gettop(L)));
       memory_set_limit((size_t)limit);
     }
     lua_getfield(L, 1, "reset_peak");
@@ -415,7 +425,9 @@ static int memory(lua_State *L) {
 }
 
 static int threads(lua_State *L) {
-  if (!lua_isnoneornil(L, 1) && !pool_resize((int)luaL_checkinteger(L, 1))) return raise_error(L);
+  if (!lua_isnoneornil(L, 1) &&
+      !pool_resize((long)check_whole(L, 1, "threads", LUA_MININTEGER, LUA_MAXINTEGER)))
+    return raise_error(L);
   lua_pushinteger(L, pool_threads());
   return 1;
 }

@@ -9,24 +9,21 @@ local M = {}
 -- then hands. Q, K: N×H×W×A; R: M×H×W; queries: M×2 (x, y), rounded and clamped to the image; image: M int32, the image
 -- (1 …) each hand is in (default 1 … M). R below 0 marks pixels that take no part. options.through: the clamp lets
 -- gradients pass that lead back inside (same loss; scores that have left (0, 1) everywhere can return). → scalar
-function M.responsibility(Q, K, R, queries, image, o)
-  o = options.fields("losses.responsibility", o, { through = true })
+function M.responsibility(Q, K, R, queries, image, given)
+  local o = options.read("losses.responsibility", given, { through = false })
   if core.is_tensor(queries) then options.finite("losses.responsibility: queries", queries) end
-  return ops.responsibility_loss.call(Q, K, R, queries, image, { through = o.through == true })
+  return ops.responsibility_loss.call(Q, K, R, queries, image, { through = o.through })
 end
 
 --- embedding(Z, label, { normalise = true, scale = 10, epsilon = 1e-3, means = "image" | "batch" }): the three-way
 -- contrastive loss. Z: N×H×W×F; label: N×H×W int32, 1 person, 2 object, 3 background, 0 ignored. → scalar
-function M.embedding(Z, label, o)
-  o = options.fields("embedding", o, { normalise = true, scale = true, epsilon = true, means = true })
-  local means = o.means == nil and "image" or o.means
-  if means ~= "image" and means ~= "batch" then
-    error(('embedding: means: expected "image" or "batch", found %s'):format(options.show(means)), 0)
+function M.embedding(Z, label, given)
+  local o = options.read("embedding", given, { normalise = true, scale = 10, epsilon = 1e-3, means = "image" })
+  if o.means ~= "image" and o.means ~= "batch" then
+    error(('embedding: means: expected "image" or "batch", found %s'):format(options.show(o.means)), 0)
   end
-  options.expect("embedding", "scale number?, epsilon number?", o.scale, o.epsilon)
   return ops.embedding_loss.call(Z, label, {
-    normalise = o.normalise ~= false, scale = o.scale or 10, epsilon = o.epsilon or 1e-3,
-    batch_means = means == "batch",
+    normalise = o.normalise, scale = o.scale, epsilon = o.epsilon, batch_means = o.means == "batch",
   })
 end
 

@@ -1,5 +1,6 @@
 --- The Lua half of tensors: methods out of the op table, slices, arithmetic, printing, scopes, gradient checks.
 local core = require "cohesiv.core"
+local options = require "cohesiv.options"
 
 local M = {}
 local methods, meta = core.methods, core.meta
@@ -29,12 +30,21 @@ function M.ones(...) return core.full(1, ...) end
 
 --- seed(n): restarts the random numbers of rand, randn and everything that draws from them.
 function M.seed(n)
-  if math.type(n) ~= "integer" then error("seed: expected an integer, found " .. tostring(n), 0) end
+  if math.type(n) ~= "integer" then error("seed: expected an integer, found " .. core.found(n), 0) end
   core.seed(n)
+end
+
+-- v as an integer, or nil.
+local function whole(v) return math.type(v) and math.tointeger(v) end
+
+local function check(name, t)
+  if not core.is_tensor(t) then error(("%s: expected a tensor, found %s"):format(name, type(t)), 0) end
 end
 
 --- t[{ i, {a, b}, {} }]: index, inclusive range, all; dimensions left out are taken whole.
 function methods.slice(t, key)
+  check("slice", t)
+  if type(key) ~= "table" then error("slice: expected a table, found " .. core.found(key), 0) end
   local shape, dim = t.shape, 1
   if #key > #shape then
     error(("index: expected at most %d entries, found %d"):format(#shape, #key), 0)
@@ -42,30 +52,33 @@ function methods.slice(t, key)
   for d, entry in ipairs(key) do
     local n = shape[d]
     if type(entry) == "number" then
-      local i = math.tointeger(entry)
+      local i = whole(entry)
       if not i or i < 1 or i > n then
-        error(("index: dimension %d: expected 1 to %d, found %s"):format(d, n, tostring(entry)), 0)
+        error(("index: dimension %d: expected 1 to %d, found %s"):format(d, n, core.found(entry)), 0)
       end
       t = core.ops.select.call(t, dim, i)
     elseif type(entry) == "table" then
       if #entry ~= 0 then
-        local a, b = math.tointeger(entry[1]), math.tointeger(entry[2])
+        local a, b = whole(entry[1]), whole(entry[2])
         if #entry ~= 2 or not a or not b or a < 1 or b > n or b < a then
           error(("index: dimension %d: expected a range {first, last} within 1 to %d, found {%s}"):format(
-            d, n, table.concat({ tostring(entry[1]), tostring(entry[2]) }, ", ")), 0)
+            d, n, core.found(entry[1]) .. ", " .. core.found(entry[2])), 0)
         end
         if a ~= 1 or b ~= n then t = core.ops.narrow.call(t, dim, a, b - a + 1) end
       end
       dim = dim + 1
     else
-      error(("index: dimension %d: expected a number, {first, last} or {}, found %s"):format(d, tostring(entry)), 0)
+      error(("index: dimension %d: expected a number, {first, last} or {}, found %s"):format(d, core.found(entry)), 0)
     end
   end
   return #t.shape == 0 and t:item() or t
 end
 
 --- t:clone(): a tensor of its own with the same values; gradients flow through.
-function methods.clone(t) return core.ops.reshape.call(t, t.shape) end
+function methods.clone(t)
+  check("clone", t)
+  return core.ops.reshape.call(t, t.shape)
+end
 
 --- t:contiguous(): t itself; tensors always are.
 function methods.contiguous(t) return t end
@@ -75,6 +88,7 @@ for name in core.ops.cast.args:gmatch "(%w+)=" do dtypes[name] = true end
 
 --- t:to("float64") or t:to "cpu": the same values in another dtype, or on another device.
 function methods.to(t, target)
+  check("to", t)
   if target == "cpu" then return t end
   if target == "cuda" or (type(target) == "string" and target:match "^cuda:%d+$") then
     error("to: device " .. target .. ": expected cpu, the only device of this build", 0)
@@ -180,10 +194,10 @@ end
 
 --- gradcheck(f, inputs, { eps = 1e-6, atol = 1e-6, rtol = 1e-4 }): compares backward with central differences in
 -- every element of every input that requires a gradient (float64). Returns true, or raises with the first mismatch.
-function M.gradcheck(f, inputs, options)
-  options = options or {}
-  local eps, atol, rtol = options.eps or 1e-6, options.atol or 1e-6, options.rtol or 1e-4
-  local n = inputs.n or #inputs
+function M.gradcheck(f, inputs, given)
+  local o = options.read("gradcheck", given, { eps = 1e-6, atol = 1e-6, rtol = 1e-4 })
+  if type(inputs) ~= "table" then error("gradcheck: expected a list of inputs, found " .. core.found(inputs), 0) end
+  local n = options.whole("gradcheck", "inputs.n", inputs.n or #inputs, 0)
   for i = 1, n do
     local x = inputs[i]
     if core.is_tensor(x) and x.requires_grad then
@@ -206,9 +220,9 @@ function M.gradcheck(f, inputs, options)
     local x = inputs[k]
     if core.is_tensor(x) and x.requires_grad then
       local exact = x.grad and x.grad:reshape({ -1 }):totable() or {}
-      for i, slope in ipairs(M.tidy(numeric, f, inputs, k, weights, eps)) do
+      for i, slope in ipairs(M.tidy(numeric, f, inputs, k, weights, o.eps)) do
         local found = exact[i] or 0
-        local close = math.abs(found - slope) <= atol + rtol * math.abs(slope) -- false for NaN, too
+        local close = math.abs(found - slope) <= o.atol + o.rtol * math.abs(slope) -- false for NaN, too
         if not close then
           error(("gradcheck: input %d, element %d: expected %.8g (central difference), found %.8g (backward)"):format(
             k, i, slope, found), 0)
