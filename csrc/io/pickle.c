@@ -102,6 +102,7 @@ static int global_from_stack(Machine *m) {
 
 /* Moves the topmost `count` values into the container. */
 static int extend(Machine *m, PickleValue *v, uint32_t count) {
+  if (count == 0) return 1;
   if (!machine_grow(m, &v->as.items, &v->room, v->count + count)) return 0;
   memcpy(v->as.items + v->count, m->stack + m->depth - count, count * sizeof *m->stack);
   v->count += count;
