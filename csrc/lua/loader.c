@@ -133,8 +133,10 @@ static int next(lua_State *L) {
 /* loader:seek(epoch, index): what next() returns next, both from 1 */
 static int seek(lua_State *L) {
   Loader **l = to_loader(L);
-  lua_Integer epoch = check_whole(L, 2, "loader: seek: epoch", 1, LONG_MAX),
-              index = check_whole(L, 3, "loader: seek: index", 1, LONG_MAX);
+  lua_Integer epoch = check_whole(L, 2, "loader: seek: epoch", LONG_MIN, LONG_MAX),
+              index = check_whole(L, 3, "loader: seek: index", LONG_MIN, LONG_MAX);
+  if (epoch < 1 || index < 1)
+    return refuse(L, "loader: seek: expected positions from 1, found %I, %I", epoch, index);
   loader_seek(*l, (long)epoch - 1, (long)index - 1);
   return 0;
 }

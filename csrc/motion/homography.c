@@ -106,9 +106,9 @@ static int fit_homography(long n, const double *p, const double *q, const double
   if (flat > tiny) return 1;
   take_back(h, t, u, m);
   for (int i = 0; i < 9; i++) norm = hypot(norm, m[i]);
-  return fail("homography: expected targets that are not on a line, found a motion that flattens the plane "
+  return fail("homography: expected %s, found points that only a motion that flattens the plane fits "
               "(singular values %.1e to 1%s)",
-              flat, fabs(m[8]) < 1e-6 * norm ? ", last entry 0" : "");
+              need[MODEL_HOMOGRAPHY], flat, fabs(m[8]) < 1e-6 * norm ? ", last entry 0" : "");
 }
 
 /* The affine map by its normal equations, which are well-conditioned on normalised points. */

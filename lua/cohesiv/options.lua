@@ -21,12 +21,12 @@ end
 --- optional "number": stands in `known` for an option without a default.
 function M.optional(kind) return { optional = kind } end
 
-local function names(known)
+local function names(known, last)
   local list = {}
   for key in pairs(known) do list[#list + 1] = key end
   table.sort(list)
   if #list < 2 then return list[1] or "no options" end
-  return table.concat(list, ", ", 1, #list - 1) .. " or " .. list[#list]
+  return table.concat(list, ", ", 1, #list - 1) .. last .. list[#list]
 end
 
 -- ---- kinds of values ----
@@ -101,7 +101,9 @@ function M.fields(what, given, known)
   if given == nil then return {} end
   if type(given) ~= "table" then error(("%s: expected a table of options, found %s"):format(what, M.show(given)), 0) end
   for key in next, given do
-    if known[key] == nil then error(("%s: expected %s, found %s"):format(what, names(known), key_text(key)), 0) end
+    if known[key] == nil then
+      error(("%s: expected the options %s, found %s"):format(what, names(known, " and "), key_text(key)), 0)
+    end
   end
   return given
 end
@@ -114,7 +116,7 @@ function M.read(what, given, known)
   end
   for key in next, given or {} do
     if known[key] == nil and math.type(key) ~= "integer" then
-      error(("%s: expected %s, found %s"):format(what, names(known), key_text(key)), 0)
+      error(("%s: expected %s, found %s"):format(what, names(known, " or "), key_text(key)), 0)
     end
   end
   local out = {}
