@@ -121,25 +121,25 @@ static bool resized(const Samples *s, int lane) {
 
 /* ---- messages ---- */
 
-/* "0 1 2", "(0,0,0) (128,0,0)". */
-static int refuse(const Samples *s, const Values *v) {
-  char text[LISTED * sizeof "(65535,65535,65535,65535) "] = "";
-  size_t used = 0;
-  int listed = v->count > LISTED ? LISTED : v->count;
-  for (int k = 0; k < listed; k++) {
-    bool several = s->channels > 1;
-    for (int c = s->channels - 1; c >= 0; c--) {
-      const char *before = c < s->channels - 1 ? ","
-                           : several           ? "("
-                                               : "",
-                 *after = several && !c ? ") "
-                          : c           ? ""
-                                        : " ";
-      used += (size_t)snprintf(text + used, sizeof text - used, "%s%u%s", before,
-                               (unsigned)(v->list[k] >> (c * LANE) & LANE_MASK), after);
-    }
+/* "7" or "(128,0,0)" into `text`; the length. */
+static int value_text(const Samples *s, Value v, char *text, size_t size) {
+  unsigned c[4] = {0};
+  for (int k = 0; k < s->channels; k++) c[k] = v >> ((s->channels - 1 - k) * LANE) & LANE_MASK;
+  switch (s->channels) {
+  case 1: return snprintf(text, size, "%u", c[0]);
+  case 2: return snprintf(text, size, "(%u,%u)", c[0], c[1]);
+  case 3: return snprintf(text, size, "(%u,%u,%u)", c[0], c[1], c[2]);
+  default: return snprintf(text, size, "(%u,%u,%u,%u)", c[0], c[1], c[2], c[3]);
   }
-  if (used) text[used - 1] = 0; /* the last blank */
+}
+
+static int refuse(const Samples *s, const Values *v) {
+  char text[LISTED * sizeof " (65535,65535,65535,65535)"] = "";
+  size_t at = 0;
+  for (int k = 0; k < v->count && k < LISTED; k++) {
+    if (k) text[at++] = ' ';
+    at += (size_t)value_text(s, v->list[k], text + at, sizeof text - at);
+  }
   const char *wanted = v->count > 2 ? "two values" : "0 and one other value";
   if (v->count > LISTED)
     return fail("%s: expected a mask of %s, found more than %d: %s ...", s->path, wanted, LISTED, text);
