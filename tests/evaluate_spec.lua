@@ -205,7 +205,7 @@ describe("a system without training", function()
       :find("expected clips with masks", 1, true))
     os.remove(folder .. "/masks/d/000001_hand1.png")
     assert.is_truthy(message(evaluate.full, evaluate.untrained(base { system = "disc", data = folder }))
-      :find("d frame 1: expected a hand mask for query 1", 1, true))
+      :find("masks/d/000001_hand1.png: expected the hand mask of query 1 of frame 1, found none", 1, true))
   end)
 end)
 

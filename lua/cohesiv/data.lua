@@ -5,10 +5,10 @@
 --   flow/NAME/<gap>/%06d.{flo,png,npy,npz}      masks/NAME/FRAME_{hand,object,arm}K.png, masks/NAME/queries.json
 --
 -- NAME may hold slashes: clips/ may be divided into subfolders, and the other folders then likewise.
+local annotations = require "cohesiv.annotations"
 local clip = require "cohesiv.clip"
 local core = require "cohesiv.core"
 local frames = require "cohesiv.frames"
-local json = require "cohesiv.json"
 local scale = require "cohesiv.scale"
 
 local M = { scale = scale.of }
@@ -127,61 +127,31 @@ end
 
 -- ---- masks, for calibration and evaluation only ----
 
-local function check_query(path, frame, k, q)
-  local point = type(q) == "table" and q.query
-  if type(point) ~= "table" or type(point[1]) ~= "number" or type(point[2]) ~= "number" then
-    fail("%s: frame %s, query %d: expected query = [x, y], found none", path, frame, k)
-  end
-  return {
-    point[1], point[2], index = k, side = type(q.side) == "string" and q.side or nil,
-    object = type(q.object) == "string" and q.object or nil,
-  }
+local function masks_folder(self, name)
+  check_name(self, name)
+  return ("%s/masks/%s"):format(self.path, name)
 end
 
 --- data:queries(name or clip): the annotated frames of a clip, sorted by number, nil when it has no masks: a list
 -- of { clip, n, width, height, queries = list of { x, y, index, side, object } } (object: its name, nil for an
 -- empty hand).
 function methods:queries(name)
-  name = type(name) == "table" and name.name or name
-  check_name(self, name)
-  local path = ("%s/masks/%s/queries.json"):format(self.path, name)
-  if not core.io.status(path) then return nil end
-  local doc = json.read(path)
-  if type(doc) ~= "table" or type(doc.frames) ~= "table" then
-    fail("%s: expected { width, height, frames = { \"FRAME\": [queries] } }, found another kind", path)
-  end
-  local list = {}
-  for key, queries in pairs(doc.frames) do
-    local n = type(key) == "string" and key:match "^%d+$" and math.tointeger(tonumber(key))
-    if not n or type(queries) ~= "table" then fail("%s: expected frame numbers, found %s", path, tostring(key)) end
-    local frame = { clip = name, n = n, width = doc.width, height = doc.height, queries = {} }
-    for k, q in ipairs(queries) do frame.queries[k] = check_query(path, key, k, q) end
-    list[#list + 1] = frame
-  end
-  table.sort(list, function(a, b) return a.n < b.n end)
+  local of = type(name) == "table" and name or nil
+  local folder = masks_folder(self, of and of.name or name)
+  local list = annotations.read(folder, of and of.name or name)
+  if not list then return nil end
+  annotations.check_files(folder, list)
+  if of and list[1] then annotations.check_clip(list[1], of) end
   return list
 end
 
 --- data:mask(name, n, kind, k): masks/NAME/FRAME_kindK.png as uint8 H×W of 0 and 1, nil when there is none.
 -- kind: "hand", "object" (what hand k holds), "arm" (the rest of that arm).
-function methods:mask(name, n, kind, k)
-  check_name(self, name)
-  local path = ("%s/masks/%s/%06d_%s%d.png"):format(self.path, name, n, kind, k)
-  if not core.io.status(path) then return nil end
-  return core.io.png_read(path, "mask")
-end
+function methods:mask(name, n, kind, k) return annotations.mask(masks_folder(self, name), n, kind, k) end
 
 --- data:masks(name, n): the masks of an annotated frame by query: { hand = { … }, object = { … }, arm = { … } };
 -- object[k] and arm[k] are nil where there is none.
-function methods:masks(name, n)
-  local masks = { hand = {}, object = {}, arm = {} }
-  for _, frame in ipairs(self:queries(name) or {}) do
-    for k = 1, frame.n == n and #frame.queries or 0 do
-      for kind, list in pairs(masks) do list[k] = self:mask(name, n, kind, k) end
-    end
-  end
-  return masks
-end
+function methods:masks(name, n) return annotations.masks(masks_folder(self, name), n) end
 
 --- data(path): the data folder at a path.
 function M.data(path)

@@ -10,6 +10,7 @@
 -- IoU is taken at the image's own resolution, pixels of `arm` masks left out. What is not here: the choice of
 -- thresholds (calibrate.lua) and files of results (commands/eval.lua, report.lua).
 
+local annotations = require "cohesiv.annotations"
 local core = require "cohesiv.core"
 local metrics = require "cohesiv.metrics"
 local recipe = require "cohesiv.recipe"
@@ -49,7 +50,6 @@ function evaluate.truth(data, frame)
   local truth = { hand = masks.hand, object = masks.object, pair = {} }
   for q = 1, #frame.queries do
     local hand, object = masks.hand[q], masks.object[q]
-    if not hand then fail("%s frame %d: expected a hand mask for query %d, found none", frame.clip, frame.n, q) end
     truth.pair[q] = object and metrics.union { hand, object } or hand
   end
   truth.all = metrics.union(truth.pair)
@@ -156,6 +156,7 @@ function evaluate.asker(system, data)
     if not answers[key] then
       local clip = clips[frame.clip] or data:clip(frame.clip)
       clips = { [frame.clip] = clip } -- one at a time stays open
+      annotations.check_clip(frame, clip)
       answers[key] = tensor.tidy(function()
         local detected = system.detects and evaluate.detected(clip, frame)
         return tensor.no_grad(system.answer, clip, frame.n, frame.queries, detected)
