@@ -5,6 +5,7 @@
 local cache = require "cohesiv.cache"
 local core = require "cohesiv.core"
 local frames = require "cohesiv.frames"
+local given = require "cohesiv.given"
 local landmarks = require "cohesiv.landmarks"
 local scale = require "cohesiv.scale"
 local tensor = require "cohesiv.tensor"
@@ -110,54 +111,24 @@ end
 
 -- ---- flow and person masks ----
 
-local FLOW_KINDS = { "flo", "npz", "npy", "png" }
-
--- The file FOLDER/%06d.* of a data folder with one of these extensions, or nil.
-local function stored_file(self, folder, n, kinds)
+-- The file of frame n in FOLDER of the data folder (what: flow or person), and its kind; nil without one.
+local function stored_file(self, what, folder, n)
   if not self.root then return nil end
-  for _, kind in ipairs(kinds) do
-    local path = ("%s/%s/%06d.%s"):format(self.root, folder, n, kind)
-    if core.io.status(path) then return path, kind end
-  end
-  return nil
+  return given.find(self, what, ("%s/%s"):format(self.root, folder), n)
 end
 
 --- clip:given_key(n): likewise for the flow and the person mask of frame n that the data folder brings along.
 function methods:given_key(n)
   local stamps, flows = {}, self.root and ("%s/flow/%s"):format(self.root, self.name)
-  local function add(folder, kinds)
-    local path = stored_file(self, folder, n, kinds)
+  local function add(what, folder)
+    local path = stored_file(self, what, folder, n)
     if path then stamps[#stamps + 1] = frames.stamp(path) end
   end
   for _, gap in ipairs(flows and core.io.status(flows) == "folder" and core.io.list(flows) or {}) do
-    add(("flow/%s/%s"):format(self.name, gap), FLOW_KINDS)
+    add("flow", ("flow/%s/%s"):format(self.name, gap))
   end
-  add("person/" .. self.name, { "png" })
+  add("person", "person/" .. self.name)
   return table.concat(stamps, "\n")
-end
-
-local function first_array(path)
-  local arrays = core.io.npz_read(path)
-  local name = arrays.flow and "flow" or next(arrays)
-  if not name then error(("%s: expected an array, found none"):format(path), 0) end
-  return arrays[name]
-end
-
-local flow_readers = {
-  flo = core.io.flo_read, npy = core.io.npy_read, npz = first_array,
-  png = function(path) return (core.io.flow_png_read(path)) end,
-}
-
-local function read_flow(self, path, kind, sc)
-  local flow = flow_readers[kind](path)
-  local shape = flow.shape
-  if #shape ~= 3 or shape[3] ~= 2 or shape[1] == 0 or shape[2] == 0
-    or not scale.same_aspect(shape[2], shape[1], self.width, self.height) then
-    error(("%s: expected a flow of the whole frame (%dx%d, or scaled), found %s"):format(path, self.width, self.height,
-      table.concat(shape, "x")), 0)
-  end
-  if flow.dtype ~= "float32" then flow = flow:to "float32" end
-  return scale.flow(flow, sc, self.width)
 end
 
 local function key_of(self, what, sc, ...)
@@ -190,21 +161,12 @@ function methods:flow(n, gap, options)
   local sc, method = self:scale(options.size), options.method or "auto"
   if method == "auto" or method == "truth" then
     local folder = ("%sflow/%s/%d"):format(method == "truth" and "truth/" or "", self.name, gap)
-    local path, kind = stored_file(self, folder, n, FLOW_KINDS)
-    if path then return read_flow(self, path, kind, sc) end
+    local path, kind = stored_file(self, "flow", folder, n)
+    if path then return given.flow(self, path, kind, sc) end
     if method == "truth" then fail(self, "expected %s/%06d.flo (or .npz, .npy, .png), found none", folder, n) end
     method = "dis"
   end
   return estimate_flow(self, n, gap, options.size, sc, method)
-end
-
-local function read_person(self, path)
-  local mask = core.io.png_read(path, "mask")
-  if mask.shape[1] ~= self.height or mask.shape[2] ~= self.width then
-    error(("%s: expected a mask of %dx%d, found %dx%d"):format(path, self.width, self.height, mask.shape[2],
-      mask.shape[1]), 0)
-  end
-  return mask
 end
 
 local function find_person(self, n, size, sc)
@@ -224,8 +186,8 @@ function methods:person(n, options)
   local sc, source = self:scale(options.size), options.source or "auto"
   if source == "auto" or source == "truth" then
     local folder = ("%sperson/%s"):format(source == "truth" and "truth/" or "", self.name)
-    local path = stored_file(self, folder, n, { "png" })
-    if path then return scale.picture(read_person(self, path), sc) end
+    local path = stored_file(self, "person", folder, n)
+    if path then return scale.picture(given.person(self, path), sc) end
     if source == "truth" then fail(self, "expected %s/%06d.png, found none", folder, n) end
   elseif source ~= "skin" then
     fail(self, "person: expected source auto, skin or truth, found %s", tostring(source))
