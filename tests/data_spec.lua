@@ -8,6 +8,7 @@ local image = require "cohesiv.image"
 local json = require "cohesiv.json"
 local scale = require "cohesiv.scale"
 local support = require "tests.support"
+local warn = require "cohesiv.warn"
 
 local root = support.temp()
 local caches = support.temp()
@@ -18,8 +19,13 @@ local function folder(name)
 end
 
 local cache_before = os.getenv "COHESIV_CACHE"
-setup(function() core.system.setenv("COHESIV_CACHE", caches) end)
+local told = warn.write
+setup(function()
+  core.system.setenv("COHESIV_CACHE", caches)
+  warn.write = function() end -- what is told of these files: landmarks_spec, given_spec
+end)
 teardown(function()
+  warn.write = told
   frames.forget()
   core.system.setenv("COHESIV_CACHE", cache_before)
 end)

@@ -111,23 +111,29 @@ end
 
 -- ---- flow and person masks ----
 
--- The file of frame n in FOLDER of the data folder (what: flow or person), and its kind; nil without one.
-local function stored_file(self, what, folder, n)
+local FLOW_KINDS = { "flo", "npz", "npy", "png" }
+
+-- The file FOLDER/%06d.* of a data folder with one of these extensions, or nil.
+local function stored_file(self, folder, n, kinds)
   if not self.root then return nil end
-  return given.find(self, what, ("%s/%s"):format(self.root, folder), n)
+  for _, kind in ipairs(kinds) do
+    local path = ("%s/%s/%06d.%s"):format(self.root, folder, n, kind)
+    if core.io.status(path) then return path, kind end
+  end
+  return nil
 end
 
 --- clip:given_key(n): likewise for the flow and the person mask of frame n that the data folder brings along.
 function methods:given_key(n)
   local stamps, flows = {}, self.root and ("%s/flow/%s"):format(self.root, self.name)
-  local function add(what, folder)
-    local path = stored_file(self, what, folder, n)
+  local function add(folder, kinds)
+    local path = stored_file(self, folder, n, kinds)
     if path then stamps[#stamps + 1] = frames.stamp(path) end
   end
   for _, gap in ipairs(flows and core.io.status(flows) == "folder" and core.io.list(flows) or {}) do
-    add("flow", ("flow/%s/%s"):format(self.name, gap))
+    add(("flow/%s/%s"):format(self.name, gap), FLOW_KINDS)
   end
-  add("person", "person/" .. self.name)
+  add("person/" .. self.name, { "png" })
   return table.concat(stamps, "\n")
 end
 
@@ -161,7 +167,7 @@ function methods:flow(n, gap, options)
   local sc, method = self:scale(options.size), options.method or "auto"
   if method == "auto" or method == "truth" then
     local folder = ("%sflow/%s/%d"):format(method == "truth" and "truth/" or "", self.name, gap)
-    local path, kind = stored_file(self, "flow", folder, n)
+    local path, kind = stored_file(self, folder, n, FLOW_KINDS)
     if path then return given.flow(self, path, kind, sc) end
     if method == "truth" then fail(self, "expected %s/%06d.flo (or .npz, .npy, .png), found none", folder, n) end
     method = "dis"
@@ -186,7 +192,7 @@ function methods:person(n, options)
   local sc, source = self:scale(options.size), options.source or "auto"
   if source == "auto" or source == "truth" then
     local folder = ("%sperson/%s"):format(source == "truth" and "truth/" or "", self.name)
-    local path = stored_file(self, "person", folder, n)
+    local path = stored_file(self, folder, n, { "png" })
     if path then return scale.picture(given.person(self, path), sc) end
     if source == "truth" then fail(self, "expected %s/%06d.png, found none", folder, n) end
   elseif source ~= "skin" then

@@ -1,61 +1,13 @@
---- What a data folder brings along for a clip's frames: flow (flow/NAME/GAP/FRAME.{flo,npz,npy,png}) and person masks
--- (person/NAME/FRAME.png). Finding the file of a frame and checking what it holds; making what is not there is the
--- clip's. FRAME counts from 0, in six digits or any other number of them.
+--- What the flow and the person mask that a data folder brings along may hold. Which file is a frame's, and making what
+-- is not there, is the clip's.
 local core = require "cohesiv.core"
 local fields = require "cohesiv.fields"
 local metrics = require "cohesiv.metrics"
 local scale = require "cohesiv.scale"
-local warn = require "cohesiv.warn"
 
 local given = {}
 
 local fail = fields.fail
-
--- ---- files ----
-
-local KINDS = { flow = { "flo", "npz", "npy", "png" }, person = { "png" } }
-
--- The number and the kind that a file's name means, nil of another name.
-local function meaning(file, kinds)
-  local digits, ending = file:match "^(%d+)%.(%w+)$"
-  local n = digits and #digits <= 15 and math.tointeger(tonumber(digits))
-  for _, kind in ipairs(n and kinds or {}) do
-    if ending:lower() == kind then return n, kind end
-  end
-  return nil
-end
-
--- Files whose names are not of six digits and small letters, by number: { file, kind }.
-local function others(folder, kinds)
-  local list, strange = {}, nil
-  for _, file in ipairs(core.io.status(folder) == "folder" and core.io.list(folder) or {}) do
-    local n, kind = meaning(file, kinds)
-    if n and list[n] then
-      fail("%s: expected one file of frame %d, found %s and %s", folder, n, list[n].file, file)
-    end
-    if n then list[n] = { file = file, kind = kind } end
-    if not n and core.io.status(folder .. "/" .. file) == "file" then strange = strange or file end
-  end
-  if strange and not next(list) then
-    warn.once(folder, "%s: expected files 000000.%s and so on, found %s: not used", folder, table.concat(kinds, " or ."),
-      strange)
-  end
-  return list
-end
-
---- find(clip, what, folder, n): the file of frame n in a folder of "flow" or "person", and its kind; nil without one.
-function given.find(clip, what, folder, n)
-  local kinds = KINDS[what]
-  for _, kind in ipairs(kinds) do
-    local path = ("%s/%06d.%s"):format(folder, n, kind)
-    if core.io.status(path) then return path, kind end
-  end
-  clip.listed = clip.listed or {} -- a folder of the usual names is never listed more than once
-  clip.listed[folder] = clip.listed[folder] or others(folder, kinds)
-  local entry = clip.listed[folder][n]
-  if entry then return folder .. "/" .. entry.file, entry.kind end
-  return nil
-end
 
 -- ---- flow ----
 

@@ -28,9 +28,10 @@ end
 
 -- Without width and height the clip's are meant, unless they seem to be there under other names.
 local function check_keys(self, doc)
-  for key in pairs(doc) do
+  for key, value in pairs(doc) do
     local word = tostring(key):lower()
-    if word:find "width" or word:find "height" or word:find "size" or word:find "resolution" then
+    if not absent(value)
+      and (word:find "width" or word:find "height" or word:find "size" or word:find "resolution") then
       tell(self, "keys", self.path, "expected width and height, found the keys %s: vertices are taken for the clip's "
         .. "pixels", fields.keys(doc))
       return
