@@ -39,6 +39,12 @@ int npy_write(const char *path, const Tensor *t);
 int npz_read(const char *path, Bundle *out);
 /* level: 0 stored, 1..9 deflate; weaker where npz_read would not take what deflate can do. */
 int npz_write(const char *path, const Bundle *in, int level);
+/* The same to an open sink, which is closed afterwards. */
+int npz_write_sink(Sink *to, const Bundle *in, int level);
+/* A digest of the names, sizes and checksums of all arrays, and so of what they hold, however it is packed:
+ * 32 hexadecimal digits, terminated. Reads the file's directory alone: damage elsewhere is npz_read's to
+ * find. */
+int npz_digest(const char *path, char out[33]);
 
 /* A source of bytes for npy_parse: fills `to` wholly or fails. `left` counts down. */
 typedef struct Stream {
@@ -76,8 +82,8 @@ int pth_read(const char *path, Bundle *out);
 /* ---- packs: one tensor of the cache, with a checksum ----
  * flow64: float32 stored as int16 in 1/64 (saturating at ±511.98). `key` is stored too; a pack with another
  * key is refused, so that a collision of file names never gives foreign data. Not synced to disk: the
- * checksum tells. */
-int pack_write(const char *path, const char *key, const Tensor *t, int flow64);
+ * checksum tells. `folder`: where the file lies until it is whole, NULL for its own folder. */
+int pack_write(const char *path, const char *key, const Tensor *t, int flow64, const char *folder);
 Tensor *pack_read(const char *path, const char *key);
 
 #endif

@@ -1,7 +1,8 @@
-/* Whole or not at all: see file.h. Assumes POSIX. Does not lock: the last writer of a name wins. */
+/* Whole or not at all: see file.h. Assumes POSIX. Targets are not locked: the last writer of a name wins. */
 #include "io/file.h"
 
 #include "core/error.h"
+#include "io/lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -122,25 +123,30 @@ static char *target_of(const char *path) {
   return target;
 }
 
-/* Opens a new file in the folder of `path`; the name is independent of the target's, which may be at its
- * limit. */
-static int open_temporary(Sink *s) {
+/* Makes a file of a name that nobody has, locked while it is open; 0 or the error, EEXIST to try again. The
+ * name is independent of the target's, which may be at its limit. */
+static int make_temporary(Sink *s, const char *folder) {
   static atomic_uint counter;
-  char *copy = strdup(s->path);
-  if (!copy) return fail("%s: expected memory for a name, found none left", s->path);
-  const char *folder = dirname(copy);
-  int error = EEXIST;
-  for (int attempt = 0; attempt < 1000 && error == EEXIST; attempt++) {
-    free(s->temporary);
-    if (asprintf(&s->temporary, "%s/.cohesiv-%ld-%u.tmp", folder, (long)getpid(),
-                 atomic_fetch_add(&counter, 1)) < 0) {
-      s->temporary = NULL;
-      error = ENOMEM;
-      break;
-    }
-    s->fd = open(s->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    error = s->fd < 0 ? errno : 0;
+  free(s->temporary);
+  if (asprintf(&s->temporary, "%s/" TEMPORARY_PREFIX "%ld-%u" TEMPORARY_SUFFIX, folder, (long)getpid(),
+               atomic_fetch_add(&counter, 1)) < 0) {
+    s->temporary = NULL;
+    return ENOMEM;
   }
+  s->fd = open(s->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (s->fd < 0) return errno;
+  if (lock_own(s->fd, s->temporary)) return 0;
+  close(s->fd);
+  s->fd = -1;
+  return EEXIST;
+}
+
+static int open_temporary(Sink *s, const char *folder) {
+  char *copy = folder ? NULL : strdup(s->path);
+  if (!folder && !copy) return fail("%s: expected memory for a name, found none left", s->path);
+  if (!folder) folder = dirname(copy);
+  int error = EEXIST;
+  for (int attempt = 0; attempt < 1000 && error == EEXIST; attempt++) error = make_temporary(s, folder);
   free(copy);
   if (error == 0) return 1;
   free(s->temporary);
@@ -148,13 +154,15 @@ static int open_temporary(Sink *s) {
   return fail("%s: expected a folder to write in, found: %s", s->path, strerror(error));
 }
 
-int sink_open(Sink *s, const char *path) {
+int sink_open_by(Sink *s, const char *path, const char *folder) {
   *s = (Sink){.fd = -1, .durable = 1};
   if (!(s->path = target_of(path))) return 0;
-  if (open_temporary(s)) return 1;
+  if (open_temporary(s, folder)) return 1;
   sink_abort(s);
   return 0;
 }
+
+int sink_open(Sink *s, const char *path) { return sink_open_by(s, path, NULL); }
 
 static int write_all(Sink *s, const void *data, size_t size) {
   const char *at = data;
@@ -194,9 +202,7 @@ int sink_commit(Sink *s) {
   int ok = write_all(s, s->buffer.data, s->buffer.size);
   if (ok && s->durable && fsync(s->fd) != 0)
     ok = fail("%s: expected the disk to take the file, found: %s", s->path, strerror(errno));
-  if (close(s->fd) != 0 && ok)
-    ok = fail("%s: expected to close the file, found: %s", s->path, strerror(errno));
-  s->fd = -1;
+  /* renamed before it is closed: until then it is locked, and nobody takes it for a leftover */
   if (ok && rename(s->temporary, s->path) != 0)
     ok = fail("%s: expected to rename the finished file, found: %s", s->path, strerror(errno));
   if (ok) {

@@ -39,7 +39,8 @@ void source_close(Source *s);
 /* The whole file, refused above `limit` bytes. */
 int file_read(const char *path, size_t limit, Bytes *out);
 
-/* A file being written: a temporary file in the target's folder, renamed over the target by sink_commit. */
+/* A file being written: a temporary file, locked while it is written (see lock.h), renamed over the target by
+ * sink_commit. */
 typedef struct Sink {
   int fd;
   char *path, *temporary;
@@ -50,6 +51,8 @@ typedef struct Sink {
 
 /* Refuses a target that exists and is no regular file; a symbolic link is followed. */
 int sink_open(Sink *s, const char *path);
+/* The same with the temporary file in `folder`, of the target's file system, instead of the target's own. */
+int sink_open_by(Sink *s, const char *path, const char *folder);
 int sink_write(Sink *s, const void *data, size_t size);
 /* Flushes and renames. Whatever it returns, the sink is closed afterwards and no temporary file stays. */
 int sink_commit(Sink *s);

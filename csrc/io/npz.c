@@ -2,6 +2,7 @@
 #include "io/array.h"
 
 #include "core/error.h"
+#include "io/digest.h"
 #include "io/zip.h"
 
 #include <stdio.h>
@@ -43,5 +44,21 @@ int npz_read(const char *path, Bundle *out) {
   for (long i = 0; ok && i < zip.count; i++) ok = add_entry(&zip, &zip.entries[i], &room, out);
   zip_close(&zip);
   if (!ok) bundle_free(out);
+  return ok;
+}
+
+int npz_digest(const char *path, char out[33]) {
+  Zip zip;
+  Bytes sums = {0};
+  if (!zip_open(&zip, path)) return 0;
+  int ok = 1;
+  while (ok && zip_more(&zip)) {
+    ZipEntry e;
+    ok = zip_next(&zip, &e) && bytes_add(&sums, e.name, e.name_size) &&
+         bytes_add(&sums, &e.crc, sizeof e.crc) && bytes_add(&sums, &e.size, sizeof e.size);
+  }
+  if (ok) digest(sums.data, sums.size, out);
+  bytes_free(&sums);
+  zip_close(&zip);
   return ok;
 }

@@ -141,16 +141,22 @@ static int write_end(Packer *p, uint64_t count) {
   return emit(p, end, (size_t)(e - end));
 }
 
-int npz_write(const char *path, const Bundle *in, int level) {
-  if (level < 0 || level > 9) return fail("%s: expected a level of 0 to 9, found %d", path, level);
-  Packer p = {.level = level};
-  if (!sink_open(&p.sink, path)) return 0;
+int npz_write_sink(Sink *to, const Bundle *in, int level) {
+  Packer p = {.sink = *to, .level = level};
+  const char *path = p.sink.path;
   int ok = 1;
   for (long i = 0; ok && i < in->count; i++)
     if (!write_item(&p, &in->items[i])) ok = fail("%s: %s: %s", path, in->items[i].name, error_message());
   ok = ok && write_end(&p, (uint64_t)in->count);
   bytes_free(&p.directory);
+  *to = (Sink){.fd = -1};
   if (ok) return sink_commit(&p.sink);
   sink_abort(&p.sink);
   return 0;
+}
+
+int npz_write(const char *path, const Bundle *in, int level) {
+  Sink s;
+  if (level < 0 || level > 9) return fail("%s: expected a level of 0 to 9, found %d", path, level);
+  return sink_open(&s, path) && npz_write_sink(&s, in, level);
 }

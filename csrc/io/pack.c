@@ -39,7 +39,7 @@ static int emit_flow(Sink *s, uLong *crc, const Tensor *t) {
   return 1;
 }
 
-int pack_write(const char *path, const char *key, const Tensor *t, int flow64) {
+int pack_write(const char *path, const char *key, const Tensor *t, int flow64, const char *folder) {
   if (flow64 && t->dtype != F32)
     return fail("%s: expected a float32 flow, found %s", path, dtype_name[t->dtype]);
   Head head = {.encoding = flow64 ? FLOW64 : PLAIN,
@@ -50,7 +50,7 @@ int pack_write(const char *path, const char *key, const Tensor *t, int flow64) {
   int64_t shape[RANK_MAX];
   for (int d = 0; d < t->rank; d++) shape[d] = t->shape[d];
   Sink s;
-  if (!sink_open(&s, path)) return 0;
+  if (!sink_open_by(&s, path, folder)) return 0;
   s.durable = 0;
   uLong crc = crc32_z(0, NULL, 0);
   int ok = emit(&s, &crc, &head, sizeof head) && emit(&s, &crc, shape, (size_t)t->rank * sizeof *shape) &&

@@ -203,10 +203,12 @@ static int l_pack_read(lua_State *L) {
   return give_tensor(L, pack_read(path, check_text(L, 2, "key")));
 }
 
-/* pack_write(path, key, tensor, flow64 = false) */
+/* pack_write(path, key, tensor, flow64 = false, folder?): folder is where the file lies until it is whole */
 static int l_pack_write(lua_State *L) {
   const char *path = check_path(L), *key = check_text(L, 2, "key");
-  return pack_write(path, key, check_tensor(L, 3, "tensor"), lua_toboolean(L, 4)) ? 0 : raise_error(L);
+  const char *folder = lua_isnoneornil(L, 5) ? NULL : check_text(L, 5, "folder");
+  return pack_write(path, key, check_tensor(L, 3, "tensor"), lua_toboolean(L, 4), folder) ? 0
+                                                                                          : raise_error(L);
 }
 
 /* ---- files and folders ---- */
@@ -308,5 +310,6 @@ void open_io(lua_State *L) {
   lua_pop(L, 1);
   luaL_newlib(L, functions);
   open_video(L);
+  open_lock(L);
   lua_setfield(L, -2, "io");
 }
