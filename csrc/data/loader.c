@@ -19,6 +19,7 @@ typedef struct Place {
   unsigned long generation; /* of the seek that it was made for */
   Batch batch;
   char message[1024];
+  long damaged; /* which sample could not be read, or -1 */
 } Place;
 
 struct Loader {
@@ -32,6 +33,7 @@ struct Loader {
   bool stop;
   unsigned long generation; /* counts seeks: work begun before the last one is thrown away */
   long taken, delivered;    /* batch numbers: next to be made, next to be handed out */
+  long damaged;             /* of the failure told last */
   Place place[SLOTS];
 };
 
@@ -53,11 +55,14 @@ static void epoch_order(const Loader *l, long epoch, long *order) {
   }
 }
 
-static int read_samples(const Loader *l, const long *which, long count, Sample *s, long *hands) {
+static int read_samples(const Loader *l, const long *which, long count, Sample *s, long *hands,
+                        long *damaged) {
   *hands = 0;
   for (long i = 0; i < count; i++) {
     const char *path = l->paths[which[i]];
+    *damaged = which[i];
     if (!sample_read(path, &s[i])) return 0;
+    *damaged = -1;
     const long *shape = s[i].image->shape;
     if (shape[0] != l->o.height || shape[1] != l->o.width)
       return fail("%s: expected an image of %ldx%ld, found %ldx%ld", path, l->o.width, l->o.height, shape[1],
@@ -106,18 +111,20 @@ static int fill(const Loader *l, const long *which, long count, const Sample *s,
   return shorten(&b->maps, kept) && shorten(&b->points, kept) && shorten(&b->image_index, kept);
 }
 
-static int make_batch(const Loader *l, long number, Batch *b) {
+/* *damaged: the sample that could not be read, -1 where that was not why it failed. */
+static int make_batch(const Loader *l, long number, Batch *b, long *damaged) {
   long *order = malloc(sizeof(long) * (size_t)l->n);
   Sample *samples = calloc((size_t)l->o.batch, sizeof *samples);
   int ok = order && samples ? 1 : fail_memory("loader: out of memory for a batch of %ld", l->o.batch);
   memset(b, 0, sizeof *b);
+  *damaged = -1;
   b->epoch = number / l->batches;
   b->index = number % l->batches;
   long first = b->index * l->o.batch, count = l->n - first < l->o.batch ? l->n - first : l->o.batch, hands;
   if (ok) {
     epoch_order(l, b->epoch, order);
-    ok = read_samples(l, order + first, count, samples, &hands) && make_tensors(l, count, hands, b) &&
-         fill(l, order + first, count, samples, b);
+    ok = read_samples(l, order + first, count, samples, &hands, damaged) &&
+         make_tensors(l, count, hands, b) && fill(l, order + first, count, samples, b);
   }
   for (long i = 0; samples && i < count; i++) sample_free(&samples[i]);
   free(samples);
@@ -140,13 +147,15 @@ static void *work(void *arg) {
     p->state = BUSY;
     pthread_mutex_unlock(&l->lock);
     Batch b;
-    int ok = make_batch(l, number, &b);
+    long damaged;
+    int ok = make_batch(l, number, &b, &damaged);
     pthread_mutex_lock(&l->lock);
     if (generation != l->generation || l->stop) { /* nobody wants it any more */
       if (ok) batch_free(&b);
       p->state = EMPTY;
     } else {
       p->state = ok ? READY : FAILED;
+      p->damaged = damaged;
       if (ok)
         p->batch = b;
       else
@@ -230,6 +239,7 @@ void loader_seek(Loader *l, long epoch, long index) {
 int loader_next(Loader *l, Batch *out) {
   int ok = 1;
   pthread_mutex_lock(&l->lock);
+  l->damaged = -1;
   Place *p = &l->place[l->delivered % SLOTS];
   if (p->state == TOLD) restart(l, l->delivered); /* whoever mended what was wrong gets the batch after all */
   while (ok && !((p->state == READY || p->state == FAILED) && p->generation == l->generation)) {
@@ -243,6 +253,7 @@ int loader_next(Loader *l, Batch *out) {
   if (ok && p->state == FAILED) {
     ok = fail("%s", p->message);
     p->state = TOLD;
+    l->damaged = p->damaged;
   } else if (ok) {
     *out = p->batch;
     memset(&p->batch, 0, sizeof p->batch);
@@ -253,3 +264,5 @@ int loader_next(Loader *l, Batch *out) {
   pthread_mutex_unlock(&l->lock);
   return ok;
 }
+
+long loader_damaged(const Loader *l) { return l->damaged; }

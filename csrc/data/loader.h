@@ -41,8 +41,12 @@ void loader_seek(Loader *l, long epoch, long index);
 int loader_next(Loader *l, Batch *out);
 void batch_free(Batch *b);
 
-/* Samples on disk: one .npz with image, maps, person, points, content. */
-int sample_write(const char *path, const Sample *s);
+/* Which of the paths, from 0, could not be read when loader_next last failed; -1 when that was not why. */
+long loader_damaged(const Loader *l);
+
+/* Samples on disk: one .npz with image, maps, person, points, content. Not synced: whoever reads a damaged
+ * one makes it again. `folder`: where it lies until it is whole, NULL for its own folder. */
+int sample_write(const char *path, const Sample *s, const char *folder);
 int sample_read(const char *path, Sample *out);
 void sample_free(Sample *s);
 

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "io/array.h"
+#include "io/file.h"
 
 #include <string.h>
 
@@ -18,8 +19,9 @@ static int add(Bundle *b, const char *name, Tensor *t) {
   return t && bundle_add(b, name, strlen(name), tensor_retain(t));
 }
 
-int sample_write(const char *path, const Sample *s) {
+int sample_write(const char *path, const Sample *s, const char *folder) {
   Bundle b = {0};
+  Sink to;
   Tensor *content = tensor_new(I32, 1, (long[]){2});
   int ok = content != NULL;
   if (ok) {
@@ -28,7 +30,11 @@ int sample_write(const char *path, const Sample *s) {
     c[1] = (int32_t)s->content_h;
   }
   ok = ok && add(&b, "image", s->image) && add(&b, "maps", s->maps) && add(&b, "person", s->person) &&
-       add(&b, "points", s->points) && add(&b, "content", content) && npz_write(path, &b, 1);
+       add(&b, "points", s->points) && add(&b, "content", content) && sink_open_by(&to, path, folder);
+  if (ok) {
+    to.durable = 0; /* a damaged one is made again */
+    ok = npz_write_sink(&to, &b, 1);
+  }
   bundle_free(&b);
   tensor_release(content);
   return ok;

@@ -52,10 +52,10 @@ int npz_digest(const char *path, char out[33]) {
   Bytes sums = {0};
   if (!zip_open(&zip, path)) return 0;
   int ok = 1;
-  while (ok && zip_more(&zip)) {
-    ZipEntry e;
-    ok = zip_next(&zip, &e) && bytes_add(&sums, e.name, e.name_size) &&
-         bytes_add(&sums, &e.crc, sizeof e.crc) && bytes_add(&sums, &e.size, sizeof e.size);
+  for (long i = 0; ok && i < zip.count; i++) {
+    const ZipEntry *e = &zip.entries[i];
+    ok = bytes_add(&sums, e->name, e->name_size) && bytes_add(&sums, &e->crc, sizeof e->crc) &&
+         bytes_add(&sums, &e->size, sizeof e->size);
   }
   if (ok) digest(sums.data, sums.size, out);
   bytes_free(&sums);

@@ -1,6 +1,7 @@
 /* core.sample_write and core.loader: the training data's way into Lua. */
 #include "data/loader.h"
 
+#include "io/array.h"
 #include "lua/lib.h"
 
 #include <limits.h>
@@ -9,27 +10,46 @@
 
 #define LOADER_META "cohesiv.Loader"
 
-/* sample_write(path, { image, maps (H×W×N uint8), person, points, content = {w, h} }) */
+/* sample_write(path, { image, maps (H×W×N uint8), person, points, content = {w, h} }, folder?): folder is
+ * where the file lies until it is whole */
 static int write_sample(lua_State *L) {
   const char *path = check_text(L, 1, "path");
   check_table(L, 2, "sample");
-  lua_settop(L, 2);
+  const char *folder = lua_isnoneornil(L, 3) ? NULL : check_text(L, 3, "folder");
+  lua_settop(L, 3);
   Sample s = {0};
   lua_getfield(L, 2, "image");
   lua_getfield(L, 2, "maps");
   lua_getfield(L, 2, "person");
   lua_getfield(L, 2, "points");
-  s.image = check_tensor_of(L, 3, "sample: image", U8, 3);
-  s.maps = check_tensor_of(L, 4, "sample: maps", U8, 3);
-  s.person = check_tensor_of(L, 5, "sample: person", U8, 2);
-  s.points = check_tensor_of(L, 6, "sample: points", F32, 2);
+  s.image = check_tensor_of(L, 4, "sample: image", U8, 3);
+  s.maps = check_tensor_of(L, 5, "sample: maps", U8, 3);
+  s.person = check_tensor_of(L, 6, "sample: person", U8, 2);
+  s.points = check_tensor_of(L, 7, "sample: points", F32, 2);
   lua_getfield(L, 2, "content");
-  check_table(L, 7, "sample: content");
-  lua_rawgeti(L, 7, 1);
-  lua_rawgeti(L, 7, 2);
-  s.content_w = (long)check_whole(L, 8, "sample: content: width", 0, LONG_MAX);
-  s.content_h = (long)check_whole(L, 9, "sample: content: height", 0, LONG_MAX);
-  return sample_write(path, &s) ? 0 : raise_error(L);
+  check_table(L, 8, "sample: content");
+  lua_rawgeti(L, 8, 1);
+  lua_rawgeti(L, 8, 2);
+  s.content_w = (long)check_whole(L, 9, "sample: content: width", 0, LONG_MAX);
+  s.content_h = (long)check_whole(L, 10, "sample: content: height", 0, LONG_MAX);
+  return sample_write(path, &s, folder) ? 0 : raise_error(L);
+}
+
+/* sample_digest(path) → 32 digits that tell what the sample holds, by its file's directory alone (see
+ * npz_digest) */
+static int sample_digest(lua_State *L) {
+  char out[33];
+  if (!npz_digest(check_text(L, 1, "path"), out)) return raise_error(L);
+  lua_pushstring(L, out);
+  return 1;
+}
+
+/* sample_check(path): raises unless the whole sample is there and intact */
+static int sample_check(lua_State *L) {
+  Sample s;
+  if (!sample_read(check_text(L, 1, "path"), &s)) return raise_error(L);
+  sample_free(&s);
+  return 0;
 }
 
 static Loader **to_loader(lua_State *L) {
@@ -146,6 +166,15 @@ static int batches(lua_State *L) {
   return 1;
 }
 
+/* loader:damaged() → which of the paths could not be read when next() last failed, nil when that was not why
+ */
+static int damaged(lua_State *L) {
+  long which = loader_damaged(*to_loader(L));
+  if (which < 0) return 0;
+  lua_pushinteger(L, which + 1);
+  return 1;
+}
+
 static int close_loader(lua_State *L) {
   Loader **l = check_object(L, 1, LOADER_META, "loader");
   Loader *gone = *l;
@@ -156,13 +185,9 @@ static int close_loader(lua_State *L) {
 
 void open_loader(lua_State *L) {
   luaL_newmetatable(L, LOADER_META);
-  static const luaL_Reg methods[] = {{"next", next},
-                                     {"seek", seek},
-                                     {"batches", batches},
-                                     {"close", close_loader},
-                                     {"__gc", close_loader},
-                                     {"__close", close_loader},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"next", next},          {"seek", seek},         {"batches", batches},      {"damaged", damaged},
+      {"close", close_loader}, {"__gc", close_loader}, {"__close", close_loader}, {NULL, NULL}};
   luaL_setfuncs(L, methods, 0);
   lua_pushvalue(L, -1);
   lua_setfield(L, -2, "__index");
@@ -171,4 +196,8 @@ void open_loader(lua_State *L) {
   lua_setfield(L, -2, "loader");
   lua_pushcfunction(L, write_sample);
   lua_setfield(L, -2, "sample_write");
+  lua_pushcfunction(L, sample_digest);
+  lua_setfield(L, -2, "sample_digest");
+  lua_pushcfunction(L, sample_check);
+  lua_setfield(L, -2, "sample_check");
 }

@@ -1,9 +1,10 @@
---- The cache of what is made from videos: flow, person masks, maps, counts of frames.
+--- The cache of what is made from videos: flow, person masks, maps, counts of frames, samples.
 --
 -- $COHESIV_CACHE or runs/cache / KIND / two digits / two digits / the other 28 of the key's hash .pack: no folder gets
 -- more than a few thousand files at 10^8 entries, and nothing ever lists one. An entry holds its key and a checksum
 -- (csrc/io/pack.c): what is damaged or foreign is made again. Keys must name everything that the value depends on.
--- Nothing is ever removed here: the folder may be deleted at any time.
+-- While it is written an entry lies in KIND/tmp, where each process first removes what killed ones have left. Nothing
+-- else is ever removed here: the folder may be deleted at any time.
 local core = require "cohesiv.core"
 
 local cache = {}
@@ -14,31 +15,56 @@ function cache.folder()
   return folder and folder ~= "" and folder or "runs/cache"
 end
 
---- path(kind, key): the file of an entry, and its folder.
-function cache.path(kind, key)
+--- path(kind, key, extension = "pack"): the file of an entry, and its folder.
+function cache.path(kind, key, extension)
   local hash = core.io.digest(key)
   local folder = ("%s/%s/%s/%s"):format(cache.folder(), kind, hash:sub(1, 2), hash:sub(3, 4))
-  return ("%s/%s.pack"):format(folder, hash:sub(5)), folder
+  return ("%s/%s.%s"):format(folder, hash:sub(5), extension or "pack"), folder
 end
 
 -- A key as it is stored: long ones (names of 4000 bytes) by their hash.
 local function stored(key) return #key <= 1000 and key or core.io.digest(key) end
 
---- find(kind, key): the stored tensor, or nil when there is none that is intact.
-function cache.find(kind, key)
-  local path = cache.path(kind, key)
+--- intact(read, path, …): what read(path, …) returns, nil when that fails for another reason than Ctrl-C.
+function cache.intact(read, path, ...)
   if not core.io.status(path) then return nil end
-  local ok, value = pcall(core.io.pack_read, path, stored(key))
+  local ok, value = pcall(read, path, ...)
   if ok then return value end
   if tostring(value):find("interrupted", 1, true) then error(value, 0) end
   return nil
 end
 
+--- find(kind, key): the stored tensor, or nil when there is none that is intact.
+function cache.find(kind, key) return cache.intact(core.io.pack_read, cache.path(kind, key), stored(key)) end
+
+local swept = {}
+
+-- Where entries of a kind lie until they are whole.
+local function temporaries(kind)
+  local folder = ("%s/%s/tmp"):format(cache.folder(), kind)
+  core.io.make_folder(folder)
+  if not swept[folder] then core.io.sweep(folder) end
+  swept[folder] = true
+  return folder
+end
+
+--- write(kind, key, extension, write): an entry's file by write(path, folder), where `folder` is for what is not whole
+-- yet. What is no file there gives way.
+function cache.write(kind, key, extension, write)
+  local path, folder = cache.path(kind, key, extension)
+  core.io.make_folder(folder)
+  local found = core.io.status(path)
+  if found and found ~= "file" and not os.remove(path) then
+    error(("%s: expected a file of the cache, found a %s; remove it"):format(path, found), 0)
+  end
+  write(path, temporaries(kind))
+end
+
 --- store(kind, key, t, { flow64 }): writes an entry, whole or not at all.
 function cache.store(kind, key, t, options)
-  local path, folder = cache.path(kind, key)
-  core.io.make_folder(folder)
-  core.io.pack_write(path, stored(key), t, options ~= nil and options.flow64)
+  cache.write(kind, key, "pack", function(path, folder)
+    core.io.pack_write(path, stored(key), t, options ~= nil and options.flow64, folder)
+  end)
 end
 
 --- get(kind, key, make, { flow64 }): the stored tensor; if there is none, that of make(), stored. What is returned is

@@ -83,7 +83,7 @@ local function scaled_map(map, from, to)
   return core.io.resample(content:contiguous(), s, s, to.content_w, to.content_h, to.w, to.h)
 end
 
-local function write_sample(path, clip, n, recipe)
+local function write_sample(path, folder, clip, n, recipe)
   local sc, R = clip:scale(recipe.size), clip:responsibility(n, M.map_options(recipe))
   local map = scaled_map(R.map, clip:scale(R.size), sc)
   local hands = map.shape[3]
@@ -96,7 +96,7 @@ local function write_sample(path, clip, n, recipe)
   core.sample_write(path, {
     image = clip:scaled(n, { size = recipe.size }), maps = bytes(map),
     person = (person * 255):to "uint8", points = core.tensor(points), content = { sc.content_w, sc.content_h },
-  })
+  }, folder)
 end
 
 -- Everything that a sample depends on.
@@ -114,15 +114,45 @@ local function key_of(clip, n, recipe)
   return table.concat(parts, "\n")
 end
 
---- sample(clip, n, recipe): the path of the frame's sample file, made when it is not there yet.
+local function make_sample(key, clip, n, recipe)
+  cache.write("samples", key, "npz", function(path, folder)
+    tensor.tidy(write_sample, path, folder, clip, n, recipe)
+  end)
+end
+
+local function warn_damaged(path)
+  require("cohesiv.warn").line("%s: expected an intact sample, found it damaged; it is made again", path)
+end
+
+--- sample(clip, n, recipe): the path of the frame's sample file, made when there is none or one that is cut off, and
+-- the digest of what it holds.
 function M.sample(clip, n, recipe)
-  local path, folder = cache.path("samples", key_of(clip, n, recipe))
-  path = path:gsub("%.pack$", ".npz")
-  if not core.io.status(path) then
-    core.io.make_folder(folder)
-    tensor.tidy(write_sample, path, clip, n, recipe)
-  end
-  return path
+  local key = key_of(clip, n, recipe)
+  local path = cache.path("samples", key, "npz")
+  local digest = cache.intact(core.sample_digest, path)
+  if digest then return path, digest end
+  if core.io.status(path) then warn_damaged(path) end
+  make_sample(key, clip, n, recipe)
+  return path, core.sample_digest(path)
+end
+
+--- mend(entry, data, recipe): makes the sample of one of prepare's entries again, whatever is there; its random numbers
+-- are nobody's. Raises when the clip is not what it was.
+function M.mend(entry, data, recipe)
+  warn_damaged(entry.path)
+  local seed, stream = core.random_state()
+  local clip = data:clip(entry.clip)
+  local ok, message = pcall(function()
+    local key = key_of(clip, entry.frame, recipe)
+    if cache.path("samples", key, "npz") ~= entry.path then
+      error(("clip %s: expected the data of the training's start, found it changed"):format(entry.clip), 0)
+    end
+    make_sample(key, clip, entry.frame, recipe)
+  end)
+  clip:close()
+  core.seed(seed, stream)
+  if not ok then error(message, 0) end
+  entry.digest = core.sample_digest(entry.path)
 end
 
 -- ---- all of them ----
@@ -140,15 +170,15 @@ local function split(list, share)
   local step = share > 0 and math.max(2, math.floor(1 / share + 0.5)) or math.huge
   local held = {}
   for i, name in ipairs(order) do held[name] = #order > 1 and i % step == (#order >= step and 0 or #order % step) end
-  for _, s in ipairs(list) do table.insert(held[s.clip] and validation or train, s.path) end
+  for _, s in ipairs(list) do table.insert(held[s.clip] and validation or train, s) end
   if #validation == 0 and #train > 1 and share > 0 then
     for _ = 1, math.max(1, math.floor(#train * share)) do table.insert(validation, 1, table.remove(train)) end
   end
   return train, validation
 end
 
---- prepare(data, recipe, names?): { train, validation }: lists of sample files for all clips (or those named) that
--- have hands. Shows progress; what is made already is found in the cache.
+--- prepare(data, recipe, names?): { train, validation }: lists of { clip, frame, path, digest } of the samples of all
+-- clips (or those named) that have hands. Shows progress; what is made already is found in the cache.
 function M.prepare(data, recipe, names)
   local wanted, total = {}, 0
   for _, name in ipairs(names or data.clips) do
@@ -168,7 +198,8 @@ function M.prepare(data, recipe, names)
   for _, entry in ipairs(wanted) do
     local clip = data:clip(entry.name)
     for _, n in ipairs(entry.frames) do
-      list[#list + 1] = { clip = entry.name, path = M.sample(clip, n, recipe) }
+      local path, digest = M.sample(clip, n, recipe)
+      list[#list + 1] = { clip = entry.name, frame = n, path = path, digest = digest }
       bar:update(#list, entry.name)
       if core.system.stopped() then
         error("interrupted: the maps made so far are kept; the same command goes on with the rest", 0)
