@@ -1,17 +1,20 @@
 --- JSON in and out, strictly, over lua-cjson: one line per failure with its place, a limit on size and depth, no NaN,
--- no key twice in an object. A byte order mark of UTF-8 is skipped.
+-- no key twice in an object. A byte order mark of UTF-8 is skipped. What is written has its keys sorted: the same value
+-- always gives the same text.
 --
 -- Nulls inside tables become json.null (a value that is true, unlike nil); empty objects and lists are both {}.
 local core = require "cohesiv.core"
 local warn = require "cohesiv.warn"
 local cjson = require("cjson").new()
 
-local DEPTH = 64
+local DEPTH = 64 -- of tables within tables
+local HOLES = 1000 -- a list may have so many places, whatever of them is empty
+
 cjson.decode_invalid_numbers(false)
 cjson.decode_max_depth(DEPTH)
 cjson.encode_max_depth(DEPTH)
 cjson.encode_invalid_numbers(false)
-cjson.encode_sparse_array(false, 2, 1000)
+cjson.encode_sparse_array(false, 2, HOLES)
 
 local json = { null = cjson.null }
 
@@ -105,12 +108,104 @@ function json.decode(text, what)
   return value
 end
 
---- encode(value): JSON text in one line. Lists and string-keyed tables; no functions, cycles or NaN.
-function json.encode(value)
+-- ---- writing ----
+
+local function refuse(why) fail("json: expected a value that JSON can hold, found: %s", why) end
+
+-- Text of a value in which cjson has no choice: its objects have the order of a hash table.
+local function by_cjson(value)
   local ok, text = pcall(cjson.encode, value)
   if ok then return text end
-  fail("json: expected a value that JSON can hold, found: %s", tostring(text))
+  refuse(tostring(text))
 end
+
+-- The largest key and the number of keys of a list, which may have holes; nil for an object.
+local function list_size(t)
+  local largest, count = 0, 0
+  for k in pairs(t) do
+    if math.type(k) ~= "integer" or k < 1 then return nil end
+    largest, count = math.max(largest, k), count + 1
+  end
+  return largest, count
+end
+
+-- Whether there is no object in it, whose keys could come in several orders.
+local function is_plain(value, depth)
+  if type(value) ~= "table" then return true end
+  if depth > DEPTH then refuse(("tables within tables, more than %d deep"):format(DEPTH)) end
+  if not list_size(value) then return false end
+  for _, v in pairs(value) do
+    if not is_plain(v, depth + 1) then return false end
+  end
+  return true
+end
+
+-- An object's keys, sorted as the texts that they become.
+local function sorted(t)
+  local keys, texts = {}, {}
+  for k in pairs(t) do
+    if type(k) ~= "string" and type(k) ~= "number" then refuse(("a %s as a key"):format(type(k))) end
+    keys[#keys + 1], texts[k] = k, type(k) == "number" and by_cjson(k) or k
+  end
+  table.sort(keys, function(x, y) return texts[x] < texts[y] end)
+  return keys, texts
+end
+
+local write
+
+local function write_list(list, largest, count, out, depth)
+  if largest > HOLES and largest > 2 * count then refuse "a list of more holes than values" end
+  for i = 1, largest do
+    out[#out + 1] = i > 1 and "," or "["
+    write(list[i], out, depth)
+  end
+  out[#out + 1] = "]"
+end
+
+local function write_object(t, out, depth)
+  local keys, texts = sorted(t)
+  for i, k in ipairs(keys) do
+    out[#out + 1] = (i > 1 and "," or "{") .. by_cjson(texts[k]) .. ":"
+    write(t[k], out, depth)
+  end
+  out[#out + 1] = "}"
+end
+
+function write(value, out, depth)
+  if is_plain(value, depth) then
+    out[#out + 1] = by_cjson(value)
+    return
+  end
+  local largest, count = list_size(value)
+  if largest then write_list(value, largest, count, out, depth + 1) else write_object(value, out, depth + 1) end
+end
+
+--- encode(value): JSON text in one line. Lists and string-keyed tables; no functions, cycles or NaN.
+function json.encode(value)
+  local out = {}
+  write(value, out, 1)
+  return table.concat(out)
+end
+
+local function fits(v) return type(v) ~= "number" or (v == v and math.abs(v) < math.huge) end
+
+-- The fields of an object; `absent`: names that are null where the object lacks them. NaN and infinities are null, too.
+local function fields(t, absent)
+  local all, list = {}, {}
+  for _, k in ipairs(absent or {}) do all[k] = json.null end
+  for k, v in pairs(t) do
+    if fits(v) then all[k] = v else all[k] = json.null end
+  end
+  local keys, texts = sorted(all)
+  for i, k in ipairs(keys) do list[i] = ("%s: %s"):format(by_cjson(texts[k]), json.encode(all[k])) end
+  return list
+end
+
+--- row(t): an object in one line, as a line of .jsonl has it.
+function json.row(t) return "{" .. table.concat(fields(t), ", ") .. "}\n" end
+
+--- lines(t, absent): an object with a line for each key; `absent`: names that are null where it lacks them.
+function json.lines(t, absent) return "{\n  " .. table.concat(fields(t, absent), ",\n  ") .. "\n}\n" end
 
 --- read(path): the value in a JSON file. A file that does not even begin like a document is called what it is.
 function json.read(path)
