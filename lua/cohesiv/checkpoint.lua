@@ -2,8 +2,16 @@
 -- all. The model's tensors stand under their public names, so that the file is a model file too.
 local core = require "cohesiv.core"
 local json = require "cohesiv.json"
+local kinds = require "cohesiv.kinds"
 
 local M = {}
+
+-- What a position must have; what else it has is the trainer's.
+local POSITION = kinds.object({
+  epoch = kinds.whole, batch = kinds.whole, sums = kinds.map(kinds.number), ended = kinds.flag, rate = kinds.number,
+  schedule = kinds.map(kinds.any), random = kinds.list(kinds.whole, 2, 2), samples = kinds.whole,
+  optimiser = kinds.object({ steps = kinds.whole, lr = kinds.number }, ".", true),
+}, ": ", true)
 
 -- Numbers survive exactly: floats are written in hexadecimal.
 local function exact(v)
@@ -48,7 +56,7 @@ function M.read(path, parts)
   if not (metadata and metadata.training) then
     error(("%s: expected a checkpoint of training, found no position in its metadata"):format(path), 0)
   end
-  local position = back(json.decode(metadata.training))
+  local position = POSITION(back(json.decode(metadata.training, path)), path)
   local m, v, weights, average = {}, {}, {}, {}
   for name in model:named_parameters() do
     m[#m + 1], v[#v + 1] = state["optimiser.m." .. name], state["optimiser.v." .. name]

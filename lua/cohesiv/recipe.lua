@@ -233,19 +233,28 @@ end
 
 --- The recipe that `flatten` came from, from dotted names to values; `names` may list keys without a value.
 function recipe.unflatten(values, names)
-  local nested = {}
+  local nested, groups = {}, {}
+  groups[""] = nested
+  local function group_of(name)
+    if groups[name] then return groups[name] end
+    local outer, last = name:match "^(.*)%.([^.]+)$"
+    local t, k = group_of(outer or ""), last or name
+    if t[k] ~= nil then fail("%s: expected a group of keys, found %s", name, show(t[k])) end
+    t[k] = {}
+    groups[name] = t[k]
+    return t[k]
+  end
   local function place(name, value)
-    local t = nested
-    for group in name:gmatch "([^.]+)%." do
-      t[group] = t[group] or {}
-      t = t[group]
-    end
-    t[name:match "[^.]+$"] = value
+    if ("." .. name .. "."):find("..", 1, true) then fail("%q: expected a name, found a part of it empty", name) end
+    local outer, last = name:match "^(.*)%.([^.]+)$"
+    local t = group_of(outer or "")
+    if groups[name] then fail("%s: expected a group of keys, found %s", name, show(value)) end
+    t[last or name] = value
   end
   for _, name in ipairs(names or {}) do
     if values[name] == nil then place(name, recipe.optional()) end
   end
-  for name, value in pairs(values) do place(name, value) end
+  for _, name in ipairs(sorted_keys(values)) do place(name, values[name]) end
   return recipe.base(nested)
 end
 
@@ -354,6 +363,40 @@ function recipe.describe(r)
     lines[#lines + 1] = ("%-26s %s%s"):format(name, value, value ~= before and ("   (base: %s)"):format(before) or "")
   end)
   return table.concat(lines, "\n")
+end
+
+--- fits(values, base): raises when a value is none that a recipe of that base may have; names that the base lacks pass.
+function recipe.fits(values, base)
+  walk(base, schemas[base], "", function(name, _, leaf)
+    if values[name] ~= nil then checked(leaf, name, values[name]) end
+  end)
+end
+
+--- changes(old, new): what a recipe has otherwise than an older one, a list of { key, from, to } by key. A key that the
+--- older one lacks has its default there: it may be younger than that recipe.
+function recipe.changes(old, new)
+  local before, names = recipe.flatten(old)
+  local list, only_old = {}, {}
+  for _, name in ipairs(names) do only_old[name] = true end
+  walk(new, schemas[new], "", function(name, value, leaf)
+    local was = before[name]
+    if not only_old[name] then was = leaf.default end
+    only_old[name] = nil
+    if show(was) ~= show(value) then list[#list + 1] = { key = name, from = was, to = value } end
+  end)
+  for name in pairs(only_old) do
+    if before[name] ~= nil then list[#list + 1] = { key = name, from = before[name] } end
+  end
+  table.sort(list, function(a, b) return a.key < b.key end)
+  return list
+end
+
+--- changes_text(list): "batch: 2 → 4, minutes: none → 5".
+function recipe.changes_text(list)
+  local parts = {}
+  local function text(v) return v == nil and "none" or show(v) end
+  for i, c in ipairs(list) do parts[i] = ("%s: %s → %s"):format(c.key, text(c.from), text(c.to)) end
+  return table.concat(parts, ", ")
 end
 
 --- same(a, b): whether two recipes have the same keys and values.

@@ -2,13 +2,15 @@
 
 local recipes = require "cohesiv.recipe"
 local runs = require "cohesiv.run"
+local train = require "cohesiv.train"
 
 local command = { summary = "Trains the network that an experiment describes; prints its run folder last." }
 
 function command.configure(parser)
   parser:argument("experiment", "The experiment's file, e.g. experiments/cohesiv.lua.")
   parser:argument("changes", "Changes of its recipe: key=value, e.g. data=PATH optim.lr=0.001."):args "*"
-  parser:flag("--resume", "Go on with the newest run of this name; begin it if there is none.")
+  parser:flag("--resume", ("Go on with the newest run of this name; begin it if there is none. Of its "
+    .. "recipe only %s may change: the run folder records it."):format(table.concat(train.may_change, ", ")))
   parser:flag("--describe", "Print the whole recipe and stop.")
   parser:flag("--dry-run", "Build the network, count its parameters and the data, and stop.")
 end
@@ -42,7 +44,7 @@ function command.run(args)
     return 0
   end
   local resume = args.resume and runs.newest(recipe.name) or nil
-  local run = require("cohesiv.train").train(recipe, { resume = resume })
+  local run = train.train(recipe, { resume = resume })
   print(run.path)
   return 0
 end
