@@ -88,6 +88,7 @@ end
 --- Returns thresholds and means reached.
 function calibrate.thresholds(run, data, options)
   local evaluate = require "cohesiv.evaluate"
+  local _ <close> = run.lock and run:lock() or nil -- a run in memory has none
   data = evaluate.data(run, data)
   local names = options and options.names or evaluate.split(data)
   if #names == 0 then fail("expected clips with masks in %s, found none", tostring(data.path)) end

@@ -164,8 +164,8 @@ end
 local function curves(run)
   local total, validation = {}, {}
   for _, m in ipairs(run:metrics()) do
-    total[#total + 1] = { m.epoch, m.train_total }
-    if m.validation_total then validation[#validation + 1] = { m.epoch, m.validation_total } end
+    if m.epoch and m.train_total then total[#total + 1] = { m.epoch, m.train_total } end
+    if m.epoch and m.validation_total then validation[#validation + 1] = { m.epoch, m.validation_total } end
   end
   local series = { { name = "training", points = total } }
   if #validation > 0 then series[2] = { name = "validation", points = validation } end
@@ -242,6 +242,7 @@ local function generated(options, started)
   local calibration, held = data_folders.data(calibration_path), data_folders.data(held_path)
   local thresholds_on = { data = calibration, names = calibration.annotated }
   local run = trained(recipe, { root = options.root, calibration = thresholds_on })
+  local _ <close> = run:lock() -- until the report is there
   local m = recipe.maps
   local rows, results = table_rows(run, thresholds_on, held, held.annotated,
     { maps = { background = m.background, temperature = m.temperature, closeness = m.closeness,
@@ -325,6 +326,7 @@ local function real(path, options, started)
     recipe.model.encoder_weights = weights
   end
   local run = trained(recipe, { root = options.root, data = data })
+  local _ <close> = run:lock() -- until the report is there
   local calibrated, reported = evaluate.split(data)
   local what = {
     title = "cohesiv quickstart: real video", data = data, train_data = data, train_names = data.clips,

@@ -36,7 +36,7 @@ local text, number, list, map, object = kinds.text, kinds.number, kinds.list, ki
 
 local RECIPE = object({ name = text }, ": ")
 local INFO = object({
-  name = text, seed = number, commit = text, environment = map(kinds.scalar), convolutions = list(kinds.any),
+  name = text, seed = number, commit = text, environment = object { cwd = text }, convolutions = list(kinds.any),
   changes = list(object { step = number, key = text }),
 }, ": ")
 local STATUS = object({ state = text, time = text, epoch = number, step = number, seconds = number, samples = number,
