@@ -219,7 +219,7 @@ static int locate(const Source *s, const ZipEntry *e, uint64_t *start) {
 
 int zip_begin(ZipStream *z, const Zip *zip, const ZipEntry *e, const char *label) {
   const Source *s = &zip->source;
-  *z = (ZipStream){.stream = {take, label, e->size},
+  *z = (ZipStream){.stream = {take, label, e->size, 0},
                    .source = s,
                    .packed = e->packed,
                    .deflated = e->method == 8,
