@@ -19,7 +19,8 @@ local nan, inf = 0 / 0, math.huge
 local function strange()
   return {
     0, -1, 1, 2, 1.5, nan, inf, -inf, 1e300, 2.0 ^ 53, (1 << 53) + 1, 2.0 ^ 61, 2.0 ^ 63,
-    math.mininteger, math.maxinteger, "x", "2", "a\nb\27", true, false, {}, { 1 }, { 1.5 }, { nan }, { -1, -1 }, { HUGE, HUGE, 0 }, { { 1 } }, { "x" },
+    math.mininteger, math.maxinteger,
+    "x", "2", "a\nb\27", true, false, {}, { 1 }, { 1.5 }, { nan }, { -1, -1 }, { HUGE, HUGE, 0 }, { { 1 } }, { "x" },
     { 1, 1, 1, 1, 1, 1, 1, 1, 1 }, { x = 1 }, { co.ones(2) }, co.tensor(2), co.ones(2, 2), print, co,
   }
 end

@@ -78,12 +78,17 @@ static int read_sizes(lua_State *L, int first, int n, long *shape) {
   return rank;
 }
 
+/* As tensor_cast does it. */
+static int64_t saturated(double v) {
+  return fabs(v) < 0x1p63 ? (int64_t)v : v > 0 ? INT64_MAX : v < 0 ? INT64_MIN : 0;
+}
+
 static void put(Tensor *t, long i, double v, lua_Integer whole, int isint) {
   void *p = t->storage->data;
   switch (t->dtype) {
   case F32: ((float *)p)[i] = (float)v; break;
   case F64: ((double *)p)[i] = v; break;
-  case I64: ((int64_t *)p)[i] = isint ? whole : (int64_t)v; break;
+  case I64: ((int64_t *)p)[i] = isint ? whole : saturated(v); break;
   default: break; /* others are cast from float64 by the caller */
   }
 }

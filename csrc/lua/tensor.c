@@ -247,7 +247,7 @@ static void read_region(lua_State *L, const Tensor *t, int key, Region *r) {
       int entry = lua_gettop(L);
       if (lua_rawlen(L, entry)) {
         lua_rawgeti(L, entry, 1);
-        ok = read_bound(L, t->shape[d], &a);
+        ok = read_bound(L, t->shape[d], &a) && lua_rawlen(L, entry) == 2;
         lua_rawgeti(L, entry, 2);
         ok = ok && read_bound(L, t->shape[d], &b) && b >= a;
         if (ok) r->start[d] = a - 1, r->count[d] = b - a + 1;
