@@ -52,7 +52,7 @@ const char *found(lua_State *L, int i) {
 }
 
 /* A value of another type than the wanted one is told by its type. */
-static const char *found_for(lua_State *L, int i, int wanted) {
+const char *found_for(lua_State *L, int i, int wanted) {
   return lua_type(L, i) == wanted || to_handle(L, i) ? found(L, i) : luaL_typename(L, i);
 }
 
@@ -65,12 +65,13 @@ lua_Integer check_whole(lua_State *L, int i, const char *what, lua_Integer low, 
   i = lua_absindex(L, i); /* what is pushed below must not move it */
   lua_Integer n = lua_type(L, i) == LUA_TNUMBER ? lua_tointegerx(L, i, &whole) : 0;
   if (whole && n >= low && n <= high) return n;
-  const char *bounds = "";
+  const char *is = found_for(L, i, LUA_TNUMBER),
+             *bounds = ""; /* in this order: what is pushed may come to lie at i */
   if (high < LUA_MAXINTEGER)
     bounds = lua_pushfstring(L, " of %I to %I", low, high);
   else if (low > LUA_MININTEGER)
     bounds = lua_pushfstring(L, " of at least %I", low);
-  refuse(L, "%s: expected an integer%s, found %s", what, bounds, found_for(L, i, LUA_TNUMBER));
+  refuse(L, "%s: expected an integer%s, found %s", what, bounds, is);
   return 0;
 }
 

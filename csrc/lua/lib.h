@@ -18,6 +18,9 @@ int refuse(lua_State *L, const char *format, ...);
 /* Pushes what is at i as messages say it ("nil", "1.5", "\"text\"", "a table"), and returns it. Runs no
  * metamethod. */
 const char *found(lua_State *L, int i);
+/* The same where something of Lua's type `wanted` was expected: of other types, but tensors, their name
+ * alone. */
+const char *found_for(lua_State *L, int i, int wanted);
 
 /* Checks of arguments: each returns the value at i or raises one line, `what: expected …, found …`. Strings
  * are no numbers here, and check_whole takes no fraction, NaN or infinity. */

@@ -113,7 +113,7 @@ static void read_nested(lua_State *L, Tensor *t, int dim, long *at) {
     int isint;
     if (lua_type(L, -1) != LUA_TNUMBER)
       refuse(L, "tensor: element %I: expected a number, found %s", (lua_Integer)*at + 1,
-             to_handle(L, -1) ? found(L, lua_gettop(L)) : luaL_typename(L, -1));
+             found_for(L, lua_gettop(L), LUA_TNUMBER));
     lua_Integer whole = lua_tointegerx(L, -1, &isint);
     put(t, (*at)++, lua_tonumber(L, -1), whole, isint);
     return;

@@ -35,7 +35,7 @@ static long read_integer(lua_State *L, int i, const OpInfo *info, int which, lua
   if (whole && n >= -INTEGER_MAX && n <= INTEGER_MAX) return (long)n;
   const char *entry = k ? lua_pushfstring(L, "[%I]", k) : "";
   return refuse(L, "%s: %s%s: expected an integer%s, found %s", info->f32->name, info->arg_name[which], entry,
-                whole ? " within 2^53" : "", found(L, i));
+                whole ? " within 2^53" : "", found_for(L, i, LUA_TNUMBER));
 }
 
 static void check_count(lua_State *L, lua_Integer n, const OpInfo *info, int which) {
@@ -70,7 +70,10 @@ static void read_value(lua_State *L, int i, const OpInfo *info, Arg *a, int whic
     a->n = lua_tonumber(L, i);
   else
     refuse(L, "%s: %s: expected %s, found %s", info->f32->name, info->arg_name[which], expected[kind],
-           found(L, i));
+           found_for(L, i,
+                     kind == KIND_BOOL   ? LUA_TBOOLEAN
+                     : kind == KIND_LIST ? LUA_TTABLE
+                                         : LUA_TNUMBER));
 }
 
 /* t:reshape(2, 3): the numbers from i to last, where the op's only parameter is a list. Returns how many. */
