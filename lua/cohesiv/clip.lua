@@ -3,6 +3,7 @@
 --
 -- What a data folder holds is taken from there, what it lacks is made and cached: see method and source below.
 local cache = require "cohesiv.cache"
+local companions = require "cohesiv.companions"
 local core = require "cohesiv.core"
 local frames = require "cohesiv.frames"
 local given = require "cohesiv.given"
@@ -113,27 +114,24 @@ end
 
 local FLOW_KINDS = { "flo", "npz", "npy", "png" }
 
--- The file FOLDER/%06d.* of a data folder with one of these extensions, or nil.
-local function stored_file(self, folder, n, kinds)
+-- The file of frame n in a folder of the data folder with one of these extensions, or nil. gap: of flow, else 0.
+local function stored_file(self, folder, n, kinds, gap)
   if not self.root then return nil end
-  for _, kind in ipairs(kinds) do
-    local path = ("%s/%s/%06d.%s"):format(self.root, folder, n, kind)
-    if core.io.status(path) then return path, kind end
-  end
-  return nil
+  local beyond = self.frames - math.max(gap, 0)
+  return companions.file(self.root .. "/" .. folder, n, kinds, self, beyond)
 end
 
 --- clip:given_key(n): likewise for the flow and the person mask of frame n that the data folder brings along.
 function methods:given_key(n)
   local stamps, flows = {}, self.root and ("%s/flow/%s"):format(self.root, self.name)
-  local function add(folder, kinds)
-    local path = stored_file(self, folder, n, kinds)
+  local function add(folder, kinds, gap)
+    local path = stored_file(self, folder, n, kinds, gap)
     if path then stamps[#stamps + 1] = frames.stamp(path) end
   end
   for _, gap in ipairs(flows and core.io.status(flows) == "folder" and core.io.list(flows) or {}) do
-    add(("flow/%s/%s"):format(self.name, gap), FLOW_KINDS)
+    add(("flow/%s/%s"):format(self.name, gap), FLOW_KINDS, math.tointeger(tonumber(gap)) or 0)
   end
-  add("person/" .. self.name, { "png" })
+  add("person/" .. self.name, { "png" }, 0)
   return table.concat(stamps, "\n")
 end
 
@@ -167,7 +165,7 @@ function methods:flow(n, gap, options)
   local sc, method = self:scale(options.size), options.method or "auto"
   if method == "auto" or method == "truth" then
     local folder = ("%sflow/%s/%d"):format(method == "truth" and "truth/" or "", self.name, gap)
-    local path, kind = stored_file(self, folder, n, FLOW_KINDS)
+    local path, kind = stored_file(self, folder, n, FLOW_KINDS, gap)
     if path then return given.flow(self, path, kind, sc) end
     if method == "truth" then fail(self, "expected %s/%06d.flo (or .npz, .npy, .png), found none", folder, n) end
     method = "dis"
@@ -192,7 +190,7 @@ function methods:person(n, options)
   local sc, source = self:scale(options.size), options.source or "auto"
   if source == "auto" or source == "truth" then
     local folder = ("%sperson/%s"):format(source == "truth" and "truth/" or "", self.name)
-    local path = stored_file(self, folder, n, { "png" })
+    local path = stored_file(self, folder, n, { "png" }, 0)
     if path then return scale.picture(given.person(self, path), sc) end
     if source == "truth" then fail(self, "expected %s/%06d.png, found none", folder, n) end
   elseif source ~= "skin" then

@@ -7,14 +7,16 @@
 -- NAME may hold slashes: clips/ may be divided into subfolders, and the other folders then likewise.
 local annotations = require "cohesiv.annotations"
 local clip = require "cohesiv.clip"
+local clips = require "cohesiv.clips"
 local core = require "cohesiv.core"
 local frames = require "cohesiv.frames"
+local names = require "cohesiv.names"
 local scale = require "cohesiv.scale"
+local warn = require "cohesiv.warn"
 
 local M = { scale = scale.of }
 
-local VIDEOS = { "mp4", "mov", "mkv", "webm", "avi", "m4v" }
-local DEPTH = 4 -- of subfolders below clips/
+local DEPTH = 4 -- of subfolders below masks/
 
 local methods = {}
 local Data = {
@@ -30,67 +32,37 @@ local Data = {
   __tostring = function(self) return ("data folder %s"):format(self.path) end,
 }
 
-local function fail(format, ...) error(format:format(...), 0) end
-
-local function video_name(file)
-  local name, kind = file:match "^(.+)%.(%w+)$"
-  for _, known in ipairs(VIDEOS) do
-    if kind and kind:lower() == known then return name end
-  end
-  return nil
-end
-
-local function has_pictures(path)
-  return core.io.status(path .. "/000000.png") or core.io.status(path .. "/000000.jpg")
-    or core.io.status(path .. "/000000.jpeg")
-end
-
--- Adds the names of the clips in clips/PREFIX.
-local function collect(self, prefix, depth, names)
-  for _, file in ipairs(core.io.list(self.path .. "/clips/" .. prefix)) do
-    local path, name = self.path .. "/clips/" .. prefix .. file, video_name(file)
-    if name then
-      names[prefix .. name] = true
-    elseif core.io.status(path) == "folder" then
-      if has_pictures(path) then
-        names[prefix .. file] = true
-      elseif depth < DEPTH then
-        collect(self, prefix .. file .. "/", depth + 1, names)
-      end
-    end
-  end
-end
+local function fail(format, ...) error(warn.plain(format:format(...)), 0) end
 
 -- Sorted by bytes (Lua's order on strings in the C locale, which is the only one we use).
-local function sorted(names)
+local function sorted(set)
   local list = {}
-  for name in pairs(names) do list[#list + 1] = name end
+  for name in pairs(set) do list[#list + 1] = name end
   table.sort(list)
   return list
 end
 
 -- data.clips: the names of all clips, sorted by bytes; listed when first asked for.
 function methods:list_clips()
-  local names = {}
-  collect(self, "", 1, names)
-  return sorted(names)
+  self.places = clips.list(self, self.path)
+  return sorted(self.places)
 end
 
 -- data.annotated: the names of the clips that have masks, sorted by bytes.
 function methods:list_annotated()
-  local names = {}
+  local set = {}
   local function walk(prefix, depth)
     for _, file in ipairs(core.io.list(self.path .. "/masks/" .. prefix)) do
       local name = prefix .. file
       if core.io.status(self.path .. "/masks/" .. name .. "/queries.json") then
-        names[name] = true
+        set[name] = true
       elseif depth < DEPTH and core.io.status(self.path .. "/masks/" .. name) == "folder" then
         walk(name .. "/", depth + 1)
       end
     end
   end
   if core.io.status(self.path .. "/masks") == "folder" then walk("", 1) end
-  return sorted(names)
+  return sorted(set)
 end
 
 local function check_name(self, name)
@@ -102,14 +74,12 @@ local function check_name(self, name)
   end
 end
 
--- The video file or folder of pictures of a clip, or nil.
+-- The video file or folder of pictures of a clip, or nil: as listed, if that was done, else looked for.
 local function place_of(self, name)
-  local base = ("%s/clips/%s"):format(self.path, name)
-  for _, kind in ipairs(VIDEOS) do
-    local path = base .. "." .. kind
-    if core.io.status(path) == "file" then return path end
-  end
-  return core.io.status(base) == "folder" and base or nil
+  local listed = rawget(self, "places") and self.places[name]
+  local path = listed and ("%s/clips/%s"):format(self.path, listed:gsub("/$", ""))
+  if path and core.io.status(path) then return path end
+  return clips.find(self.path, name)
 end
 
 --- data:clip(name): the clip of that name.
@@ -117,7 +87,8 @@ function methods:clip(name)
   check_name(self, name)
   local path = place_of(self, name)
   if not path then
-    fail("data %s: expected clips/%s.mp4 or clips/%s/000000.png, found neither", self.path, name, name)
+    fail("data %s: expected clips/%s.mp4 (or another video) or a folder clips/%s of numbered pictures, found neither",
+      self.path, name, name)
   end
   return clip.new {
     name = name, path = path, root = self.path, data = self, source = frames.source(path),
@@ -176,8 +147,8 @@ function M.clip(file, options)
   local path = #file > 1 and file:gsub("/+$", "") or file
   local folder, base = path:match "^(.*/)([^/]+)$"
   folder, base = folder or "", base or path
-  local name = video_name(base) or base
   local source = frames.source(path)
+  local name = core.io.status(path) ~= "folder" and names.video(base) or base
   source:info() -- a file that is no video shall fail here
   return clip.new {
     name = name, path = path, source = source,

@@ -4,11 +4,14 @@
 --   source:key(n, …) → text that names the content of these frames, for the cache     source:close()
 --
 -- Videos are decoded in order; the frames last seen are kept (bounded bytes, all videos together), so that steps of a
--- few frames back cost nothing. Farther back decoding starts anew: exact frame numbers never rest on seeking.
+-- few frames back cost nothing. Farther back decoding starts anew: exact frame numbers never rest on seeking. No frame
+-- is given before the whole file is known to be sound: a damaged one may lack frames, and all numbers after them.
 local cache = require "cohesiv.cache"
 local core = require "cohesiv.core"
 local image = require "cohesiv.image"
+local names = require "cohesiv.names"
 local tensor = require "cohesiv.tensor"
+local warn = require "cohesiv.warn"
 local lfs = require "lfs"
 
 local frames = {}
@@ -56,14 +59,15 @@ end
 
 -- ---- numbers and names ----
 
-local function check_number(name, n)
-  if math.type(n) ~= "integer" or n < 0 then
-    error(("%s: expected a frame number of 0 or more, found %s"):format(name, tostring(n)), 0)
-  end
-end
+local function fail(format, ...) error(warn.plain(format:format(...)), 0) end
 
-local function beyond(name, count, n)
-  error(("%s: expected a frame of 0 to %d, found %d"):format(name, count - 1, n), 0)
+-- Frame n of a source: a number, and one of its frames.
+local function check_number(source, n)
+  if math.type(n) ~= "integer" or n < 0 then
+    fail("%s: expected a frame number of 0 or more, found %s", source.path, core.found(n))
+  end
+  local count = source:info().frames
+  if n >= count then fail("%s: expected a frame of 0 to %d, found %d", source.path, count - 1, n) end
 end
 
 local function absolute(path)
@@ -115,7 +119,7 @@ local function drive(self, method, ...)
 end
 
 function Video:frame(n)
-  check_number(self.path, n)
+  check_number(self, n)
   local frame = recall(self.id .. n)
   if frame then return frame end
   local decoder = decoder_before(self, n)
@@ -125,7 +129,7 @@ function Video:frame(n)
     frame = drive(self, "read")
     if not frame then
       self:close()
-      beyond(self.path, i, n)
+      fail("%s: expected %d frames as when they were counted, found %d", self.path, self.known.frames, i)
     end
     remember(self.id .. i, frame)
   end
@@ -134,10 +138,12 @@ end
 
 function Video:key() return frames.stamp(self.path) end
 
+local COUNTED = "count 2\n" -- raised whenever a file may be counted or refused otherwise
+
 -- Counting means decoding the whole file once: kept in the cache, where one can be written.
 function Video:info()
   if self.known then return self.known end
-  local key = self:key()
+  local key = COUNTED .. self:key()
   local stored = cache.find("video", key)
   if not stored then
     local count = core.io.video_count(self.path)
@@ -164,64 +170,51 @@ Folder.__index = Folder
 
 function Folder.close() end
 
-local function file_of(self, n)
-  for _, kind in ipairs { self.kind or "png", "png", "jpg", "jpeg" } do
-    local path = ("%s/%06d.%s"):format(self.path, n, kind)
-    if core.io.status(path) then
-      self.kind = kind
-      return path
-    end
+-- The names of the pictures by frame (from 1), as names.series gives them.
+local function series_of(self)
+  if self.series then return self.series end
+  local series, reason = names.series(core.io.list(self.path))
+  if not series then fail("%s: %s", self.path, reason) end
+  local others = #series.others
+  if others > 0 then
+    warn.once("series " .. absolute(self.path), "%s: passed over %s%s: not numbered as the others", self.path,
+      series.others[1], others > 1 and (" and %d more"):format(others - 1) or "")
   end
-  return nil
+  self.series = series
+  return series
 end
 
+local function picture_path(self, n) return self.path .. "/" .. series_of(self)[n + 1] end
+
 function Folder:frame(n)
-  check_number(self.path, n)
+  check_number(self, n)
   local frame = recall(self.id .. n)
   if frame then return frame end
-  local path = file_of(self, n)
-  if not path then
-    local count = self:info().frames
-    if n >= count then beyond(self.path, count, n) end
-    error(("%s: expected the picture %06d.png or .jpg, found none"):format(self.path, n), 0)
-  end
+  local path, first = picture_path(self, n), self.known
   frame = image.read(path)
-  local shape, first = frame.shape, self.known
-  if first and (shape[1] ~= first.height or shape[2] ~= first.width) then
-    error(("%s: expected a picture of %dx%d as the others, found %dx%d"):format(path, first.width, first.height,
-      shape[2], shape[1]), 0)
+  local shape = frame.shape
+  if shape[1] ~= first.height or shape[2] ~= first.width then
+    fail("%s: expected a picture of %dx%d as the others, found %dx%d", path, first.width, first.height, shape[2],
+      shape[1])
   end
   remember(self.id .. n, frame)
   return recall(self.id .. n)
 end
 
 function Folder:key(...)
-  local list = { absolute(self.path) }
+  local list, series = { absolute(self.path) }, series_of(self)
   for i, n in ipairs { ... } do
-    local path = file_of(self, n)
-    list[i + 1] = path and frames.stamp(path) or "none"
+    list[i + 1] = series[n + 1] and frames.stamp(picture_path(self, n)) or "none"
   end
   return table.concat(list, "\n")
 end
 
 function Folder:info()
   if self.known then return self.known end
-  local numbers, last = {}, -1
-  for _, name in ipairs(core.io.list(self.path)) do
-    local n = name:match "^(%d%d%d%d%d%d+)%.png$" or name:match "^(%d%d%d%d%d%d+)%.jpe?g$"
-    if n then
-      numbers[tonumber(n)] = true
-      last = math.max(last, tonumber(n))
-    end
-  end
-  if last < 0 then error(("%s: expected pictures 000000.png or .jpg and so on, found none"):format(self.path), 0) end
-  for n = 0, last do
-    if not numbers[n] then
-      error(("%s: expected pictures numbered 000000 to %06d, found no %06d"):format(self.path, last, n), 0)
-    end
-  end
-  local shape = self:frame(0).shape
-  self.known = { frames = last + 1, width = shape[2], height = shape[1] }
+  local first = image.read(picture_path(self, 0))
+  local shape = first.shape
+  self.known = { frames = #self.series, width = shape[2], height = shape[1] }
+  remember(self.id .. 0, first)
   return self.known
 end
 
@@ -229,7 +222,10 @@ end
 local made = 0
 function frames.source(path)
   local kind = core.io.status(path)
-  if not kind then error(("%s: expected a video file or a folder of pictures, found nothing"):format(path), 0) end
+  if not kind then fail("%s: expected a video file or a folder of pictures, found nothing", path) end
+  if kind ~= "folder" and names.picture(path) then
+    fail("%s: expected a video file or a folder of pictures, found a picture", path)
+  end
   made = made + 1
   local class = kind == "folder" and Folder or Video
   return setmetatable({ path = path, id = ("%d:"):format(made) }, class)

@@ -5,10 +5,12 @@ local core = require "cohesiv.core"
 local progress = require "cohesiv.progress"
 local scale = require "cohesiv.scale"
 local tensor = require "cohesiv.tensor"
+local warn = require "cohesiv.warn"
 
 local M = {}
 
 local WINDOW, FIRST, LAST = 10, 3, 6 -- of every ten frames the 4th to the 7th (method, "Training frames")
+local SHOWN = 5 -- clips that a warning names
 local STILL = 0.5 -- pixels a frame, at the size of training: a hand that moves less teaches nothing
 
 -- ---- which frames ----
@@ -177,25 +179,50 @@ local function split(list, share)
   return train, validation
 end
 
---- prepare(data, recipe, names?): { train, validation }: lists of { clip, frame, path, digest } of the samples of all
--- clips (or those named) that have hands. Shows progress; what is made already is found in the cache.
-function M.prepare(data, recipe, names)
-  local wanted, total = {}, 0
-  for _, name in ipairs(names or data.clips) do
+-- "N of M clips …: a, b, c", once for a data folder.
+local function tell(data, what, list, all)
+  if #list == 0 then return end
+  local shown = table.concat(list, ", ", 1, math.min(#list, SHOWN))
+  warn.once(("labels\n%s\n%s"):format(what, data.path), "labels: %d of the %d clips in %s %s and are not trained on: "
+    .. "%s%s", #list, all, tostring(data.path), what, shown, #list > SHOWN and ", …" or "")
+end
+
+--- survey(data, recipe, names?): what there is to train on: { clips = count, hands = count of those with landmarks,
+-- total = count of frames, wanted = list of { name, frames } }. Tells which clips are passed over; fails when all are.
+function M.survey(data, recipe, names)
+  names = names or data.clips
+  local found, bare, still = { clips = #names, hands = 0, total = 0, wanted = {} }, {}, {}
+  for _, name in ipairs(names) do
     local clip = data:clip(name)
     if clip:has_hands() then
       local frames = M.frames(clip, recipe)
-      wanted[#wanted + 1] = { name = name, frames = frames }
-      total = total + #frames
+      found.hands, found.total = found.hands + 1, found.total + #frames
+      found.wanted[#found.wanted + 1] = { name = name, frames = frames }
+      if #frames == 0 then still[#still + 1] = name end
+    else
+      bare[#bare + 1] = name
     end
     clip:close()
   end
-  if total == 0 then
-    error(("labels: expected clips in %s with landmarks of a moving hand, found none (give hands_json/NAME.json)")
-      :format(tostring(data.path)), 0)
+  if found.total == 0 then
+    local why = found.clips == 0 and "no clips in clips/"
+      or ("%d clip%s, "):format(found.clips, found.clips == 1 and "" or "s")
+        .. (found.hands == 0 and "none with landmarks (give hands_json/NAME.json)"
+          or ("%d with landmarks, none of a hand that moves"):format(found.hands))
+    error(warn.plain(("labels: expected clips in %s with landmarks of a moving hand, found %s"):format(
+      tostring(data.path), why)), 0)
   end
-  local list, bar = {}, progress.new("maps", total)
-  for _, entry in ipairs(wanted) do
+  tell(data, "have no landmarks", bare, found.clips)
+  tell(data, "show no moving hand", still, found.clips)
+  return found
+end
+
+--- prepare(data, recipe, names?): { train, validation }: lists of { clip, frame, path, digest } of the samples of all
+-- clips (or those named) that have hands. Shows progress; what is made already is found in the cache.
+function M.prepare(data, recipe, names)
+  local found = M.survey(data, recipe, names)
+  local list, bar = {}, progress.new("maps", found.total)
+  for _, entry in ipairs(found.wanted) do
     local clip = data:clip(entry.name)
     for _, n in ipairs(entry.frames) do
       local path, digest = M.sample(clip, n, recipe)

@@ -19,17 +19,9 @@ local function dry_run(recipe)
   local model = require("cohesiv.model").model(recipe.model)
   print(("%s: %d parameters"):format(recipe.model.encoder, model:count()))
   if recipe.data then
-    local data, labels = require("cohesiv.data").data(recipe.data), require "cohesiv.labels"
-    local frames, clips = 0, 0
-    for _, name in ipairs(data.clips) do
-      local clip = data:clip(name)
-      if clip:has_hands() then
-        clips = clips + 1
-        frames = frames + #labels.frames(clip, recipe)
-      end
-      clip:close()
-    end
-    print(("%s: %d clips, %d with landmarks, %d frames to train on"):format(recipe.data, #data.clips, clips, frames))
+    local found = require("cohesiv.labels").survey(require("cohesiv.data").data(recipe.data), recipe)
+    print(("%s: %d clips, %d with landmarks, %d frames to train on"):format(recipe.data, found.clips, found.hands,
+      found.total))
   end
 end
 
