@@ -95,7 +95,9 @@ describe("a name", function()
       assert.same(parts, { names.numbered(file) }, file)
       assert.is_true(names.picture(file))
     end
-    for _, file in ipairs { "0000.png", "00000000001.png", "00001x.png", "000004_hand1.png", "cover.png", "00001", "" } do
+    for _, file in ipairs {
+      "0000.png", "00000000001.png", "00001x.png", "000004_hand1.png", "cover.png", "00001", "",
+    } do
       assert.is_nil(names.numbered(file), file)
     end
   end)
@@ -226,8 +228,8 @@ describe("files of frames", function()
     for _, name in ipairs { ... } do all[name] = name end
     return folder(all)
   end
-  local clip = {}
-  local function found(path, n, kinds) return companions.file(path, n, kinds or { "png" }, clip, 2000000) end
+  local anyone = {} -- a clip of two million frames
+  local function found(path, n, kinds) return companions.file(path, n, kinds or { "png" }, anyone, 2000000) end
 
   it("are found in the spelling %06d without listing, in others if one alone is meant", function()
     local path = files("000004.flo", "00005.FLO", "frame_0000000006.png", "000007.npy", "000007.png", "8.png",
