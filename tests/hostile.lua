@@ -1,6 +1,15 @@
 -- Hostile calls: what a user's slip, or spite, may hand to a public function, and what must come of it: it returns, or
 -- it raises one line that is ours. Used by hostile_calls_spec.lua.
 local co = require "cohesiv"
+local lfs = require "lfs"
+local support = require "tests.support"
+
+-- Calls run in another folder: what is loaded when first used must be found from there.
+for _, kind in ipairs { "path", "cpath" } do
+  package[kind] = package[kind]:gsub("[^;]+", function(entry)
+    return entry:sub(1, 1) == "/" and entry or support.root .. "/" .. entry
+  end)
+end
 
 local hostile = {}
 
@@ -106,6 +115,69 @@ function hostile.try(name, f, arguments)
   if ok then return nil end
   local fault = hostile.fault(message)
   return fault and ("%s: %s: %s"):format(name, fault, tostring(message):sub(1, 300):gsub("%c", "¶"))
+end
+
+-- Every way to spoil a good call: f(description, arguments).
+local function spoil(make, visit)
+  local count = math.max(make().n, 1)
+  for i = 1, count + 1 do
+    for _, value in ipairs(hostile.values) do
+      local arguments = make()
+      arguments[i], arguments.n = value[2](), math.max(arguments.n, i)
+      visit(("argument %d: %s"):format(i, value[1]), arguments)
+    end
+    local given = i <= count and make()[i]
+    if type(given) == "table" and getmetatable(given) == nil then
+      for key, inner in pairs(given) do
+        for _, value in ipairs(hostile.values) do
+          local arguments = make()
+          arguments[i][key] = value[2]()
+          visit(("argument %d, %s: %s"):format(i, tostring(key), value[1]), arguments)
+          if type(inner) == "table" and getmetatable(inner) == nil then
+            for k in pairs(inner) do
+              arguments = make()
+              arguments[i][key][k] = value[2]()
+              visit(("argument %d, %s, %s: %s"):format(i, tostring(key), tostring(k), value[1]), arguments)
+            end
+          end
+        end
+      end
+      local arguments = make()
+      arguments[i]["a\nb"] = 1
+      visit(("argument %d with an unknown key"):format(i), arguments)
+    end
+  end
+  visit("nothing", { n = 0 })
+end
+
+-- What prints and what asks is silent meanwhile, and files without a folder land in a temporary one.
+local function in_silence(f)
+  local real_print, write, here = print, io.write, lfs.currentdir()
+  local warn = require "cohesiv.warn"
+  local told = warn.write
+  _G.print, io.write, warn.write = function() end, function() end, function() end
+  lfs.chdir(support.temp())
+  local ok, message = pcall(f)
+  lfs.chdir(here)
+  _G.print, io.write, warn.write = real_print, write, told
+  if not ok then error(message, 0) end
+end
+
+--- attack(name, f, make, faults): calls f with every spoiled version of its good arguments, and appends what is wrong to
+-- the list → how many calls that were. Tensors may take 2 GiB.
+function hostile.attack(name, f, make, faults)
+  local calls = 0
+  local limit = co.memory().limit
+  co.memory { limit = 2 << 30 }
+  in_silence(function()
+    spoil(make, function(how, arguments)
+      calls = calls + 1
+      faults[#faults + 1] = hostile.try(name .. ": " .. how, f, arguments)
+      if calls % 200 == 0 then collectgarbage() end
+    end)
+  end)
+  co.memory { limit = limit }
+  return calls
 end
 
 return hostile
