@@ -12,6 +12,12 @@ typedef struct FuzzReader {
   size_t floor, factor;
   size_t (*pixels)(const uint8_t *data, size_t size); /* bytes for the pixels it claims; NULL: none */
   void (*mend)(uint8_t *data, size_t size);           /* sets the checksums right; NULL: has none */
+  enum {
+    FUZZ_STRICT,
+    FUZZ_PIPE,
+    FUZZ_LUA
+  } how; /* a pipe has no size: it may ask for more than its bound, and
+             is refused; Lua leaves garbage that it collects later */
 } FuzzReader;
 
 extern const FuzzReader fuzz_readers[]; /* ends with a name of NULL */

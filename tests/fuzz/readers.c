@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "data/loader.h"
+#include "io/container.h"
 #include "io/image.h"
 #include "io/video.h"
 #include "io/zip.h"
@@ -54,7 +55,8 @@ static size_t pixels_jpeg(const uint8_t *data, size_t size) {
   for (size_t at = 0; at + 9 <= size; at++) {
     size_t h = number(data + at + 5, 2), w = number(data + at + 7, 2);
     size_t bytes = (6 + 3 + 3) * (w + 32) * (h + 32);
-    if (data[at] == 0xFF && data[at + 1] >> 4 == 0xC && w * h <= 512 * size && bytes > largest) largest = bytes;
+    if (data[at] == 0xFF && data[at + 1] >> 4 == 0xC && w * h <= 512 * size && bytes > largest)
+      largest = bytes;
   }
   return largest;
 }
@@ -113,7 +115,12 @@ static void read_zip(const char *path, Bundle *out) {
   zip_close(&zip);
 }
 
-/* ---- video: what comes out of ffmpeg's pipes ---- */
+/* ---- video: the container's own size, and what comes out of ffmpeg's pipes ---- */
+
+static void read_container(const char *path, Bundle *out) {
+  (void)out;
+  if (!container_whole(path)) fuzz_failed();
+}
 
 static Source open_input(const char *path) {
   Source source;
@@ -141,22 +148,23 @@ static void read_complaint(const char *path, Bundle *out) {
 
 enum { K = 1 << 10, DEFLATE = 1032 }; /* bytes of one, at most */
 const FuzzReader fuzz_readers[] = {
-    {"rgb8", read_rgb8, 256 * K, 4, pixels_rgb8, mend_png},
-    {"rgb16", read_rgb16, 256 * K, 4, pixels_rgb16, mend_png},
-    {"mask", read_mask, 256 * K, 4, pixels_mask, mend_png},
-    {"flow", read_flow, 256 * K, 4, pixels_flow, mend_png},
-    {"jpeg", read_jpeg, 512 * K, 4, pixels_jpeg, NULL},
-    {"npy", read_npy, 64 * K, 8, NULL, NULL},
-    {"npz", read_npz, 256 * K, 4 * DEFLATE, NULL, mend_zip}, /* int8 becomes int32 */
-    {"flo", read_flo, 64 * K, 2, NULL, NULL},
-    {"safetensors", read_safetensors, 64 * K, 64, NULL, NULL},
-    {"pth", read_pth, 20 * K * K, 64 * DEFLATE, NULL, mend_zip},
-    {"zip", read_zip, 256 * K, 2, NULL, mend_zip},
-    {"pack", read_pack, 64 * K, 4, NULL, mend_pack},
-    {"sample", read_sample, 256 * K, 4 * DEFLATE, NULL, mend_zip},
-    {"video", read_video, 64 * K, 4, NULL, NULL},
-    {"complaint", read_complaint, 64 * K, 4, NULL, NULL},
-    {"hands", fuzz_hands, 32 * K * K, 64, NULL, NULL},
-    {"queries", fuzz_queries, 32 * K * K, 64, NULL, NULL},
-    {NULL, NULL, 0, 0, NULL, NULL},
+    {"rgb8", read_rgb8, 256 * K, 4, pixels_rgb8, mend_png, FUZZ_STRICT},
+    {"rgb16", read_rgb16, 256 * K, 4, pixels_rgb16, mend_png, FUZZ_STRICT},
+    {"mask", read_mask, 256 * K, 4, pixels_mask, mend_png, FUZZ_STRICT},
+    {"flow", read_flow, 256 * K, 4, pixels_flow, mend_png, FUZZ_STRICT},
+    {"jpeg", read_jpeg, 512 * K, 4, pixels_jpeg, NULL, FUZZ_STRICT},
+    {"npy", read_npy, 64 * K, 8, NULL, NULL, FUZZ_STRICT},
+    {"npz", read_npz, 256 * K, 4 * DEFLATE, NULL, mend_zip, FUZZ_STRICT}, /* int8 becomes int32 */
+    {"flo", read_flo, 64 * K, 2, NULL, NULL, FUZZ_STRICT},
+    {"safetensors", read_safetensors, 64 * K, 64, NULL, NULL, FUZZ_STRICT},
+    {"pth", read_pth, 20 * K *K, 64 * DEFLATE, NULL, mend_zip, FUZZ_STRICT},
+    {"zip", read_zip, 256 * K, 2, NULL, mend_zip, FUZZ_STRICT},
+    {"pack", read_pack, 64 * K, 4, NULL, mend_pack, FUZZ_STRICT},
+    {"sample", read_sample, 256 * K, 4 * DEFLATE, NULL, mend_zip, FUZZ_STRICT},
+    {"container", read_container, 64 * K, 1, NULL, NULL, FUZZ_STRICT},
+    {"video", read_video, 64 * K, 4, NULL, NULL, FUZZ_PIPE},
+    {"complaint", read_complaint, 64 * K, 4, NULL, NULL, FUZZ_STRICT},
+    {"hands", fuzz_hands, 32 * K *K, 64, NULL, NULL, FUZZ_LUA},
+    {"queries", fuzz_queries, 32 * K *K, 64, NULL, NULL, FUZZ_LUA},
+    {NULL, NULL, 0, 0, NULL, NULL, FUZZ_STRICT},
 };

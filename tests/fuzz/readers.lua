@@ -1,6 +1,6 @@
 -- The readers of JSON that lua.c runs: a data folder of one small clip whose landmarks and queries are links to the
 -- input. Each function reads all that there is to read; what it raises is judged there.
-local input = ...
+local root, input = ...
 package.path = root .. "/lua/?.lua;" .. root .. "/?.lua;" .. package.path
 
 local core = require "cohesiv.core"

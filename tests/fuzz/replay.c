@@ -1,5 +1,5 @@
-/* Stands in for libFuzzer where clang is not: every file named is one input, each judged twice. Prints how many
- * there were; a finding ends it. */
+/* Stands in for libFuzzer where clang is not: every file named is one input, each judged twice. Prints how
+ * many there were; a finding ends it. */
 #include "fuzz.h"
 
 #include "core/error.h"
