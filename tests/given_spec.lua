@@ -123,9 +123,14 @@ describe("masks", function()
       local masks = data:masks("a", 2)
       assert.same({ 60, 60 }, { masks.hand[1]:to("float32"):sum():item(), masks.object[1]:to("float32"):sum():item() })
     end))
-    os.rename(root .. "/masks/a/000002_hand1.png", root .. "/masks/a/00002_hand1.PNG")
-    assert.equal(60, data:mask("a", 2, "hand", 1):to("float32"):sum():item())
-    os.remove(root .. "/masks/a/00002_hand1.PNG")
+    local file = root .. "/masks/a/000002_hand1.png"
+    for _, name in ipairs { "00002_hand1.PNG", "2_hand1.png", "frame_0000000002_hand1.png" } do
+      os.rename(file, root .. "/masks/a/" .. name)
+      file = root .. "/masks/a/" .. name
+      assert.equal(60, data:mask("a", 2, "hand", 1):to("float32"):sum():item())
+      assert.same({}, warnings_of(function() data:queries "a" end))
+    end
+    os.remove(file)
     refuses("masks/a/000002_hand1.png: expected the hand mask of query 1 of frame 2, found none", data.masks, data,
       "a", 2)
     mask("masks/a/000002_hand1.png", 80, 48)

@@ -6,6 +6,7 @@
 local core = require "cohesiv.core"
 local fields = require "cohesiv.fields"
 local json = require "cohesiv.json"
+local names = require "cohesiv.names"
 local warn = require "cohesiv.warn"
 
 local annotations = {}
@@ -61,10 +62,10 @@ function annotations.read(folder, name)
   if (width == nil) ~= (height == nil) then
     fail("%s: expected width and height, found the %s alone", path, width and "width" or "height")
   end
-  local by_number, _, _, names = fields.frames(path, doc.frames)
+  local by_number, _, _, keys = fields.frames(path, doc.frames)
   local list = {}
   for n, value in pairs(by_number) do
-    local where = ('%s: frames["%s"]'):format(path, names[n])
+    local where = ('%s: frames["%s"]'):format(path, keys[n])
     list[#list + 1] = { clip = name, n = n, width = width, height = height, file = path,
       queries = queries_of(where, value, width, height) }
   end
@@ -85,12 +86,15 @@ local KINDS = { hand = true, object = true, arm = true }
 
 local function key_of(n, kind, k) return ("%s %s %s"):format(n, kind, k) end
 
--- What a mask's file name means: its frame, kind and K, nil of another name.
+-- What a mask's file name means: its frame, kind and K, nil of another name. The frame is spelt as pictures are, or as
+-- in queries.json.
 local function meaning(file)
-  local n, kind, k = file:match "^(%d+)_(%l+)(%d+)%.[pP][nN][gG]$"
-  n, k = n and #n <= 15 and math.tointeger(tonumber(n)), k and #k <= 15 and math.tointeger(tonumber(k))
-  if n and k and KINDS[kind] then return n, kind, k end
-  return nil
+  local frame, kind, k, ending = file:match "^(.+)_(%l+)(%d+)(%.%w+)$"
+  if not frame or not KINDS[kind] or ending:lower() ~= ".png" then return nil end
+  local _, digits = names.numbered(frame .. ending)
+  digits = digits or frame:match "^%d+$"
+  if not digits or #digits > 15 or #k > 15 then return nil end
+  return math.tointeger(tonumber(digits)), kind, math.tointeger(tonumber(k))
 end
 
 -- The mask files of a folder by what they mean.
