@@ -180,17 +180,17 @@ end
 
 local function corners_of(where, box)
   if absent(box) or type(box) == "table" and next(box) == nil then return nil end
-  local corners = {}
-  for i = 1, type(box) == "table" and #box == 4 and 4 or 0 do corners[i] = fields.number(box[i]) end
-  if #corners ~= 4 then
+  local list = type(box) == "table" and #box == 4 and box or {}
+  local x0, y0, x1, y1 = fields.number(list[1]), fields.number(list[2]), fields.number(list[3]), fields.number(list[4])
+  if not (x0 and y0 and x1 and y1) then
     fail("%s: box: expected [x0, y0, x1, y1], found %s", where,
       fields.is_list(box) and fields.found_list(box) or found(box))
   end
-  if corners[3] < corners[1] or corners[4] < corners[2] then
+  if x1 < x0 or y1 < y0 then
     fail("%s: box: expected [x0, y0, x1, y1] with x0 ≤ x1 and y0 ≤ y1, found %s ([x, y, width, height]?)", where,
       fields.found_list(box))
   end
-  return corners
+  return { x0, y0, x1, y1 }
 end
 
 -- How many vertices lie in a box.

@@ -10,7 +10,6 @@
 #include "core/memory.h"
 
 #include <fcntl.h>
-#include <sanitizer/allocator_interface.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +17,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <zlib.h>
+
+/* Of sanitizer/allocator_interface.h, which gcc does not bring along. */
+int __sanitizer_install_malloc_and_free_hooks(void (*)(const volatile void *, size_t),
+                                              void (*)(const volatile void *));
+size_t __sanitizer_get_allocated_size(const volatile void *block);
 
 enum {
   FILLED = 1 << 15
@@ -50,7 +54,7 @@ static void on_malloc(const volatile void *block, size_t size) {
 }
 
 static void on_free(const volatile void *block) {
-  if (block) live -= __sanitizer_get_allocated_size((const void *)(uintptr_t)block);
+  if (block) live -= __sanitizer_get_allocated_size(block);
 }
 
 /* ---- what a reader gives ---- */

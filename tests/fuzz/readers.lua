@@ -1,35 +1,33 @@
--- The readers of JSON that lua.c runs: a data folder of one small clip whose landmarks and queries are links to the
--- input. Each function reads all that there is to read; what it raises is judged there.
+-- The readers of JSON that lua.c runs: landmarks of a small clip and the queries of one, in files that are links to
+-- the input. Each function reads all that there is to read; what it raises is judged there.
 local root, input = ...
-package.path = root .. "/lua/?.lua;" .. root .. "/?.lua;" .. package.path
+package.path = root .. "/lua/?.lua;" .. package.path
 
+local annotations = require "cohesiv.annotations"
 local core = require "cohesiv.core"
-local data = require "cohesiv.data"
+local landmarks = require "cohesiv.landmarks"
 local lfs = require "lfs"
 local tensor = require "cohesiv.tensor"
 
-local FRAMES, WIDTH, HEIGHT = 3, 16, 9
+local folder = assert(os.getenv "COHESIV_FUZZ_FOLDER", "COHESIV_FUZZ_FOLDER: expected a folder")
+local clip = { name = "a", frames = 3, width = 16, height = 9 }
 
-local function make_folder()
-  local path = ("%s/data"):format(assert(os.getenv "COHESIV_FUZZ_FOLDER", "COHESIV_FUZZ_FOLDER: expected a folder"))
-  for _, name in ipairs { "clips/a", "hands_json", "masks/a" } do core.io.make_folder(path .. "/" .. name) end
-  local picture = tensor.zeros({ HEIGHT, WIDTH, 3 }, { dtype = "uint8" })
-  for n = 0, FRAMES - 1 do core.io.png_write(("%s/clips/a/%06d.png"):format(path, n), picture) end
-  for _, name in ipairs { "/hands_json/a.json", "/masks/a/queries.json" } do
-    os.remove(path .. name)
-    assert(lfs.link(input, path .. name, true))
-  end
-  return path
+core.io.make_folder(folder)
+for _, name in ipairs { "/hands.json", "/queries.json" } do
+  os.remove(folder .. name)
+  assert(lfs.link(input, folder .. name, true))
 end
-
-local folder = data.data(make_folder())
 
 local function hands()
-  local clip = folder:clip "a"
-  for n = 0, FRAMES - 1 do clip:hands(n) end
+  local document = landmarks.read(folder .. "/hands.json", clip)
+  for n = 0, clip.frames - 1 do
+    document:hands(n)
+    document:key(n)
+  end
 end
 
-return {
-  hands = function() tensor.tidy(hands) end,
-  queries = function() folder:queries "a" end,
-}
+local function queries()
+  for _, frame in ipairs(annotations.read(folder, clip.name)) do annotations.check_clip(frame, clip) end
+end
+
+return { hands = function() tensor.tidy(hands) end, queries = queries }

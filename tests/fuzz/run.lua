@@ -82,8 +82,9 @@ end
 -- ---- running ----
 
 local function environment(reader)
-  return ("COHESIV_READER=%s COHESIV_FUZZ_FOLDER=%s COHESIV_THREADS=1 ASAN_OPTIONS=detect_leaks=0 "
-    .. "UBSAN_OPTIONS=print_stacktrace=1"):format(reader.name, quote(WORK .. "/" .. reader.name .. "/data"))
+  return ("COHESIV_READER=%s COHESIV_FUZZ_FOLDER=%s COHESIV_THREADS=1 UBSAN_OPTIONS=print_stacktrace=1 "
+    .. "ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16"):format(reader.name,
+    quote(("%s/%s/data"):format(WORK, reader.name)))
 end
 
 -- The shell script that fuzzes one reader.

@@ -13,6 +13,8 @@ local release_only = {
   arrows = true, cli = true, cuda = true, examples = true, quickstart = true, repl = true, report = true, resume = true,
   train = true,
 }
+-- Specs of what the sanitized build alone has.
+local sanitized_only = { fuzz = true }
 -- Specs of single ops: what instruction sets and numbers of threads matter to.
 local function is_op_spec(name)
   return name:find "^op" or name:find "^conv" or name:find "^gemm" or name:find "^broadcast"
@@ -121,7 +123,7 @@ local function run_sanitized(root, names)
   say "AddressSanitizer and UBSan, small samples (building first)"
   local library = output_of "gcc -print-file-name=libasan.so"
   if not library or not library:find "^/" then return note("skipped", "sanitizers: gcc has no libasan") end
-  if not build(root, folder, "-DCOHESIV_SANITIZE=address,undefined") then return end
+  if not build(root, folder, "-DCOHESIV_SANITIZE=address,undefined -DCOHESIV_FUZZ=1") then return end
   local env = {
     COHESIV_BUILD = folder,
     COHESIV_SMALL = "1",
@@ -190,7 +192,9 @@ function test.run(args)
   if #names == 0 then cli.usage("%s: expected part of a name in tests/, found none", args.pattern or root) end
   local part = args.part or (args.pattern and "release")
   local function wanted(name) return not part or part == name end
-  if wanted "release" then run_specs(root, "release build", names, {}) end
+  if wanted "release" then
+    run_specs(root, "release build", filter(names, function(name) return not sanitized_only[name] end), {})
+  end
   if wanted "sanitized" then run_sanitized(root, names) end
   if wanted "variants" then run_variants(root, names) end
   if wanted "linters" then run_linters(root) end
