@@ -118,9 +118,9 @@ function hostile.try(name, f, arguments)
 end
 
 -- Every way to spoil a good call: f(description, arguments).
-local function spoil(make, visit)
+local function spoil(make, exact, visit)
   local count = math.max(make().n, 1)
-  for i = 1, count + 1 do
+  for i = 1, exact and count or count + 1 do
     for _, value in ipairs(hostile.values) do
       local arguments = make()
       arguments[i], arguments.n = value[2](), math.max(arguments.n, i)
@@ -163,16 +163,17 @@ local function in_silence(f)
   if not ok then error(message, 0) end
 end
 
---- attack(name, f, make, faults): calls f with every spoiled version of its good arguments, and appends what is wrong to
--- the list → how many calls that were. Tensors may take 2 GiB.
-function hostile.attack(name, f, make, faults)
+--- attack(name, { f, make, exact }, faults): calls f with every spoiled version of the arguments that make() gives, and
+-- appends what is wrong to the list → how many calls that were. exact: none beyond the good ones, since each that is
+-- good takes its time. Tensors may take 2 GiB.
+function hostile.attack(name, call, faults)
   local calls = 0
   local limit = co.memory().limit
   co.memory { limit = 2 << 30 }
   in_silence(function()
-    spoil(make, function(how, arguments)
+    spoil(call[2], call.exact, function(how, arguments)
       calls = calls + 1
-      faults[#faults + 1] = hostile.try(name .. ": " .. how, f, arguments)
+      faults[#faults + 1] = hostile.try(name .. ": " .. how, call[1], arguments)
       if calls % 200 == 0 then collectgarbage() end
     end)
   end)

@@ -136,7 +136,7 @@ local good = {
   ["metrics.saliency"] = { co.metrics.saliency, function() return list(picture()) end },
   ["metrics.grid"] = { co.metrics.grid, function() return list(0, 1, 5) end },
   ["metrics.ratios"] = { co.metrics.ratios, function() return list(0.1, 1, 5) end },
-  ["model"] = { co.model, function()
+  ["model"] = { co.model, exact = true, function()
     return list { encoder = "mobilenet_v2", decoder_widths = { 4, 4, 4, 4, 4 }, embedding_dim = 3, attention_dim = 3 }
   end },
   ["model:forward"] = { function(...) return model():forward(...) end, function() return list(picture()) end },
@@ -149,7 +149,7 @@ local good = {
   end },
   ["model:save"] = { function(...) return model():save(...) end, function() return list(folder .. "/m.safetensors") end },
   ["model:to"] = { function(...) return model():to(...) end, function() return list "float32" end },
-  ["model:summary"] = { function(...) return model():summary(...) end, function()
+  ["model:summary"] = { exact = true, function(...) return model():summary(...) end, function()
     return list { size = { 32, 32 }, batch = 1, repeats = 1 }
   end },
   ["model:freeze"] = { function(...) return model():eval():freeze():forward(...) end, function() return list(picture()) end },
@@ -166,13 +166,13 @@ local good = {
   ["optim.Warmup"] = { co.optim.Warmup, function() return list(optimiser(), { steps = 10 }) end },
   ["optim.Plateau"] = { co.optim.Plateau, function() return list(optimiser(), { factor = 0.5, patience = 2 }) end },
   ["opt:restore"] = { function(...) return optimiser():restore(...) end, function() return list(optimiser():state()) end },
-  ["tune"] = { co.tune, function()
+  ["tune"] = { co.tune, exact = true, function()
     return list(module, { size = { 8, 8 }, batch = 1, training = false, trials = 1 })
   end },
   ["train"] = { co.train, function() return list {} end },
   ["run"] = { co.run, function() return list(folder .. "/none") end },
   ["evaluate"] = { co.evaluate, function() return list(folder .. "/none", root) end },
-  ["world"] = { co.world, function()
+  ["world"] = { co.world, exact = true, function()
     return list { seed = 1, clips = 1, frames = 1, size = { 16, 16 }, out = folder .. "/world", mask_every = 1,
       truth = { "flow" }, progress = false }
   end },

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#define WORD "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 enum { TEXT = 1024, QUOTED = 40 };
 
 int raise_error(lua_State *L) {
@@ -114,6 +115,26 @@ void *check_object(lua_State *L, int i, const char *meta, const char *what) {
   return object;
 }
 
+/* core.text(x) → the same, but a short plain word stands without quotes: a name where names are expected */
+static int plain_text(lua_State *L) {
+  size_t size = 0;
+  const char *s = lua_type(L, 1) == LUA_TSTRING ? lua_tolstring(L, 1, &size) : "";
+  bool plain = size > 0 && size < QUOTED && strspn(s, WORD) == size;
+  if (plain)
+    lua_pushvalue(L, 1);
+  else
+    found(L, 1);
+  return 1;
+}
+
+/* core.error(message, level): error() for the library's own messages, which quote what users gave: a text is
+ * raised as one line, control characters written out and no longer than a message may be; other values as
+ * they are. */
+static int raise_plain(lua_State *L) {
+  lua_settop(L, 1);
+  return lua_type(L, 1) == LUA_TSTRING ? refuse(L, "%s", lua_tostring(L, 1)) : lua_error(L);
+}
+
 /* core.not_finite(t) → the first row (entry of the first dimension, from 1) of a float tensor that holds NaN
  * or an infinity, and that number; nil when there is none */
 static int not_finite(lua_State *L) {
@@ -137,6 +158,10 @@ static int found_text(lua_State *L) {
 }
 
 void open_checks(lua_State *L) {
-  static const luaL_Reg functions[] = {{"found", found_text}, {"not_finite", not_finite}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"found", found_text},
+                                       {"text", plain_text},
+                                       {"error", raise_plain},
+                                       {"not_finite", not_finite},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

@@ -1,6 +1,7 @@
 --- The moving average of a network's weights and running statistics (Polyak and Juditsky, 1992): a network of its own
 -- that follows the trained one. It answers better than the weights of any single step, most of all after few steps.
 local core = require "cohesiv.core"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 local Average = {}

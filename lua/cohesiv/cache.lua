@@ -6,6 +6,7 @@
 -- While it is written an entry lies in KIND/tmp, where each process first removes what killed ones have left. Nothing
 -- else is ever removed here: the folder may be deleted at any time.
 local core = require "cohesiv.core"
+local error = core.error -- a line, whatever it quotes
 
 local cache = {}
 

@@ -7,6 +7,7 @@
 local core = require "cohesiv.core".metrics
 local metrics = require "cohesiv.metrics"
 local tensor = require "cohesiv.tensor"
+local error = require("cohesiv.core").error -- a line, whatever it quotes
 
 local calibrate = {}
 

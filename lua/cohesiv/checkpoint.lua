@@ -3,6 +3,7 @@
 local core = require "cohesiv.core"
 local json = require "cohesiv.json"
 local kinds = require "cohesiv.kinds"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 

@@ -10,6 +10,7 @@ local given = require "cohesiv.given"
 local landmarks = require "cohesiv.landmarks"
 local scale = require "cohesiv.scale"
 local tensor = require "cohesiv.tensor"
+local error = core.error -- a line, whatever it quotes
 
 local clip = {}
 local methods = {}
@@ -31,7 +32,7 @@ local function check_options(self, what, options, allowed)
   if type(options) ~= "table" then fail(self, "%s: expected a table of options, found %s", what, type(options)) end
   for key in pairs(options) do
     if not allowed:find(" " .. tostring(key) .. " ", 1, true) then
-      fail(self, "%s: expected options out of%s, found %s", what, allowed:sub(1, -2), tostring(key))
+      fail(self, "%s: expected options out of%s, found %s", what, allowed:sub(1, -2), core.text(key))
     end
   end
   return options
@@ -39,7 +40,7 @@ end
 
 local function check_frame(self, n)
   if math.type(n) ~= "integer" or n < 0 or n >= self.frames then
-    fail(self, "expected a frame of 0 to %d, found %s", self.frames - 1, tostring(n))
+    fail(self, "expected a frame of 0 to %d, found %s", self.frames - 1, core.text(n))
   end
 end
 
@@ -158,7 +159,7 @@ end
 function methods:flow(n, gap, options)
   options = check_options(self, "flow", options, " size method ")
   if math.type(gap) ~= "integer" or gap == 0 then
-    fail(self, "expected a gap of frames other than 0, found %s", tostring(gap))
+    fail(self, "expected a gap of frames other than 0, found %s", core.text(gap))
   end
   check_frame(self, n)
   check_frame(self, n + gap)
@@ -194,7 +195,7 @@ function methods:person(n, options)
     if path then return scale.picture(given.person(self, path), sc) end
     if source == "truth" then fail(self, "expected %s/%06d.png, found none", folder, n) end
   elseif source ~= "skin" then
-    fail(self, "person: expected source auto, skin or truth, found %s", tostring(source))
+    fail(self, "person: expected source auto, skin or truth, found %s", core.text(source))
   end
   local key = ("person skin 1\n%d\n%s"):format(n, hands_of(self):key(n))
   return cache.get("person", key_of(self, key, sc, n), function()

@@ -13,6 +13,7 @@ local frames = require "cohesiv.frames"
 local names = require "cohesiv.names"
 local scale = require "cohesiv.scale"
 local warn = require "cohesiv.warn"
+local error = core.error -- a line, whatever it quotes
 
 local M = { scale = scale.of }
 
@@ -142,7 +143,7 @@ function M.clip(file, options)
   if type(file) ~= "string" then fail("clip: expected the path of a video, found %s", type(file)) end
   options = options or {}
   for key in pairs(type(options) == "table" and options or { [type(options)] = true }) do
-    if key ~= "hands" then fail("clip %s: expected the option hands, found %s", file, tostring(key)) end
+    if key ~= "hands" then fail("clip %s: expected the option hands, found %s", file, core.text(key)) end
   end
   local path = #file > 1 and file:gsub("/+$", "") or file
   local folder, base = path:match "^(.*/)([^/]+)$"

@@ -1,6 +1,7 @@
---- What the variables of the environment may be: checked once, at the start, so that a slip of the hand is not taken for
--- the default. An empty variable counts as none. Who reads a variable does so where it is needed.
+--- What the variables of the environment may be: checked once, at the start, so that a slip of the hand is not taken
+-- for the default. An empty variable counts as none. Who reads a variable does so where it is needed.
 local core = require "cohesiv.core"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 

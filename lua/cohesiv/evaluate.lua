@@ -16,6 +16,7 @@ local metrics = require "cohesiv.metrics"
 local recipe = require "cohesiv.recipe"
 local run_folder = require "cohesiv.run"
 local tensor = require "cohesiv.tensor"
+local error = core.error -- a line, whatever it quotes
 
 local evaluate = {}
 

@@ -1,6 +1,6 @@
---- What is told of an error: one line. An error may be any value, raised anywhere: by a script, by a module of the user's,
--- by this library (whose messages name no place), or by Lua itself. Printing is left to who asks. Loads nothing before
--- there is something to tell.
+--- What is told of an error: one line. An error may be any value, raised anywhere: by a script, by a module of the
+-- user's, by this library (whose messages name no place), or by Lua itself. Printing is left to who asks. Loads nothing
+-- before there is something to tell.
 
 local M = {}
 

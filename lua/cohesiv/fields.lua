@@ -2,6 +2,7 @@
 -- a message calls a value. What a file may hold is not said here (landmarks.lua, annotations.lua).
 local json = require "cohesiv.json"
 local warn = require "cohesiv.warn"
+local error = require("cohesiv.core").error -- a line, whatever it quotes
 
 local fields = {}
 

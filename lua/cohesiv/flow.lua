@@ -1,6 +1,8 @@
 --- Optical flow: estimating it, and reading and writing .flo files. A flow is float32 H×W×2, (dx, dy) in pixels: the
 -- point (x, y) of the first image lies at (x + dx, y + dy) in the second.
 local core = require "cohesiv.core"
+local options = require "cohesiv.options"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 
@@ -19,22 +21,14 @@ end
 --- estimate(a, b, { method = "dis", check = false }): the flow from image a to image b, both uint8 H×W×3 or H×W.
 -- With check also a uint8 H×W mask: 1 where the flow from b to a leads back, 0 where it does not (occluded, unsure,
 -- or outside b). "dis": dense inverse search (Kroeger et al., ECCV 2016), on grey values.
-function M.estimate(a, b, options)
-  options = options or {}
-  if type(options) ~= "table" then
-    error(("flow.estimate: expected a table of options, found %s"):format(type(options)), 0)
-  end
-  for name in pairs(options) do
-    if name ~= "method" and name ~= "check" then
-      error(("flow.estimate: expected the options check and method, found %s"):format(tostring(name)), 0)
-    end
-  end
-  local method = options.method == nil and "dis" or options.method
+function M.estimate(a, b, o)
+  o = options.fields("flow.estimate", o, { method = true, check = true })
+  local method = o.method == nil and "dis" or o.method
   local run = methods[method]
   if not run then
-    error(("flow.estimate: expected a method out of %s, found %s"):format(names(methods), tostring(method)), 0)
+    error(("flow.estimate: expected a method out of %s, found %s"):format(names(methods), options.text(method)), 0)
   end
-  return run(a, b, { check = options.check })
+  return run(a, b, { check = o.check })
 end
 
 --- check(forward, backward, relative = 0.01, absolute = 0.5): uint8 H×W, 1 where |f + g|² ≤ relative (|f|² + |g|²) +
@@ -50,6 +44,6 @@ function M.read(path) return core.io.flo_read(path) end
 function M.write(path, flow) return core.io.flo_write(path, flow) end
 
 --- color(flow, { full }): the flow as a picture, uint8 H×W×3: hue is direction, saturation magnitude (viz.lua).
-function M.color(flow, options) return require("cohesiv.viz").flow_color(flow, options) end
+function M.color(flow, o) return require("cohesiv.viz").flow_color(flow, o) end
 
 return M

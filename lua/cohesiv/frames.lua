@@ -13,6 +13,7 @@ local names = require "cohesiv.names"
 local tensor = require "cohesiv.tensor"
 local warn = require "cohesiv.warn"
 local lfs = require "lfs"
+local error = core.error -- a line, whatever it quotes
 
 local frames = {}
 

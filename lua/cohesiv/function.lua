@@ -1,6 +1,8 @@
 --- co.Function: new differentiable operations written in Lua, forward and backward side by side.
 local core = require "cohesiv.core"
+local options = require "cohesiv.options"
 local tensor = require "cohesiv.tensor"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 
@@ -71,7 +73,7 @@ function M.Function(o)
   if type(o) ~= "table" then error("Function: expected { forward, backward }, found " .. type(o), 0) end
   for key in pairs(o) do
     if key ~= "forward" and key ~= "backward" and key ~= "name" then
-      error(("Function: expected forward, backward or name, found %s"):format(tostring(key)), 0)
+      error(("Function: expected forward, backward or name, found %s"):format(options.text(key)), 0)
     end
   end
   for _, key in ipairs { "forward", "backward" } do

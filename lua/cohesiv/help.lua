@@ -3,6 +3,8 @@
 -- own, so it cannot be out of date.
 
 local core = require "cohesiv.core"
+local options = require "cohesiv.options"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 
@@ -17,6 +19,7 @@ end
 
 -- "name(a, b, …)" of a Lua function.
 local function signature(name, f)
+  f = options.original(f)
   local info, parameters = debug.getinfo(f, "u"), {}
   for i = 1, info.nparams do parameters[i] = debug.getlocal(f, i) end
   if info.isvararg then parameters[#parameters + 1] = "…" end
@@ -26,7 +29,7 @@ end
 
 -- The comment lines above a Lua function's definition.
 local function comment_of(f)
-  local info = debug.getinfo(f, "S")
+  local info = debug.getinfo(options.original(f), "S")
   if info.what == "C" or info.source:sub(1, 1) ~= "@" then return {} end
   local lines, comment = lines_of(info.source:sub(2)), {}
   local i = info.linedefined - 1
@@ -50,7 +53,7 @@ local function head_of(module)
   if file then sources["@" .. file] = math.huge end
   for _, value in next, module do
     if type(value) == "function" and not file then
-      local source = debug.getinfo(value, "S").source
+      local source = debug.getinfo(options.original(value), "S").source
       if source:sub(1, 1) == "@" then sources[source] = (sources[source] or 0) + 1 end
     end
   end
@@ -79,7 +82,7 @@ local function line_of(name, value)
   local op_name, op = op_of(value)
   if op then return op_signature(name or op_name, op), op.doc end
   if type(value) == "function" then return signature(name, value), comment_of(value)[1] end
-  return name, type(value) == "table" and head_of(value)[1] or tostring(value):match "[^\n]*"
+  return name, type(value) == "table" and head_of(value)[1] or options.show(value)
 end
 
 local function entries(module)
@@ -142,7 +145,7 @@ function M.text(...)
   end
   if type(x) == "string" then
     local found = find(x)
-    if found == nil then error(("help: %s: expected a name of co, found none such"):format(x), 0) end
+    if found == nil then error(("help: %s: expected a name of co, found none such"):format(options.text(x)), 0) end
     x = found
   end
   local name, op = op_of(x)
@@ -160,13 +163,13 @@ function M.text(...)
     out[#out + 1] = "names:"
     list(out, x)
     local class, seen = getmetatable(x), { [x] = true }
-    while class and type(class.__index) == "table" and not seen[class.__index] do
+    while type(class) == "table" and type(rawget(class, "__index")) == "table" and not seen[class.__index] do
       seen[class.__index] = true
       list(out, class.__index)
       class = getmetatable(class.__index)
     end
   else
-    out[1] = ("%s: %s"):format(type(x), tostring(x))
+    out[1] = ("%s: %s"):format(type(x), options.show(x))
   end
   return table.concat(out, "\n")
 end

@@ -1,6 +1,7 @@
 --- co.homography: plane motions between two sets of points.
 local core = require "cohesiv.core"
 local options = require "cohesiv.options"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 

@@ -1,6 +1,7 @@
 --- Pictures in files. Tensors are uint8 H×W×3 RGB, channels last; the extension says the format.
 local core = require "cohesiv.core"
 local warn = require "cohesiv.warn"
+local error = core.error -- a line, whatever it quotes
 
 local image = {}
 
@@ -18,11 +19,11 @@ local function depth_of(options, allowed)
     fail("image: expected a table of options, found %s", type(options))
   end
   for key in pairs(options or {}) do
-    if key ~= "depth" then fail("image: expected the option depth, found %s", tostring(key)) end
+    if key ~= "depth" then fail("image: expected the option depth, found %s", core.text(key)) end
   end
   local depth = options and options.depth
   if depth ~= nil and not allowed[depth] then
-    fail("image: expected depth %s, found %s", allowed == READABLE and "8 or 16" or "1, 8 or 16", tostring(depth))
+    fail("image: expected depth %s, found %s", allowed == READABLE and "8 or 16" or "1, 8 or 16", core.text(depth))
   end
   return depth
 end

@@ -3,6 +3,7 @@
 local core = require "cohesiv.core"
 local image = require "cohesiv.image"
 local weights = require "cohesiv.weights"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 

@@ -6,6 +6,7 @@
 local core = require "cohesiv.core"
 local warn = require "cohesiv.warn"
 local cjson = require("cjson").new()
+local error = core.error -- a line, whatever it quotes
 
 local DEPTH = 64 -- of tables within tables
 local HOLES = 1000 -- a list may have so many places, whatever of them is empty

@@ -2,6 +2,7 @@
 -- `NAME: expected …, found …` for any other. Knows no file and no run.
 local json = require "cohesiv.json"
 local warn = require "cohesiv.warn"
+local error = require("cohesiv.core").error -- a line, whatever it quotes
 
 local kinds = {}
 

@@ -6,6 +6,7 @@ local progress = require "cohesiv.progress"
 local scale = require "cohesiv.scale"
 local tensor = require "cohesiv.tensor"
 local warn = require "cohesiv.warn"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 

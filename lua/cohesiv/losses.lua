@@ -1,6 +1,7 @@
 --- co.losses: the two losses of the method, and the cross entropy of classifiers; each one pass in C.
 local core = require "cohesiv.core"
 local options = require "cohesiv.options"
+local error = core.error -- a line, whatever it quotes
 local ops = core.ops
 
 local M = {}

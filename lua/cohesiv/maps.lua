@@ -4,6 +4,7 @@
 local core = require "cohesiv.core"
 local responsibility = require "cohesiv.responsibility"
 local scale = require "cohesiv.scale"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 
@@ -29,7 +30,7 @@ local function available(clip, n, gaps)
   local list = {}
   for _, gap in ipairs(gaps) do
     if math.type(gap) ~= "integer" or gap == 0 then
-      complain("gaps: expected integers other than 0, found %s", tostring(gap))
+      complain("gaps: expected integers other than 0, found %s", core.text(gap))
     end
     if n + gap >= 0 and n + gap < clip.frames then list[#list + 1] = gap end
   end
@@ -116,19 +117,19 @@ local function check(clip, n, options)
   for key in pairs(options) do
     if not accepted[key] then
       complain("expected the options background, closeness, fit, flow, gaps, sharpen, size, targets and temperature, "
-        .. "found %s", tostring(key))
+        .. "found %s", core.text(key))
     end
   end
   if math.type(n) ~= "integer" or n < 0 or n >= clip.frames then
-    complain("frame: expected 0 to %d, found %s", clip.frames - 1, tostring(n))
+    complain("frame: expected 0 to %d, found %s", clip.frames - 1, core.text(n))
   end
   local gaps = options.gaps or M.gaps
   if gaps ~= "motion" and type(gaps) ~= "table" then
-    complain('gaps: expected a list or "motion", found %s', tostring(gaps))
+    complain('gaps: expected a list or "motion", found %s', core.text(gaps))
   end
   local targets = options.targets or "flow"
   if targets ~= "flow" and targets ~= "landmarks" then
-    complain("targets: expected flow or landmarks, found %s", tostring(targets))
+    complain("targets: expected flow or landmarks, found %s", core.text(targets))
   end
   return gaps, targets
 end

@@ -4,7 +4,10 @@
 -- this file gives them their arguments' meaning. Which masks are compared, and how they are averaged: evaluate.lua.
 
 local core = require "cohesiv.core".metrics
+local options = require "cohesiv.options"
 local scale = require "cohesiv.scale"
+
+local error, expect = require("cohesiv.core").error, options.expect
 
 local metrics = {}
 
@@ -22,6 +25,8 @@ metrics.over = core.over
 
 --- The union of a list of masks (or the maximum of a list of float maps), all of one shape.
 function metrics.union(list)
+  expect("metrics.union", "list tensors", list)
+  if not list[1] then error("metrics.union: list: expected at least one mask, found none", 0) end
   local joined = list[1]
   for i = 2, #list do joined = core.join(joined, list[i]) end
   return joined
@@ -36,14 +41,20 @@ function metrics.table(first, second, truth, ignore, t1, t2) return core.table(f
 
 --- The 95 % bootstrap interval of sum(sums) / sum(counts) over groups (clips) drawn with replacement.
 --- Options: draws (10,000), seed (0).
-function metrics.interval(sums, counts, options)
-  options = options or {}
-  return core.bootstrap(sums, counts, options.draws or 10000, options.seed or 0)
+function metrics.interval(sums, counts, o)
+  o = options.read("metrics.interval", o, { draws = 10000, seed = 0 })
+  return core.bootstrap(sums, counts, o.draws, o.seed)
 end
 
 --- A float map of a scaled frame, padding included, brought back to the frame's own width × height by bilinear
 --- interpolation (see scale.lua for where the frame lies in it). A map that is of that size already is returned.
 function metrics.resize(map, width, height)
+  expect("metrics.resize", "map tensor", map)
+  options.whole("metrics.resize", "width", width, 1, 1 << 20)
+  options.whole("metrics.resize", "height", height, 1, 1 << 20)
+  if #map.shape ~= 2 then
+    error(("metrics.resize: map: expected HxW, found %s"):format(options.show(map)), 0)
+  end
   local rows, columns = map.shape[1], map.shape[2]
   if rows == height and columns == width then return map end
   local sc = scale.of(width, height, { columns, rows })
@@ -56,8 +67,16 @@ metrics.disc = core.disc
 --- A classical saliency map of a uint8 image, in [0, 1].
 metrics.saliency = core.saliency
 
+local STEPS = 4096 -- what metrics.table takes
+
+local function check_steps(what, low, high, steps)
+  expect(what, "low number, high number", low, high)
+  options.whole(what, "steps", steps, 0, STEPS)
+end
+
 --- Evenly spaced thresholds from `low` (included) to `high` (excluded).
 function metrics.grid(low, high, steps)
+  check_steps("metrics.grid", low, high, steps)
   local list = {}
   for i = 1, steps do list[i] = low + (high - low) * (i - 1) / steps end
   return list
@@ -65,6 +84,10 @@ end
 
 --- Thresholds in equal ratios from `low` to `high`, both included.
 function metrics.ratios(low, high, steps)
+  check_steps("metrics.ratios", low, high, steps)
+  if not (low > 0 and high > 0) then
+    error(("metrics.ratios: expected bounds above 0, found %s and %s"):format(low, high), 0)
+  end
   local list = {}
   for i = 1, steps do list[i] = low * (high / low) ^ ((i - 1) / math.max(steps - 1, 1)) end
   return list

@@ -6,6 +6,7 @@ local encoders = require "cohesiv.nn.encoders"
 local unet = require "cohesiv.nn.unet"
 local weights = require "cohesiv.weights"
 local core = require "cohesiv.core"
+local error = core.error -- a line, whatever it quotes
 
 local ops = core.ops
 local M = {}
@@ -20,7 +21,7 @@ local function check_options(o)
   for key, value in pairs(o) do
     if DEFAULTS[key] == nil and key ~= "encoder_weights" then
       error(("model: expected encoder, encoder_weights, decoder_widths, embedding_dim or attention_dim, found %s")
-        :format(tostring(key)), 0)
+        :format(core.text(key)), 0)
     end
     local kind = type(DEFAULTS[key] or "")
     if type(value) ~= kind then
@@ -33,12 +34,12 @@ local function check_options(o)
   end
   for _, w in ipairs(widths or {}) do
     if math.type(w) ~= "integer" or w < 1 then
-      error(("model: decoder_widths: expected positive integers, found %s"):format(tostring(w)), 0)
+      error(("model: decoder_widths: expected positive integers, found %s"):format(core.text(w)), 0)
     end
   end
   for _, key in ipairs { "embedding_dim", "attention_dim" } do
     if o[key] and (math.type(o[key]) ~= "integer" or o[key] < 1) then
-      error(("model: %s: expected a positive integer, found %s"):format(key, tostring(o[key])), 0)
+      error(("model: %s: expected a positive integer, found %s"):format(key, core.text(o[key])), 0)
     end
   end
 end

@@ -3,6 +3,7 @@
 local core = require "cohesiv.core"
 local options = require "cohesiv.options"
 local schedule = require "cohesiv.schedule"
+local error = core.error -- a line, whatever it quotes
 
 local M = { Step = schedule.Step, Cosine = schedule.Cosine, Warmup = schedule.Warmup, Plateau = schedule.Plateau }
 local ops = core.ops

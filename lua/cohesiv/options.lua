@@ -1,16 +1,16 @@
---- Checks of what users hand to functions: arguments, option tables, numbers, and the object before a colon. Each raises
--- one line that names the thing, the expected and the found. What a thing must be beyond its kind its own file says.
+--- Checks of what users hand to functions: arguments, option tables, numbers, and the object before a colon. Each
+-- raises one line that names the thing, the expected and the found. What a thing must be beyond its kind its own file
+-- says.
 local core = require "cohesiv.core"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 
 --- show(x): x as messages say it: nil, 1.5, "text", a tensor of 2x3, a table. Runs nothing of the user's.
 M.show = core.found
 
--- The name of an option as it stands in a message.
-local function key_text(key)
-  return type(key) == "string" and key:find "^[%w_.-]+$" and #key < 60 and key or M.show(key)
-end
+--- text(x): the same, but a short plain word stands without quotes: a name where names are expected.
+M.text = core.text
 
 -- What kind of value was found where another kind was expected; the value itself where its kind is right.
 local function found(x, kind)
@@ -52,6 +52,20 @@ local kinds = {
   boolean = { type_is "boolean", "true or false" },
   table = { type_is "table", "a table" },
   list = { type_is "table", "a list" },
+  numbers = { function(x)
+    if type(x) ~= "table" then return false end
+    for i = 1, math.min(rawlen(x), 1 << 20) do
+      if not is_number(rawget(x, i)) then return false end
+    end
+    return true
+  end, "a list of finite numbers" },
+  tensors = { function(x)
+    if type(x) ~= "table" then return false end
+    for i = 1, rawlen(x) do
+      if not core.is_tensor(rawget(x, i)) then return false end
+    end
+    return true
+  end, "a list of tensors" },
   options = { type_is "table", "a table of options" },
   ["function"] = { M.is_callable, "a function" },
 }
@@ -80,7 +94,7 @@ end
 
 --- expect(what, spec, …): raises unless the arguments are as the spec says: "image tensor, size number|list?, f
 -- function", a name and its kinds for each; `?`: may be nil. Kinds: any, tensor, number (finite), integer, string,
--- path, boolean, table, list, options, function.
+-- path, boolean, table, list, numbers, tensors (lists of these), options, function.
 function M.expect(what, spec, ...)
   for i, argument in ipairs(parsed(spec)) do
     local x, fine = (select(i, ...)), false
@@ -102,7 +116,7 @@ function M.fields(what, given, known)
   if type(given) ~= "table" then error(("%s: expected a table of options, found %s"):format(what, M.show(given)), 0) end
   for key in next, given do
     if known[key] == nil then
-      error(("%s: expected the options %s, found %s"):format(what, names(known, " and "), key_text(key)), 0)
+      error(("%s: expected the options %s, found %s"):format(what, names(known, " and "), M.text(key)), 0)
     end
   end
   return given
@@ -116,7 +130,7 @@ function M.read(what, given, known)
   end
   for key in next, given or {} do
     if known[key] == nil and math.type(key) ~= "integer" then
-      error(("%s: expected %s, found %s"):format(what, names(known, " or "), key_text(key)), 0)
+      error(("%s: expected %s, found %s"):format(what, names(known, " or "), M.text(key)), 0)
     end
   end
   local out = {}

@@ -7,6 +7,7 @@
 
 local core = require "cohesiv.core".metrics
 local metrics = require "cohesiv.metrics"
+local options_of = require "cohesiv.options"
 local scale = require "cohesiv.scale"
 local tensor = require "cohesiv.tensor"
 
@@ -14,6 +15,7 @@ local predict = {}
 
 -- What a prediction and a list of them can do: png and save.
 local Prediction = { __index = require("cohesiv.pictured") {} }
+local error = require("cohesiv.core").error -- a line, whatever it quotes
 
 local function fail(format, ...) error(("predict: " .. format):format(...), 0) end
 
@@ -86,10 +88,17 @@ end
 --- H×W×3, queries are in its pixels. Options: thresholds = { object = {θ₁, θ₂}, hand = {θ₃, θ₄} } instead of
 --- the stored ones; size = { width, height } of the network's input.
 function predict.predict(model, image, queries, options)
+  options_of.fields("predict", options, { thresholds = true, size = true, attention_only = true })
   check(image, queries)
   local thresholds = options and options.thresholds or model.thresholds
-  if not thresholds or not thresholds.object or not thresholds.hand then
+  if not thresholds or (type(thresholds) == "table" and not (thresholds.object and thresholds.hand)) then
     fail("expected thresholds = { object = {…}, hand = {…} } or a calibrated model, found none")
+  end
+  options_of.expect("predict", "thresholds table", thresholds)
+  options_of.expect("predict: thresholds", "object numbers, hand numbers, pair numbers?", thresholds.object,
+    thresholds.hand, thresholds.pair)
+  for _, task in ipairs { "object", "hand", "pair" } do
+    if thresholds[task] and not thresholds[task][1] then fail("thresholds: %s: expected a number, found none", task) end
   end
   return tensor.tidy(function()
     local maps = predict.maps(model, image, queries, options)

@@ -6,6 +6,7 @@ local core = require "cohesiv.core"
 local json = require "cohesiv.json"
 local options = require "cohesiv.options"
 local thousands = require "cohesiv.thousands"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 local Profile = {}

@@ -9,6 +9,7 @@
 -- the nearest known key. What is not here: what the keys mean (experiments/cohesiv.lua says it) and ranges of values.
 
 local lfs = require "lfs"
+local error = require("cohesiv.core").error -- a line, whatever it quotes
 
 local recipe = {}
 

@@ -2,6 +2,8 @@
 -- what its fields need and computes the heavy ones (residuals, stacked flows, quality) when they are first read.
 -- Knows nothing of clips; see maps.lua.
 local core = require "cohesiv.core"
+local options_of = require "cohesiv.options"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 
@@ -47,32 +49,30 @@ end
 local backgrounds = { static = true, homography = true }
 
 local function check_background(value)
-  if not backgrounds[value] then complain("background: expected static or homography, found %s", tostring(value)) end
+  if not backgrounds[value] then
+    complain("background: expected static or homography, found %s", options_of.text(value))
+  end
   return value
 end
 
 local function check_number(name, value, what)
   if type(value) ~= "number" or not (value > 0) or value == math.huge then
-    complain("%s: expected %s above 0, found %s", name, what, tostring(value))
+    complain("%s: expected %s above 0, found %s", name, what, options_of.text(value))
   end
   return value
 end
 
 -- The frame that maps are sharpened by, or nil for false.
 local function check_image(value)
-  if value and not core.is_tensor(value) then complain("sharpen: expected an image, found %s", tostring(value)) end
+  if value and not core.is_tensor(value) then
+    complain("sharpen: expected an image, found %s", options_of.text(value))
+  end
   return value or nil
 end
 
-local function check_keys(options, allowed)
-  for key in pairs(options) do
-    if not allowed[key] then
-      local names = {}
-      for name in pairs(allowed) do names[#names + 1] = name end
-      table.sort(names)
-      complain("expected the options %s, found %s", table.concat(names, ", "), tostring(key))
-    end
-  end
+local function check_keys(given, allowed)
+  if type(given) ~= "table" then complain("expected a table of options, found %s", type(given)) end
+  options_of.fields("responsibility", given, allowed)
 end
 
 -- ---- R ----
@@ -121,6 +121,7 @@ function meta.__tostring(R)
 end
 
 meta.__name = "responsibility"
+options_of.guard("responsibility", methods, options_of.named "responsibility")
 M.meta, M.methods = meta, require("cohesiv.pictured")(methods)
 
 local function finish(R)
@@ -145,7 +146,7 @@ local function keep_hands(R, keep)
   local hands, seen, motions, fits = {}, {}, {}, {}
   for i, k in ipairs(keep) do
     if math.type(k) ~= "integer" or k < 1 or k > #R.scene.hands or seen[k] then
-      complain("keep: expected hands from 1 to %d, each once, found %s", #R.scene.hands, tostring(k))
+      complain("keep: expected hands from 1 to %d, each once, found %s", #R.scene.hands, options_of.text(k))
     end
     seen[k], hands[i] = true, R.scene.hands[k]
   end
@@ -164,7 +165,8 @@ local changeable = { temperature = true, keep = true, background = true, closene
 --- R:with{ temperature = …, keep = { hands }, background = …, closeness = … | false, sharpen = image | false }: a
 -- new R in which only what changed is computed. `keep`: only these hands take part in the softmax; a background
 -- that was fitted stays the one fitted away from all hands, since the hands left out move all the same.
-function methods.with(R, changes)
+function methods.with(self, changes)
+  local R = self
   check_keys(changes, changeable)
   local new = { scene = R.scene, gaps = R.gaps, size = R.size, homographies = R.homographies, fits = R.fits,
     background = R.background, background_homographies = R.background_homographies,
@@ -205,6 +207,8 @@ function M.responsibility(options)
   if type(options) ~= "table" then complain("expected a table of options, found %s", type(options)) end
   check_keys(options, accepted)
   check_keys(options.fit or {}, fit_options)
+  options_of.expect("responsibility", "gaps table?, targets list?, content list?", options.gaps, options.targets,
+    options.content)
   local R = { scene = { flows = flow_list(options.flows), hands = hand_list(options.hands) } }
   R.scene.content = options.content
   if not R.scene.flows[1] then complain("flows: expected at least one, found none") end

@@ -18,6 +18,7 @@ local lfs = require "lfs"
 local recipe = require "cohesiv.recipe"
 local tune = require "cohesiv.tune"
 local warn = require "cohesiv.warn"
+local error = core.error -- a line, whatever it quotes
 
 local run = {}
 local Run = { __name = "run" }

@@ -2,6 +2,7 @@
 -- whether the data is still what the run began with. How a sample is made is in labels.lua.
 local core = require "cohesiv.core"
 local json = require "cohesiv.json"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 

@@ -3,6 +3,7 @@
 -- schedule: what a schedule sets there is that one's own rate, which it hands on with its factor. So a warm-up under a
 -- cosine is Cosine(Warmup(optimiser, …), …), and each is stepped at its own pace, a batch or an epoch.
 local options = require "cohesiv.options"
+local error = require("cohesiv.core").error -- a line, whatever it quotes
 
 local M = {}
 

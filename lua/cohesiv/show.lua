@@ -7,6 +7,7 @@ local io_part = require "cohesiv.io"
 local image = require "cohesiv.image"
 local terminal = require "cohesiv.terminal"
 local viz = require "cohesiv.viz"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 

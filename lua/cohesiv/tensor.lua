@@ -1,6 +1,7 @@
 --- The Lua half of tensors: methods out of the op table, slices, arithmetic, printing, scopes, gradient checks.
 local core = require "cohesiv.core"
 local options = require "cohesiv.options"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 local methods, meta = core.methods, core.meta

@@ -13,6 +13,7 @@ local recipes = require "cohesiv.recipe"
 local runs = require "cohesiv.run"
 local sampled = require "cohesiv.samples"
 local tensor = require "cohesiv.tensor"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 

@@ -5,6 +5,7 @@ local columns = require "cohesiv.columns"
 local core = require "cohesiv.core"
 local options = require "cohesiv.options"
 local tensor = require "cohesiv.tensor"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 local Tuning = {}

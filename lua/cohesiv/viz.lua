@@ -4,7 +4,9 @@
 -- panels of the paper's figures are in panel.lua, the terminal in show.lua.
 
 local core = require "cohesiv.core"
+local options_of = require "cohesiv.options"
 local tensor = require "cohesiv.tensor"
+local error = core.error -- a line, whatever it quotes
 
 local paint = core.picture
 
@@ -30,10 +32,20 @@ end
 
 local function real(x) return x.dtype == "float32" and x or x:to "float32" end
 
+local read = options_of.read
+local DEPTH = 16 -- of lists of masks
+
+local function check_color(what, color)
+  options_of.expect(what, "color numbers", color)
+  if #color ~= 3 then error(("%s: color: expected { red, green, blue }, found %d numbers"):format(what, #color), 0) end
+  return color
+end
+
 --- viridis(map, { low, high }): a map H×W in colours. Default range: 0 to 1 where the map stays within, else its own.
 function viz.viridis(map, options)
   map = real(check(map, "viridis", "a map HxW", 2))
-  local low, high = options and options.low, options and options.high
+  local o = read("viridis", options, { low = options_of.optional "number", high = options_of.optional "number" })
+  local low, high = o.low, o.high
   if not low or not high then
     local smallest, largest = 0, 1
     if map.shape[1] * map.shape[2] > 0 then
@@ -48,7 +60,8 @@ end
 --- flow_color(flow, { full }): a flow H×W×2 on the colour wheel of Baker et al. (IJCV 2011): hue is direction,
 -- saturation magnitude, full at `full` pixels (default: the largest); unknown flow is black.
 function viz.flow_color(flow, options)
-  local picture = paint.flow(real(check(flow, "flow.color", "a flow HxWx2", 3, 2)), options and options.full)
+  local o = read("flow.color", options, { full = options_of.optional "number" })
+  local picture = paint.flow(real(check(flow, "flow.color", "a flow HxWx2", 3, 2)), o.full)
   return picture
 end
 
@@ -78,28 +91,33 @@ end
 function viz.overlay(image, masks, options)
   image = check(image, "overlay", "a uint8 image HxWx3", 3, 3)
   if image.dtype ~= "uint8" then error("overlay: expected a uint8 image HxWx3, found " .. text_of(image), 0) end
-  local alpha = options and options.alpha or 0.6
-  local function add(entry)
+  local o = read("overlay", options, { alpha = 0.6, color = viz.colors.all })
+  local alpha, color = o.alpha, check_color("overlay", o.color)
+  local function add(entry, depth)
+    if depth > DEPTH then error(("overlay: expected masks in at most %d lists, found more"):format(DEPTH), 0) end
     if core.is_tensor(entry) then
-      image = tint(image, mask_of(entry, "overlay"), options and options.color or viz.colors.all, alpha)
+      image = tint(image, mask_of(entry, "overlay"), color, alpha)
     elseif type(entry) == "table" and (entry.hand or entry.object) then
       image = tint_pair(image, entry.hand, entry.object, alpha)
     elseif type(entry) == "table" then
-      for _, inner in ipairs(entry) do add(inner) end
+      for _, inner in ipairs(entry) do add(inner, depth + 1) end
     else
       error(("overlay: expected masks, found a %s"):format(type(entry)), 0)
     end
   end
-  add(masks)
+  add(masks, 1)
   return image
 end
 
 --- points(image, {{x, y}, …}, { radius = 5, color }): query points as discs.
 function viz.points(image, points, options)
   image = check(image, "points", "a uint8 image HxWx3", 3, 3)
-  local color = options and options.color or viz.colors.query
-  for _, point in ipairs(points) do
-    image = paint.disc(image, point[1], point[2], options and options.radius or 5, color[1], color[2], color[3])
+  local o = read("points", options, { radius = 5, color = viz.colors.query })
+  local color = check_color("points", o.color)
+  options_of.expect("points", "points list", points)
+  for k, point in ipairs(points) do
+    options_of.expect("points", ("points.%d list"):format(k), point)
+    image = paint.disc(image, point[1], point[2], o.radius, color[1], color[2], color[3])
   end
   return image
 end
@@ -174,9 +192,11 @@ end
 --- grid(list, columns, { gap = 4, ground = 255 }): pictures row by row, each in a cell as large as the largest one.
 -- Entries may be anything that viz.picture knows; `false` leaves its cell empty.
 function viz.grid(list, columns, options)
-  local gap, ground = options and options.gap or 4, options and options.ground or 255
-  columns = math.min(columns or #list, #list)
-  if #list == 0 or math.type(columns) ~= "integer" or columns < 1 then
+  options_of.expect("grid", "list list, columns integer?", list, columns)
+  local o = read("grid", options, { gap = 4, ground = 255 })
+  local gap, ground = options_of.whole("grid", "gap", o.gap, 0, 4096), o.ground
+  columns = math.tointeger(math.min(columns or #list, #list))
+  if #list == 0 or columns < 1 then
     error("grid: expected pictures and a number of columns, found none", 0)
   end
   local pictures, height, width = {}, 0, 0

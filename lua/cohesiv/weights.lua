@@ -2,6 +2,7 @@
 -- public libraries turned into those of the encoders here. Reads values and names; what a network takes of them, and
 -- what it says about the rest, is Module:load_state's. Layouts are those of files: O×I×kH×kW.
 local core = require "cohesiv.core"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 

@@ -2,6 +2,7 @@
 local core = require "cohesiv.core"
 local json = require "cohesiv.json"
 local progress = require "cohesiv.progress"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 
@@ -14,7 +15,7 @@ local function fail(format, ...) error(("world: " .. format):format(...), 0) end
 
 local function check_whole(name, value, low, high)
   if math.type(value) ~= "integer" or value < low or value > high then
-    fail("%s: expected a whole number from %d to %d, found %s", name, low, high, tostring(value))
+    fail("%s: expected a whole number from %d to %d, found %s", name, low, high, core.text(value))
   end
   return value
 end
@@ -23,10 +24,10 @@ end
 local function check_truth(truth)
   if truth == true then truth = PARTS end
   if truth == false then truth = {} end
-  if type(truth) ~= "table" then fail("truth: expected a list of flow, person, vertices, found %s", tostring(truth)) end
+  if type(truth) ~= "table" then fail("truth: expected a list of flow, person, vertices, found %s", core.text(truth)) end
   local want = { flow = false, person = false, vertices = false }
   for _, part in ipairs(truth) do
-    if want[part] == nil then fail("truth: expected flow, person or vertices, found %s", tostring(part)) end
+    if want[part] == nil then fail("truth: expected flow, person or vertices, found %s", core.text(part)) end
     want[part] = true
   end
   return want
@@ -36,16 +37,16 @@ local function check_options(given)
   if type(given) ~= "table" then fail("expected a table of options, found %s", type(given)) end
   for name in pairs(given) do
     if DEFAULTS[name] == nil then
-      fail("expected the options clips, frames, mask_every, out, progress, seed, size, truth, found %s", tostring(name))
+      fail("expected the options clips, frames, mask_every, out, progress, seed, size, truth, found %s", core.text(name))
     end
   end
   local o = setmetatable({}, { __index = DEFAULTS })
   for name, value in pairs(given) do o[name] = value end
   if type(o.out) ~= "string" or o.out == "" then
-    fail("out: expected the path of a folder, found %s", tostring(given.out))
+    fail("out: expected the path of a folder, found %s", core.text(given.out))
   end
   local size = o.size
-  if type(size) ~= "table" or #size ~= 2 then fail("size: expected { width, height }, found %s", tostring(size)) end
+  if type(size) ~= "table" or #size ~= 2 then fail("size: expected { width, height }, found %s", core.text(size)) end
   return {
     out = o.out,
     seed = check_whole("seed", o.seed, 0, math.maxinteger),
@@ -79,7 +80,7 @@ local function claim(o)
     for name, value in pairs(want) do
       local found = type(have) == "table" and have[name] or nil
       if found ~= value then
-        fail("%s: expected a world with %s = %s, found %s", o.out, name, tostring(value), tostring(found))
+        fail("%s: expected a world with %s = %s, found %s", o.out, name, core.text(value), core.text(found))
       end
     end
     return

@@ -7,6 +7,7 @@ local stages = require "cohesiv.nn.stages"
 local efficientnet = require "cohesiv.nn.efficientnet"
 local excite = require "cohesiv.nn.excite"
 local core = require "cohesiv.core"
+local error = core.error -- a line, whatever it quotes
 
 local ops = core.ops
 local M = {}
@@ -216,7 +217,7 @@ end
 function M.encoder(name)
   local e = M.table[name]
   if not e then
-    error(("encoder: expected one of %s, found %s"):format(table.concat(M.names(), ", "), tostring(name)), 0)
+    error(("encoder: expected one of %s, found %s"):format(table.concat(M.names(), ", "), core.text(name)), 0)
   end
   return e.build(e)
 end

@@ -5,6 +5,7 @@
 local core = require "cohesiv.core"
 local folding = require "cohesiv.nn.folding"
 local tensor = require "cohesiv.tensor"
+local error = core.error -- a line, whatever it quotes
 
 local PLANS = 16 -- kept: one for each shape of input
 
@@ -60,7 +61,8 @@ local function record(self, inputs)
     plan:finish(outputs)
   end
   plan = core.plan(inputs)
-  local ok, message = pcall(core.unbroken, "freeze", tensor.no_grad, tensor.tidy, pass) -- nothing between these lines may fail
+  -- Nothing between these lines may fail.
+  local ok, message = pcall(core.unbroken, "freeze", tensor.no_grad, tensor.tidy, pass)
   if not ok then
     plan:cancel()
     error(message, 0)

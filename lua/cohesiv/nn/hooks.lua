@@ -3,6 +3,7 @@
 -- network after its first.
 local core = require "cohesiv.core"
 local Function = require("cohesiv.function").Function
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 

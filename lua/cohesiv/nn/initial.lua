@@ -2,6 +2,7 @@
 -- groups} or {out, in}: fan_in = kH kW in / groups, fan_out = kH kW out. Random numbers follow co.seed.
 local core = require "cohesiv.core"
 local options = require "cohesiv.options"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 
@@ -44,7 +45,7 @@ end
 function M.gain(name, a)
   if name == "leaky_relu" then return math.sqrt(2 / (1 + (a or 0.01) ^ 2)) end
   if GAINS[name] then return GAINS[name] end
-  error(("gain: expected linear, sigmoid, tanh, relu or leaky_relu, found %s"):format(tostring(name)), 0)
+  error(("gain: expected linear, sigmoid, tanh, relu or leaky_relu, found %s"):format(core.text(name)), 0)
 end
 
 --- uniform(t, a = 0, b = 1): uniform in [a, b).

@@ -6,6 +6,7 @@ local folding = require "cohesiv.nn.folding"
 local init = require "cohesiv.nn.initial"
 local options = require "cohesiv.options"
 local tensor = require "cohesiv.tensor"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 local ops = core.ops

@@ -9,12 +9,15 @@
 
 local core = require "cohesiv.core"
 local hooks = require "cohesiv.nn.hooks"
+local options = require "cohesiv.options"
+local error = core.error -- a line, whatever it quotes
 
 local Module = {}
 Module.__index = Module
 
 --- Module.new(forward?, kind?): an empty module; forward(self, ...) may also be set later. kind: what it prints as.
 function Module.new(forward, kind)
+  options.expect("module", "forward function?, kind string?", forward, kind)
   local m = setmetatable({ order = {}, params = {}, buffers = {}, children = {}, training = true }, Module)
   m.kind = kind or "Module"
   if forward then m.forward = forward end
@@ -33,6 +36,7 @@ end
 hooks.install(Module)
 
 local function register(self, kind, name, value)
+  options.expect("module", "name string", name)
   if self.params[name] or self.buffers[name] or self.children[name] then
     error(("module: %s is there already"):format(name), 0)
   end
@@ -43,19 +47,25 @@ end
 
 --- m:parameter("weight", t): t, now trained with the module.
 function Module:parameter(name, t)
+  options.expect("module: parameter", "name string, value tensor", name, t)
   t.requires_grad = true
   return register(self, "params", name, t)
 end
 
 --- m:buffer("running_mean", t): t, now saved with the module but not trained.
-function Module:buffer(name, t) return register(self, "buffers", name, t) end
+function Module:buffer(name, t)
+  options.expect("module: buffer", "name string, value tensor", name, t)
+  return register(self, "buffers", name, t)
+end
 
 --- m:add("conv1", child): child, now a part of the module.
 function Module:add(name, child)
+  if math.type(name) == "integer" then name = tostring(name) end
+  options.expect("module: add", "name string", name)
   if not Module.is_module(child) then
-    error(("module: %s: expected a module, found %s"):format(tostring(name), type(child)), 0)
+    error(("module: %s: expected a module, found %s"):format(name, type(child)), 0)
   end
-  child.name = tostring(name)
+  child.name = name
   return register(self, "children", child.name, child)
 end
 
@@ -108,6 +118,7 @@ end
 
 --- m:modules(f): f(module, path) for the module and everything below it.
 function Module:modules(f, path)
+  options.expect("module: modules", "f function, path string?", f, path)
   f(self, path or "")
   for _, entry in ipairs(self.order) do
     if entry.kind == "children" then
@@ -200,8 +211,15 @@ end
 --- m:load_state(state, { strict, ignore }): copies values in by name (any float dtype). Returns
 -- { missing, unexpected, misshaped }: lists of names. strict: raises when any is not empty, and changes nothing.
 -- `num_batches_tracked` never counts, nor does a name that ignore(name) accepts.
-function Module:load_state(state, options)
-  options = options or {}
+function Module:load_state(state, o)
+  options.expect("module: load_state", "state table", state)
+  o = options.fields("module: load_state", o, { strict = true, ignore = true })
+  options.expect("module: load_state", "ignore function?", o.ignore)
+  for name, value in next, state do
+    if type(name) ~= "string" or not core.is_tensor(value) then
+      error(("load: expected tensors by name, found %s = %s"):format(options.text(name), options.show(value)), 0)
+    end
+  end
   local report = { missing = {}, unexpected = {}, misshaped = {} }
   local known, found = {}, {}
   walk(self, "", function(kind, full, owner, name)
@@ -219,10 +237,10 @@ function Module:load_state(state, options)
   end)
   for name in pairs(state) do
     local counts = not known[name] and not name:match "num_batches_tracked$"
-    if counts and not (options.ignore and options.ignore(name)) then table.insert(report.unexpected, name) end
+    if counts and not (o.ignore and o.ignore(name)) then table.insert(report.unexpected, name) end
   end
   table.sort(report.unexpected)
-  if options.strict ~= false then
+  if o.strict ~= false then
     for _, kind in ipairs { "missing", "unexpected", "misshaped" } do
       if #report[kind] > 0 then
         error(("load: %d %s, the first: %s"):format(#report[kind], kind, report[kind][1]), 0)
@@ -261,4 +279,4 @@ function Module:__tostring()
 end
 
 Module.is_module = function(x) return type(x) == "table" and getmetatable(x) == Module end
-return Module
+return options.guard("module", Module, Module.is_module)

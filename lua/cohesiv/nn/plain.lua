@@ -4,6 +4,7 @@ local Module = require "cohesiv.nn.module"
 local core = require "cohesiv.core"
 local options = require "cohesiv.options"
 local tensor = require "cohesiv.tensor"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 local ops = core.ops

@@ -5,6 +5,7 @@
 local columns = require "cohesiv.columns"
 local core = require "cohesiv.core"
 local thousands = require "cohesiv.thousands"
+local error = core.error -- a line, whatever it quotes
 
 local M = {}
 local Summary = {}
@@ -14,7 +15,7 @@ local DEFAULTS = { size = { 448, 256 }, batch = 1, repeats = 3 }
 
 local function whole(name, value)
   if math.type(value) == "integer" and value >= 1 then return value end
-  error(("summary: %s: expected a positive integer, found %s"):format(name, tostring(value)), 0)
+  error(("summary: %s: expected a positive integer, found %s"):format(name, core.text(value)), 0)
 end
 
 local function checked(options)
@@ -24,7 +25,7 @@ local function checked(options)
   end
   for key in pairs(options or o) do
     if DEFAULTS[key] == nil then
-      error(("summary: expected size, batch or repeats, found %s"):format(tostring(key)), 0)
+      error(("summary: expected size, batch or repeats, found %s"):format(core.text(key)), 0)
     end
   end
   for key, value in pairs(DEFAULTS) do
