@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { HEAD = 4096 };  /* bytes of the beginning: all that is read of most files */
-enum { PAGE = 65307 }; /* bytes of the largest page of Ogg, and what is read of an end */
+enum { PAGE = 65307 }; /* bytes of the largest page of Ogg, and what is read of its end */
 
 typedef struct Head {
   Source file;
@@ -36,8 +36,27 @@ static int begins(const Head *h, size_t at, const void *with, size_t size) {
 /* size: what the file says, 0 when it says nothing. */
 static int check_size(const Head *h, uint64_t size) {
   if (size <= h->file.size) return 1;
-  return fail("%s: expected a whole video file of %llu bytes, found %zu", h->file.path,
+  return fail("%s: expected a whole video file of at least %llu bytes, found %zu", h->file.path,
               (unsigned long long)size, h->file.size);
+}
+
+/* Boxes one after the other: a size that counts the head in, 1 when it follows in 8 bytes, 0 for the rest of
+ * the file. Boxes of no weight may be cut: some cameras leave such ends. */
+static int mp4_whole(const Head *h) {
+  uint64_t at = 0;
+  for (int boxes = 0; boxes < 1 << 20 && at + 16 <= h->file.size;
+       boxes++) { /* fragments are two boxes each */
+    unsigned char box[16];
+    if (!source_read(&h->file, (size_t)at, box, 16)) return 0;
+    uint64_t size = big(box, 4);
+    int weighs =
+        memcmp(box + 4, "moov", 4) == 0 || memcmp(box + 4, "mdat", 4) == 0 || memcmp(box + 4, "moof", 4) == 0;
+    if (size == 1) size = big(box + 8, 8);
+    if (size < 8 || size > INT64_MAX) break;
+    at += size;
+    if (weighs && !check_size(h, at)) return 0;
+  }
+  return 1;
 }
 
 /* Chunks RIFF, one after the other in files beyond 1 GB; the size is 0 in one that was not finished. Some
@@ -105,17 +124,11 @@ static int flv_whole(const Head *h) {
   return 1;
 }
 
-/* The end of the file, at most PAGE bytes: how many, 0 with a message. */
-static size_t read_tail(const Head *h, unsigned char *tail) {
-  size_t size = h->file.size < PAGE ? h->file.size : PAGE;
-  return source_read(&h->file, h->file.size - size, tail, size) ? size : 0;
-}
-
 /* The last page carries the mark of a stream's end, and is whole. */
 static int ogg_whole(const Head *h) {
   unsigned char tail[PAGE];
-  size_t size = read_tail(h, tail), at = size;
-  if (!size) return 0;
+  size_t size = h->file.size < PAGE ? h->file.size : PAGE, at = size;
+  if (!source_read(&h->file, h->file.size - size, tail, size)) return 0;
   while (at > 0 && (size - at < 27 || memcmp(tail + at, "OggS", 4) != 0)) at--;
   if (size - at >= 27 && (tail[at + 5] & 4)) {
     size_t table = at + 27, end = table + tail[at + 26];
@@ -125,14 +138,11 @@ static int ogg_whole(const Head *h) {
   return fail("%s: expected a whole video file, found no end of its Ogg stream", h->file.path);
 }
 
-/* The last byte that is not 0 (some writers pad) is the trailer. */
+/* The last byte is the trailer. */
 static int gif_whole(const Head *h) {
-  unsigned char tail[PAGE];
-  size_t size = read_tail(h, tail);
-  if (!size) return 0;
-  while (size > 1 && tail[size - 1] == 0) size--;
-  return tail[size - 1] == 0x3B ||
-         fail("%s: expected a whole video file, found no end of its GIF", h->file.path);
+  unsigned char last;
+  if (!source_read(&h->file, h->file.size - 1, &last, 1)) return 0;
+  return last == 0x3B || fail("%s: expected a whole video file, found no end of its GIF", h->file.path);
 }
 
 /* Packets of one length from the first byte on; the last one is whole. */
@@ -153,6 +163,7 @@ static int transport_whole(const Head *h) {
 }
 
 static int check(const Head *h) {
+  if (begins(h, 4, "ftyp", 4) || begins(h, 4, "moov", 4) || begins(h, 4, "mdat", 4)) return mp4_whole(h);
   if (begins(h, 0, "RIFF", 4)) return avi_whole(h);
   if (begins(h, 0, "\x30\x26\xB2\x75\x8E\x66\xCF\x11", 8)) return asf_whole(h);
   if (begins(h, 0, "\x1A\x45\xDF\xA3", 4)) return matroska_whole(h);

@@ -7,6 +7,7 @@
 #include "io/container.h"
 #include "io/file.h"
 #include "io/image.h"
+#include "io/kind.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,14 +77,27 @@ static char *url_of(const char *path) {
   return NULL;
 }
 
-/* Fails when ffmpeg told of damage, or failed with this status. near: the frame that came next, -1 when
- * unknown. */
+/* Fails for a file that gives no frame: with what it is, if it is no video, else with ffmpeg's words. */
+static int no_video(const char *path, const char *words) {
+  char room[KIND_TEXT];
+  Source source;
+  if (!source_open(&source, path)) return 0;
+  const char *kind = kind_of_source(room, &source);
+  source_close(&source);
+  if (kind && !strstr(kind, "video") && !strstr(kind, "stream"))
+    return fail("%s: expected a video file, found %s", path, kind);
+  if (strncmp(words, "Stream map '0:V:0'", 18) == 0)
+    return fail("%s: expected a video file, found no moving pictures in it (sound alone?)", path);
+  return fail("%s: expected a video file, found: %s", path, words);
+}
+
+/* Fails when ffmpeg told of damage, or failed with this status. near: the frame that came next, -1 before
+ * any. */
 static int judge(const Complaint *c, const char *path, int status, long near) {
   const char *words = c->damage[0] ? c->damage : c->error[0] ? c->error : "nothing that it names";
-  if (c->damage[0] && near >= 0)
-    return fail("%s: expected a whole video file, found damage near frame %ld: %s", path, near, words);
-  if (c->damage[0] || status != 0) return fail("%s: expected a video file, found: %s", path, words);
-  return 1;
+  if (!c->damage[0] && status == 0) return 1;
+  if (near < 0) return no_video(path, words);
+  return fail("%s: expected a whole video file, found damage near frame %ld: %s", path, near, words);
 }
 
 /* As of a decoder that is read in order; before its first frame anything may be wrong. */
