@@ -6,14 +6,14 @@
 #define LOCK_META "cohesiv.io.Lock"
 
 static int release(lua_State *L) {
-  lock_release(luaL_checkudata(L, 1, LOCK_META));
+  lock_release(check_object(L, 1, LOCK_META, "lock"));
   return 0;
 }
 
 /* lock(path) → a lock, to be closed; nil and by whom it is held; or, where the file system has no locks, a
  * lock of nothing and the reason. */
 static int lock(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
+  const char *path = check_text(L, 1, "path");
   char who[LOCK_WHO];
   Lock *l = lua_newuserdatauv(L, sizeof *l, 0);
   *l = (Lock){.fd = -1};
@@ -28,7 +28,7 @@ static int lock(lua_State *L) {
 
 /* sweep(folder) → how many temporary files of writers that were killed it has removed */
 static int sweep(lua_State *L) {
-  lua_pushinteger(L, lock_sweep(luaL_checkstring(L, 1)));
+  lua_pushinteger(L, lock_sweep(check_text(L, 1, "path")));
   return 1;
 }
 

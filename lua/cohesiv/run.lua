@@ -97,12 +97,18 @@ end
 -- ---- the lock ----
 
 local LOCK = ".lock"
+local PATIENCE, PAUSE = 2, 0.05 -- seconds: a process that was killed a moment ago may still be on its way out
 
 -- Takes the run's lock, or adds a user to it; or false and by whom it is held. What killed writers have left goes.
-local function take_lock(self)
+-- `until_when`: the time until which a holder may let go, none for not waiting.
+local function take_lock(self, until_when)
   local held, who = self.held or { users = 0, lock = false }, nil
   if not self.held then
     held.lock, who = core.io.lock(self:file(LOCK))
+    while not held.lock and until_when and core.system.time() < until_when and not core.system.stopped() do
+      core.system.sleep(PAUSE)
+      held.lock, who = core.io.lock(self:file(LOCK))
+    end
     if not held.lock then return false, who end
     self.held = held
     core.io.sweep(self.path)
@@ -128,7 +134,7 @@ local Holding = { __close = function(h) give_lock(h.run) end }
 --- somebody does. May be nested; whatever here writes takes it by itself.
 function Run:lock()
   local holding = setmetatable({ run = self }, Holding)
-  local taken, who = take_lock(self)
+  local taken, who = take_lock(self, core.system.time() + PATIENCE)
   if not taken then error(("%s: expected a run nobody writes, found it held by %s"):format(self.path, who), 0) end
   return holding
 end

@@ -363,22 +363,23 @@ local function follow(training, run, changes, options)
   training:set_status "done"
 end
 
-local function prepared(recipe, data, options)
+local function prepared(recipe, options)
+  local data = options.data or require("cohesiv.data").data(recipe.data)
   local samples = labels.prepare(data, recipe, options.names)
   if #samples.train == 0 then fail("expected training samples, found none") end
   return new_training(recipe, samples, data)
 end
 
-local function trained(recipe, data, options)
+local function trained(recipe, options)
   if not options.resume then
-    local training = prepared(recipe, data, options) -- first: a recipe that fails leaves no folder
+    local training = prepared(recipe, options) -- first: a recipe that fails leaves no folder
     local function kept() return training.kept or training.optimiser.steps > 0 end
     return in_new_folder(recipe, options.root, kept, function(run) follow(training, run, nil, options) end)
   end
   local run, lock = runs.open(options.resume, { hold = true })
   local _ <close> = lock
   local changes = changed(run, recipe)
-  follow(prepared(recipe, data, options), run, changes, options)
+  follow(prepared(recipe, options), run, changes, options)
   return run
 end
 
@@ -402,9 +403,8 @@ function M.train(recipe, options)
   end
   if recipe.supervised then fail("supervised: expected false: no recipe here learns from masks") end
   if recipe.threads then core.threads(recipe.threads) end
-  local data = options.data or require("cohesiv.data").data(recipe.data)
   local before = core.system.on_signal "flag"
-  local ok, result = pcall(trained, recipe, data, options)
+  local ok, result = pcall(trained, recipe, options)
   core.system.on_signal(before)
   if not ok then error(result, 0) end
   return result
