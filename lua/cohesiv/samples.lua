@@ -39,7 +39,15 @@ function Loader:close() self.core:close() end
 
 -- ---- the list ----
 
-local function line_of(use, entry) return json.encode { use, entry.clip, entry.frame, entry.digest } end
+-- Names of clips as JSON has them.
+local names = setmetatable({}, { __index = function(t, name)
+  t[name] = json.encode(name)
+  return t[name]
+end })
+
+local function line_of(use, entry)
+  return ('["%s",%s,%d,"%s"]'):format(use, names[entry.clip], entry.frame, entry.digest)
+end
 
 --- text(samples): a line of JSON for each, ["train" | "validation", clip, frame, digest], in their order.
 function M.text(samples)
