@@ -90,7 +90,8 @@ hostile.values = {
   { "module", function() return co.nn.ReLU and co.nn.ReLU() or co.nn.Module.new() end },
 }
 
-local FORBIDDEN = { "attempt to", "bad argument", "stack overflow", "cohesiv/[%w_/]+%.lua:%d+:", "tests/[%w_]+%.lua:%d+:",
+local FORBIDDEN = { "attempt to", "bad argument", "stack overflow", "cohesiv/[%w_/]+%.lua:%d+:",
+  "tests/[%w_]+%.lua:%d+:",
   "number has no integer representation", "invalid value", "invalid option", "invalid key to", "invalid order function",
   "string slice too long", "resulting string too large", "table overflow", "too many results", "not enough memory",
   "unable to dump", "'for' initial", "number expected", "table expected", "got no value" }
@@ -130,14 +131,14 @@ local function spoil(make, exact, visit)
     if type(given) == "table" and getmetatable(given) == nil then
       for key, inner in pairs(given) do
         for _, value in ipairs(hostile.values) do
-          local arguments = make()
+          local arguments, where = make(), ("argument %d, %s"):format(i, tostring(key))
           arguments[i][key] = value[2]()
-          visit(("argument %d, %s: %s"):format(i, tostring(key), value[1]), arguments)
+          visit(where .. ": " .. value[1], arguments)
           if type(inner) == "table" and getmetatable(inner) == nil then
             for k in pairs(inner) do
               arguments = make()
               arguments[i][key][k] = value[2]()
-              visit(("argument %d, %s, %s: %s"):format(i, tostring(key), tostring(k), value[1]), arguments)
+              visit(("%s, %s: %s"):format(where, tostring(k), value[1]), arguments)
             end
           end
         end
@@ -155,11 +156,13 @@ local function in_silence(f)
   local real_print, write, here = print, io.write, lfs.currentdir()
   local warn = require "cohesiv.warn"
   local told = warn.write
-  _G.print, io.write, warn.write = function() end, function() end, function() end
+  _G.print, warn.write = function() end, function() end
+  rawset(io, "write", function() end)
   lfs.chdir(support.temp())
   local ok, message = pcall(f)
   lfs.chdir(here)
-  _G.print, io.write, warn.write = real_print, write, told
+  _G.print, warn.write = real_print, told
+  rawset(io, "write", write)
   if not ok then error(message, 0) end
 end
 

@@ -1,11 +1,12 @@
--- Every public function that is no op (those are in hostile_ops_spec.lua), and every method, is called with what it does
--- not expect: each argument and each option of a good call in turn, and everything in one place. It returns, or raises
--- one line of ours, in bounded time and memory.
+-- Every public function that is no op (those have a spec of their own), and every method, is called with what it does
+-- not expect: each argument and each option of a good call in turn is replaced by each hostile value. It returns, or
+-- raises one line of ours, in bounded time and memory.
 local co = require "cohesiv"
 local core = require "cohesiv.core"
 local hostile = require "tests.hostile"
+local support = require "tests.support"
 
-local good = require "tests.hostile_good"
+local good, root = require "tests.hostile_good" ()
 
 local elsewhere = { -- tested with the ops: hostile_ops_spec.lua
   tensor = true, zeros = true, ones = true, full = true, arange = true, eye = true, rand = true, randn = true,
@@ -36,6 +37,43 @@ describe("hostile calls", function()
     look("", co)
     table.sort(missing)
     assert.same({}, missing)
+  end)
+
+  it("are told when what stands before the colon is something else", function()
+    local recipe = require "experiments.cohesiv" { name = "x" }
+    local run = require("cohesiv.run").create(recipe, { root = support.temp() })
+    local data = co.data(root)
+    local optimiser = co.optim.SGD({ co.zeros(2) })
+    local calls, faults = 0, {}
+    for kind, class in pairs {
+      module = getmetatable(co.nn.ReLU()), run = getmetatable(run),
+      optimiser = getmetatable(getmetatable(optimiser)).__index,
+      schedule = getmetatable(co.optim.Step(optimiser, { every = 1 })), profile = getmetatable((co.profile(print))),
+      clip = { frame = data:clip("a").frame, hands = data:clip("a").hands, close = data:clip("a").close },
+      data = { clip = data.clip, masks = data.masks },
+      responsibility = { with = require("cohesiv.responsibility").methods.with },
+    } do
+      local found = 0
+      for name, method in pairs(class) do
+        if type(method) == "function" and name:sub(1, 2) ~= "__" and name ~= "new" and name ~= "is_module"
+          and method ~= co.nn.Module.forward then
+          found = found + 1
+          for _, value in ipairs(hostile.values) do
+            local self = value[2]()
+            if kind ~= "module" or value[1] ~= "module" then
+              calls = calls + 1
+              local ok = pcall(method, self)
+              local what = ("%s:%s of %s"):format(kind, name, value[1])
+              assert.is_false(ok, what .. ": expected an error, found none")
+              faults[#faults + 1] = hostile.try(what, method, table.pack(self))
+            end
+          end
+        end
+      end
+      assert.is_true(found > 0, kind)
+    end
+    assert.same({}, faults)
+    assert.is_true(calls > 1000)
   end)
 
   for _, name in ipairs(sorted(good)) do

@@ -42,7 +42,7 @@ local function profile() return (co.profile(function() return co.zeros(2) + 1 en
 
 -- A data folder of one clip.
 local root = folder .. "/data"
-for _, name in ipairs { root, root .. "/clips", root .. "/clips/a", root .. "/hands_json" } do assert(lfs.mkdir(name)) end
+for _, name in ipairs { "", "/clips", "/clips/a", "/hands_json" } do assert(lfs.mkdir(root .. name)) end
 for n = 0, 3 do co.image.write(("%s/clips/a/%06d.png"):format(root, n), picture()) end
 support.write(root .. "/hands_json/a.json", '{"width":32,"height":24,"frames":[' .. ("[],"):rep(3) .. "[]]}")
 local function data() return co.data(root) end
@@ -50,14 +50,12 @@ local function clip() return data():clip "a" end
 
 local function list(...) return table.pack(...) end
 
--- name → a good call: the function, and a function that makes its arguments. `self` methods have the object first, which
--- is not replaced by other values here (see "before the colon" below).
 local good = {
   ["Function"] = { co.Function, function() return list { forward = print, backward = print, name = "f" } end },
   ["tidy"] = { co.tidy, function() return list(function(x) return x end, 1) end },
   ["no_grad"] = { co.no_grad, function() return list(function(x) return x end, 1) end },
   ["gradcheck"] = { co.gradcheck, function()
-    return list(function(x) return x * 2 end, { co.full(1, 2, { dtype = "float64", requires_grad = true }) },
+    return list(function(x) return co.mul(x, 2) end, { co.full(1, 2, { dtype = "float64", requires_grad = true }) },
       { eps = 1e-6, atol = 1e-5, rtol = 1e-4 })
   end },
   ["is_tensor"] = { co.is_tensor, function() return list(1) end },
@@ -92,7 +90,8 @@ local good = {
     return list(points(8), co.tensor(points(8)), { model = "affine", robust = true })
   end },
   ["responsibility"] = { co.responsibility, function()
-    return list { flows = { flow(), flow() }, hands = hands(), temperature = 2, background = "homography", gaps = { 1, 2 },
+    return list { flows = { flow(), flow() }, hands = hands(), temperature = 2, background = "homography",
+      gaps = { 1, 2 },
       fit = { model = "homography", points = 0, robust = true, fall_back = true }, closeness = 1, sharpen = picture(),
       content = { 32, 24 }, targets = { { false, false }, { false, false } } }
   end },
@@ -130,7 +129,9 @@ local good = {
   ["metrics.table"] = { co.metrics.table, function()
     return list(co.rand(4, 5), co.rand(4, 5), mask(4, 5), mask(4, 5), { 0, 0.5 }, { 0, 0.5 })
   end },
-  ["metrics.interval"] = { co.metrics.interval, function() return list({ 1, 2 }, { 2, 3 }, { draws = 10, seed = 0 }) end },
+  ["metrics.interval"] = { co.metrics.interval, function()
+    return list({ 1, 2 }, { 2, 3 }, { draws = 10, seed = 0 })
+  end },
   ["metrics.resize"] = { co.metrics.resize, function() return list(co.rand(24, 32), 64, 48) end },
   ["metrics.disc"] = { co.metrics.disc, function() return list(3, 4, 12, 10) end },
   ["metrics.saliency"] = { co.metrics.saliency, function() return list(picture()) end },
@@ -147,12 +148,16 @@ local good = {
   ["model:load"] = { function(...) return model():load(...) end, function()
     return list(folder .. "/m.safetensors", { strict = false })
   end },
-  ["model:save"] = { function(...) return model():save(...) end, function() return list(folder .. "/m.safetensors") end },
+  ["model:save"] = { function(...) return model():save(...) end, function()
+    return list(folder .. "/m.safetensors")
+  end },
   ["model:to"] = { function(...) return model():to(...) end, function() return list "float32" end },
   ["model:summary"] = { exact = true, function(...) return model():summary(...) end, function()
     return list { size = { 32, 32 }, batch = 1, repeats = 1 }
   end },
-  ["model:freeze"] = { function(...) return model():eval():freeze():forward(...) end, function() return list(picture()) end },
+  ["model:freeze"] = { function(...) return model():eval():freeze():forward(...) end, function()
+    return list(picture())
+  end },
   ["optim.AdamW"] = { co.optim.AdamW, function()
     return list(parameters(), { lr = 0.1, betas = { 0.9, 0.999 }, eps = 1e-8, weight_decay = 0.01 })
   end },
@@ -165,7 +170,9 @@ local good = {
   ["optim.Cosine"] = { co.optim.Cosine, function() return list(optimiser(), { steps = 10, floor = 0 }) end },
   ["optim.Warmup"] = { co.optim.Warmup, function() return list(optimiser(), { steps = 10 }) end },
   ["optim.Plateau"] = { co.optim.Plateau, function() return list(optimiser(), { factor = 0.5, patience = 2 }) end },
-  ["opt:restore"] = { function(...) return optimiser():restore(...) end, function() return list(optimiser():state()) end },
+  ["opt:restore"] = { function(...) return optimiser():restore(...) end, function()
+    return list(optimiser():state())
+  end },
   ["tune"] = { co.tune, exact = true, function()
     return list(module, { size = { 8, 8 }, batch = 1, training = false, trials = 1 })
   end },
@@ -185,7 +192,9 @@ local good = {
     return list(picture(), { { 3, 4 }, { 5, 6 } }, { radius = 3, color = { 1, 2, 3 } })
   end },
   ["viz.pca"] = { co.viz.pca, function() return list(co.rand(4, 5, 6)) end },
-  ["viz.grid"] = { co.viz.grid, function() return list({ picture(), false, picture() }, 2, { gap = 2, ground = 9 }) end },
+  ["viz.grid"] = { co.viz.grid, function()
+    return list({ picture(), false, picture() }, 2, { gap = 2, ground = 9 })
+  end },
   ["viz.picture"] = { co.viz.picture, function() return list { prediction(), prediction() } end },
   ["nn.AvgPool2d"] = { co.nn.AvgPool2d, function() return list { 2, stride = 2, padding = 0 } end },
   ["nn.MaxPool2d"] = { co.nn.MaxPool2d, function() return list { 2, stride = 2, padding = 0 } end },
@@ -239,7 +248,9 @@ for name, arguments in pairs {
   parameter = function() return list("w", co.zeros(2)) end, buffer = function() return list("b", co.zeros(2)) end,
   add = function() return list("child", co.nn.ReLU()) end, modules = function() return list(function() end, "path") end,
   train = function() return list(true) end, to = function() return list "float64" end,
-  load_state = function() return list(module():state_dict(), { strict = false, ignore = function() return true end }) end,
+  load_state = function()
+    return list(module():state_dict(), { strict = false, ignore = function() return true end })
+  end,
   hook = function() return list(print) end, hook_before = function() return list(print) end,
   hook_gradient = function() return list(print) end, unhook = function() return list(nil) end,
   label = list, count = list, parameters = list, named_parameters = list, named_buffers = list, eval = list,
@@ -251,4 +262,4 @@ for name, arguments in pairs {
   end, arguments }
 end
 
-return good
+return function() return good, root end

@@ -208,6 +208,8 @@ function methods:responsibility(n, options)
   return require("cohesiv.maps").responsibility(self, n, options)
 end
 
+require("cohesiv.options").guard("clip", methods, require("cohesiv.options").named "clip")
+
 --- new{ name, path, source, root, hands_files }: a clip; root is the data folder or nil.
 function clip.new(fields) return setmetatable(fields, Clip) end
 

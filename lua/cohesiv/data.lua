@@ -158,4 +158,6 @@ function M.clip(file, options)
   }
 end
 
+require("cohesiv.options").guard("data folder", methods, require("cohesiv.options").named "data folder")
+
 return M

@@ -222,6 +222,9 @@ end
 function evaluate.full(run, data, options)
   options = options or {}
   if type(run) == "string" then run = run_folder.open(run) end
+  if type(run) ~= "table" or type(run.recipe) ~= "table" or not run.calibration then
+    fail("expected a run or the path of its folder, found %s", core.text(run))
+  end
   local calibrate = require "cohesiv.calibrate"
   local own = not data
   local folder = evaluate.data(run, data)

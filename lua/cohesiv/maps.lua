@@ -114,7 +114,8 @@ local accepted = { gaps = true, size = true, temperature = true, background = tr
   closeness = true, flow = true, sharpen = true }
 
 local function check(clip, n, options)
-  for key in pairs(options) do
+  if type(options) ~= "table" then complain("expected a table of options, found %s", core.text(options)) end
+  for key in next, options do
     if not accepted[key] then
       complain("expected the options background, closeness, fit, flow, gaps, sharpen, size, targets and temperature, "
         .. "found %s", core.text(key))

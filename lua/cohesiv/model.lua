@@ -11,6 +11,8 @@ local error = core.error -- a line, whatever it quotes
 local ops = core.ops
 local M = {}
 
+local WIDEST = 1 << 16 -- channels of a part: more is a slip, and would be made before it is found out
+
 local IMAGENET = { mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 } }
 local DEFAULTS = {
   encoder = "se_resnext50_32x4d", decoder_widths = { 256, 128, 64, 32, 16 }, embedding_dim = 64, attention_dim = 64,
@@ -33,12 +35,12 @@ local function check_options(o)
     error(("model: decoder_widths: expected 5 numbers, found %d"):format(#widths), 0)
   end
   for _, w in ipairs(widths or {}) do
-    if math.type(w) ~= "integer" or w < 1 then
+    if math.type(w) ~= "integer" or w < 1 or w > WIDEST then
       error(("model: decoder_widths: expected positive integers, found %s"):format(core.text(w)), 0)
     end
   end
   for _, key in ipairs { "embedding_dim", "attention_dim" } do
-    if o[key] and (math.type(o[key]) ~= "integer" or o[key] < 1) then
+    if o[key] and (math.type(o[key]) ~= "integer" or o[key] < 1 or o[key] > WIDEST) then
       error(("model: %s: expected a positive integer, found %s"):format(key, core.text(o[key])), 0)
     end
   end

@@ -36,7 +36,7 @@ local Optimiser = {}
 local function class(kept, update)
   local c = { kept = kept, update = update }
   c.__index = c
-  return setmetatable(c, { __index = Optimiser })
+  return setmetatable(c, { __index = Optimiser, __name = "kind of optimiser" })
 end
 
 local function new(of, parameters, fields)
@@ -81,6 +81,14 @@ end
 
 --- opt:restore(state): goes on from there.
 function Optimiser:restore(state)
+  options.expect("restore", "state table", state)
+  options.expect("restore: state", "steps integer, lr number", state.steps, state.lr)
+  for _, name in ipairs(self.kept) do
+    options.expect("restore: state", name .. " tensors", state[name])
+    if #state[name] ~= #self[name] then
+      error(("restore: state: %s: expected %d tensors, found %d"):format(name, #self[name], #state[name]), 0)
+    end
+  end
   self.steps, self.lr = state.steps, state.lr
   for _, name in ipairs(self.kept) do
     for i, t in ipairs(self[name]) do
@@ -90,6 +98,8 @@ function Optimiser:restore(state)
     end
   end
 end
+
+options.guard("optimiser", Optimiser, options.having "kept")
 
 -- ---- the optimisers ----
 

@@ -202,4 +202,12 @@ end
 --- named(name): for guard: whether x is a table whose metatable has this __name.
 function M.named(name) return function(x) return accepts(name, x) end end
 
+--- having(key): for guard: whether x is a table whose metatable has this key itself.
+function M.having(key)
+  return function(x)
+    local meta = type(x) == "table" and getmetatable(x)
+    return type(meta) == "table" and rawget(meta, key) ~= nil
+  end
+end
+
 return M

@@ -6,7 +6,11 @@ local viz = require "cohesiv.viz"
 
 local panel = {}
 
-local function is_prediction(x) return type(x) == "table" and x.attention ~= nil and x.hand ~= nil end
+local function is_map(x) return core.is_tensor(x) and #x.shape == 2 end
+
+local function is_prediction(x)
+  return type(x) == "table" and is_map(rawget(x, "attention")) and is_map(rawget(x, "hand"))
+end
 
 -- The union of the hand and object masks of predictions.
 local function union(predictions)
@@ -68,9 +72,12 @@ end
 --- of_table(x): the picture of a responsibility, of a prediction or of a list of predictions; nil for other tables.
 function panel.of_table(x)
   if is_prediction(x) then x = { x } end
-  if is_prediction(x[1]) then
+  if is_prediction(rawget(x, 1)) then
     local cells = {}
-    for _, p in ipairs(x) do
+    for i, p in ipairs(x) do
+      if not is_prediction(p) then
+        error(("picture: entry %d: expected a prediction, found %s"):format(i, core.text(p)), 0)
+      end
       local black = core.picture.paste({}, p.hand.shape[1], p.hand.shape[2], 0)
       cells[#cells + 1] = viz.viridis(p.attention, { low = 0, high = 1 })
       cells[#cells + 1] = viz.overlay(black, p, { alpha = 1 })
@@ -78,7 +85,7 @@ function panel.of_table(x)
     return viz.grid(cells, 2)
   end
   local meta = getmetatable(x)
-  if meta and meta.__name == "responsibility" then
+  if type(meta) == "table" and meta.__name == "responsibility" then
     local cells = {}
     for k = 1, x.map.shape[3] do cells[k] = viz.viridis(x.map:select(3, k), { low = 0, high = 1 }) end
     return viz.grid(cells, #cells)

@@ -90,11 +90,11 @@ end
 --- profile:top(n): the n slowest rows; the others become one row.
 function Profile:top(n)
   if math.type(n) ~= "integer" or n < 1 then
-    error(("profile: top: expected a positive integer, found %s"):format(tostring(n)), 0)
+    error(("profile: top: expected a positive integer, found %s"):format(core.text(n)), 0)
   end
   local top = {}
   for key, value in pairs(self) do top[key] = value end
-  if n + 1 >= #self then return setmetatable(top, Profile) end
+  if n >= #self - 1 then return setmetatable(top, Profile) end
   top[n + 1] = sum_of({ table.unpack(self, n + 1) }, ("%d others"):format(#self - n))
   for i = n + 2, #self do top[i] = nil end
   return setmetatable(top, Profile)
@@ -143,5 +143,7 @@ function Profile:save(path)
   for i, e in ipairs(self.events) do list[i + 1] = trace_event(e) end
   json.write(path, { displayTimeUnit = "ms", traceEvents = list })
 end
+
+options.guard("profile", Profile, function(x) return getmetatable(x) == Profile end)
 
 return M

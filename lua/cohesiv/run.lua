@@ -386,4 +386,7 @@ function Run:model(name)
   return self.dtype and model:to(self.dtype) or model
 end
 
+-- A run may stand behind another table that has its own recipe (evaluate.lua).
+require("cohesiv.options").guard("run", Run, function(x) return type(x) == "table" and x.recipe ~= nil end)
+
 return run

@@ -38,6 +38,7 @@ function Factor:apply() set(self.target, self.lr * self.at(self.count)) end
 
 --- schedule:step(count?): one further, or to a place of your choice (steps from 0; fractions are allowed).
 function Factor:step(count)
+  options.expect("schedule: step", "count number?", count)
   self.count = count or self.count + 1
   self:apply()
 end
@@ -46,6 +47,8 @@ end
 function Factor:state() return { lr = self.lr, count = self.count } end
 
 function Factor:restore(state)
+  options.expect("schedule: restore", "state table", state)
+  options.expect("schedule: restore", "lr number, count number", state.lr, state.count)
   self.lr, self.count = state.lr, state.count
   self:apply()
 end
@@ -91,6 +94,7 @@ end
 
 --- schedule:step(value): the epoch's value, lower is better → "better", "same" or "stop".
 function Plateau:step(value)
+  if type(value) ~= "number" then error("schedule: step: expected a number, found " .. options.show(value), 0) end
   if value < self.best then
     self.best, self.bad = value, 0
     return "better"
@@ -104,6 +108,16 @@ end
 --- schedule:state(): { best, bad }, the rate being the target's; schedule:restore(state) takes it back.
 function Plateau:state() return { best = self.best, bad = self.bad } end
 
-function Plateau:restore(state) self.best, self.bad = state.best, state.bad end
+function Plateau:restore(state)
+  options.expect("schedule: restore", "state table", state)
+  if type(state.best) ~= "number" then
+    error("schedule: restore: best: expected a number, found " .. options.show(state.best), 0)
+  end
+  self.best, self.bad = state.best, options.whole("schedule: restore", "bad", state.bad, 0)
+end
+
+for _, class in ipairs { Factor, Plateau } do
+  options.guard("schedule", class, function(x) return getmetatable(x) == class end)
+end
 
 return M

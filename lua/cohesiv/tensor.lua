@@ -197,8 +197,9 @@ end
 -- every element of every input that requires a gradient (float64). Returns true, or raises with the first mismatch.
 function M.gradcheck(f, inputs, given)
   local o = options.read("gradcheck", given, { eps = 1e-6, atol = 1e-6, rtol = 1e-4 })
+  options.expect("gradcheck", "f function", f)
   if type(inputs) ~= "table" then error("gradcheck: expected a list of inputs, found " .. core.found(inputs), 0) end
-  local n = options.whole("gradcheck", "inputs.n", inputs.n or #inputs, 0)
+  local n = options.whole("gradcheck", "inputs.n", rawget(inputs, "n") or rawlen(inputs), 0, 1000)
   for i = 1, n do
     local x = inputs[i]
     if core.is_tensor(x) and x.requires_grad then

@@ -24,7 +24,9 @@ end
 local function check_truth(truth)
   if truth == true then truth = PARTS end
   if truth == false then truth = {} end
-  if type(truth) ~= "table" then fail("truth: expected a list of flow, person, vertices, found %s", core.text(truth)) end
+  if type(truth) ~= "table" then
+    fail("truth: expected a list of flow, person, vertices, found %s", core.text(truth))
+  end
   local want = { flow = false, person = false, vertices = false }
   for _, part in ipairs(truth) do
     if want[part] == nil then fail("truth: expected flow, person or vertices, found %s", core.text(part)) end
@@ -37,7 +39,8 @@ local function check_options(given)
   if type(given) ~= "table" then fail("expected a table of options, found %s", type(given)) end
   for name in pairs(given) do
     if DEFAULTS[name] == nil then
-      fail("expected the options clips, frames, mask_every, out, progress, seed, size, truth, found %s", core.text(name))
+      fail("expected the options clips, frames, mask_every, out, progress, seed, size, truth, found %s",
+        core.text(name))
     end
   end
   local o = setmetatable({}, { __index = DEFAULTS })

@@ -43,6 +43,7 @@ end
 --- gain(name, a?): the factor of a nonlinearity: 1 of linear and sigmoid, 5/3 of tanh, √2 of relu, √(2 / (1 + a²)) of
 -- leaky_relu with slope a (0.01).
 function M.gain(name, a)
+  options.expect("gain", "a number?", a)
   if name == "leaky_relu" then return math.sqrt(2 / (1 + (a or 0.01) ^ 2)) end
   if GAINS[name] then return GAINS[name] end
   error(("gain: expected linear, sigmoid, tanh, relu or leaky_relu, found %s"):format(core.text(name)), 0)
@@ -50,6 +51,7 @@ end
 
 --- uniform(t, a = 0, b = 1): uniform in [a, b).
 function M.uniform(t, a, b)
+  options.expect("uniform", "a number?, b number?", a, b)
   a, b = a or 0, b or 1
   check("uniform", t)
   return write(t, (random(core.rand, t) * 2 - 1) * ((b - a) / 2) + (a + b) / 2)
@@ -57,6 +59,7 @@ end
 
 --- normal(t, mean = 0, std = 1): normal numbers.
 function M.normal(t, mean, std)
+  options.expect("normal", "mean number?, std number?", mean, std)
   check("normal", t)
   return write(t, random(core.randn, t) * (std or 1) + (mean or 0))
 end
@@ -95,6 +98,7 @@ function M.kaiming_uniform(t, o)
 end
 
 local function xavier_std(t, gain)
+  options.expect("xavier", "gain number?", gain)
   local fan_in, fan_out = M.fans(t)
   return (gain or 1) * math.sqrt(2 / math.max(fan_in + fan_out, 1))
 end
@@ -110,6 +114,7 @@ end
 
 --- fan_uniform(t, fan_in?): uniform in ± 1 / √fan_in: what Conv2d and Linear start with, biases too.
 function M.fan_uniform(t, fan_in)
+  options.expect("fan_uniform", "fan_in number?", fan_in)
   local bound = math.sqrt(1 / math.max(fan_in or M.fans(t), 1))
   return M.uniform(t, -bound, bound)
 end

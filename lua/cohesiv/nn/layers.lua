@@ -83,6 +83,12 @@ function M.BatchNorm2d(channels, o)
   return m
 end
 
+local function module_of(what, name, m)
+  if not Module.is_module(m) then
+    error(("%s: %s: expected a module, found %s"):format(what, name, options.text(m)), 0)
+  end
+end
+
 local function is_hooked(m)
   if m.hooks then return true end
   for _, child in pairs(m.children) do
@@ -94,7 +100,9 @@ end
 --- let_go(x, ...): closes x, which a module's own pass has made for its next step alone: the tape keeps what backward
 -- reads. It stays if one of these modules, which have seen it, or a child has hooks: they may have kept it.
 function M.let_go(x, ...)
-  for _, m in ipairs { ... } do
+  options.expect("let_go", "x tensor", x)
+  for i, m in ipairs { ... } do
+    module_of("let_go", i, m)
     if is_hooked(m) then return end
   end
   x:close()
@@ -108,6 +116,8 @@ end
 --- conv_bn(conv, bn, x, residual?): bn(conv(x), residual). In inference without gradients it is one op: the
 -- convolution's epilogue normalises, adds and rectifies while the result is in registers (unless one has hooks).
 function M.conv_bn(conv, bn, x, residual)
+  module_of("conv_bn", "conv", conv)
+  module_of("conv_bn", "bn", bn)
   if conv.hooks or not foldable(bn) then
     local y = conv(x)
     local z = bn(y, residual)
@@ -121,6 +131,8 @@ end
 --- ConvBN{ in, out, kernel, stride = 1, padding = 0, groups = 1, act = "none", names = { "0", "1" } }: Conv2d without
 -- bias and BatchNorm2d as one module with two children of these names; called as conv_bn is.
 function M.ConvBN(o)
+  options.expect("ConvBN", "options table", o)
+  options.expect("ConvBN", "names list?, act string?", o.names, o.act)
   local m = Module.new(nil, "ConvBN")
   local names = o.names or { "0", "1" }
   local conv = m:add(names[1], M.Conv2d { o[1], o[2], o[3], stride = o.stride, padding = o.padding, groups = o.groups,
@@ -133,6 +145,10 @@ end
 --- UpConvBN{ map_channels, skip_channels, out_channels, act = "none" }: called as m(x, skip?): ×2 nearest up-sampling
 -- of x, skip's channels behind it, a 3×3 convolution without bias, batch norm. Children "0", "1", as ConvBN's.
 function M.UpConvBN(o)
+  options.expect("UpConvBN", "options table", o)
+  for i, name in ipairs { "map channels", "skip channels", "out channels" } do
+    whole("UpConvBN", name, o[i], i == 2 and 0 or 1)
+  end
   local m = Module.new(nil, "UpConvBN")
   local conv = m:add("0", M.Conv2d { o[1] + o[2], o[3], 3, padding = 1, bias = false })
   local bn = m:add("1", M.BatchNorm2d(o[3], { act = o.act }))

@@ -49,8 +49,8 @@ function M.LogSoftmax() return pointwise("LogSoftmax", "log_softmax") end
 --- MaxPool2d{ kernel, stride = kernel, padding = 0, ceil = false }: the largest number of each window. ceil: a last
 -- window may hang over the border.
 function M.MaxPool2d(o)
-  if type(o) == "number" then o = { o } end
-  local k = whole("MaxPool2d", "kernel", o and o[1])
+  if type(o) ~= "table" then o = { o } end
+  local k = whole("MaxPool2d", "kernel", o[1])
   o = options.read("MaxPool2d", o, { stride = k, padding = 0, ceil = false })
   local stride, padding = whole("MaxPool2d", "stride", o.stride), whole("MaxPool2d", "padding", o.padding, 0)
   return Module.new(function(_, x) return ops.max_pool2d.call(x, k, stride, padding, o.ceil) end, "MaxPool2d")
@@ -58,8 +58,8 @@ end
 
 --- AvgPool2d{ kernel, stride = kernel, padding = 0 }: the mean of each window, zeros of the padding counted in.
 function M.AvgPool2d(o)
-  if type(o) == "number" then o = { o } end
-  local k = whole("AvgPool2d", "kernel", o and o[1])
+  if type(o) ~= "table" then o = { o } end
+  local k = whole("AvgPool2d", "kernel", o[1])
   o = options.read("AvgPool2d", o, { stride = k, padding = 0 })
   local stride, padding = whole("AvgPool2d", "stride", o.stride), whole("AvgPool2d", "padding", o.padding, 0)
   return Module.new(function(_, x) -- a depthwise convolution with equal weights
