@@ -227,17 +227,21 @@ describe("a loader", function()
       if case[2] then support.write(path, case[2]) end
       local l <close> = loader { paths = { paths[2], path }, batch = 1, shuffle = false, workers = 2 }
       assert.same({ 2 }, ids(l:next()))
+      assert.is_nil(l:damaged())
       support.raises(case[3], l.next, l)
+      assert.equal(2, l:damaged())
       support.raises(case[3], l.next, l)
       support.write(path, good) -- mended: the batch comes after all
       local b = l:next()
       assert.same({ 1, 2 }, { b.epoch, b.index })
+      assert.is_nil(l:damaged())
       assert.same({ 1 }, ids(b))
       l:seek(5, 1)
       assert.same({ 2 }, ids(l:next()))
     end
     local l <close> = loader { size = { W, H + 8 } }
     support.raises(("expected an image of %dx%d, found %dx%d"):format(W, H + 8, W, H), l.next, l)
+    assert.is_nil(l:damaged()) -- whole, but not what is wanted
   end)
 
   it("refuses bad options in one line", function()
