@@ -13,6 +13,8 @@ Summary.__index = Summary
 
 local DEFAULTS = { size = { 448, 256 }, batch = 1, repeats = 3 }
 
+local REPEATS = 1000 -- at most
+
 local function whole(name, value)
   if math.type(value) == "integer" and value >= 1 then return value end
   error(("summary: %s: expected a positive integer, found %s"):format(name, core.text(value)), 0)
@@ -35,7 +37,9 @@ local function checked(options)
   if type(o.size) ~= "table" or #o.size ~= 2 then error("summary: size: expected {width, height}", 0) end
   for i, side in ipairs { "width", "height" } do whole(side, o.size[i]) end
   whole("batch", o.batch)
-  whole("repeats", o.repeats)
+  if whole("repeats", o.repeats) > REPEATS then
+    error(("summary: repeats: expected at most %d, found %d"):format(REPEATS, o.repeats), 0)
+  end
   return o
 end
 
