@@ -180,6 +180,8 @@ describe("landmarks", function()
     refuses("frames[6]: hand 1: side: expected left or right, found 1", with_hand { side = 1 })
     refuses("frames[6]: hand 1: score: expected a number, found an object", with_hand { score = { left = 1 } })
     refuses("frames[6]: hand 1: box: expected [x0, y0, x1, y1], found [1, 2, 3]", with_hand { box = { 1, 2, 3 } })
+    refuses('frames[6]: hand 1: box: expected [x0, y0, x1, y1], found [54, 20, "1e999", 40]',
+      with_hand { box = { 54, 20, "1e999", 40 } })
     refuses("frames[6]: hand 1: box: expected [x0, y0, x1, y1], found an object", with_hand { box = { x = 1 } })
     refuses("frames[6]: hand 1: box: expected [x0, y0, x1, y1] with x0 ≤ x1 and y0 ≤ y1, found [54, 20, 20, 20] "
       .. "([x, y, width, height]?)", with_hand { box = { 54, 20, 20, 20 } })

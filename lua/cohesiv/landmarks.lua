@@ -125,7 +125,9 @@ end
 
 --- document:key(n): what identifies the hands of frame n, for caches.
 function Document:key(n)
-  return core.io.digest(("%s\n%g %g"):format(json.encode(raw(self, n)), self.rx, self.ry))
+  local ok, text = pcall(json.encode, raw(self, n)) -- fails for 1e999 where no hand is looked for
+  if not ok then fail("%s: frames[%d]: %s", self.path, n, text) end
+  return core.io.digest(("%s\n%g %g"):format(text, self.rx, self.ry))
 end
 
 -- ---- one hand ----

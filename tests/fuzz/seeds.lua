@@ -283,6 +283,7 @@ local function hands()
     texts = of '[[{"vertices":[["1","2"],{"x":3,"y":"4e0"}],"score":"1"}],[],[]]', bare = of("[[" .. hand .. "]]", ""),
     numbered = of '[{"frame":1,"hands":[]},[],[]]', box = of '[[{"vertices":[[1,1],[5,5]],"box":[9,9,2,2]}],[],[]]',
     box_infinite = of '[[{"vertices":[[1,1],[5,5]],"box":[1,2,1e999,5]}],[],[]]',
+    key_infinite = of '[[{"vertices":[[1,1]],"id":1e999}],[],[]]',
     no_vertices = of '[[{"joints":[[1,2]]}],[],[]]', third = of '[[{"vertices":[[1,2,3]]}],[],[]]',
     side = of '[[{"vertices":[[1,2]],"side":3}],[],[]]', infinite = of '[[{"vertices":[[1e999,2]]}],[],[]]',
     escapes = of '[[{"vertices":[[1,2]],"side":"\\u0000\\ud83d\\n"}],[],[]]', twice = of('[[]],"frames":[[],[],[]]'),
