@@ -92,6 +92,16 @@ describe("a reader", function()
     end
   end)
 
+  it("is told of pictures, flow and videos too", function()
+    for name, expected in pairs { ["a.png"] = "a PNG file", ["a.jpg"] = "a JPEG file", ["a.flo"] = "a .flo file",
+      ["a.mp4"] = "a video file" } do
+      local read = name == "a.mp4" and co.clip or co.load
+      for bytes, found in pairs { [PAGE] = "an HTML page", [POINTER] = "a Git LFS pointer", [""] = "an empty file" } do
+        support.raises(("%s: expected %s, found %s"):format(name, expected, found), read, put(name, bytes))
+      end
+    end
+  end)
+
   it("tells damage of its own kind from other kinds", function()
     local zip = pickles.archive(pickles.dict("w", pickles.tensor {}))
     support.raises("found no zip directory (truncated?)", weights.read, put("cut.pth", zip:sub(1, #zip // 2)))

@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "io/image.h"
+#include "io/kind.h"
 
 #include <string.h>
 
@@ -16,9 +17,10 @@ static const float TAG = 202021.25f;
 
 static Tensor *read_body(const Source *s) {
   Header h;
+  if (s->size < sizeof h) return fail_kind(s, "a .flo file"), NULL;
   if (!source_read(s, 0, &h, sizeof h)) return NULL;
   if (h.tag != TAG) {
-    fail("%s: expected a .flo file, found another kind", s->path);
+    fail_kind(s, "a .flo file");
     return NULL;
   }
   double wanted = h.width > 0 && h.height > 0 ? sizeof h + 8.0 * h.width * h.height : 0;

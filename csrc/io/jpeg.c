@@ -3,6 +3,7 @@
 #include "io/image.h"
 
 #include "core/error.h"
+#include "io/kind.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -102,7 +103,7 @@ Tensor *jpeg_read(const char *path) {
   if (!file_read(path, FILE_MAX, &r.file)) return NULL;
   int ok = 0;
   if (r.file.size < 3 || memcmp(r.file.data, "\xFF\xD8\xFF", 3) != 0) {
-    fail("%s: expected a JPEG file, found another kind", path);
+    fail_kind_of(path, r.file.data, r.file.size, "a JPEG file");
   } else {
     ok = decode_safely(&r, &turned);
     jpeg_destroy_decompress(&r.jpeg);

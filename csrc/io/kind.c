@@ -127,8 +127,14 @@ const char *kind_of_source(char room[KIND_TEXT], const Source *s) {
   return source_read(s, 0, head, size) ? kind_of_bytes(room, head, size) : NULL;
 }
 
-int fail_kind(const Source *s, const char *expected) {
+int fail_kind_of(const char *name, const void *head, size_t size, const char *expected) {
   char room[KIND_TEXT];
-  const char *phrase = kind_of_source(room, s);
-  return fail("%s: expected %s, found %s", s->path, expected, phrase ? phrase : "another kind");
+  const char *phrase = kind_of_bytes(room, head, size);
+  return fail("%s: expected %s, found %s", name, expected, phrase ? phrase : "another kind");
+}
+
+int fail_kind(const Source *s, const char *expected) {
+  unsigned char head[KIND_HEAD];
+  size_t size = s->size < sizeof head ? s->size : sizeof head;
+  return source_read(s, 0, head, size) && fail_kind_of(s->path, head, size, expected);
 }

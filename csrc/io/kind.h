@@ -17,8 +17,9 @@ const char *kind_of_bytes(char room[KIND_TEXT], const void *head, size_t size);
 /* The same of an open file; "an empty file" of one without bytes. */
 const char *kind_of_source(char room[KIND_TEXT], const Source *s);
 
-/* Leaves "PATH: expected EXPECTED, found …" with what the file is ("another kind" where nothing tells);
+/* Leaves "NAME: expected EXPECTED, found …" with what the bytes are ("another kind" where nothing tells);
  * returns 0. */
+int fail_kind_of(const char *name, const void *head, size_t size, const char *expected);
 int fail_kind(const Source *s, const char *expected);
 
 #endif

@@ -111,12 +111,10 @@ static int parse_descr(const char *at, Header *h, const char *name) {
 /* Says what begins with the `size` bytes of `head` that were taken. */
 static int refuse_kind(Stream *s, const unsigned char *head, size_t size) {
   unsigned char bytes[KIND_HEAD];
-  char room[KIND_TEXT];
   size_t more = s->left < sizeof bytes - size ? s->left : sizeof bytes - size;
   memcpy(bytes, head, size);
   if (!s->take(s, bytes + size, more)) return 0;
-  const char *phrase = kind_of_bytes(room, bytes, size + more);
-  return fail("%s: expected a .npy array, found %s", s->name, phrase ? phrase : "another kind");
+  return fail_kind_of(s->name, bytes, size + more, "a .npy array");
 }
 
 static int parse_header(Stream *s, Header *h) {

@@ -4,6 +4,7 @@
 #include "io/image.h"
 
 #include "core/error.h"
+#include "io/kind.h"
 #include "io/mask.h"
 
 #include <png.h>
@@ -140,7 +141,7 @@ static int start(Reader *r, PngAs as) {
 
 static int decode(Reader *r, PngAs as) {
   if (r->file.size < 8 || png_sig_cmp(r->file.data, 0, 8) != 0)
-    return fail("%s: expected a PNG file, found another kind", r->path);
+    return fail_kind_of(r->path, r->file.data, r->file.size, "a PNG file");
   survey(r);
   r->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, r->text, on_error, on_warning);
   if (!r->png || !(r->info = png_create_info_struct(r->png)))
