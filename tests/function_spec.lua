@@ -181,7 +181,7 @@ describe("a backward in Lua", function()
     support.raises("function_spec.lua", walk, function() error "boom" end)
     support.raises("boom", walk, function() error("boom", 0) end)
     support.raises("two\\nlines", walk, function() error("two\nlines", 0) end)
-    support.raises("an error that is no text", walk, function() error {} end)
+    support.raises("expected a message as the error, found a table", walk, function() error {} end)
     support.raises("attempt to index a nil value", walk, function(_, g) return g.x.y end)
     support.raises("bad: backward: gradient 1: expected float32 2 like the argument, found float32 3", walk,
       function() return co.ones(3) end)
