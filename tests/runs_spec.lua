@@ -112,6 +112,27 @@ describe("a run folder", function()
   end)
 end)
 
+describe("a generated world", function()
+  it("loses the temporary files of killed writers when it is gone on with", function()
+    local out = support.temp() .. "/world"
+    local function make(clips)
+      co.world { clips = clips, frames = 3, size = { 32, 24 }, out = out, progress = false }
+    end
+    make(1)
+    local clip = support.list(out .. "/clips")[1]
+    local next_clip = clip:gsub("0$", "1")
+    core.io.make_folder(out .. "/clips/." .. next_clip .. ".part")
+    core.io.make_folder(out .. "/masks/" .. next_clip)
+    for _, place in ipairs { "", "/hands_json", "/masks/" .. next_clip, "/clips/." .. next_clip .. ".part" } do
+      support.write(out .. place .. "/.cohesiv-1-1.tmp", "half")
+    end
+    assert.equal(4, #tiny.leftovers(out))
+    make(2)
+    assert.same({ clip, next_clip }, support.list(out .. "/clips"))
+    assert.same({}, tiny.leftovers(out))
+  end)
+end)
+
 describe("JSON", function()
   it("is the same text for the same value, keys sorted", function()
     assert.equal('{"1":5,"a":{"b":[1,{"x":[],"y":2}],"c":null},"b":"\\/\\n"}',

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/pool.h"
 #include "io/folder.h"
+#include "io/lock.h"
 #include "io/image.h"
 #include "world/detect.h"
 
@@ -140,18 +141,25 @@ static int put_frame(Work *w, int frame) {
          exact_hands(&w->truth, &w->exact) && detected_hands(&w->detector, &w->truth, frame, &w->detected);
 }
 
+/* A folder of this clip alone, without what a killed process was writing there. */
+static int fresh_folder(const char *path) {
+  if (!folder_make(path)) return 0;
+  lock_sweep(path);
+  return 1;
+}
+
 static int make_folders(const Work *w) {
   char path[PATH_ROOM];
   const WorldOptions *o = w->o;
   int ok = path_below(o, path, "hands_json") && folder_make(path) &&
-           (!o->mask_every || (path_below(o, path, "masks/%s", w->name) && folder_make(path))) &&
-           path_below(o, path, "clips/.%s.part", w->name) && folder_make(path);
+           (!o->mask_every || (path_below(o, path, "masks/%s", w->name) && fresh_folder(path))) &&
+           path_below(o, path, "clips/.%s.part", w->name) && fresh_folder(path);
   if (ok && o->truth & WORLD_VERTICES) ok = path_below(o, path, "truth/vertices") && folder_make(path);
   if (ok && o->truth & WORLD_PERSON)
-    ok = path_below(o, path, "truth/person/%s", w->name) && folder_make(path);
+    ok = path_below(o, path, "truth/person/%s", w->name) && fresh_folder(path);
   for (int gap = -NEIGHBOURS; gap <= NEIGHBOURS && ok && o->truth & WORLD_FLOW; gap++)
     ok = !gap || abs(gap) >= o->frames ||
-         (path_below(o, path, "truth/flow/%s/%d", w->name, gap) && folder_make(path));
+         (path_below(o, path, "truth/flow/%s/%d", w->name, gap) && fresh_folder(path));
   return ok;
 }
 

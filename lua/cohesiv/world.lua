@@ -105,6 +105,7 @@ function M.world(given)
   local o = check_options(given)
   claim(o)
   core.io.make_folder(o.out .. "/clips")
+  for _, part in ipairs { "", "/hands_json", "/truth/vertices" } do core.io.sweep(o.out .. part) end
   local options = { out = o.out, seed = o.seed, width = o.width, height = o.height, frames = o.frames,
     mask_every = o.mask_every, flow = o.truth.flow, person = o.truth.person, vertices = o.truth.vertices }
   local bar, batch = o.progress and progress.new("world", o.clips), 16
