@@ -191,9 +191,9 @@ describe("co.homography.fit", function()
     for text, value in pairs { nan = 0 / 0, inf = math.huge, ["-inf"] = -math.huge } do
       for _, robust in ipairs { false, true, 2 } do
         local bad = { { 0, 0 }, { 1, 0 }, { 1, value }, { 0, 1 }, { 2, 3 } }
-        support.raises(("homography.fit: source: expected finite numbers, found %s in row 3"):format(text),
+        support.raises(("homography.fit: source: expected finite points, found %s in row 3"):format(text),
           co.homography.fit, bad, good, { robust = robust })
-        support.raises(("homography.fit: target: expected finite numbers, found %s in row 3"):format(text),
+        support.raises(("homography.fit: target: expected finite points, found %s in row 3"):format(text),
           co.homography.fit, co.tensor(good), co.tensor(bad), { robust = robust })
       end
     end

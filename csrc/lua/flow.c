@@ -78,6 +78,8 @@ static int check(lua_State *L) {
 static int person(lua_State *L) {
   Tensor *image = check_tensor_of(L, 1, "image", U8, 3);
   if (image->shape[2] != 3) return refuse(L, "image: expected HxWx3, found %s", tensor_text(image));
+  if (!lua_istable(L, 2))
+    return refuse(L, "hands: expected a list of tensors, found %s", luaL_typename(L, 2));
   const int count = (int)check_list(L, 2, "hands", HANDS_MAX);
   PersonHand *hands = lua_newuserdatauv(L, (size_t)(count + 1) * sizeof *hands, 0);
   luaL_checkstack(L, count + 4, NULL);

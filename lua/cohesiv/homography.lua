@@ -14,7 +14,7 @@ local function points(x, name)
     error(("%s: expected a tensor, found %s"):format(what, type(x)), 0)
   end
   if type(x) == "table" then x = core.tensor(x, { dtype = "float64" }) end
-  return options.finite(what, x:detach():to "float64")
+  return options.finite(what, x:detach():to "float64", "points")
 end
 
 --- fit(source, target, { model = "homography" | "affine" | "similarity" | "translation", robust = false }): the 3×3

@@ -113,7 +113,7 @@ end
 -- that is no name.
 function M.fields(what, given, known)
   if given == nil then return {} end
-  if type(given) ~= "table" then error(("%s: expected a table of options, found %s"):format(what, M.show(given)), 0) end
+  if type(given) ~= "table" then error(("%s: expected a table of options, found %s"):format(what, found(given)), 0) end
   for key in next, given do
     if known[key] == nil then
       error(("%s: expected the options %s, found %s"):format(what, names(known, " and "), M.text(key)), 0)
@@ -126,7 +126,7 @@ end
 -- there. An option has the type of its default; numbers are finite. Numbered entries of `given` are not looked at.
 function M.read(what, given, known)
   if given ~= nil and type(given) ~= "table" then
-    error(("%s: expected a table of options, found %s"):format(what, M.show(given)), 0)
+    error(("%s: expected a table of options, found %s"):format(what, found(given)), 0)
   end
   for key in next, given or {} do
     if known[key] == nil and math.type(key) ~= "integer" then
@@ -150,10 +150,12 @@ end
 
 -- ---- numbers ----
 
---- finite(what, t): t, a tensor whose numbers must all be finite.
-function M.finite(what, t)
+--- finite(what, t, things = "numbers"): t, a tensor whose numbers must all be finite.
+function M.finite(what, t, things)
   local row, number = core.not_finite(t)
-  if row then error(("%s: expected finite numbers, found %s in row %d"):format(what, number, row), 0) end
+  if row then
+    error(("%s: expected finite %s, found %s in row %d"):format(what, things or "numbers", number, row), 0)
+  end
   return t
 end
 

@@ -72,7 +72,14 @@ end
 
 local function check_keys(given, allowed)
   if type(given) ~= "table" then complain("expected a table of options, found %s", type(given)) end
-  options_of.fields("responsibility", given, allowed)
+  for key in next, given do
+    if not allowed[key] then
+      local names = {}
+      for name in pairs(allowed) do names[#names + 1] = name end
+      table.sort(names)
+      complain("expected the options %s, found %s", table.concat(names, ", "), options_of.text(key))
+    end
+  end
 end
 
 -- ---- R ----
