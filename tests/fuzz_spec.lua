@@ -36,7 +36,7 @@ describe("the inputs of fuzzing", function()
     end)
   end
 
-  it("are found by a harness that judges", function()
+  it("are refused for a reader that is none", function()
     local path = support.write(folder .. "/none", "")
     local result = support.run(("COHESIV_READER=nothing %s %s"):format(support.quote(PROGRAM), support.quote(path)))
     assert.equal(2, result.status)

@@ -175,7 +175,7 @@ local function run_linters(root)
   -- Other versions format otherwise.
   local version = output_of "clang-format --version"
   lint("clang-format 14", version and version:find "version 14%.",
-    [[! find csrc -name '*.[ch]' -o -name '*.cu' | xargs clang-format --dry-run -Werror 2>&1 | grep ': error:' |
+    [[! find csrc tests -name '*.[ch]' -o -name '*.cu' | xargs clang-format --dry-run -Werror 2>&1 | grep ': error:' |
       sed 's/:.*/ is not clang-formatted/' | sort -u | grep .]])
 end
 
