@@ -5,6 +5,7 @@ local layers = require "cohesiv.nn.layers"
 local encoders = require "cohesiv.nn.encoders"
 local unet = require "cohesiv.nn.unet"
 local weights = require "cohesiv.weights"
+local guard = require("cohesiv.options").guard
 local core = require "cohesiv.core"
 local error = core.error -- a line, whatever it quotes
 
@@ -137,6 +138,12 @@ local function load_encoder(encoder, path)
   if not ok then error(("encoder_weights: %s: %s"):format(path, message), 0) end
 end
 
+local methods = guard("model", {
+  forward = forward, save = save, load = load, extras = extras_of,
+  summary = require("cohesiv.nn.summary").summary,
+  predict = function(self, image, points, o) return require("cohesiv.predict").predict(self, image, points, o) end,
+}, Module.stands)
+
 --- co.model{ encoder, encoder_weights, decoder_widths, embedding_dim, attention_dim }: a new network with random
 -- weights (an encoder with those of a file, if given). See Module for what it can do; beside that:
 -- model:forward(x) → { Z, Q, K }; model:predict(image, points, options); model:load(path, { strict }), which returns
@@ -157,11 +164,7 @@ function M.model(o)
   if o.encoder_weights then load_encoder(encoder, o.encoder_weights) end
   m.options, m.mean, m.std = c, IMAGENET.mean, IMAGENET.std
   m.dtype = function() return head.params.weight.dtype end
-  m.forward, m.save, m.load, m.extras = forward, save, load, extras_of
-  m.summary = require("cohesiv.nn.summary").summary
-  m.predict = function(self, image, points, options)
-    return require("cohesiv.predict").predict(self, image, points, options)
-  end
+  for name, method in pairs(methods) do m[name] = method end
   return m
 end
 

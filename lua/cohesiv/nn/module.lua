@@ -279,4 +279,10 @@ function Module:__tostring()
 end
 
 Module.is_module = function(x) return type(x) == "table" and getmetatable(x) == Module end
-return options.guard("module", Module, Module.is_module)
+
+--- Module.stands(x): whether x is a module, or stands for one as a frozen network does: it has its methods.
+function Module.stands(x)
+  return Module.is_module(x) or (type(x) == "table" and Module.is_module(rawget(x, "module")))
+end
+
+return options.guard("module", Module, Module.stands)

@@ -163,8 +163,8 @@ end
 -- { name, output, parameters, flops, memory, time }, and their .total. flops: of convolutions and linear layers, a
 -- multiplication and its addition counting as two. memory: bytes of activations that a training step keeps for its
 -- gradients. time: seconds of inference, the median of `repeats` passes. Prints as a table.
-function M.summary(model, options)
-  local o = checked(options)
+function M.summary(self, options)
+  local model, o = self, checked(options)
   local modes = {}
   model:modules(function(module) modes[module] = module.training end)
   model:eval()
