@@ -10,8 +10,8 @@ local test = { summary = "run the whole test suite" }
 
 -- Specs of whole programs, pictures and files: they start processes, or compute nothing that the rest does not.
 local release_only = {
-  arrows = true, cli = true, cuda = true, examples = true, quickstart = true, repl = true, report = true, resume = true,
-  train = true,
+  arrows = true, cli = true, cuda = true, damage = true, examples = true, quickstart = true, repl = true, report = true,
+  resume = true, runs = true, train = true,
 }
 -- Specs of what the sanitized build alone has.
 local sanitized_only = { fuzz = true }
