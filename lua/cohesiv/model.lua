@@ -1,6 +1,7 @@
 --- co.model: the COHESIV network. One image in; embedding Z, query map Q (hand branch) and key map K (object branch)
 -- out. What calibration finds (thresholds, mean embeddings) travels with the weights, as does the normalisation.
 local Module = require "cohesiv.nn.module"
+local json = require "cohesiv.json"
 local layers = require "cohesiv.nn.layers"
 local encoders = require "cohesiv.nn.encoders"
 local unet = require "cohesiv.nn.unet"
@@ -104,7 +105,6 @@ local function extras_of(self)
 end
 
 local function save(self, path)
-  local json = require "cohesiv.json"
   core.io.safetensors_write(path, (self:state_dict()), { cohesiv = json.encode(self:extras()) })
 end
 
@@ -122,7 +122,7 @@ local function load(self, path, options)
   local ok, report = pcall(self.load_state, self, state, { strict = options.strict, ignore = weights.is_foreign })
   if not ok then error(("%s: %s"):format(path, report), 0) end
   if metadata and metadata.cohesiv then
-    local extras = require("cohesiv.json").decode(metadata.cohesiv)
+    local extras = json.decode(metadata.cohesiv)
     for _, key in ipairs(EXTRAS) do
       if key ~= "options" and extras[key] then self[key] = extras[key] end
     end
@@ -171,7 +171,7 @@ end
 --- from_file(path): the network that model:save wrote, with its options.
 function M.from_file(path)
   local _, metadata = core.io.safetensors_read(path)
-  local extras = metadata and metadata.cohesiv and require("cohesiv.json").decode(metadata.cohesiv)
+  local extras = metadata and metadata.cohesiv and json.decode(metadata.cohesiv)
   if not (extras and extras.options) then
     error(("%s: expected a model that cohesiv saved, found no options in its metadata"):format(path), 0)
   end
