@@ -220,7 +220,8 @@ describe("a failing allocation", function()
       local optimiser, path = co.optim.AdamW(model:parameters(), { lr = 0.1 }), folder .. "/last.safetensors"
       model(co.ones(3, 5)):sum():backward()
       optimiser:step()
-      local parts, position = { model = model, optimiser = optimiser }, { epoch = 3, sums = { total = 0.1 } }
+      local parts, position = { model = model, optimiser = optimiser }, { epoch = 3, batch = 2, sums = { total = 0.1 },
+        ended = false, rate = 0.01, schedule = { best = 0.5 }, random = { 1, 2 }, samples = 4 }
       each("checkpoint", function() checkpoint.write(path, parts, position) end, folder)
       each("resume", function()
         local back = checkpoint.read(path, parts)
