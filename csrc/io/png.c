@@ -6,8 +6,8 @@
 #include "core/error.h"
 #include "io/kind.h"
 #include "io/mask.h"
+#include "io/png_error.h"
 
-#include <png.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,16 +27,16 @@ typedef struct Reader {
   png_bytep unpacked; /* which the samples lie in */
   png_bytepp rows;
   Tensor *image;
-  char text[160]; /* libpng's reason */
+  char text[PNG_REASON_SIZE]; /* libpng's reason */
 } Reader;
 
-static void on_error(png_structp png, png_const_charp reason) {
+void png_on_error(png_structp png, png_const_charp reason) {
   char *text = png_get_error_ptr(png);
-  strncpy(text, reason, sizeof((Reader *)0)->text - 1);
+  strncpy(text, reason, PNG_REASON_SIZE - 1);
   png_longjmp(png, 1);
 }
 
-static void on_warning(png_structp png, png_const_charp reason) { (void)png, (void)reason; }
+void png_on_warning(png_structp png, png_const_charp reason) { (void)png, (void)reason; }
 
 static void take(png_structp png, png_bytep to, png_size_t size) {
   Reader *r = png_get_io_ptr(png);
@@ -143,7 +143,7 @@ static int decode(Reader *r, PngAs as) {
   if (r->file.size < 8 || png_sig_cmp(r->file.data, 0, 8) != 0)
     return fail_kind_of(r->path, r->file.data, r->file.size, "a PNG file");
   survey(r);
-  r->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, r->text, on_error, on_warning);
+  r->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, r->text, png_on_error, png_on_warning);
   if (!r->png || !(r->info = png_create_info_struct(r->png)))
     return fail("%s: expected memory for libpng, found none left", r->path);
   if (setjmp(png_jmpbuf(r->png))) return fail("%s: expected an intact PNG file, found: %s", r->path, r->text);

@@ -3,8 +3,8 @@
 #include "io/image.h"
 
 #include "core/error.h"
+#include "io/png_error.h"
 
-#include <png.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,16 +15,8 @@ typedef struct Writer {
   png_infop info;
   png_bytep row; /* one row in the file's form */
   int fast;
-  char text[160]; /* libpng's reason */
+  char text[PNG_REASON_SIZE]; /* libpng's reason */
 } Writer;
-
-static void on_error(png_structp png, png_const_charp reason) {
-  char *text = png_get_error_ptr(png);
-  strncpy(text, reason, sizeof((Writer *)0)->text - 1);
-  png_longjmp(png, 1);
-}
-
-static void on_warning(png_structp png, png_const_charp reason) { (void)png, (void)reason; }
 
 static void give(png_structp png, png_bytep from, png_size_t size) {
   if (!bytes_add(png_get_io_ptr(png), from, size)) png_error(png, "no memory left");
@@ -54,7 +46,7 @@ static void pack_row(Writer *w, const Tensor *image, int depth, long y, size_t v
 static int encode(Writer *w, const Tensor *image, int depth, int channels) {
   size_t values = (size_t)image->shape[1] * (size_t)channels;
   w->row = malloc(values * 2);
-  w->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, w->text, on_error, on_warning);
+  w->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, w->text, png_on_error, png_on_warning);
   if (!w->row || !w->png || !(w->info = png_create_info_struct(w->png)))
     return fail("png: expected memory for libpng, found none left");
   if (setjmp(png_jmpbuf(w->png))) return fail("png: expected to write the picture, found: %s", w->text);

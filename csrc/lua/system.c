@@ -9,7 +9,6 @@
 #include "lua/system.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +16,6 @@
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
-
-static int raise_errno(lua_State *L, const char *thing, const char *path) {
-  return refuse(L, "%s: %s: %s", path, thing, strerror(errno));
-}
 
 /* The value of the line "key : value" of a file under /proc, into text; "" when there is none. */
 static void proc_value(const char *path, const char *key, char *text, size_t size) {
@@ -157,36 +152,8 @@ static int hostname(lua_State *L) {
 static int set_environment(lua_State *L) {
   const char *name = check_text(L, 1, "setenv"),
              *value = lua_isnoneornil(L, 2) ? NULL : check_text(L, 2, name);
-  if (value ? setenv(name, value, 1) : unsetenv(name)) return raise_errno(L, "cannot be set", name);
-  return 0;
-}
-
-static int write_all(int fd, const char *data, size_t size) {
-  while (size > 0) {
-    ssize_t n = write(fd, data, size);
-    if (n < 0 && errno != EINTR) return 0;
-    if (n > 0) data += n, size -= (size_t)n;
-  }
-  return 1;
-}
-
-/* write(path, bytes): the file is there whole or stays as it was, even through a crash. */
-static int write_file(lua_State *L) {
-  size_t size;
-  const char *path = check_text(L, 1, "path");
-  if (lua_type(L, 2) != LUA_TSTRING) return refuse(L, "%s: expected bytes, found %s", path, found(L, 2));
-  const char *data = lua_tolstring(L, 2, &size);
-  const char *draft = lua_pushfstring(L, "%s.%d.part", path, (int)getpid());
-  int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) return raise_errno(L, "cannot be written", path);
-  int ok = write_all(fd, data, size) && fsync(fd) == 0;
-  ok = close(fd) == 0 && ok;
-  if (!ok || rename(draft, path)) {
-    int why = errno;
-    unlink(draft);
-    errno = why;
-    return raise_errno(L, "cannot be written", path);
-  }
+  if (value ? setenv(name, value, 1) : unsetenv(name))
+    return refuse(L, "%s: cannot be set: %s", name, strerror(errno));
   return 0;
 }
 
@@ -204,7 +171,6 @@ void open_system(lua_State *L) {
                                        {"pid", pid},
                                        {"hostname", hostname},
                                        {"setenv", set_environment},
-                                       {"write", write_file},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
   open_signals(L);
