@@ -2,7 +2,7 @@
 --
 --   return require "experiments.cohesiv" { name = "mine", maps = { temperature = 1 } }
 
-local recipe = require "cohesiv.recipe"
+local recipe = require "cohesiv.train.recipe"
 local encoders = require "cohesiv.nn.encoders"
 local optional, one_of = recipe.optional, recipe.one_of
 

@@ -8,8 +8,8 @@
 -- side of 480 pixels; IoU with hand ∪ object there, arm pixels outside the truth ignored; one threshold for all
 -- queries of a row, the best one. In brackets: clips with a moving and with a static camera.
 local co = require "cohesiv"
-local metrics = require "cohesiv.metrics"
-local scale = require "cohesiv.scale"
+local metrics = require "cohesiv.hands.metrics"
+local scale = require "cohesiv.motion.scale"
 
 local LONG, GROWN, SHARE = 480, 4, 0.6
 local moving_cameras = { "^epic_", "^hoi4d_", "^ph2d_" } -- egocentric, as the data folder's README says

@@ -93,7 +93,7 @@ describe("the house", function()
       for name in text:gmatch 'require%s*%(?%s*["\']([^"\']+)' do
         if name:find "^experiments" or name:find "^tests" then problem("requires %s", name) end
         -- Commands are found by the command line alone.
-        if path ~= "lua/cohesiv/cli.lua" and name:find "^cohesiv%.commands%." then
+        if path ~= "lua/cohesiv/tools/cli.lua" and name:find "^cohesiv%.commands%." then
           problem("requires %s", name)
         end
       end

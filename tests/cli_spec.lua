@@ -11,7 +11,7 @@ local function tiny_run(root)
     name = "tiny", size = { 64, 64 },
     model = { encoder = "mobilenet_v2", decoder_widths = { 8, 8, 8, 8, 8 }, embedding_dim = 6, attention_dim = 6 },
   }
-  local run = require("cohesiv.run").create(recipe, { root = root })
+  local run = require("cohesiv.train.run").create(recipe, { root = root })
   for key, value in pairs(recipe.model) do options[key] = value end
   co.seed(3)
   local model = co.model(options)
@@ -28,13 +28,13 @@ describe("the command line", function()
   it("lists every command in its help", function()
     local result = cohesiv { "--help" }
     assert.equal(0, result.status)
-    for _, name in ipairs(require("cohesiv.cli").names()) do
+    for _, name in ipairs(require("cohesiv.tools.cli").names()) do
       assert.is_truthy(result.stdout:find("\n  " .. name .. " ", 1, true), name)
     end
   end)
 
   it("gives every command a --help", function()
-    for _, name in ipairs(require("cohesiv.cli").names()) do
+    for _, name in ipairs(require("cohesiv.tools.cli").names()) do
       local result = cohesiv { name, "--help" }
       assert.equal(0, result.status, name .. ": " .. result.stderr)
       assert.is_truthy(result.stdout:find "^Usage: cohesiv", name)

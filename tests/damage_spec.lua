@@ -3,8 +3,8 @@
 -- ffmpeg stands in for it where its words matter.
 local core = require "cohesiv.core"
 local co = require "cohesiv"
-local cache = require "cohesiv.cache"
-local frames = require "cohesiv.frames"
+local cache = require "cohesiv.data.cache"
+local frames = require "cohesiv.data.frames"
 local support = require "tests.support"
 
 local folder = support.temp()

@@ -2,13 +2,13 @@
 -- subfolder; landmarks, flow in every format, person masks, hand-drawn masks.
 local core = require "cohesiv.core"
 local co = require "cohesiv"
-local cache = require "cohesiv.cache"
-local frames = require "cohesiv.frames"
-local image = require "cohesiv.image"
-local json = require "cohesiv.json"
-local scale = require "cohesiv.scale"
+local cache = require "cohesiv.data.cache"
+local frames = require "cohesiv.data.frames"
+local image = require "cohesiv.tensor.image"
+local json = require "cohesiv.base.json"
+local scale = require "cohesiv.motion.scale"
 local support = require "tests.support"
-local warn = require "cohesiv.warn"
+local warn = require "cohesiv.base.warn"
 
 local root = support.temp()
 local caches = support.temp()
@@ -245,7 +245,7 @@ describe("flow", function()
     local middle = flow[{ { 17, 48 }, { 25, 72 } }]
     assert.near(2, middle[{ {}, {}, 1 }]:mean():item(), 0.1)
     assert.near(1, middle[{ {}, {}, 2 }]:mean():item(), 0.1)
-    local estimator, estimate = require "cohesiv.flow", require("cohesiv.flow").estimate
+    local estimator, estimate = require "cohesiv.motion.flow", require("cohesiv.motion.flow").estimate
     estimator.estimate = function() error("estimated again", 0) end
     local again = data:clip("a"):flow(3, 1, { size = { W, H } })
     estimator.estimate = estimate

@@ -2,13 +2,13 @@
 -- search, systems, JSON.
 
 local co = require "cohesiv"
-local calibrate = require "cohesiv.calibrate"
-local evaluate = require "cohesiv.evaluate"
-local image = require "cohesiv.image"
-local json = require "cohesiv.json"
-local metrics = require "cohesiv.metrics"
-local recipe = require "cohesiv.recipe"
-local run = require "cohesiv.run"
+local calibrate = require "cohesiv.hands.calibrate"
+local evaluate = require "cohesiv.hands.evaluate"
+local image = require "cohesiv.tensor.image"
+local json = require "cohesiv.base.json"
+local metrics = require "cohesiv.hands.metrics"
+local recipe = require "cohesiv.train.recipe"
+local run = require "cohesiv.train.run"
 local support = require "tests.support"
 
 local base = require "experiments.cohesiv" { size = { 32, 32 }, calibrate = { steps = 20 } }

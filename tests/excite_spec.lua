@@ -3,7 +3,7 @@
 local co = require "cohesiv"
 local core = require "cohesiv.core"
 local encoders = require "cohesiv.nn.encoders"
-local excite = require "cohesiv.nn.excite"
+local excite = require "cohesiv.nn.squeeze_excite"
 local support = require "tests.support"
 
 local function noisy(module, dtype)

@@ -2,10 +2,10 @@
 -- flow and person masks by content and by name. One clip of 4 frames, 40x24.
 local co = require "cohesiv"
 local core = require "cohesiv.core"
-local frames = require "cohesiv.frames"
-local json = require "cohesiv.json"
+local frames = require "cohesiv.data.frames"
+local json = require "cohesiv.base.json"
 local support = require "tests.support"
-local warn = require "cohesiv.warn"
+local warn = require "cohesiv.base.warn"
 
 local W, H, COUNT = 40, 24, 4
 local root, old = nil, os.getenv "COHESIV_CACHE"
@@ -105,7 +105,7 @@ describe("queries", function()
   it("are of the clip's size", function()
     queries({ ["2"] = { query() } }, { width = 80, height = 48 })
     refuses("masks/a/queries.json: expected the clip's size of 40x24, found 80x48", data.queries, data, data:clip "a")
-    local ask = require("cohesiv.evaluate").asker({ answer = error }, data)
+    local ask = require("cohesiv.hands.evaluate").asker({ answer = error }, data)
     refuses("masks/a/queries.json: expected the clip's size of 40x24, found 80x48", ask, data:queries("a")[1])
   end)
 end)

@@ -163,7 +163,7 @@ end
 -- What prints and what asks is silent meanwhile, and files without a folder land in a temporary one.
 local function in_silence(f)
   local real_print, write, here = print, io.write, lfs.currentdir()
-  local warn = require "cohesiv.warn"
+  local warn = require "cohesiv.base.warn"
   local told = warn.write
   _G.print, warn.write = function() end, function() end
   rawset(io, "write", function() end)

@@ -41,7 +41,7 @@ describe("hostile calls", function()
 
   it("are told when what stands before the colon is something else", function()
     local recipe = require "experiments.cohesiv" { name = "x" }
-    local run = require("cohesiv.run").create(recipe, { root = support.temp() })
+    local run = require("cohesiv.train.run").create(recipe, { root = support.temp() })
     local data = co.data(root)
     local optimiser = co.optim.SGD({ co.zeros(2) })
     local model = co.model { encoder = "mobilenet_v2", decoder_widths = { 4, 4, 4, 4, 4 } }
@@ -54,7 +54,7 @@ describe("hostile calls", function()
       data = { clip = data.clip, masks = data.masks },
       model = { forward = model.forward, save = model.save, load = model.load, summary = model.summary,
         predict = model.predict },
-      responsibility = { with = require("cohesiv.responsibility").methods.with },
+      responsibility = { with = require("cohesiv.motion.responsibility").methods.with },
     } do
       local found = 0
       for name, method in pairs(class) do

@@ -264,7 +264,7 @@ describe("png", function()
       local mask = (grey:to "float32"):clamp(100, 101) - 100
       mask = mask:to "uint8"
       co.image.write(at "m.png", mask, { depth = 1 })
-      same(mask, require("cohesiv.image").mask(at "m.png"))
+      same(mask, require("cohesiv.tensor.image").mask(at "m.png"))
       assert.equal(1, support.read(at "m.png"):byte(25)) -- the bit depth in the file
       same((mask:to "float32" * 255):to "uint8", co.image.read(at "m.png")[{ {}, {}, 2 }])
       local deep = (sample("float32", h, w, 3) * 200 + 32768):to "int32"
@@ -488,7 +488,7 @@ describe("writing", function()
 end)
 
 describe("json", function()
-  local json = require "cohesiv.json"
+  local json = require "cohesiv.base.json"
   it("keeps values and refuses the rest in one line", function()
     assert.same({ a = { 1, 2.5 }, b = "x" }, json.decode(json.encode { a = { 1, 2.5 }, b = "x" }))
     for _, text in ipairs { "", "{", "nope", "[1,]", "NaN", ("["):rep(100), '{"a":1}}' } do

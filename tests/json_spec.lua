@@ -1,5 +1,5 @@
 -- JSON that is none: one line with the place and what stands there, or with what the file is instead.
-local json = require "cohesiv.json"
+local json = require "cohesiv.base.json"
 local support = require "tests.support"
 
 local root = support.temp()

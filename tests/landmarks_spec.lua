@@ -2,10 +2,10 @@
 -- one line that names the place; warnings where it may be right. The clip is of 12 frames, 160x96.
 local co = require "cohesiv"
 local core = require "cohesiv.core"
-local frames = require "cohesiv.frames"
-local json = require "cohesiv.json"
+local frames = require "cohesiv.data.frames"
+local json = require "cohesiv.base.json"
 local support = require "tests.support"
-local warn = require "cohesiv.warn"
+local warn = require "cohesiv.base.warn"
 
 local W, H, COUNT = 160, 96, 12
 local root = support.temp()

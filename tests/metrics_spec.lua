@@ -2,7 +2,7 @@
 
 local co = require "cohesiv"
 local core = require "cohesiv.core".metrics
-local metrics = require "cohesiv.metrics"
+local metrics = require "cohesiv.hands.metrics"
 local support = require "tests.support"
 
 local function mask(height, width, share)

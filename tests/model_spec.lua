@@ -217,7 +217,7 @@ describe("a model's file", function()
     local one, two = a:state_dict(), b:state_dict()
     for name, t in pairs(one) do assert.equal(0, support.difference(t, two[name])) end
     assert.same({ a.mean, a.std, a.thresholds }, { b.mean, b.std, b.thresholds })
-    local c = require("cohesiv.model").from_file(folder .. "/w.safetensors")
+    local c = require("cohesiv.hands.model").from_file(folder .. "/w.safetensors")
     assert.same(TINY, c.options)
     assert.same({ "w.safetensors" }, support.list(folder))
     local file = core.io.safetensors_read(folder .. "/w.safetensors")

@@ -2,12 +2,12 @@
 -- frame 0 is the first file; gaps, doubles and mixtures; what is passed over, and the files that belong to frames.
 local core = require "cohesiv.core"
 local co = require "cohesiv"
-local companions = require "cohesiv.companions"
-local frames = require "cohesiv.frames"
-local json = require "cohesiv.json"
-local labels = require "cohesiv.labels"
-local names = require "cohesiv.names"
-local warn = require "cohesiv.warn"
+local companions = require "cohesiv.data.companions"
+local frames = require "cohesiv.data.frames"
+local json = require "cohesiv.base.json"
+local labels = require "cohesiv.train.labels"
+local names = require "cohesiv.data.names"
+local warn = require "cohesiv.base.warn"
 local support = require "tests.support"
 
 local W, H = 24, 16

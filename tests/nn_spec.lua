@@ -1,7 +1,7 @@
 -- co.nn: what every layer computes, refuses and prints; initial values; hooks; dropout's random numbers; the cross
 -- entropy; against PyTorch where there is one. The network's own use of the layers is in model_spec and encoders_spec.
 local co = require "cohesiv"
-local json = require "cohesiv.json"
+local json = require "cohesiv.base.json"
 local support = require "tests.support"
 
 local nn = co.nn

@@ -1,14 +1,14 @@
 -- model:predict and trained systems in the evaluator, on a tiny network with random weights.
 
-local calibrate = require "cohesiv.calibrate"
+local calibrate = require "cohesiv.hands.calibrate"
 local co = require "cohesiv"
-local evaluate = require "cohesiv.evaluate"
-local image = require "cohesiv.image"
-local json = require "cohesiv.json"
-local metrics = require "cohesiv.metrics"
-local predict = require "cohesiv.predict"
-local report_run = require "cohesiv.report_run"
-local run_folder = require "cohesiv.run"
+local evaluate = require "cohesiv.hands.evaluate"
+local image = require "cohesiv.tensor.image"
+local json = require "cohesiv.base.json"
+local metrics = require "cohesiv.hands.metrics"
+local predict = require "cohesiv.hands.predict"
+local report_run = require "cohesiv.tools.report_run"
+local run_folder = require "cohesiv.train.run"
 local support = require "tests.support"
 
 local base = require "experiments.cohesiv" {
@@ -145,7 +145,7 @@ describe("the posterior of the classes", function()
     local t = { object = { 0.5, 0 }, hand = { 0.5, 0 }, pair = { 0.5, 0 } }
     local path = support.temp() .. "/w.safetensors"
     posterior:save(path)
-    local again = require("cohesiv.model").from_file(path)
+    local again = require("cohesiv.hands.model").from_file(path)
     again:eval()
     local p = again:predict(picture, { { 9, 9 } }, { thresholds = t })[1]
     local both = co.metrics.union { p.hand, p.object }

@@ -2,7 +2,7 @@
 -- nothing of it stays on.
 local co = require "cohesiv"
 local core = require "cohesiv.core"
-local json = require "cohesiv.json"
+local json = require "cohesiv.base.json"
 local support = require "tests.support"
 
 local function row_of(profile, name, pass)

@@ -5,7 +5,7 @@ local core = require "cohesiv.core"
 local make = require "tests.files"
 local pickles = require "tests.pickles"
 local support = require "tests.support"
-local weights = require "cohesiv.weights"
+local weights = require "cohesiv.nn.weights"
 
 local folder = support.temp()
 local function put(name, bytes) return support.write(folder .. "/" .. name, bytes) end

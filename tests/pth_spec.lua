@@ -5,7 +5,7 @@ local core = require "cohesiv.core"
 local make = require "tests.files"
 local pickles = require "tests.pickles"
 local support = require "tests.support"
-local weights = require "cohesiv.weights"
+local weights = require "cohesiv.nn.weights"
 
 local folder = support.temp()
 local function put(name, bytes) return support.write(folder .. "/" .. name, bytes) end
@@ -429,7 +429,7 @@ describe("files of PyTorch", function()
     assert.is_truthy(lines_of(at .. "unet.pth"):find "\nfits resnet18\n$")
     local part = lines_of(at .. "resnet18_part.pth")
     assert.is_truthy(part:find "the nearest is resnet18: 99 of 100 tensors match, not layer4%.1%.conv2%.weight\n$")
-    local object = require("cohesiv.json").decode(lines_of(at .. "mobilenet_v2.pth", "--json"))
+    local object = require("cohesiv.base.json").decode(lines_of(at .. "mobilenet_v2.pth", "--json"))
     assert.same({ { "mobilenet_v2" }, 314, 3504872, "pth" },
       { object.fits, #object.tensors, object.parameters, object.format })
     assert.same({ name = "classifier.1.bias", shape = { 1000 }, dtype = "float32" }, object.tensors[1])
@@ -442,7 +442,7 @@ describe("cohesiv weights", function()
     local result = support.cohesiv { "weights", path }
     assert.equal("w.9   2x3              float32\nw.10  2x3              float32\n" ..
       "PyTorch: 2 tensors, 12 parameters\nfits no encoder: no tensor has a name and shape of one\n", result.stdout)
-    local object = require("cohesiv.json").decode(support.cohesiv({ "weights", path, "--json" }).stdout)
+    local object = require("cohesiv.base.json").decode(support.cohesiv({ "weights", path, "--json" }).stdout)
     assert.same({ {}, 12 }, { object.fits, object.parameters })
     path = put("evil.pth", archive(call(global("os", "system"), text "id")))
     support.refuses(support.cohesiv { "weights", path }, 1, "evil.pth: refused: os.system")

@@ -37,7 +37,7 @@ describe("cohesiv quickstart", function()
     assert.equal(0, result.status, result.stderr)
     assert.equal("runs/quickstart/report.html\n", result.stdout)
     report = support.read(folder .. "/runs/quickstart/report.html")
-    local run = require("cohesiv.run").open(folder .. "/runs/quickstart")
+    local run = require("cohesiv.train.run").open(folder .. "/runs/quickstart")
     assert.equal("done", run:status().state)
     assert.equal(2, #run:metrics())
     assert.same({ "cache", "runs" }, support.list(folder))
@@ -70,17 +70,17 @@ describe("cohesiv quickstart", function()
   it("goes on after Ctrl-C where it was", function()
     local changes = { "name=stopped", table.unpack(SMALL) }
     local script = support.write(folder .. "/interrupt.lua", ([[
-      local progress = require "cohesiv.progress"
+      local progress = require "cohesiv.base.progress"
       local new = progress.new
       progress.new = function(label, total)
         if label:find "epoch 2" then io.popen("kill -INT " .. require("cohesiv.core").system.pid()):close() end
         return new(label, total)
       end
-      require("cohesiv.quickstart").run { clips = 4, held = 3, changes = { %s } }]]):format(
+      require("cohesiv.tools.quickstart").run { clips = 4, held = 3, changes = { %s } }]]):format(
       ("%q, "):rep(#changes):format(table.unpack(changes))))
     local result = support.cohesiv({ script }, { dir = folder, env = { COHESIV_CACHE = folder .. "/cache" } })
     assert.equal(130, result.status, result.stderr)
-    local run = require("cohesiv.run").open(folder .. "/runs/stopped")
+    local run = require("cohesiv.train.run").open(folder .. "/runs/stopped")
     assert.is_truthy(result.stderr:find("go on with the same command (runs/stopped)", 1, true), result.stderr)
     assert.equal(1, #run:metrics())
     local again = { "--clips", "4", "--held", "3", table.unpack(set(changes)) }

@@ -1,8 +1,8 @@
 -- Recipes: merging, errors that name the nearest key, files, overrides; and the run folders that keep them.
 
 local lfs = require "lfs"
-local recipe = require "cohesiv.recipe"
-local run = require "cohesiv.run"
+local recipe = require "cohesiv.train.recipe"
+local run = require "cohesiv.train.run"
 local support = require "tests.support"
 
 local function message_of(f, ...)

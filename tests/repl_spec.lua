@@ -34,7 +34,7 @@ describe("the REPL", function()
   end)
 
   it("describes tables shortly", function()
-    local describe_value = require("cohesiv.repl").describe
+    local describe_value = require("cohesiv.tools.repl").describe
     assert.equal("{ 1, \"a\", b = {} }", describe_value { 1, "a", b = {} })
     assert.equal("{}", describe_value {})
     local cyclic = {}
@@ -43,7 +43,7 @@ describe("the REPL", function()
   end)
 
   it("completes names of globals, modules and tensors", function()
-    local complete = require("cohesiv.repl").complete
+    local complete = require("cohesiv.tools.repl").complete
     _G.co, _G.some_tensor = require "cohesiv", require("cohesiv").zeros(2)
     finally(function() _G.co, _G.some_tensor = nil, nil end)
     assert.equal("ros", (complete "x = co.ze"))
@@ -79,7 +79,7 @@ describe("the REPL", function()
 end)
 
 describe("help", function()
-  local text = require("cohesiv.help").text
+  local text = require("cohesiv.tools.help").text
 
   it("lists all names of co", function()
     local all = text()

@@ -1,9 +1,9 @@
 -- Reports: base64, charts, pages that hold everything they need; opened in headless Chromium where there is one.
 
 local co = require "cohesiv"
-local report = require "cohesiv.report"
+local report = require "cohesiv.tools.report"
 local support = require "tests.support"
-local svg = require "cohesiv.svg"
+local svg = require "cohesiv.tools.svg"
 
 local function value(mean) return { mean = mean, low = mean - 3, high = mean + 4, n = 20 } end
 

@@ -1,6 +1,6 @@
 -- Responsibility maps: the reference values, made-up scenes with known motions, R:with, maps of clips.
 local co = require "cohesiv"
-local maps = require "cohesiv.maps"
+local maps = require "cohesiv.motion.maps"
 local support = require "tests.support"
 
 local f64 = { dtype = "float64" }

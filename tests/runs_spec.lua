@@ -2,13 +2,13 @@
 -- starts that fail, killed writers; and that equal runs are equal byte for byte.
 local co = require "cohesiv"
 local core = require "cohesiv.core"
-local json = require "cohesiv.json"
+local json = require "cohesiv.base.json"
 local lfs = require "lfs"
-local recipes = require "cohesiv.recipe"
-local runs = require "cohesiv.run"
+local recipes = require "cohesiv.train.recipe"
+local runs = require "cohesiv.train.run"
 local support = require "tests.support"
 local tiny = require "tests.tiny"
-local warn = require "cohesiv.warn"
+local warn = require "cohesiv.base.warn"
 
 local t = tiny.new()
 local base = require "experiments.cohesiv"
@@ -47,7 +47,7 @@ describe("a run folder", function()
   it("that a killed process held is free at once", function()
     local run = runs.create(base { name = "killed" }, { root = root })
     local script = support.write(root .. "/hold.lua", ([[
-      local run = require("cohesiv.run").open %q
+      local run = require("cohesiv.train.run").open %q
       local lock <close> = run:lock()
       os.execute("kill -9 " .. require("cohesiv.core").system.pid())]]):format(run.path))
     assert.equal(137, support.cohesiv({ script }).status)
@@ -59,7 +59,7 @@ describe("a run folder", function()
 
   it("is another for each of many that begin at one moment", function()
     local script = support.write(root .. "/many.lua", ([[
-      local runs, base = require "cohesiv.run", require "experiments.cohesiv"
+      local runs, base = require "cohesiv.train.run", require "experiments.cohesiv"
       for _ = 1, 10 do print(runs.create(base { name = "many" }, { root = %q }).path) end]]):format(root))
     local command = {}
     for i = 1, 4 do
@@ -195,7 +195,7 @@ describe("a training run", function()
     result = t:train(dir, { "--resume", "epochs=3", "minutes=100" })
     assert.equal(0, result.status, result.stderr)
     assert.same(changes, co.run(path):info().changes)
-    local script = 'require("cohesiv").train(require("cohesiv.recipe").load(%q) { seed = 4 }, { resume = "runs/tiny" })'
+    local script = 'require("cohesiv").train(require("cohesiv.train.recipe").load(%q) { seed = 4 }, { resume = "runs/tiny" })'
     script = script:format(t.experiment)
     refused(support.cohesiv({ "-e", script }, { dir = dir, env = t.environment }), "seed: 3 → 4")
     local help = support.cohesiv { "train", "--help" }
@@ -284,7 +284,7 @@ describe("a training run", function()
       -- what arg names fails
       local name, place = arg[1]:match "^(.*)%%.(.*)$"
       require("cohesiv." .. name)[place] = function() error("memory: expected bytes, found none left", 0) end
-      require("cohesiv.train").train(require("cohesiv.recipe").load(%q))]]):format(t.experiment))
+      require("cohesiv.train.train").train(require("cohesiv.train.recipe").load(%q))]]):format(t.experiment))
     for _, what in ipairs { "losses.responsibility", "samples.text", "tune.use", "calibrate.attach" } do
       local result = support.cohesiv({ script, what }, { dir = dir, env = t.environment })
       if what == "calibrate.attach" then -- after the last step: everything is kept
@@ -305,7 +305,7 @@ describe("a training run", function()
     local dir = t:new_folder "locked"
     local script = support.write(t.folder .. "/second.lua", ([[
       -- in the middle of its epoch starts a second one
-      local progress = require "cohesiv.progress"
+      local progress = require "cohesiv.base.progress"
       local new, told = progress.new, false
       progress.new = function(label, total)
         local bar = new(label, total)
@@ -318,7 +318,7 @@ describe("a training run", function()
         end
         return bar
       end
-      require("cohesiv.train").train(require("cohesiv.recipe").load(%q))]]):format(support.root, t.experiment,
+      require("cohesiv.train.train").train(require("cohesiv.train.recipe").load(%q))]]):format(support.root, t.experiment,
       support.root, t.experiment))
     local result = support.cohesiv({ script }, { dir = dir, env = t.environment, timeout = 400 })
     assert.equal(0, result.status, result.stderr)
@@ -381,13 +381,13 @@ describe("a training run", function()
       model = function() return co.run(path):model() end,
       last = function() return co.run(path):model "last" end,
       choices = function() return co.run(path):restore_choices() end,
-      facts = function() require("cohesiv.report_run").write(co.run(path), { baselines = {}, pictures = 1 }) end,
+      facts = function() require("cohesiv.tools.report_run").write(co.run(path), { baselines = {}, pictures = 1 }) end,
       evaluate = function() return co.evaluate(path) end,
       resume = function() return co.train(recipe, { resume = path }) end,
     }
     local good, names = {}, support.list(path)
     for _, name in ipairs(names) do good[name] = support.read(path .. "/" .. name) end
-    require("cohesiv.progress").quiet = true
+    require("cohesiv.base.progress").quiet = true
     local write = warn.write
     warn.write = function() end
     local function restore()
@@ -425,7 +425,7 @@ describe("a training run", function()
         for i, kind in ipairs(kinds) do each(name, kind, i) end
       end
     end)
-    require("cohesiv.progress").quiet = false
+    require("cohesiv.base.progress").quiet = false
     warn.write = write
     core.system.setenv("COHESIV_CACHE", nil)
     if not ok then error(message, 0) end

@@ -1,7 +1,7 @@
 -- The classical saliency detector: what stands out gets high values, what touches the border or fills it low ones.
 
 local co = require "cohesiv"
-local metrics = require "cohesiv.metrics"
+local metrics = require "cohesiv.hands.metrics"
 
 -- An image of one colour with a square of another.
 local function scene(height, width, ground, figure, x0, y0, side)

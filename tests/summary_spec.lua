@@ -135,7 +135,7 @@ describe("model:summary()", function()
   end)
 
   it("is explained by help", function()
-    local text = require("cohesiv.help").text(tiny().summary)
+    local text = require("cohesiv.tools.help").text(tiny().summary)
     for _, word in ipairs { "448", "parameters", "flops", "memory", "time" } do
       assert.is_truthy(text:find(word, 1, true), word)
     end

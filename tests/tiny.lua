@@ -2,7 +2,7 @@
 -- runs are the same, byte for byte.
 local co = require "cohesiv"
 local core = require "cohesiv.core"
-local json = require "cohesiv.json"
+local json = require "cohesiv.base.json"
 local support = require "tests.support"
 
 local Tiny = {}

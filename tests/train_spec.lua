@@ -95,8 +95,8 @@ describe("training", function()
   end)
 
   it("learns from finer maps, averaged to the network's size", function()
-    local labels, data = require "cohesiv.labels", co.data(world)
-    local finer = require("cohesiv.recipe").load(experiment) { maps = { size = { 96, 64 } } }
+    local labels, data = require "cohesiv.train.labels", co.data(world)
+    local finer = require("cohesiv.train.recipe").load(experiment) { maps = { size = { 96, 64 } } }
     local coarse = finer { size = { 48, 32 } }
     local compared = 0
     for _, name in ipairs(data.clips) do
@@ -143,17 +143,17 @@ describe("training", function()
     local dir = new_folder "stepwise"
     local script = support.write(folder .. "/stop.lua", ([[
       -- dies after as many checkpoints as arg says
-      local checkpoint = require "cohesiv.checkpoint"
+      local checkpoint = require "cohesiv.train.checkpoint"
       local write, left = checkpoint.write, tonumber(arg[1])
       checkpoint.write = function(...)
         write(...)
         left = left - 1
         if left == 0 then os.execute("kill -9 " .. require("cohesiv.core").system.pid()) end
       end
-      local recipe = require("cohesiv.recipe").load(%q)
+      local recipe = require("cohesiv.train.recipe").load(%q)
       local path = "runs/tiny"
       local begun = require("cohesiv.core").io.status(path .. "/recipe.json")
-      require("cohesiv.train").train(recipe, { resume = begun and path or nil })]]):format(experiment))
+      require("cohesiv.train.train").train(recipe, { resume = begun and path or nil })]]):format(experiment))
     for _, left in ipairs { 2, 1, 3 } do
       local result = support.cohesiv({ script, tostring(left) }, { dir = dir, env = often, timeout = 400 })
       assert.equal(137, result.status, result.stderr)
@@ -166,9 +166,9 @@ describe("training", function()
   it("with tuned convolutions resumes with the same ones, in the same bits", function()
     local script = support.write(folder .. "/tuned.lua", ([[
       -- tunes, then takes what the rule would not; dies after the checkpoint that arg says
-      local co, tune = require "cohesiv", require "cohesiv.tune"
-      local checkpoint = require "cohesiv.checkpoint"
-      local recipe = require("cohesiv.recipe").load(%q)
+      local co, tune = require "cohesiv", require "cohesiv.nn.autotune"
+      local checkpoint = require "cohesiv.train.checkpoint"
+      local recipe = require("cohesiv.train.recipe").load(%q)
       co.tune(co.model(recipe.model), { size = recipe.size, batch = recipe.batch, training = true, trials = 1 })
       local list = tune.choices()
       for _, row in ipairs(list) do row.method = row.task == "upconv2d" and "taps" or "direct" end
@@ -198,7 +198,7 @@ describe("training", function()
   it("writes a checkpoint on Ctrl-C, says how to go on, and goes on", function()
     local dir = new_folder "stopped"
     local script = support.write(folder .. "/interrupt.lua", ([[
-      local progress = require "cohesiv.progress"
+      local progress = require "cohesiv.base.progress"
       local new = progress.new
       progress.new = function(label, total)
         local bar = new(label, total)
@@ -207,7 +207,7 @@ describe("training", function()
         end
         return bar
       end
-      require("cohesiv.train").train(require("cohesiv.recipe").load(%q))]]):format(experiment))
+      require("cohesiv.train.train").train(require("cohesiv.train.recipe").load(%q))]]):format(experiment))
     local result = support.cohesiv({ script }, { dir = dir, env = environment, timeout = 400 })
     assert.equal(130, result.status, result.stderr)
     local last = result.stderr:match "([^\n]*)\n$"
@@ -264,8 +264,8 @@ describe("training", function()
     support.write(path, good:sub(1, #good // 2))
     local function resume(change)
       return support.cohesiv({ "-e", ([[
-        local r = require("cohesiv.recipe").load(%q, { %q })
-        require("cohesiv.train").train(r, { resume = "runs/tiny" })]]):format(experiment, change) },
+        local r = require("cohesiv.train.recipe").load(%q, { %q })
+        require("cohesiv.train.train").train(r, { resume = "runs/tiny" })]]):format(experiment, change) },
         { dir = whole, env = environment, timeout = 400 })
     end
     local result = resume "epochs=2"

@@ -3,7 +3,7 @@
 local co = require "cohesiv"
 local core = require "cohesiv.core"
 local support = require "tests.support"
-local tune = require "cohesiv.tune"
+local tune = require "cohesiv.nn.autotune"
 
 local choices = core.choices
 local conv2d, upconv2d = core.ops.conv2d.call, core.ops.upconv2d.call
@@ -213,7 +213,7 @@ describe("co.tune", function()
   end)
 
   it("is explained by help", function()
-    local text = require("cohesiv.help").text(co.tune)
+    local text = require("cohesiv.tools.help").text(co.tune)
     for _, word in ipairs { "size", "batch", "training", "seconds", "run folder" } do
       assert.is_truthy(text:find(word, 1, true), word)
     end
@@ -224,7 +224,7 @@ describe("a run folder", function()
   after_each(function() choices.set {} end)
 
   it("keeps the choices of its beginning, and sets them again", function()
-    local runs_ = require "cohesiv.run"
+    local runs_ = require "cohesiv.train.run"
     local recipe = require "experiments.cohesiv" { name = "tuned", data = "none" }
     local root = support.temp()
     choices.set {}

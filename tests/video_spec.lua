@@ -2,7 +2,7 @@
 -- order of access, with reordered and irregularly timed frames, rotation, damage, and children that never outlive us.
 local core = require "cohesiv.core"
 local co = require "cohesiv"
-local frames = require "cohesiv.frames"
+local frames = require "cohesiv.data.frames"
 local support = require "tests.support"
 
 local folder = support.temp()
@@ -311,7 +311,7 @@ support.data_it("counts frames of real clips as their landmark files do", functi
   local data = co.data(support.data)
   for _, name in ipairs { "cotracker_teddy", "epic_r0c0", "hrt1_lid", "lightbulb" } do
     local clip = data:clip(name)
-    local doc = require("cohesiv.json").read(("%s/hands_json/%s.json"):format(support.data, name))
+    local doc = require("cohesiv.base.json").read(("%s/hands_json/%s.json"):format(support.data, name))
     assert.same({ #doc.frames, doc.width, doc.height }, { clip.frames, clip.width, clip.height }, name)
     clip:close()
   end

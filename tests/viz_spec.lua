@@ -2,7 +2,7 @@
 
 local support = require "tests.support"
 local co = require "cohesiv"
-local show = require "cohesiv.show"
+local show = require "cohesiv.tools.show"
 local viz = co.viz
 
 local function pixel(picture, y, x) return picture[y][x]:totable() end

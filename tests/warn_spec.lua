@@ -1,5 +1,5 @@
 -- Warnings are one line without control bytes, and said once where that is asked for.
-local warn = require "cohesiv.warn"
+local warn = require "cohesiv.base.warn"
 local support = require "tests.support"
 
 describe("a warning", function()
@@ -27,7 +27,7 @@ describe("a warning", function()
   end)
 
   it("goes to standard error and leaves the status alone", function()
-    local result = support.cohesiv { "-e", "require'cohesiv.warn'.line('%s is odd', 'x') print 'on'" }
+    local result = support.cohesiv { "-e", "require'cohesiv.base.warn'.line('%s is odd', 'x') print 'on'" }
     assert.same({ status = 0, stdout = "on\n", stderr = "cohesiv: warning: x is odd\n" }, result)
   end)
 end)

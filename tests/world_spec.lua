@@ -2,7 +2,7 @@
 -- that neither colour nor motion alone can solve.
 local co = require "cohesiv"
 local core = require "cohesiv.core"
-local json = require "cohesiv.json"
+local json = require "cohesiv.base.json"
 local support = require "tests.support"
 
 local W, H, FRAMES = 160, 96, 5

@@ -1,4 +1,4 @@
-/* core.record: operations whose forward and backward are Lua (co.Function, lua/cohesiv/function.lua). Forward
+/* core.record: operations whose forward and backward are Lua (co.Function, lua/cohesiv/tensor/function.lua). Forward
  * has run when record is called; here its outputs get a node on the tape.
  *
  *   LuaNode ──> Vars of the arguments that want a gradient

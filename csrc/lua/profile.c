@@ -1,5 +1,5 @@
 /* core.profile_*: starts and stops the record of core/profile.h, opens and closes named scopes in it, and
- * hands the events over as tables. What is made of them is in lua/cohesiv/profile.lua. */
+ * hands the events over as tables. What is made of them is in lua/cohesiv/nn/profile.lua. */
 #include "core/profile.h"
 #include "lua/lib.h"
 #include "lua/profile.h"

@@ -1,4 +1,4 @@
-/* core.world: clips of the generated world. Options are checked by lua/cohesiv/world.lua; here only what
+/* core.world: clips of the generated world. Options are checked by lua/cohesiv/data/world.lua; here only what
  * would be unsafe. */
 #include "world/clip.h"
 

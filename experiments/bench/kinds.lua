@@ -1,7 +1,7 @@
 --- A training step's time by kind of layer, as it runs in the whole network; and the same of PyTorch.
 local co = require "cohesiv"
 local core = require "cohesiv.core"
-local json = require "cohesiv.json"
+local json = require "cohesiv.base.json"
 local layers = require "experiments.bench.layers"
 
 local M = {}

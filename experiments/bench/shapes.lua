@@ -11,7 +11,7 @@
 require("experiments.bench.contender").help(arg)
 
 local co = require "cohesiv"
-local columns = require "cohesiv.columns"
+local columns = require "cohesiv.base.columns"
 local core = require "cohesiv.core"
 local encoders = require "cohesiv.nn.encoders"
 local kinds = require "experiments.bench.kinds"

@@ -2,7 +2,7 @@
 -- table and draws a chart.
 local co = require "cohesiv"
 local core = require "cohesiv.core"
-local svg = require "cohesiv.svg"
+local svg = require "cohesiv.tools.svg"
 
 local SIZES = { { 64, 64 }, { 96, 96 }, { 128, 128 }, { 161, 161 }, { 192, 192 }, { 250, 190 }, { 256, 256 },
   { 320, 240 }, { 333, 333 }, { 448, 256 }, { 511, 383 }, { 640, 480 }, { 801, 601 }, { 1280, 720 } }

@@ -4,29 +4,29 @@ local tensor = require "cohesiv.tensor"
 
 -- public name → module, and the field of it (none: the module itself)
 local parts = {
-  load = { "cohesiv.io", "load" },
-  save = { "cohesiv.io", "save" },
-  image = { "cohesiv.image" },
+  load = { "cohesiv.tensor.io", "load" },
+  save = { "cohesiv.tensor.io", "save" },
+  image = { "cohesiv.tensor.image" },
   data = { "cohesiv.data", "data" },
   clip = { "cohesiv.data", "clip" },
-  flow = { "cohesiv.flow" },
-  homography = { "cohesiv.homography" },
-  responsibility = { "cohesiv.responsibility", "responsibility" },
-  world = { "cohesiv.world", "world" },
+  flow = { "cohesiv.motion.flow" },
+  homography = { "cohesiv.motion.homography" },
+  responsibility = { "cohesiv.motion.responsibility", "responsibility" },
+  world = { "cohesiv.data.world", "world" },
   nn = { "cohesiv.nn" },
-  Function = { "cohesiv.function", "Function" },
-  model = { "cohesiv.model", "model" },
+  Function = { "cohesiv.tensor.function", "Function" },
+  model = { "cohesiv.hands.model", "model" },
   optim = { "cohesiv.optim" },
-  losses = { "cohesiv.losses" },
-  metrics = { "cohesiv.metrics" },
-  viz = { "cohesiv.viz" },
-  show = { "cohesiv.show", "show" },
-  profile = { "cohesiv.profile", "profile" },
-  train = { "cohesiv.train", "train" },
-  tune = { "cohesiv.tune", "tune" },
-  run = { "cohesiv.run", "run" },
-  evaluate = { "cohesiv.evaluate", "evaluate" },
-  help = { "cohesiv.help", "help" },
+  losses = { "cohesiv.nn.losses" },
+  metrics = { "cohesiv.hands.metrics" },
+  viz = { "cohesiv.tools.viz" },
+  show = { "cohesiv.tools.show", "show" },
+  profile = { "cohesiv.nn.profile", "profile" },
+  train = { "cohesiv.train.train", "train" },
+  tune = { "cohesiv.nn.autotune", "tune" },
+  run = { "cohesiv.train.run", "run" },
+  evaluate = { "cohesiv.hands.evaluate", "evaluate" },
+  help = { "cohesiv.tools.help", "help" },
 }
 
 local co = setmetatable({}, {
@@ -45,7 +45,7 @@ local co = setmetatable({}, {
 })
 
 for name, f in pairs(tensor) do rawset(co, name, f) end
-require("cohesiv.pictured")(require("cohesiv.core").methods)
+require("cohesiv.tools.pictured")(require("cohesiv.core").methods)
 
 --- The version of this source tree.
 rawset(co, "version", "0.1.0")

@@ -9,4 +9,4 @@ if root then
   package.cpath = ("%s/?.so;%s"):format(build, package.cpath)
 end
 
-os.exit(require("cohesiv.cli").main(arg), true)
+os.exit(require("cohesiv.tools.cli").main(arg), true)

@@ -3,9 +3,9 @@
 local root, input = ...
 package.path = root .. "/lua/?.lua;" .. package.path
 
-local annotations = require "cohesiv.annotations"
+local annotations = require "cohesiv.data.annotations"
 local core = require "cohesiv.core"
-local landmarks = require "cohesiv.landmarks"
+local landmarks = require "cohesiv.data.landmarks"
 local lfs = require "lfs"
 local tensor = require "cohesiv.tensor"
 

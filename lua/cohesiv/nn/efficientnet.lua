@@ -6,7 +6,7 @@
 -- bottom). Not here: dropping whole blocks by chance in training (drop connect), which that network does by default and
 -- which would need random numbers in the forward pass.
 local Module = require "cohesiv.nn.module"
-local excite = require "cohesiv.nn.excite"
+local excite = require "cohesiv.nn.squeeze_excite"
 local layers = require "cohesiv.nn.layers"
 local stages = require "cohesiv.nn.stages"
 local core = require "cohesiv.core"

@@ -5,7 +5,7 @@ local Module = require "cohesiv.nn.module"
 local layers = require "cohesiv.nn.layers"
 local stages = require "cohesiv.nn.stages"
 local efficientnet = require "cohesiv.nn.efficientnet"
-local excite = require "cohesiv.nn.excite"
+local excite = require "cohesiv.nn.squeeze_excite"
 local core = require "cohesiv.core"
 local error = core.error -- a line, whatever it quotes
 

@@ -2,7 +2,7 @@
 -- comes back. They run when the module is called (m(x)); m:forward(x) passes them by, and so do the passes of a frozen
 -- network after its first.
 local core = require "cohesiv.core"
-local Function = require("cohesiv.function").Function
+local Function = require("cohesiv.tensor.function").Function
 local error = core.error -- a line, whatever it quotes
 
 local M = {}

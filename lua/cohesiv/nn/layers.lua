@@ -3,8 +3,8 @@
 local Module = require "cohesiv.nn.module"
 local core = require "cohesiv.core"
 local folding = require "cohesiv.nn.folding"
-local init = require "cohesiv.nn.initial"
-local options = require "cohesiv.options"
+local init = require "cohesiv.nn.initializers"
+local options = require "cohesiv.base.options"
 local tensor = require "cohesiv.tensor"
 local error = core.error -- a line, whatever it quotes
 

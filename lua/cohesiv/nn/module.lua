@@ -9,7 +9,7 @@
 
 local core = require "cohesiv.core"
 local hooks = require "cohesiv.nn.hooks"
-local options = require "cohesiv.options"
+local options = require "cohesiv.base.options"
 local error = core.error -- a line, whatever it quotes
 
 local Module = {}

@@ -2,9 +2,9 @@
 -- memory, time. Two kinds of passes, both in inference mode, so that no running statistic moves: one with gradients, in
 -- which operations and bytes are counted, and timed ones without. Modules tell their operations by a method
 -- `flops(input, output)` (layers.lua; your own may have one); what has none counts as nothing.
-local columns = require "cohesiv.columns"
+local columns = require "cohesiv.base.columns"
 local core = require "cohesiv.core"
-local thousands = require "cohesiv.thousands"
+local thousands = require "cohesiv.base.thousands"
 local error = core.error -- a line, whatever it quotes
 
 local M = {}

@@ -1,0 +1,226 @@
+--- JSON in and out, strictly, over lua-cjson: one line per failure with its place, a limit on size and depth, no NaN,
+-- no key twice in an object. A byte order mark of UTF-8 is skipped. What is written has its keys sorted: the same value
+-- always gives the same text.
+--
+-- Nulls inside tables become json.null (a value that is true, unlike nil); empty objects and lists are both {}.
+local core = require "cohesiv.core"
+local warn = require "cohesiv.base.warn"
+local cjson = require("cjson").new()
+local error = core.error -- a line, whatever it quotes
+
+local DEPTH = 64 -- of tables within tables
+local HOLES = 1000 -- a list may have so many places, whatever of them is empty
+
+cjson.decode_invalid_numbers(false)
+cjson.decode_max_depth(DEPTH)
+cjson.encode_max_depth(DEPTH)
+cjson.encode_invalid_numbers(false)
+cjson.encode_sparse_array(false, 2, HOLES)
+
+local json = { null = cjson.null }
+
+-- Files above this are refused: landmarks of an hour of video take 100 MB.
+local LIMIT = 1 << 29
+
+local function fail(format, ...) error(warn.plain(format:format(...)), 0) end
+
+-- ---- what is wrong, and where ----
+
+-- Line and column (in characters) of a byte of the text.
+local function place(text, at)
+  local line, start = 1, 1
+  for i in text:sub(1, at - 1):gmatch "()\n" do
+    line, start = line + 1, i + 1
+  end
+  return line, (utf8.len(text, start, at - 1, true) or at - start) + 1
+end
+
+-- What stands at a byte: a word or number as it is, else the next bytes in quotes.
+local function token(text, at)
+  local word = text:match("^[-+]?[%w_.]+", at)
+  if word and #word <= 40 then return word end
+  return '"' .. text:sub(at, (utf8.offset(text, 0, math.min(at + 12, #text + 1)) or at + 12) - 1) .. '"'
+end
+
+local REASONS = {
+  { "T_END", "the end of the text (cut short?)" },
+  { "unexpected end of string", "a string without an end (cut short?)" },
+  { "escape code", "an escape that is none" },
+  { "nested", ("more than %d levels"):format(DEPTH) },
+}
+
+-- Of cjson's message: what was found, at which byte of the text.
+local function reason(text, message)
+  local at = math.tointeger(tonumber(message:match "at character (%d+)$"))
+  if not at then return message end
+  for _, entry in ipairs(REASONS) do
+    if message:find(entry[1], 1, true) then return entry[2], at end
+  end
+  return token(text, at), at
+end
+
+-- The first key that an object has twice, and the byte where it stands. The text is known to be JSON. Lists of numbers,
+-- most of a large file, are leapt over: of quotes and braces the next is kept and looked for anew once it is passed.
+local function twice(text)
+  local find, byte = string.find, string.byte
+  local function after(mark, at) return find(text, mark, at, true) or math.huge end
+  local quote, opening, closing = after('"', 1), after("{", 1), after("}", 1)
+  local seen, depth, objects, number = {}, 0, {}, 0 -- seen[depth][key]: the object that had it last
+  while quote < math.huge do
+    if opening < quote and opening < closing then
+      depth, number, opening = depth + 1, number + 1, after("{", opening + 1)
+      objects[depth], seen[depth] = number, seen[depth] or {}
+    elseif closing < quote then
+      depth, closing = depth - 1, after("}", closing + 1)
+    else
+      local to = find(text, '["\\]', quote + 1)
+      while byte(text, to) == 92 do to = find(text, '["\\]', to + 2) end -- \
+      if depth > 0 and find(text, "^[ \t\r\n]*:", to + 1) then
+        local key, keys = text:sub(quote + 1, to - 1), seen[depth]
+        if keys[key] == objects[depth] then return key, quote end
+        keys[key] = objects[depth]
+      end
+      quote = after('"', to + 1)
+      if opening < to then opening = after("{", to + 1) end
+      if closing < to then closing = after("}", to + 1) end
+    end
+  end
+end
+
+--- decode(text, what): the value of a JSON text; `what` names it in the message.
+function json.decode(text, what)
+  what = what or "json"
+  if text:find "^\xFF\xFE" or text:find "^\xFE\xFF" or text:find "^%z?[%[{]%z" then
+    fail("%s: expected JSON in UTF-8, found UTF-16", what)
+  end
+  text = text:gsub("^\xEF\xBB\xBF", "")
+  if not text:find "%S" then fail("%s: expected JSON, found nothing", what) end
+  local function wrong(found, at)
+    if not at then fail("%s: expected JSON, found %s", what, found) end
+    local line, column = place(text, at)
+    fail("%s: expected JSON, found %s at line %d, column %d", what, found, line, column)
+  end
+  local zero = text:find("\0", 1, true)
+  if zero then wrong("a zero byte", zero) end -- where cjson would end
+  local ok, value = pcall(cjson.decode, text)
+  if not ok then wrong(reason(text, tostring(value))) end
+  local key, at = twice(text)
+  if key then wrong(('the key "%s" twice in an object'):format(key), at) end
+  return value
+end
+
+-- ---- writing ----
+
+local function refuse(why) fail("json: expected a value that JSON can hold, found: %s", why) end
+
+-- Text of a value in which cjson has no choice: its objects have the order of a hash table.
+local function by_cjson(value)
+  local ok, text = pcall(cjson.encode, value)
+  if ok then return text end
+  refuse(tostring(text))
+end
+
+-- The largest key and the number of keys of a list, which may have holes; nil for an object.
+local function list_size(t)
+  local largest, count = 0, 0
+  for k in pairs(t) do
+    if math.type(k) ~= "integer" or k < 1 then return nil end
+    largest, count = math.max(largest, k), count + 1
+  end
+  return largest, count
+end
+
+-- Whether there is no object in it, whose keys could come in several orders.
+local function is_plain(value, depth)
+  if type(value) ~= "table" then return true end
+  if depth > DEPTH then refuse(("tables within tables, more than %d deep"):format(DEPTH)) end
+  if not list_size(value) then return false end
+  for _, v in pairs(value) do
+    if not is_plain(v, depth + 1) then return false end
+  end
+  return true
+end
+
+-- An object's keys, sorted as the texts that they become.
+local function sorted(t)
+  local keys, texts = {}, {}
+  for k in pairs(t) do
+    if type(k) ~= "string" and type(k) ~= "number" then refuse(("a %s as a key"):format(type(k))) end
+    keys[#keys + 1], texts[k] = k, type(k) == "number" and by_cjson(k) or k
+  end
+  table.sort(keys, function(x, y) return texts[x] < texts[y] end)
+  return keys, texts
+end
+
+local write
+
+local function write_list(list, largest, count, out, depth)
+  if largest > HOLES and largest > 2 * count then refuse "a list of more holes than values" end
+  for i = 1, largest do
+    out[#out + 1] = i > 1 and "," or "["
+    write(list[i], out, depth)
+  end
+  out[#out + 1] = "]"
+end
+
+local function write_object(t, out, depth)
+  local keys, texts = sorted(t)
+  for i, k in ipairs(keys) do
+    out[#out + 1] = (i > 1 and "," or "{") .. by_cjson(texts[k]) .. ":"
+    write(t[k], out, depth)
+  end
+  out[#out + 1] = "}"
+end
+
+function write(value, out, depth)
+  if is_plain(value, depth) then
+    out[#out + 1] = by_cjson(value)
+    return
+  end
+  local largest, count = list_size(value)
+  if largest then write_list(value, largest, count, out, depth + 1) else write_object(value, out, depth + 1) end
+end
+
+--- encode(value): JSON text in one line. Lists and string-keyed tables; no functions, cycles or NaN.
+function json.encode(value)
+  local out = {}
+  write(value, out, 1)
+  return table.concat(out)
+end
+
+local function fits(v) return type(v) ~= "number" or (v == v and math.abs(v) < math.huge) end
+
+-- The fields of an object; `absent`: names that are null where the object lacks them. NaN and infinities are null, too.
+local function fields(t, absent)
+  local all, list = {}, {}
+  for _, k in ipairs(absent or {}) do all[k] = json.null end
+  for k, v in pairs(t) do
+    if fits(v) then all[k] = v else all[k] = json.null end
+  end
+  local keys, texts = sorted(all)
+  for i, k in ipairs(keys) do list[i] = ("%s: %s"):format(by_cjson(texts[k]), json.encode(all[k])) end
+  return list
+end
+
+--- row(t): an object in one line, as a line of .jsonl has it.
+function json.row(t) return "{" .. table.concat(fields(t), ", ") .. "}\n" end
+
+--- lines(t, absent): an object with a line for each key; `absent`: names that are null where it lacks them.
+function json.lines(t, absent) return "{\n  " .. table.concat(fields(t, absent), ",\n  ") .. "\n}\n" end
+
+--- read(path): the value in a JSON file. A file that does not even begin like a document is called what it is.
+function json.read(path)
+  local text = core.io.read_file(path, LIMIT)
+  local ok, value = pcall(json.decode, text, path)
+  if ok then return value end
+  local kind = not text:gsub("^\xEF\xBB\xBF", ""):find "^%s*[%[{]" and core.io.kind(path)
+  if kind then fail("%s: expected JSON, found %s", path, kind) end
+  error(value, 0)
+end
+
+--- write(path, value): a JSON file, whole or not at all.
+function json.write(path, value)
+  core.io.write_file(path, json.encode(value) .. "\n")
+end
+
+return json

@@ -1,7 +1,0 @@
--- cohesiv repl, or cohesiv alone: the interactive session.
-
-local command = { summary = "the interactive session (also: cohesiv alone)" }
-
-function command.run(args) return require("cohesiv.repl").run { trace = args.trace } end
-
-return command

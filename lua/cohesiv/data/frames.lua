@@ -1,0 +1,235 @@
+--- Where frames come from: a video file or a folder of numbered pictures, behind one interface:
+--
+--   source:info() → { frames, width, height }     source:frame(n) → uint8 H×W×3, n from 0
+--   source:key(n, …) → text that names the content of these frames, for the cache     source:close()
+--
+-- Videos are decoded in order; the frames last seen are kept (bounded bytes, all videos together), so that steps of a
+-- few frames back cost nothing. Farther back decoding starts anew: exact frame numbers never rest on seeking. No frame
+-- is given before the whole file is known to be sound: a damaged one may lack frames, and all numbers after them.
+local cache = require "cohesiv.data.cache"
+local core = require "cohesiv.core"
+local image = require "cohesiv.tensor.image"
+local names = require "cohesiv.data.names"
+local tensor = require "cohesiv.tensor"
+local warn = require "cohesiv.base.warn"
+local lfs = require "lfs"
+local error = core.error -- a line, whatever it quotes
+
+local frames = {}
+
+local MEMORY = 256 << 20 -- bytes of decoded frames
+local OPEN = 3 -- decoders at a time
+local BEHIND = 40 -- frames kept before the one asked for, when memory allows
+
+-- ---- decoded frames, least recently used out first ----
+
+local kept, bytes, clock = {}, 0, 0
+
+local function drop(key)
+  local entry = kept[key]
+  kept[key] = nil
+  bytes = bytes - entry.bytes
+  entry.tensor:close()
+end
+
+local function drop_oldest()
+  local oldest
+  for key, entry in pairs(kept) do
+    if not oldest or entry.used < kept[oldest].used then oldest = key end
+  end
+  drop(oldest)
+end
+
+local function remember(key, t)
+  if kept[key] then drop(key) end
+  clock = clock + 1
+  local size = t.shape[1] * t.shape[2] * t.shape[3]
+  kept[key] = { tensor = t:keep(), bytes = size, used = clock }
+  bytes = bytes + size
+  while bytes > MEMORY and next(kept, next(kept)) do drop_oldest() end
+end
+
+-- A handle of its own on a kept frame (the pixels are shared until someone writes), or nil.
+local function recall(key)
+  local entry = kept[key]
+  if not entry then return nil end
+  clock = clock + 1
+  entry.used = clock
+  return entry.tensor:reshape(entry.tensor.shape)
+end
+
+-- ---- numbers and names ----
+
+local function fail(format, ...) error(warn.plain(format:format(...)), 0) end
+
+-- Frame n of a source: a number, and one of its frames.
+local function check_number(source, n)
+  if math.type(n) ~= "integer" or n < 0 then
+    fail("%s: expected a frame number of 0 or more, found %s", source.path, core.found(n))
+  end
+  local count = source:info().frames
+  if n >= count then fail("%s: expected a frame of 0 to %d, found %d", source.path, count - 1, n) end
+end
+
+local function absolute(path)
+  return path:sub(1, 1) == "/" and path or lfs.currentdir() .. "/" .. path
+end
+
+--- stamp(path): place, size and time of change of a file: together they stand for its content.
+function frames.stamp(path)
+  local _, size, modified = core.io.status(path)
+  return ("%s\n%s\n%s"):format(absolute(path), size, modified)
+end
+
+-- ---- videos ----
+
+local Video = {}
+Video.__index = Video
+local open = {} -- sources with a running decoder, the last used at the end
+
+local function retire(source)
+  for i, other in ipairs(open) do
+    if other == source then table.remove(open, i) end
+  end
+end
+
+function Video:close()
+  retire(self)
+  if self.decoder then self.decoder:close() end
+  self.decoder = nil
+end
+
+-- The decoder, such that frame n is still to come.
+local function decoder_before(self, n)
+  if self.decoder and self.decoder.next > n then self:close() end
+  retire(self)
+  if not self.decoder then
+    if #open >= OPEN then open[1]:close() end
+    self.decoder = core.io.video_open(self.path)
+  end
+  open[#open + 1] = self
+  return self.decoder
+end
+
+-- decoder:METHOD(…); a decoder that failed (or was interrupted in the middle of a frame) is of no more use.
+local function drive(self, method, ...)
+  local ok, result = pcall(self.decoder[method], self.decoder, ...)
+  if ok then return result end
+  self:close()
+  error(result, 0)
+end
+
+function Video:frame(n)
+  check_number(self, n)
+  local frame = recall(self.id .. n)
+  if frame then return frame end
+  local decoder = decoder_before(self, n)
+  drive(self, "skip", n - BEHIND - decoder.next)
+  while decoder.next <= n do
+    local i = decoder.next
+    frame = drive(self, "read")
+    if not frame then
+      self:close()
+      fail("%s: expected %d frames as when they were counted, found %d", self.path, self.known.frames, i)
+    end
+    remember(self.id .. i, frame)
+  end
+  return recall(self.id .. n)
+end
+
+function Video:key() return frames.stamp(self.path) end
+
+local COUNTED = "count 2\n" -- raised whenever a file may be counted or refused otherwise
+
+-- Counting means decoding the whole file once: kept in the cache, where one can be written.
+function Video:info()
+  if self.known then return self.known end
+  local key = COUNTED .. self:key()
+  local stored = cache.find("video", key)
+  if not stored then
+    local count = core.io.video_count(self.path)
+    local decoder <close> = core.io.video_open(self.path)
+    stored = tensor.tensor({ count, decoder.width, decoder.height }, { dtype = "int64" })
+    pcall(cache.store, "video", key, stored)
+  end
+  local list = stored:totable()
+  stored:close()
+  self.known = { frames = list[1], width = list[2], height = list[3] }
+  return self.known
+end
+
+--- forget(): lets go of all decoded frames and ends all decoders.
+function frames.forget()
+  for key in pairs(kept) do drop(key) end
+  while open[1] do open[1]:close() end
+end
+
+-- ---- folders of pictures ----
+
+local Folder = {}
+Folder.__index = Folder
+
+function Folder.close() end
+
+-- The names of the pictures by frame (from 1), as names.series gives them.
+local function series_of(self)
+  if self.series then return self.series end
+  local series, reason = names.series(core.io.list(self.path))
+  if not series then fail("%s: %s", self.path, reason) end
+  local others = #series.others
+  if others > 0 then
+    warn.once("series " .. absolute(self.path), "%s: passed over %s%s: not numbered as the others", self.path,
+      series.others[1], others > 1 and (" and %d more"):format(others - 1) or "")
+  end
+  self.series = series
+  return series
+end
+
+local function picture_path(self, n) return self.path .. "/" .. series_of(self)[n + 1] end
+
+function Folder:frame(n)
+  check_number(self, n)
+  local frame = recall(self.id .. n)
+  if frame then return frame end
+  local path, first = picture_path(self, n), self.known
+  frame = image.read(path)
+  local shape = frame.shape
+  if shape[1] ~= first.height or shape[2] ~= first.width then
+    fail("%s: expected a picture of %dx%d as the others, found %dx%d", path, first.width, first.height, shape[2],
+      shape[1])
+  end
+  remember(self.id .. n, frame)
+  return recall(self.id .. n)
+end
+
+function Folder:key(...)
+  local list, series = { absolute(self.path) }, series_of(self)
+  for i, n in ipairs { ... } do
+    list[i + 1] = series[n + 1] and frames.stamp(picture_path(self, n)) or "none"
+  end
+  return table.concat(list, "\n")
+end
+
+function Folder:info()
+  if self.known then return self.known end
+  local first = image.read(picture_path(self, 0))
+  local shape = first.shape
+  self.known = { frames = #self.series, width = shape[2], height = shape[1] }
+  remember(self.id .. 0, first)
+  return self.known
+end
+
+--- source(path): the frames of a video file or of a folder of pictures.
+local made = 0
+function frames.source(path)
+  local kind = core.io.status(path)
+  if not kind then fail("%s: expected a video file or a folder of pictures, found nothing", path) end
+  if kind ~= "folder" and names.picture(path) then
+    fail("%s: expected a video file or a folder of pictures, found a picture", path)
+  end
+  made = made + 1
+  local class = kind == "folder" and Folder or Video
+  return setmetatable({ path = path, id = ("%d:"):format(made) }, class)
+end
+
+return frames

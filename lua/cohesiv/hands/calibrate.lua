@@ -1,0 +1,152 @@
+--- Calibration: the mean embeddings of the classes, and the thresholds that maximise the mean IoU.
+--
+-- Means come from training images and their pseudo-labels; thresholds from the masks of the calibration half, by exact
+-- search over a grid: one pass over the pixels gives a query's IoU at every pair of thresholds (metrics.table).
+-- Both are kept in the run folder (calibration.json) and travel with run:model(). Training is not here.
+
+local core = require "cohesiv.core".metrics
+local metrics = require "cohesiv.hands.metrics"
+local tensor = require "cohesiv.tensor"
+local error = require("cohesiv.core").error -- a line, whatever it quotes
+
+local calibrate = {}
+
+local function fail(format, ...) error(("calibrate: " .. format):format(...), 0) end
+
+-- Mean IoU at every pair of thresholds of one goal, and how many targets counted.
+local function add_table(total, table_of_frame)
+  for i, row in ipairs(table_of_frame) do
+    local into = total[i]
+    for j, iou in ipairs(row) do into[j] = into[j] + iou end
+  end
+end
+
+local function zeros(rows, columns)
+  local t = {}
+  for i = 1, rows do
+    t[i] = {}
+    for j = 1, columns do t[i][j] = 0 end
+  end
+  return t
+end
+
+-- The largest entry; of equal ones the middle in reading order, away from the edges of a plateau.
+local function best_of(total)
+  local best = -1
+  for _, row in ipairs(total) do
+    for _, v in ipairs(row) do best = math.max(best, v) end
+  end
+  local at = {}
+  for i, row in ipairs(total) do
+    for j, v in ipairs(row) do
+      if v == best then at[#at + 1] = { i, j } end
+    end
+  end
+  local middle = at[(#at + 1) // 2]
+  return middle[1], middle[2], best
+end
+
+--- The thresholds of a system that maximise each goal's mean IoU over the annotated frames of some clips:
+--- { key = { t1, t2 } }, and the mean IoU reached per key. Options: ask, progress (see evaluate.score).
+function calibrate.search(system, data, names, options)
+  local evaluate = require "cohesiv.hands.evaluate"
+  options = options or {}
+  local ask = options.ask or evaluate.asker(system, data)
+  local totals, counts = {}, {}
+  for key, goal in pairs(system.goals) do
+    totals[key], counts[key] = zeros(#goal.grids[1], goal.grids[2] and #goal.grids[2] or 1), 0
+  end
+  local frames = evaluate.frames(data, names)
+  for f, frame in ipairs(frames) do
+    local answer = ask(frame)
+    tensor.tidy(function()
+      local truth, known = evaluate.truth(data, frame), {}
+      for key, goal in pairs(system.goals) do
+        for q = 1, goal.task == "All" and 1 or #frame.queries do
+          local target, entry = evaluate.target(truth, goal.task, q), answer[key] and answer[key][q]
+          if target then counts[key] = counts[key] + 1 end
+          if target and entry then
+            local first, second = evaluate.fitted(entry, truth, known)
+            local iou = metrics.table(first, second, target, truth.ignore, goal.grids[1], goal.grids[2])
+            add_table(totals[key], iou:totable())
+          end
+        end
+      end
+    end)
+    if options.progress then options.progress(f, #frames) end
+  end
+  local thresholds, reached = {}, {}
+  for key, goal in pairs(system.goals) do
+    if counts[key] == 0 then fail("expected annotated frames for task %s, found none", goal.task) end
+    local i, j, best = best_of(totals[key])
+    thresholds[key] = { goal.grids[1][i], goal.grids[2] and goal.grids[2][j] }
+    reached[key] = 100 * best / counts[key]
+  end
+  return thresholds, reached
+end
+
+--- Finds a run's thresholds on the calibration half of its data (or on the clips in options.names) and stores them.
+--- Returns thresholds and means reached.
+function calibrate.thresholds(run, data, options)
+  local evaluate = require "cohesiv.hands.evaluate"
+  local _ <close> = run.lock and run:lock() or nil -- a run in memory has none
+  data = evaluate.data(run, data)
+  local names = options and options.names or evaluate.split(data)
+  if #names == 0 then fail("expected clips with masks in %s, found none", tostring(data.path)) end
+  local system = evaluate.system(run)
+  local thresholds, reached = calibrate.search(system, data, names, options)
+  local stored = run:calibration() or {}
+  stored.thresholds, stored.calibrated_on, stored.reached = thresholds, names, reached
+  run:set_calibration(stored)
+  if system.model then -- so that the weights' file alone can predict too
+    calibrate.attach(system.model, run.recipe, stored):save(run:file "best.safetensors")
+  end
+  return thresholds, reached
+end
+
+--- The mean embeddings { object = {…}, person = {…}, background = {…} } from `count` (default 500) embeddings of each
+--- class, drawn evenly over labelled images; without a background where none is labelled. `frames()` returns the next
+--- image (as model:forward takes it, H×W×3) and label map (H×W int32: 1 person, 2 object, 3 background) or nil at the
+--- end; `images` is how many it will give. Options: count, seed, normalise (default true: each embedding is divided by
+--- its length first, as the loss does).
+function calibrate.means(model, frames, images, options)
+  options = options or {}
+  local count, seed = options.count or 500, options.seed or 0
+  local classes = { { name = "person", label = 1 }, { name = "object", label = 2 }, { name = "background", label = 3 } }
+  for _, class in ipairs(classes) do class.found = 0 end
+  local index = 0
+  for image, label in frames do
+    index = index + 1
+    tensor.tidy(function()
+      local Z = tensor.no_grad(model.forward, model, image).Z
+      for c, class in ipairs(classes) do
+        -- What is still missing, spread over the images that are left; images without the class pass it on.
+        local share = math.ceil((count - class.found) / math.max(images - index + 1, 1))
+        local sum, n = core.sample(Z, label, class.label, share, seed, #classes * index + c, options.normalise ~= false)
+        class.sum, class.found = class.sum and class.sum + sum or sum, class.found + n
+        class.sum:keep()
+      end
+    end)
+  end
+  local means = {}
+  for _, class in ipairs(classes) do
+    if class.found > 0 then means[class.name] = (class.sum / class.found):totable()
+    elseif class.name ~= "background" then
+      fail("expected %s pixels in the training labels, found none", class.name)
+    end
+  end
+  return means
+end
+
+--- Gives a model what `predict` needs: the recipe's size and score, and a calibration's mean embeddings and
+--- thresholds. They travel with the weights (model:save).
+function calibrate.attach(model, recipe, stored)
+  stored = stored or {}
+  model.calibration = { size = { recipe.size[1], recipe.size[2] }, score = recipe.calibrate.score,
+    scale = recipe.embedding.scale }
+  model.embeddings = stored.means or model.embeddings
+  model.thresholds = stored.thresholds or model.thresholds
+  return model
+end
+
+return calibrate

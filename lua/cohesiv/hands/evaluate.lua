@@ -1,0 +1,293 @@
+--- The evaluator: every system's maps against hand-drawn masks, the four tasks, 95 % intervals.
+--
+-- A system (lua/cohesiv/hands/systems/NAME.lua) says which `goals` it has and answers a frame with maps:
+--   goals[key] = { task = "Hand", grids = { thresholds of the first map, of the second or nil } }
+--   answer(clip, n, queries, detected) → { [key] = list of { first, second } }
+-- Maps are of the scaled frame (padding included) or of the frame's own size; the list is by query, for task All one
+-- entry; no entry is an empty prediction. `detected` (see below) is given to systems that say detects = true.
+-- A key's mask is first > t[1] and second > t[2]. A system with the keys `object` and `hand` gets Pair as their union
+-- (unless it has the key `pair`) and All as the union of its Pairs; any other has one key per task, named like it.
+-- IoU is taken at the image's own resolution, pixels of `arm` masks left out. What is not here: the choice of
+-- thresholds (calibrate.lua) and files of results (commands/eval.lua, report.lua).
+
+local annotations = require "cohesiv.data.annotations"
+local core = require "cohesiv.core"
+local metrics = require "cohesiv.hands.metrics"
+local recipe = require "cohesiv.train.recipe"
+local run_folder = require "cohesiv.train.run"
+local tensor = require "cohesiv.tensor"
+local error = core.error -- a line, whatever it quotes
+
+local evaluate = {}
+
+--- The tasks, in the order of tables.
+evaluate.tasks = { "All", "Pair", "Hand", "Obj" }
+
+local function fail(format, ...) error(("evaluate: " .. format):format(...), 0) end
+
+--- The calibration half (1st, 3rd, …) and the reported half (2nd, 4th, …) of the clips that have masks.
+function evaluate.split(data)
+  local halves = { {}, {} }
+  for i, name in ipairs(data.annotated) do table.insert(halves[2 - i % 2], name) end
+  return halves[1], halves[2]
+end
+
+--- The annotated frames of some clips: a list of { clip, n, queries = list of { x, y } }. Masks stay in their files.
+function evaluate.frames(data, names)
+  local list = {}
+  for _, name in ipairs(names) do
+    local frames = data:queries(name)
+    if not frames then fail("%s: expected a clip with masks, found none of them", name) end
+    for _, frame in ipairs(frames) do
+      if #frame.queries > 0 then list[#list + 1] = frame end -- nobody's hand: nothing to ask
+    end
+  end
+  return list
+end
+
+--- The truth of a frame: { hand, object, pair (lists by query; object[q] nil when nothing is held), all, ignore }.
+function evaluate.truth(data, frame)
+  local masks = data:masks(frame.clip, frame.n)
+  local truth = { hand = masks.hand, object = masks.object, pair = {} }
+  for q = 1, #frame.queries do
+    local hand, object = masks.hand[q], masks.object[q]
+    truth.pair[q] = object and metrics.union { hand, object } or hand
+  end
+  truth.all = metrics.union(truth.pair)
+  local arms = {}
+  for q = 1, #frame.queries do arms[#arms + 1] = masks.arm[q] end
+  if #arms > 0 then truth.ignore = metrics.union(arms) end
+  truth.height, truth.width = truth.all.shape[1], truth.all.shape[2]
+  return truth
+end
+
+--- The truth of one task: for All of the frame, else of query q (nil: the query does not count).
+function evaluate.target(truth, task, q)
+  if task == "All" then return truth.all end
+  return truth[({ Pair = "pair", Hand = "hand", Obj = "object" })[task]][q]
+end
+
+--- The maps of one entry of an answer, at the truth's resolution. `known`: a table that remembers shared maps.
+function evaluate.fitted(entry, truth, known)
+  local out = {}
+  for i = 1, 2 do
+    local map = entry[i]
+    if map and not known[map] then
+      known[map] = metrics.resize(map, truth.width, truth.height)
+    end
+    out[i] = map and known[map]
+  end
+  return out[1], out[2]
+end
+
+-- The mask of one key for query q, empty where the system has no entry.
+local function mask_of(answer, key, q, thresholds, truth, known)
+  local entry = answer[key] and answer[key][q]
+  if not entry then return tensor.zeros(truth.height, truth.width, { dtype = "uint8" }) end
+  local t = thresholds[key]
+  if not t then fail("expected thresholds for %s, found none: calibrate the run first", key) end
+  local first, second = evaluate.fitted(entry, truth, known)
+  return metrics.over(first, t[1], second, t[2])
+end
+
+--- The predicted masks of a frame: { All = mask, Pair = by query, Hand = by query, Obj = by query }.
+function evaluate.masks(system, answer, thresholds, frame, truth)
+  local known, out = {}, {}
+  for key, goal in pairs(system.goals) do
+    local count = goal.task == "All" and 1 or #frame.queries
+    local list = {}
+    for q = 1, count do list[q] = mask_of(answer, key, q, thresholds, truth, known) end
+    out[goal.task] = goal.task == "All" and list[1] or list
+  end
+  if out.Hand and out.Obj and not out.Pair then
+    out.Pair = {}
+    for q = 1, #frame.queries do out.Pair[q] = metrics.union { out.Hand[q], out.Obj[q] } end
+  end
+  if out.Pair and not out.All then out.All = metrics.union(out.Pair) end
+  return out
+end
+
+-- Adds the frame's rows: { clip, n, q, task, iou }; Contact beside the four tasks where hand and object are told apart.
+local function score_frame(system, answer, thresholds, frame, truth, rows)
+  local masks = evaluate.masks(system, answer, thresholds, frame, truth)
+  local function add(task, q, iou)
+    rows[#rows + 1] = { clip = frame.clip, n = frame.n, q = q, task = task, iou = iou }
+  end
+  if masks.All then add("All", nil, metrics.iou(masks.All, truth.all, truth.ignore)) end
+  for q = 1, #frame.queries do
+    for _, task in ipairs { "Pair", "Hand", "Obj" } do
+      local target = evaluate.target(truth, task, q)
+      if masks[task] and target then add(task, q, metrics.iou(masks[task][q], target, truth.ignore)) end
+    end
+    if system.goals.object and truth.object[q] then
+      local predicted = metrics.contact(masks.Hand[q], masks.Obj[q])
+      add("Contact", q, metrics.iou(predicted, metrics.contact(truth.hand[q], truth.object[q]), truth.ignore))
+    end
+  end
+end
+
+--- Means and intervals per task, in per cent, of rows { clip, task, iou }; clips are drawn from `names`.
+function evaluate.summarise(rows, names)
+  local place, sums, counts = {}, {}, {}
+  for i, name in ipairs(names) do place[name] = i end
+  for _, row in ipairs(rows) do
+    local task = row.task
+    if not sums[task] then
+      sums[task], counts[task] = {}, {}
+      for i = 1, #names do sums[task][i], counts[task][i] = 0, 0 end
+    end
+    local i = place[row.clip]
+    sums[task][i], counts[task][i] = sums[task][i] + row.iou, counts[task][i] + 1
+  end
+  local summary = {}
+  for task in pairs(sums) do
+    local total, n = 0, 0
+    for i = 1, #names do total, n = total + sums[task][i], n + counts[task][i] end
+    local low, high = metrics.interval(sums[task], counts[task])
+    summary[task] = { mean = 100 * total / n, low = 100 * low, high = 100 * high, n = n }
+  end
+  return summary
+end
+
+--- A function frame → answer that asks the system once per frame and remembers.
+function evaluate.asker(system, data)
+  local clips, answers = {}, {}
+  return function(frame)
+    local key = frame.clip .. "\0" .. frame.n
+    if not answers[key] then
+      local clip = clips[frame.clip] or data:clip(frame.clip)
+      clips = { [frame.clip] = clip } -- one at a time stays open
+      annotations.check_clip(frame, clip)
+      answers[key] = tensor.tidy(function()
+        local detected = system.detects and evaluate.detected(clip, frame)
+        return tensor.no_grad(system.answer, clip, frame.n, frame.queries, detected)
+      end)
+    end
+    return answers[key]
+  end
+end
+
+--- The detected hand of every query (its number in clip:hands(n), or false): the one whose box contains the query,
+--- of several the one with the nearest vertex mean.
+function evaluate.detected(clip, frame)
+  local hands, found = clip:hands(frame.n), {}
+  for q, query in ipairs(frame.queries) do
+    local x, y, best, best_distance = query[1], query[2], false, math.huge
+    for k, hand in ipairs(hands) do
+      local box, centre = hand.box, hand.vertices:mean(1)
+      local d = (centre[1] - x) ^ 2 + (centre[2] - y) ^ 2
+      if x >= box[1] and x <= box[3] and y >= box[2] and y <= box[4] and d < best_distance then
+        best, best_distance = k, d
+      end
+    end
+    found[q] = best
+  end
+  return found
+end
+
+--- Scores a system with given thresholds on some clips → { summary, rows, names }.
+--- Options: ask (an asker to share answers), progress (called with done, total).
+function evaluate.score(system, thresholds, data, names, options)
+  options = options or {}
+  local ask, rows = options.ask or evaluate.asker(system, data), {}
+  local frames = evaluate.frames(data, names)
+  if #frames == 0 then fail("expected at least one annotated clip, found none in %s", tostring(data.path)) end
+  for i, frame in ipairs(frames) do
+    local answer = ask(frame)
+    tensor.tidy(function() score_frame(system, answer, thresholds, frame, evaluate.truth(data, frame), rows) end)
+    if options.progress then options.progress(i, #frames) end
+  end
+  return { summary = evaluate.summarise(rows, names), rows = rows, names = names, thresholds = thresholds }
+end
+
+--- The system that a run's recipe names, ready to answer.
+function evaluate.system(run)
+  return require("cohesiv.hands.systems." .. run.recipe.system)(run)
+end
+
+--- A data folder from a path, a data folder, or nil for the recipe's own.
+function evaluate.data(run, data)
+  local path = data or run.recipe.data
+  if not path then fail("%s: expected data=PATH, found none in the recipe either", run.name) end
+  if type(path) ~= "string" then return path end
+  if not data and path:sub(1, 1) ~= "/" and not core.io.status(path) and run.info then
+    path = ((run:info().environment or {}).cwd or ".") .. "/" .. path -- relative to where the run was started
+  end
+  return require "cohesiv.data".data(path)
+end
+
+--- Everything about a run on some data: { summary, rows, names, thresholds }. Without `data`: the recipe's own folder,
+--- calibrated on its first half if need be, reported on its second; with `data`: the run's thresholds, every
+--- annotated clip of it.
+function evaluate.full(run, data, options)
+  options = options or {}
+  if type(run) == "string" then run = run_folder.open(run) end
+  if type(run) ~= "table" or type(run.recipe) ~= "table" or not run.calibration then
+    fail("expected a run or the path of its folder, found %s", core.text(run))
+  end
+  local calibrate = require "cohesiv.hands.calibrate"
+  local own = not data
+  local folder = evaluate.data(run, data)
+  if options.all then
+    local changed = { score = options.score, pair = options.pair }
+    if next(changed) then
+      run = setmetatable({ recipe = run.recipe { calibrate = changed } }, { __index = run })
+    end
+    local system, names = evaluate.system(run), folder.annotated
+    local ask = evaluate.asker(system, folder)
+    local thresholds = calibrate.search(system, folder, names, { ask = ask, progress = options.progress })
+    return evaluate.score(system, thresholds, folder, names, { ask = ask, progress = options.progress })
+  end
+  if not (run:calibration() or {}).thresholds then
+    if not own and not run.recipe.data then fail("%s: expected calibrated thresholds, found none", run.name) end
+    calibrate.thresholds(run, evaluate.data(run), options)
+  end
+  local names = own and select(2, evaluate.split(folder)) or folder.annotated
+  return evaluate.score(evaluate.system(run), run:calibration().thresholds, folder, names, options)
+end
+
+--- co.evaluate(run, data): the table that `cohesiv eval --json` prints, per cent:
+--- { All = { mean, low, high, n }, Pair = …, Hand = …, Obj = … }; tasks that a system cannot do are left out.
+function evaluate.evaluate(run, data, options)
+  local summary = evaluate.full(run, data, options).summary
+  local out = {}
+  for _, task in ipairs(evaluate.tasks) do out[task] = summary[task] end
+  return out
+end
+
+--- A table as text, one line per entry { name, summary }, "mean (low-high)" per task, and the counts of the first.
+function evaluate.text(entries)
+  local widest, lines = 3, {}
+  for _, entry in ipairs(entries) do widest = math.max(widest, #entry.name) end
+  local function add(name, cell)
+    local cells = {}
+    for k, task in ipairs(evaluate.tasks) do cells[k] = ("%-17s"):format(cell(task)) end
+    lines[#lines + 1] = (("%%-%ds  %%s"):format(widest):format(name, table.concat(cells, " ")):gsub("%s+$", ""))
+  end
+  add("IoU", function(task) return (" "):rep(5 - #task) .. task end)
+  for _, entry in ipairs(entries) do
+    add(entry.name, function(task)
+      local s = entry.summary[task]
+      return s and ("%5.1f (%.1f-%.1f)"):format(s.mean, s.low, s.high) or "    -"
+    end)
+  end
+  add("n", function(task)
+    local s = entries[1].summary[task]
+    return s and ("%5d"):format(s.n) or "    -"
+  end)
+  return table.concat(lines, "\n")
+end
+
+--- A recipe's system without training as a run in memory, for tables that show baselines: a recipe or an
+--- EXPERIMENT.lua. Its calibration stays in memory.
+function evaluate.untrained(r)
+  if type(r) == "string" then r = recipe.load(r) end
+  local kept
+  return {
+    name = r.name, recipe = r, path = nil,
+    calibration = function() return kept end,
+    set_calibration = function(_, t) kept = t end,
+  }
+end
+
+return evaluate

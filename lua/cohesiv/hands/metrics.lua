@@ -1,0 +1,96 @@
+--- Measures of masks: what the evaluator counts, under the names that scripts use (co.metrics.*).
+--
+-- Masks are uint8 H×W (anything but 0 is in), at the image's own resolution. The loops are in C (csrc/data/metrics*.c);
+-- this file gives them their arguments' meaning. Which masks are compared, and how they are averaged: evaluate.lua.
+
+local core = require "cohesiv.core".metrics
+local options = require "cohesiv.base.options"
+local scale = require "cohesiv.motion.scale"
+
+local error, expect = require("cohesiv.core").error, options.expect
+
+local metrics = {}
+
+--- Intersection over union of two masks, pixels of `ignore` left out. Two empty masks agree: 1.
+function metrics.iou(prediction, truth, ignore)
+  local both, either = core.overlap(prediction, truth, ignore)
+  return either == 0 and 1 or both / either
+end
+
+--- Pixels in both masks and in either.
+metrics.overlap = core.overlap
+
+--- The mask of the pixels where `first` > t1 and, when given, `second` > t2.
+metrics.over = core.over
+
+--- The union of a list of masks (or the maximum of a list of float maps), all of one shape.
+function metrics.union(list)
+  expect("metrics.union", "list tensors", list)
+  if not list[1] then error("metrics.union: list: expected at least one mask, found none", 0) end
+  local joined = list[1]
+  for i = 2, #list do joined = core.join(joined, list[i]) end
+  return joined
+end
+
+--- Contact pixels of a hand and an object: those of either mask at most `reach` (default 0.02) times the diagonal of
+--- the hand's bounding box away from the other mask.
+metrics.contact = core.contact
+
+--- IoU at every pair of thresholds: a float tensor n1×n2 for ascending lists t1, t2 (`second` and t2 may be nil).
+function metrics.table(first, second, truth, ignore, t1, t2) return core.table(first, second, truth, ignore, t1, t2) end
+
+--- The 95 % bootstrap interval of sum(sums) / sum(counts) over groups (clips) drawn with replacement.
+--- Options: draws (10,000), seed (0).
+function metrics.interval(sums, counts, o)
+  o = options.read("metrics.interval", o, { draws = 10000, seed = 0 })
+  return core.bootstrap(sums, counts, o.draws, o.seed)
+end
+
+--- A float map of a scaled frame, padding included, brought back to the frame's own width × height by bilinear
+--- interpolation (see scale.lua for where the frame lies in it). A map that is of that size already is returned.
+function metrics.resize(map, width, height)
+  expect("metrics.resize", "map tensor", map)
+  options.whole("metrics.resize", "width", width, 1, 1 << 20)
+  options.whole("metrics.resize", "height", height, 1, 1 << 20)
+  if #map.shape ~= 2 then
+    error(("metrics.resize: map: expected HxW, found %s"):format(options.show(map)), 0)
+  end
+  local rows, columns = map.shape[1], map.shape[2]
+  if rows == height and columns == width then return map end
+  local sc = scale.of(width, height, { columns, rows })
+  return core.resize(map, width, height, sc.s, sc.content_w, sc.content_h)
+end
+
+--- Minus the distance to (x, y) over the width, H×W: a disc of radius r is what lies over −r / width.
+metrics.disc = core.disc
+
+--- A classical saliency map of a uint8 image, in [0, 1].
+metrics.saliency = core.saliency
+
+local STEPS = 4096 -- what metrics.table takes
+
+local function check_steps(what, low, high, steps)
+  expect(what, "low number, high number", low, high)
+  options.whole(what, "steps", steps, 0, STEPS)
+end
+
+--- Evenly spaced thresholds from `low` (included) to `high` (excluded).
+function metrics.grid(low, high, steps)
+  check_steps("metrics.grid", low, high, steps)
+  local list = {}
+  for i = 1, steps do list[i] = low + (high - low) * (i - 1) / steps end
+  return list
+end
+
+--- Thresholds in equal ratios from `low` to `high`, both included.
+function metrics.ratios(low, high, steps)
+  check_steps("metrics.ratios", low, high, steps)
+  if not (low > 0 and high > 0) then
+    error(("metrics.ratios: expected bounds above 0, found %s and %s"):format(low, high), 0)
+  end
+  local list = {}
+  for i = 1, steps do list[i] = low * (high / low) ^ ((i - 1) / math.max(steps - 1, 1)) end
+  return list
+end
+
+return metrics

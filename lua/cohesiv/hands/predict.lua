@@ -1,0 +1,125 @@
+--- model:predict: one image, any number of query points, one forward pass.
+--
+--   image → scaled to the recipe's size → Z, Q, K → attention a = clamp(q·K, 0, 1) per query, objectness o and
+--   personness p = cosines of Z with the stored means → scores → the image's own resolution → thresholds → masks
+--
+-- Means, thresholds and size travel with the model (see calibrate.lua). Training is not here.
+
+local core = require "cohesiv.core".metrics
+local metrics = require "cohesiv.hands.metrics"
+local options_of = require "cohesiv.base.options"
+local scale = require "cohesiv.motion.scale"
+local tensor = require "cohesiv.tensor"
+
+local predict = {}
+
+-- What a prediction and a list of them can do: png and save.
+local Prediction = { __index = require("cohesiv.tools.pictured") {} }
+local error = require("cohesiv.core").error -- a line, whatever it quotes
+
+local function fail(format, ...) error(("predict: " .. format):format(...), 0) end
+
+--- Maps of the scaled frame, padding included: { attention = by query, objectness, personness, backgroundness (where
+--- the model has a mean of it) } (float H×W), Z (H×W×F), scale (their pixels per image pixel). Queries are { x, y } in
+--- the image's pixels. Options: size; attention_only = true leaves the cosines out.
+function predict.maps(model, image, queries, options)
+  options = options or {}
+  local size = options.size or model.calibration and model.calibration.size or scale.default
+  local sc = scale.of(image.shape[2], image.shape[1], size)
+  local out = tensor.no_grad(model.forward, model, scale.picture(image, sc))
+  for name, map in pairs(out) do out[name] = map:to "float32" end -- also of a float64 model
+  local maps = { attention = {}, Z = out.Z, scale = sc.s }
+  local function place(at, n) -- the nearest pixel of the scaled frame, counted from 1
+    return math.max(1, math.min(n, math.floor((at + 0.5) * sc.s) + 1))
+  end
+  for k, query in ipairs(queries) do
+    local q = out.Q[{ place(query[2], sc.content_h), place(query[1], sc.content_w) }]
+    maps.attention[k] = core.project(out.K, q):clamp(0, 1)
+  end
+  if not options.attention_only then
+    local means = model.embeddings
+    if not means then fail("expected a model with mean embeddings (train or calibrate it first), found none") end
+    for name, mean in pairs(means) do maps[name .. "ness"] = core.project(out.Z, tensor.tensor(mean), true) end
+  end
+  return maps
+end
+
+-- Softmax of the scaled cosines with the three means: the probabilities that the embedding loss trains, each class as
+-- frequent as the others. → object, person, either
+local function posterior(maps, scale_of_logits)
+  local cosines = { maps.objectness, maps.personness, maps.backgroundness }
+  if not cosines[3] then fail("expected a model with a mean embedding of the background, found none: train again") end
+  local top, sum, parts = metrics.union(cosines), nil, {}
+  for k, cosine in ipairs(cosines) do
+    parts[k] = ((cosine - top) * scale_of_logits):exp()
+    sum = sum and sum + parts[k] or parts[k]
+  end
+  return parts[1] / sum, parts[2] / sum, (parts[1] + parts[2]) / sum
+end
+
+--- What the thresholds of object, hand and pair apply to, by how.score: "cosine" (pair: the larger), "difference" of
+--- the two cosines (pair: the larger cosine), or "posterior", probabilities of the classes (how.scale: of the logits).
+function predict.scores(maps, how)
+  if how.score == "posterior" then return posterior(maps, how.scale) end
+  local object, person = maps.objectness, maps.personness
+  local either = metrics.union { object, person }
+  if how.score == "difference" then return object - person, person - object, either end
+  return object, person, either
+end
+
+local function check(image, queries)
+  if not tensor.is_tensor(image) or image.dtype ~= "uint8" or #image.shape ~= 3 or image.shape[3] ~= 3 then
+    fail("expected a uint8 image HxWx3, found %s", tensor.is_tensor(image) and
+      image.dtype .. " " .. table.concat(image.shape, "x") or type(image))
+  end
+  if type(queries) ~= "table" then fail("expected a list of queries {x, y}, found a %s", type(queries)) end
+  for k, query in ipairs(queries) do
+    local x, y = type(query) == "table" and query[1], type(query) == "table" and query[2]
+    if type(x) ~= "number" or type(y) ~= "number" then fail("expected query %d as {x, y}, found none", k) end
+    if not (x >= -0.5 and y >= -0.5 and x < image.shape[2] - 0.5 and y < image.shape[1] - 0.5) then
+      fail("query %d: expected a point inside the image of %d x %d, found %g, %g", k, image.shape[2], image.shape[1],
+        x, y)
+    end
+  end
+end
+
+--- model:predict(image, {{x, y}, …}): a list, one entry per query, of attention, objectness, personness (float H×W)
+--- and the masks hand, object, pair, contact (uint8 H×W, 0 or 1), all at the image's own resolution. `image` is uint8
+--- H×W×3, queries are in its pixels. Options: thresholds = { object = {θ₁, θ₂}, hand = {θ₃, θ₄} } instead of
+--- the stored ones; size = { width, height } of the network's input.
+function predict.predict(model, image, queries, options)
+  options_of.fields("predict", options, { thresholds = true, size = true, attention_only = true })
+  check(image, queries)
+  local thresholds = options and options.thresholds or model.thresholds
+  if not thresholds or (type(thresholds) == "table" and not (thresholds.object and thresholds.hand)) then
+    fail("expected thresholds = { object = {…}, hand = {…} } or a calibrated model, found none")
+  end
+  options_of.expect("predict", "thresholds table", thresholds)
+  options_of.expect("predict: thresholds", "object numbers, hand numbers, pair numbers?", thresholds.object,
+    thresholds.hand, thresholds.pair)
+  for _, task in ipairs { "object", "hand", "pair" } do
+    if thresholds[task] and not thresholds[task][1] then fail("thresholds: %s: expected a number, found none", task) end
+  end
+  return tensor.tidy(function()
+    local maps = predict.maps(model, image, queries, options)
+    local height, width = image.shape[1], image.shape[2]
+    local function own(map) return metrics.resize(map, width, height) end
+    local objectness, personness = own(maps.objectness), own(maps.personness)
+    local object_score, hand_score, pair_score = predict.scores(maps, model.calibration or {})
+    object_score, hand_score = own(object_score), own(hand_score)
+    pair_score = thresholds.pair and own(pair_score)
+    local list = {}
+    for k in ipairs(queries) do
+      local attention = own(maps.attention[k])
+      local function mask(score, t) return metrics.over(score, t[1], attention, t[2] or -1) end
+      local hand, object = mask(hand_score, thresholds.hand), mask(object_score, thresholds.object)
+      local pair = pair_score and mask(pair_score, thresholds.pair) or metrics.union { hand, object }
+      list[k] = { attention = attention, objectness = objectness, personness = personness, hand = hand,
+                  object = object, pair = pair, contact = metrics.contact(hand, object) }
+      setmetatable(list[k], Prediction)
+    end
+    return setmetatable(list, Prediction)
+  end)
+end
+
+return predict

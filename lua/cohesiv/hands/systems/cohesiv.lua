@@ -1,0 +1,55 @@
+--- COHESIV: a trained run. Hand and object from cosines and attention; a run trained with the responsibility loss alone
+--- answers from attention (Pair and All only), one trained with the embedding loss alone from cosines.
+
+local metrics = require "cohesiv.hands.metrics"
+local predict = require "cohesiv.hands.predict"
+
+local function attention_only(model, recipe)
+  local grid = metrics.grid(0, 1, recipe.calibrate.steps)
+  return {
+    goals = { All = { task = "All", grids = { grid } }, Pair = { task = "Pair", grids = { grid } } },
+    answer = function(clip, n, queries)
+      local maps = predict.maps(model, clip:frame(n), queries, { size = recipe.size, attention_only = true })
+      local pair = {}
+      for q, a in ipairs(maps.attention) do pair[q] = { a } end
+      return { Pair = pair, All = { { metrics.union(maps.attention) } } }
+    end,
+  }
+end
+
+-- Where the scores of object and hand lie.
+local RANGES = { cosine = { -1, 1 }, difference = { -2, 2 }, posterior = { 0, 1 } }
+
+local function full(model, recipe)
+  local steps, how = recipe.calibrate.steps, { score = recipe.calibrate.score, scale = recipe.embedding.scale }
+  local range = RANGES[how.score]
+  local grids = { metrics.grid(range[1], range[2], steps), metrics.grid(0, 1, steps) }
+  local cosines_only = recipe.loss.responsibility == 0
+  if cosines_only then grids[2] = nil end
+  local goals = { object = { task = "Obj", grids = grids }, hand = { task = "Hand", grids = grids } }
+  local own_pair = recipe.calibrate.pair == "own"
+  if own_pair then
+    goals.pair = { task = "Pair", grids = { metrics.grid(math.max(range[1], -1), 1, steps), grids[2] } }
+  end
+  return {
+    goals = goals,
+    answer = function(clip, n, queries)
+      local maps = predict.maps(model, clip:frame(n), queries, { size = recipe.size })
+      local object, person, either = predict.scores(maps, how)
+      local answer = { object = {}, hand = {}, pair = own_pair and {} or nil }
+      for q, attention in ipairs(maps.attention) do
+        local a = not cosines_only and attention or nil
+        answer.object[q], answer.hand[q] = { object, a }, { person, a }
+        if own_pair then answer.pair[q] = { either, a } end
+      end
+      return answer
+    end,
+  }
+end
+
+return function(run)
+  local model = run:model()
+  local system = (run.recipe.loss.embedding == 0 and attention_only or full)(model, run.recipe)
+  system.model = model
+  return system
+end

@@ -1,0 +1,28 @@
+--- Flow: what moves. The magnitude of the optical flow, averaged over the recipe's gaps that the clip has, one map for
+--- every query and all four tasks.
+
+local metrics = require "cohesiv.hands.metrics"
+
+local function speed(flow) return (flow * flow):sum(3):sqrt() end
+
+return function(run)
+  local recipe = run.recipe
+  local gaps = type(recipe.maps.gaps) == "table" and recipe.maps.gaps or { -3, -2, -1, 1, 2, 3 }
+  local grid, goals = metrics.ratios(0.01, 100, recipe.calibrate.steps), {}
+  for _, task in ipairs { "All", "Pair", "Hand", "Obj" } do goals[task] = { task = task, grids = { grid } } end
+  return {
+    goals = goals,
+    answer = function(clip, n, queries)
+      local total, count = nil, 0
+      for _, gap in ipairs(gaps) do
+        if n + gap >= 0 and n + gap < clip.frames then
+          local one = speed(clip:flow(n, gap, { size = recipe.size, method = recipe.maps.flow }))
+          total, count = total and total + one or one, count + 1
+        end
+      end
+      local entry, list = total and { total / count }, {}
+      for q = 1, #queries do list[q] = entry end
+      return { Pair = list, Hand = list, Obj = list, All = { entry } }
+    end,
+  }
+end

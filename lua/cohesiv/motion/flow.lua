@@ -1,0 +1,49 @@
+--- Optical flow: estimating it, and reading and writing .flo files. A flow is float32 H×W×2, (dx, dy) in pixels: the
+-- point (x, y) of the first image lies at (x + dx, y + dy) in the second.
+local core = require "cohesiv.core"
+local options = require "cohesiv.base.options"
+local error = core.error -- a line, whatever it quotes
+
+local M = {}
+
+--- Changes with what estimate gives, so that caches know.
+M.version = 2
+
+local methods = { dis = core.flow.dis }
+
+local function names(t)
+  local list = {}
+  for name in pairs(t) do list[#list + 1] = tostring(name) end
+  table.sort(list)
+  return table.concat(list, ", ")
+end
+
+--- estimate(a, b, { method = "dis", check = false }): the flow from image a to image b, both uint8 H×W×3 or H×W.
+-- With check also a uint8 H×W mask: 1 where the flow from b to a leads back, 0 where it does not (occluded, unsure,
+-- or outside b). "dis": dense inverse search (Kroeger et al., ECCV 2016), on grey values.
+function M.estimate(a, b, o)
+  o = options.fields("flow.estimate", o, { method = true, check = true })
+  local method = o.method == nil and "dis" or o.method
+  local run = methods[method]
+  if not run then
+    error(("flow.estimate: expected a method out of %s, found %s"):format(names(methods), options.text(method)), 0)
+  end
+  return run(a, b, { check = o.check })
+end
+
+--- check(forward, backward, relative = 0.01, absolute = 0.5): uint8 H×W, 1 where |f + g|² ≤ relative (|f|² + |g|²) +
+-- absolute, with f the forward flow of a pixel and g the backward flow at its target; outside targets are 0.
+function M.check(forward, backward, relative, absolute)
+  return core.flow.check(forward, backward, relative, absolute)
+end
+
+--- read(path): the flow of a Middlebury .flo file.
+function M.read(path) return core.io.flo_read(path) end
+
+--- write(path, flow): writes a .flo file, whole or not at all.
+function M.write(path, flow) return core.io.flo_write(path, flow) end
+
+--- color(flow, { full }): the flow as a picture, uint8 H×W×3: hue is direction, saturation magnitude (viz.lua).
+function M.color(flow, o) return require("cohesiv.tools.viz").flow_color(flow, o) end
+
+return M

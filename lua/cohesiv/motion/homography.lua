@@ -1,0 +1,31 @@
+--- co.homography: plane motions between two sets of points.
+local core = require "cohesiv.core"
+local options = require "cohesiv.base.options"
+local error = core.error -- a line, whatever it quotes
+
+local M = {}
+
+local known = { model = true, robust = true }
+
+-- N×2 float64, from a tensor or a table of points
+local function points(x, name)
+  local what = "homography.fit: " .. name
+  if not (type(x) == "table" or core.is_tensor(x)) then
+    error(("%s: expected a tensor, found %s"):format(what, type(x)), 0)
+  end
+  if type(x) == "table" then x = core.tensor(x, { dtype = "float64" }) end
+  return options.finite(what, x:detach():to "float64", "points")
+end
+
+--- fit(source, target, { model = "homography" | "affine" | "similarity" | "translation", robust = false }): the 3×3
+-- motion (float64) that takes source to target (N×2 each, (x, y)), by least squares; homographies by the normalised
+-- direct linear transform. Its last entry is 1; where that is 0, since the origin goes to infinity, its Frobenius norm
+-- is 1 and its largest entry positive. robust = true finds outliers by itself (up to half of the points), a number is
+-- the distance beyond which a point is one. Raises when the points do not determine the motion. The second result is
+-- the share of inliers.
+function M.fit(source, target, o)
+  o = options.fields("homography.fit", o, known)
+  return core.homography.fit(points(source, "source"), points(target, "target"), o.model, o.robust)
+end
+
+return M

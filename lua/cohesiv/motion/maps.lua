@@ -1,0 +1,188 @@
+--- Responsibility maps of a frame of a clip: chooses gaps, brings vertices to the size of the flow, and leaves
+-- the computation to responsibility.lua. A clip is anything with frames, width, height, hands(n) and flow(n,
+-- gap, { size }); files and caches are its own business.
+local core = require "cohesiv.core"
+local responsibility = require "cohesiv.motion.responsibility"
+local scale = require "cohesiv.motion.scale"
+local error = core.error -- a line, whatever it quotes
+
+local M = {}
+
+--- The published gaps; those of the choice by motion, and how far (pixels) a hand must move for it.
+M.gaps = { -3, -2, -1, 1, 2, 3 }
+M.motion_gaps = { 1, 2, 3, 6, 12 }
+M.motion_least = 4
+M.motion_most = 3 -- gaps on each side
+M.fit = { model = "homography", points = 500, robust = false, fall_back = true }
+
+local function complain(...) error("clip:responsibility: " .. string.format(...), 0) end
+
+-- The hands' vertices, V×2 float64, in the pixels of the map.
+local function scaled_hands(clip, n, sc)
+  local list = {}
+  for k, hand in ipairs(clip:hands(n)) do list[k] = scale.points(hand.vertices:detach():to "float64", sc) end
+  return list
+end
+
+-- ---- gaps ----
+
+local function available(clip, n, gaps)
+  local list = {}
+  for _, gap in ipairs(gaps) do
+    if math.type(gap) ~= "integer" or gap == 0 then
+      complain("gaps: expected integers other than 0, found %s", core.text(gap))
+    end
+    if n + gap >= 0 and n + gap < clip.frames then list[#list + 1] = gap end
+  end
+  return list
+end
+
+local function both_sides(sizes)
+  local gaps = {}
+  for _, size in ipairs(sizes) do gaps[#gaps + 1], gaps[#gaps + 2] = -size, size end
+  table.sort(gaps)
+  return gaps
+end
+
+-- The gaps of one hand: on each side the smallest that move it far enough, or else the three of largest motion.
+local function moving_gaps(gaps, motion)
+  local chosen, count = {}, { [-1] = 0, [1] = 0 }
+  local nearest, largest = {}, {}
+  for i in ipairs(gaps) do nearest[i], largest[i] = i, i end
+  table.sort(nearest, function(a, b) return math.abs(gaps[a]) < math.abs(gaps[b]) end)
+  for _, i in ipairs(nearest) do
+    local side = gaps[i] < 0 and -1 or 1
+    if motion[i] >= M.motion_least and count[side] < M.motion_most then
+      count[side] = count[side] + 1
+      chosen[#chosen + 1] = gaps[i]
+    end
+  end
+  if #chosen > 0 then return chosen end
+  table.sort(largest, function(a, b)
+    if motion[a] ~= motion[b] then return motion[a] > motion[b] end
+    return a < b
+  end)
+  for i = 1, math.min(M.motion_most, #largest) do chosen[i] = gaps[largest[i]] end
+  return chosen
+end
+
+--- choose(gaps, motion, hands): the union over hands of the gaps chosen by motion (motion[g][k]: pixels), ascending.
+function M.choose(gaps, motion, hands)
+  local chosen, list = {}, {}
+  for k = 1, hands do
+    local own = {}
+    for g in ipairs(gaps) do own[g] = motion[g][k] end
+    for _, gap in ipairs(moving_gaps(gaps, own)) do chosen[gap] = true end
+  end
+  for _, gap in ipairs(gaps) do
+    if chosen[gap] then list[#list + 1] = gap end
+  end
+  return list
+end
+
+-- ---- targets ----
+
+-- The hand of frame n + gap that is hand k of frame n: the nearest one of the same number of vertices, within a hand
+-- size and a half; sides are not asked, since detectors confuse them.
+local function same_hand(vertices, others)
+  local low, high = vertices:min(1), vertices:max(1)
+  local size = math.sqrt(math.max(0, (high[1] - low[1]) * (high[2] - low[2])))
+  local best, nearest = false, 1.5 * size
+  for _, other in ipairs(others) do
+    if other.shape[1] == vertices.shape[1] then
+      local d = (other - vertices):mean(1)
+      local distance = math.sqrt(d[1] ^ 2 + d[2] ^ 2)
+      if distance < nearest then best, nearest = other, distance end
+    end
+  end
+  return best
+end
+
+local function landmark_targets(clip, n, gaps, hands, sc)
+  local targets = {}
+  for k in ipairs(hands) do targets[k] = {} end
+  for g, gap in ipairs(gaps) do
+    local others = scaled_hands(clip, n + gap, sc)
+    for k, hand in ipairs(hands) do targets[k][g] = same_hand(hand, others) end
+  end
+  return targets
+end
+
+-- ---- the map ----
+
+local accepted = { gaps = true, size = true, temperature = true, background = true, fit = true, targets = true,
+  closeness = true, flow = true, sharpen = true }
+
+local function check(clip, n, options)
+  if type(options) ~= "table" then complain("expected a table of options, found %s", core.text(options)) end
+  for key in next, options do
+    if not accepted[key] then
+      complain("expected the options background, closeness, fit, flow, gaps, sharpen, size, targets and temperature, "
+        .. "found %s", core.text(key))
+    end
+  end
+  if math.type(n) ~= "integer" or n < 0 or n >= clip.frames then
+    complain("frame: expected 0 to %d, found %s", clip.frames - 1, core.text(n))
+  end
+  local gaps = options.gaps or M.gaps
+  if gaps ~= "motion" and type(gaps) ~= "table" then
+    complain('gaps: expected a list or "motion", found %s', core.text(gaps))
+  end
+  local targets = options.targets or "flow"
+  if targets ~= "flow" and targets ~= "landmarks" then
+    complain("targets: expected flow or landmarks, found %s", core.text(targets))
+  end
+  return gaps, targets
+end
+
+local function fit_options(given)
+  local fit = {}
+  for key, value in pairs(M.fit) do fit[key] = value end
+  for key, value in pairs(given or {}) do fit[key] = value end
+  return fit
+end
+
+--- clip:responsibility(n, { gaps = {-3, -2, -1, 1, 2, 3} | "motion", size = {448, 256}, temperature = 2, background
+-- = "static" | "homography", fit = { model = "homography", points = 500, robust = false }, targets = "flow" |
+-- "landmarks", closeness = nil, sharpen = false, flow = nil }): R of frame n at `size`, padding included (it
+-- counts as background). sharpen: cut out along colours and edges of the frame. flow: the method of clip:flow.
+-- Gaps that leave the clip are left out. "motion": per hand and side up to three of the smallest gaps of {1, 2, 3,
+-- 6, 12} in which it moves at least 4 pixels against the fitted background, or else the three of largest motion;
+-- the union is used for all hands. Hands whose points do not determine the model get the next poorer one (see
+-- R.quality).
+function M.responsibility(clip, n, options)
+  options = options or {}
+  local gaps, targets = check(clip, n, options)
+  local sc = scale.of(clip.width, clip.height, options.size)
+  local hands = scaled_hands(clip, n, sc)
+  local by_motion = gaps == "motion" and #hands > 0
+  local wanted = by_motion and both_sides(M.motion_gaps) or gaps == "motion" and M.gaps or gaps
+  local list, flow_of = available(clip, n, wanted), {}
+  if #list == 0 then complain("gaps: expected one within the clip's %d frames, found none", clip.frames) end
+  local how = { size = { sc.w, sc.h }, method = options.flow }
+  local function flows(of)
+    local found = {}
+    for g, gap in ipairs(of) do
+      flow_of[gap] = flow_of[gap] or clip:flow(n, gap, how)
+      found[g] = flow_of[gap]
+    end
+    return found
+  end
+  local content = { sc.content_w, sc.content_h }
+  if by_motion then
+    local scene = { flows = flows(list), hands = hands, content = content }
+    local background = core.responsibility.background(scene, responsibility.background_threshold)
+    list = M.choose(list, core.responsibility.motion(scene, background), #hands)
+  end
+  local R = responsibility.responsibility {
+    flows = flows(list), hands = hands, gaps = list, content = content,
+    targets = targets == "landmarks" and landmark_targets(clip, n, list, hands, sc) or nil,
+    temperature = options.temperature, background = options.background, closeness = options.closeness,
+    fit = fit_options(options.fit),
+    sharpen = options.sharpen and clip:scaled(n, { size = { sc.w, sc.h } }) or nil,
+  }
+  R.frame = n
+  return R
+end
+
+return M

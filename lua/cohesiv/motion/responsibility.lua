@@ -1,0 +1,240 @@
+--- co.responsibility: which hand, or the background, moves each pixel, from given flows and hands. The result R keeps
+-- what its fields need and computes the heavy ones (residuals, stacked flows, quality) when they are first read.
+-- Knows nothing of clips; see maps.lua.
+local core = require "cohesiv.core"
+local options_of = require "cohesiv.base.options"
+local error = core.error -- a line, whatever it quotes
+
+local M = {}
+
+--- How far from the background's motion, in pixels of the flow, a vector counts as an outlier of its robust fit.
+M.background_threshold = 1
+
+local function complain(...) error("responsibility: " .. string.format(...), 0) end
+
+-- A list of H×W×2 tensors or G×H×W×2 → a list of float32 tensors that no later write can reach.
+local function flow_list(flows)
+  if core.is_tensor(flows) and #flows.shape ~= 4 then
+    complain("flows: expected GxHxWx2 or a list, found shape %s", table.concat(flows.shape, "x"))
+  elseif not core.is_tensor(flows) and type(flows) ~= "table" then
+    complain("flows: expected a list of HxWx2 tensors or GxHxWx2, found %s", type(flows))
+  end
+  local list = {}
+  for g = 1, #flows do
+    if not core.is_tensor(flows[g]) then
+      complain("flows[%d]: expected a tensor of HxWx2, found %s", g, type(flows[g]))
+    end
+    list[g] = flows[g]:detach():to "float32"
+  end
+  return list
+end
+
+-- A list of V×2 tensors (or of records with vertices, as clip:hands gives) or N×V×2 → a list of float64 tensors.
+local function hand_list(hands)
+  if core.is_tensor(hands) and #hands.shape ~= 3 then
+    complain("hands: expected NxVx2 or a list, found shape %s", table.concat(hands.shape, "x"))
+  elseif not core.is_tensor(hands) and type(hands) ~= "table" then
+    complain("hands: expected a list of Vx2 tensors or NxVx2, found %s", type(hands))
+  end
+  local list = {}
+  for k = 1, #hands do
+    local hand = hands[k]
+    if type(hand) == "table" then hand = hand.vertices end
+    if not core.is_tensor(hand) then complain("hands[%d]: expected a tensor of Vx2, found %s", k, type(hands[k])) end
+    list[k] = hand:detach():to "float64"
+  end
+  return list
+end
+
+local backgrounds = { static = true, homography = true }
+
+local function check_background(value)
+  if not backgrounds[value] then
+    complain("background: expected static or homography, found %s", options_of.text(value))
+  end
+  return value
+end
+
+local function check_number(name, value, what)
+  if type(value) ~= "number" or not (value > 0) or value == math.huge then
+    complain("%s: expected %s above 0, found %s", name, what, options_of.text(value))
+  end
+  return value
+end
+
+-- The frame that maps are sharpened by, or nil for false.
+local function check_image(value)
+  if value and not core.is_tensor(value) then
+    complain("sharpen: expected an image, found %s", options_of.text(value))
+  end
+  return value or nil
+end
+
+local function check_keys(given, allowed)
+  if type(given) ~= "table" then complain("expected a table of options, found %s", type(given)) end
+  for key in next, given do
+    if not allowed[key] then
+      local names = {}
+      for name in pairs(allowed) do names[#names + 1] = name end
+      table.sort(names)
+      complain("expected the options %s, found %s", table.concat(names, ", "), options_of.text(key))
+    end
+  end
+end
+
+-- ---- R ----
+
+local methods, lazy = {}, {}
+
+--- G×H×W×2: the flows, one per gap.
+function lazy.flows(R) return require("cohesiv.tensor").stack(R.scene.flows, 1) end
+
+--- G×H×W×(N+1): distances in pixels to the motions of the hands and, last, of the background; infinite at and beyond
+-- the horizon.
+function lazy.residuals(R) return core.responsibility.residuals(R.scene, R.homographies, R.background_homographies) end
+
+--- Per hand: for every gap the median fit error (pixels), the share of inliers, the model fitted and the hand's motion
+-- against the background (pixels); and the share of the image that it is responsible for.
+function lazy.quality(R)
+  local motion = core.responsibility.motion(R.scene, R.background_homographies)
+  local content, quality = R.scene.content or R.size, {}
+  for k in ipairs(R.scene.hands) do
+    local q = { error = {}, inliers = {}, model = {}, motion = {} }
+    for g, fits in ipairs(R.fits) do
+      q.error[g], q.inliers[g], q.model[g] = fits[k].error, fits[k].inliers, fits[k].model
+      q.motion[g] = motion[g][k]
+    end
+    local mine = core.ops.select.call(R.map, 3, k)
+    q.share = core.ops.gt.call(mine, 0.5):to("float32"):sum():item() / (content[1] * content[2])
+    quality[k] = q
+  end
+  return quality
+end
+
+local meta = {}
+
+function meta.__index(R, name)
+  if methods[name] then return methods[name] end
+  if not lazy[name] then return nil end
+  local value = lazy[name](R)
+  if core.is_tensor(value) then value:keep() end -- it belongs to R, not to a scope that happens to be open
+  rawset(R, name, value)
+  return value
+end
+
+function meta.__tostring(R)
+  return ("responsibility of %d hands, %dx%d, %d gaps, temperature %g, %s background"):format(
+    #R.scene.hands, R.size[1], R.size[2], #R.gaps, R.temperature, R.background)
+end
+
+meta.__name = "responsibility"
+options_of.guard("responsibility", methods, options_of.named "responsibility")
+M.meta, M.methods = meta, require("cohesiv.tools.pictured")(methods)
+
+local function finish(R)
+  R.map = core.responsibility.map(R.scene, R.homographies, R.background_homographies, R.temperature, R.closeness)
+  if R.sharpen then
+    local content = R.scene.content or R.size
+    R.map = core.responsibility.sharpen(R.sharpen, R.map, content[1], content[2])
+  end
+  return setmetatable(R, meta)
+end
+
+local function fit_background(R)
+  R.background_homographies, R.background_fits = nil, nil
+  if R.background == "homography" then
+    R.background_homographies, R.background_fits = core.responsibility.background(R.scene, M.background_threshold)
+  end
+end
+
+-- { scene with hands[i] for i in keep, their homographies and fits }
+local function keep_hands(R, keep)
+  if type(keep) ~= "table" then complain("keep: expected a list of hands, found %s", type(keep)) end
+  local hands, seen, motions, fits = {}, {}, {}, {}
+  for i, k in ipairs(keep) do
+    if math.type(k) ~= "integer" or k < 1 or k > #R.scene.hands or seen[k] then
+      complain("keep: expected hands from 1 to %d, each once, found %s", #R.scene.hands, options_of.text(k))
+    end
+    seen[k], hands[i] = true, R.scene.hands[k]
+  end
+  local all = #keep > 0 and R.homographies:totable()
+  for g, row in ipairs(R.fits) do
+    fits[g], motions[g] = {}, {}
+    for i, k in ipairs(keep) do fits[g][i], motions[g][i] = row[k], all[g][k] end
+  end
+  local scene = { flows = R.scene.flows, hands = hands, content = R.scene.content }
+  if #keep == 0 then return scene, core.full(0, #R.fits, 0, 3, 3, { dtype = "float64" }), fits end
+  return scene, core.tensor(motions, { dtype = "float64" }), fits
+end
+
+local changeable = { temperature = true, keep = true, background = true, closeness = true, sharpen = true }
+
+--- R:with{ temperature = …, keep = { hands }, background = …, closeness = … | false, sharpen = image | false }: a
+-- new R in which only what changed is computed. `keep`: only these hands take part in the softmax; a background
+-- that was fitted stays the one fitted away from all hands, since the hands left out move all the same.
+function methods.with(self, changes)
+  local R = self
+  check_keys(changes, changeable)
+  local new = { scene = R.scene, gaps = R.gaps, size = R.size, homographies = R.homographies, fits = R.fits,
+    background = R.background, background_homographies = R.background_homographies,
+    background_fits = R.background_fits, temperature = R.temperature, closeness = R.closeness, sharpen = R.sharpen }
+  if changes.temperature ~= nil then new.temperature = check_number("temperature", changes.temperature, "pixels") end
+  if changes.closeness ~= nil then
+    new.closeness = changes.closeness and check_number("closeness", changes.closeness, "hand sizes") or nil
+  end
+  if changes.sharpen ~= nil then new.sharpen = check_image(changes.sharpen) end
+  if changes.background ~= nil and changes.background ~= R.background then
+    new.background = check_background(changes.background)
+    fit_background(new)
+  end
+  if changes.keep ~= nil then
+    new.scene, new.homographies, new.fits = keep_hands(R, changes.keep)
+  else
+    new.residuals = changes.background == nil and rawget(R, "residuals") or nil
+  end
+  new.flows = rawget(R, "flows")
+  return finish(new)
+end
+
+-- ---- making one ----
+
+local accepted = { flows = true, hands = true, temperature = true, background = true, closeness = true, fit = true,
+  gaps = true, content = true, targets = true, sharpen = true }
+local fit_options = { model = true, points = true, robust = true, fall_back = true }
+
+--- responsibility{ flows = list or G×H×W×2, hands = list of V×2 or N×V×2, temperature = 2, background = "static" |
+-- "homography", fit = { model = "homography", points = 0, robust = false, fall_back = false }, closeness = nil,
+-- sharpen = nil }: R with map (H×W×(N+1), background last), residuals, homographies (G×N×3×3),
+-- background_homographies (G×3×3 or nil), flows, gaps, size, quality, and R:with{…}. Pixels of the flows given.
+-- fall_back: hands whose points do not determine the model get the next poorer one (affine, similarity,
+-- translation; see R.quality) instead of an error. sharpen: the frame (H×W×3 uint8): the maps are cut out along
+-- its colours and edges, without the flow's halo (after GrabCut, see csrc/motion/sharpen.h). gaps: the names of
+-- the flows in R.gaps; content = { width, height }: the rest is padding; targets: lists of V×2 per hand and gap.
+function M.responsibility(options)
+  if type(options) ~= "table" then complain("expected a table of options, found %s", type(options)) end
+  check_keys(options, accepted)
+  check_keys(options.fit or {}, fit_options)
+  options_of.expect("responsibility", "gaps table?, targets list?, content list?", options.gaps, options.targets,
+    options.content)
+  local R = { scene = { flows = flow_list(options.flows), hands = hand_list(options.hands) } }
+  R.scene.content = options.content
+  if not R.scene.flows[1] then complain("flows: expected at least one, found none") end
+  R.temperature = check_number("temperature", options.temperature or 2, "pixels")
+  R.background = check_background(options.background or "static")
+  R.closeness = options.closeness and check_number("closeness", options.closeness, "hand sizes") or nil
+  R.sharpen = options.sharpen and check_image(options.sharpen) or nil
+  R.gaps = {}
+  for g = 1, #R.scene.flows do R.gaps[g] = (options.gaps or {})[g] or g end
+  local fit = { targets = options.targets }
+  for key, value in pairs(options.fit or {}) do fit[key] = value end
+  local homographies, fits = core.responsibility.fit(R.scene, fit)
+  local N = #R.scene.hands
+  R.homographies, R.fits = homographies, {}
+  for g = 1, #R.scene.flows do R.fits[g] = table.move(fits, (g - 1) * N + 1, g * N, 1, {}) end
+  local shape = R.scene.flows[1].shape
+  R.size = { shape[2], shape[1] }
+  fit_background(R)
+  return finish(R)
+end
+
+return M

@@ -1,0 +1,143 @@
+--- co.tune: which method computes a convolution fastest depends on the machine; the rule that chooses by shape is right
+-- on most. Tuning measures the methods that there are, in the passes of a model, and the core remembers the fastest for
+-- each shape (csrc/backend/conv_choice.h). Results differ between methods in their last bits.
+local columns = require "cohesiv.base.columns"
+local core = require "cohesiv.core"
+local options = require "cohesiv.base.options"
+local tensor = require "cohesiv.tensor"
+local error = core.error -- a line, whatever it quotes
+
+local M = {}
+local Tuning = {}
+Tuning.__index = Tuning
+
+local PASSES = 100 -- at most: a method inside another's trial has its turn in every fourth pass or so
+
+local function checked(given)
+  local o = options.read("tune", given, { size = { 448, 256 }, batch = 1, training = false, trials = 5 })
+  for i, side in ipairs { "width", "height" } do options.whole("tune", side, o.size[i]) end
+  options.whole("tune", "batch", o.batch)
+  options.whole("tune", "trials", o.trials)
+  return o
+end
+
+-- Passes until every method of every shape was tried often enough.
+local function try(trials, pass)
+  for _ = 1, PASSES do
+    tensor.tidy(pass)
+    if core.choices.trials() >= trials then return end
+  end
+end
+
+local function sum(out)
+  local total
+  for _, y in pairs(core.is_tensor(out) and { out } or out) do total = total and total + y:sum() or y:sum() end
+  return total
+end
+
+-- In inference mode, as a step in training mode would move running statistics; the convolutions are the same.
+local function passes(model, o)
+  local frozen = model:freeze()
+  local x = tensor.randn(o.batch, o.size[2], o.size[1], 3)
+  try(o.trials, function() frozen:forward(x) end)
+  if not o.training then return end
+  core.with_grad(try, o.trials, function()
+    sum(model:forward(x)):backward()
+    model:zero_grad()
+  end)
+end
+
+-- The model as it was: modes and gradients.
+local function undisturbed(model, f)
+  local modes, gradients, parameters = {}, {}, model:parameters()
+  model:modules(function(m) modes[m] = m.training end)
+  for i, p in ipairs(parameters) do gradients[i] = p.grad or false end
+  local seed, stream = core.random_state()
+  local ok, message = pcall(function() -- nothing outside it that changes the model may fail
+    model:zero_grad()
+    model:eval()
+    tensor.tidy(f)
+  end)
+  core.seed(seed, stream)
+  for m, training in pairs(modes) do m.training = training end
+  for i, p in ipairs(parameters) do p.grad = gradients[i] or nil end
+  if not ok then error(message, 0) end
+end
+
+--- co.tune(model, { size = {448, 256}, batch = 1, training = false, trials = 5 }): measures the methods of every
+-- convolution in a pass of the model over `batch` images of {width, height}, on as many threads as are set, and from
+-- then on uses the fastest of each; training: also those of a training step. A method must take less than 95 % of the
+-- usual one's time to replace it. Returns a list of rows { task, shape, method (chosen now), usual, times = { method =
+-- seconds } }, which prints as a table. The machine should have nothing else to do. A run folder records the choices,
+-- and going on with it, or run:model(), makes them again; co.tune "reset" forgets them all.
+function M.tune(model, given)
+  if model == "reset" then return M.use {} end
+  if not (type(model) == "table" and model.freeze and model.parameters) then
+    error(("tune: expected a model or \"reset\", found %s"):format(type(model) == "string" and model or type(model)), 0)
+  end
+  local o = checked(given)
+  if o.training and model.inference_only then
+    error("tune: training: expected weights of float32, found bfloat16, which is for inference", 0)
+  end
+  core.choices.tune(true)
+  local ok, message = pcall(core.unbroken, "tune", undisturbed, model, function() passes(model, o) end)
+  core.choices.tune(false)
+  if not ok then error(message, 0) end
+  local tuning = setmetatable({}, Tuning)
+  for _, row in ipairs(core.choices.rows()) do
+    if row.times and next(row.times) then tuning[#tuning + 1] = row end
+  end
+  return tuning
+end
+
+--- choices(): what is chosen now, as a list of { task, shape, method } that use() takes, and that JSON keeps.
+function M.choices()
+  local list = {}
+  for i, row in ipairs(core.choices.rows()) do
+    list[i] = { task = row.task, shape = row.shape, method = row.method }
+  end
+  return list
+end
+
+--- use(list): from now on exactly these choices.
+function M.use(list) core.choices.set(list) end
+
+--- include(list): these choices, too.
+function M.include(list) core.choices.add(list) end
+
+local METHODS = { "winograd6", "winograd4", "spread", "direct", "taps", "joined" }
+
+local function shape_text(row)
+  local s = row.shape
+  if row.task == "upconv2d" then return ("3x3 %d+%d > %d on %dx%dx%d"):format(s[4], s[5], s[6], s[1], s[2], s[3]) end
+  local output = row.task == "convolution" and s[11] or s[10] // s[5]
+  local input = row.task == "convolution" and s[4] or s[4] // s[5]
+  return ("%dx%d%s %d > %d%s on %dx%dx%d"):format(s[6], s[7], s[8] > 1 and "/" .. s[8] or "", input, output,
+    s[5] > 1 and (" x %d groups"):format(s[5]) or "", s[1], s[2], s[3])
+end
+
+local TASKS = { convolution = 12, upconv2d = 7 } -- where the shape says whether weights were packed before
+
+local function task_text(row)
+  if row.task == "weight_gradient" then return "gradient of weights" end
+  return row.task .. (row.shape[TASKS[row.task]] == 0 and ", training" or "")
+end
+
+--- The table as text: a line per shape, milliseconds of every method, the usual one when another is chosen.
+function Tuning:__tostring()
+  local lines = { { "task", "shape", "chosen", "instead of", table.unpack(METHODS) } }
+  local saved, usual = 0, 0
+  for _, row in ipairs(self) do
+    local line = { task_text(row), shape_text(row), row.method, row.method ~= row.usual and row.usual or "" }
+    for i, method in ipairs(METHODS) do
+      line[4 + i] = row.times[method] and ("%.3f"):format(row.times[method] * 1e3) or ""
+    end
+    lines[#lines + 1] = line
+    usual = usual + row.times[row.usual]
+    saved = saved + row.times[row.usual] - row.times[row.method]
+  end
+  return ("%s\nms; %d shapes, each once: %.2f ms by the rule, %.2f ms less by these choices"):format(columns(lines, 4),
+    #self, usual * 1e3, saved * 1e3)
+end
+
+return M

@@ -1,0 +1,122 @@
+--- co.nn.init: initial values, written in place: init.kaiming_normal(t, {…}) → t. Weights lie as {out, kH, kW, in /
+-- groups} or {out, in}: fan_in = kH kW in / groups, fan_out = kH kW out. Random numbers follow co.seed.
+local core = require "cohesiv.core"
+local options = require "cohesiv.base.options"
+local error = core.error -- a line, whatever it quotes
+
+local M = {}
+
+-- Factors that keep the variance through a function (PyTorch's table).
+local GAINS = { linear = 1, sigmoid = 1, tanh = 5 / 3, relu = math.sqrt(2) }
+
+local function check(name, t)
+  if not core.is_tensor(t) then error(("%s: expected a tensor, found %s"):format(name, type(t)), 0) end
+  if t.dtype ~= "float32" and t.dtype ~= "float64" then
+    error(("%s: expected float32 or float64, found %s"):format(name, t.dtype), 0)
+  end
+  return t
+end
+
+-- Writes numbers of t's shape, or one number, into t.
+local function write(t, values)
+  local all = {}
+  for d = 1, #t.shape do all[d] = {} end
+  if core.is_tensor(values) and #all == 0 then values = values:item() end
+  if #all == 0 or type(values) == "number" then return t:fill(values) end
+  t[all] = values
+  return t
+end
+
+local function random(draw, t) return draw(t.shape, { dtype = t.dtype }) end
+
+--- fans(t): fan_in, fan_out: how many numbers one output is made of, and how many outputs one input goes to.
+function M.fans(t)
+  local shape = check("fans", t).shape
+  if #shape < 2 then
+    error(("fans: expected at least 2 dimensions, found %d"):format(#shape), 0)
+  end
+  local kernel = 1
+  for d = 2, #shape - 1 do kernel = kernel * shape[d] end
+  return kernel * shape[#shape], kernel * shape[1]
+end
+
+--- gain(name, a?): the factor of a nonlinearity: 1 of linear and sigmoid, 5/3 of tanh, √2 of relu, √(2 / (1 + a²)) of
+-- leaky_relu with slope a (0.01).
+function M.gain(name, a)
+  options.expect("gain", "a number?", a)
+  if name == "leaky_relu" then return math.sqrt(2 / (1 + (a or 0.01) ^ 2)) end
+  if GAINS[name] then return GAINS[name] end
+  error(("gain: expected linear, sigmoid, tanh, relu or leaky_relu, found %s"):format(core.text(name)), 0)
+end
+
+--- uniform(t, a = 0, b = 1): uniform in [a, b).
+function M.uniform(t, a, b)
+  options.expect("uniform", "a number?, b number?", a, b)
+  a, b = a or 0, b or 1
+  check("uniform", t)
+  return write(t, (random(core.rand, t) * 2 - 1) * ((b - a) / 2) + (a + b) / 2)
+end
+
+--- normal(t, mean = 0, std = 1): normal numbers.
+function M.normal(t, mean, std)
+  options.expect("normal", "mean number?, std number?", mean, std)
+  check("normal", t)
+  return write(t, random(core.randn, t) * (std or 1) + (mean or 0))
+end
+
+--- constant(t, value): value everywhere.
+function M.constant(t, value)
+  if type(value) ~= "number" then error("constant: expected a number, found " .. type(value), 0) end
+  return write(check("constant", t), value)
+end
+
+--- zeros(t): 0 everywhere.
+function M.zeros(t) return write(check("zeros", t), 0) end
+
+--- ones(t): 1 everywhere.
+function M.ones(t) return write(check("ones", t), 1) end
+
+-- gain / √fan, for He's two.
+local function kaiming_std(name, t, o)
+  o = options.read(name, o, { a = 0, mode = "fan_in", nonlinearity = "leaky_relu" })
+  if o.mode ~= "fan_in" and o.mode ~= "fan_out" then
+    error(("%s: mode: expected fan_in or fan_out, found %s"):format(name, o.mode), 0)
+  end
+  local fan_in, fan_out = M.fans(t)
+  return M.gain(o.nonlinearity, o.a) / math.sqrt(math.max(o.mode == "fan_in" and fan_in or fan_out, 1))
+end
+
+--- kaiming_normal(t, { a = 0, mode = "fan_in" | "fan_out", nonlinearity = "leaky_relu" }): normal with standard
+-- deviation gain / √fan (He et al., ICCV 2015); a is leaky_relu's slope.
+function M.kaiming_normal(t, o) return M.normal(t, 0, kaiming_std("kaiming_normal", t, o)) end
+
+--- kaiming_uniform(t, { a = 0, mode = "fan_in" | "fan_out", nonlinearity = "leaky_relu" }): uniform in
+-- ± gain √(3 / fan) (He et al., ICCV 2015).
+function M.kaiming_uniform(t, o)
+  local bound = math.sqrt(3) * kaiming_std("kaiming_uniform", t, o)
+  return M.uniform(t, -bound, bound)
+end
+
+local function xavier_std(t, gain)
+  options.expect("xavier", "gain number?", gain)
+  local fan_in, fan_out = M.fans(t)
+  return (gain or 1) * math.sqrt(2 / math.max(fan_in + fan_out, 1))
+end
+
+--- xavier_normal(t, gain = 1): normal with standard deviation gain √(2 / (fan_in + fan_out)) (Glorot and Bengio, 2010).
+function M.xavier_normal(t, gain) return M.normal(t, 0, xavier_std(t, gain)) end
+
+--- xavier_uniform(t, gain = 1): uniform in ± gain √(6 / (fan_in + fan_out)) (Glorot and Bengio, AISTATS 2010).
+function M.xavier_uniform(t, gain)
+  local bound = math.sqrt(3) * xavier_std(t, gain)
+  return M.uniform(t, -bound, bound)
+end
+
+--- fan_uniform(t, fan_in?): uniform in ± 1 / √fan_in: what Conv2d and Linear start with, biases too.
+function M.fan_uniform(t, fan_in)
+  options.expect("fan_uniform", "fan_in number?", fan_in)
+  local bound = math.sqrt(1 / math.max(fan_in or M.fans(t), 1))
+  return M.uniform(t, -bound, bound)
+end
+
+return M

@@ -1,0 +1,149 @@
+--- co.profile: which ops a piece of code spends its time in. The core records every op, every backward and every
+-- module while it runs (csrc/core/profile.h); here the record becomes a table, and a trace file.
+local Module = require "cohesiv.nn.module"
+local columns = require "cohesiv.base.columns"
+local core = require "cohesiv.core"
+local json = require "cohesiv.base.json"
+local options = require "cohesiv.base.options"
+local thousands = require "cohesiv.base.thousands"
+local error = core.error -- a line, whatever it quotes
+
+local M = {}
+local Profile = {}
+Profile.__index = Profile
+
+-- ---- recording ----
+
+local function leave(event, ...)
+  core.profile_leave(event)
+  return ...
+end
+
+-- Rows by op and pass, the slowest first. An event's own time is what nothing inside it took.
+local function rows_of(events)
+  local own, rows, found = {}, {}, {}
+  for i, e in ipairs(events) do
+    own[i] = e.seconds
+    if e.parent then own[e.parent] = own[e.parent] - e.seconds end
+  end
+  for i, e in ipairs(events) do
+    if e.kind ~= "scope" then
+      local key = e.kind .. " " .. e.name
+      local row = found[key]
+      if not row then
+        row = { name = e.name, pass = e.kind, calls = 0, seconds = 0, read = 0, written = 0, flops = 0 }
+        found[key], rows[#rows + 1] = row, row
+      end
+      row.calls, row.seconds = row.calls + 1, row.seconds + own[i]
+      row.read, row.written, row.flops = row.read + e.read, row.written + e.written, row.flops + e.flops
+    end
+  end
+  table.sort(rows, function(a, b)
+    if a.seconds ~= b.seconds then return a.seconds > b.seconds end
+    return a.pass .. a.name < b.pass .. b.name
+  end)
+  return rows
+end
+
+local function sum_of(rows, name)
+  local total = { name = name, pass = "", calls = 0, seconds = 0, read = 0, written = 0, flops = 0, share = 0 }
+  for _, row in ipairs(rows) do
+    for key, value in pairs(row) do
+      if type(value) == "number" then total[key] = total[key] + value end
+    end
+  end
+  return total
+end
+
+local function profile_of(events, seconds, lost)
+  local self = setmetatable(rows_of(events), Profile)
+  for _, row in ipairs(self) do row.share = row.seconds / seconds end
+  self.events, self.seconds, self.lost, self.threads = events, seconds, lost, core.threads()
+  self.calls = sum_of(self).calls
+  self.outside = seconds - sum_of(self).seconds
+  return self
+end
+
+-- The end of a record, whatever f did: call is what a module is called by otherwise.
+local function stopped(call, ok, ...)
+  Module.__call = call
+  local events, seconds, lost = core.profile_stop()
+  if not ok then error((...), 0) end
+  return profile_of(events, seconds, lost), ...
+end
+
+--- profile(f, ...): runs f(...) and returns what it spent its time in, then f's results. Prints as a table. [i] is a
+-- row { name, pass = "forward" or "backward", calls, seconds, share, read, written (bytes of tensors), flops (0:
+-- unknown) }, the slowest first; .seconds is the whole, .outside what passed outside ops, .events every call in order,
+-- .lost how many calls beyond the first 2^18 were not kept. :top(n) keeps n rows, :save "trace.json" writes all calls.
+function M.profile(f, ...)
+  if not options.is_callable(f) then error("profile: expected a function, found " .. options.show(f), 0) end
+  local call = Module.__call
+  local function scoped(self, ...) return leave(core.profile_enter(self:label()), call(self, ...)) end
+  core.profile_start() -- nothing from here to the stop may fail
+  Module.__call = scoped -- modules show as scopes
+  return stopped(call, pcall(core.unbroken, "profile", f, ...))
+end
+
+-- ---- the table ----
+
+--- profile:top(n): the n slowest rows; the others become one row.
+function Profile:top(n)
+  if math.type(n) ~= "integer" or n < 1 then
+    error(("profile: top: expected a positive integer, found %s"):format(core.text(n)), 0)
+  end
+  local top = {}
+  for key, value in pairs(self) do top[key] = value end
+  if n >= #self - 1 then return setmetatable(top, Profile) end
+  top[n + 1] = sum_of({ table.unpack(self, n + 1) }, ("%d others"):format(#self - n))
+  for i = n + 2, #self do top[i] = nil end
+  return setmetatable(top, Profile)
+end
+
+local function rate(amount, seconds) return seconds > 0 and amount > 0 and ("%.1f"):format(amount / seconds) or "" end
+
+local function line_of(row)
+  local bytes = row.read + row.written
+  return { row.name, row.pass, row.calls and thousands(row.calls) or "", ("%.2f"):format(row.seconds * 1e3),
+    ("%.1f %%"):format(100 * row.share), bytes > 0 and ("%.1f"):format(bytes / 2 ^ 20) or "",
+    rate(bytes / 2 ^ 30, row.seconds), rate(row.flops / 1e9, row.seconds) }
+end
+
+--- The table as text: a line per op and pass, columns aligned.
+function Profile:__tostring()
+  local lines = { { "op", "pass", "calls", "ms", "share", "MiB", "GiB/s", "GFLOP/s" } }
+  for _, row in ipairs(self) do lines[#lines + 1] = line_of(row) end
+  lines[#lines + 1] = line_of { name = "outside ops", pass = "", seconds = self.outside,
+    share = self.outside / self.seconds, read = 0, written = 0, flops = 0 }
+  local total = sum_of(self, "total")
+  total.seconds, total.share = self.seconds, 1
+  lines[#lines + 1] = line_of(total)
+  local lost = self.lost > 0 and ("; %s calls more were not kept"):format(thousands(self.lost)) or ""
+  return columns(lines, 2) .. ("\n%d thread%s; MiB: of the tensors read and written%s"):format(self.threads,
+    self.threads > 1 and "s" or "", lost)
+end
+
+-- ---- the trace ----
+
+local function microseconds(seconds) return math.floor(seconds * 1e9 + 0.5) / 1e3 end
+
+local function trace_event(e)
+  local arguments = { shape = e.shape }
+  if e.read + e.written > 0 then arguments.read, arguments.written = e.read, e.written end
+  if e.flops > 0 then arguments.flops = e.flops end
+  return { name = e.kind == "backward" and e.name .. " backward" or e.name, cat = e.kind, ph = "X", pid = 1, tid = 1,
+    ts = microseconds(e.start), dur = microseconds(e.seconds), args = arguments }
+end
+
+--- profile:save "trace.json": every call in the trace event format, for chrome://tracing and ui.perfetto.dev: modules,
+-- ops and backward passes nested as they ran, with shapes and bytes. Written whole or not at all.
+function Profile:save(path)
+  if type(path) ~= "string" then error("profile: save: expected a path, found " .. type(path), 0) end
+  local list = { { name = "process_name", ph = "M", pid = 1, tid = 1, args = { name = "cohesiv" } } }
+  for i, e in ipairs(self.events) do list[i + 1] = trace_event(e) end
+  json.write(path, { displayTimeUnit = "ms", traceEvents = list })
+end
+
+options.guard("profile", Profile, function(x) return getmetatable(x) == Profile end)
+
+return M

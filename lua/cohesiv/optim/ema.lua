@@ -1,0 +1,42 @@
+--- The moving average of a network's weights and running statistics (Polyak and Juditsky, 1992): a network of its own
+-- that follows the trained one. It answers better than the weights of any single step, most of all after few steps.
+local core = require "cohesiv.core"
+local error = core.error -- a line, whatever it quotes
+
+local M = {}
+local Average = {}
+Average.__index = Average
+
+local function tensors(model)
+  local list = {}
+  for _, names in ipairs { model.named_parameters, model.named_buffers } do
+    for _, t in names(model) do list[#list + 1] = t end
+  end
+  return list
+end
+
+--- average.of(model, decay): the average of `model`, which is one of co.model; no random numbers are drawn.
+-- average.model is the averaged network, validated and saved in place of the other.
+function M.of(model, decay)
+  if type(decay) ~= "number" or not (decay > 0 and decay < 1) then
+    error(("average: expected a decay between 0 and 1, found %s"):format(tostring(decay)), 0)
+  end
+  local seed, stream = core.random_state()
+  local follower = require("cohesiv.hands.model").model(model.options)
+  core.seed(seed, stream)
+  follower:load_state((model:state_dict()))
+  return setmetatable({ model = follower, to = tensors(follower), from = tensors(model), decay = decay }, Average)
+end
+
+--- average:step(n): takes in the model's weights after its n-th step. At first, while 1 / n is more than the weight of
+-- a step, it is the plain mean.
+function Average:step(n)
+  local share = math.max(1 - self.decay, 1 / n)
+  for i, to in ipairs(self.to) do core.ops.lerp.call(to, self.from[i], share) end
+end
+
+--- average:state(): the averaged network's tensors by name, for a checkpoint; average:restore(state) takes them back.
+function Average:state() return (self.model:state_dict()) end
+function Average:restore(state) self.model:load_state(state) end
+
+return M

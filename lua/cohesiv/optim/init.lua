@@ -1,0 +1,176 @@
+--- co.optim: optimisers, clipping of gradients, and learning-rate schedules (schedule.lua). An optimiser updates the
+-- parameters that have a gradient, in place, one pass over memory each; its .lr may be written at any time.
+local core = require "cohesiv.core"
+local options = require "cohesiv.base.options"
+local schedule = require "cohesiv.optim.schedule"
+local error = core.error -- a line, whatever it quotes
+
+local M = { Step = schedule.Step, Cosine = schedule.Cosine, Warmup = schedule.Warmup, Plateau = schedule.Plateau }
+local ops = core.ops
+
+local function check_parameters(name, parameters)
+  if type(parameters) ~= "table" or core.is_tensor(parameters) then
+    local found = core.is_tensor(parameters) and "a tensor" or type(parameters)
+    error(("%s: expected a list of parameters, found %s"):format(name, found), 0)
+  end
+  for i, p in ipairs(parameters) do
+    if not core.is_tensor(p) then
+      error(("%s: parameter %d: expected a tensor, found %s"):format(name, i, type(p)), 0)
+    end
+  end
+  return parameters
+end
+
+-- Tensors of zeros like the parameters, out of every scope.
+local function zeros_like(parameters)
+  local list = {}
+  for i, p in ipairs(parameters) do list[i] = core.keep(core.full(0, p.shape, { dtype = p.dtype })) end
+  return list
+end
+
+-- ---- what all optimisers do ----
+
+local Optimiser = {}
+
+-- kept: the names of the lists of tensors that are the optimiser's state. update(self, i, parameter, gradient).
+local function class(kept, update)
+  local c = { kept = kept, update = update }
+  c.__index = c
+  return setmetatable(c, { __index = Optimiser, __name = "kind of optimiser" })
+end
+
+local function new(of, parameters, fields)
+  local self = setmetatable(fields, of)
+  self.parameters, self.steps = parameters, 0
+  for _, name in ipairs(of.kept) do self[name] = zeros_like(parameters) end
+  return self
+end
+
+--- opt:zero_grad(): forgets the gradients of all parameters.
+function Optimiser:zero_grad()
+  for _, p in ipairs(self.parameters) do p.grad = nil end
+end
+
+--- opt:step(): one update of every parameter that has a gradient. When memory is short it raises before anything has
+-- changed.
+function Optimiser:step()
+  local gradients = {}
+  for i, p in ipairs(self.parameters) do -- what needs memory comes first
+    gradients[i] = p.grad or false
+    if gradients[i] then
+      core.own(p)
+      for _, name in ipairs(self.kept) do core.own(self[name][i]) end
+    end
+  end
+  self.steps = self.steps + 1
+  for i, p in ipairs(self.parameters) do
+    local g = gradients[i]
+    if g then
+      self:update(i, p, g)
+      g:close()
+    end
+  end
+end
+
+--- opt:state(): { steps, lr } and the lists of tensors (AdamW: m, v; SGD: velocity), for a checkpoint.
+function Optimiser:state()
+  local state = { steps = self.steps, lr = self.lr }
+  for _, name in ipairs(self.kept) do state[name] = self[name] end
+  return state
+end
+
+--- opt:restore(state): goes on from there.
+function Optimiser:restore(state)
+  options.expect("restore", "state table", state)
+  options.expect("restore: state", "steps integer, lr number", state.steps, state.lr)
+  for _, name in ipairs(self.kept) do
+    options.expect("restore: state", name .. " tensors", state[name])
+    if #state[name] ~= #self[name] then
+      error(("restore: state: %s: expected %d tensors, found %d"):format(name, #self[name], #state[name]), 0)
+    end
+  end
+  self.steps, self.lr = state.steps, state.lr
+  for _, name in ipairs(self.kept) do
+    for i, t in ipairs(self[name]) do
+      local all = {}
+      for d = 1, #t.shape do all[d] = {} end
+      if #all == 0 then t:fill(state[name][i]:item()) else t[all] = state[name][i] end
+    end
+  end
+end
+
+options.guard("optimiser", Optimiser, options.having "kept")
+
+-- ---- the optimisers ----
+
+local AdamW = class({ "m", "v" }, function(self, i, p, g)
+  ops.adamw.call(p, g, self.m[i], self.v[i], self.lr, self.beta1, self.beta2, self.eps, self.weight_decay, self.steps)
+end)
+
+--- AdamW(parameters, { lr = 1e-2, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 1e-2 }): Adam with decoupled weight
+-- decay (Loshchilov and Hutter, ICLR 2019).
+function M.AdamW(parameters, o)
+  check_parameters("AdamW", parameters)
+  o = options.read("AdamW", o, { lr = 1e-2, betas = { 0.9, 0.999 }, eps = 1e-8, weight_decay = 1e-2 })
+  local first, second = table.unpack(o.betas)
+  if type(first) ~= "number" or type(second) ~= "number" then
+    error(("AdamW: betas: expected two numbers, found %s and %s"):format(type(first), type(second)), 0)
+  end
+  o.betas, o.beta1, o.beta2 = nil, first, second
+  return new(AdamW, parameters, o)
+end
+
+local SGD = class({ "velocity" }, function(self, i, p, g)
+  ops.sgd.call(p, g, self.velocity[i], self.lr, self.momentum, self.weight_decay, self.nesterov)
+end)
+local PlainSGD = class({}, function(self, _, p, g)
+  ops.sgd.call(p, g, nil, self.lr, 0, self.weight_decay)
+end)
+
+--- SGD(parameters, { lr = 1e-2, momentum = 0, nesterov = false, weight_decay = 0 }): stochastic gradient descent,
+-- v = momentum v + d, p -= lr v, where d = g + weight_decay p; with nesterov p -= lr (d + momentum v).
+function M.SGD(parameters, o)
+  check_parameters("SGD", parameters)
+  o = options.read("SGD", o, { lr = 1e-2, momentum = 0, nesterov = false, weight_decay = 0 })
+  options.within("SGD", "momentum", o.momentum, 0, 1)
+  if o.nesterov and o.momentum == 0 then error("SGD: nesterov: expected a momentum above 0, found 0", 0) end
+  return new(o.momentum > 0 and SGD or PlainSGD, parameters, o)
+end
+
+-- ---- clipping ----
+
+local function scalar(t)
+  local value = t:item()
+  t:close()
+  return value
+end
+
+--- clip_norm(parameters, max): scales all gradients by one factor so that their common Euclidean norm is at most max;
+-- returns the norm before.
+function M.clip_norm(parameters, max)
+  check_parameters("clip_norm", parameters)
+  options.within("clip_norm", "max", max, 0, math.huge)
+  local squares = 0.0
+  for _, p in ipairs(parameters) do
+    local g = p.grad
+    if g then squares = squares + scalar(ops.sum.call(ops.square.call(g))) end
+  end
+  local norm = math.sqrt(squares)
+  if norm > max then
+    for _, p in ipairs(parameters) do
+      if p.grad then p.grad = p.grad * (max / norm) end
+    end
+  end
+  return norm
+end
+
+--- clip_value(parameters, limit): clamps every number of the gradients to ± limit.
+function M.clip_value(parameters, limit)
+  check_parameters("clip_value", parameters)
+  options.within("clip_value", "limit", limit, 0, math.huge)
+  for _, p in ipairs(parameters) do
+    if p.grad then p.grad = p.grad:clamp(-limit, limit) end
+  end
+end
+
+return M

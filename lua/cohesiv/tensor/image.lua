@@ -1,0 +1,61 @@
+--- Pictures in files. Tensors are uint8 H×W×3 RGB, channels last; the extension says the format.
+local core = require "cohesiv.core"
+local warn = require "cohesiv.base.warn"
+local error = core.error -- a line, whatever it quotes
+
+local image = {}
+
+local function fail(format, ...) error(warn.plain(format:format(...)), 0) end
+
+local function extension(path)
+  if type(path) ~= "string" then fail("image: expected a path, found %s", type(path)) end
+  return (path:match "%.([^./]+)$" or ""):lower()
+end
+
+local READABLE, WRITABLE = { [8] = true, [16] = true }, { [1] = true, [8] = true, [16] = true }
+
+local function depth_of(options, allowed)
+  if options ~= nil and type(options) ~= "table" then
+    fail("image: expected a table of options, found %s", type(options))
+  end
+  for key in pairs(options or {}) do
+    if key ~= "depth" then fail("image: expected the option depth, found %s", core.text(key)) end
+  end
+  local depth = options and options.depth
+  if depth ~= nil and not allowed[depth] then
+    fail("image: expected depth %s, found %s", allowed == READABLE and "8 or 16" or "1, 8 or 16", core.text(depth))
+  end
+  return depth
+end
+
+--- read(path, { depth = 8 }): a .png, .jpg or .jpeg file as uint8 H×W×3; grey is repeated, alpha dropped, 1 to 4 bits
+-- spread to 0 … 255, turned as its EXIF orientation says. With { depth = 16 } (PNG only) int32 H×W×3, 0 … 65535:
+-- values of 16-bit files as stored, those of 8-bit files times 257.
+function image.read(path, options)
+  local depth = depth_of(options, READABLE)
+  local kind = extension(path)
+  if kind == "png" then return core.io.png_read(path, depth == 16 and "rgb16" or "rgb8") end
+  if kind ~= "jpg" and kind ~= "jpeg" then fail("%s: expected a .png, .jpg or .jpeg file, found .%s", path, kind) end
+  if depth == 16 then fail("%s: expected a PNG file for depth 16, found a JPEG", path) end
+  return core.io.jpeg_read(path)
+end
+
+--- write(path, t, { depth = 8 }): a .png file of uint8 H×W, H×W×1 or H×W×3; { depth = 1 }: uint8 H×W, anything but 0
+-- becomes white; { depth = 16 }: int32 of 0 … 65535. Written whole or not at all.
+function image.write(path, t, options)
+  local depth = depth_of(options, WRITABLE)
+  local kind = extension(path)
+  if kind ~= "png" then fail("%s: expected a .png file to write, found .%s", path, kind) end
+  core.io.png_write(path, t, depth or (type(t) == "userdata" and t.dtype == "int32" and 16 or 8))
+end
+
+--- mask(path): a PNG of two values as uint8 H×W of 0 and 1: 1 where the value, index or alpha is not 0. What else is
+-- one mask and what is none: csrc/io/mask.h.
+function image.mask(path) return core.io.png_read(path, "mask") end
+
+--- png(t, { depth = 8 }): the bytes of a PNG file.
+function image.png(t, options)
+  return core.io.png_bytes(t, depth_of(options, WRITABLE))
+end
+
+return image

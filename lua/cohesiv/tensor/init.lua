@@ -1,0 +1,238 @@
+--- The Lua half of tensors: methods out of the op table, slices, arithmetic, printing, scopes, gradient checks.
+local core = require "cohesiv.core"
+local options = require "cohesiv.base.options"
+local error = core.error -- a line, whatever it quotes
+
+local M = {}
+local methods, meta = core.methods, core.meta
+
+-- Every op is a function and a method.
+for name, op in pairs(core.ops) do
+  M[name] = op.call
+  methods[name] = methods[name] or op.call
+end
+
+local arithmetic = { __add = "add", __sub = "sub", __mul = "mul", __div = "div", __pow = "pow", __unm = "neg" }
+for event, name in pairs(arithmetic) do meta[event] = core.ops[name].call end
+meta.__unm = function(t) return core.ops.neg.call(t) end -- Lua passes the operand twice
+
+for _, name in ipairs { "tensor", "full", "arange", "eye", "rand", "randn", "threads", "memory" } do
+  M[name] = core[name]
+end
+
+--- Whether x is a tensor.
+M.is_tensor = core.is_tensor
+
+--- zeros(2, 3, { dtype = "float32" }): a tensor of zeros.
+function M.zeros(...) return core.full(0, ...) end
+
+--- ones(2, 3, { dtype = "float32" }): a tensor of ones.
+function M.ones(...) return core.full(1, ...) end
+
+--- seed(n): restarts the random numbers of rand, randn and everything that draws from them.
+function M.seed(n)
+  if math.type(n) ~= "integer" then error("seed: expected an integer, found " .. core.found(n), 0) end
+  core.seed(n)
+end
+
+-- v as an integer, or nil.
+local function whole(v) return math.type(v) and math.tointeger(v) end
+
+local function check(name, t)
+  if not core.is_tensor(t) then error(("%s: expected a tensor, found %s"):format(name, type(t)), 0) end
+end
+
+--- t[{ i, {a, b}, {} }]: index, inclusive range, all; dimensions left out are taken whole.
+function methods.slice(t, key)
+  check("slice", t)
+  if type(key) ~= "table" then error("slice: expected a table, found " .. core.found(key), 0) end
+  local shape, dim = t.shape, 1
+  if #key > #shape then
+    error(("index: expected at most %d entries, found %d"):format(#shape, #key), 0)
+  end
+  for d, entry in ipairs(key) do
+    local n = shape[d]
+    if type(entry) == "number" then
+      local i = whole(entry)
+      if not i or i < 1 or i > n then
+        error(("index: dimension %d: expected 1 to %d, found %s"):format(d, n, core.found(entry)), 0)
+      end
+      t = core.ops.select.call(t, dim, i)
+    elseif type(entry) == "table" then
+      if #entry ~= 0 then
+        local a, b = whole(entry[1]), whole(entry[2])
+        if #entry ~= 2 or not a or not b or a < 1 or b > n or b < a then
+          error(("index: dimension %d: expected a range {first, last} within 1 to %d, found {%s}"):format(
+            d, n, core.found(entry[1]) .. ", " .. core.found(entry[2])), 0)
+        end
+        if a ~= 1 or b ~= n then t = core.ops.narrow.call(t, dim, a, b - a + 1) end
+      end
+      dim = dim + 1
+    else
+      error(("index: dimension %d: expected a number, {first, last} or {}, found %s"):format(d, core.found(entry)), 0)
+    end
+  end
+  return #t.shape == 0 and t:item() or t
+end
+
+--- t:clone(): a tensor of its own with the same values; gradients flow through.
+function methods.clone(t)
+  check("clone", t)
+  return core.ops.reshape.call(t, t.shape)
+end
+
+--- t:contiguous(): t itself; tensors always are.
+function methods.contiguous(t) return t end
+
+local dtypes = {}
+for name in core.ops.cast.args:gmatch "(%w+)=" do dtypes[name] = true end
+
+--- t:to("float64") or t:to "cpu": the same values in another dtype, or on another device.
+function methods.to(t, target)
+  check("to", t)
+  if target == "cpu" then return t end
+  if target == "cuda" or (type(target) == "string" and target:match "^cuda:%d+$") then
+    error("to: device " .. target .. ": expected cpu, the only device of this build", 0)
+  end
+  if t.dtype == target then return t end
+  if not dtypes[target] then return t:cast_data(target) end -- raises, naming those that there are
+  return core.ops.cast.call(t, { [target] = true }) -- an op, so that gradients and plans see it
+end
+
+--- t:keep(): takes t out of the surrounding co.tidy.
+function methods.keep(t) return core.keep(t) end
+
+-- cat and stack take any number of tensors; the op takes eight at once.
+for _, name in ipairs { "cat", "stack" } do
+  local call = core.ops[name].call
+  local function fold(list, dim, ...)
+    if type(list) ~= "table" then return call(list, dim, ...) end -- cat(a, b, c)
+    if #list <= 8 then return call(list, dim or 1) end
+    local parts = {}
+    for i = 1, #list, 8 do
+      parts[#parts + 1] = call(table.move(list, i, math.min(i + 7, #list), 1, {}), dim or 1)
+    end
+    while #parts > 1 do -- what is stacked already is joined
+      local joined = {}
+      for i = 1, #parts, 8 do
+        joined[#joined + 1] = core.ops.cat.call(table.move(parts, i, math.min(i + 7, #parts), 1, {}), dim or 1)
+      end
+      parts = joined
+    end
+    return parts[1]
+  end
+  M[name] = fold
+end
+
+-- ---- printing ----
+
+local function row(t, n)
+  local cells = {}
+  for i = 1, math.min(n, 8) do
+    local v = t[i]
+    cells[i] = math.type(v) == "integer" and tostring(v) or ("%.4g"):format(v)
+  end
+  if n > 8 then cells[#cells + 1] = "..." end
+  return table.concat(cells, "  ")
+end
+
+--- "float32 2x3" and, of small tensors, their values.
+function meta.__tostring(t)
+  local shape = t.shape
+  local head = ("%s %s"):format(t.dtype, #shape == 0 and "scalar" or table.concat(shape, "x"))
+  if t.requires_grad then head = head .. " requires_grad" end
+  local data = t:detach()
+  if #shape == 0 then return ("%s: %s"):format(head, tostring(data:item())) end
+  if #shape == 1 then return ("%s: [%s]"):format(head, row(data, shape[1])) end
+  if #shape ~= 2 then return head end
+  local lines = { head }
+  for i = 1, math.min(shape[1], 8) do lines[#lines + 1] = "  " .. row(data[i], shape[2]) end
+  if shape[1] > 8 then lines[#lines + 1] = "  ..." end
+  return table.concat(lines, "\n")
+end
+meta.__name = "tensor"
+
+-- ---- scopes and the tape ----
+
+--- tidy(f, ...): what f returns; every other tensor made inside is closed at once, unless :keep()-ed.
+function M.tidy(f, ...) return core.tidy(f, ...) end
+
+--- no_grad(f, ...): what f returns; nothing inside is recorded for backward.
+function M.no_grad(f, ...) return core.no_grad(f, ...) end
+
+-- The scalar that both sides of the check look at: outputs weighted by fixed random numbers.
+local function weighted_sum(results, weights)
+  local total
+  for i, y in ipairs(results) do
+    if weights[i] then
+      local s = (y * weights[i]):sum()
+      total = total and total + s or s
+    end
+  end
+  return total
+end
+
+local function run(f, inputs) return { f(table.unpack(inputs, 1, inputs.n or #inputs)) } end
+
+-- (f(x + eps) - f(x - eps)) / 2 eps for every element of one input
+local function numeric(f, inputs, k, weights, eps)
+  local x = inputs[k]
+  local flat = x:detach():reshape { -1 }
+  local values, slopes = flat:totable(), {}
+  local probe = table.move(inputs, 1, inputs.n or #inputs, 1, { n = inputs.n })
+  for i, v in ipairs(values) do
+    local sides = {}
+    for side, h in ipairs { eps, -eps } do
+      flat[i] = v + h
+      probe[k] = flat:reshape(x.shape)
+      sides[side] = M.no_grad(function() return weighted_sum(run(f, probe), weights):item() end)
+    end
+    flat[i] = v
+    slopes[i] = (sides[1] - sides[2]) / (2 * eps)
+  end
+  return slopes
+end
+
+--- gradcheck(f, inputs, { eps = 1e-6, atol = 1e-6, rtol = 1e-4 }): compares backward with central differences in
+-- every element of every input that requires a gradient (float64). Returns true, or raises with the first mismatch.
+function M.gradcheck(f, inputs, given)
+  local o = options.read("gradcheck", given, { eps = 1e-6, atol = 1e-6, rtol = 1e-4 })
+  options.expect("gradcheck", "f function", f)
+  if type(inputs) ~= "table" then error("gradcheck: expected a list of inputs, found " .. core.found(inputs), 0) end
+  local n = options.whole("gradcheck", "inputs.n", rawget(inputs, "n") or rawlen(inputs), 0, 1000)
+  for i = 1, n do
+    local x = inputs[i]
+    if core.is_tensor(x) and x.requires_grad then
+      if x.dtype ~= "float64" then
+        error(("gradcheck: input %d: expected float64, found %s"):format(i, x.dtype), 0)
+      end
+      x.grad = nil
+    end
+  end
+  local results, weights = run(f, inputs), {}
+  for i, y in ipairs(results) do
+    if core.is_tensor(y) and y.requires_grad then
+      weights[i] = core.rand(y.shape, { dtype = "float64" }) + 0.5
+    end
+  end
+  local total = weighted_sum(results, weights)
+  if not total then error("gradcheck: expected an output that requires a gradient, found none", 0) end
+  total:backward()
+  for k = 1, n do
+    local x = inputs[k]
+    if core.is_tensor(x) and x.requires_grad then
+      local exact = x.grad and x.grad:reshape({ -1 }):totable() or {}
+      for i, slope in ipairs(M.tidy(numeric, f, inputs, k, weights, o.eps)) do
+        local found = exact[i] or 0
+        local close = math.abs(found - slope) <= o.atol + o.rtol * math.abs(slope) -- false for NaN, too
+        if not close then
+          error(("gradcheck: input %d, element %d: expected %.8g (central difference), found %.8g (backward)"):format(
+            k, i, slope, found), 0)
+        end
+      end
+    end
+  end
+  return true
+end
+
+return M

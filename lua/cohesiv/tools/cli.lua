@@ -1,0 +1,145 @@
+-- The command line: finds the command, parses its arguments, runs it, and turns whatever happens into an exit status:
+-- 0 done, 1 failed (one line on stderr; the traceback too with --trace), 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.
+--
+-- A command is a file of lua/cohesiv/tools/commands/ that returns
+--   { summary = "one line", configure = function(parser) … end, run = function(args) → exit status or nil }
+-- so that a new one needs no line here.
+
+local argparse = require "argparse"
+local failure = require "cohesiv.base.failure"
+local lfs = require "lfs"
+
+local cli = {}
+
+-- Raised by cli.usage; told apart from failures by its metatable.
+local Usage = { __tostring = function(e) return e.message end }
+
+--- Raises a usage error (status 2) from within a command's run.
+function cli.usage(format, ...)
+  error(setmetatable({ message = format:format(...) }, Usage), 0)
+end
+
+local function commands_folder()
+  return assert(package.searchpath("cohesiv.tools.cli", package.path)):gsub("[^/]*$", "") .. "commands"
+end
+
+--- The names of all commands, sorted.
+function cli.names()
+  local names = {}
+  for file in lfs.dir(commands_folder()) do
+    names[#names + 1] = file:match("^(%l+)%.lua$")
+  end
+  table.sort(names)
+  return names
+end
+
+-- The argparse parser of a command; wrong usage raises instead of leaving the process.
+local function parser_of(name, command)
+  local parser = argparse("cohesiv " .. name, command.summary)
+  parser:flag "--trace" :description "Print the traceback of a failure."
+  if command.configure then command.configure(parser) end
+  function parser:error(message)
+    error(setmetatable({ message = message, usage = self:get_usage() }, Usage), 0)
+  end
+  return parser
+end
+
+local function print_help()
+  print [[
+Usage: cohesiv COMMAND …      cohesiv SCRIPT.lua ARGS…      cohesiv -e CODE      cohesiv (alone: the REPL)
+
+Commands (each has --help):]]
+  for _, name in ipairs(cli.names()) do
+    print(("  %-16s%s"):format(name, require("cohesiv.tools.commands." .. name).summary))
+  end
+  print "\nOptions: --trace prints the traceback of a failure, --version the version."
+end
+
+-- What the command line asks for: the command's name and its arguments.
+local function choose(words)
+  local first = words[1]
+  if not first then return "repl", {} end
+  if first == "-e" or first == "-" or first:find("%.lua$") then return "script", words end
+  local rest = table.move(words, 2, #words, 1, {})
+  for _, name in ipairs(cli.names()) do
+    if name == first then return name, rest end
+  end
+  if first:sub(1, 1) ~= "-" and lfs.attributes(first, "mode") == "file" then return "script", words end
+  cli.usage("%s: expected a command or a Lua file, see cohesiv --help", first)
+end
+
+-- argparse takes a word such as -3,-1 for an option: it is joined to the option before it, as --gaps=-3,-1.
+local function join_negative(words)
+  local joined = {}
+  for _, word in ipairs(words) do
+    local last = joined[#joined]
+    if last and word:find "^%-%.?%d" and last:find "^%-%-%l[%l-]*$" then
+      joined[#joined] = last .. "=" .. word
+    else
+      joined[#joined + 1] = word
+    end
+  end
+  return joined
+end
+
+local in_script = false -- whether errors are told with their place
+
+local function dispatch(words)
+  if words[1] == "--help" or words[1] == "-h" then return print_help() end
+  if words[1] == "--version" then return print("cohesiv " .. require("cohesiv").version) end
+  local name, rest = choose(words)
+  local command = require("cohesiv.tools.commands." .. name)
+  -- A script's arguments are its own; every other command's go through its parser.
+  if name == "script" then
+    in_script = true
+    return command.run(rest)
+  end
+  return command.run(parser_of(name, command):parse(join_negative(rest)))
+end
+
+-- `--trace` counts before a script's name and anywhere among a command's arguments.
+local function take_trace(words)
+  local trace, rest, script = false, {}, false
+  for _, word in ipairs(words) do
+    if word == "--trace" and not script then
+      trace = true
+    else
+      rest[#rest + 1] = word
+      script = script or word == "-e" or word:find("%.lua$") ~= nil
+    end
+  end
+  return trace, rest
+end
+
+--- Runs one command line (a list of words) and returns the exit status.
+function cli.main(words)
+  local trace, rest = take_trace(words)
+  local ok, result = xpcall(function()
+    require("cohesiv.core").system.on_signal "raise"
+    require("cohesiv.base.environment").check()
+    return dispatch(rest)
+  end, failure.caught)
+  io.stdout:flush()
+  if ok then return result or 0 end
+  -- Out of memory, or out of stack while the error was looked at: Lua gives a text of its own.
+  if type(result) ~= "table" then result = { message = result } end
+  local message = result.message
+
+  local loaded = package.loaded["cohesiv.core"]
+  local signal = loaded and loaded.system.stopped()
+  if signal then
+    -- Training says how to go on.
+    local line = type(message) == "string" and message:match "^interrupted: [^\n]*" or "interrupted"
+    io.stderr:write("cohesiv: ", failure.line(line), "\n")
+    return 128 + signal
+  end
+  if getmetatable(message) == Usage then
+    io.stderr:write("cohesiv: ", failure.line(message.message), "\n", message.usage and message.usage .. "\n" or "")
+    return 2
+  end
+  io.stderr:write("cohesiv: ", failure.line(message, in_script and result.place), "\n")
+  if trace then io.stderr:write(result.traceback or "", "\n") end
+  return 1
+end
+
+return cli

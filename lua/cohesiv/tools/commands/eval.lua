@@ -1,0 +1,113 @@
+--- cohesiv eval RUN… [data=PATH] [--json]: IoU of runs on the four tasks, with 95 % intervals.
+
+local evaluate = require "cohesiv.hands.evaluate"
+local json = require "cohesiv.base.json"
+local run = require "cohesiv.train.run"
+
+local command = { summary = "Scores runs on the four tasks: All, Pair, Hand, Obj." }
+
+function command.configure(parser)
+  parser:argument("what", "Run folders, or EXPERIMENT.lua of a system without training; data=PATH reports every "
+    .. "annotated clip of another data folder with the run's thresholds."):args "+"
+  parser:flag("--json", "Print JSON: one object, or one per name for several runs.")
+  parser:flag("--all-frames", "Choose thresholds on all annotated frames and report all of them.")
+  parser:option("--score", "With --all-frames: cosine, difference or posterior.")
+    :choices { "cosine", "difference", "posterior" }
+  parser:option("--pair", "With --all-frames: union, or own thresholds for Pair."):choices { "union", "own" }
+  parser:option("--dtype", "What networks compute in: float32, float64, or bfloat16 weights.")
+    :choices { "float32", "float64", "bfloat16" }
+  parser:flag("--clips", "Print the mean of every clip too.")
+end
+
+--- A summary as JSON text, tasks in their order.
+local function json_of(summary)
+  local parts = {}
+  for _, task in ipairs(evaluate.tasks) do
+    local s = summary[task]
+    if s then
+      parts[#parts + 1] = ('"%s": {"mean": %.4f, "low": %.4f, "high": %.4f, "n": %d}'):format(task, s.mean, s.low,
+        s.high, s.n)
+    end
+  end
+  return "{" .. table.concat(parts, ", ") .. "}"
+end
+
+local function print_clips(result)
+  local sums = {}
+  for _, row in ipairs(result.rows) do
+    local of_clip = sums[row.clip] or {}
+    sums[row.clip] = of_clip
+    local s = of_clip[row.task] or { 0, 0 }
+    of_clip[row.task] = { s[1] + row.iou, s[2] + 1 }
+  end
+  for _, clip in ipairs(result.names) do
+    local cells = {}
+    for k, task in ipairs(evaluate.tasks) do
+      local s = sums[clip] and sums[clip][task]
+      cells[k] = s and ("%5.1f"):format(100 * s[1] / s[2]) or "    -"
+    end
+    print(("  %-32s %s"):format(clip, table.concat(cells, "  ")))
+  end
+end
+
+-- A name that is not among those taken: "x", "x (2)", "x (3)".
+local function name_of(name, taken)
+  local known, n, candidate = {}, 1, name
+  for _, other in ipairs(taken) do known[other] = true end
+  while known[candidate] do
+    n = n + 1
+    candidate = ("%s (%d)"):format(name, n)
+  end
+  return candidate
+end
+
+function command.run(args)
+  local paths, data = {}, nil
+  for _, word in ipairs(args.what) do
+    local path = word:match "^data=(.+)$"
+    if path then
+      data = path
+    elseif word:find "^[%w_.]+=" then
+      error(("eval: expected RUN or data=PATH, found %q"):format(word), 0)
+    else
+      paths[#paths + 1] = word
+    end
+  end
+  if #paths == 0 then error("eval: expected at least one run folder, found none", 0) end
+  local results, names = {}, {}
+  for i, path in ipairs(paths) do
+    local one = path:find "%.lua$" and evaluate.untrained(path) or run.open(path)
+    one.dtype = args.dtype
+    if path:find "%.lua$" then -- it has no thresholds yet: its data is where they come from
+      one.recipe = one.recipe { data = one.recipe.data or data }
+    end
+    local own = path:find "%.lua$" and one.recipe.data == data
+    results[i] = evaluate.full(one, not own and data or nil,
+      { all = args.all_frames, score = args.score, pair = args.pair })
+    names[i] = name_of(one.name, names)
+  end
+  if args.json then
+    if #results == 1 then
+      print(json_of(results[1].summary))
+    else
+      local parts = {}
+      for i, name in ipairs(names) do
+        parts[i] = ("%s: %s"):format(json.encode(name), json_of(results[i].summary))
+      end
+      print("{" .. table.concat(parts, ",\n ") .. "}")
+    end
+  else
+    local entries = {}
+    for i, name in ipairs(names) do entries[i] = { name = name, summary = results[i].summary } end
+    print(evaluate.text(entries))
+    if args.clips then
+      for i, name in ipairs(names) do
+        print(name)
+        print_clips(results[i])
+      end
+    end
+  end
+  return 0
+end
+
+return command

@@ -1,0 +1,49 @@
+-- cohesiv segment IMAGE --at x,y … --model RUN --out DIR: masks of the hands at the points and of what they hold.
+
+local core = require "cohesiv.core"
+local image_part = require "cohesiv.tensor.image"
+local panel = require "cohesiv.tools.panel"
+local predict = require "cohesiv.hands.predict"
+local tensor = require "cohesiv.tensor"
+local viz = require "cohesiv.tools.viz"
+
+local command = { summary = "masks of hands and held objects at given points of an image" }
+
+local function point(text)
+  local x, y = text:match "^%s*([%-%d%.eE+]+)%s*,%s*([%-%d%.eE+]+)%s*$"
+  x, y = tonumber(x), tonumber(y)
+  if not (x and y) then return nil, ("--at: expected x,y in pixels, found '%s'"):format(text) end
+  return { x, y }
+end
+
+function command.configure(parser)
+  parser:argument("image", "A .png or .jpg file.")
+  parser:option("--at", "A point x,y on a hand, pixels from 0; once per hand."):count "+":convert(point)
+  parser:option("--model", "A run folder."):count(1)
+  parser:option("--out", "Folder for handK.png objectK.png contactK.png (1-bit, K-th point), overlay.png, panel.png.")
+    :count(1)
+end
+
+function command.run(args)
+  local image = image_part.read(args.image)
+  local model = require("cohesiv.train.run").run(args.model):model()
+  local folder = args.out:gsub("(.)/+$", "%1")
+  tensor.tidy(tensor.no_grad, function()
+    local predictions = predict.predict(model, image, args.at)
+    local maps = predict.maps(model, image, args.at)
+    core.io.make_folder(folder)
+    for k, prediction in ipairs(predictions) do
+      for _, what in ipairs { "hand", "object", "contact" } do
+        image_part.write(("%s/%s%d.png"):format(folder, what, k), prediction[what], { depth = 1 })
+      end
+    end
+    image_part.write(folder .. "/overlay.png", viz.overlay(image, predictions))
+    image_part.write(folder .. "/panel.png", panel.predictions {
+      image = image, queries = args.at, predictions = predictions, Z = maps.Z, scale = maps.scale,
+    })
+  end)
+  print(folder)
+  return 0
+end
+
+return command

@@ -1,0 +1,44 @@
+--- cohesiv train EXPERIMENT.lua [key=value …]: learns a network; prints the run folder last.
+
+local recipes = require "cohesiv.train.recipe"
+local runs = require "cohesiv.train.run"
+local train = require "cohesiv.train.train"
+
+local command = { summary = "Trains the network that an experiment describes; prints its run folder last." }
+
+function command.configure(parser)
+  parser:argument("experiment", "The experiment's file, e.g. experiments/cohesiv.lua.")
+  parser:argument("changes", "Changes of its recipe: key=value, e.g. data=PATH optim.lr=0.001."):args "*"
+  parser:flag("--resume", ("Go on with the newest run of this name; begin it if there is none. Of its "
+    .. "recipe only %s may change: the run folder records it."):format(table.concat(train.may_change, ", ")))
+  parser:flag("--describe", "Print the whole recipe and stop.")
+  parser:flag("--dry-run", "Build the network, count its parameters and the data, and stop.")
+end
+
+local function dry_run(recipe)
+  local model = require("cohesiv.hands.model").model(recipe.model)
+  print(("%s: %d parameters"):format(recipe.model.encoder, model:count()))
+  if recipe.data then
+    local found = require("cohesiv.train.labels").survey(require("cohesiv.data").data(recipe.data), recipe)
+    print(("%s: %d clips, %d with landmarks, %d frames to train on"):format(recipe.data, found.clips, found.hands,
+      found.total))
+  end
+end
+
+function command.run(args)
+  local recipe = recipes.load(args.experiment, args.changes)
+  if args.describe then
+    print(recipes.describe(recipe))
+    return 0
+  end
+  if args.dry_run then
+    dry_run(recipe)
+    return 0
+  end
+  local resume = args.resume and runs.newest(recipe.name) or nil
+  local run = train.train(recipe, { resume = resume })
+  print(run.path)
+  return 0
+end
+
+return command

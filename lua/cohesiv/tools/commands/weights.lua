@@ -1,0 +1,82 @@
+--- cohesiv weights FILE [--json]: what a file of weights holds, and which encoder takes it.
+
+local json = require "cohesiv.base.json"
+local tensor = require "cohesiv.tensor"
+local thousands = require "cohesiv.base.thousands"
+local weights = require "cohesiv.nn.weights"
+
+local command = { summary = "names, shapes and dtypes in a file of weights, and the encoders that they fit" }
+
+local FORMATS = { pth = "PyTorch", npz = "NumPy", safetensors = "safetensors" }
+
+function command.configure(parser)
+  parser:argument("file", "A .pth, .pt, .safetensors or .npz file.")
+  parser:flag("--json", "Print JSON.")
+end
+
+-- "layer1.10.x" after "layer1.9.x"
+local function sort_key(name)
+  return (name:gsub("%d+", function(digits) return ("%s%s"):format(("0"):rep(9 - #digits), digits) end))
+end
+
+local function is_statistic(name)
+  return name:find "running_mean$" or name:find "running_var$" or name:find "num_batches_tracked$"
+end
+
+-- → { { name, shape, dtype }, … } in order, and the number of parameters
+local function rows_of(state)
+  local rows, parameters = {}, 0
+  for name, t in pairs(state) do
+    local size = 1
+    for _, n in ipairs(t.shape) do size = size * n end
+    if not is_statistic(name) then parameters = parameters + size end
+    rows[#rows + 1] = { name = name, shape = t.shape, dtype = t.dtype, key = sort_key(name) }
+  end
+  table.sort(rows, function(a, b)
+    if a.key ~= b.key then return a.key < b.key end
+    return a.name < b.name
+  end)
+  return rows, parameters
+end
+
+-- lua-cjson writes empty lists as {}
+local function list_of(texts) return "[" .. table.concat(texts, ",") .. "]" end
+
+local function print_json(rows, parameters, kind, fits, nearest)
+  local tensors, names = {}, {}
+  for i, row in ipairs(rows) do
+    tensors[i] = ('{"name":%s,"shape":%s,"dtype":%q}'):format(json.encode(row.name), list_of(row.shape), row.dtype)
+  end
+  for i, name in ipairs(fits) do names[i] = json.encode(name) end
+  print(('{"format":"%s","parameters":%d,"fits":%s,"nearest":%s,\n"tensors":%s}'):format(kind, parameters,
+    list_of(names), json.encode(nearest), "[" .. table.concat(tensors, ",\n") .. "]"))
+end
+
+local function print_table(rows, parameters, kind, fits, nearest)
+  local widest = 0
+  for _, row in ipairs(rows) do widest = math.max(widest, #row.name) end
+  for _, row in ipairs(rows) do
+    local shape = #row.shape == 0 and "scalar" or table.concat(row.shape, "x")
+    print(("%-" .. math.min(widest, 90) .. "s  %-16s %s"):format((row.name:gsub("%c", "?")), shape, row.dtype))
+  end
+  print(("%s: %d tensors, %s parameters"):format(FORMATS[kind], #rows, thousands(parameters)))
+  if #fits > 0 then
+    print("fits " .. table.concat(fits, ", "))
+  elseif nearest.matching == 0 then
+    print "fits no encoder: no tensor has a name and shape of one"
+  else
+    print(("fits no encoder; the nearest is %s: %d of %d tensors match%s"):format(nearest.encoder, nearest.matching,
+      nearest.of, nearest.missing and ", not " .. nearest.missing or ", but there are others too"))
+  end
+end
+
+function command.run(args)
+  local state, _, kind = weights.read(args.file)
+  local rows, parameters = rows_of(state)
+  local fits, nearest = tensor.no_grad(weights.fits, state)
+  local show = args.json and print_json or print_table
+  show(rows, parameters, kind, fits, nearest)
+  return 0
+end
+
+return command

@@ -1,0 +1,180 @@
+--- help(x): what the source says about a thing. Ops tell their argument list and line from the op table; Lua functions
+-- show the comment above their definition, read from their file; modules list what is in them. Keeps no text of its
+-- own, so it cannot be out of date.
+
+local core = require "cohesiv.core"
+local options = require "cohesiv.base.options"
+local error = core.error -- a line, whatever it quotes
+
+local M = {}
+
+local function lines_of(path)
+  local lines, file = {}, io.open(path)
+  if file then
+    for line in file:lines() do lines[#lines + 1] = line end
+    file:close()
+  end
+  return lines
+end
+
+-- "name(a, b, …)" of a Lua function.
+local function signature(name, f)
+  f = options.original(f)
+  local info, parameters = debug.getinfo(f, "u"), {}
+  for i = 1, info.nparams do parameters[i] = debug.getlocal(f, i) end
+  if info.isvararg then parameters[#parameters + 1] = "…" end
+  if parameters[1] == "self" or parameters[1] == "_" then table.remove(parameters, 1) end
+  return ("%s(%s)"):format(name, table.concat(parameters, ", "))
+end
+
+-- The comment lines above a Lua function's definition.
+local function comment_of(f)
+  local info = debug.getinfo(options.original(f), "S")
+  if info.what == "C" or info.source:sub(1, 1) ~= "@" then return {} end
+  local lines, comment = lines_of(info.source:sub(2)), {}
+  local i = info.linedefined - 1
+  while lines[i] and lines[i]:find "^%s*%-%-" do
+    table.insert(comment, 1, (lines[i]:gsub("^%s*%-+%s?", "")))
+    i = i - 1
+  end
+  return comment
+end
+
+-- The file of a table that `require` gave, or nil.
+local function file_of(module)
+  for name, value in pairs(package.loaded) do
+    if rawequal(value, module) then return package.searchpath(name, package.path) end
+  end
+end
+
+-- The comment at the top of a module's file, or of the file that a table's functions come from.
+local function head_of(module)
+  local sources, file = {}, file_of(module)
+  if file then sources["@" .. file] = math.huge end
+  for _, value in next, module do
+    if type(value) == "function" and not file then
+      local source = debug.getinfo(options.original(value), "S").source
+      if source:sub(1, 1) == "@" then sources[source] = (sources[source] or 0) + 1 end
+    end
+  end
+  local best
+  for source, count in pairs(sources) do
+    if not best or count > sources[best] then best = source end
+  end
+  local comment = {}
+  for _, line in ipairs(best and lines_of(best:sub(2)) or {}) do
+    if not line:find "^%-%-" then break end
+    comment[#comment + 1] = line:gsub("^%-+%s?", "")
+  end
+  return comment
+end
+
+local function op_of(f)
+  for name, op in pairs(core.ops) do
+    if op.call == f then return name, op end
+  end
+end
+
+local function op_signature(name, op) return ("%s(%s)"):format(name, op.args:gsub("%s+", ", ")) end
+
+-- One line about a value: what help lists in a module.
+local function line_of(name, value)
+  local op_name, op = op_of(value)
+  if op then return op_signature(name or op_name, op), op.doc end
+  if type(value) == "function" then return signature(name, value), comment_of(value)[1] end
+  return name, type(value) == "table" and head_of(value)[1] or options.show(value)
+end
+
+local function entries(module)
+  local names = {}
+  local ok = pcall(function()
+    for name in pairs(module) do
+      if type(name) == "string" and not name:find "^_" then names[#names + 1] = name end
+    end
+  end)
+  if not ok then
+    names = {}
+    for name in next, module do
+      if type(name) == "string" and not name:find "^_" then names[#names + 1] = name end
+    end
+  end
+  table.sort(names)
+  return names
+end
+
+local function list(out, module)
+  for _, name in ipairs(entries(module)) do
+    local head, doc = line_of(name, module[name])
+    doc = doc and doc:gsub("^" .. name:gsub("%p", "%%%0") .. "%([^:]*%):%s*", "") or ""
+    out[#out + 1] = #head > 30 and ("  %s\n  %-30s  %s"):format(head, "", doc) or ("  %-30s  %s"):format(head, doc)
+  end
+end
+
+-- A name such as "conv2d", "co.flow.read" or "sum" → the value, or nil.
+local function find(name)
+  local value = require "cohesiv"
+  for part in name:gsub("^co%.", ""):gmatch "[^.:]+" do
+    if type(value) ~= "table" then return nil end
+    value = value[part]
+  end
+  if value == nil then value = core.methods[name] end
+  return value
+end
+
+-- The public name of a function, looked for two tables deep.
+local function name_of(f)
+  local co = require "cohesiv"
+  for name, value in next, co do
+    if value == f then return name end
+    if type(value) == "table" then
+      for inner, v in next, value do
+        if v == f then return name .. "." .. inner end
+      end
+    end
+  end
+end
+
+--- help_text(x): what help prints, as a string.
+function M.text(...)
+  local x = ...
+  local out = {}
+  if select("#", ...) == 0 then
+    out[1] = "help(x) explains a function, a module, a tensor, or a name in quotes. Names in co:\n"
+    list(out, require "cohesiv")
+    return table.concat(out, "\n")
+  end
+  if type(x) == "string" then
+    local found = find(x)
+    if found == nil then error(("help: %s: expected a name of co, found none such"):format(options.text(x)), 0) end
+    x = found
+  end
+  local name, op = op_of(x)
+  if op then return ("%s\n  %s"):format(op_signature(name, op), op.doc) end
+  if type(x) == "function" then
+    out[1] = signature(name_of(x) or "function", x)
+    local comment = comment_of(x)
+    if #comment == 0 then comment[1] = "(no comment in its source)" end
+    for _, line in ipairs(comment) do out[#out + 1] = "  " .. line end
+  elseif core.is_tensor(x) then
+    out[1] = ("tensor: shape {%s}, %s on %s\nmethods:"):format(table.concat(x.shape, ", "), x.dtype, x.device)
+    list(out, core.methods)
+  elseif type(x) == "table" then
+    for _, line in ipairs(head_of(x)) do out[#out + 1] = line end
+    out[#out + 1] = "names:"
+    list(out, x)
+    local class, seen = getmetatable(x), { [x] = true }
+    while type(class) == "table" and type(rawget(class, "__index")) == "table" and not seen[class.__index] do
+      seen[class.__index] = true
+      list(out, class.__index)
+      class = getmetatable(class.__index)
+    end
+  else
+    out[1] = ("%s: %s"):format(type(x), options.show(x))
+  end
+  return table.concat(out, "\n")
+end
+
+--- help(x): explains a function, a module, a tensor, or the name of one of co in quotes; help() lists all names.
+function M.help(...) print(M.text(...)) end
+
+return M

@@ -1,0 +1,216 @@
+-- The REPL: reads statements and expressions, runs them in the global environment, prints results. An error costs its
+-- line, never the session; Ctrl-C stops a computation and comes back to the prompt. On a terminal lines are edited
+-- (csrc/lua/editor.c); from a pipe the same statements are read without prompts, and the status tells of errors.
+--
+-- A `local` at the start of an input is dropped where that still compiles: what one line names the next shall see.
+
+local core = require "cohesiv.core"
+local failure = require "cohesiv.base.failure"
+local lfs = require "lfs"
+
+local system = core.system
+
+local repl = {}
+
+local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in",
+  "local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while" }
+
+--- The function that an input is, or nil, message, and whether more lines could complete it.
+function repl.compile(text)
+  local chunk, as_expression = load("return " .. text, "=stdin")
+  if chunk then return chunk end
+  local dropped = text:match "^%s*local%s+(.*)$"
+  chunk = dropped and not dropped:find "^[%w_%s,]*$" and load(dropped, "=stdin")
+  if chunk then return chunk end
+  local message
+  chunk, message = load(text, "=stdin")
+  local more = message and (message:find "<eof>$" or as_expression:find "<eof>$") ~= nil
+  return chunk, message, more
+end
+
+-- A table as one line if it is short, else an entry a line; two levels deep.
+local function describe(value, depth)
+  if type(value) == "string" then return depth > 0 and ("%q"):format(value) or value end
+  local meta = getmetatable(value)
+  if type(value) ~= "table" or (meta and (meta.__tostring or meta.__name)) then
+    local text = tostring(value)
+    return depth > 0 and text:match "^[^\n]*" or text
+  end
+  if depth > 2 then return "{…}" end
+  local parts, keys = {}, {}
+  for i = 1, math.min(#value, 20) do parts[i] = describe(value[i], depth + 1) end
+  if #value > 20 then parts[21] = ("… %d entries"):format(#value) end
+  for key in next, value do
+    if not (math.type(key) == "integer" and key >= 1 and key <= #value) then keys[#keys + 1] = key end
+  end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  for _, key in ipairs(keys) do
+    local name = type(key) == "string" and key:find "^[%a_][%w_]*$" and key or ("[%s]"):format(tostring(key))
+    parts[#parts + 1] = name .. " = " .. describe(value[key], depth + 1)
+  end
+  local line = "{ " .. table.concat(parts, ", ") .. " }"
+  if #parts == 0 then return "{}" end
+  if #line <= 100 then return line end
+  local indent = ("  "):rep(depth + 1)
+  return "{\n" .. indent .. table.concat(parts, ",\n" .. indent) .. "\n" .. ("  "):rep(depth) .. "}"
+end
+
+--- How the REPL prints a value.
+function repl.describe(value) return describe(value, 0) end
+
+local function print_results(results)
+  local texts = {}
+  for i = 1, results.n do texts[i] = describe(results[i], 0) end
+  if results.n > 0 then print(table.concat(texts, "\t")) end
+end
+
+-- Runs a chunk and prints what it returns; false when it failed.
+local function evaluate(chunk, trace)
+  system.on_signal "raise"
+  local results = table.pack(xpcall(chunk, failure.caught))
+  system.on_signal "flag" -- at the prompt Ctrl-C only ends the line
+  local ok = results[1]
+  if ok then
+    local shown, message = pcall(print_results, table.pack(table.unpack(results, 2, results.n)))
+    if not shown then ok, results[2] = false, { message = message } end
+  end
+  io.stdout:flush()
+  if ok then return true end
+  if system.stopped() then
+    io.stderr:write(system.isatty "stderr" and "\n" or "", "interrupted\n")
+  else
+    local caught = type(results[2]) == "table" and results[2] or { message = results[2] }
+    io.stderr:write(failure.line(caught.message), "\n", trace and caught.traceback and caught.traceback .. "\n" or "")
+  end
+  return false
+end
+
+-- The names that a value has: keys of tables, methods of tensors and objects.
+local function names_in(value)
+  local names = {}
+  local function add(holder)
+    if type(holder) ~= "table" then return end
+    pcall(function()
+      for name in pairs(holder) do names[name] = true end
+    end)
+    for name in next, holder do names[name] = true end
+  end
+  add(value)
+  if core.is_tensor and core.is_tensor(value) then add(core.methods) end
+  local meta = getmetatable(value)
+  for _ = 1, 5 do
+    if type(meta) ~= "table" then break end
+    add(meta.__index)
+    meta = type(meta.__index) == "table" and getmetatable(meta.__index) or nil
+  end
+  return names
+end
+
+--- Completion: the text before the cursor → what to insert, and the candidates.
+function repl.complete(before)
+  local path = before:match "[%a_][%w_%.:]*$"
+  if not path then return "", {} end
+  local holder, prefix = path:match "^(.*)[.:]([%w_]*)$"
+  local names
+  if holder then
+    local value = _G
+    for part in holder:gmatch "[^.:]+" do
+      if value == nil then return "", {} end
+      value = value[part]
+    end
+    names = names_in(value)
+  else
+    prefix, names = path, names_in(_G)
+    for _, word in ipairs(KEYWORDS) do names[word] = true end
+  end
+  local found = {}
+  for name in pairs(names) do
+    if type(name) == "string" and name:sub(1, #prefix) == prefix and (prefix ~= "" or name:sub(1, 2) ~= "__") then
+      found[#found + 1] = name
+    end
+  end
+  table.sort(found)
+  if #found == 0 then return "", found end
+  local first, last = found[1], found[#found]
+  local common = #prefix
+  while common < #first and first:byte(common + 1) == last:byte(common + 1) do common = common + 1 end
+  return first:sub(#prefix + 1, common), found
+end
+
+-- Where history is kept; nil when the folder cannot be made.
+local function history_file()
+  local home = os.getenv "HOME"
+  local base = os.getenv "XDG_STATE_HOME"
+  if not base or base == "" then base = home and home .. "/.local/state" end
+  if not base then return nil end
+  local path = base:sub(1, 1) == "/" and "" or "."
+  for part in (base .. "/cohesiv"):gmatch "[^/]+" do
+    path = path .. "/" .. part
+    lfs.mkdir(path)
+  end
+  return lfs.attributes(path, "mode") == "directory" and path .. "/history" or nil
+end
+
+-- Reads inputs by `next_line(prompt)` (line, nil at the end, false after Ctrl-C) until the end; the number of failures.
+local function loop(next_line, trace)
+  local pending, failures = nil, 0
+  while true do
+    local line = next_line(pending and ">> " or "> ")
+    if line == nil then break end
+    local signal = system.stopped()
+    if signal and signal ~= 2 then return failures, 128 + signal end
+    system.resume()
+    if line == false then
+      pending = nil
+    elseif pending or line:find "%S" then
+      local text = pending and pending .. "\n" .. line or line
+      local chunk, message, more = repl.compile(text)
+      pending = more and text or nil
+      if chunk then
+        if not evaluate(chunk, trace) then failures = failures + 1 end
+      elseif not more then
+        io.stderr:write(message, "\n")
+        failures = failures + 1
+      end
+      signal = system.stopped()
+      if signal and signal ~= 2 then return failures, 128 + signal end
+      system.resume()
+    end
+  end
+  if pending then
+    local _, message = repl.compile(pending)
+    io.stderr:write(message, "\n")
+    failures = failures + 1
+  end
+  return failures
+end
+
+local function run_on_terminal(trace)
+  local co = _G.co
+  system.on_signal "flag"
+  print(("cohesiv %s, %s, %d threads. help() lists what there is, Ctrl-D leaves."):format(co.version,
+    system.cpu().isa, system.threads()))
+  local editor <close> = system.editor(history_file(), repl.complete)
+  local _, status = loop(function(prompt)
+    local line = editor:line(prompt)
+    if line and line:find "%S" then editor:remember(line) end
+    return line
+  end, trace)
+  if not status then print() end
+  return status or 0
+end
+
+--- Runs the REPL until its input ends; returns the exit status. options: trace.
+function repl.run(options)
+  local trace = options and options.trace
+  _G.co = require "cohesiv"
+  _G.help = require("cohesiv.tools.help").help
+  if system.isatty "stdin" and system.isatty "stdout" then return run_on_terminal(trace) end
+  local failures, status = loop(function()
+    system.on_signal "raise"
+    return io.read "l"
+  end, trace)
+  return status or (failures > 0 and 1 or 0)
+end
+
+return repl

@@ -1,0 +1,76 @@
+--- Checkpoints of training: model, optimiser, average and position in one safetensors file, written whole or not at
+-- all. The model's tensors stand under their public names, so that the file is a model file too.
+local core = require "cohesiv.core"
+local json = require "cohesiv.base.json"
+local kinds = require "cohesiv.base.kinds"
+local error = core.error -- a line, whatever it quotes
+
+local M = {}
+
+-- What a position must have; what else it has is the trainer's.
+local POSITION = kinds.object({
+  epoch = kinds.whole, batch = kinds.whole, sums = kinds.map(kinds.number), ended = kinds.flag, rate = kinds.number,
+  schedule = kinds.map(kinds.any), random = kinds.list(kinds.whole, 2, 2), samples = kinds.whole,
+  optimiser = kinds.object({ steps = kinds.whole, lr = kinds.number }, ".", true),
+}, ": ", true)
+
+-- Numbers survive exactly: floats are written in hexadecimal.
+local function exact(v)
+  if type(v) == "table" then
+    local out = {}
+    for k, x in pairs(v) do out[k] = exact(x) end
+    return out
+  end
+  return math.type(v) == "float" and ("%a"):format(v) or v
+end
+
+local function back(v)
+  if type(v) == "table" then
+    for k, x in pairs(v) do v[k] = back(x) end
+    return v
+  end
+  if type(v) == "string" and (v:match "^%-?0x" or v:match "^%-?inf$") then
+    return v:match "inf" and (v:sub(1, 1) == "-" and -math.huge or math.huge) or tonumber(v)
+  end
+  return math.type(v) == "float" and math.tointeger(v) or v
+end
+
+--- write(path, { model, optimiser, average? }, position): position is a table of numbers and strings, kept exactly.
+function M.write(path, parts, position)
+  local model = parts.model
+  local state = model:state_dict()
+  local o, i = parts.optimiser:state(), 0
+  for name in model:named_parameters() do
+    i = i + 1
+    state["optimiser.m." .. name], state["optimiser.v." .. name] = o.m[i], o.v[i]
+  end
+  for name, t in pairs(parts.average and parts.average:state() or {}) do state["average." .. name] = t end
+  position.optimiser = { steps = o.steps, lr = o.lr }
+  core.io.safetensors_write(path, state, { cohesiv = json.encode(model:extras()),
+    training = json.encode(exact(position)) })
+end
+
+--- read(path, { model, optimiser, average? }) → position.
+function M.read(path, parts)
+  local model = parts.model
+  local state, metadata = core.io.safetensors_read(path)
+  if not (metadata and metadata.training) then
+    error(("%s: expected a checkpoint of training, found no position in its metadata"):format(path), 0)
+  end
+  local position = POSITION(back(json.decode(metadata.training, path)), path)
+  local m, v, weights, average = {}, {}, {}, {}
+  for name in model:named_parameters() do
+    m[#m + 1], v[#v + 1] = state["optimiser.m." .. name], state["optimiser.v." .. name]
+    if not v[#m] then error(("%s: expected the optimiser's state of %s, found none"):format(path, name), 0) end
+  end
+  for name, t in pairs(state) do
+    local averaged = name:match "^average%.(.*)$"
+    if averaged then average[averaged] = t elseif not name:match "^optimiser%." then weights[name] = t end
+  end
+  model:load_state(weights)
+  if parts.average then parts.average:restore(average) end
+  parts.optimiser:restore { steps = position.optimiser.steps, lr = position.optimiser.lr, m = m, v = v }
+  return position
+end
+
+return M

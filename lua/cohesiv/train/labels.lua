@@ -1,0 +1,243 @@
+--- Pseudo-labels: which frames of a data folder are trained on, and the sample file of each (image, maps, person,
+-- query points at the recipe's size), made once and kept in the cache. No mask is ever opened here.
+local cache = require "cohesiv.data.cache"
+local core = require "cohesiv.core"
+local progress = require "cohesiv.base.progress"
+local scale = require "cohesiv.motion.scale"
+local tensor = require "cohesiv.tensor"
+local warn = require "cohesiv.base.warn"
+local error = core.error -- a line, whatever it quotes
+
+local M = {}
+
+local WINDOW, FIRST, LAST = 10, 3, 6 -- of every ten frames the 4th to the 7th (method, "Training frames")
+local SHOWN = 5 -- clips that a warning names
+local STILL = 0.5 -- pixels a frame, at the size of training: a hand that moves less teaches nothing
+
+-- ---- which frames ----
+
+local function centre(v) return v:mean(1):totable() end
+
+-- How far the nearest hand of the frames around has moved, pixels a frame at `size`; 0 when nobody is seen there.
+local function motion(clip, n, point, sc)
+  local most = 0
+  for _, gap in ipairs { -3, 3 } do
+    local m = n + gap
+    if m >= 0 and m < clip.frames then
+      local nearest = math.huge
+      for _, hand in ipairs(clip:hands(m)) do
+        local c = centre(hand.vertices)
+        nearest = math.min(nearest, math.sqrt((c[1] - point[1]) ^ 2 + (c[2] - point[2]) ^ 2))
+      end
+      if nearest < math.huge then most = math.max(most, nearest * sc.s / math.abs(gap)) end
+    end
+  end
+  return most
+end
+
+local function moves(clip, n, sc)
+  for _, hand in ipairs(clip:hands(n)) do
+    if motion(clip, n, centre(hand.vertices), sc) >= STILL then return true end
+  end
+  return false
+end
+
+-- At most `most` of a list, evenly spread.
+local function thin(list, most)
+  if not most or #list <= most then return list end
+  local kept = {}
+  for i = 1, most do kept[i] = list[(2 * i - 1) * #list // (2 * most) + 1] end
+  return kept
+end
+
+--- frames(clip, recipe): the numbers of the frames of a clip to train on.
+function M.frames(clip, recipe)
+  local sc, list = clip:scale(recipe.size), {}
+  tensor.tidy(function()
+    for start = 0, math.max(clip.frames - WINDOW, 0), WINDOW do
+      for n = start + FIRST, math.min(start + LAST, clip.frames - 1) do
+        if #clip:hands(n) > 0 and moves(clip, n, sc) then list[#list + 1] = n end
+      end
+    end
+  end)
+  return thin(list, recipe.maps.frames)
+end
+
+-- ---- one frame ----
+
+--- map_options(recipe): what clip:responsibility is asked for; maps are of maps.size, where the recipe has it.
+function M.map_options(recipe)
+  local m = recipe.maps
+  return {
+    gaps = m.gaps, size = m.size or recipe.size, temperature = m.temperature, background = m.background,
+    targets = m.targets, closeness = m.closeness, flow = m.flow, sharpen = m.sharpen,
+    fit = { model = m.fit.model, points = m.fit.points, robust = m.fit.robust },
+  }
+end
+
+local function bytes(t) return (t * 255 + 0.5):to "uint8" end
+
+-- The hands' maps at the recipe's size; finer ones are averaged.
+local function scaled_map(map, from, to)
+  map = map:narrow(3, 1, map.shape[3] - 1)
+  if from.w == to.w and from.h == to.h then return map end
+  local content = map[{ { 1, from.content_h }, { 1, from.content_w }, {} }]
+  local s = to.s / from.s
+  return core.io.resample(content:contiguous(), s, s, to.content_w, to.content_h, to.w, to.h)
+end
+
+local function write_sample(path, folder, clip, n, recipe)
+  local sc, R = clip:scale(recipe.size), clip:responsibility(n, M.map_options(recipe))
+  local map = scaled_map(R.map, clip:scale(R.size), sc)
+  local hands = map.shape[3]
+  local person = clip:person(n, { size = recipe.size, source = recipe.person.source })
+  local points = {}
+  for k, hand in ipairs(clip:hands(n)) do points[k] = centre(scale.points(hand.vertices:to "float32", sc)) end
+  if hands ~= #points then
+    error(("%s, frame %d: expected a map for each of %d hands, found %d"):format(clip.name, n, #points, hands), 0)
+  end
+  core.sample_write(path, {
+    image = clip:scaled(n, { size = recipe.size }), maps = bytes(map),
+    person = (person * 255):to "uint8", points = core.tensor(points), content = { sc.content_w, sc.content_h },
+  }, folder)
+end
+
+-- Everything that a sample depends on.
+local function key_of(clip, n, recipe)
+  local values = require("cohesiv.train.recipe").flatten(recipe)
+  local parts = { "sample 2", clip:key(n), tostring(n), clip:hands_key(), clip:given_key(n) }
+  local names = {}
+  for name in pairs(values) do
+    local used = name:match "^maps%." or name:match "^person%." or name == "size"
+    if used and name ~= "maps.tau" and name ~= "maps.band" and name ~= "maps.frames" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  local show = require("cohesiv.train.recipe").show
+  for _, name in ipairs(names) do parts[#parts + 1] = name .. "=" .. show(values[name]) end
+  return table.concat(parts, "\n")
+end
+
+local function make_sample(key, clip, n, recipe)
+  cache.write("samples", key, "npz", function(path, folder)
+    tensor.tidy(write_sample, path, folder, clip, n, recipe)
+  end)
+end
+
+local function warn_damaged(path)
+  require("cohesiv.base.warn").line("%s: expected an intact sample, found it damaged; it is made again", path)
+end
+
+--- sample(clip, n, recipe): the path of the frame's sample file, made when there is none or one that is cut off, and
+-- the digest of what it holds.
+function M.sample(clip, n, recipe)
+  local key = key_of(clip, n, recipe)
+  local path = cache.path("samples", key, "npz")
+  local digest = cache.intact(core.sample_digest, path)
+  if digest then return path, digest end
+  if core.io.status(path) then warn_damaged(path) end
+  make_sample(key, clip, n, recipe)
+  return path, core.sample_digest(path)
+end
+
+--- mend(entry, data, recipe): makes the sample of one of prepare's entries again, whatever is there; its random numbers
+-- are nobody's. Raises when the clip is not what it was.
+function M.mend(entry, data, recipe)
+  warn_damaged(entry.path)
+  local seed, stream = core.random_state()
+  local clip = data:clip(entry.clip)
+  local ok, message = pcall(function()
+    local key = key_of(clip, entry.frame, recipe)
+    if cache.path("samples", key, "npz") ~= entry.path then
+      error(("clip %s: expected the data of the training's start, found it changed"):format(entry.clip), 0)
+    end
+    make_sample(key, clip, entry.frame, recipe)
+  end)
+  clip:close()
+  core.seed(seed, stream)
+  if not ok then error(message, 0) end
+  entry.digest = core.sample_digest(entry.path)
+end
+
+-- ---- all of them ----
+
+-- Every k-th clip validates, spread over the list; with a single clip its last frames do.
+local function split(list, share)
+  local train, validation = {}, {}
+  local clips, order = {}, {}
+  for _, s in ipairs(list) do
+    if not clips[s.clip] then
+      clips[s.clip] = true
+      order[#order + 1] = s.clip
+    end
+  end
+  local step = share > 0 and math.max(2, math.floor(1 / share + 0.5)) or math.huge
+  local held = {}
+  for i, name in ipairs(order) do held[name] = #order > 1 and i % step == (#order >= step and 0 or #order % step) end
+  for _, s in ipairs(list) do table.insert(held[s.clip] and validation or train, s) end
+  if #validation == 0 and #train > 1 and share > 0 then
+    for _ = 1, math.max(1, math.floor(#train * share)) do table.insert(validation, 1, table.remove(train)) end
+  end
+  return train, validation
+end
+
+-- "N of M clips …: a, b, c", once for a data folder.
+local function tell(data, what, list, all)
+  if #list == 0 then return end
+  local shown = table.concat(list, ", ", 1, math.min(#list, SHOWN))
+  warn.once(("labels\n%s\n%s"):format(what, data.path), "labels: %d of the %d clips in %s %s and are not trained on: "
+    .. "%s%s", #list, all, tostring(data.path), what, shown, #list > SHOWN and ", …" or "")
+end
+
+--- survey(data, recipe, names?): what there is to train on: { clips = count, hands = count of those with landmarks,
+-- total = count of frames, wanted = list of { name, frames } }. Tells which clips are passed over; fails when all are.
+function M.survey(data, recipe, names)
+  names = names or data.clips
+  local found, bare, still = { clips = #names, hands = 0, total = 0, wanted = {} }, {}, {}
+  for _, name in ipairs(names) do
+    local clip = data:clip(name)
+    if clip:has_hands() then
+      local frames = M.frames(clip, recipe)
+      found.hands, found.total = found.hands + 1, found.total + #frames
+      found.wanted[#found.wanted + 1] = { name = name, frames = frames }
+      if #frames == 0 then still[#still + 1] = name end
+    else
+      bare[#bare + 1] = name
+    end
+    clip:close()
+  end
+  if found.total == 0 then
+    local why = found.clips == 0 and "no clips in clips/"
+      or ("%d clip%s, "):format(found.clips, found.clips == 1 and "" or "s")
+        .. (found.hands == 0 and "none with landmarks (give hands_json/NAME.json)"
+          or ("%d with landmarks, none of a hand that moves"):format(found.hands))
+    error(warn.plain(("labels: expected clips in %s with landmarks of a moving hand, found %s"):format(
+      tostring(data.path), why)), 0)
+  end
+  tell(data, "have no landmarks", bare, found.clips)
+  tell(data, "show no moving hand", still, found.clips)
+  return found
+end
+
+--- prepare(data, recipe, names?): { train, validation }: lists of { clip, frame, path, digest } of the samples of all
+-- clips (or those named) that have hands. Shows progress; what is made already is found in the cache.
+function M.prepare(data, recipe, names)
+  local found = M.survey(data, recipe, names)
+  local list, bar = {}, progress.new("maps", found.total)
+  for _, entry in ipairs(found.wanted) do
+    local clip = data:clip(entry.name)
+    for _, n in ipairs(entry.frames) do
+      local path, digest = M.sample(clip, n, recipe)
+      list[#list + 1] = { clip = entry.name, frame = n, path = path, digest = digest }
+      bar:update(#list, entry.name)
+      if core.system.stopped() then
+        error("interrupted: the maps made so far are kept; the same command goes on with the rest", 0)
+      end
+    end
+    clip:close()
+  end
+  bar:finish()
+  local train, validation = split(list, recipe.validation)
+  return { train = train, validation = validation }
+end
+
+return M

@@ -1,0 +1,413 @@
+--- co.train: learns a network from pseudo-labels, as the recipe says. Everything that a step depends on (weights,
+-- moments, schedule, random numbers, position in the data) is in the checkpoint, so that a run that was stopped or
+-- killed and resumed ends in the same bits as one that was not: whatever else has changed by then is refused.
+local averages = require "cohesiv.optim.ema"
+local calibrate = require "cohesiv.hands.calibrate"
+local checkpoint = require "cohesiv.train.checkpoint"
+local core = require "cohesiv.core"
+local labels = require "cohesiv.train.labels"
+local losses = require "cohesiv.nn.losses"
+local optim = require "cohesiv.optim"
+local progress = require "cohesiv.base.progress"
+local recipes = require "cohesiv.train.recipe"
+local runs = require "cohesiv.train.run"
+local sampled = require "cohesiv.train.samples"
+local tensor = require "cohesiv.tensor"
+local error = core.error -- a line, whatever it quotes
+
+local M = {}
+
+--- Keys of a recipe that may be others when a run is resumed.
+M.may_change = { "device", "epochs", "minutes", "threads" }
+
+-- Between checkpoints inside an epoch.
+local CHECKPOINT_SECONDS = tonumber(os.getenv "COHESIV_CHECKPOINT_SECONDS") or 300
+
+local function fail(format, ...) error(("train: " .. format):format(...), 0) end
+
+-- ---- one batch ----
+
+local function batch_loss(model, recipe, batch)
+  local out, w = model:forward(batch.image), recipe.loss
+  local parts, total = {}, nil
+  if w.responsibility ~= 0 then
+    local l = losses.responsibility(out.Q, out.K, batch.maps, batch.points, batch.image_index,
+      { through = w.clamp == "through" })
+    parts.responsibility, total = l:item(), l * w.responsibility
+  end
+  if w.embedding ~= 0 then
+    local l = losses.embedding(out.Z, batch.label, recipe.embedding)
+    parts.embedding = l:item()
+    total = total and total + l * w.embedding or l * w.embedding
+  end
+  parts.total = total:item()
+  return total, parts
+end
+
+local function train_batch(model, recipe, optimiser, batch)
+  local loss, parts = batch_loss(model, recipe, batch)
+  if parts.total ~= parts.total then
+    fail("the loss became NaN at step %d; try a smaller optim.lr", optimiser.steps + 1)
+  end
+  optimiser:zero_grad()
+  loss:backward()
+  optimiser:step()
+  optimiser:zero_grad()
+  return parts
+end
+
+local function add(sums, parts)
+  for name, v in pairs(parts) do sums[name] = (sums[name] or 0.0) + v end
+  sums.batches = (sums.batches or 0) + 1
+end
+
+local function means(sums, prefix, record)
+  for name, v in pairs(sums) do
+    if name ~= "batches" then record[prefix .. name] = v / sums.batches end
+  end
+end
+
+-- ---- data ----
+
+-- `how`: what core.loader is asked for beyond what the recipe says.
+local function loader(self, entries, how)
+  local recipe = self.recipe
+  how.size, how.seed, how.tau, how.band = recipe.size, recipe.seed, recipe.maps.tau, recipe.maps.band
+  return sampled.loader(entries, how, function(entry) self:mend(entry) end)
+end
+
+local function augmentation(recipe)
+  local a = recipe.augment
+  return { flip = a.flip, scale = a.scale, rotate = a.rotate, shift = a.shift, colour = a.colour, blur = a.blur,
+    noise = a.noise }
+end
+
+local function validate(model, recipe, data)
+  local sums = {}
+  model:eval()
+  data:seek(1, 1)
+  for _ = 1, data:batches() do
+    tensor.tidy(function()
+      tensor.no_grad(function()
+        local _, parts = batch_loss(model, recipe, data:next())
+        add(sums, parts)
+      end)
+    end)
+  end
+  model:train()
+  return sums
+end
+
+-- ---- the loop ----
+
+local Training = {}
+Training.__index = Training
+
+local function new_training(recipe, samples, data)
+  core.seed(recipe.seed)
+  local model = require("cohesiv.hands.model").model(recipe.model)
+  local average = recipe.optim.average ~= 0 and averages.of(model, recipe.optim.average) or nil
+  local optimiser = optim.AdamW(model:parameters(), { lr = recipe.optim.lr, weight_decay = recipe.optim.weight_decay })
+  local warmup = optim.Warmup(optimiser, { steps = math.max(math.ceil(recipe.optim.warmup), 1) })
+  local self = setmetatable({
+    rate = warmup, -- its .lr is the rate before warm-up: the schedules' to change
+    cosine = recipe.optim.schedule == "cosine" and optim.Cosine(warmup, { steps = 1, floor = 0.01 }) or nil,
+    recipe = recipe, model = model, optimiser = optimiser, average = average, samples = samples, source = data,
+    schedule = optim.Plateau(warmup, { patience = recipe.optim.patience, stop = recipe.optim.stop }),
+    epoch = 1, batch = 1, sums = {}, seconds = 0.0, ended = false, stopped = false,
+  }, Training)
+  self.data = loader(self, samples.train, { batch = recipe.batch, shuffle = true, augment = augmentation(recipe) })
+  if #samples.validation > 0 then
+    self.validation = loader(self, samples.validation, { batch = recipe.batch, shuffle = false })
+  end
+  return self
+end
+
+-- A sample whose file is damaged, made again.
+function Training:mend(entry)
+  local before = entry.digest
+  labels.mend(entry, self.source, self.recipe)
+  if self.run and entry.digest ~= before then self:list_samples() end -- its digest had been damaged, too
+end
+
+-- What is trained on, as the run folder and the checkpoints have it.
+function Training:list_samples()
+  local text = sampled.text(self.samples)
+  self.digest = core.io.digest(text)
+  self.run:write("samples.jsonl", text)
+end
+
+function Training:position()
+  local seed, stream = core.random_state()
+  return {
+    epoch = self.epoch, batch = self.batch, sums = self.sums, ended = self.ended, stopped = self.stopped,
+    schedule = self.schedule:state(), rate = self.rate.lr, random = { seed, stream }, samples = #self.samples.train,
+    data = self.digest,
+  }
+end
+
+function Training:since() return self.started and core.system.time() - self.started or 0.0 end
+
+function Training:set_status(state)
+  local samples = self.samples
+  self.run:set_status { state = state, epoch = state == "done" and self.epoch - 1 or self.epoch,
+    step = self.optimiser.steps, seconds = self.seconds + self:since(), samples = #samples.train,
+    validation = #samples.validation }
+end
+
+-- Times are not in the checkpoint: equal runs have equal ones.
+function Training:write_checkpoint(state)
+  checkpoint.write(self.run:file "last.safetensors", self, self:position())
+  self:set_status(state or "training")
+  self.written, self.kept = core.system.time(), true
+end
+
+-- Raises unless the samples are those that the run began with.
+function Training:check_samples(p)
+  if core.io.digest(sampled.text(self.samples)) == p.data then return end
+  local path, what = self.run:file "samples.jsonl", nil
+  local before = self.run:has "samples.jsonl" and core.io.read_file(path)
+  if before and core.io.digest(before) == p.data then
+    what = sampled.difference(self.samples, before, function(entry) labels.mend(entry, self.source, self.recipe) end)
+    if not what then return end
+  end
+  fail("%s: expected the samples that the run began with, found that the data has changed: %s", self.run.path,
+    what or ("%d samples then, %d now"):format(p.samples, #self.samples.train))
+end
+
+function Training:resume()
+  local status = self.run:status()
+  local p = checkpoint.read(self.run:file "last.safetensors", self)
+  if p.data then self:check_samples(p) elseif p.samples ~= #self.samples.train then
+    fail("%s: expected the %d training samples of the checkpoint, found %d: the data has changed", self.run.path,
+      p.samples, #self.samples.train)
+  end
+  self.epoch, self.batch, self.sums, self.stopped = p.epoch, p.batch, p.sums, p.stopped
+  self.seconds = status.seconds or p.seconds or 0.0
+  self.schedule:restore(p.schedule)
+  self.rate.lr = p.rate
+  core.seed(p.random[1], p.random[2])
+  self.data:seek(self.epoch, self.batch)
+  self.run:cut(function(record) return (record.epoch or 0) < self.epoch end)
+  self.ended = p.ended and (p.stopped ~= false or self:is_over()) -- more epochs or minutes than before: it goes on
+end
+
+-- The share of the run that lies behind, by epochs or by minutes, whichever is further.
+function Training:share()
+  local recipe = self.recipe
+  local batches = self.data:batches()
+  local share = ((self.epoch - 1) * batches + self.batch - 1) / (recipe.epochs * batches)
+  if recipe.minutes then share = math.max(share, (self.seconds + self:since()) / (60 * recipe.minutes)) end
+  return math.min(share, 1)
+end
+
+-- Whether the recipe's epochs or minutes are used up, at the end of an epoch.
+function Training:is_over() return self.epoch > self.recipe.epochs or self:share() >= 1 end
+
+function Training:set_rate()
+  if self.cosine then self.cosine:step(self:share()) end
+  self.rate:step(self.optimiser.steps)
+end
+
+-- Validation, schedule, checkpoints and the record of an epoch. What is validated and kept as the best is the average
+-- of the weights, where there is one.
+function Training:end_epoch()
+  local model = self.average and self.average.model or self.model
+  local record = { epoch = self.epoch, step = self.optimiser.steps, lr = self.optimiser.lr,
+    seconds = self.seconds + self:since() }
+  means(self.sums, "train_", record)
+  local score = record.train_total
+  if self.validation then
+    means(validate(model, self.recipe, self.validation), "validation_", record)
+    score = record.validation_total
+  end
+  local verdict = self.schedule:step(score)
+  if verdict == "better" then model:save(self.run:file "best.safetensors") end
+  if self.recipe.optim.schedule ~= "plateau" then self.rate.lr = self.recipe.optim.lr end
+  record.best = verdict == "better"
+  self.run:log(record)
+  self.epoch, self.batch, self.sums = self.epoch + 1, 1, {}
+  self.stopped = verdict == "stop" and self.recipe.optim.schedule == "plateau"
+  self.ended = self.stopped or self:is_over()
+  self:write_checkpoint()
+  return record
+end
+
+local function note(record)
+  return ("epoch %d  train %.4f%s  lr %.2g"):format(record.epoch, record.train_total,
+    record.validation_total and ("  validation %.4f"):format(record.validation_total) or "", record.lr)
+end
+
+-- Runs until the end, or until a signal asks to stop. Returns whether it ended.
+function Training:go()
+  local system, batches = core.system, self.data:batches()
+  local limit = self.recipe.minutes and "" or ("/%d"):format(self.recipe.epochs)
+  self.started, self.written = system.time(), system.time()
+  self.model:train()
+  while not self.ended do
+    local bar = progress.new(("epoch %d%s"):format(self.epoch, limit), batches)
+    while self.batch <= batches do
+      if system.stopped() then
+        self:write_checkpoint "stopped"
+        return false
+      end
+      self:set_rate()
+      local parts = tensor.tidy(function()
+        return train_batch(self.model, self.recipe, self.optimiser, self.data:next())
+      end)
+      if self.average then self.average:step(self.optimiser.steps) end
+      add(self.sums, parts)
+      self.batch = self.batch + 1
+      bar:update(self.batch - 1, ("loss %.4f"):format(parts.total))
+      if system.time() - self.written > CHECKPOINT_SECONDS then self:write_checkpoint() end
+      if self:share() >= 1 and self.batch <= batches and self.recipe.minutes then break end
+    end
+    local record = self:end_epoch()
+    bar:finish(note(record))
+  end
+  return true
+end
+
+-- ---- calibration ----
+
+-- The mean embeddings from the training samples, and thresholds where the data has masks to choose them on.
+local function finish(self, data, calibration)
+  local run, recipe = self.run, self.recipe
+  local model = require("cohesiv.hands.model").model(recipe.model)
+  model:load(run:file "best.safetensors")
+  model:eval()
+  local stored = run:calibration() or {}
+  if recipe.loss.embedding ~= 0 then
+    local plain = loader(self, self.samples.train, { batch = 1, shuffle = true })
+    local count, i = math.min(#self.samples.train, 200), 0
+    stored.means = calibrate.means(model, function()
+      i = i + 1
+      if i > count then return nil end
+      local b = plain:next()
+      return b.image[1], b.label[1]
+    end, count, { count = recipe.calibrate.embeddings, seed = recipe.seed, normalise = recipe.embedding.normalise })
+    plain:close()
+  end
+  run:set_calibration(stored)
+  calibrate.attach(model, recipe, stored)
+  model:save(run:file "best.safetensors")
+  if calibration then calibrate.thresholds(run, calibration.data, { names = calibration.names })
+  elseif #data.annotated > 0 then calibrate.thresholds(run, data) end
+end
+
+-- ---- run folders ----
+
+-- What of the recipe is another than when the run began; raises when that may not be.
+local function changed(run, recipe)
+  local changes, refused = recipes.changes(run.recipe, recipe), {}
+  for _, c in ipairs(changes) do
+    local may = false
+    for _, key in ipairs(M.may_change) do may = may or key == c.key end
+    if not may then refused[#refused + 1] = c end
+  end
+  if #refused == 0 then return changes end
+  fail("%s: expected the recipe that the run began with, found another: %s (only %s may change)", run.path,
+    recipes.changes_text(refused), table.concat(M.may_change, ", "))
+end
+
+local function take_changes(run, recipe, changes, step)
+  if #changes == 0 then return end
+  run:change_recipe(recipe, changes, step)
+  io.stderr:write(("%s: from step %d on %s\n"):format(run.path, step, recipes.changes_text(changes)))
+end
+
+-- f(run, …) in a run folder that goes when f fails before there was something to keep: kept() tells.
+local function in_new_folder(recipe, root, kept, f)
+  local run, lock = runs.create(recipe, { root = root, hold = true })
+  local _ <close> = lock
+  local ok, message = pcall(f, run)
+  if ok then return run end
+  if not kept() then run:discard() end
+  error(message, 0)
+end
+
+-- A system without training: its run folder holds the recipe and the thresholds.
+local function untrained(recipe, options)
+  if not recipe.data then fail("expected a data folder (data=PATH), found none") end
+  local function calibrated(run)
+    calibrate.thresholds(run)
+    run:set_status { state = "done" }
+  end
+  if not options.resume then return in_new_folder(recipe, options.root, function() return false end, calibrated) end
+  local run, lock = runs.open(options.resume, { hold = true })
+  local _ <close> = lock
+  take_changes(run, recipe, changed(run, recipe), 0)
+  calibrated(run)
+  return run
+end
+
+-- Trains to the end in the run folder, from its last checkpoint where it has one.
+local function follow(training, run, changes, options)
+  local recipe = training.recipe
+  training.run = run
+  if changes then run:restore_choices() end
+  if changes and run:has "last.safetensors" then
+    training:resume()
+  else
+    run:cut(function() return false end) -- killed before the first checkpoint: from the start
+  end
+  take_changes(run, recipe, changes or {}, training.optimiser.steps)
+  training:list_samples()
+  training:set_status "training"
+  if not training.ended and not training:go() then
+    local again = options.again or "--resume"
+    error(("interrupted: a checkpoint was written; go on with %s (%s)"):format(again, run.path), 0)
+  end
+  training.data:close()
+  finish(training, training.source, options.calibration)
+  training:set_status "done"
+end
+
+local function prepared(recipe, options)
+  local data = options.data or require("cohesiv.data").data(recipe.data)
+  local samples = labels.prepare(data, recipe, options.names)
+  if #samples.train == 0 then fail("expected training samples, found none") end
+  return new_training(recipe, samples, data)
+end
+
+local function trained(recipe, options)
+  if not options.resume then
+    local training = prepared(recipe, options) -- first: a recipe that fails leaves no folder
+    local function kept() return training.kept or training.optimiser.steps > 0 end
+    return in_new_folder(recipe, options.root, kept, function(run) follow(training, run, nil, options) end)
+  end
+  local run, lock = runs.open(options.resume, { hold = true })
+  local _ <close> = lock
+  local changes = changed(run, recipe)
+  follow(prepared(recipe, options), run, changes, options)
+  return run
+end
+
+-- ---- the public function ----
+
+--- co.train(recipe, { resume = RUN_FOLDER, root = "runs", data, names, calibration = { data, names } }) → run: makes
+-- the pseudo-labels that are not cached yet, trains, calibrates (on `calibration`, if given; else on the calibration
+-- half of the data). On Ctrl-C or SIGTERM a checkpoint is written and "interrupted" raised; resume goes on, with the
+-- same recipe but for the keys of may_change, and the same data. again: what that message says to do. What fails before
+-- the first step leaves no run folder.
+function M.train(recipe, options)
+  options = options or {}
+  if not recipes.is(recipe) then fail("expected a recipe, found a %s", type(recipe)) end
+  if recipe.system ~= "cohesiv" then return untrained(recipe, options) end
+  if not (recipe.data or options.data) then fail("expected a data folder (data=PATH), found none") end
+  if recipe.device ~= "cpu" then
+    fail("device: expected cpu, the only device of this build, found %s", recipe.device)
+  end
+  if recipe.loss.responsibility == 0 and recipe.loss.embedding == 0 then
+    fail("expected a loss with a weight, found loss.responsibility and loss.embedding both 0")
+  end
+  if recipe.supervised then fail("supervised: expected false: no recipe here learns from masks") end
+  if recipe.threads then core.threads(recipe.threads) end
+  local before = core.system.on_signal "flag"
+  local ok, result = pcall(trained, recipe, options)
+  core.system.on_signal(before)
+  if not ok then error(result, 0) end
+  return result
+end
+
+return M
