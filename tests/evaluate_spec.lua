@@ -4,6 +4,7 @@
 local co = require "cohesiv"
 local calibrate = require "cohesiv.hands.calibrate"
 local evaluate = require "cohesiv.hands.evaluate"
+local evaluation = require "cohesiv.train.evaluation"
 local image = require "cohesiv.tensor.image"
 local json = require "cohesiv.base.json"
 local metrics = require "cohesiv.hands.metrics"
@@ -160,7 +161,7 @@ describe("a system without training", function()
 
   it("calibrates on its own folder and reports the other half", function()
     local made = run.create(base { name = "disc", system = "disc", data = folder }, { root = support.temp() })
-    local result = evaluate.full(made)
+    local result = evaluation.full(made)
     assert.are.same({ "b", "d" }, result.names)
     assert.are.same({ "a", "c" }, made:calibration().calibrated_on)
     assert.are.equal(4, result.summary.Pair.n)
@@ -173,7 +174,7 @@ describe("a system without training", function()
   it("gives the disc's best radius", function()
     -- A hand of 6×6 pixels around (6.5, 6.5), query (6, 6): every radius is tried by slow search.
     local data = co.data(folder)
-    local system = evaluate.system(evaluate.untrained(base { system = "disc" }))
+    local system = evaluate.system(evaluation.untrained(base { system = "disc" }))
     local _, reached = calibrate.search(system, data, { "a" })
     local truth, best = evaluate.truth(data, evaluate.frames(data, { "a" })[1]), 0
     for _, t in ipairs(metrics.grid(-0.5, 0, 20)) do
@@ -187,7 +188,7 @@ describe("a system without training", function()
     for _, name in ipairs { "saliency", "flow", "thresholded_responsibility", "disc" } do
       local r = recipe.load(support.root .. "/experiments/" .. name .. ".lua", { "size=32,32" })
       r.data = folder
-      local s = evaluate.full(evaluate.untrained(r)).summary
+      local s = evaluation.full(evaluation.untrained(r)).summary
       assert.is_true(s.Pair.mean >= 0 and s.Pair.mean <= 100 and s.Pair.n == 4, name)
     end
   end)
@@ -198,13 +199,13 @@ describe("a system without training", function()
       assert.is_false(ok)
       return text
     end
-    local bare = evaluate.untrained(base { system = "disc" })
-    assert.is_truthy(message(evaluate.full, bare):find("expected data=PATH", 1, true))
+    local bare = evaluation.untrained(base { system = "disc" })
+    assert.is_truthy(message(evaluation.full, bare):find("expected data=PATH", 1, true))
     local empty = folder_of {}
-    assert.is_truthy(message(evaluate.full, evaluate.untrained(base { system = "disc", data = empty }))
+    assert.is_truthy(message(evaluation.full, evaluation.untrained(base { system = "disc", data = empty }))
       :find("expected clips with masks", 1, true))
     os.remove(folder .. "/masks/d/000001_hand1.png")
-    assert.is_truthy(message(evaluate.full, evaluate.untrained(base { system = "disc", data = folder }))
+    assert.is_truthy(message(evaluation.full, evaluation.untrained(base { system = "disc", data = folder }))
       :find("masks/d/000001_hand1.png: expected the hand mask of query 1 of frame 1, found none", 1, true))
   end)
 end)
@@ -213,7 +214,7 @@ describe("real masks", function()
   if support.small then return pending "give the disc of the method's anchor: a small run" end
   support.data_it("give the disc of the method's anchor: 36, 35, 53, 13 per cent", function()
     local r = require "experiments.cohesiv" { system = "disc", data = support.data }
-    local s = evaluate.full(evaluate.untrained(r), nil, { all = true }).summary
+    local s = evaluation.full(evaluation.untrained(r), nil, { all = true }).summary
     assert.are.same({ 42, 60, 60, 55 }, { s.All.n, s.Pair.n, s.Hand.n, s.Obj.n })
     for task, percent in pairs { All = 36, Pair = 35, Hand = 53, Obj = 13 } do
       assert.is_true(math.abs(s[task].mean - percent) < 0.6, task)

@@ -1,7 +1,7 @@
 -- Every allocation of modules and of whole training steps fails once (see tests/faults.lua): layers, encoders of every
 -- family, the network with its losses, AdamW, prediction, files of weights. Networks have every kind of layer that the
 -- large ones have, and are as short as they can be.
-local averages = require "cohesiv.optim.ema"
+local averages = require "cohesiv.train.ema"
 local checkpoint = require "cohesiv.train.checkpoint"
 local co = require "cohesiv"
 local encoders = require "cohesiv.nn.encoders"

@@ -3,7 +3,7 @@
 -- videos, data folders, evaluation, runs, reports, and the line editor.
 local co = require "cohesiv"
 local core = require "cohesiv.core"
-local evaluate = require "cohesiv.hands.evaluate"
+local evaluation = require "cohesiv.train.evaluation"
 local faults = require "tests.faults"
 local frames = require "cohesiv.data.frames"
 local json = require "cohesiv.base.json"
@@ -17,7 +17,7 @@ local runs = require "cohesiv.train.run"
 local scale = require "cohesiv.motion.scale"
 local show = require "cohesiv.tools.show"
 local support = require "tests.support"
-local weights = require "cohesiv.nn.weights"
+local files = require "cohesiv.tensor.io"
 
 local folder = support.temp()
 local function at(name) return folder .. "/" .. name end
@@ -193,8 +193,8 @@ local cases = {
     return core.io.pack_read(at "w.pack", "key")
   end,
   resample = function() return scale.picture(first, scale.of(W, H, { 24, 24 })) end,
-  ["reading a .pth file"] = function() return { weights.read(at "read.pth") } end,
-  ["reading a .pth file of before 1.6"] = function() return { weights.read(at "old.pth") } end,
+  ["reading a .pth file"] = function() return { files.weights(at "read.pth") } end,
+  ["reading a .pth file of before 1.6"] = function() return { files.weights(at "old.pth") } end,
   ["reading a JPEG"] = function() return co.load(at "plain.jpg") end,
   ["reading a turned JPEG"] = function() return co.load(at "turned.jpg") end,
   ["a video"] = function()
@@ -231,9 +231,9 @@ local cases = {
   end,
   evaluation = function()
     frames.forget()
-    local run = evaluate.untrained(recipe(small) { system = "disc", name = "disc" })
-    local result = evaluate.full(run)
-    return { result.summary, run:calibration(), evaluate.text { { name = "disc", summary = result.summary } } }
+    local run = evaluation.untrained(recipe(small) { system = "disc", name = "disc" })
+    local result = evaluation.full(run)
+    return { result.summary, run:calibration(), evaluation.text { { name = "disc", summary = result.summary } } }
   end,
   ["making a run folder"] = function() return runs.create(recipe { name = "made" }, { path = at "made" }).path end,
   ["a run folder"] = function()

@@ -3,7 +3,7 @@ local co = require "cohesiv"
 local core = require "cohesiv.core"
 local pickles = require "tests.pickles"
 local support = require "tests.support"
-local weights = require "cohesiv.nn.weights"
+local files = require "cohesiv.tensor.io"
 
 local folder = support.temp()
 local function put(name, bytes) return support.write(folder .. "/" .. name, bytes) end
@@ -77,9 +77,9 @@ describe("a reader", function()
     ["x.npz"] = { core.io.npz_read, "expected a zip file, " },
     ["x.pth"] = { core.io.pth_read, "expected weights as torch.save writes them since PyTorch 0.1.10, " },
     ["x.safetensors"] = { core.io.safetensors_read, "expected safetensors, " },
-    ["y.npz"] = { weights.read, "expected a zip file, " }, ["y.pt"] = { weights.read, "expected weights" },
-    ["y.ckpt"] = { weights.read, "expected weights" }, ["y.txt"] = { weights.read, "expected weights" },
-    ["z.safetensors"] = { weights.read, "expected safetensors, " }, ["w.npy"] = { co.load, "expected a .npy array, " },
+    ["y.npz"] = { files.weights, "expected a zip file, " }, ["y.pt"] = { files.weights, "expected weights" },
+    ["y.ckpt"] = { files.weights, "expected weights" }, ["y.txt"] = { files.weights, "expected weights" },
+    ["z.safetensors"] = { files.weights, "expected safetensors, " }, ["w.npy"] = { co.load, "expected a .npy array, " },
   }
 
   it("says what it found in place of its kind", function()
@@ -104,11 +104,11 @@ describe("a reader", function()
 
   it("tells damage of its own kind from other kinds", function()
     local zip = pickles.archive(pickles.dict("w", pickles.tensor {}))
-    support.raises("found no zip directory (truncated?)", weights.read, put("cut.pth", zip:sub(1, #zip // 2)))
+    support.raises("found no zip directory (truncated?)", files.weights, put("cut.pth", zip:sub(1, #zip // 2)))
     local header = '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
-    support.raises("expected a safetensors header within the file, found 54 bytes claimed", weights.read,
+    support.raises("expected a safetensors header within the file, found 54 bytes claimed", files.weights,
       put("cut.safetensors", string.pack("<i8", #header) .. header:sub(1, 20)))
-    support.raises("expected a safetensors header within the file", weights.read,
+    support.raises("expected a safetensors header within the file", files.weights,
       put("long.safetensors", string.pack("<i8", 1 << 30) .. header))
     support.raises("expected a .npy header, found the end", co.load, put("cut.npy", "\x93NUMPY\1\0"))
     support.raises("a.npy: expected a .npy array, found an HTML page", co.load,

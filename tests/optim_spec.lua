@@ -372,7 +372,7 @@ describe("the plateau schedule", function()
 end)
 
 describe("the average of weights", function()
-  local averages = require "cohesiv.optim.ema"
+  local averages = require "cohesiv.train.ema"
 
   local function small()
     return co.model { encoder = "resnet18", decoder_widths = { 4, 4, 4, 4, 4 }, embedding_dim = 3, attention_dim = 3 }

@@ -3,6 +3,7 @@
 local calibrate = require "cohesiv.hands.calibrate"
 local co = require "cohesiv"
 local evaluate = require "cohesiv.hands.evaluate"
+local evaluation = require "cohesiv.train.evaluation"
 local image = require "cohesiv.tensor.image"
 local json = require "cohesiv.base.json"
 local metrics = require "cohesiv.hands.metrics"
@@ -221,7 +222,7 @@ describe("a trained run in the evaluator", function()
 
   it("scores the masks that predict gives", function()
     local data = co.data(folder)
-    local result = evaluate.full(run, folder)
+    local result = evaluation.full(run, folder)
     assert.are.same(thresholds, result.thresholds)
     local frame = evaluate.frames(data, { "b" })[1]
     local truth = evaluate.truth(data, frame)
@@ -241,7 +242,7 @@ describe("a trained run in the evaluator", function()
   it("scores the masks that predict gives by the posterior too", function()
     local other = tiny_run { data = folder, calibrate = { score = "posterior", pair = "own" } }
     calibrate.thresholds(other)
-    local result = evaluate.full(other, folder)
+    local result = evaluation.full(other, folder)
     local data = co.data(folder)
     local frame = evaluate.frames(data, { "b" })[1]
     local truth = evaluate.truth(data, frame)
@@ -267,7 +268,7 @@ describe("a trained run in the evaluator", function()
     local p = loaded:predict(picture, { { 9, 9 } })[1]
     assert.are.same(metrics.over(p.objectness - p.personness, found.object[1], p.attention, found.object[2]):totable(),
       p.object:totable())
-    assert.are.same({ "b", "d" }, evaluate.full(other).names)
+    assert.are.same({ "b", "d" }, evaluation.full(other).names)
   end)
 
   it("answers by attention alone or by cosines alone where only one loss trained it", function()

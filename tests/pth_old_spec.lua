@@ -5,7 +5,7 @@ local core = require "cohesiv.core"
 local make = require "tests.files"
 local pickles = require "tests.pickles"
 local support = require "tests.support"
-local weights = require "cohesiv.nn.weights"
+local files = require "cohesiv.tensor.io"
 
 local folder = support.temp()
 local function put(name, bytes) return support.write(folder .. "/" .. name, bytes) end
@@ -53,7 +53,7 @@ describe("a .pth file of before 1.6", function()
 
   it("is unwrapped as the zip form is, and may hold more than weights", function()
     local moments = dict("step", longs {})
-    local state, _, kind = weights.read(put("x.pth.tar", old(
+    local state, _, kind = files.weights(put("x.pth.tar", old(
       dict("epoch", int(3), "optimizer", moments, "state_dict", dict("module.a", tensor {}, "module.b", tensor {})),
       { { "94001", 3, LONGS }, { "0", 6, SIX } })))
     assert.equal("pth", kind)

@@ -5,6 +5,7 @@ local core = require "cohesiv.core"
 local make = require "tests.files"
 local pickles = require "tests.pickles"
 local support = require "tests.support"
+local files = require "cohesiv.tensor.io"
 local weights = require "cohesiv.nn.weights"
 
 local folder = support.temp()
@@ -81,7 +82,7 @@ describe("a .pth file", function()
     local w, parameter = tensor {}, call(global("torch._utils", "_rebuild_parameter"), tensor {}, "\x89", ORDERED)
     local function names(pickle)
       local list = {}
-      for name in pairs(weights.read(put("x.pth", archive(pickle)))) do list[#list + 1] = name end
+      for name in pairs(files.weights(put("x.pth", archive(pickle)))) do list[#list + 1] = name end
       table.sort(list)
       return table.concat(list, " ")
     end
@@ -237,11 +238,11 @@ describe("damage", function()
   it("files of another kind get one line", function()
     assert.is_false(try "")
     assert.is_false(try(("\0"):rep(100)))
-    support.raises("No such file", weights.read, folder .. "/none.pth")
-    support.raises("found a folder", weights.read, folder)
-    support.raises('expected weights (.safetensors, .npz, .pth, .pt), found text ("hello, world")', weights.read,
+    support.raises("No such file", files.weights, folder .. "/none.pth")
+    support.raises("found a folder", files.weights, folder)
+    support.raises('expected weights (.safetensors, .npz, .pth, .pt), found text ("hello, world")', files.weights,
       put("readme.txt", "hello, world"))
-    support.raises("expected a path, found number", weights.read, 3)
+    support.raises("expected a path, found number", files.weights, 3)
   end)
 end)
 
@@ -278,7 +279,7 @@ end)
 
 local made
 -- { at = the folder of the files that the script writes, values } or { missing = a library }; once.
-local function files()
+local function written()
   if not made then
     local out = support.temp()
     local result = support.run({
@@ -297,7 +298,7 @@ end
 -- run(folder, values), skipped by name without Python or a library.
 local function library_it(name, run)
   return support.python_it(name, function()
-    local there = files()
+    local there = written()
     if there.missing then return pending(there.missing) end
     run(there.at, there.values)
   end)

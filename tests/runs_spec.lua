@@ -195,7 +195,8 @@ describe("a training run", function()
     result = t:train(dir, { "--resume", "epochs=3", "minutes=100" })
     assert.equal(0, result.status, result.stderr)
     assert.same(changes, co.run(path):info().changes)
-    local script = 'require("cohesiv").train(require("cohesiv.train.recipe").load(%q) { seed = 4 }, { resume = "runs/tiny" })'
+    local script = 'local recipe = require("cohesiv.train.recipe").load(%q) { seed = 4 } '
+      .. 'require("cohesiv").train(recipe, { resume = "runs/tiny" })'
     script = script:format(t.experiment)
     refused(support.cohesiv({ "-e", script }, { dir = dir, env = t.environment }), "seed: 3 → 4")
     local help = support.cohesiv { "train", "--help" }
@@ -318,8 +319,8 @@ describe("a training run", function()
         end
         return bar
       end
-      require("cohesiv.train.train").train(require("cohesiv.train.recipe").load(%q))]]):format(support.root, t.experiment,
-      support.root, t.experiment))
+      require("cohesiv.train.train").train(require("cohesiv.train.recipe").load(%q))]]):format(support.root,
+      t.experiment, support.root, t.experiment))
     local result = support.cohesiv({ script }, { dir = dir, env = t.environment, timeout = 400 })
     assert.equal(0, result.status, result.stderr)
     assert.same({}, tiny.differing(made, dir .. "/runs/tiny"))

@@ -5,7 +5,7 @@ local core = require "cohesiv.core"
 local support = require "tests.support"
 local tune = require "cohesiv.nn.autotune"
 
-local choices = core.choices
+local choices = core.algos
 local conv2d, upconv2d = core.ops.conv2d.call, core.ops.upconv2d.call
 
 local function largest(t) return t:abs():max():item() end
@@ -90,7 +90,7 @@ describe("choices", function()
   it("have no effect where their method does not fit", function()
     local x, w = co.randn(2, 9, 13, 32), co.randn(32, 3, 3, 32)
     local before = conv2d(x, w, nil, 1, 1)
-    choices.set { convolution(1, "spread") }
+    choices.set { convolution(1, "grouped") }
     assert.equal(0, largest(conv2d(x, w, nil, 1, 1) - before))
   end)
 
@@ -114,8 +114,8 @@ describe("choices", function()
     assert.same(list, tune.choices())
     choices.set(tune.choices())
     assert.same(list, choices.rows())
-    choices.add { convolution(0, "spread") }
-    assert.same({ convolution(0, "spread"), list[2], list[3] }, choices.rows())
+    choices.add { convolution(0, "grouped") }
+    assert.same({ convolution(0, "grouped"), list[2], list[3] }, choices.rows())
     choices.set { list[3] }
     assert.same({ list[3] }, choices.rows())
   end)
@@ -123,15 +123,15 @@ describe("choices", function()
   it("are refused in one line, and none of a list with a bad one counts", function()
     local function bad(text, row) support.raises(text, choices.set, { convolution(0, "direct"), row }) end
     choices.set { convolution(1, "direct") }
-    bad("choices: row 2: expected { task, shape, method }, found number", 3)
-    bad("choices: row 2: task: expected convolution, weight_gradient or upconv2d, found pool", { task = "pool" })
-    bad("choices: row 2: task: expected convolution, weight_gradient or upconv2d, found nil", {})
-    bad("choices: row 2: method: expected winograd6, winograd4, spread or direct, found taps", convolution(0, "taps"))
-    bad("choices: row 2: method: expected taps or joined, found direct", { task = "upconv2d", method = "direct" })
-    bad("choices: row 2: shape: expected 7 integers, found 2",
+    bad("algos: row 2: expected { task, shape, method }, found number", 3)
+    bad("algos: row 2: task: expected convolution, weight_gradient or upconv2d, found pool", { task = "pool" })
+    bad("algos: row 2: task: expected convolution, weight_gradient or upconv2d, found nil", {})
+    bad("algos: row 2: method: expected winograd6, winograd4, grouped or direct, found taps", convolution(0, "taps"))
+    bad("algos: row 2: method: expected taps or joined, found direct", { task = "upconv2d", method = "direct" })
+    bad("algos: row 2: shape: expected 7 integers, found 2",
       { task = "upconv2d", method = "taps", shape = { 1, 2 } })
-    bad("choices: row 2: shape: expected 7 integers, found nil", { task = "upconv2d", method = "taps" })
-    bad("choices: row 2: skip: expected an integer, found string",
+    bad("algos: row 2: shape: expected 7 integers, found nil", { task = "upconv2d", method = "taps" })
+    bad("algos: row 2: skip: expected an integer, found string",
       { task = "upconv2d", method = "taps", shape = { 1, 2, 3, 4, "x", 6, 7 } })
     assert.same({ convolution(1, "direct") }, choices.rows())
   end)

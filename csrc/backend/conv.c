@@ -3,10 +3,10 @@
  *
  *   bf16       1 x 1 with bfloat16 weights, where that is fast         conv_bf16.c
  *   winograd   3 x 3, stride 1, one group, whole vectors of channels   isa_conv_winograd6.c, …4.c
- *   spread     groups of few channels, depthwise among them            isa_conv_spread.c
+ *   grouped    groups of few channels, depthwise among them            isa_conv_grouped.c
  *   direct     any shape                                               isa_conv_direct.c
  *
- * This is the rule; a table of choices (conv_choice.h) may know a faster one for a shape.
+ * This is the rule; a table of choices (conv_algo.h) may know a faster one for a shape.
  *
  * Gradients of weights have the same three (isa_conv_weight*.c). A convolution with stride s seen from the
  * side of its gradient is s x s correlations with stride 1, one for each remainder of (row, column) by s:
@@ -15,7 +15,7 @@
 
 #include "backend/conv_bf16.h"
 #include "backend/conv_cache.h"
-#include "backend/conv_choice.h"
+#include "backend/conv_algo.h"
 #include "backend/conv_parts.h"
 #include "core/pool.h"
 
@@ -28,26 +28,26 @@ static int first_of(unsigned fits) {
   return m;
 }
 
-static int compute(const Corr *c, Method m, const Tensor *weight, bool reuse, Choice *choice) {
+static int compute(const Corr *c, Method m, const Tensor *weight, bool reuse, Algo *algo) {
   Packed *p = packed_weights(c, m, weight, reuse);
-  if (reuse) choice_restart(choice); /* packed once */
+  if (reuse) algo_restart(algo); /* packed once */
   int ok = p && m.run(c, packed_data(p));
   packed_done(p);
-  choice_done(choice);
+  algo_done(algo);
   return ok;
 }
 
 int conv_compute(const Corr *c, const Tensor *weight, bool reuse) {
-  Choice choice = {.entry = -1};
+  Algo algo = {.entry = -1};
   if (weight->dtype == BF16 && conv_bf16().fits(c) && bf16_is_fast())
-    return compute(c, conv_bf16(), weight, reuse, &choice);
-  const Method methods[] = {ISA_PICK(conv_winograd6)(), ISA_PICK(conv_winograd4)(), ISA_PICK(conv_spread)(),
+    return compute(c, conv_bf16(), weight, reuse, &algo);
+  const Method methods[] = {ISA_PICK(conv_winograd6)(), ISA_PICK(conv_winograd4)(), ISA_PICK(conv_grouped)(),
                             ISA_PICK(conv_direct)()};
   unsigned fits = 0;
   for (int m = 0; m < 4; m++) fits |= (unsigned)methods[m].fits(c) << m;
-  choice = CHOOSE(fits, first_of(fits), CHOOSE_CORRELATION,
-                  {c->n, c->h, c->w, c->c, c->groups, c->kh, c->kw, c->step, c->gh, c->gw, c->o, reuse});
-  return compute(c, methods[choice.method], weight, reuse, &choice);
+  algo = ALGO_PICK(fits, first_of(fits), ALGO_CORRELATION,
+                   {c->n, c->h, c->w, c->c, c->groups, c->kh, c->kw, c->step, c->gh, c->gw, c->o, reuse});
+  return compute(c, methods[algo.method], weight, reuse, &algo);
 }
 
 static long weight_channels(const ConvShape *s) { return s->w_channels ? s->w_channels : s->ci / s->groups; }
@@ -164,10 +164,10 @@ int conv_backward_weight(const ConvShape *s, const float *x, const float *dy, fl
                                   ISA_PICK(weight_spread)(), ISA_PICK(weight_direct)()};
   unsigned fits = 0;
   for (int m = 0; m < 4; m++) fits |= (unsigned)methods[m].fits(s) << m;
-  Choice choice = CHOOSE(fits, first_of(fits), CHOOSE_WEIGHT_GRADIENT,
-                         {s->n, s->h, s->w, s->ci, s->groups, s->kh, s->kw, s->stride, s->pad, s->co});
-  int ok = methods[choice.method].run(s, x, dy, dw, add);
-  choice_done(&choice);
+  Algo algo = ALGO_PICK(fits, first_of(fits), ALGO_WEIGHT_GRADIENT,
+                        {s->n, s->h, s->w, s->ci, s->groups, s->kh, s->kw, s->stride, s->pad, s->co});
+  int ok = methods[algo.method].run(s, x, dy, dw, add);
+  algo_done(&algo);
   return ok;
 }
 

@@ -1,6 +1,6 @@
-/* The table of choices (see conv_choice.h): some hundred rows at most, looked up one after the other, which
+/* The table of choices (see conv_algo.h): some hundred rows at most, looked up one after the other, which
  * is nothing beside a convolution. */
-#include "backend/conv_choice.h"
+#include "backend/conv_algo.h"
 
 #include "core/error.h"
 #include "core/pool.h"
@@ -10,12 +10,11 @@
 #include <string.h>
 #include <time.h>
 
-const char *const choice_tasks[CHOICE_TASKS] = {"convolution", "weight_gradient", "upconv2d"};
-const char *const choice_methods[CHOICE_TASKS][CHOICE_METHODS] = {
-    {"winograd6", "winograd4", "spread", "direct"},
-    {"winograd6", "winograd4", "spread", "direct"},
-    {"taps", "joined"}};
-const char *const choice_sizes[CHOICE_TASKS][CHOICE_SIZES] = {
+const char *const algo_tasks[ALGO_TASKS] = {"convolution", "weight_gradient", "upconv2d"};
+const char *const algo_methods[ALGO_TASKS][ALGO_METHODS] = {{"winograd6", "winograd4", "grouped", "direct"},
+                                                            {"winograd6", "winograd4", "grouped", "direct"},
+                                                            {"taps", "joined"}};
+const char *const algo_sizes[ALGO_TASKS][ALGO_SIZES] = {
     {"images", "height", "width", "input", "groups", "kernel_height", "kernel_width", "step", "grid_height",
      "grid_width", "output", "packed"},
     {"images", "height", "width", "input", "groups", "kernel_height", "kernel_width", "stride", "padding",
@@ -24,10 +23,10 @@ const char *const choice_sizes[CHOICE_TASKS][CHOICE_SIZES] = {
 
 static const double BETTER = 0.95; /* of the usual method's time: less is no noise */
 
-atomic_bool choice_active;
+atomic_bool algo_active;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of all below */
-static ChoiceRow *rows;
+static AlgoRow *rows;
 static long count, room;
 static bool tuning;
 
@@ -38,39 +37,39 @@ static double seconds(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static ChoiceRow *find(const ChoiceKey *key) {
+static AlgoRow *find(const AlgoKey *key) {
   for (long i = 0; i < count; i++)
     if (!memcmp(&rows[i].key, key, sizeof *key)) return &rows[i];
   return NULL;
 }
 
-static ChoiceRow *add(const ChoiceKey *key) {
+static AlgoRow *add(const AlgoKey *key) {
   if (count == room) {
     long more = room ? 2 * room : 64;
-    ChoiceRow *bigger = realloc(rows, (size_t)more * sizeof *rows);
+    AlgoRow *bigger = realloc(rows, (size_t)more * sizeof *rows);
     if (!bigger) return NULL;
     rows = bigger;
     room = more;
   }
-  rows[count] = (ChoiceRow){.key = *key, .method = -1, .usual = -1};
+  rows[count] = (AlgoRow){.key = *key, .method = -1, .usual = -1};
   return &rows[count++];
 }
 
 static bool has(unsigned fits, int method) { return method >= 0 && fits >> method & 1; }
 
 /* The method of the row that was tried least. */
-static int next_trial(const ChoiceRow *r) {
+static int next_trial(const AlgoRow *r) {
   int next = -1;
-  for (int m = 0; m < CHOICE_METHODS; m++)
+  for (int m = 0; m < ALGO_METHODS; m++)
     if (has(r->fits, m) && (next < 0 || r->trials[m] < r->trials[next])) next = m;
   return next;
 }
 
-Choice choice_look_up(const ChoiceKey *key, unsigned fits, int usual) {
-  Choice c = {.method = usual, .entry = -1};
+Algo algo_look_up(const AlgoKey *key, unsigned fits, int usual) {
+  Algo c = {.method = usual, .entry = -1};
   if (!(fits & (fits - 1))) return c; /* there is no other */
   pthread_mutex_lock(&lock);
-  ChoiceRow *r = find(key);
+  AlgoRow *r = find(key);
   if (tuning && !r) r = add(key); /* without memory: not measured */
   if (r && tuning) {
     r->fits = fits;
@@ -82,15 +81,15 @@ Choice choice_look_up(const ChoiceKey *key, unsigned fits, int usual) {
   } else if (r && has(fits, r->method))
     c.method = r->method;
   pthread_mutex_unlock(&lock);
-  choice_restart(&c);
+  algo_restart(&c);
   return c;
 }
 
-void choice_restart(Choice *c) {
+void algo_restart(Algo *c) {
   if (c->entry >= 0) c->start = seconds();
 }
 
-void choice_done(const Choice *c) {
+void algo_done(const Algo *c) {
   if (c->entry < 0) return;
   double took = seconds() - c->start;
   pthread_mutex_lock(&lock);
@@ -101,26 +100,26 @@ void choice_done(const Choice *c) {
   pthread_mutex_unlock(&lock);
 }
 
-int choice_set(const ChoiceKey *key, int method) {
+int algo_set(const AlgoKey *key, int method) {
   pthread_mutex_lock(&lock);
-  ChoiceRow *r = find(key);
+  AlgoRow *r = find(key);
   if (!r) r = add(key);
-  if (r) *r = (ChoiceRow){.key = *key, .method = method, .usual = -1};
-  atomic_store(&choice_active, count > 0);
+  if (r) *r = (AlgoRow){.key = *key, .method = method, .usual = -1};
+  atomic_store(&algo_active, count > 0);
   pthread_mutex_unlock(&lock);
   return r || fail("out of memory: a choice of method");
 }
 
-void choice_clear(void) {
+void algo_clear(void) {
   pthread_mutex_lock(&lock);
   free(rows);
   rows = NULL;
   count = room = 0;
-  atomic_store(&choice_active, tuning);
+  atomic_store(&algo_active, tuning);
   pthread_mutex_unlock(&lock);
 }
 
-bool choice_row(long i, ChoiceRow *row) {
+bool algo_row(long i, AlgoRow *row) {
   pthread_mutex_lock(&lock);
   bool there = i >= 0 && i < count;
   if (there) *row = rows[i];
@@ -128,14 +127,14 @@ bool choice_row(long i, ChoiceRow *row) {
   return there;
 }
 
-static void decide(ChoiceRow *r) {
+static void decide(AlgoRow *r) {
   int best = r->usual;
-  for (int m = 0; m < CHOICE_METHODS; m++)
+  for (int m = 0; m < ALGO_METHODS; m++)
     if (r->time[m] > 0 && r->time[m] < r->time[best] && r->time[m] < BETTER * r->time[r->usual]) best = m;
   r->method = best;
 }
 
-void choice_tune(bool on) {
+void algo_autotune(bool on) {
   pthread_mutex_lock(&lock);
   for (long i = 0; i < count; i++) {
     if (on) {
@@ -146,11 +145,11 @@ void choice_tune(bool on) {
       decide(&rows[i]);
   }
   tuning = on;
-  atomic_store(&choice_active, on || count > 0);
+  atomic_store(&algo_active, on || count > 0);
   pthread_mutex_unlock(&lock);
 }
 
-long choice_trials(void) {
+long algo_trials(void) {
   long fewest = -1;
   pthread_mutex_lock(&lock);
   for (long i = 0; i < count; i++) {

@@ -50,7 +50,7 @@ int conv_compute(const Corr *c, const Tensor *weight, bool reuse);
 /* Any shape: register-blocked products straight from memory, or from a copied window with its border. */
 ISA_DECLARE(Method, conv_direct, void);
 /* Many groups of few channels each: several groups to a vector. */
-ISA_DECLARE(Method, conv_spread, void);
+ISA_DECLARE(Method, conv_grouped, void);
 /* 3 x 3 with stride 1, one group, channels in whole vectors; tiles of 4 x 4 and, for large maps of few
  * channels, of 6 x 6. */
 ISA_DECLARE(Method, conv_winograd4, void);

@@ -1,19 +1,19 @@
 /* Grouped convolution, depthwise included, where whole groups of C = 1, 2, 4, 8 (16) channels share a vector:
- * every lane is an output channel, and inputs are spread over the lanes of their group (see conv_spread.h).
+ * every lane is an output channel, and inputs are spread over the lanes of their group (see conv_grouped.h).
  * Any window and step. Expects as many output as input channels, in whole vectors; the rest is for the direct
  * method. */
 #include "backend/conv_parts.h"
-#include "backend/conv_spread.h"
+#include "backend/conv_grouped.h"
 #include "backend/conv_window.h"
 #include "core/pool.h"
 
 enum { STRIP = LANES == 16 ? 12 : 8, FLOATS = 12 << 10 /* of a copied window */ };
 
-typedef struct Spread {
+typedef struct Grouped {
   Corr c;
   const float *packed; /* vectors, kh, kw, c, LANES */
   long rows, rows_n, vectors;
-} Spread;
+} Grouped;
 
 static bool fits(const Corr *c) {
   return c->groups > 1 && c->x_group == c->c && c->c == c->o && LANES % c->c == 0 &&
@@ -34,8 +34,8 @@ static int pack(const Corr *c, float *to) {
 }
 
 /* n <= STRIP results of one grid row, side by side. */
-INLINE void strip(const int n, const int channels, const Spread *d, const float *x, long line, const float *w,
-                  long at, long channel) {
+INLINE void strip(const int n, const int channels, const Grouped *d, const float *x, long line,
+                  const float *w, long at, long channel) {
   const Corr *c = &d->c;
   vf sum[STRIP];
   UNROLL for (int p = 0; p < n; p++) sum[p] = (vf){0};
@@ -45,7 +45,7 @@ INLINE void strip(const int n, const int channels, const Spread *d, const float 
       UNROLL for (int k = 0; k < channels; k++, w += LANES) {
         vf weight = vload(w);
         UNROLL for (int p = 0; p < n; p++) sum[p] +=
-            spread(pixel + p * c->step * LANES, channels, k) * weight;
+            group_lane(pixel + p * c->step * LANES, channels, k) * weight;
       }
     }
   }
@@ -62,7 +62,7 @@ INLINE void strip(const int n, const int channels, const Spread *d, const float 
   }
 }
 
-INLINE int block(const int channels, const Spread *d, long chunk) {
+INLINE int block(const int channels, const Grouped *d, long chunk) {
   const Corr *c = &d->c;
   long v = chunk % d->vectors, r = chunk / d->vectors % d->rows_n, image = chunk / d->vectors / d->rows_n;
   long y0 = r * d->rows, y1 = least(c->gh, y0 + d->rows), channel = v * LANES, pixel = c->groups * c->c;
@@ -85,14 +85,14 @@ INLINE int block(const int channels, const Spread *d, long chunk) {
   return 1;
 }
 
-SPREAD_CHUNKS
+GROUPED_CHUNKS
 
 static int run(const Corr *c, const float *packed) {
-  Spread d = {.c = *c, .packed = packed, .vectors = c->groups * c->c / LANES};
+  Grouped d = {.c = *c, .packed = packed, .vectors = c->groups * c->c / LANES};
   d.rows = FLOATS / (c->step * c->step * c->gw * LANES);
   d.rows = d.rows < 1 ? 1 : least(d.rows, c->gh);
   d.rows_n = ratio_up(c->gh, d.rows);
   return parallel(c->n * d.rows_n * d.vectors, chunk_of(c->c), &d);
 }
 
-Method ISA_NAME(conv_spread)(void) { return (Method){fits, size, pack, run}; }
+Method ISA_NAME(conv_grouped)(void) { return (Method){fits, size, pack, run}; }

@@ -1,20 +1,20 @@
-/* Gradients of the weights of grouped convolutions whose groups share vectors (see conv_spread.h): every lane
+/* Gradients of the weights of grouped convolutions whose groups share vectors (see conv_grouped.h): every lane
  * is an output channel; its gradient times input channel k of its group, spread, is summed over the
  * positions. A chunk has one vector of channels and some rows; the partial sums are added in order. */
 #include "backend/conv_parts.h"
-#include "backend/conv_spread.h"
+#include "backend/conv_grouped.h"
 #include "backend/conv_window.h"
 #include "core/memory.h"
 #include "core/pool.h"
 
 enum { FLOATS = 12 << 10 /* of a copied window */, ROW_CHUNKS = 16 };
 
-typedef struct WeightSpread {
+typedef struct WeightGrouped {
   ConvShape s;
   const float *x, *dy;
   long c, vectors, splits, rows; /* rows: copied at a time */
   float *partial;                /* splits, vectors, kh, kw, c, LANES */
-} WeightSpread;
+} WeightGrouped;
 
 static bool fits(const ConvShape *s) {
   return s->groups > 1 && s->ci == s->co && LANES % (s->ci / s->groups) == 0 && s->ci % LANES == 0;
@@ -30,13 +30,13 @@ INLINE void sum_row(const int taps, const int channels, const float *x, long ste
     vf g = vload(dy);
     UNROLL for (int b = 0; b < taps; b++) {
       UNROLL for (int k = 0; k < channels; k++) sum[b * channels + k] +=
-          g * spread(x + b * LANES, channels, k);
+          g * group_lane(x + b * LANES, channels, k);
     }
   }
   UNROLL for (int i = 0; i < taps * channels; i++) vstore(out + i * LANES, sum[i]);
 }
 
-INLINE int block(const int channels, const WeightSpread *d, long chunk) {
+INLINE int block(const int channels, const WeightGrouped *d, long chunk) {
   const ConvShape *s = &d->s;
   long v = chunk % d->vectors, split = chunk / d->vectors, all = s->n * s->ho;
   long window = s->kh * s->kw * channels * LANES, pixels = (s->wo - 1) * s->stride + s->kw,
@@ -71,10 +71,10 @@ INLINE int block(const int channels, const WeightSpread *d, long chunk) {
   return 1;
 }
 
-SPREAD_CHUNKS
+GROUPED_CHUNKS
 
 /* From the order of the sums to co,kh,kw,c. */
-static void gather(const WeightSpread *d, float *dw, bool add) {
+static void gather(const WeightGrouped *d, float *dw, bool add) {
   const ConvShape *s = &d->s;
   long window = s->kh * s->kw * d->c;
   for (long channel = 0; channel < s->co; channel++) {
@@ -88,7 +88,7 @@ static void gather(const WeightSpread *d, float *dw, bool add) {
 }
 
 static int run(const ConvShape *s, const float *x, const float *dy, float *dw, bool add) {
-  WeightSpread d = {.s = *s, .x = x, .dy = dy, .c = s->ci / s->groups, .vectors = s->ci / LANES};
+  WeightGrouped d = {.s = *s, .x = x, .dy = dy, .c = s->ci / s->groups, .vectors = s->ci / LANES};
   d.splits = least(s->n * s->ho, d.vectors >= ROW_CHUNKS ? 1 : ratio_up(ROW_CHUNKS, d.vectors));
   d.rows = FLOATS / (s->stride * s->stride * s->wo * LANES);
   d.rows = d.rows < 1 ? 1 : least(d.rows, s->ho);

@@ -46,10 +46,13 @@ static void take(png_structp png, png_bytep to, png_size_t size) {
 }
 
 /* Goes over the chunks (length, name, data, CRC) by itself: libpng would not tell how much of a file is the
- * picture, nor hand out an eXIf chunk behind it. A damaged eXIf chunk is as none. */
-static void survey(Reader *r) {
+ * picture, nor hand out an eXIf chunk behind it. A damaged eXIf chunk is as none. 0 with a message when the
+ * first chunk is not the header. */
+static int survey(Reader *r) {
   enum { SIGNATURE = 8, FRAME = 12 };
   const unsigned char *file = r->file.data;
+  if (r->file.size >= SIGNATURE + FRAME && memcmp(file + SIGNATURE + 4, "IHDR", 4) != 0)
+    return fail("%s: expected an intact PNG file, found: no header in front", r->path);
   r->orientation = 1;
   for (size_t at = SIGNATURE; r->file.size - at >= FRAME;) {
     size_t size = png_get_uint_32(file + at), left = r->file.size - at - FRAME;
@@ -60,6 +63,7 @@ static void survey(Reader *r) {
       r->orientation = exif_orientation(data, size);
     at += FRAME + size;
   }
+  return 1;
 }
 
 /* Asks libpng for 3 channels of 8 or 16 bits, or for the samples of a mask as they are stored, in whole
@@ -142,7 +146,7 @@ static int start(Reader *r, PngAs as) {
 static int decode(Reader *r, PngAs as) {
   if (r->file.size < 8 || png_sig_cmp(r->file.data, 0, 8) != 0)
     return fail_kind_of(r->path, r->file.data, r->file.size, "a PNG file");
-  survey(r);
+  if (!survey(r)) return 0;
   r->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, r->text, png_on_error, png_on_warning);
   if (!r->png || !(r->info = png_create_info_struct(r->png)))
     return fail("%s: expected memory for libpng, found none left", r->path);

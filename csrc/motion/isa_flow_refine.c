@@ -272,7 +272,7 @@ void ISA_NAME(flow_relax)(const FlowRefine *f, long first, long last, float *loc
   }
 }
 
-static void join_row(const FlowRefine *f, const float *plane, long y, float *restrict out) {
+static void concat_row(const FlowRefine *f, const float *plane, long y, float *restrict out) {
   for (int c = 0; c < 2; c++) {
     const long parity = (c + y) & 1, n = (f->w - parity + 1) / 2;
     const float *restrict in = plane + flow_half(f, y, c);
@@ -285,7 +285,7 @@ static void join_row(const FlowRefine *f, const float *plane, long y, float *res
 void ISA_NAME(flow_join)(const FlowRefine *f, long first, long last, float *unused) {
   (void)unused;
   for (long y = first; y < last; y++) {
-    join_row(f, f->u, y, f->field.u + y * f->field.stride);
-    join_row(f, f->v, y, f->field.v + y * f->field.stride);
+    concat_row(f, f->u, y, f->field.u + y * f->field.stride);
+    concat_row(f, f->v, y, f->field.v + y * f->field.stride);
   }
 }

@@ -36,10 +36,10 @@ void account_forward(long event, const Call *c, bool ok) {
 void account_backward(long event, const Call *c, bool ok) {
   Event *e = profile_end(event);
   if (!e || !ok) return;
-  e->written = bytes_of(c->gin, c->nin);
+  e->written = bytes_of(c->grad_in, c->nin);
   if (e->written)
-    e->read = bytes_of(c->gout, c->nout) + bytes_of(c->in, c->nin) + bytes_of(c->saved, OP_SAVED);
-  if (c->op->flops) e->flops = c->op->flops(c) * (c->want[0] + c->want[1]);
+    e->read = bytes_of(c->grad_out, c->nout) + bytes_of(c->in, c->nin) + bytes_of(c->saved, OP_SAVED);
+  if (c->op->flops) e->flops = c->op->flops(c) * (c->needs_grad[0] + c->needs_grad[1]);
   e->rank = c->in[0]->rank;
   memcpy(e->shape, c->in[0]->shape, sizeof e->shape);
 }

@@ -170,7 +170,7 @@ int call_save(Call *c, int i, const Tensor *t) {
 void *call_grad(Call *c, int i, bool *add) {
   const Tensor *x = c->in[i];
   Tensor *g = var_grad(x->var, x->dtype, x->rank, x->shape, add);
-  c->gin[i] = g;
+  c->grad_in[i] = g;
   return g ? tensor_write(g) : NULL;
 }
 

@@ -30,7 +30,7 @@ const OpInfo *op_find(const char *name); /* NULL without a message when there is
 /* Ready for in[] and arg[] to be filled: all inputs absent, all parameters at their defaults. */
 void op_begin(const OpInfo *info, Call *c);
 
-/* Runs the call. Inputs are borrowed; on success out[0 .. nout-1] are the caller's. c->want and the tape
+/* Runs the call. Inputs are borrowed; on success out[0 .. nout-1] are the caller's. c->needs_grad and the tape
  * follow from the inputs. 0 with a message on failure; nothing is left behind. */
 int op_run(const OpInfo *info, Call *c);
 

@@ -26,17 +26,17 @@ typedef struct Op Op;
 typedef struct Call {
   const Op *op;
   int nin, nout;
-  Tensor *in[OP_IN];       /* in the order of op->args; NULL: an optional one that is absent */
-  unsigned cast;           /* bit i: in[i] is a converted copy of what was given */
-  Arg arg[OP_ARG];         /* in the order of op->args */
-  Tensor *out[OP_OUT];     /* made by shape() through call_out */
-  bool training;           /* backward will be wanted: forward must fill saved */
-  bool again;              /* set by forward: op->again will be able to make out[0] again */
-  bool nothing;            /* no output has an element: forward and backward are not called */
-  Tensor *saved[OP_SAVED]; /* owned by the call; what backward needs beside in[] */
-  Tensor *gout[OP_OUT];    /* in backward: gradients of the outputs; NULL: none arrived (count it as zero) */
-  Tensor *gin[OP_IN];      /* in backward: gradients of the inputs, through call_grad */
-  bool want[OP_IN];        /* in backward: input i wants a gradient */
+  Tensor *in[OP_IN];        /* in the order of op->args; NULL: an optional one that is absent */
+  unsigned cast;            /* bit i: in[i] is a converted copy of what was given */
+  Arg arg[OP_ARG];          /* in the order of op->args */
+  Tensor *out[OP_OUT];      /* made by shape() through call_out */
+  bool training;            /* backward will be wanted: forward must fill saved */
+  bool recompute;           /* set by forward: op->recompute will be able to make out[0] again */
+  bool nothing;             /* no output has an element: forward and backward are not called */
+  Tensor *saved[OP_SAVED];  /* owned by the call; what backward needs beside in[] */
+  Tensor *grad_out[OP_OUT]; /* in backward: gradients of the outputs; NULL: none arrived (count it as zero) */
+  Tensor *grad_in[OP_IN];   /* in backward: gradients of the inputs, through call_grad */
+  bool needs_grad[OP_IN];   /* in backward: input i wants a gradient */
 } Call;
 
 struct Op {
@@ -50,13 +50,13 @@ struct Op {
   int (*forward)(Call *);  /* fills the outputs; not called where they have no element */
   int (*backward)(Call *); /* NULL: not differentiable; writes or adds the gradients that are wanted. Called
                               when one is, and one arrived; inputs without an element want none */
-  int (*again)(
+  int (*recompute)(
       Call *); /* may be left out: fills out[0] with the same bits once more, from what backward keeps */
-  int (*sample)(Call *, Random *,
-                int variant); /* fills in[] and arg with the variant-th random legal case;
+  int (*sample)(Call *, Random *, int variant); /* fills in[] and arg with the variant-th random legal case;
                                  variants count from 0; returns -1 when there is no such variant */
-  unsigned lean; /* bit i: backward needs only the shape of in[i], so the tape does not keep its data alive */
-  unsigned half; /* bit i: in[i] may be bfloat16 where others are float32, unless gradients are wanted */
+  unsigned
+      shape_only; /* bit i: backward needs only the shape of in[i], so the tape does not keep its data alive */
+  unsigned half;  /* bit i: in[i] may be bfloat16 where others are float32, unless gradients are wanted */
   unsigned no_grad; /* bit i: in[i] is what is known (labels, masks, statistics): it gets no gradient, whether
                        it requires one or not */
   unsigned writes;  /* bit i: forward writes to in[i] */
@@ -84,7 +84,7 @@ Tensor *call_save_new(Call *c, int i, Dtype dtype, int rank, const long *shape);
 /* … or a view of an input's or output's data (never the tensor itself). */
 int call_save(Call *c, int i, const Tensor *t);
 /* The gradient of input i to write to. *add says whether to add to what is there (true) or to fill it (false:
- * its contents are undefined). NULL when memory is short. Call only when c->want[i]. */
+ * its contents are undefined). NULL when memory is short. Call only when c->needs_grad[i]. */
 void *call_grad(Call *c, int i, bool *add);
 /* Input i's gradient is exactly t (same number of elements): shared, not copied, where possible. */
 int call_grad_is(Call *c, int i, Tensor *t);

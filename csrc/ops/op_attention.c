@@ -72,27 +72,27 @@ static int attention_back_chunk(void *arg, long chunk) {
 }
 
 static int attention_backward(Call *c) {
-  if (!c->gout[0]) return 1;
+  if (!c->grad_out[0]) return 1;
   AttentionJob j = attention_job(c);
   long chunks = chunks_of(j.pixels), n = j.queries * j.c;
   size_t bytes = (size_t)(chunks * n) * sizeof *j.partial;
   j.y = saved(c, 0);
-  j.dy = arrived(c, 0);
-  if (c->want[1]) {
+  j.dy = grad_out(c, 0);
+  if (c->needs_grad[1]) {
     if (!(j.dk = call_grad(c, 1, &j.add))) return 0;
     if (!j.queries && !j.add) memset(j.dk, 0, tensor_bytes(c->in[1]));
   }
   bool add;
   if (!(j.partial = memory_take(bytes))) return 0;
   int ok = parallel(chunks, attention_back_chunk, &j);
-  real *dq = ok && c->want[0] ? call_grad(c, 0, &add) : NULL;
+  real *dq = ok && c->needs_grad[0] ? call_grad(c, 0, &add) : NULL;
   for (long i = 0; dq && i < n; i++) {
     double s = 0;
     for (long k = 0; k < chunks; k++) s += j.partial[k * n + i];
     dq[i] = (add ? dq[i] : 0) + (real)s;
   }
   memory_give(j.partial, bytes);
-  return ok && (dq || !c->want[0]);
+  return ok && (dq || !c->needs_grad[0]);
 }
 
 static int attention_sample(Call *c, Random *r, int variant) {
@@ -152,10 +152,10 @@ static int normalise_back_chunk(void *arg, long chunk) {
 }
 
 static int normalise_backward(Call *c) {
-  if (!c->gout[0]) return 1;
+  if (!c->grad_out[0]) return 1;
   NormaliseJob j = normalise_job(c);
   j.inverse = saved(c, 0);
-  j.dy = arrived(c, 0);
+  j.dy = grad_out(c, 0);
   j.to = call_grad(c, 0, &j.add);
   return j.to && parallel(chunks_of(j.rows), normalise_back_chunk, &j);
 }

@@ -14,7 +14,7 @@ int REALNAME(broadcast_shape)(const Call *c, const int *which, int operands, int
       if (shape[o] == 1)
         shape[o] = t->shape[d];
       else if (t->shape[d] != 1 && t->shape[d] != shape[o]) {
-        char text[WALK_MAX * 64] = "";
+        char text[BROADCAST_MAX * 64] = "";
         for (int j = 0, n = 0; j < operands && n < (int)sizeof text; j++)
           n += snprintf(text + n, sizeof text - (size_t)n, j ? ", %s" : "%s", tensor_text(c->in[which[j]]));
         return call_fail(c, "shapes: expected equal sizes or 1 in every dimension, found %s", text);
@@ -24,8 +24,8 @@ int REALNAME(broadcast_shape)(const Call *c, const int *which, int operands, int
   return 1;
 }
 
-void REALNAME(walk_start)(Walk *w, Tensor *const *t, int operands, int rank, const long *shape) {
-  long step[WALK_MAX][RANK_MAX] = {{0}};
+void REALNAME(broadcast_start)(Broadcast *w, Tensor *const *t, int operands, int rank, const long *shape) {
+  long step[BROADCAST_MAX][RANK_MAX] = {{0}};
   for (int k = 0; k < operands; k++) {
     long stride = 1;
     for (int d = t[k]->rank - 1, o = rank - 1; d >= 0; d--, o--) {
@@ -33,7 +33,7 @@ void REALNAME(walk_start)(Walk *w, Tensor *const *t, int operands, int rank, con
       stride *= t[k]->shape[d];
     }
   }
-  *w = (Walk){.operands = operands, .size = extent(shape, 0, rank)};
+  *w = (Broadcast){.operands = operands, .size = extent(shape, 0, rank)};
   for (int d = 0; d < rank; d++) {
     if (shape[d] == 1) continue;
     int last = w->rank - 1;

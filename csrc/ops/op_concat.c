@@ -6,16 +6,16 @@
 static bool stacking(const Call *c) { return !strcmp(c->op->name, "stack"); }
 
 /* The dimension of the output that the inputs follow each other in; -1 with a message. */
-static int join_axis(const Call *c) { return axis(c, 0, c->in[0]->rank + (stacking(c) ? 1 : 0)); }
+static int concat_axis(const Call *c) { return axis(c, 0, c->in[0]->rank + (stacking(c) ? 1 : 0)); }
 
 /* How many entries of that dimension input i fills, and how many elements that is per outer index. */
 static long share(const Call *c, int i, int d, long inner) {
   return (stacking(c) ? 1 : c->in[i]->shape[d]) * inner;
 }
 
-static int join_shape(Call *c) {
+static int concat_shape(Call *c) {
   const Tensor *first = c->in[0];
-  int d = join_axis(c), rank = first->rank + (stacking(c) ? 1 : 0);
+  int d = concat_axis(c), rank = first->rank + (stacking(c) ? 1 : 0);
   long shape[RANK_MAX];
   if (d < 0) return 0;
   if (rank > RANK_MAX)
@@ -41,8 +41,8 @@ static int join_shape(Call *c) {
   return call_out(c, 0, first->dtype, rank, shape);
 }
 
-static int join_forward(Call *c) {
-  int d = join_axis(c);
+static int concat_forward(Call *c) {
+  int d = concat_axis(c);
   const Tensor *y = c->out[0];
   size_t bytes = dtype_bytes[y->dtype];
   long outer = outer_of(y, d), inner = inner_of(y, d);
@@ -57,16 +57,16 @@ static int join_forward(Call *c) {
   return 1;
 }
 
-static int join_backward(Call *c) {
-  int d = join_axis(c);
-  const Tensor *y = c->gout[0];
+static int concat_backward(Call *c) {
+  int d = concat_axis(c);
+  const Tensor *y = c->grad_out[0];
   if (!y) return 1;
   long outer = outer_of(y, d), inner = inner_of(y, d), row = y->shape[d] * inner;
   const real *dy = tensor_data(y);
   for (int i = 0; i < c->nin; i++) {
     long n = share(c, i, d, inner);
     bool add;
-    if (c->want[i]) {
+    if (c->needs_grad[i]) {
       real *g = call_grad(c, i, &add);
       if (!g) return 0;
       for (long o = 0; o < outer; o++)
@@ -80,7 +80,7 @@ static int join_backward(Call *c) {
   return 1;
 }
 
-static int join_sample(Call *c, Random *r, int variant) {
+static int concat_sample(Call *c, Random *r, int variant) {
   static const int dims[] = {1, 2, -1, 3};
   if (variant > 4) return -1;
   sample_arg(c, 0, variant == 4 ? 1 : dims[variant]);
@@ -164,9 +164,9 @@ static int pad_crop_forward(Call *c) {
 
 static int pad_crop_backward(Call *c) {
   bool add;
-  if (!c->gout[0]) return 1;
+  if (!c->grad_out[0]) return 1;
   real *g = call_grad(c, 0, &add);
-  return g && reframe(c->gout[0], arrived(c, 0), c->in[0], g, add);
+  return g && reframe(c->grad_out[0], grad_out(c, 0), c->in[0], g, add);
 }
 
 static int pad_crop_sample(Call *c, Random *r, int variant) {
@@ -193,8 +193,8 @@ static int cast_forward(Call *c) {
 }
 
 static int cast_backward(Call *c) {
-  if (!c->gout[0]) return 1;
-  Tensor *g = tensor_cast(c->gout[0], c->in[0]->dtype);
+  if (!c->grad_out[0]) return 1;
+  Tensor *g = tensor_cast(c->grad_out[0], c->in[0]->dtype);
   int ok = g && call_grad_is(c, 0, g);
   tensor_release(g);
   return ok;
@@ -209,19 +209,19 @@ static int cast_sample(Call *c, Random *r, int variant) {
 const Op REALNAME(op_cat) = {.name = "cat",
                              .args = "*inputs... dim:int=1",
                              .doc = "tensors joined along a dimension",
-                             .shape = join_shape,
-                             .forward = join_forward,
-                             .backward = join_backward,
-                             .sample = join_sample,
-                             .lean = 255};
+                             .shape = concat_shape,
+                             .forward = concat_forward,
+                             .backward = concat_backward,
+                             .sample = concat_sample,
+                             .shape_only = 255};
 const Op REALNAME(op_stack) = {.name = "stack",
                                .args = "*inputs... dim:int=1",
                                .doc = "tensors of one shape along a new dimension",
-                               .shape = join_shape,
-                               .forward = join_forward,
-                               .backward = join_backward,
-                               .sample = join_sample,
-                               .lean = 255};
+                               .shape = concat_shape,
+                               .forward = concat_forward,
+                               .backward = concat_backward,
+                               .sample = concat_sample,
+                               .shape_only = 255};
 const Op REALNAME(op_pad_crop) = {
     .name = "pad_crop",
     .args = "*input height:int=none width:int=none",
@@ -230,7 +230,7 @@ const Op REALNAME(op_pad_crop) = {
     .forward = pad_crop_forward,
     .backward = pad_crop_backward,
     .sample = pad_crop_sample,
-    .lean = 1};
+    .shape_only = 1};
 const Op REALNAME(op_cast) = {
     .name = "cast",
     .args =
@@ -240,4 +240,4 @@ const Op REALNAME(op_cast) = {
     .forward = cast_forward,
     .backward = cast_backward,
     .sample = cast_sample,
-    .lean = 1};
+    .shape_only = 1};

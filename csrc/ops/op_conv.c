@@ -3,7 +3,7 @@
 #include "ops/op_kit.h"
 
 #include "backend/conv.h"
-#include "ops/conv_rare.h"
+#include "ops/conv_sparse.h"
 
 enum { STRIDE, PADDING, GROUPS, ACT };
 enum { STEP_MAX = 1 << 12 }; /* stride, padding: beyond any image's use */
@@ -86,10 +86,10 @@ static int conv2d_forward(Call *c) {
   return conv_sizes(c, &s) && run(&s, c, NULL, input(c, 2), NULL, ACT_NONE, output(c, 0));
 }
 
-static int backward_data(const ConvShape *s, const Call *c, const RarePixels *few, real *dx, bool add) {
-  const real *dy = arrived(c, 0);
+static int backward_data(const ConvShape *s, const Call *c, const SparsePixels *few, real *dx, bool add) {
+  const real *dy = grad_out(c, 0);
   if (!dx) return 0;
-  if (few) return REALNAME(rare_backward_data)(s, few, dy, input(c, 1), dx, add);
+  if (few) return REALNAME(sparse_backward_data)(s, few, dy, input(c, 1), dx, add);
 #ifdef REAL_IS_DOUBLE
   return conv_backward_data_f64(s, dy, input(c, 1), dx, add);
 #else
@@ -97,10 +97,10 @@ static int backward_data(const ConvShape *s, const Call *c, const RarePixels *fe
 #endif
 }
 
-static int backward_weight(const ConvShape *s, const Call *c, const RarePixels *few, real *dw, bool add) {
-  const real *dy = arrived(c, 0);
+static int backward_weight(const ConvShape *s, const Call *c, const SparsePixels *few, real *dw, bool add) {
+  const real *dy = grad_out(c, 0);
   if (!dw) return 0;
-  if (few) return REALNAME(rare_backward_weight)(s, few, input(c, 0), dy, dw, add);
+  if (few) return REALNAME(sparse_backward_weight)(s, few, input(c, 0), dy, dw, add);
 #ifdef REAL_IS_DOUBLE
   return conv_backward_weight_f64(s, input(c, 0), dy, dw, add);
 #else
@@ -110,25 +110,25 @@ static int backward_weight(const ConvShape *s, const Call *c, const RarePixels *
 
 static int conv2d_backward(Call *c) {
   ConvShape s;
-  RarePixels pixels;
-  const real *dy = arrived(c, 0);
+  SparsePixels pixels;
+  const real *dy = grad_out(c, 0);
   bool add, few;
   if (!dy) return 1;
-  if (!conv_sizes(c, &s) || !REALNAME(rare_find)(&s, dy, &pixels, &few)) return 0;
+  if (!conv_sizes(c, &s) || !REALNAME(sparse_find)(&s, dy, &pixels, &few)) return 0;
   int ok = 1;
-  if (c->want[0]) {
+  if (c->needs_grad[0]) {
     real *dx = call_grad(c, 0, &add);
     ok = backward_data(&s, c, few ? &pixels : NULL, dx, add);
   }
-  if (ok && c->want[1]) {
+  if (ok && c->needs_grad[1]) {
     real *dw = call_grad(c, 1, &add);
     ok = backward_weight(&s, c, few ? &pixels : NULL, dw, add);
   }
-  if (ok && c->want[2]) {
+  if (ok && c->needs_grad[2]) {
     real *db = call_grad(c, 2, &add);
     ok = db && REALNAME(sum_middle)(dy, 1, s.n * s.ho * s.wo, s.co, 1, db, add);
   }
-  REALNAME(rare_free)(&pixels);
+  REALNAME(sparse_free)(&pixels);
   return ok;
 }
 
@@ -198,7 +198,7 @@ const Op REALNAME(op_conv2d) = {.name = "conv2d",
                                 .backward = conv2d_backward,
                                 .sample = conv2d_sample,
                                 .half = 2,
-                                .lean = 4,
+                                .shape_only = 4,
                                 .flops = conv_flops};
 const Op REALNAME(op_conv2d_act) = {
     .name = "conv2d_act",

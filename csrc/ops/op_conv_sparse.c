@@ -1,5 +1,5 @@
-/* See conv_rare.h. */
-#include "ops/conv_rare.h"
+/* See conv_sparse.h. */
+#include "ops/conv_sparse.h"
 
 #include "core/bulk.h"
 #include "core/memory.h"
@@ -9,8 +9,8 @@
 #include <string.h>
 
 enum {
-  RARE = 2048, /* one pixel in so many is few */
-  BLOCK = 2048 /* pixels a chunk */
+  SPARSE = 2048, /* one pixel in so many is few */
+  BLOCK = 2048   /* pixels a chunk */
 };
 
 /* ---- finding them ---- */
@@ -46,11 +46,11 @@ static void list(const Search *s, long *at) {
   }
 }
 
-int REALNAME(rare_find)(const ConvShape *s, const real *dy, RarePixels *p, bool *few) {
+int REALNAME(sparse_find)(const ConvShape *s, const real *dy, SparsePixels *p, bool *few) {
   Search search = {.dy = dy, .pixels = s->n * s->ho * s->wo, .channels = s->co};
-  search.most = search.pixels / RARE;
+  search.most = search.pixels / SPARSE;
   *few = false;
-  *p = (RarePixels){0};
+  *p = (SparsePixels){0};
   if (!search.most) return 1;
   if (!parallel((search.pixels + BLOCK - 1) / BLOCK, count_chunk, &search)) return 0;
   if (!(*few = search.total <= search.most)) return 1;
@@ -61,7 +61,7 @@ int REALNAME(rare_find)(const ConvShape *s, const real *dy, RarePixels *p, bool 
   return 1;
 }
 
-void REALNAME(rare_free)(RarePixels *p) { memory_give(p->at, p->bytes); }
+void REALNAME(sparse_free)(SparsePixels *p) { memory_give(p->at, p->bytes); }
 
 /* ---- gradients ---- */
 
@@ -76,8 +76,8 @@ static void add_scaled(long n, real a, const real *restrict x, real *restrict y)
   for (long i = 0; i < n; i++) y[i] += a * x[i];
 }
 
-int REALNAME(rare_backward_data)(const ConvShape *s, const RarePixels *p, const real *dy, const real *weight,
-                                 real *dx, bool add) {
+int REALNAME(sparse_backward_data)(const ConvShape *s, const SparsePixels *p, const real *dy,
+                                   const real *weight, real *dx, bool add) {
   long ci = s->ci / s->groups, co = s->co / s->groups;
   if (!add && !bulk_clear(dx, (size_t)(s->n * s->h * s->w * s->ci) * sizeof *dx)) return 0;
   for (long i = 0; i < p->n; i++)
@@ -92,7 +92,7 @@ int REALNAME(rare_backward_data)(const ConvShape *s, const RarePixels *p, const 
 
 typedef struct WeightJob {
   const ConvShape *s;
-  const RarePixels *p;
+  const SparsePixels *p;
   const real *x, *dy;
   real *dw;
   bool add;
@@ -113,8 +113,8 @@ static int weight_chunk(void *arg, long o) {
   return 1;
 }
 
-int REALNAME(rare_backward_weight)(const ConvShape *s, const RarePixels *p, const real *x, const real *dy,
-                                   real *dw, bool add) {
+int REALNAME(sparse_backward_weight)(const ConvShape *s, const SparsePixels *p, const real *x, const real *dy,
+                                     real *dw, bool add) {
   WeightJob j = {s, p, x, dy, dw, add};
   return parallel(s->co, weight_chunk, &j);
 }

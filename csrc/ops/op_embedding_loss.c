@@ -232,11 +232,11 @@ static int backward_chunk(void *arg, long chunk) {
 }
 
 static int loss_backward(Call *c) {
-  if (!c->gout[0]) return 1;
+  if (!c->grad_out[0]) return 1;
   Embedding j = loss_of(c);
   real **place[] = {&j.inverse, &j.logits, &j.means, &j.pulls};
   for (int k = INVERSE; k <= PULLS; k++) *place[k] = (real *)saved(c, k);
-  j.dy = *arrived(c, 0);
+  j.dy = *grad_out(c, 0);
   j.dz = call_grad(c, Z, &j.add);
   return j.dz && parallel(j.images * j.blocks, backward_chunk, &j);
 }

@@ -22,8 +22,8 @@ static inline const real *input(const Call *c, int i) {
 }
 static inline real *output(Call *c, int i) { return (real *)tensor_write(c->out[i]); }
 static inline const real *saved(const Call *c, int i) { return (const real *)tensor_data(c->saved[i]); }
-static inline const real *arrived(const Call *c, int i) {
-  return c->gout[i] ? (const real *)tensor_data(c->gout[i]) : NULL;
+static inline const real *grad_out(const Call *c, int i) {
+  return c->grad_out[i] ? (const real *)tensor_data(c->grad_out[i]) : NULL;
 }
 
 /* Input i is there and of this build's dtype; 0 with a message otherwise. */
@@ -63,19 +63,19 @@ static inline long inner_of(const Tensor *t, int d) { return extent(t->shape, d 
 /* ---- broadcasting ---- */
 /* Operands as strides over the output's shape, neighbouring dimensions merged where all operands allow it;
  * the step of the last dimension is 0 or 1. */
-enum { WALK_MAX = 3 };
-typedef struct Walk {
+enum { BROADCAST_MAX = 3 };
+typedef struct Broadcast {
   int rank, operands;
   long size, shape[RANK_MAX];
-  long step[WALK_MAX][RANK_MAX]; /* elements; 0 where the operand is repeated */
-} Walk;
+  long step[BROADCAST_MAX][RANK_MAX]; /* elements; 0 where the operand is repeated */
+} Broadcast;
 
 /* The NumPy rule: aligned at the last dimension, sizes equal or 1. 0 with a message that shows all shapes. */
 int REALNAME(broadcast_shape)(const Call *c, const int *which, int operands, int *rank, long *shape);
 /* t[k]'s shapes must broadcast to the given shape. */
-void REALNAME(walk_start)(Walk *w, Tensor *const *t, int operands, int rank, const long *shape);
+void REALNAME(broadcast_start)(Broadcast *w, Tensor *const *t, int operands, int rank, const long *shape);
 /* Where operand k stands at output element `at`. */
-static inline long walk_offset(const Walk *w, int k, long at) {
+static inline long broadcast_offset(const Broadcast *w, int k, long at) {
   long offset = 0;
   for (int d = w->rank - 1; d >= 0; d--) {
     offset += at % w->shape[d] * w->step[k][d];

@@ -73,14 +73,14 @@ static int matmul_forward(Call *c) {
 
 static int matmul_backward(Call *c) {
   Product p;
-  const real *dy = arrived(c, 0);
+  const real *dy = grad_out(c, 0);
   if (!dy) return 1;
   if (!product_of(c, &p)) return 0;
   const real *a = input(c, 0), *b = input(c, 1);
   real *g[2] = {NULL, NULL};
   bool add[2] = {false, false};
   for (int i = 0; i < 2; i++)
-    if (c->want[i]) {
+    if (c->needs_grad[i]) {
       if (!(g[i] = call_grad(c, i, &add[i]))) return 0;
       if (p.batch == 0 && !add[i]) memset(g[i], 0, tensor_bytes(c->in[i]));
     }

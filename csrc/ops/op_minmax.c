@@ -5,16 +5,16 @@
 
 enum { MAX, MIN };
 
-typedef struct ExtremeJob {
+typedef struct MinmaxJob {
   int kind;
   Dtype dtype;
   long reduced, inner, group, count; /* group: outputs a chunk */
   const void *x;
   void *y;        /* NULL: places only */
   int64_t *place; /* from 1; NULL: values only */
-} ExtremeJob;
+} MinmaxJob;
 
-#define EXTREME_OF(type)                                                                                     \
+#define MINMAX_OF(type)                                                                                      \
   {                                                                                                          \
     const type *x = (const type *)j->x + o * j->reduced * j->inner + i;                                      \
     type best = x[0];                                                                                        \
@@ -25,35 +25,35 @@ typedef struct ExtremeJob {
     if (j->y) ((type *)j->y)[k] = best;                                                                      \
   }
 
-static int extreme_chunk(void *arg, long chunk) {
-  const ExtremeJob *j = arg;
+static int minmax_chunk(void *arg, long chunk) {
+  const MinmaxJob *j = arg;
   for (long k = chunk * j->group; k < least((chunk + 1) * j->group, j->count); k++) {
     long o = k / j->inner, i = k % j->inner, at = 0;
     switch (j->dtype) {
-    case U8: EXTREME_OF(uint8_t) break;
-    case I32: EXTREME_OF(int32_t) break;
-    case I64: EXTREME_OF(int64_t) break;
-    default: EXTREME_OF(real) break;
+    case U8: MINMAX_OF(uint8_t) break;
+    case I32: MINMAX_OF(int32_t) break;
+    case I64: MINMAX_OF(int64_t) break;
+    default: MINMAX_OF(real) break;
     }
     if (j->place) j->place[k] = at + 1;
   }
   return 1;
 }
 
-static int extreme_run(Call *c, int kind, long outer, long reduced, long inner, void *y, int64_t *place) {
-  ExtremeJob j = {.kind = kind,
-                  .dtype = c->in[0]->dtype,
-                  .reduced = reduced,
-                  .inner = inner,
-                  .x = tensor_data(c->in[0]),
-                  .y = y,
-                  .place = place,
-                  .count = outer * inner};
+static int minmax_run(Call *c, int kind, long outer, long reduced, long inner, void *y, int64_t *place) {
+  MinmaxJob j = {.kind = kind,
+                 .dtype = c->in[0]->dtype,
+                 .reduced = reduced,
+                 .inner = inner,
+                 .x = tensor_data(c->in[0]),
+                 .y = y,
+                 .place = place,
+                 .count = outer * inner};
   j.group = reduced < 4096 ? 4096 / reduced : 1;
-  return parallel((j.count + j.group - 1) / j.group, extreme_chunk, &j);
+  return parallel((j.count + j.group - 1) / j.group, minmax_chunk, &j);
 }
 
-static int extreme_shape(Call *c, int outputs, bool places_only) {
+static int minmax_shape(Call *c, int outputs, bool places_only) {
   const Tensor *t = c->in[0];
   if (t->dtype != REAL_DTYPE && t->dtype != U8 && t->dtype != I32 && t->dtype != I64)
     return call_fail(c, "input: expected real or integer numbers, found %s", dtype_name[t->dtype]);
@@ -71,8 +71,8 @@ static int extreme_shape(Call *c, int outputs, bool places_only) {
   return outputs < 2 || d < 0 || call_out(c, 1, I64, rank, shape);
 }
 
-static int value_shape(Call *c) { return extreme_shape(c, 2, false); }
-static int place_shape(Call *c) { return extreme_shape(c, 1, true); }
+static int value_shape(Call *c) { return minmax_shape(c, 2, false); }
+static int place_shape(Call *c) { return minmax_shape(c, 1, true); }
 
 static int value_forward(Call *c, int kind) {
   const Tensor *t = c->in[0];
@@ -82,8 +82,8 @@ static int value_forward(Call *c, int kind) {
   Tensor *places = all ? call_save_new(c, 0, I64, 0, NULL) : c->out[1];
   int64_t *place = places ? tensor_write(places) : NULL;
   if (!y || !place) return 0;
-  if (all) return extreme_run(c, kind, 1, t->size, 1, y, place);
-  return extreme_run(c, kind, outer_of(t, d), t->shape[d], inner_of(t, d), y, place) &&
+  if (all) return minmax_run(c, kind, 1, t->size, 1, y, place);
+  return minmax_run(c, kind, outer_of(t, d), t->shape[d], inner_of(t, d), y, place) &&
          (!c->training || call_save(c, 0, places));
 }
 
@@ -93,14 +93,14 @@ static int min_forward(Call *c) { return value_forward(c, MIN); }
 static int argmax_forward(Call *c) {
   const Tensor *t = c->in[0];
   int64_t *place = tensor_write(c->out[0]);
-  if (!place || !c->arg[0].given) return place && extreme_run(c, MAX, 1, t->size, 1, NULL, place);
+  if (!place || !c->arg[0].given) return place && minmax_run(c, MAX, 1, t->size, 1, NULL, place);
   int d = axis(c, 0, t->rank);
-  return extreme_run(c, MAX, outer_of(t, d), t->shape[d], inner_of(t, d), NULL, place);
+  return minmax_run(c, MAX, outer_of(t, d), t->shape[d], inner_of(t, d), NULL, place);
 }
 
 static int value_backward(Call *c) {
   const Tensor *t = c->in[0];
-  const real *dy = arrived(c, 0);
+  const real *dy = grad_out(c, 0);
   const int64_t *place = tensor_data(c->saved[0]);
   bool add;
   if (!dy) return 1;
@@ -115,7 +115,7 @@ static int value_backward(Call *c) {
 }
 
 /* A shuffled ladder of values: no two of them near each other. */
-static int extreme_sample(Call *c, Random *r, int variant) {
+static int minmax_sample(Call *c, Random *r, int variant) {
   static const struct {
     int rank, dim;
     long shape[3];
@@ -142,20 +142,20 @@ const Op REALNAME(op_max) = {.name = "max",
                              .shape = value_shape,
                              .forward = max_forward,
                              .backward = value_backward,
-                             .sample = extreme_sample,
-                             .lean = 1};
+                             .sample = minmax_sample,
+                             .shape_only = 1};
 const Op REALNAME(op_min) = {.name = "min",
                              .args = ARGS,
                              .doc = "smallest number; over a dimension also its place (int64, from 1)",
                              .shape = value_shape,
                              .forward = min_forward,
                              .backward = value_backward,
-                             .sample = extreme_sample,
-                             .lean = 1};
+                             .sample = minmax_sample,
+                             .shape_only = 1};
 const Op REALNAME(op_argmax) = {
     .name = "argmax",
     .args = ARGS,
     .doc = "place of the largest number (int64, from 1) along a dimension, or of all",
     .shape = place_shape,
     .forward = argmax_forward,
-    .sample = extreme_sample};
+    .sample = minmax_sample};

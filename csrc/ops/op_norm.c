@@ -44,13 +44,13 @@ static int norm_forward(Call *c) {
   if (!j.to || !REALNAME(norm_prepare)(c, &j.rows, NULL)) return 0;
   j.scale = saved(c, KEPT_LINE);
   j.shift = j.scale + j.rows.channels;
-  c->again = !j.residual;
+  c->recompute = !j.residual;
   if (!parallel(norm_chunks(&j.rows), apply_chunk, &j)) return 0;
   if (!c->training || !j.residual || j.act == NORM_PLAIN) return 1;
   return call_save(c, KEPT_GIVEN, j.act == NORM_SILU ? c->in[RESIDUAL] : c->out[0]);
 }
 
-static int norm_again(Call *c) {
+static int norm_recompute(Call *c) {
   NormJob j = job_of(c);
   j.x = input(c, INPUT);
   j.scale = saved(c, KEPT_LINE);
@@ -90,12 +90,12 @@ static int norm_backward(Call *c) {
   NormJob j = job_of(c);
   NormBack *b = &j.back;
   long C = j.rows.channels;
-  if (!c->gout[0]) return 1;
-  if (c->want[RESIDUAL] && j.act == NORM_PLAIN) {
-    if (!call_grad_is(c, RESIDUAL, c->gout[0])) return 0;
-  } else if (c->want[RESIDUAL] && !(b->dr = call_grad(c, RESIDUAL, &b->dr_add)))
+  if (!c->grad_out[0]) return 1;
+  if (c->needs_grad[RESIDUAL] && j.act == NORM_PLAIN) {
+    if (!call_grad_is(c, RESIDUAL, c->grad_out[0])) return 0;
+  } else if (c->needs_grad[RESIDUAL] && !(b->dr = call_grad(c, RESIDUAL, &b->dr_add)))
     return 0;
-  if (c->want[INPUT] && !(b->dx = call_grad(c, INPUT, &b->dx_add))) return 0;
+  if (c->needs_grad[INPUT] && !(b->dx = call_grad(c, INPUT, &b->dx_add))) return 0;
   size_t bytes = (size_t)((norm_chunks(&j.rows) + 1) * 2 * C) * sizeof(double),
          lines = (size_t)(3 * C) * sizeof(real);
   real *line = memory_take(lines);
@@ -105,7 +105,7 @@ static int norm_backward(Call *c) {
     const double *mean = tensor_data(c->saved[KEPT_STATISTICS]);
     for (long i = 0; i < C; i++) line[i] = (real)mean[i];
     b->x = input(c, INPUT);
-    b->dy = arrived(c, 0);
+    b->dy = grad_out(c, 0);
     b->given = c->saved[KEPT_GIVEN] ? saved(c, KEPT_GIVEN) : NULL;
     b->act = j.act;
     b->mean = line;
@@ -148,7 +148,7 @@ const Op REALNAME(op_batch_norm) = {
     .shape = norm_shape,
     .forward = norm_forward,
     .backward = norm_backward,
-    .again = norm_again,
+    .recompute = norm_recompute,
     .sample = norm_sample,
     .no_grad = 1 << RUNNING_MEAN | 1 << RUNNING_VAR,
-    .lean = 60};
+    .shape_only = 60};

@@ -147,8 +147,8 @@ int REALNAME(norm_prepare)(Call *c, const NormRows *n, double *image_mean) {
 /* ---- gradients ---- */
 static int channel_grad(Call *c, int which, const double *sum, const double *factor) {
   bool add;
-  real *g = c->want[which] ? call_grad(c, which, &add) : NULL;
-  if (!g) return !c->want[which];
+  real *g = c->needs_grad[which] ? call_grad(c, which, &add) : NULL;
+  if (!g) return !c->needs_grad[which];
   for (long i = 0; i < c->in[which]->size; i++)
     g[i] = (add ? g[i] : 0) + (real)(factor ? sum[i] * factor[i] : sum[i]);
   return 1;

@@ -11,14 +11,18 @@
 #include "ops/norm.h"
 
 #include "ops/bodies_se.h"
-#include "ops/excite.h"
+#include "ops/squeeze_excite.h"
 
 enum { W1 = NORM_IN, B1, W2, B2, RESIDUAL };
-enum { KEPT_GATE = NORM_SAVED, KEPT_MEANS, KEPT_OUTPUT }; /* of Excite; with ReLU: images' means of x; y */
+enum {
+  KEPT_GATE = NORM_SAVED,
+  KEPT_MEANS,
+  KEPT_OUTPUT
+}; /* of SqueezeExcite; with ReLU: images' means of x; y */
 
 typedef struct SeJob {
   NormRows rows;
-  Excite excite;
+  SqueezeExcite se;
   const real *x, *residual, *dy;
   real *y, *dx;
   SeLines lines;             /* with SiLU; gate and pool are the first image's */
@@ -31,12 +35,12 @@ typedef struct SeJob {
 static SeJob job_of(const Call *c) {
   SeJob j = {.rows = REALNAME(norm_rows)(c, c->in[INPUT]->shape[0]), .silu = c->arg[ACT].n == NORM_SILU};
   j.x = input(c, INPUT);
-  j.excite = (Excite){.images = j.rows.images,
-                      .channels = j.rows.channels,
-                      .squeezed = c->in[B1]->size,
-                      .silu = j.silu,
-                      .w1 = input(c, W1),
-                      .w2 = input(c, W2)};
+  j.se = (SqueezeExcite){.images = j.rows.images,
+                         .channels = j.rows.channels,
+                         .squeezed = c->in[B1]->size,
+                         .silu = j.silu,
+                         .w1 = input(c, W1),
+                         .w2 = input(c, W2)};
   return j;
 }
 
@@ -76,7 +80,7 @@ static void pool(const Call *c, const SeJob *j) {
     const double *own = (const double *)tensor_data(c->saved[KEPT_MEANS]) + image * C;
     for (long i = 0; i < C; i++) {
       double scale = (double)input(c, WEIGHT)[i] * inverse[i];
-      j->excite.pooled[image * C + i] = (real)(scale * (own[i] - mean[i]) + (double)input(c, BIAS)[i]);
+      j->se.pooled[image * C + i] = (real)(scale * (own[i] - mean[i]) + (double)input(c, BIAS)[i]);
     }
   }
 }
@@ -107,7 +111,7 @@ static int pool_silu(SeJob *j) {
   int ok = parallel(norm_chunks(&j->rows), pool_chunk, j);
   for (long image = 0; image < j->rows.images && ok; image++) {
     const double *sum = image_sums(j, image, C);
-    for (long i = 0; i < C; i++) j->excite.pooled[image * C + i] = (real)(sum[i] / (double)j->rows.rows);
+    for (long i = 0; i < C; i++) j->se.pooled[image * C + i] = (real)(sum[i] / (double)j->rows.rows);
   }
   memory_give(j->partial, bytes);
   return ok;
@@ -118,7 +122,7 @@ static int apply_chunk(void *arg, long chunk) {
   long C = j->rows.channels, rows = norm_count(&j->rows, chunk), at = norm_first(&j->rows, chunk) * C,
        image = norm_image(&j->rows, chunk) * C;
   if (j->silu)
-    HOT_CALL(se_gate, rows, C, j->excite.gate + image, j->y + at);
+    HOT_CALL(se_gate, rows, C, j->se.gate + image, j->y + at);
   else
     HOT_CALL(norm_apply, rows, C, j->x + at, j->scale + image, j->shift + image,
              j->residual ? j->residual + at : NULL, NORM_RELU, j->y + at);
@@ -132,8 +136,8 @@ static int apply(SeJob *j) {
   real *line = memory_take(bytes);
   for (long at = 0; at < n && line; at += C)
     for (long i = 0; i < C; i++) {
-      line[at + i] = j->excite.gate[at + i] * j->lines.scale[i];
-      line[n + at + i] = j->excite.gate[at + i] * j->lines.shift[i];
+      line[at + i] = j->se.gate[at + i] * j->lines.scale[i];
+      line[n + at + i] = j->se.gate[at + i] * j->lines.shift[i];
     }
   j->scale = line;
   j->shift = line + n;
@@ -145,25 +149,25 @@ static int apply(SeJob *j) {
 static int se_forward(Call *c) {
   SeJob j = job_of(c);
   long N = j.rows.images, C = j.rows.channels;
-  Tensor *kept = call_save_new(c, KEPT_GATE, REAL_DTYPE, 1, SHAPE(excite_numbers(&j.excite))),
+  Tensor *kept = call_save_new(c, KEPT_GATE, REAL_DTYPE, 1, SHAPE(squeeze_excite_numbers(&j.se))),
          *means = j.silu || !kept ? NULL : call_save_new(c, KEPT_MEANS, F64, 2, SHAPE(N, C));
   real *memory = kept ? tensor_write(kept) : NULL;
   double *mean = means ? tensor_write(means) : NULL;
   if (!memory || !(mean || j.silu) || !(j.y = output(c, 0))) return 0;
   if (!REALNAME(norm_prepare)(c, &j.rows, mean)) return 0;
-  REALNAME(excite_place)(&j.excite, memory);
-  j.excite.b1 = input(c, B1);
-  j.excite.b2 = input(c, B2);
+  REALNAME(squeeze_excite_place)(&j.se, memory);
+  j.se.b1 = input(c, B1);
+  j.se.b2 = input(c, B2);
   j.residual = input(c, RESIDUAL);
   j.lines.scale = saved(c, KEPT_LINE);
   j.lines.shift = j.lines.scale + C;
   if (!j.silu) pool(c, &j);
-  if ((j.silu && !pool_silu(&j)) || !REALNAME(excite_forward)(&j.excite) || !apply(&j)) return 0;
-  c->again = j.silu; /* with ReLU backward keeps the output itself */
+  if ((j.silu && !pool_silu(&j)) || !REALNAME(squeeze_excite_forward)(&j.se) || !apply(&j)) return 0;
+  c->recompute = j.silu; /* with ReLU backward keeps the output itself */
   return j.silu || !c->training || call_save(c, KEPT_OUTPUT, c->out[0]);
 }
 
-static int again_chunk(void *arg, long chunk) {
+static int recompute_chunk(void *arg, long chunk) {
   const SeJob *j = arg;
   long C = j->rows.channels, at = norm_first(&j->rows, chunk) * C;
   SeLines l = j->lines;
@@ -172,13 +176,13 @@ static int again_chunk(void *arg, long chunk) {
   return 1;
 }
 
-static int se_again(Call *c) {
+static int se_recompute(Call *c) {
   SeJob j = job_of(c);
-  REALNAME(excite_place)(&j.excite, (real *)tensor_data(c->saved[KEPT_GATE])); /* only read */
+  REALNAME(squeeze_excite_place)(&j.se, (real *)tensor_data(c->saved[KEPT_GATE])); /* only read */
   j.lines.scale = saved(c, KEPT_LINE);
   j.lines.shift = j.lines.scale + j.rows.channels;
-  j.lines.gate = j.excite.gate;
-  return (j.y = output(c, 0)) && parallel(norm_chunks(&j.rows), again_chunk, &j);
+  j.lines.gate = j.se.gate;
+  return (j.y = output(c, 0)) && parallel(norm_chunks(&j.rows), recompute_chunk, &j);
 }
 
 /* ---- backward ---- */
@@ -217,7 +221,7 @@ static void total_sums(const SeJob *j, const real *pooled, double *total) {
   for (long image = 0; image < j->rows.images; image++) {
     const double *sum = j->partial + image * j->rows.blocks * SE_SUMS * C;
     for (long i = 0; i < C; i++) {
-      double gate = (double)j->excite.gate[image * C + i], p = (double)pooled[image * C + i];
+      double gate = (double)j->se.gate[image * C + i], p = (double)pooled[image * C + i];
       total[i] += gate * sum[SE_DY_A * C + i] + p * sum[SE_A * C + i];
       total[C + i] += gate * sum[SE_DY_AX * C + i] + p * sum[SE_AX * C + i];
     }
@@ -251,7 +255,7 @@ static int back(Call *c, SeJob *j, real *line, double *total) {
   j->lines = (SeLines){.mean = line,
                        .scale = norm,
                        .shift = norm + C,
-                       .gate = j->excite.gate,
+                       .gate = j->se.gate,
                        .pool = pooled,
                        .slope = line + C,
                        .offset = line + 2 * C};
@@ -267,7 +271,7 @@ static int back(Call *c, SeJob *j, real *line, double *total) {
     const double *sum = whole_image(c, j, image);
     for (long i = 0; i < C; i++) pooled[image * C + i] = (real)sum[SE_DY_U * C + i];
   }
-  if (!REALNAME(excite_backward)(c, &j->excite, W1, pooled)) return 0;
+  if (!REALNAME(squeeze_excite_backward)(c, &j->se, W1, pooled)) return 0;
   for (long i = 0; i < N * C; i++) pooled[i] /= (real)j->rows.rows;
   total_sums(j, pooled, total);
   if (!REALNAME(norm_weight_grads)(c, total)) return 0;
@@ -275,7 +279,7 @@ static int back(Call *c, SeJob *j, real *line, double *total) {
   REALNAME(norm_line_back)(c, &j->rows, total, line);
   for (long at = 0; at < N * C; at += C) /* with ReLU, gate and pool go into batch norm's lines */
     for (long i = 0; i < C; i++) {
-      scale[at + i] = norm[i] * j->excite.gate[at + i];
+      scale[at + i] = norm[i] * j->se.gate[at + i];
       offset[at + i] = j->lines.offset[i] + norm[i] * pooled[at + i];
     }
   j->back.scale = scale;
@@ -284,13 +288,14 @@ static int back(Call *c, SeJob *j, real *line, double *total) {
 }
 
 static int se_backward(Call *c) {
-  if (!c->gout[0]) return 1;
+  if (!c->grad_out[0]) return 1;
   SeJob j = job_of(c);
   long N = j.rows.images, C = j.rows.channels;
-  REALNAME(excite_place)(&j.excite, (real *)tensor_data(c->saved[KEPT_GATE])); /* from here on only read */
-  j.dy = arrived(c, 0);
-  if (c->want[INPUT] && !(j.dx = call_grad(c, INPUT, &j.dx_add))) return 0;
-  if (c->want[RESIDUAL] && !(j.back.dr = call_grad(c, RESIDUAL, &j.back.dr_add))) return 0;
+  REALNAME(squeeze_excite_place)
+  (&j.se, (real *)tensor_data(c->saved[KEPT_GATE])); /* from here on only read */
+  j.dy = grad_out(c, 0);
+  if (c->needs_grad[INPUT] && !(j.dx = call_grad(c, INPUT, &j.dx_add))) return 0;
+  if (c->needs_grad[RESIDUAL] && !(j.back.dr = call_grad(c, RESIDUAL, &j.back.dr_add))) return 0;
   j.back.dx = j.dx;
   j.back.dx_add = j.dx_add;
   size_t sums = (size_t)((norm_chunks(&j.rows) * SE_SUMS + 2) * C) * sizeof(double),
@@ -335,8 +340,8 @@ const Op REALNAME(op_batch_norm_se) = {
     .shape = se_shape,
     .forward = se_forward,
     .backward = se_backward,
-    .again = se_again,
+    .recompute = se_recompute,
     .sample = se_sample,
     .no_grad = 1 << RUNNING_MEAN | 1 << RUNNING_VAR,
     .flops = se_flops,
-    .lean = 1 << RUNNING_MEAN | 1 << RUNNING_VAR | 1 << B1 | 1 << B2 | 1 << RESIDUAL};
+    .shape_only = 1 << RUNNING_MEAN | 1 << RUNNING_VAR | 1 << B1 | 1 << B2 | 1 << RESIDUAL};

@@ -49,7 +49,7 @@ static int unary_forward(Call *c, int row, int keep, real p, real q) {
 
 /* What is not kept is read nowhere; the gradient stands in for it. */
 static int unary_backward(Call *c, int row, int keep, real p, real q) {
-  UnaryJob j = {.row = row, .dy = arrived(c, 0)};
+  UnaryJob j = {.row = row, .dy = grad_out(c, 0)};
   if (!j.dy) return 1;
   j.x = keep & KEEP_X ? input(c, 0) : j.dy;
   j.y = keep & KEEP_Y ? saved(c, 0) : j.dy;
@@ -81,7 +81,7 @@ static int unary_sample(Call *c, Random *r, int variant, int domain, int args) {
 /* ---- two operands ---- */
 typedef struct BinaryJob {
   int row, side; /* side: 0 or 1 in backward; -1: forward; -2: comparison */
-  Walk walk;
+  Broadcast broadcast;
   const real *a, *b, *y, *dy;
   void *to;
   bool add;
@@ -89,12 +89,12 @@ typedef struct BinaryJob {
 
 static int binary_chunk(void *arg, long chunk) {
   const BinaryJob *j = arg;
-  const Walk *w = &j->walk;
+  const Broadcast *w = &j->broadcast;
   long at = chunk * CHUNK, end = least(at + CHUNK, w->size), row = w->shape[w->rank - 1];
   int sa = (int)w->step[0][w->rank - 1], sb = (int)w->step[1][w->rank - 1];
   while (at < end) {
     long n = least(row - at % row, end - at);
-    const real *a = j->a + walk_offset(w, 0, at), *b = j->b + walk_offset(w, 1, at);
+    const real *a = j->a + broadcast_offset(w, 0, at), *b = j->b + broadcast_offset(w, 1, at);
     if (j->side == -2)
       loops()->compare[j->row](n, a, sa, b, sb, (uint8_t *)j->to + at);
     else if (j->side == -1)
@@ -108,8 +108,8 @@ static int binary_chunk(void *arg, long chunk) {
 }
 
 static int binary_run(BinaryJob *j, const Call *c, int rank, const long *shape) {
-  REALNAME(walk_start)(&j->walk, c->in, 2, rank, shape);
-  return j->to && parallel((j->walk.size + CHUNK - 1) / CHUNK, binary_chunk, j);
+  REALNAME(broadcast_start)(&j->broadcast, c->in, 2, rank, shape);
+  return j->to && parallel((j->broadcast.size + CHUNK - 1) / CHUNK, binary_chunk, j);
 }
 
 static int pair_shape(Call *c, Dtype dtype) {
@@ -129,13 +129,13 @@ static int binary_forward(Call *c, int row, int keep) {
 
 /* The gradient of one side: dy itself, computed in place, or through a temporary that is summed. */
 static int binary_side(Call *c, int row, int keep, int side) {
-  Tensor *dy = c->gout[0], *in = c->in[side];
+  Tensor *dy = c->grad_out[0], *in = c->in[side];
   bool same = tensor_same_shape(in, dy), pass = keep & (side ? PASS_B : PASS_A), add;
   if (pass && same) return call_grad_is(c, side, dy);
   real *g = call_grad(c, side, &add);
   if (!g) return 0;
-  if (pass) return REALNAME(sum_to)(arrived(c, 0), dy->rank, dy->shape, in, g, add);
-  BinaryJob j = {.row = row, .side = side, .dy = arrived(c, 0), .to = g, .add = add};
+  if (pass) return REALNAME(sum_to)(grad_out(c, 0), dy->rank, dy->shape, in, g, add);
+  BinaryJob j = {.row = row, .side = side, .dy = grad_out(c, 0), .to = g, .add = add};
   /* what is not kept is read nowhere, but must be somewhere */
   j.a = keep & KEEP_A ? input(c, 0) : j.dy;
   j.b = keep & KEEP_B ? input(c, 1) : j.dy;
@@ -150,8 +150,9 @@ static int binary_side(Call *c, int row, int keep, int side) {
 }
 
 static int binary_backward(Call *c, int row, int keep) {
-  if (!c->gout[0]) return 1;
-  return (!c->want[0] || binary_side(c, row, keep, 0)) && (!c->want[1] || binary_side(c, row, keep, 1));
+  if (!c->grad_out[0]) return 1;
+  return (!c->needs_grad[0] || binary_side(c, row, keep, 0)) &&
+         (!c->needs_grad[1] || binary_side(c, row, keep, 1));
 }
 
 static const struct {
@@ -192,7 +193,7 @@ static bool whole(Dtype d) { return d == U8 || d == I32 || d == I64; }
 
 typedef struct MixedJob {
   int row;
-  Walk walk;
+  Broadcast broadcast;
   const void *a, *b;
   uint8_t *to;
   bool integers;
@@ -200,7 +201,8 @@ typedef struct MixedJob {
 
 #define COMPARE_AS(type, f, w)                                                                               \
   for (; at < end; at++) {                                                                                   \
-    type a = ((const type *)j->a)[walk_offset(w, 0, at)], b = ((const type *)j->b)[walk_offset(w, 1, at)];   \
+    type a = ((const type *)j->a)[broadcast_offset(w, 0, at)],                                               \
+         b = ((const type *)j->b)[broadcast_offset(w, 1, at)];                                               \
     j->to[at] = f;                                                                                           \
   }
 #define UNARY(...)
@@ -209,13 +211,13 @@ typedef struct MixedJob {
 #define COMPARE(name, doc, f)                                                                                \
   case COMPARE_##name:                                                                                       \
     if (j->integers)                                                                                         \
-      COMPARE_AS(int64_t, f, &j->walk)                                                                       \
+      COMPARE_AS(int64_t, f, &j->broadcast)                                                                  \
     else                                                                                                     \
-      COMPARE_AS(double, f, &j->walk)                                                                        \
+      COMPARE_AS(double, f, &j->broadcast)                                                                   \
     break;
 static int mixed_chunk(void *arg, long chunk) {
   const MixedJob *j = arg;
-  long at = chunk * CHUNK, end = least(at + CHUNK, j->walk.size);
+  long at = chunk * CHUNK, end = least(at + CHUNK, j->broadcast.size);
   switch (j->row) {
 #include "ops/pointwise.def"
   }
@@ -238,8 +240,8 @@ static int compare_forward(Call *c, int row) {
   int ok = a && b && to;
   if (ok) {
     MixedJob j = {.row = row, .a = tensor_data(a), .b = tensor_data(b), .to = to, .integers = integers};
-    REALNAME(walk_start)(&j.walk, c->in, 2, c->out[0]->rank, c->out[0]->shape);
-    ok = parallel((j.walk.size + CHUNK - 1) / CHUNK, mixed_chunk, &j);
+    REALNAME(broadcast_start)(&j.broadcast, c->in, 2, c->out[0]->rank, c->out[0]->shape);
+    ok = parallel((j.broadcast.size + CHUNK - 1) / CHUNK, mixed_chunk, &j);
   }
   tensor_release(a);
   tensor_release(b);
@@ -247,7 +249,7 @@ static int compare_forward(Call *c, int row) {
 }
 
 /* ---- the rows' descriptors ---- */
-#define LEAN_BITS(keep) (((keep)&KEEP_A ? 0u : 1u) | ((keep)&KEEP_B ? 0u : 2u))
+#define SHAPE_ONLY_BITS(keep) (((keep)&KEEP_A ? 0u : 1u) | ((keep)&KEEP_B ? 0u : 2u))
 #define ROW(n, arguments, help, rule, back, bits)                                                            \
   const Op REALNAME(op_##n) = {.name = #n,                                                                   \
                                .args = arguments,                                                            \
@@ -256,19 +258,19 @@ static int compare_forward(Call *c, int row) {
                                .forward = forward_##n,                                                       \
                                .backward = back,                                                             \
                                .sample = sample_##n,                                                         \
-                               .lean = bits}
+                               .shape_only = bits}
 #define UNARY(name, keep, domain, doc, f, dx) ONE(name, keep, domain, "input", 0, 0, 0, doc)
 #define BOUNDED(name, keep, args, p, q, doc, f, dx) ONE(name, keep, ANY, args, 2, p, q, doc)
 #define ONE(n, keep, domain, arguments, count, p, q, help)                                                   \
   static int forward_##n(Call *c) { return unary_forward(c, UNARY_##n, keep, p, q); }                        \
   static int backward_##n(Call *c) { return unary_backward(c, UNARY_##n, keep, p, q); }                      \
   static int sample_##n(Call *c, Random *r, int v) { return unary_sample(c, r, v, domain, count); }          \
-  ROW(n, arguments, help, unary_shape, backward_##n, LEAN_BITS(keep) & 1u);
+  ROW(n, arguments, help, unary_shape, backward_##n, SHAPE_ONLY_BITS(keep) & 1u);
 #define BINARY(n, keep, domain, help, f, da, db)                                                             \
   static int forward_##n(Call *c) { return binary_forward(c, BINARY_##n, keep); }                            \
   static int backward_##n(Call *c) { return binary_backward(c, BINARY_##n, keep); }                          \
   static int sample_##n(Call *c, Random *r, int v) { return pair_sample(c, r, v, domain); }                  \
-  ROW(n, "a b", help, binary_shape, backward_##n, LEAN_BITS(keep));
+  ROW(n, "a b", help, binary_shape, backward_##n, SHAPE_ONLY_BITS(keep));
 #define COMPARE(n, help, f)                                                                                  \
   static int forward_##n(Call *c) { return compare_forward(c, COMPARE_##n); }                                \
   static int sample_##n(Call *c, Random *r, int v) { return pair_sample(c, r, v, ANY); }                     \

@@ -43,9 +43,9 @@ static int max_pool_run(Call *c) {
 static int max_pool_back(Call *c) {
   const long *x = c->in[0]->shape, *y = c->saved[0]->shape;
   bool add;
-  if (!c->gout[0]) return 1;
+  if (!c->grad_out[0]) return 1;
   real *dx = call_grad(c, 0, &add);
-  return dx && HOT_EACH(max_pool_backward, x[0] * x[1] * x[2], PIXELS, .dy = arrived(c, 0),
+  return dx && HOT_EACH(max_pool_backward, x[0] * x[1] * x[2], PIXELS, .dy = grad_out(c, 0),
                         .place = tensor_data(c->saved[0]), .dx = dx, .add = add, .h = x[1], .w = x[2],
                         .c = x[3], .ho = y[1], .wo = y[2], .kernel = c->arg[KERNEL_SIZE].list[0],
                         .stride = c->arg[STRIDE].list[0], .padding = c->arg[PADDING].list[0]);
@@ -90,9 +90,9 @@ static int global_pool_back(Call *c) {
   const long *x = c->in[0]->shape;
   long pixels = x[1] * x[2];
   bool add;
-  if (!c->gout[0]) return 1;
+  if (!c->grad_out[0]) return 1;
   real *dx = call_grad(c, 0, &add);
-  return dx && HOT_EACH(global_pool_backward, x[0] * pixels, PIXELS, .dy = arrived(c, 0), .dx = dx,
+  return dx && HOT_EACH(global_pool_backward, x[0] * pixels, PIXELS, .dy = grad_out(c, 0), .dx = dx,
                         .scale = 1 / (real)pixels, .add = add, .pixels = pixels, .c = x[3]);
 }
 
@@ -114,7 +114,7 @@ const Op REALNAME(op_max_pool2d) = {.name = "max_pool2d",
                                     .forward = max_pool_run,
                                     .backward = max_pool_back,
                                     .sample = max_pool_sample,
-                                    .lean = 1};
+                                    .shape_only = 1};
 const Op REALNAME(op_global_pool) = {.name = "global_pool",
                                      .args = "input",
                                      .doc = "mean over all pixels: N,H,W,C to N,1,1,C",
@@ -122,4 +122,4 @@ const Op REALNAME(op_global_pool) = {.name = "global_pool",
                                      .forward = global_pool_forward,
                                      .backward = global_pool_back,
                                      .sample = global_pool_sample,
-                                     .lean = 1};
+                                     .shape_only = 1};

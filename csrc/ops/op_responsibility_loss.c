@@ -168,17 +168,17 @@ static int backward_chunk(void *arg, long chunk) {
 }
 
 static int loss_backward(Call *c) {
-  if (!c->gout[0]) return 1;
+  if (!c->grad_out[0]) return 1;
   Loss j = loss_of(c);
   j.slope = saved(c, SLOPE);
   j.weight = tensor_data(c->saved[WEIGHT]);
-  j.dy = *arrived(c, 0);
-  if (c->want[K] && !(j.dk = call_grad(c, K, &j.add))) return 0;
+  j.dy = *grad_out(c, 0);
+  if (c->needs_grad[K] && !(j.dk = call_grad(c, K, &j.add))) return 0;
   size_t bytes = (size_t)(j.hands * j.blocks * j.c) * sizeof(double);
   if (!(j.partial = memory_take(bytes))) return 0;
   int ok = parallel(j.images * j.blocks, backward_chunk, &j);
   bool add;
-  real *dq = ok && c->want[Q] ? call_grad(c, Q, &add) : NULL;
+  real *dq = ok && c->needs_grad[Q] ? call_grad(c, Q, &add) : NULL;
   if (dq && !add && !bulk_clear(dq, tensor_bytes(c->in[Q]))) dq = NULL;
   for (long m = 0; dq && m < j.hands; m++)
     for (long i = 0; i < j.c; i++) {
@@ -187,7 +187,7 @@ static int loss_backward(Call *c) {
       dq[query_at(&j, m) + i] += (real)(s * (double)j.dy * j.weight[m]);
     }
   memory_give(j.partial, bytes);
-  return ok && (dq || !c->want[Q]);
+  return ok && (dq || !c->needs_grad[Q]);
 }
 
 static int loss_sample(Call *c, Random *r, int variant) {
@@ -220,4 +220,4 @@ const Op REALNAME(op_responsibility_loss) = {
     .backward = loss_backward,
     .no_grad = 1 << R | 1 << QUERIES | 1 << IMAGE,
     .sample = loss_sample,
-    .lean = 4};
+    .shape_only = 4};

@@ -91,7 +91,7 @@ static int reshape_shape(Call *c) {
   return call_put(c, 0, tensor_view(c->in[0], 0, a->count, shape));
 }
 
-static int reshape_backward(Call *c) { return !c->gout[0] || call_grad_is(c, 0, c->gout[0]); }
+static int reshape_backward(Call *c) { return !c->grad_out[0] || call_grad_is(c, 0, c->grad_out[0]); }
 
 static void sample_list(Call *c, int i, int count, const long *list) {
   c->arg[i] = (Arg){.given = true, .count = count, .n = count ? (double)list[0] : 0};
@@ -150,7 +150,7 @@ static int ordered_forward(Call *c, const int *order) {
 }
 
 static int ordered_backward(Call *c, const int *order) {
-  const Tensor *x = c->in[0], *dy = c->gout[0];
+  const Tensor *x = c->in[0], *dy = c->grad_out[0];
   long own[RANK_MAX], stride[RANK_MAX];
   bool add;
   if (!dy) return 1;
@@ -223,12 +223,12 @@ static int expand_forward(Call *c) {
 }
 
 static int expand_backward(Call *c) {
-  const Tensor *dy = c->gout[0];
+  const Tensor *dy = c->grad_out[0];
   bool add;
   if (!dy) return 1;
-  if (tensor_same_shape(dy, c->in[0])) return call_grad_is(c, 0, c->gout[0]);
+  if (tensor_same_shape(dy, c->in[0])) return call_grad_is(c, 0, c->grad_out[0]);
   real *g = call_grad(c, 0, &add);
-  return g && REALNAME(sum_to)(arrived(c, 0), dy->rank, dy->shape, c->in[0], g, add);
+  return g && REALNAME(sum_to)(grad_out(c, 0), dy->rank, dy->shape, c->in[0], g, add);
 }
 
 static int expand_sample(Call *c, Random *r, int variant) {
@@ -291,7 +291,7 @@ static int slab_forward(Call *c) {
 
 static int slab_backward(Call *c) {
   const Tensor *x = c->in[0];
-  const real *dy = arrived(c, 0);
+  const real *dy = grad_out(c, 0);
   Slab s;
   bool add;
   if (!dy) return 1;
@@ -322,7 +322,7 @@ const Op REALNAME(op_reshape) = {.name = "reshape",
                                  .forward = nothing,
                                  .backward = reshape_backward,
                                  .sample = reshape_sample,
-                                 .lean = 1};
+                                 .shape_only = 1};
 const Op REALNAME(op_permute) = {.name = "permute",
                                  .args = "*input dims:list",
                                  .doc = "dimensions in another order; dims names the input's",
@@ -330,7 +330,7 @@ const Op REALNAME(op_permute) = {.name = "permute",
                                  .forward = permute_forward,
                                  .backward = permute_backward,
                                  .sample = permute_sample,
-                                 .lean = 1};
+                                 .shape_only = 1};
 const Op REALNAME(op_transpose) = {.name = "transpose",
                                    .args = "*input a:int=1 b:int=2",
                                    .doc = "dimensions a and b change places",
@@ -338,7 +338,7 @@ const Op REALNAME(op_transpose) = {.name = "transpose",
                                    .forward = transpose_forward,
                                    .backward = transpose_backward,
                                    .sample = transpose_sample,
-                                   .lean = 1};
+                                   .shape_only = 1};
 const Op REALNAME(op_expand) = {.name = "expand",
                                 .args = "*input sizes:list",
                                 .doc = "repeated to a shape that the input broadcasts to",
@@ -346,7 +346,7 @@ const Op REALNAME(op_expand) = {.name = "expand",
                                 .forward = expand_forward,
                                 .backward = expand_backward,
                                 .sample = expand_sample,
-                                .lean = 1};
+                                .shape_only = 1};
 const Op REALNAME(op_select) = {.name = "select",
                                 .args = "*input dim:int=1 index:int=1",
                                 .doc = "one entry of a dimension, which vanishes",
@@ -354,7 +354,7 @@ const Op REALNAME(op_select) = {.name = "select",
                                 .forward = slab_forward,
                                 .backward = slab_backward,
                                 .sample = slab_sample,
-                                .lean = 1};
+                                .shape_only = 1};
 const Op REALNAME(op_narrow) = {.name = "narrow",
                                 .args = "*input dim:int=1 start:int=1 length:int=1",
                                 .doc = "length entries of a dimension from start on",
@@ -362,4 +362,4 @@ const Op REALNAME(op_narrow) = {.name = "narrow",
                                 .forward = slab_forward,
                                 .backward = slab_backward,
                                 .sample = slab_sample,
-                                .lean = 1};
+                                .shape_only = 1};

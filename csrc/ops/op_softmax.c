@@ -59,10 +59,10 @@ static int softmax_back_chunk(void *arg, long chunk) {
 }
 
 static int softmax_backward(Call *c) {
-  if (!c->gout[0]) return 1;
+  if (!c->grad_out[0]) return 1;
   Rows j = rows_of(c);
   j.y = saved(c, 0);
-  j.dy = arrived(c, 0);
+  j.dy = grad_out(c, 0);
   j.to = call_grad(c, 0, &j.add);
   return j.to && parallel(chunks_of(&j), softmax_back_chunk, &j);
 }
@@ -134,12 +134,12 @@ static int entropy_back_chunk(void *arg, long chunk) {
 }
 
 static int entropy_backward(Call *c) {
-  if (!c->gout[0]) return 1;
+  if (!c->grad_out[0]) return 1;
   Rows j = rows_of(c);
   j.x = input(c, LOGITS);
   j.label = input(c, LABEL);
   j.lse = saved(c, 0);
-  j.scale = (real)((double)*arrived(c, 0) * *(const double *)tensor_data(c->saved[1]));
+  j.scale = (real)((double)*grad_out(c, 0) * *(const double *)tensor_data(c->saved[1]));
   j.to = call_grad(c, LOGITS, &j.add);
   return j.to && parallel(chunks_of(&j), entropy_back_chunk, &j);
 }
@@ -166,7 +166,7 @@ const Op REALNAME(op_softmax) = {.name = "softmax",
                                  .forward = softmax_forward,
                                  .backward = softmax_backward,
                                  .sample = softmax_sample,
-                                 .lean = 1};
+                                 .shape_only = 1};
 const Op REALNAME(op_log_softmax) = {.name = "log_softmax",
                                      .args = "input",
                                      .doc = "x - log sum exp(x) over the last dimension",
@@ -174,7 +174,7 @@ const Op REALNAME(op_log_softmax) = {.name = "log_softmax",
                                      .forward = softmax_forward,
                                      .backward = softmax_backward,
                                      .sample = softmax_sample,
-                                     .lean = 1};
+                                     .shape_only = 1};
 const Op REALNAME(op_cross_entropy) = {
     .name = "cross_entropy",
     .args = "logits label",

@@ -1,17 +1,17 @@
-/* Squeeze and excitation's gate, forward and backward: see excite.h. */
-#include "ops/excite.h"
+/* Squeeze and excitation's gate, forward and backward: see squeeze_excite.h. */
+#include "ops/squeeze_excite.h"
 
 #include "ops/bodies_se.h"
 #include "ops/dense.h"
 
-void REALNAME(excite_place)(Excite *e, real *memory) {
+void REALNAME(squeeze_excite_place)(SqueezeExcite *e, real *memory) {
   e->pooled = memory;
   e->gate = e->pooled + e->images * e->channels;
   e->before = e->gate + e->images * e->channels;
   e->hidden = e->before + e->images * e->squeezed;
 }
 
-int REALNAME(excite_forward)(Excite *e) {
+int REALNAME(squeeze_excite_forward)(SqueezeExcite *e) {
   long N = e->images, C = e->channels, S = e->squeezed;
   if (!dense(false, true, N, S, C, e->pooled, e->w1, e->before, false)) return 0;
   HOT_CALL(se_hidden, N, S, e->b1, e->silu, e->before, e->hidden);
@@ -23,13 +23,13 @@ int REALNAME(excite_forward)(Excite *e) {
 /* The gradients of weight {out, in} and bias {out} of a layer, from its input and its output's gradient. */
 static int layer_grads(Call *c, int weight, long rows, long out, long in, const real *x, const real *dy) {
   bool add;
-  real *g = c->want[weight] ? call_grad(c, weight, &add) : NULL;
-  if (c->want[weight] && !(g && dense(true, false, out, in, rows, dy, x, g, add))) return 0;
-  g = c->want[weight + 1] ? call_grad(c, weight + 1, &add) : NULL;
-  return !c->want[weight + 1] || (g && REALNAME(sum_middle)(dy, 1, rows, out, 1, g, add));
+  real *g = c->needs_grad[weight] ? call_grad(c, weight, &add) : NULL;
+  if (c->needs_grad[weight] && !(g && dense(true, false, out, in, rows, dy, x, g, add))) return 0;
+  g = c->needs_grad[weight + 1] ? call_grad(c, weight + 1, &add) : NULL;
+  return !c->needs_grad[weight + 1] || (g && REALNAME(sum_middle)(dy, 1, rows, out, 1, g, add));
 }
 
-int REALNAME(excite_backward)(Call *c, const Excite *e, int first, real *d) {
+int REALNAME(squeeze_excite_backward)(Call *c, const SqueezeExcite *e, int first, real *d) {
   long N = e->images, C = e->channels, S = e->squeezed;
   size_t bytes = (size_t)(N * S) * sizeof(real);
   real *h = memory_take(bytes);

@@ -138,15 +138,15 @@ static int sum_scaled(Call *c, bool mean) {
 }
 
 /* dx = scale dy, or for var scale dy (x - mean), repeated along the reduced dimension. */
-typedef struct SpreadJob {
+typedef struct GroupedJob {
   Sizes s;
   const real *dy, *x, *mean;
   real *g, scale;
   bool add;
-} SpreadJob;
+} GroupedJob;
 
 static int spread_chunk(void *arg, long chunk) {
-  const SpreadJob *j = arg;
+  const GroupedJob *j = arg;
   long total = j->s.outer * j->s.reduced * j->s.inner, at = chunk * ELEMENTS,
        end = least(at + ELEMENTS, total);
   for (; at < end;) {
@@ -165,7 +165,7 @@ static int spread_chunk(void *arg, long chunk) {
 }
 
 static int spread(Call *c, double scale, const real *x, const real *mean) {
-  SpreadJob j = {.s = sizes(c), .dy = arrived(c, 0), .x = x, .mean = mean, .scale = (real)scale};
+  GroupedJob j = {.s = sizes(c), .dy = grad_out(c, 0), .x = x, .mean = mean, .scale = (real)scale};
   if (!j.dy) return 1;
   if (!(j.g = call_grad(c, 0, &j.add))) return 0;
   return parallel((c->in[0]->size + ELEMENTS - 1) / ELEMENTS, spread_chunk, &j);
@@ -246,7 +246,7 @@ const Op REALNAME(op_sum) = {.name = "sum",
                              .forward = sum_forward,
                              .backward = sum_backward,
                              .sample = sum_sample,
-                             .lean = 1};
+                             .shape_only = 1};
 const Op REALNAME(op_mean) = {.name = "mean",
                               .args = ARGS,
                               .doc = "mean over one dimension, or over all",
@@ -254,7 +254,7 @@ const Op REALNAME(op_mean) = {.name = "mean",
                               .forward = mean_forward,
                               .backward = mean_backward,
                               .sample = reduce_sample,
-                              .lean = 1};
+                              .shape_only = 1};
 const Op REALNAME(op_var) = {
     .name = "var",
     .args = ARGS " unbiased=true",

@@ -7,7 +7,7 @@
 #include "ops/op_kit.h"
 
 #include "backend/conv.h"
-#include "backend/conv_choice.h"
+#include "backend/conv_algo.h"
 #include "backend/conv_taps.h"
 #include "ops/bodies_upconv.h"
 #include "ops/bodies_upsample.h"
@@ -100,18 +100,18 @@ static int backward(Call *c, const UpShape *s, const real *dy) {
   real *x = joined(c, s);
   if (!x) return 0;
   int ok = 1;
-  if (c->want[WEIGHT]) {
+  if (c->needs_grad[WEIGHT]) {
     real *dw = call_grad(c, WEIGHT, &add);
     ok = dw && conv_backward_weight_f64(&full, x, dy, dw, add);
   }
-  if (ok && (c->want[INPUT] || c->want[SKIP])) /* from here on x is its own gradient */
+  if (ok && (c->needs_grad[INPUT] || c->needs_grad[SKIP])) /* from here on x is its own gradient */
     ok = conv_backward_data_f64(&full, dy, input(c, WEIGHT), x, false);
-  if (ok && c->want[INPUT]) {
+  if (ok && c->needs_grad[INPUT]) {
     real *dx = call_grad(c, INPUT, &add);
     ok = dx && HOT_EACH(upsample_backward, s->n * s->h * s->w, PIXELS, .dy = x, .dx = dx, .add = add,
                         .w = s->w, .cx = s->c, .cs = s->skip);
   }
-  if (ok && c->want[SKIP]) {
+  if (ok && c->needs_grad[SKIP]) {
     real *ds = call_grad(c, SKIP, &add);
     ok = ds && HOT_EACH(skip_backward, s->n * 4 * s->h * s->w, PIXELS, .dy = x, .dskip = ds, .add = add,
                         .cx = s->c, .cs = s->skip);
@@ -162,10 +162,10 @@ static int forward(Call *c, const real *scale, const real *shift, Activation act
   enum { NINE, JOINED };
   UpShape s = up_shape(c);
   unsigned fits = 1 << JOINED | (s.c > 0) << NINE;
-  Choice choice = CHOOSE(fits, s.c < TAPS_LEAST ? JOINED : NINE, CHOOSE_UPCONV,
-                         {s.n, s.h, s.w, s.c, s.skip, s.o, !c->training});
-  int ok = (choice.method == JOINED ? forward_joined : forward_taps)(c, &s, scale, shift, act);
-  choice_done(&choice);
+  Algo algo = ALGO_PICK(fits, s.c < TAPS_LEAST ? JOINED : NINE, ALGO_UPCONV,
+                        {s.n, s.h, s.w, s.c, s.skip, s.o, !c->training});
+  int ok = (algo.method == JOINED ? forward_joined : forward_taps)(c, &s, scale, shift, act);
+  algo_done(&algo);
   return ok;
 }
 
@@ -211,18 +211,18 @@ static int backward(Call *c, const UpShape *s, const real *dy) {
   ConvShape side = skip_shape(s);
   bool add;
   int ok = 1;
-  if (c->want[INPUT] || c->want[WEIGHT]) {
+  if (c->needs_grad[INPUT] || c->needs_grad[WEIGHT]) {
     real *g = taps_memory(s);
     ok = g && HOT_EACH(taps_collect, s->n * s->h, 1, .dy = dy, .zeros = g + t.pixels * TAPS * s->o, .g = g,
                        .h = s->h, .w = s->w, .o = s->o);
-    if (ok && c->want[INPUT]) {
+    if (ok && c->needs_grad[INPUT]) {
       real *dx = call_grad(c, INPUT, &add);
       ok = dx && conv_taps_backward_data(&t, g, c->in[WEIGHT], dx, add);
     }
-    ok = ok && (!c->want[WEIGHT] || backward_weight(c, s, &t, g, dy));
+    ok = ok && (!c->needs_grad[WEIGHT] || backward_weight(c, s, &t, g, dy));
     taps_free(g, s);
   }
-  if (ok && c->want[SKIP]) {
+  if (ok && c->needs_grad[SKIP]) {
     real *ds = call_grad(c, SKIP, &add);
     ok = ds && conv_backward_data(&side, dy, c->in[WEIGHT], ds, add);
   }
@@ -234,7 +234,7 @@ static int upconv_forward(Call *c) { return forward(c, NULL, NULL, ACT_NONE); }
 
 static int upconv_backward(Call *c) {
   UpShape s = up_shape(c);
-  const real *dy = arrived(c, 0);
+  const real *dy = grad_out(c, 0);
   return !dy || backward(c, &s, dy);
 }
 

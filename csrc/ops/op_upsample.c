@@ -31,17 +31,17 @@ static int upsample_run(Call *c) {
 
 static int upsample_back(Call *c) {
   const long *x = c->in[0]->shape;
-  const real *dy = arrived(c, 0);
+  const real *dy = grad_out(c, 0);
   long cs = skip_channels(c), pixels = x[0] * x[1] * x[2];
   bool add;
   if (!dy) return 1;
-  if (c->want[0]) {
+  if (c->needs_grad[0]) {
     real *dx = call_grad(c, 0, &add);
     if (!dx || !HOT_EACH(upsample_backward, pixels, PIXELS, .dy = dy, .dx = dx, .add = add, .w = x[2],
                          .cx = x[3], .cs = cs))
       return 0;
   }
-  if (c->nin < 2 || !c->want[1]) return 1;
+  if (c->nin < 2 || !c->needs_grad[1]) return 1;
   real *dskip = call_grad(c, 1, &add);
   return dskip && HOT_EACH(skip_backward, pixels * 4, PIXELS, .dy = dy, .dskip = dskip, .add = add,
                            .cx = x[3], .cs = cs);
@@ -68,7 +68,7 @@ const Op REALNAME(op_upsample2) = {.name = "upsample2",
                                    .forward = upsample_run,
                                    .backward = upsample_back,
                                    .sample = upsample2_sample,
-                                   .lean = 1};
+                                   .shape_only = 1};
 const Op REALNAME(op_upsample2_cat) = {
     .name = "upsample2_cat",
     .args = "input skip?",
@@ -77,4 +77,4 @@ const Op REALNAME(op_upsample2_cat) = {
     .forward = upsample_run,
     .backward = upsample_back,
     .sample = upsample2_cat_sample,
-    .lean = 3};
+    .shape_only = 3};

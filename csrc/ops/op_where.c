@@ -5,7 +5,7 @@
 enum { CHUNK = 1 << 15 };
 
 typedef struct WhereJob {
-  Walk walk;
+  Broadcast broadcast;
   size_t bytes;
   const uint8_t *cond;
   const void *a, *b;
@@ -15,25 +15,25 @@ typedef struct WhereJob {
   bool add;
 } WhereJob;
 
-#define CHOOSE(type)                                                                                         \
+#define ALGO_PICK(type)                                                                                      \
   for (long k = 0; k < n; k++)                                                                               \
   ((type *)j->to)[at + k] =                                                                                  \
       cond[k * sc] ? ((const type *)j->a)[oa + k * sa] : ((const type *)j->b)[ob + k * sb]
 
 static int where_chunk(void *arg, long chunk) {
   const WhereJob *j = arg;
-  const Walk *w = &j->walk;
+  const Broadcast *w = &j->broadcast;
   long at = chunk * CHUNK, end = least(at + CHUNK, w->size), row = w->shape[w->rank - 1];
   long sc = w->step[0][w->rank - 1], sa = w->step[1][w->rank - 1], sb = w->step[2][w->rank - 1];
   for (long n; at < end; at += n) {
-    const uint8_t *cond = j->cond + walk_offset(w, 0, at);
-    long oa = walk_offset(w, 1, at), ob = walk_offset(w, 2, at);
+    const uint8_t *cond = j->cond + broadcast_offset(w, 0, at);
+    long oa = broadcast_offset(w, 1, at), ob = broadcast_offset(w, 2, at);
     n = least(row - at % row, end - at);
     switch (j->bytes) {
-    case 1: CHOOSE(uint8_t); break;
-    case 2: CHOOSE(uint16_t); break;
-    case 4: CHOOSE(uint32_t); break;
-    default: CHOOSE(uint64_t); break;
+    case 1: ALGO_PICK(uint8_t); break;
+    case 2: ALGO_PICK(uint16_t); break;
+    case 4: ALGO_PICK(uint32_t); break;
+    default: ALGO_PICK(uint64_t); break;
     }
   }
   return 1;
@@ -41,12 +41,12 @@ static int where_chunk(void *arg, long chunk) {
 
 static int where_back_chunk(void *arg, long chunk) {
   const WhereJob *j = arg;
-  const Walk *w = &j->walk;
+  const Broadcast *w = &j->broadcast;
   real *g = j->to;
   long at = chunk * CHUNK, end = least(at + CHUNK, w->size), row = w->shape[w->rank - 1];
   long step = w->step[0][w->rank - 1];
   for (long n; at < end; at += n) {
-    const uint8_t *cond = j->cond + walk_offset(w, 0, at);
+    const uint8_t *cond = j->cond + broadcast_offset(w, 0, at);
     n = least(row - at % row, end - at);
     for (long k = 0; k < n; k++) {
       bool chosen = cond[k * step];
@@ -96,7 +96,7 @@ static int where_forward(Call *c) {
                   .cond = tensor_data(t[0]),
                   .a = tensor_data(t[1]),
                   .b = tensor_data(t[2])};
-    REALNAME(walk_start)(&j.walk, t, 3, y->rank, y->shape);
+    REALNAME(broadcast_start)(&j.broadcast, t, 3, y->rank, y->shape);
     ok = j.to && parallel((y->size + CHUNK - 1) / CHUNK, where_chunk, &j);
   }
   if (ok && c->training) ok = call_save(c, 0, t[0]);
@@ -105,9 +105,9 @@ static int where_forward(Call *c) {
 }
 
 static int where_side(Call *c, int side) {
-  const Tensor *dy = c->gout[0], *in = c->in[1 + side];
-  WhereJob j = {.cond = tensor_data(c->saved[0]), .dy = arrived(c, 0), .side = side};
-  REALNAME(walk_start)(&j.walk, c->saved, 1, dy->rank, dy->shape);
+  const Tensor *dy = c->grad_out[0], *in = c->in[1 + side];
+  WhereJob j = {.cond = tensor_data(c->saved[0]), .dy = grad_out(c, 0), .side = side};
+  REALNAME(broadcast_start)(&j.broadcast, c->saved, 1, dy->rank, dy->shape);
   long chunks = (dy->size + CHUNK - 1) / CHUNK;
   bool add;
   real *g = call_grad(c, 1 + side, &add);
@@ -125,8 +125,8 @@ static int where_side(Call *c, int side) {
 }
 
 static int where_backward(Call *c) {
-  if (!c->gout[0]) return 1;
-  return (!c->want[1] || where_side(c, 0)) && (!c->want[2] || where_side(c, 1));
+  if (!c->grad_out[0]) return 1;
+  return (!c->needs_grad[1] || where_side(c, 0)) && (!c->needs_grad[2] || where_side(c, 1));
 }
 
 static int where_sample(Call *c, Random *r, int variant) {
@@ -155,4 +155,4 @@ const Op REALNAME(op_where) = {.name = "where",
                                .backward = where_backward,
                                .sample = where_sample,
                                .no_grad = 1,
-                               .lean = 7};
+                               .shape_only = 7};

@@ -48,23 +48,23 @@ static Call *maker(const Var *v) {
   Node *n = v ? v->node : NULL;
   if (!n || n->backward != op_backward) return NULL;
   Call *c = &((OpNode *)n)->call;
-  return c->again && !n->dropped ? c : NULL;
+  return c->recompute && !n->dropped ? c : NULL;
 }
 
 /* The header of an operand that its maker can make again as it was made: see record.h. A maker keeps its own
  * operands, so that nothing has to be made again to make something again. */
 static bool may_go(const Call *reader, const Tensor *t) {
-  return !reader->again && tensor_bytes(t) >= WORTH && maker(t->var);
+  return !reader->recompute && tensor_bytes(t) >= WORTH && maker(t->var);
 }
 
-static Tensor *made_again(const Tensor *bare) {
+static Tensor *recomputed(const Tensor *bare) {
   Call *c = maker(bare->var);
   if (!c)
     return fail("backward: a part of this graph was already walked and freed; use retain_graph = true"), NULL;
   Tensor *t = c->out[0] = tensor_new(bare->dtype, bare->rank, bare->shape);
   if (!t) return NULL;
   long event = profiling ? profile_begin(c->op->name, EVENT_FORWARD) : -1;
-  int ok = c->op->again(c);
+  int ok = c->op->recompute(c);
   c->nout = 1;
   if (event >= 0) account_forward(event, c, ok);
   c->out[0] = NULL;
@@ -86,17 +86,17 @@ static int backward(Node *n) {
   Call *c = &((OpNode *)n)->call;
   bool wanted = false;
   int ok = 1;
-  for (int i = 0; i < n->nout; i++) c->gout[i] = n->out[i] ? n->out[i]->grad : NULL;
+  for (int i = 0; i < n->nout; i++) c->grad_out[i] = n->out[i] ? n->out[i]->grad : NULL;
   long event = profiling ? profile_begin(c->op->name, EVENT_BACKWARD) : -1;
   for (int i = 0; i < c->nin && ok; i++) {
-    c->want[i] = n->in[i] && !c->nothing && c->in[i]->size;
-    wanted = wanted || c->want[i];
-    if (n->in[i] && !c->want[i]) ok = zero_gradient(c, i);
+    c->needs_grad[i] = n->in[i] && !c->nothing && c->in[i]->size;
+    wanted = wanted || c->needs_grad[i];
+    if (n->in[i] && !c->needs_grad[i]) ok = zero_gradient(c, i);
   }
   ok = ok && (!wanted || c->op->backward(c));
   if (event >= 0) account_backward(event, c, ok);
-  memset(c->gout, 0, sizeof c->gout);
-  memset(c->gin, 0, sizeof c->gin);
+  memset(c->grad_out, 0, sizeof c->grad_out);
+  memset(c->grad_in, 0, sizeof c->grad_in);
   if (ok && interrupted) return fail("interrupted");
   return ok;
 }
@@ -106,8 +106,8 @@ static int op_backward(Node *n) {
   Tensor *bare[OP_IN] = {NULL};
   int ok = 1;
   for (int i = 0; i < c->nin && ok; i++) {
-    if (!c->in[i] || c->in[i]->storage || c->op->lean >> i & 1) continue;
-    Tensor *t = made_again(c->in[i]);
+    if (!c->in[i] || c->in[i]->storage || c->op->shape_only >> i & 1) continue;
+    Tensor *t = recomputed(c->in[i]);
     if (!(ok = t != NULL)) break;
     bare[i] = c->in[i];
     c->in[i] = t;
@@ -136,7 +136,8 @@ int record_call(Call *c) {
   n->free = op_free;
   for (int i = 0; i < c->nin; i++) {
     if (!c->in[i]) continue;
-    bool graded = !(c->op->no_grad >> i & 1), bare = c->op->lean >> i & 1 || (graded && may_go(c, c->in[i]));
+    bool graded = !(c->op->no_grad >> i & 1),
+         bare = c->op->shape_only >> i & 1 || (graded && may_go(c, c->in[i]));
     if (!(o->call.in[i] = keep(c->in[i], bare, graded))) {
       n->nin = i;
       op_drop(n);

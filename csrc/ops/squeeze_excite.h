@@ -1,26 +1,28 @@
 /* The gate of squeeze and excitation (Hu, Shen, Sun, CVPR 2018): sigmoid(w2 act(w1 pooled + b1) + b2), a
  * number for every image and channel. */
-#ifndef OPS_EXCITE_H
-#define OPS_EXCITE_H
+#ifndef OPS_SQUEEZE_EXCITE_H
+#define OPS_SQUEEZE_EXCITE_H
 
 #include "ops/op_kit.h"
 
-typedef struct Excite {
+typedef struct SqueezeExcite {
   long images, channels, squeezed;
   bool silu;                     /* act; otherwise ReLU */
   const real *w1, *b1, *w2, *b2; /* {squeezed, channels}, {channels, squeezed} */
   real *pooled, *gate;           /* images x channels; pooled is given */
   real *before, *hidden;         /* images x squeezed: act's argument and value */
-} Excite;
+} SqueezeExcite;
 
 /* Numbers that pooled, gate, before and hidden take, in one piece of memory; and that piece dealt out. */
-static inline long excite_numbers(const Excite *e) { return 2 * e->images * (e->channels + e->squeezed); }
-void REALNAME(excite_place)(Excite *e, real *memory);
+static inline long squeeze_excite_numbers(const SqueezeExcite *e) {
+  return 2 * e->images * (e->channels + e->squeezed);
+}
+void REALNAME(squeeze_excite_place)(SqueezeExcite *e, real *memory);
 
-int REALNAME(excite_forward)(Excite *e);
+int REALNAME(squeeze_excite_forward)(SqueezeExcite *e);
 
 /* d: images x channels: the gradient of gate comes in, that of pooled goes out. first: the place of w1 among
  * the call's inputs, b1, w2, b2 behind it; their gradients are written or added where wanted. */
-int REALNAME(excite_backward)(Call *c, const Excite *e, int first, real *d);
+int REALNAME(squeeze_excite_backward)(Call *c, const SqueezeExcite *e, int first, real *d);
 
 #endif

@@ -152,9 +152,9 @@ static Pose try_base(const Thing *t, Random *r, int resting) {
     return pose_mul(&yaw, &rest);
   }
   if (!t->upright) return random_turn(r);
-  V3 lean = v3(0.2f * (float)random_normal(r), 0, 0.2f * (float)random_normal(r));
-  if (t->soft) lean = scale(lean, 0.3f);
-  Pose tilt = pose_about(v3(0, 0, 0), lean);
+  V3 shape_only = v3(0.2f * (float)random_normal(r), 0, 0.2f * (float)random_normal(r));
+  if (t->soft) shape_only = scale(shape_only, 0.3f);
+  Pose tilt = pose_about(v3(0, 0, 0), shape_only);
   return pose_mul(&tilt, &yaw);
 }
 

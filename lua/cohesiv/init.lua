@@ -25,7 +25,7 @@ local parts = {
   train = { "cohesiv.train.train", "train" },
   tune = { "cohesiv.nn.autotune", "tune" },
   run = { "cohesiv.train.run", "run" },
-  evaluate = { "cohesiv.hands.evaluate", "evaluate" },
+  evaluate = { "cohesiv.train.evaluation", "evaluate" },
   help = { "cohesiv.tools.help", "help" },
 }
 
@@ -45,7 +45,11 @@ local co = setmetatable({}, {
 })
 
 for name, f in pairs(tensor) do rawset(co, name, f) end
-require("cohesiv.tools.pictured")(require("cohesiv.core").methods)
+
+-- Pictures of tensors, maps and predictions.
+local pictured = require "cohesiv.base.pictured"
+pictured.class(require("cohesiv.core").methods)
+pictured.draw = function() return require "cohesiv.tools.show" end
 
 --- The version of this source tree.
 rawset(co, "version", "0.1.0")

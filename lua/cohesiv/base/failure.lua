@@ -4,8 +4,8 @@
 
 local M = {}
 
--- The folder that cohesiv/failure.lua lies in: own files are those of its cohesiv/.
-local folder = debug.getinfo(1, "S").source:match "^@(.-)cohesiv/[^/]*$" or ""
+-- The folder that cohesiv/ lies in, as Lua names it: own files are those of cohesiv/.
+local folder = debug.getinfo(1, "S").source:match "^@(.-)cohesiv/base/[^/]*$" or ""
 local own = "@" .. folder .. "cohesiv/"
 
 local LIMIT = 1000 -- bytes of a line

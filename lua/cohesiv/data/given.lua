@@ -2,7 +2,6 @@
 -- is not there, is the clip's.
 local core = require "cohesiv.core"
 local fields = require "cohesiv.base.fields"
-local metrics = require "cohesiv.hands.metrics"
 local scale = require "cohesiv.motion.scale"
 
 local given = {}
@@ -49,7 +48,7 @@ local function check_vectors(path, flow)
     fail("%s: expected a flow of numbers, found %s at (%d, %d)", path, value ~= value and "NaN" or "infinity", x, y)
   end
   if longest > UNKNOWN then
-    local known = 1 - metrics.over(size:max(3), UNKNOWN):to "float32"
+    local known = core.ops.le.call((size:max(3)), UNKNOWN):to "float32"
     flow = flow * known:reshape(h, w, 1)
     longest = flow:abs():max():item()
   end

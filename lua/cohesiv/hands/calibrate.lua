@@ -5,6 +5,7 @@
 -- Both are kept in the run folder (calibration.json) and travel with run:model(). Training is not here.
 
 local core = require "cohesiv.core".metrics
+local evaluate = require "cohesiv.hands.evaluate"
 local metrics = require "cohesiv.hands.metrics"
 local tensor = require "cohesiv.tensor"
 local error = require("cohesiv.core").error -- a line, whatever it quotes
@@ -49,7 +50,6 @@ end
 --- The thresholds of a system that maximise each goal's mean IoU over the annotated frames of some clips:
 --- { key = { t1, t2 } }, and the mean IoU reached per key. Options: ask, progress (see evaluate.score).
 function calibrate.search(system, data, names, options)
-  local evaluate = require "cohesiv.hands.evaluate"
   options = options or {}
   local ask = options.ask or evaluate.asker(system, data)
   local totals, counts = {}, {}
@@ -88,7 +88,6 @@ end
 --- Finds a run's thresholds on the calibration half of its data (or on the clips in options.names) and stores them.
 --- Returns thresholds and means reached.
 function calibrate.thresholds(run, data, options)
-  local evaluate = require "cohesiv.hands.evaluate"
   local _ <close> = run.lock and run:lock() or nil -- a run in memory has none
   data = evaluate.data(run, data)
   local names = options and options.names or evaluate.split(data)

@@ -5,6 +5,9 @@ local json = require "cohesiv.base.json"
 local layers = require "cohesiv.nn.layers"
 local encoders = require "cohesiv.nn.encoders"
 local unet = require "cohesiv.nn.unet"
+local files = require "cohesiv.tensor.io"
+local predict = require "cohesiv.hands.predict"
+local summary = require "cohesiv.nn.summary"
 local weights = require "cohesiv.nn.weights"
 local guard = require("cohesiv.base.options").guard
 local core = require "cohesiv.core"
@@ -116,7 +119,7 @@ local function names_of(module)
 end
 
 local function load(self, path, options)
-  local state, metadata = weights.read(path)
+  local state, metadata = files.weights(path)
   state = weights.rename(state, names_of(self))
   options = options or {}
   local ok, report = pcall(self.load_state, self, state, { strict = options.strict, ignore = weights.is_foreign })
@@ -131,7 +134,7 @@ local function load(self, path, options)
 end
 
 local function load_encoder(encoder, path)
-  local state = weights.rename((weights.read(path)), names_of(encoder))
+  local state = weights.rename((files.weights(path)), names_of(encoder))
   local ok, message = pcall(encoder.load_state, encoder, state, {
     ignore = function(name) return weights.is_foreign(name) or weights.is_beyond_encoder(name) end,
   })
@@ -140,8 +143,8 @@ end
 
 local methods = guard("model", {
   forward = forward, save = save, load = load, extras = extras_of,
-  summary = require("cohesiv.nn.summary").summary,
-  predict = function(self, image, points, o) return require("cohesiv.hands.predict").predict(self, image, points, o) end,
+  summary = summary.summary,
+  predict = predict.predict,
 }, Module.stands)
 
 --- co.model{ encoder, encoder_weights, decoder_widths, embedding_dim, attention_dim }: a new network with random

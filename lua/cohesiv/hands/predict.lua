@@ -14,7 +14,7 @@ local tensor = require "cohesiv.tensor"
 local predict = {}
 
 -- What a prediction and a list of them can do: png and save.
-local Prediction = { __index = require("cohesiv.tools.pictured") {} }
+local Prediction = { __index = require("cohesiv.base.pictured").class {} }
 local error = require("cohesiv.core").error -- a line, whatever it quotes
 
 local function fail(format, ...) error(("predict: " .. format):format(...), 0) end

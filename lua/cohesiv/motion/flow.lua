@@ -43,7 +43,14 @@ function M.read(path) return core.io.flo_read(path) end
 --- write(path, flow): writes a .flo file, whole or not at all.
 function M.write(path, flow) return core.io.flo_write(path, flow) end
 
---- color(flow, { full }): the flow as a picture, uint8 H×W×3: hue is direction, saturation magnitude (viz.lua).
-function M.color(flow, o) return require("cohesiv.tools.viz").flow_color(flow, o) end
+--- color(flow, { full }): the flow H×W×2 as a picture, uint8 H×W×3, on the colour wheel of Baker et al. (IJCV 2011):
+-- hue is direction, saturation magnitude, full at `full` pixels (default: the largest); unknown flow is black.
+function M.color(flow, o)
+  o = options.read("flow.color", o, { full = options.optional "number" })
+  if not core.is_tensor(flow) or #flow.shape ~= 3 or flow.shape[3] ~= 2 then
+    error(("flow.color: expected a flow HxWx2, found %s"):format(options.show(flow)), 0)
+  end
+  return (core.picture.flow(flow:detach():to "float32", o.full))
+end
 
 return M

@@ -185,4 +185,14 @@ function M.responsibility(clip, n, options)
   return R
 end
 
+--- of_recipe(recipe): what clip:responsibility is asked for; maps are of maps.size, where the recipe has it.
+function M.of_recipe(recipe)
+  local m = recipe.maps
+  return {
+    gaps = m.gaps, size = m.size or recipe.size, temperature = m.temperature, background = m.background,
+    targets = m.targets, closeness = m.closeness, flow = m.flow, sharpen = m.sharpen,
+    fit = { model = m.fit.model, points = m.fit.points, robust = m.fit.robust },
+  }
+end
+
 return M

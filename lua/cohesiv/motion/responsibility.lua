@@ -129,7 +129,7 @@ end
 
 meta.__name = "responsibility"
 options_of.guard("responsibility", methods, options_of.named "responsibility")
-M.meta, M.methods = meta, require("cohesiv.tools.pictured")(methods)
+M.meta, M.methods = meta, require("cohesiv.base.pictured").class(methods)
 
 local function finish(R)
   R.map = core.responsibility.map(R.scene, R.homographies, R.background_homographies, R.temperature, R.closeness)

@@ -25,7 +25,7 @@ end
 local function try(trials, pass)
   for _ = 1, PASSES do
     tensor.tidy(pass)
-    if core.choices.trials() >= trials then return end
+    if core.algos.trials() >= trials then return end
   end
 end
 
@@ -79,12 +79,12 @@ function M.tune(model, given)
   if o.training and model.inference_only then
     error("tune: training: expected weights of float32, found bfloat16, which is for inference", 0)
   end
-  core.choices.tune(true)
+  core.algos.autotune(true)
   local ok, message = pcall(core.unbroken, "tune", undisturbed, model, function() passes(model, o) end)
-  core.choices.tune(false)
+  core.algos.autotune(false)
   if not ok then error(message, 0) end
   local tuning = setmetatable({}, Tuning)
-  for _, row in ipairs(core.choices.rows()) do
+  for _, row in ipairs(core.algos.rows()) do
     if row.times and next(row.times) then tuning[#tuning + 1] = row end
   end
   return tuning
@@ -93,19 +93,19 @@ end
 --- choices(): what is chosen now, as a list of { task, shape, method } that use() takes, and that JSON keeps.
 function M.choices()
   local list = {}
-  for i, row in ipairs(core.choices.rows()) do
+  for i, row in ipairs(core.algos.rows()) do
     list[i] = { task = row.task, shape = row.shape, method = row.method }
   end
   return list
 end
 
 --- use(list): from now on exactly these choices.
-function M.use(list) core.choices.set(list) end
+function M.use(list) core.algos.set(list) end
 
 --- include(list): these choices, too.
-function M.include(list) core.choices.add(list) end
+function M.include(list) core.algos.add(list) end
 
-local METHODS = { "winograd6", "winograd4", "spread", "direct", "taps", "joined" }
+local METHODS = { "winograd6", "winograd4", "grouped", "direct", "taps", "joined" }
 
 local function shape_text(row)
   local s = row.shape

@@ -1,54 +1,10 @@
---- Weights that others have saved: one reader for .safetensors, .npz and PyTorch's .pth and .pt, and the names of the
--- public libraries turned into those of the encoders here. Reads values and names; what a network takes of them, and
--- what it says about the rest, is Module:load_state's. Layouts are those of files: O×I×kH×kW.
-local core = require "cohesiv.core"
-local error = core.error -- a line, whatever it quotes
+--- The names of weights that others have saved: those of the public libraries turned into those of the encoders here,
+-- and which encoders a file fits. Files are read by io.lua; what a network takes of them, and what it says about the
+-- rest, is Module:load_state's. Layouts are those of files: O×I×kH×kW.
+local encoders = require "cohesiv.nn.encoders"
+local tensor = require "cohesiv.tensor"
 
 local M = {}
-
--- ---- files ----
-
--- PyTorch's data-parallel wrapper goes before all names or none.
-local function read_pth(path)
-  local state, bare = core.io.pth_read(path), {}
-  for name, t in pairs(state) do
-    local inner = name:match "^module%.(.+)$"
-    if not inner then return state end
-    bare[inner] = t
-  end
-  return bare
-end
-
-local readers = { safetensors = core.io.safetensors_read, npz = core.io.npz_read, pth = read_pth }
-local kinds = {
-  safetensors = "safetensors", npz = "npz", pth = "pth", pt = "pth", ckpt = "pth", bin = "pth", tar = "pth",
-}
-
--- What a file is: by its first bytes where they tell, else by its name.
-local function kind_of(path)
-  local by_name = kinds[(path:match "%.([^./]+)$" or ""):lower()]
-  if core.io.status(path) ~= "file" then return by_name or "safetensors" end -- whose reader says what is wrong
-  local file <close> = io.open(path, "rb")
-  local head = file and file:read(9) or ""
-  if head:find "^....\0\0\0\0{" then return "safetensors" end
-  if head:find "^PK" then return by_name == "npz" and "npz" or "pth" end
-  if head:find "^\x80[\0-\5]" then return "pth" end
-  return by_name
-end
-
---- read(path): tensors by the names in the file, its metadata (nil unless safetensors), and "safetensors", "npz" or
--- "pth". Of a PyTorch checkpoint, the weights: the dict under "state_dict", "model" or the like, names without
--- "module.".
-function M.read(path)
-  if type(path) ~= "string" then error(("weights: expected a path, found %s"):format(type(path)), 0) end
-  local kind = kind_of(path)
-  if not kind then
-    error(("%s: expected weights (.safetensors, .npz, .pth, .pt), found %s"):format(path,
-      core.io.kind(path) or "another kind"), 0)
-  end
-  local state, metadata = readers[kind](path)
-  return state, metadata, kind
-end
 
 -- ---- names ----
 
@@ -172,9 +128,9 @@ end
 -- ---- encoders ----
 
 local function encoder_shapes(name)
-  return require("cohesiv.tensor").tidy(function()
+  return tensor.tidy(function()
     local shapes = {}
-    for full, t in pairs((require("cohesiv.nn.encoders").encoder(name):state_dict())) do
+    for full, t in pairs((encoders.encoder(name):state_dict())) do
       shapes[full] = table.concat(t.shape, "x")
     end
     return shapes
@@ -208,7 +164,7 @@ end
 -- { encoder, matching, of, missing }.
 function M.fits(state)
   local reports, names = {}, {}
-  for _, encoder in ipairs(require("cohesiv.nn.encoders").names()) do
+  for _, encoder in ipairs(encoders.names()) do
     reports[#reports + 1] = compare(state, encoder)
   end
   table.sort(reports, function(a, b)

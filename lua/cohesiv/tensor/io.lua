@@ -2,13 +2,58 @@
 -- read: csrc/io/array.h and csrc/io/image.h.
 local core = require "cohesiv.core"
 local image = require "cohesiv.tensor.image"
-local weights = require "cohesiv.nn.weights"
 local error = core.error -- a line, whatever it quotes
 
 local M = {}
 
+-- ---- weights ----
+
+-- PyTorch's data-parallel wrapper goes before all names or none.
+local function read_pth(path)
+  local state, bare = core.io.pth_read(path), {}
+  for name, t in pairs(state) do
+    local inner = name:match "^module%.(.+)$"
+    if not inner then return state end
+    bare[inner] = t
+  end
+  return bare
+end
+
+local weight_readers = { safetensors = core.io.safetensors_read, npz = core.io.npz_read, pth = read_pth }
+local weight_kinds = {
+  safetensors = "safetensors", npz = "npz", pth = "pth", pt = "pth", ckpt = "pth", bin = "pth", tar = "pth",
+}
+
+-- What a file is: by its first bytes where they tell, else by its name.
+local function kind_of(path)
+  local by_name = weight_kinds[(path:match "%.([^./]+)$" or ""):lower()]
+  if core.io.status(path) ~= "file" then return by_name or "safetensors" end -- whose reader says what is wrong
+  local file <close> = io.open(path, "rb")
+  local head = file and file:read(9) or ""
+  if head:find "^....\0\0\0\0{" then return "safetensors" end
+  if head:find "^PK" then return by_name == "npz" and "npz" or "pth" end
+  if head:find "^\x80[\0-\5]" then return "pth" end
+  return by_name
+end
+
+--- weights(path): tensors by the names in the file, its metadata (nil unless safetensors), and "safetensors", "npz" or
+-- "pth". Of a PyTorch checkpoint, the weights: the dict under "state_dict", "model" or the like, names without
+-- "module.".
+function M.weights(path)
+  if type(path) ~= "string" then error(("weights: expected a path, found %s"):format(type(path)), 0) end
+  local kind = kind_of(path)
+  if not kind then
+    error(("%s: expected weights (.safetensors, .npz, .pth, .pt), found %s"):format(path,
+      core.io.kind(path) or "another kind"), 0)
+  end
+  local state, metadata = weight_readers[kind](path)
+  return state, metadata, kind
+end
+
+-- ---- by extension ----
+
 local function picture(path, t) image.write(path, t) end
-local function pytorch(path) return (weights.read(path)) end
+local function pytorch(path) return (M.weights(path)) end
 
 local readers = {
   npy = core.io.npy_read, npz = core.io.npz_read, flo = core.io.flo_read,

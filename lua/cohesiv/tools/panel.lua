@@ -6,12 +6,6 @@ local viz = require "cohesiv.tools.viz"
 
 local panel = {}
 
-local function is_map(x) return core.is_tensor(x) and #x.shape == 2 end
-
-local function is_prediction(x)
-  return type(x) == "table" and is_map(rawget(x, "attention")) and is_map(rawget(x, "hand"))
-end
-
 -- The union of the hand and object masks of predictions.
 local function union(predictions)
   local all
@@ -67,29 +61,6 @@ function panel.responsibility(R, options)
     cells[#cells + 1] = viz.viridis(R.map:select(3, k), { low = 0, high = 1 })
   end
   return viz.grid(cells, image and 4 or 3)
-end
-
---- of_table(x): the picture of a responsibility, of a prediction or of a list of predictions; nil for other tables.
-function panel.of_table(x)
-  if is_prediction(x) then x = { x } end
-  if is_prediction(rawget(x, 1)) then
-    local cells = {}
-    for i, p in ipairs(x) do
-      if not is_prediction(p) then
-        error(("picture: entry %d: expected a prediction, found %s"):format(i, core.text(p)), 0)
-      end
-      local black = core.picture.paste({}, p.hand.shape[1], p.hand.shape[2], 0)
-      cells[#cells + 1] = viz.viridis(p.attention, { low = 0, high = 1 })
-      cells[#cells + 1] = viz.overlay(black, p, { alpha = 1 })
-    end
-    return viz.grid(cells, 2)
-  end
-  local meta = getmetatable(x)
-  if type(meta) == "table" and meta.__name == "responsibility" then
-    local cells = {}
-    for k = 1, x.map.shape[3] do cells[k] = viz.viridis(x.map:select(3, k), { low = 0, high = 1 }) end
-    return viz.grid(cells, #cells)
-  end
 end
 
 return panel

@@ -3,6 +3,8 @@
 local core = require "cohesiv.core"
 local data_folders = require "cohesiv.data"
 local evaluate = require "cohesiv.hands.evaluate"
+local evaluation = require "cohesiv.train.evaluation"
+local maps = require "cohesiv.motion.maps"
 local panel = require "cohesiv.tools.panel"
 local predict = require "cohesiv.hands.predict"
 local progress = require "cohesiv.base.progress"
@@ -15,12 +17,6 @@ local train = require "cohesiv.train.train"
 local M = {}
 
 local BASELINES = { "thresholded_responsibility", "flow", "saliency", "disc" }
-
--- The folder of this checkout's experiments.
-local function experiment(name)
-  local home = debug.getinfo(1, "S").source:match "^@(.*)/lua/cohesiv/[^/]*$" or "."
-  return ("%s/experiments/%s.lua"):format(home, name)
-end
 
 -- Trains, or goes on with the newest run of the same recipe that was interrupted before its report was written.
 local function trained(recipe, options)
@@ -62,9 +58,9 @@ local function table_rows(run, calibration, reported, names, options)
     saliency = "one image", disc = "a disc at the point",
   }
   for _, name in ipairs(BASELINES) do
-    local r = recipes.load(experiment(name))
+    local r = recipes.load(recipes.experiment(name))
     add(name:gsub("_", " "):gsub("^%l", string.upper), notes[name], false,
-      evaluate.untrained(r { size = map_size(run.recipe), maps = options.maps }))
+      evaluation.untrained(r { size = map_size(run.recipe), maps = options.maps }))
   end
   return rows, results
 end
@@ -79,7 +75,7 @@ local function map_strip(data, names, recipe, count)
     if #frames > 0 then
       local n = frames[(#frames + 1) // 2]
       tensor.tidy(function()
-        local R = clip:responsibility(n, labels.map_options(recipe))
+        local R = clip:responsibility(n, maps.of_recipe(recipe))
         local image = clip:scaled(n, { size = map_size(recipe) })
         items[#items + 1] = { image = core.io.png_bytes(panel.responsibility(R, { image = image })),
           caption = ("%s, frame %d"):format(clip.name, n) }
@@ -139,10 +135,10 @@ local function panel_item(model, data, entry)
     local image = clip:frame(entry.n)
     local height, width = image.shape[1], image.shape[2]
     local sc = math.min(1, 480 / width)
-    local maps = predict.maps(model, image, queries)
+    local answer = predict.maps(model, image, queries)
     local predictions = predict.predict(model, image, queries)
-    local picture = panel.predictions { image = image, queries = queries, predictions = predictions, Z = maps.Z,
-      scale = maps.scale }
+    local picture = panel.predictions { image = image, queries = queries, predictions = predictions, Z = answer.Z,
+      scale = answer.scale }
     local columns, rows = 5, #queries
     local w, h = math.floor(width * columns * sc), math.floor(height * rows * sc)
     if sc < 1 then picture = core.io.resample(picture, sc, sc, w, h, w, h) end
@@ -228,7 +224,7 @@ local MEASURED_FRAMES, MASK_EVERY = 7, 6
 -- options: clips, held (counts), minutes, size, changes (recipe texts), root.
 local function generated(options, started)
   local world = require("cohesiv.data.world").world
-  local recipe = recipes.load(experiment "quickstart", options.changes)
+  local recipe = recipes.load(recipes.experiment "quickstart", options.changes)
   local root, size = (os.getenv "COHESIV_CACHE" or "runs/cache") .. "/world", map_size(recipe)
   local function make(seed, clips, frames, mask_every)
     local out = ("%s/%dx%d-seed%d-%dx%d"):format(root, size[1], size[2], seed, clips, frames)
@@ -264,7 +260,7 @@ end
 
 -- The anchor's way: thresholds chosen on all annotated frames.
 local function on_all_frames(run, data)
-  local summary = evaluate.full(run, data, { all = true, score = "difference", pair = "own" }).summary
+  local summary = evaluation.full(run, data, { all = true, score = "difference", pair = "own" }).summary
   local cells = {}
   for _, task in ipairs(evaluate.tasks) do cells[task] = summary[task] or "–" end
   local anchors = {
@@ -319,7 +315,7 @@ end
 
 local function real(path, options, started)
   local data = path and data_folders.data(path) or lone_videos(options.videos)
-  local recipe = recipes.load(experiment "quickstart_real", options.changes)
+  local recipe = recipes.load(recipes.experiment "quickstart_real", options.changes)
   recipe.data = data.path
   local weights = (path or ".") .. "/weights/mobilenet_v2_imagenet.safetensors"
   if recipe.model.encoder == "mobilenet_v2" and not recipe.model.encoder_weights and core.io.status(weights) then

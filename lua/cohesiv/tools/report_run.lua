@@ -2,6 +2,7 @@
 --- shown; how it looks is report.lua's. Needs a run whose system was calibrated or can be.
 
 local evaluate = require "cohesiv.hands.evaluate"
+local evaluation = require "cohesiv.train.evaluation"
 local metrics = require "cohesiv.hands.metrics"
 local predict = require "cohesiv.hands.predict"
 local report = require "cohesiv.tools.report"
@@ -31,14 +32,14 @@ function report_run.results(run, options)
   local list = {}
   local function add(one, name, note, main)
     local progress = options.progress and function(done, total) options.progress(name, done, total) end
-    local result = evaluate.full(one, options.data, { progress = progress })
+    local result = evaluation.full(one, options.data, { progress = progress })
     list[#list + 1] = { name = name, note = note, main = main, result = result, system = one.recipe.system }
   end
   local trained = run.recipe.system == "cohesiv"
   add(run, trained and "COHESIV" or title_of(run.name), NOTES[run.recipe.system], true)
   for _, system in ipairs(options.baselines or { "responsibility", "disc", "saliency", "flow" }) do
     local name = system == "responsibility" and "Thresholded responsibility" or title_of(system)
-    add(evaluate.untrained(run.recipe { system = system, name = system }), name, NOTES[system])
+    add(evaluation.untrained(run.recipe { system = system, name = system }), name, NOTES[system])
   end
   return list
 end

@@ -57,13 +57,8 @@ function viz.viridis(map, options)
   return paint.viridis(map, low, high)
 end
 
---- flow_color(flow, { full }): a flow H×W×2 on the colour wheel of Baker et al. (IJCV 2011): hue is direction,
--- saturation magnitude, full at `full` pixels (default: the largest); unknown flow is black.
-function viz.flow_color(flow, options)
-  local o = read("flow.color", options, { full = options_of.optional "number" })
-  local picture = paint.flow(real(check(flow, "flow.color", "a flow HxWx2", 3, 2)), o.full)
-  return picture
-end
+--- flow_color(flow, { full }): a flow H×W×2 on the colour wheel: co.flow.color.
+viz.flow_color = require("cohesiv.motion.flow").color
 
 -- A mask as uint8: anything but 0 counts.
 local function mask_of(x, name)
@@ -245,6 +240,35 @@ local function picture_of_tensor(x)
   return viz.pca(x)
 end
 
+local function is_map(x) return core.is_tensor(x) and #x.shape == 2 end
+
+local function is_prediction(x)
+  return type(x) == "table" and is_map(rawget(x, "attention")) and is_map(rawget(x, "hand"))
+end
+
+-- The picture of a responsibility, of a prediction or of a list of predictions; nil for other tables.
+local function picture_of_table(x)
+  if is_prediction(x) then x = { x } end
+  if is_prediction(rawget(x, 1)) then
+    local cells = {}
+    for i, p in ipairs(x) do
+      if not is_prediction(p) then
+        error(("picture: entry %d: expected a prediction, found %s"):format(i, core.text(p)), 0)
+      end
+      local black = core.picture.paste({}, p.hand.shape[1], p.hand.shape[2], 0)
+      cells[#cells + 1] = viz.viridis(p.attention, { low = 0, high = 1 })
+      cells[#cells + 1] = viz.overlay(black, p, { alpha = 1 })
+    end
+    return viz.grid(cells, 2)
+  end
+  local meta = getmetatable(x)
+  if type(meta) == "table" and meta.__name == "responsibility" then
+    local cells = {}
+    for k = 1, x.map.shape[3] do cells[k] = viz.viridis(x.map:select(3, k), { low = 0, high = 1 }) end
+    return viz.grid(cells, #cells)
+  end
+end
+
 --- picture(x): the picture that suits x, uint8 H×W×3: images, masks and maps H×W, flows H×W×2, float RGB H×W×3 of
 -- 0 … 1, embeddings H×W×C, batches of these, a responsibility R, a prediction or a list of them.
 function viz.picture(x)
@@ -252,7 +276,7 @@ function viz.picture(x)
   if core.is_tensor(x) then
     picture = picture_of_tensor(x:detach())
   elseif type(x) == "table" then
-    picture = require("cohesiv.tools.panel").of_table(x)
+    picture = picture_of_table(x)
   end
   if not picture then
     error(("picture: expected an image, map, flow, responsibility or prediction, found %s"):format(text_of(x)), 0)

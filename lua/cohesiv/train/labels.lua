@@ -2,6 +2,7 @@
 -- query points at the recipe's size), made once and kept in the cache. No mask is ever opened here.
 local cache = require "cohesiv.data.cache"
 local core = require "cohesiv.core"
+local maps = require "cohesiv.motion.maps"
 local progress = require "cohesiv.base.progress"
 local scale = require "cohesiv.motion.scale"
 local tensor = require "cohesiv.tensor"
@@ -65,16 +66,6 @@ end
 
 -- ---- one frame ----
 
---- map_options(recipe): what clip:responsibility is asked for; maps are of maps.size, where the recipe has it.
-function M.map_options(recipe)
-  local m = recipe.maps
-  return {
-    gaps = m.gaps, size = m.size or recipe.size, temperature = m.temperature, background = m.background,
-    targets = m.targets, closeness = m.closeness, flow = m.flow, sharpen = m.sharpen,
-    fit = { model = m.fit.model, points = m.fit.points, robust = m.fit.robust },
-  }
-end
-
 local function bytes(t) return (t * 255 + 0.5):to "uint8" end
 
 -- The hands' maps at the recipe's size; finer ones are averaged.
@@ -87,7 +78,7 @@ local function scaled_map(map, from, to)
 end
 
 local function write_sample(path, folder, clip, n, recipe)
-  local sc, R = clip:scale(recipe.size), clip:responsibility(n, M.map_options(recipe))
+  local sc, R = clip:scale(recipe.size), clip:responsibility(n, maps.of_recipe(recipe))
   local map = scaled_map(R.map, clip:scale(R.size), sc)
   local hands = map.shape[3]
   local person = clip:person(n, { size = recipe.size, source = recipe.person.source })

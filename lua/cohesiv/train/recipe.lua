@@ -8,6 +8,7 @@
 -- value of the default's type or one of the strings). Unknown keys and changed types raise one line that names
 -- the nearest known key. What is not here: what the keys mean (experiments/cohesiv.lua says it) and ranges of values.
 
+local home = require "cohesiv.base.home"
 local lfs = require "lfs"
 local error = require("cohesiv.core").error -- a line, whatever it quotes
 
@@ -327,9 +328,13 @@ end
 
 local function absolute(path) return path:sub(1, 1) == "/" and path or lfs.currentdir() .. "/" .. path end
 
-local here = absolute(debug.getinfo(1, "S").source:sub(2))
-local home = here:match "^(.*)/lua/cohesiv/[^/]*$"
-if home then extend_path(home) end
+if home.checkout then extend_path(home.checkout) end
+
+--- experiment(name): the path of one of the library's own experiments, from a checkout or an installed library.
+function recipe.experiment(name)
+  return package.searchpath("experiments." .. name, package.path)
+    or fail("expected experiments/%s.lua beside the library, found none", name)
+end
 
 --- Reads EXPERIMENT.lua, a file that returns a recipe, and applies "key=value" texts.
 function recipe.load(path, overrides)

@@ -11,10 +11,13 @@
 -- cut back on resume. Equal runs have equal files, but for the times in run.json, status.json and metrics.jsonl
 -- (seconds). Nothing here knows what a record means.
 
+local calibrate = require "cohesiv.hands.calibrate"
 local core = require "cohesiv.core"
+local home = require "cohesiv.base.home"
 local json = require "cohesiv.base.json"
 local kinds = require "cohesiv.base.kinds"
 local lfs = require "lfs"
+local models = require "cohesiv.hands.model"
 local recipe = require "cohesiv.train.recipe"
 local tune = require "cohesiv.nn.autotune"
 local warn = require "cohesiv.base.warn"
@@ -67,13 +70,12 @@ local function line_of(command)
 end
 
 local function environment()
-  local source = debug.getinfo(1, "S").source:match "^@(.*)/lua/cohesiv/[^/]*$"
   local env = { lua = _VERSION, cwd = lfs.currentdir(), time = os.date "!%Y-%m-%dT%H:%M:%SZ" }
   env.system = line_of "uname -srm"
   env.cpu = line_of "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo"
   env.threads_variable = os.getenv "COHESIV_THREADS"
   env.isa_variable = os.getenv "COHESIV_ISA"
-  local commit = source and line_of(("git -C '%s' rev-parse HEAD"):format(source:gsub("'", "'\\''")))
+  local commit = home.checkout and line_of(("git -C '%s' rev-parse HEAD"):format(home.checkout:gsub("'", "'\\''")))
   return env, commit
 end
 
@@ -379,10 +381,10 @@ function Run:model(name)
     if k ~= "encoder_weights" then options[k] = v end
   end
   with_choices(self, tune.include)
-  local model = require "cohesiv".model(options)
+  local model = models.model(options)
   model:load(self:file(file))
   model:eval()
-  require "cohesiv.hands.calibrate".attach(model, self.recipe, self:calibration())
+  calibrate.attach(model, self.recipe, self:calibration())
   return self.dtype and model:to(self.dtype) or model
 end
 

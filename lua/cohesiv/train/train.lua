@@ -1,7 +1,7 @@
 --- co.train: learns a network from pseudo-labels, as the recipe says. Everything that a step depends on (weights,
 -- moments, schedule, random numbers, position in the data) is in the checkpoint, so that a run that was stopped or
 -- killed and resumed ends in the same bits as one that was not: whatever else has changed by then is refused.
-local averages = require "cohesiv.optim.ema"
+local averages = require "cohesiv.train.ema"
 local calibrate = require "cohesiv.hands.calibrate"
 local checkpoint = require "cohesiv.train.checkpoint"
 local core = require "cohesiv.core"

@@ -1,12 +1,12 @@
 --- Thresholded responsibility, which sees the video: R of the query's detected hand (Pair), the largest R of all hands
 --- (All). Responsibility cannot tell hand from object, so there is no Hand and no Obj.
 
-local labels = require "cohesiv.train.labels"
+local maps = require "cohesiv.motion.maps"
 local metrics = require "cohesiv.hands.metrics"
 
 return function(run)
   local recipe = run.recipe
-  local grid, options = metrics.grid(0, 1, recipe.calibrate.steps), labels.map_options(recipe)
+  local grid, options = metrics.grid(0, 1, recipe.calibrate.steps), maps.of_recipe(recipe)
   return {
     detects = true,
     goals = { All = { task = "All", grids = { grid } }, Pair = { task = "Pair", grids = { grid } } },

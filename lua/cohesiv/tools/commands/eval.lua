@@ -1,6 +1,7 @@
 --- cohesiv eval RUN… [data=PATH] [--json]: IoU of runs on the four tasks, with 95 % intervals.
 
 local evaluate = require "cohesiv.hands.evaluate"
+local evaluation = require "cohesiv.train.evaluation"
 local json = require "cohesiv.base.json"
 local run = require "cohesiv.train.run"
 
@@ -76,13 +77,13 @@ function command.run(args)
   if #paths == 0 then error("eval: expected at least one run folder, found none", 0) end
   local results, names = {}, {}
   for i, path in ipairs(paths) do
-    local one = path:find "%.lua$" and evaluate.untrained(path) or run.open(path)
+    local one = path:find "%.lua$" and evaluation.untrained(path) or run.open(path)
     one.dtype = args.dtype
     if path:find "%.lua$" then -- it has no thresholds yet: its data is where they come from
       one.recipe = one.recipe { data = one.recipe.data or data }
     end
     local own = path:find "%.lua$" and one.recipe.data == data
-    results[i] = evaluate.full(one, not own and data or nil,
+    results[i] = evaluation.full(one, not own and data or nil,
       { all = args.all_frames, score = args.score, pair = args.pair })
     names[i] = name_of(one.name, names)
   end
@@ -99,7 +100,7 @@ function command.run(args)
   else
     local entries = {}
     for i, name in ipairs(names) do entries[i] = { name = name, summary = results[i].summary } end
-    print(evaluate.text(entries))
+    print(evaluation.text(entries))
     if args.clips then
       for i, name in ipairs(names) do
         print(name)

@@ -2,6 +2,7 @@
 -- instruction set and the number of threads are those that were meant.
 
 local core = require "cohesiv.core"
+local home = require "cohesiv.base.home"
 
 local command = { summary = "version, build, CPU, BLAS, GPU, memory" }
 
@@ -23,8 +24,7 @@ function command.run()
   local system = core.system
   local cpu, memory, tensors = system.cpu(), system.memory(), co.memory()
   local library = package.searchpath("cohesiv.core", package.cpath)
-  local root = package.searchpath("cohesiv.tools.cli", package.path):match "^(.*)/lua/cohesiv/cli%.lua$"
-  local commit = commit_of(root)
+  local commit = commit_of(home.checkout)
   local gpu = output_of "nvidia-smi --query-gpu=name,memory.total --format=csv,noheader"
   local function line(name, format, ...) print(("%-9s %s"):format(name, format:format(...))) end
   line("cohesiv", "%s%s, %s", co.version, commit and " (" .. commit .. ")" or "", _VERSION)

@@ -4,6 +4,7 @@
 -- op; the linters where they are. Needs a checkout; the release build is the launcher's.
 
 local cli = require "cohesiv.tools.cli"
+local home = require "cohesiv.base.home"
 local lfs = require "lfs"
 
 local test = { summary = "run the whole test suite" }
@@ -51,7 +52,7 @@ local function note(kind, format, ...)
 end
 
 local function checkout()
-  local root = package.searchpath("cohesiv.tools.cli", package.path):match "^(.*)/lua/cohesiv/cli%.lua$"
+  local root = home.checkout
   if not root or lfs.attributes(root .. "/tests", "mode") ~= "directory" then
     error("test: expected to run from a checkout, found an installed cohesiv", 0)
   end

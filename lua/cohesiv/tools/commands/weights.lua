@@ -3,6 +3,7 @@
 local json = require "cohesiv.base.json"
 local tensor = require "cohesiv.tensor"
 local thousands = require "cohesiv.base.thousands"
+local files = require "cohesiv.tensor.io"
 local weights = require "cohesiv.nn.weights"
 
 local command = { summary = "names, shapes and dtypes in a file of weights, and the encoders that they fit" }
@@ -71,7 +72,7 @@ local function print_table(rows, parameters, kind, fits, nearest)
 end
 
 function command.run(args)
-  local state, _, kind = weights.read(args.file)
+  local state, _, kind = files.weights(args.file)
   local rows, parameters = rows_of(state)
   local fits, nearest = tensor.no_grad(weights.fits, state)
   local show = args.json and print_json or print_table

@@ -1,6 +1,7 @@
 --- The moving average of a network's weights and running statistics (Polyak and Juditsky, 1992): a network of its own
 -- that follows the trained one. It answers better than the weights of any single step, most of all after few steps.
 local core = require "cohesiv.core"
+local models = require "cohesiv.hands.model"
 local error = core.error -- a line, whatever it quotes
 
 local M = {}
@@ -22,7 +23,7 @@ function M.of(model, decay)
     error(("average: expected a decay between 0 and 1, found %s"):format(tostring(decay)), 0)
   end
   local seed, stream = core.random_state()
-  local follower = require("cohesiv.hands.model").model(model.options)
+  local follower = models.model(model.options)
   core.seed(seed, stream)
   follower:load_state((model:state_dict()))
   return setmetatable({ model = follower, to = tensors(follower), from = tensors(model), decay = decay }, Average)
