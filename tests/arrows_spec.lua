@@ -156,6 +156,13 @@ describe("the house", function()
     end)
   end)
 
+  it("starts in one place: no function of C runs by itself when the library is loaded", function()
+    check(c_files, function(path, problem)
+      local code = code_of(path)
+      if code:find "%f[%w_]_*constructor_*%f[^%w_]" or code:find "init_array" then problem "has a constructor" end
+    end)
+  end)
+
   it("never ends the process nor prints from C", function()
     check(c_files, function(path, problem)
       local code = code_of(path)

@@ -119,7 +119,7 @@ static int find_functions(void) {
   return 1;
 }
 
-__attribute__((constructor)) static void open_library(void) {
+void blas_start(void) {
   char *threads = getenv("OPENBLAS_NUM_THREADS");
   threads = threads ? strdup(threads) : NULL;
   setenv("OPENBLAS_NUM_THREADS", "1", 1);

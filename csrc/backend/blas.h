@@ -1,5 +1,5 @@
 /* OpenBLAS as this library uses it: one thread per call (our pool makes the parallelism), kernels that fit
- * the CPU, buffers that are there before they are needed. Opened at run time, when this library is loaded:
+ * the CPU, buffers that are there before they are needed. Opened at run time, at the start:
  * what its own start depends on can then be set, and its absence is an error of the call that wants it. */
 #ifndef BACKEND_BLAS_H
 #define BACKEND_BLAS_H
@@ -21,6 +21,9 @@ typedef struct Blas {
                  const int *pivot, double *b, const int *ldb, int *info, size_t trans_length);
   char *(*config)(void), *(*core_name)(void);
 } Blas;
+
+/* Opens the library and chooses its kernels by isa_level(); core_start() calls it. */
+void blas_start(void);
 
 /* The library, ready for as many calls at once as the pool has threads. NULL with a message when it is
  * missing, multiplies wrongly, or its buffers find no address space. Any thread. */

@@ -1,4 +1,4 @@
-/* Which instruction set runs: asked once, from the CPU and $COHESIV_ISA. */
+/* Which instruction set runs: asked once, at the start, from the CPU and $COHESIV_ISA. */
 #include "backend/isa.h"
 
 #include <stdlib.h>
@@ -20,8 +20,7 @@ static Isa cpu_level(void) {
 static Isa level;
 static const char *complaint;
 
-/* Runs when the library is loaded, so that every thread sees one answer. */
-__attribute__((constructor)) static void choose(void) {
+void isa_start(void) {
   const char *asked = getenv("COHESIV_ISA");
   level = cpu_level();
   if (!asked || !*asked) return;

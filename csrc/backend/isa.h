@@ -9,6 +9,8 @@
 
 typedef enum Isa { ISA_PORTABLE, ISA_AVX2, ISA_AVX512 } Isa;
 
+/* Chooses the set; core_start() calls it. */
+void isa_start(void);
 /* The set in use: the best of this CPU, or $COHESIV_ISA=portable|avx2|avx512 (never above what the CPU has).
  */
 Isa isa_level(void);

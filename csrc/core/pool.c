@@ -121,7 +121,7 @@ static void after_fork(void) {
   pool.threads = 0;
 }
 
-__attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL, NULL, after_fork); }
+int pool_start(void) { return !pthread_atfork(NULL, NULL, after_fork); }
 
 /* The library may be unloaded when Lua closes: no thread may be left running in its code. */
 __attribute__((destructor)) static void end(void) {

@@ -15,6 +15,9 @@ typedef int (*Chunk)(void *arg, long chunk);
  * alone. */
 int parallel(long chunks, Chunk f, void *arg);
 
+/* Watches for forks: a child starts threads of its own. 0 when memory is short; core_start() calls it. */
+int pool_start(void);
+
 /* The number of threads that parallel uses: pool_default() until it is changed. */
 int pool_threads(void);
 

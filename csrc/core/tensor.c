@@ -63,7 +63,7 @@ static void name_largest(void) {
   if (n) fail_memory("%s%s", error_message(), text);
 }
 
-__attribute__((constructor)) static void watch_memory(void) { memory_set_census(name_largest); }
+void tensor_start(void) { memory_set_census(name_largest); }
 
 static atomic_ulong made; /* tensors and storages so far */
 

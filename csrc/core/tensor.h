@@ -52,6 +52,9 @@ extern const char
     *const dtype_name[DTYPES]; /* "float32", "float64", "uint8", "int32", "int64", "bfloat16", "float16" */
 static inline bool dtype_is_real(Dtype d) { return d == F32 || d == F64; }
 
+/* Has messages about short memory name the largest tensors; core_start() calls it. */
+void tensor_start(void);
+
 /* New tensors hold one reference. NULL with a message when memory is short or the shape is negative or too
  * large. */
 Tensor *tensor_new(Dtype dtype, int rank, const long *shape); /* contents undefined */

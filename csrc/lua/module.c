@@ -2,9 +2,13 @@
  */
 #include "lua/lib.h"
 
+#include "backend/start.h"
+#include "lua/handle.h"
+
 extern __attribute__((visibility("default"))) int luaopen_cohesiv_core(lua_State *L);
 
 int luaopen_cohesiv_core(lua_State *L) {
+  if (!core_start()) return raise_error(L);
   lua_newtable(L);
   open_checks(L);
   open_tensor(L);

@@ -6,6 +6,7 @@
  * The sanitizers judge the rest. Assumes AddressSanitizer: its hooks count the heap. */
 #include "fuzz.h"
 
+#include "backend/start.h"
 #include "core/error.h"
 #include "core/memory.h"
 
@@ -159,6 +160,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     for (const FuzzReader *r = fuzz_readers; r->name; r++) fprintf(stderr, "  %s\n", r->name);
     exit(2);
   }
+  if (!core_start()) fuzz_found("did not start: %s", error_message());
   file = memfd_create("input", MFD_CLOEXEC);
   snprintf(path, sizeof path, "/proc/self/fd/%d", file);
   fill = 0xA5;
