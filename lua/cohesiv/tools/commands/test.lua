@@ -21,7 +21,13 @@ local function is_op_spec(name)
   return name:find "^op" or name:find "^conv" or name:find "^gemm" or name:find "^broadcast"
 end
 
-local LIMIT = 900 -- seconds for one spec file
+-- Those that take minutes, to be begun first; the order is that of the numbers.
+local slow = {
+  faults_parts = 9, hostile_ops = 8, hostile_calls = 7, ops = 6, runs = 5, faults_nn = 4, faults = 3, io = 2,
+}
+
+local LIMIT = 1800 -- seconds for one spec file
+local jobs = 1 -- spec files at a time
 
 local counts = { passed = 0, failed = 0, skipped = 0 }
 
@@ -69,35 +75,70 @@ local function spec_names(root, pattern)
   return names
 end
 
--- Runs one spec file with these variables set; its lines come through, its counts are added. `flags` are Busted's.
-local function run_spec(root, name, env, flags)
-  local file, started = os.tmpname(), os.time()
-  local words = { "cd", quote(root), "&&", "COHESIV_TEST_COUNTS=" .. file }
+-- The shell's line that runs one spec file with these variables set, and then says on stdout that it has ended:
+-- "NAME STATUS SECONDS". What it prints goes to FILE.out, its counts to FILE. `flags` are Busted's.
+local function spec_command(root, name, file, env, flags)
+  local words = { "cd", quote(root), "&&", "start=$(date +%s);", "COHESIV_TEST_COUNTS=" .. file }
   for variable, value in pairs(env) do words[#words + 1] = variable .. "=" .. quote(value) end
   words[#words + 1] = ("timeout -k 10 %d lua5.4 lua/cohesiv/main.lua tests/busted_run.lua"):format(LIMIT)
-  words[#words + 1] = ("--output=tests/busted_report.lua tests/%s_spec.lua"):format(name)
-  words[#words + 1] = (flags or "") .. " 2>&1"
-  local status = shell(table.concat(words, " "))
-  local handle = assert(io.open(file))
-  local passed, failed, skipped = handle:read("n", "n", "n")
-  handle:close()
-  os.remove(file)
-  for kind, n in pairs { passed = passed or 0, failed = failed or 0, skipped = skipped or 0 } do
-    counts[kind] = counts[kind] + n
-  end
-  if status == 130 then error("interrupted", 0) end
-  if not passed then
-    note("failed", "%s_spec.lua did not finish: %s", name, status == 124 and "out of time" or "status " .. status)
-  elseif status ~= 0 and failed == 0 then
-    note("failed", "%s_spec.lua: its process ended with status %d", name, status)
-  end
-  say("  %-24s %4d passed%s%s  %3d s", name, passed or 0, (failed or 0) > 0 and (", %d failed"):format(failed) or "",
-    (skipped or 0) > 0 and (", %d skipped"):format(skipped) or "", os.time() - started)
+  words[#words + 1] = ("--output=tests/busted_report.lua tests/%s_spec.lua %s >%s.out 2>&1 </dev/null;"):format(name,
+    flags or "", file)
+  words[#words + 1] = ('echo "%s $? $(($(date +%%s) - start))"'):format(name)
+  return table.concat(words, " ")
 end
 
+local function read(path)
+  local handle = assert(io.open(path))
+  local text = handle:read "a"
+  handle:close()
+  return text
+end
+
+-- Prints what a spec file printed, and adds its counts.
+local function take_result(name, file, status, seconds)
+  io.write(read(file .. ".out"))
+  local passed, failed, skipped = read(file):match "^(%d+) (%d+) (%d+)"
+  for kind, n in pairs { passed = passed, failed = failed, skipped = skipped } do
+    counts[kind] = counts[kind] + math.tointeger(n)
+  end
+  if not passed then
+    note("failed", "%s_spec.lua did not finish: %s", name, status == 124 and "out of time" or "status " .. status)
+  elseif status ~= 0 and failed == "0" then
+    note("failed", "%s_spec.lua: its process ended with status %d", name, status)
+  end
+  say("  %-24s %4d passed%s%s  %3d s", name, passed or 0, failed ~= "0" and failed and (", %d failed"):format(failed)
+    or "", skipped ~= "0" and skipped and (", %d skipped"):format(skipped) or "", seconds)
+end
+
+-- Runs spec files, as many at a time as asked for (the slow ones first), and tells of each when it has ended.
 local function run_specs(root, title, names, env, flags)
   say("%s", title)
-  for _, name in ipairs(names) do run_spec(root, name, env, flags) end
+  if #names == 0 then return end
+  local folder, ordered = output_of "mktemp -d", { table.unpack(names) }
+  table.sort(ordered, function(a, b)
+    if slow[a] ~= slow[b] then return (slow[a] or 0) > (slow[b] or 0) end
+    return a < b
+  end)
+  local list = assert(io.open(folder .. "/list", "w"))
+  for _, name in ipairs(ordered) do
+    local file = ("%s/%s"):format(folder, name)
+    assert(io.open(file, "w")):close()
+    assert(io.open(file .. ".sh", "w")):write(spec_command(root, name, file, env, flags), "\n"):close()
+    list:write(file, ".sh\n")
+  end
+  list:close()
+  local left = #ordered
+  local pipe = assert(io.popen(("xargs -P %d -n 1 sh <%s/list"):format(jobs, folder)))
+  for line in pipe:lines() do
+    local name, status, seconds = line:match "^(%S+) (%d+) (%d+)$"
+    if name then
+      left = left - 1
+      take_result(name, ("%s/%s"):format(folder, name), math.tointeger(status), math.tointeger(seconds))
+    end
+  end
+  pipe:close()
+  shell("rm -rf " .. quote(folder))
+  if left > 0 then error("interrupted", 0) end
 end
 
 local function filter(names, keep)
@@ -187,12 +228,17 @@ function test.configure(parser)
     :args "?"
   parser:option("--part", "Only one part of the suite: release, sanitized, variants or linters.")
     :choices { "release", "sanitized", "variants", "linters" }
+  parser:option("--jobs", "Spec files at a time; as many as there are CPUs if not given."):convert(function(text)
+    local n = math.tointeger(tonumber(text))
+    return n and n >= 1 and n <= 1024 and n or nil, ("--jobs: expected an integer of 1 to 1024, found %s"):format(text)
+  end)
 end
 
 function test.run(args)
   local root, started = checkout(), os.time()
   local names = spec_names(root, args.pattern)
   if #names == 0 then cli.usage("%s: expected part of a name in tests/, found none", args.pattern or root) end
+  jobs = args.jobs or require("cohesiv.core").system.cpu().count
   local part = args.part or (args.pattern and "release")
   local function wanted(name) return not part or part == name end
   if wanted "release" then
