@@ -1,5 +1,6 @@
--- A whole network against a file of reference values (the data folder's reference/make.py, tests/reference/network.py):
--- the weights are functions of their names, maps, losses, gradients and running statistics must agree.
+-- A whole network against a file of reference values (tests/reference/golden.py, network.py, the data folder's
+-- reference/make.py): the weights are functions of their names; maps, losses, gradients and running statistics must
+-- agree.
 local assert = require "luassert"
 local co = require "cohesiv"
 
@@ -55,9 +56,19 @@ end
 
 local function ratio(a, b) return math.abs(a - b) / math.abs(b) end
 
-local function every_fourth(t)
+-- The pixels of a map that a reference keeps: one of so many, downwards and to the right.
+local function kept(t, reference)
   local n, h, w, c = table.unpack(t.shape)
-  return t:detach():reshape(n, h // 4, 4, w // 4, 4, c):select(3, 1):select(4, 1)
+  local every = h // reference.shape[2]
+  return t:detach():reshape(n, h // every, every, w // every, every, c):select(3, 1):select(4, 1)
+end
+
+-- Image and responsibility maps, where the file leaves them to their formula.
+local function inputs_of(ref)
+  if ref.x then return ref.x, ref.R end
+  local n, h, w = table.unpack(ref.size:totable())
+  local x = co.tensor(uniform("image", n * h * w * 3, 4, -2)):reshape { n, h, w, 3 }
+  return x, co.tensor(uniform("R", n * h * w, 1, 0)):reshape { n, h, w }
 end
 
 local function names_in(t)
@@ -79,15 +90,16 @@ local function compare_in(ref, model, dtype)
     assert.is_true(found <= limit, ("%s: %s: expected at most %g, found %g"):format(dtype, what, limit, found))
   end
   model:eval()
-  local x = ref.x:to(dtype)
+  local x, R = inputs_of(ref)
+  x, R = x:to(dtype), R:to(dtype)
   local out = co.no_grad(function() return model:forward(x) end)
   for _, name in ipairs { "Z", "Q", "K" } do
-    below(network.relative(every_fourth(out[name]), ref[name]), bound.maps, name)
+    below(network.relative(kept(out[name], ref[name]), ref[name]), bound.maps, name)
   end
   model:train()
   out = model:forward(x)
-  below(network.relative(every_fourth(out.Z), ref.Z_train), bound.maps, "Z in training mode")
-  local responsibility = co.losses.responsibility(out.Q, out.K, ref.R:to(dtype), ref.query:to(dtype))
+  below(network.relative(kept(out.Z, ref.Z_train), ref.Z_train), bound.maps, "Z in training mode")
+  local responsibility = co.losses.responsibility(out.Q, out.K, R, ref.query:to(dtype))
   local embedding = co.losses.embedding(out.Z, ref.label)
   local plain = co.losses.embedding(out.Z, ref.label, { normalise = false })
   below(ratio(responsibility:item(), ref.responsibility_loss:item()), bound.losses, "responsibility loss")
@@ -105,6 +117,10 @@ local function compare_in(ref, model, dtype)
     below(math.abs((grad and norm(grad) or 0) - own) / math.max(own, 1e-3 * largest), bound.gradients, name)
   end
   assert.equal(#ref.gradient_norm, i)
+  for key, expected in pairs(ref) do
+    local name = key:match "^gradient%.(.+)"
+    if name then below(network.relative(parameters[name].grad, expected), bound.gradients, name .. ", all of it") end
+  end
   i = 0
   for name in names_in(ref.running_name) do
     i = i + 1
@@ -116,7 +132,10 @@ end
 --- Asserts that the network of this encoder is the one of the reference file, in these dtypes. damped: as in
 -- tests/reference/network.py.
 function network.compare(ref, encoder, dtypes, damped)
-  local model = co.model { encoder = encoder, decoder_widths = ref.widths:totable() }
+  local dims = ref.dims and ref.dims:totable() or {}
+  local model = co.model {
+    encoder = encoder, decoder_widths = ref.widths:totable(), embedding_dim = dims[1], attention_dim = dims[2],
+  }
   local state = reference_state(model, damped)
   assert.equal(ref.parameters:item(), model:count())
   for _, dtype in ipairs(dtypes) do
