@@ -34,13 +34,13 @@ static long read_integer(lua_State *L, int i, const OpInfo *info, int which, lua
   lua_Integer n = lua_type(L, i) == LUA_TNUMBER ? lua_tointegerx(L, i, &whole) : 0;
   if (whole && n >= -INTEGER_MAX && n <= INTEGER_MAX) return (long)n;
   const char *entry = k ? lua_pushfstring(L, "[%I]", k) : "";
-  return refuse(L, "%s: %s%s: expected an integer%s, found %s", info->f32->name, info->arg_name[which], entry,
+  return refuse(L, "%s: %s%s: expected an integer%s, found %s", info->op->name, info->arg_name[which], entry,
                 whole ? " within 2^53" : "", found_for(L, i, LUA_TNUMBER));
 }
 
 static void check_count(lua_State *L, lua_Integer n, const OpInfo *info, int which) {
   if (n > ARG_LIST)
-    refuse(L, "%s: %s: expected at most %d entries, found %I", info->f32->name, info->arg_name[which],
+    refuse(L, "%s: %s: expected at most %d entries, found %I", info->op->name, info->arg_name[which],
            ARG_LIST, n);
 }
 
@@ -69,7 +69,7 @@ static void read_value(lua_State *L, int i, const OpInfo *info, Arg *a, int whic
   else if ((kind == KIND_NUMBER || kind == KIND_NONE) && type == LUA_TNUMBER)
     a->n = lua_tonumber(L, i);
   else
-    refuse(L, "%s: %s: expected %s, found %s", info->f32->name, info->arg_name[which], expected[kind],
+    refuse(L, "%s: %s: expected %s, found %s", info->op->name, info->arg_name[which], expected[kind],
            found_for(L, i,
                      kind == KIND_BOOL   ? LUA_TBOOLEAN
                      : kind == KIND_LIST ? LUA_TTABLE
@@ -96,7 +96,7 @@ static void read_named(lua_State *L, int i, const OpInfo *info, Call *c) {
     else
       k = info->narg;
     if (k == info->narg)
-      refuse(L, "%s: expected one of its parameters (%s), found %s", info->f32->name, info->f32->args,
+      refuse(L, "%s: expected one of its parameters (%s), found %s", info->op->name, info->op->args,
              found(L, lua_gettop(L) - 1));
     read_value(L, lua_gettop(L), info, &c->arg[k], k);
   }
@@ -121,8 +121,8 @@ static Tensor *read_input(lua_State *L, const OpInfo *info, int k, int i) {
   Tensor *t = to_tensor(L, i);
   if (t) return t;
   if (!to_handle(L, i))
-    refuse(L, "%s: %s: expected a tensor, found %s", info->f32->name, info->in_name[k], luaL_typename(L, i));
-  return check_tensor(L, i, lua_pushfstring(L, "%s: %s", info->f32->name, info->in_name[k])); /* closed */
+    refuse(L, "%s: %s: expected a tensor, found %s", info->op->name, info->in_name[k], luaL_typename(L, i));
+  return check_tensor(L, i, lua_pushfstring(L, "%s: %s", info->op->name, info->in_name[k])); /* closed */
 }
 
 /* The tensors of "inputs...": one table of them, or all tensors in front. Returns the next stack index. */
@@ -139,7 +139,7 @@ static int read_variadic(lua_State *L, const OpInfo *info, Call *c) {
     }
     Tensor *t = read_input(L, info, 0, lua_gettop(L));
     lua_pop(L, 1);
-    if (c->nin == OP_IN) refuse(L, "%s: expected at most %d tensors at once", info->f32->name, OP_IN);
+    if (c->nin == OP_IN) refuse(L, "%s: expected at most %d tensors at once", info->op->name, OP_IN);
     c->in[c->nin++] = t;
   }
   return list ? 2 : i;
@@ -189,7 +189,7 @@ static int call_op(lua_State *L) {
   i += read_spread(L, i, last, info, &c.arg[0]);
   for (int k = 0; i <= last; i++, k++) {
     if (k >= info->narg)
-      return refuse(L, "%s: expected (%s), found %d arguments", info->f32->name, info->f32->args, n);
+      return refuse(L, "%s: expected (%s), found %d arguments", info->op->name, info->op->args, n);
     read_value(L, i, info, &c.arg[k], k);
   }
   collect_for_op(L);
@@ -254,17 +254,17 @@ void open_ops(lua_State *L) {
     lua_pushlightuserdata(L, (void *)info);
     lua_pushcclosure(L, call_op, 1);
     lua_setfield(L, -2, "call");
-    lua_pushstring(L, info->f32->args);
+    lua_pushstring(L, info->op->args);
     lua_setfield(L, -2, "args");
-    lua_pushstring(L, info->f32->doc);
+    lua_pushstring(L, info->op->doc);
     lua_setfield(L, -2, "doc");
-    lua_pushboolean(L, info->f32->backward != NULL);
+    lua_pushboolean(L, info->differentiable);
     lua_setfield(L, -2, "differentiable");
     lua_pushinteger(L, info->nin);
     lua_setfield(L, -2, "inputs");
     lua_pushboolean(L, info->variadic);
     lua_setfield(L, -2, "variadic");
-    lua_setfield(L, -2, info->f32->name);
+    lua_setfield(L, -2, info->op->name);
   }
   lua_setfield(L, -2, "ops");
   lua_pushcfunction(L, sample);

@@ -6,6 +6,7 @@
 #include "core/pool.h"
 #include "core/profile.h"
 #include "ops/account.h"
+#include "ops/kernels.h"
 #include "ops/record.h"
 
 #include <ctype.h>
@@ -15,17 +16,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OP(name) extern const Op op_##name##_f32, op_##name##_f64;
+#define OP(name) extern const Op op_##name;
 #include "ops/table.h"
 #undef OP
 
-static const Op *const builds[][2] = {
-#define OP(name) {&op_##name##_f32, &op_##name##_f64},
+static const Op *const table[] = {
+#define OP(name) &op_##name,
 #include "ops/table.h"
 #undef OP
 };
 
-enum { OPS = sizeof builds / sizeof *builds };
+enum { OPS = sizeof table / sizeof *table };
 static OpInfo infos[OPS];
 static pthread_once_t parsed = PTHREAD_ONCE_INIT;
 
@@ -56,7 +57,7 @@ static const char *read_default(const char *s, OpInfo *info) {
 }
 
 static void parse(OpInfo *info) {
-  const char *s = info->f32->args;
+  const char *s = info->op->args;
   if (*s == '*') info->any_dtype = true, s++;
   while (*s) {
     char name[24];
@@ -85,8 +86,8 @@ static void parse(OpInfo *info) {
 
 static void parse_all(void) {
   for (int i = 0; i < OPS; i++) {
-    infos[i].f32 = builds[i][0];
-    infos[i].f64 = builds[i][1];
+    infos[i].op = table[i];
+    infos[i].differentiable = op_kernel(i, F32)->backward != NULL;
     parse(&infos[i]);
   }
 }
@@ -100,7 +101,7 @@ const OpInfo *op_info(int i) {
 
 const OpInfo *op_find(const char *name) {
   for (int i = 0; i < OPS; i++)
-    if (!strcmp(builds[i][0]->name, name)) return op_info(i);
+    if (!strcmp(table[i]->name, name)) return op_info(i);
   return NULL;
 }
 
@@ -179,17 +180,10 @@ int call_grad_is(Call *c, int i, Tensor *t) {
 }
 
 int sample_input(Call *c, int i, Random *r, int rank, const long *shape) {
-  Dtype dtype = c->op == op_find(c->op->name)->f64 ? F64 : F32;
-  Tensor *t = c->in[i] = tensor_new(dtype, rank, shape);
+  Tensor *t = c->in[i] = tensor_new(F32, rank, shape);
   if (!t) return 0;
   if (c->nin <= i) c->nin = i + 1;
-  for (long k = 0; k < t->size; k++) {
-    double v = random_normal(r);
-    if (dtype == F64)
-      ((double *)t->storage->data)[k] = v;
-    else
-      ((float *)t->storage->data)[k] = (float)v;
-  }
+  for (long k = 0; k < t->size; k++) ((float *)t->storage->data)[k] = (float)random_normal(r);
   return 1;
 }
 
@@ -200,19 +194,28 @@ void sample_arg(Call *c, int i, double n) {
 /* ---- running ---- */
 
 /* The dtype that the float inputs share: float64 if any is. */
-static bool wants_double(const Call *c) {
+static Dtype shared_dtype(const Call *c) {
   for (int i = 0; i < c->nin; i++)
-    if (c->in[i] && c->in[i]->dtype == F64) return true;
-  return false;
+    if (c->in[i] && c->in[i]->dtype == F64) return F64;
+  return F32;
 }
 
-/* Inputs of arithmetic in the build's dtype; casts are owned by `made`. */
-static int unify(const OpInfo *info, Call *c, Dtype dtype, Tensor **made) {
+/* What the call computes in, and with which kernel: weights in bfloat16 ask for that. */
+static void choose_kernel(const OpInfo *info, Call *c) {
+  c->dtype = c->compute = shared_dtype(c);
+  for (int i = 0; i < c->nin && c->dtype == F32; i++)
+    if (c->op->weights >> i & 1 && c->in[i] && c->in[i]->dtype == BF16) c->compute = BF16;
+  c->kernel = op_kernel((int)(info - infos), c->compute);
+}
+
+/* Inputs of arithmetic in the call's dtype; casts are owned by `made`. */
+static int unify(const OpInfo *info, Call *c, Tensor **made) {
+  Dtype dtype = c->dtype;
   for (int i = 0; i < c->nin; i++) {
     Tensor *t = c->in[i];
     if (!t || t->dtype == dtype) continue;
-    if (t->dtype == BF16 && dtype == F32 && !info->variadic && info->f32->half >> i & 1) continue;
-    if (t->var && !(info->f32->no_grad >> i & 1))
+    if (t->dtype == BF16 && c->compute == BF16 && c->op->weights >> i & 1) continue;
+    if (t->var && !(info->op->no_grad >> i & 1))
       return call_fail(c, "%s: expected %s like the other inputs, found %s (convert with :to)",
                        info->in_name[info->variadic ? 0 : i], dtype_name[dtype], dtype_name[t->dtype]);
     Tensor *copy = tensor_cast(t, dtype);
@@ -238,9 +241,10 @@ static int check_written(const Call *c) {
 }
 
 /* Whether backward will be wanted: an input requires a gradient that can get one. */
-static bool wants_gradient(const Call *c) {
+static bool wants_gradient(const OpInfo *info, const Call *c) {
   for (int i = 0; i < c->nin; i++)
-    if (c->in[i] && c->in[i]->var && !(c->op->no_grad >> i & 1)) return c->op->backward && graph_enabled();
+    if (c->in[i] && c->in[i]->var && !(c->op->no_grad >> i & 1))
+      return info->differentiable && graph_enabled();
   return false;
 }
 
@@ -254,17 +258,17 @@ static bool makes_nothing(const Call *c) {
 _Thread_local OpWatch *op_watch;
 
 int op_run(const OpInfo *info, Call *c) {
-  long event = profiling ? profile_begin(info->f32->name, EVENT_FORWARD) : -1;
+  long event = profiling ? profile_begin(info->op->name, EVENT_FORWARD) : -1;
   Tensor *made[OP_IN] = {0};
-  bool wide = wants_double(c);
-  c->op = wide ? info->f64 : info->f32;
+  c->op = info->op;
   c->nout = 0;
   c->cast = 0;
-  int ok = check_inputs(info, c) && (info->any_dtype || unify(info, c, wide ? F64 : F32, made));
-  c->training = ok && wants_gradient(c);
+  choose_kernel(info, c);
+  int ok = check_inputs(info, c) && (info->any_dtype || unify(info, c, made));
+  c->training = ok && wants_gradient(info, c);
   ok = ok && check_written(c) && c->op->shape(c);
   c->nothing = ok && makes_nothing(c);
-  ok = ok && (c->nothing || c->op->forward(c));
+  ok = ok && (c->nothing || c->kernel->forward(c));
   if (ok && interrupted) ok = fail("interrupted");
   if (ok && c->training) ok = record_call(c);
   if (ok && op_watch) ok = op_watch->see(op_watch, info, c);
@@ -290,8 +294,15 @@ Tensor *op_apply(const char *name, Tensor *const *inputs, int nin, const double 
 
 int op_sample(const OpInfo *info, Call *c, Random *r, int variant, bool wide) {
   op_begin(info, c);
-  c->op = wide ? info->f64 : info->f32;
+  c->op = info->op;
+  c->dtype = F32;
   int got = c->op->sample ? c->op->sample(c, r, variant) : -1;
+  for (int i = 0; i < OP_IN && got == 1 && wide; i++) {
+    Tensor *t = c->in[i];
+    if (!t || t->dtype != F32) continue;
+    got = (c->in[i] = tensor_cast(t, F64)) != NULL;
+    tensor_release(t);
+  }
   if (got != 1) tensor_release_all(c->in, OP_IN);
   return got;
 }

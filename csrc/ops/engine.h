@@ -1,5 +1,5 @@
 /* The engine around the op table: looking ops up, checking a call against its argument list, choosing the
- * float or double build, running it, and recording it on the tape. */
+ * kernel, running it, and recording it on the tape. */
 #ifndef OPS_ENGINE_H
 #define OPS_ENGINE_H
 
@@ -12,7 +12,8 @@ enum { KIND_NUMBER, KIND_BOOL, KIND_LIST, KIND_NONE }; /* NONE: a number that is
 
 /* An op with its argument list taken apart. */
 typedef struct OpInfo {
-  const Op *f32, *f64; /* the two builds; f32 also serves data that is no float */
+  const Op *op;
+  bool differentiable; /* its kernels have a backward */
   bool any_dtype; /* '*' in front of args: inputs arrive as they are; otherwise integers are cast to floats */
   bool variadic;  /* "inputs...": one list of tensors */
   int nin, narg;

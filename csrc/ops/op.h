@@ -1,10 +1,11 @@
-/* What an op is. One descriptor holds everything the house knows about an operation: argument list, help,
- * shape rule, forward, backward, and random legal arguments for the generated tests.
+/* What an op is. One descriptor (Op) holds what an operation means: argument list, help, shape rule, and random
+ * legal arguments for the generated tests. What computes it (Kernel) stands beside it, one a kind of device
+ * and dtype that is computed in (ops/kernels.c).
  *
  *   Lua call ──> op_call(): parse args ──> shape() ──> forward() ──> [Node on the tape] ... backward()
  *
  * Every file in csrc/ops that computes is compiled twice, with `real` = float and = double (see ops/real.h);
- * the engine picks the table by the dtype of the first floating-point input. */
+ * the engine picks the kernel by the inputs' dtypes. */
 #ifndef OPS_OP_H
 #define OPS_OP_H
 
@@ -22,16 +23,20 @@ typedef struct Arg {
 } Arg;
 
 typedef struct Op Op;
+typedef struct Kernel Kernel;
 
 typedef struct Call {
   const Op *op;
+  const Kernel *kernel;
+  Dtype dtype;   /* of the call's floating-point tensors: float32 or float64 */
+  Dtype compute; /* of its products: the same, or bfloat16 where float32 is added up */
   int nin, nout;
   Tensor *in[OP_IN];        /* in the order of op->args; NULL: an optional one that is absent */
   unsigned cast;            /* bit i: in[i] is a converted copy of what was given */
   Arg arg[OP_ARG];          /* in the order of op->args */
   Tensor *out[OP_OUT];      /* made by shape() through call_out */
   bool training;            /* backward will be wanted: forward must fill saved */
-  bool recompute;           /* set by forward: op->recompute will be able to make out[0] again */
+  bool recompute;           /* set by forward: the kernel's recompute will be able to make out[0] again */
   bool nothing;             /* no output has an element: forward and backward are not called */
   Tensor *saved[OP_SAVED];  /* owned by the call; what backward needs beside in[] */
   Tensor *grad_out[OP_OUT]; /* in backward: gradients of the outputs; NULL: none arrived (count it as zero) */
@@ -45,24 +50,27 @@ struct Op {
    * parameters with defaults: number, true/false, {1,1} (list), none (absent unless given). "dim:int=1" takes
    * integers alone. Numbers that are sizes, places or choices are integers. */
   const char *args;
-  const char *doc;         /* one help line: what, shapes, source */
-  int (*shape)(Call *);    /* checks everything and makes the outputs; the only place that refuses */
-  int (*forward)(Call *);  /* fills the outputs; not called where they have no element */
-  int (*backward)(Call *); /* NULL: not differentiable; writes or adds the gradients that are wanted. Called
-                              when one is, and one arrived; inputs without an element want none */
-  int (*recompute)(
-      Call *); /* may be left out: fills out[0] with the same bits once more, from what backward keeps */
+  const char *doc;      /* one help line: what, shapes, source */
+  int (*shape)(Call *); /* checks everything and makes the outputs; the only place that refuses */
   int (*sample)(Call *, Random *, int variant); /* fills in[] and arg with the variant-th random legal case;
                                  variants count from 0; returns -1 when there is no such variant */
   unsigned
       shape_only; /* bit i: backward needs only the shape of in[i], so the tape does not keep its data alive */
-  unsigned half;  /* bit i: in[i] may be bfloat16 where others are float32, unless gradients are wanted */
+  unsigned weights; /* bit i: in[i] holds weights: in bfloat16 they make the call compute in it */
   unsigned no_grad; /* bit i: in[i] is what is known (labels, masks, statistics): it gets no gradient, whether
                        it requires one or not */
   unsigned writes;  /* bit i: forward writes to in[i] */
   /* ---- for co.profile; may be left out ---- */
   double (*flops)(const Call *c); /* floating-point operations of forward, by the shapes; backward takes as
                                      many for each of the first two inputs that wants a gradient */
+};
+
+struct Kernel {
+  int (*forward)(Call *);  /* fills the outputs; not called where they have no element */
+  int (*backward)(Call *); /* NULL: not differentiable; writes or adds the gradients that are wanted. Called
+                              when one is, and one arrived; inputs without an element want none */
+  /* May be left out: fills out[0] with the same bits once more, from what backward keeps. */
+  int (*recompute)(Call *);
 };
 
 /* ---- for shape() ---- */

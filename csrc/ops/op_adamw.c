@@ -41,11 +41,11 @@ static int adamw_sample(Call *c, Random *r, int variant) {
   return v != NULL;
 }
 
-const Op REALNAME(op_adamw) = {
+DESCRIPTOR op_adamw = {
     .name = "adamw",
     .args = "parameter gradient m v lr=0.01 beta1=0.9 beta2=0.999 eps=1e-8 weight_decay=0.01 step:int=1",
     .doc = "one AdamW step in place: writes parameter, m and v; returns nothing",
     .shape = adamw_shape,
-    .forward = adamw_forward,
     .sample = adamw_sample,
     .writes = 1 << PARAMETER | 1 << FIRST | 1 << SECOND};
+const Kernel REALNAME(cpu_adamw) = {.forward = adamw_forward};

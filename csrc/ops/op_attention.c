@@ -33,7 +33,7 @@ static int attention_shape(Call *c) {
     return call_fail(c, "K: expected %ld channels like the queries, found %s", q->shape[1], tensor_text(k));
   long shape[RANK_MAX] = {q->shape[0]};
   for (int d = 1; d < k->rank; d++) shape[d] = k->shape[d - 1];
-  return call_out(c, 0, REAL_DTYPE, k->rank, shape);
+  return call_out(c, 0, c->dtype, k->rank, shape);
 }
 
 static int attention_chunk(void *arg, long chunk) {
@@ -124,7 +124,7 @@ static int normalise_shape(Call *c) {
   if (!want_real(c, 0)) return 0;
   if (c->in[0]->rank < 1)
     return call_fail(c, "input: expected channels in its last dimension, found a scalar");
-  return call_out(c, 0, REAL_DTYPE, c->in[0]->rank, c->in[0]->shape);
+  return call_out(c, 0, c->dtype, c->in[0]->rank, c->in[0]->shape);
 }
 
 static int normalise_chunk(void *arg, long chunk) {
@@ -137,7 +137,7 @@ static int normalise_chunk(void *arg, long chunk) {
 
 static int normalise_forward(Call *c) {
   NormaliseJob j = normalise_job(c);
-  Tensor *inverse = call_save_new(c, 0, REAL_DTYPE, 1, &j.rows);
+  Tensor *inverse = call_save_new(c, 0, c->dtype, 1, &j.rows);
   j.scale = inverse ? tensor_write(inverse) : NULL;
   j.to = output(c, 0);
   return j.scale && j.to && parallel(chunks_of(j.rows), normalise_chunk, &j);
@@ -170,18 +170,15 @@ static int normalise_sample(Call *c, Random *r, int variant) {
   }
 }
 
-const Op REALNAME(op_attention) = {.name = "attention",
-                                   .args = "q K",
-                                   .doc = "clamp(q . K, 0, 1): queries M,A and keys H,W,A to maps M,H,W",
-                                   .shape = attention_shape,
-                                   .forward = attention_forward,
-                                   .backward = attention_backward,
-                                   .sample = attention_sample};
-const Op REALNAME(op_normalise) = {
-    .name = "normalise",
-    .args = "input",
-    .doc = "the last dimension divided by its Euclidean length (at least 1e-8)",
-    .shape = normalise_shape,
-    .forward = normalise_forward,
-    .backward = normalise_backward,
-    .sample = normalise_sample};
+DESCRIPTOR op_attention = {.name = "attention",
+                           .args = "q K",
+                           .doc = "clamp(q . K, 0, 1): queries M,A and keys H,W,A to maps M,H,W",
+                           .shape = attention_shape,
+                           .sample = attention_sample};
+const Kernel REALNAME(cpu_attention) = {.forward = attention_forward, .backward = attention_backward};
+DESCRIPTOR op_normalise = {.name = "normalise",
+                           .args = "input",
+                           .doc = "the last dimension divided by its Euclidean length (at least 1e-8)",
+                           .shape = normalise_shape,
+                           .sample = normalise_sample};
+const Kernel REALNAME(cpu_normalise) = {.forward = normalise_forward, .backward = normalise_backward};

@@ -182,7 +182,7 @@ static int pad_crop_sample(Call *c, Random *r, int variant) {
 static Dtype target(const Call *c) {
   for (int d = 0; d < DTYPES; d++)
     if (c->arg[d].n != 0) return (Dtype)d;
-  return REAL_DTYPE;
+  return c->dtype;
 }
 
 static int cast_shape(Call *c) { return call_put(c, 0, tensor_cast(c->in[0], target(c))); }
@@ -202,42 +202,38 @@ static int cast_backward(Call *c) {
 
 static int cast_sample(Call *c, Random *r, int variant) {
   if (variant > 1) return -1;
-  sample_arg(c, REAL_DTYPE, 1);
+  sample_arg(c, F64, 1);
   return sample_input(c, 0, r, 2, variant ? SHAPE(0, 2) : SHAPE(3, 4));
 }
 
-const Op REALNAME(op_cat) = {.name = "cat",
-                             .args = "*inputs... dim:int=1",
-                             .doc = "tensors joined along a dimension",
-                             .shape = concat_shape,
-                             .forward = concat_forward,
-                             .backward = concat_backward,
-                             .sample = concat_sample,
-                             .shape_only = 255};
-const Op REALNAME(op_stack) = {.name = "stack",
-                               .args = "*inputs... dim:int=1",
-                               .doc = "tensors of one shape along a new dimension",
-                               .shape = concat_shape,
-                               .forward = concat_forward,
-                               .backward = concat_backward,
-                               .sample = concat_sample,
-                               .shape_only = 255};
-const Op REALNAME(op_pad_crop) = {
-    .name = "pad_crop",
-    .args = "*input height:int=none width:int=none",
-    .doc = "images ...,H,W,C cut, or filled up with zeros, on the right and at the bottom",
-    .shape = pad_crop_shape,
-    .forward = pad_crop_forward,
-    .backward = pad_crop_backward,
-    .sample = pad_crop_sample,
-    .shape_only = 1};
-const Op REALNAME(op_cast) = {
+DESCRIPTOR op_cat = {.name = "cat",
+                     .args = "*inputs... dim:int=1",
+                     .doc = "tensors joined along a dimension",
+                     .shape = concat_shape,
+                     .sample = concat_sample,
+                     .shape_only = 255};
+const Kernel REALNAME(cpu_cat) = {.forward = concat_forward, .backward = concat_backward};
+DESCRIPTOR op_stack = {.name = "stack",
+                       .args = "*inputs... dim:int=1",
+                       .doc = "tensors of one shape along a new dimension",
+                       .shape = concat_shape,
+                       .sample = concat_sample,
+                       .shape_only = 255};
+const Kernel REALNAME(cpu_stack) = {.forward = concat_forward, .backward = concat_backward};
+DESCRIPTOR op_pad_crop = {.name = "pad_crop",
+                          .args = "*input height:int=none width:int=none",
+                          .doc =
+                              "images ...,H,W,C cut, or filled up with zeros, on the right and at the bottom",
+                          .shape = pad_crop_shape,
+                          .sample = pad_crop_sample,
+                          .shape_only = 1};
+const Kernel REALNAME(cpu_pad_crop) = {.forward = pad_crop_forward, .backward = pad_crop_backward};
+DESCRIPTOR op_cast = {
     .name = "cast",
     .args =
         "*input float32=false float64=false uint8=false int32=false int64=false bfloat16=false float16=false",
     .doc = "the same numbers in another dtype",
     .shape = cast_shape,
-    .forward = cast_forward,
-    .backward = cast_backward,
     .sample = cast_sample,
     .shape_only = 1};
+const Kernel REALNAME(cpu_cast) = {.forward = cast_forward, .backward = cast_backward};

@@ -60,7 +60,7 @@ static double conv_flops(const Call *c) {
 }
 
 static int conv_out(Call *c, const ConvShape *s) {
-  return call_out(c, 0, REAL_DTYPE, 4, SHAPE(s->n, s->ho, s->wo, s->co));
+  return call_out(c, 0, c->dtype, 4, SHAPE(s->n, s->ho, s->wo, s->co));
 }
 
 static int run(const ConvShape *s, const Call *c, const real *scale, const real *shift, const real *residual,
@@ -190,23 +190,28 @@ static int conv2d_act_sample(Call *c, Random *r, int variant) {
   return !(variant & 4) || (conv_sizes(c, &s) && sample_input(c, 4, r, 4, SHAPE(s.n, s.ho, s.wo, s.co)));
 }
 
-const Op REALNAME(op_conv2d) = {.name = "conv2d",
-                                .args = "input weight bias? stride:int=1 padding:int=0 groups:int=1",
-                                .doc = "convolution of images N,H,W,C with weights O,kH,kW,C/groups",
-                                .shape = conv2d_shape,
-                                .forward = conv2d_forward,
-                                .backward = conv2d_backward,
-                                .sample = conv2d_sample,
-                                .half = 2,
-                                .shape_only = 4,
-                                .flops = conv_flops};
-const Op REALNAME(op_conv2d_act) = {
+DESCRIPTOR op_conv2d = {.name = "conv2d",
+                        .args = "input weight bias? stride:int=1 padding:int=0 groups:int=1",
+                        .doc = "convolution of images N,H,W,C with weights O,kH,kW,C/groups",
+                        .shape = conv2d_shape,
+                        .sample = conv2d_sample,
+                        .weights = 2,
+                        .shape_only = 4,
+                        .flops = conv_flops};
+const Kernel REALNAME(cpu_conv2d) = {.forward = conv2d_forward, .backward = conv2d_backward};
+#ifndef REAL_IS_DOUBLE
+const Kernel cpu_conv2d_bf16 = {.forward = conv2d_forward};
+#endif
+DESCRIPTOR op_conv2d_act = {
     .name = "conv2d_act",
     .args = "input weight scale? shift? residual? stride:int=1 padding:int=0 groups:int=1 act:int=0",
     .doc =
         "act(scale * conv2d(input, weight) + shift + residual) for inference; act: 0 none, 1 ReLU, 2 ReLU6",
     .shape = conv2d_act_shape,
-    .forward = conv2d_act_forward,
     .sample = conv2d_act_sample,
-    .half = 2,
+    .weights = 2,
     .flops = conv_flops};
+const Kernel REALNAME(cpu_conv2d_act) = {.forward = conv2d_act_forward};
+#ifndef REAL_IS_DOUBLE
+const Kernel cpu_conv2d_act_bf16 = {.forward = conv2d_act_forward};
+#endif

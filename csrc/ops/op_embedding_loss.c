@@ -41,7 +41,7 @@ static int loss_shape(Call *c) {
                      tensor_text(label));
   if (!(c->arg[EPSILON].n >= 0))
     return call_fail(c, "epsilon: expected at least 0, found %g", c->arg[EPSILON].n);
-  return call_out(c, 0, REAL_DTYPE, 0, NULL);
+  return call_out(c, 0, c->dtype, 0, NULL);
 }
 
 static Embedding loss_of(const Call *c) {
@@ -182,10 +182,10 @@ static int loss_forward(Call *c) {
   long all = j.images * j.pixels, chunks = j.images * j.blocks, sets = j.groups * CLASSES;
   double scale = c->arg[SCALE].n;
   real *y = output(c, 0);
-  Tensor *kept[] = {call_save_new(c, INVERSE, REAL_DTYPE, 1, SHAPE(j.normalise ? all : 0)),
-                    call_save_new(c, LOGITS, REAL_DTYPE, 1, SHAPE(j.training ? CLASSES * all : 0)),
-                    call_save_new(c, MEANS, REAL_DTYPE, 1, SHAPE(sets * j.c)),
-                    call_save_new(c, PULLS, REAL_DTYPE, 1, SHAPE(j.training ? sets * j.c : 0))};
+  Tensor *kept[] = {call_save_new(c, INVERSE, c->dtype, 1, SHAPE(j.normalise ? all : 0)),
+                    call_save_new(c, LOGITS, c->dtype, 1, SHAPE(j.training ? CLASSES * all : 0)),
+                    call_save_new(c, MEANS, c->dtype, 1, SHAPE(sets * j.c)),
+                    call_save_new(c, PULLS, c->dtype, 1, SHAPE(j.training ? sets * j.c : 0))};
   real **place[] = {&j.inverse, &j.logits, &j.means, &j.pulls};
   for (int k = INVERSE; k <= PULLS; k++)
     if (!kept[k] || !(*place[k] = tensor_write(kept[k]))) return 0;
@@ -256,13 +256,11 @@ static int loss_sample(Call *c, Random *r, int variant) {
   return label != NULL;
 }
 
-const Op REALNAME(op_embedding_loss) = {
-    .name = "embedding_loss",
-    .args = "Z label normalise=true scale=10 epsilon=1e-3 batch_means=false",
-    .doc = "3-way contrast of Z N,H,W,F with class means; label N,H,W: 1 "
-           "person, 2 object, 3 background, 0 ignored",
-    .shape = loss_shape,
-    .forward = loss_forward,
-    .backward = loss_backward,
-    .no_grad = 1 << LABEL,
-    .sample = loss_sample};
+DESCRIPTOR op_embedding_loss = {.name = "embedding_loss",
+                                .args = "Z label normalise=true scale=10 epsilon=1e-3 batch_means=false",
+                                .doc = "3-way contrast of Z N,H,W,F with class means; label N,H,W: 1 "
+                                       "person, 2 object, 3 background, 0 ignored",
+                                .shape = loss_shape,
+                                .no_grad = 1 << LABEL,
+                                .sample = loss_sample};
+const Kernel REALNAME(cpu_embedding_loss) = {.forward = loss_forward, .backward = loss_backward};

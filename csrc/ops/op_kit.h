@@ -26,12 +26,12 @@ static inline const real *grad_out(const Call *c, int i) {
   return c->grad_out[i] ? (const real *)tensor_data(c->grad_out[i]) : NULL;
 }
 
-/* Input i is there and of this build's dtype; 0 with a message otherwise. */
-static inline int want_real(const Call *c, int i) { return !c->in[i] || call_want_dtype(c, i, REAL_DTYPE); }
+/* Input i, if it is there, has the call's dtype; 0 with a message otherwise. */
+static inline int want_real(const Call *c, int i) { return !c->in[i] || call_want_dtype(c, i, c->dtype); }
 
-/* The same for weights that inference may have in bfloat16. */
+/* The same for weights, which a call that computes in bfloat16 may have in it. */
 static inline int want_weight(const Call *c, int i) {
-  if (c->in[i]->dtype != BF16) return want_real(c, i);
+  if (c->compute != BF16 || c->in[i]->dtype != BF16) return want_real(c, i);
   return !c->training || call_fail(c, "weight: expected float32 where gradients are wanted, found bfloat16");
 }
 

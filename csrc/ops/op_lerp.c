@@ -31,10 +31,10 @@ static int lerp_sample(Call *c, Random *r, int variant) {
   return 1;
 }
 
-const Op REALNAME(op_lerp) = {.name = "lerp",
-                              .args = "to from share=0.5",
-                              .doc = "to += share (from - to) in place; returns nothing",
-                              .shape = lerp_shape,
-                              .forward = lerp_forward,
-                              .sample = lerp_sample,
-                              .writes = 1 << TO};
+DESCRIPTOR op_lerp = {.name = "lerp",
+                      .args = "to from share=0.5",
+                      .doc = "to += share (from - to) in place; returns nothing",
+                      .shape = lerp_shape,
+                      .sample = lerp_sample,
+                      .writes = 1 << TO};
+const Kernel REALNAME(cpu_lerp) = {.forward = lerp_forward};

@@ -53,7 +53,7 @@ static int matmul_shape(Call *c) {
   memcpy(shape, stack->shape, sizeof shape);
   shape[stack->rank - 2] = p.ta ? columns(c->in[0]) : rows(c->in[0]);
   shape[stack->rank - 1] = p.n;
-  return call_out(c, 0, REAL_DTYPE, stack->rank, shape);
+  return call_out(c, 0, c->dtype, stack->rank, shape);
 }
 
 static double matmul_flops(const Call *c) {
@@ -117,13 +117,12 @@ static int matmul_sample(Call *c, Random *r, int variant) {
          sample_input(c, 1, r, samples[variant].rank[1], samples[variant].shape[1]);
 }
 
-const Op REALNAME(op_matmul) = {
+DESCRIPTOR op_matmul = {
     .name = "matmul",
     .args = "a b ta=false tb=false",
     .doc =
         "matrix product of the last two dimensions; stacks of matrices, or a stack and one; ta, tb transpose",
     .shape = matmul_shape,
-    .forward = matmul_forward,
-    .backward = matmul_backward,
     .sample = matmul_sample,
     .flops = matmul_flops};
+const Kernel REALNAME(cpu_matmul) = {.forward = matmul_forward, .backward = matmul_backward};

@@ -55,7 +55,7 @@ static int minmax_run(Call *c, int kind, long outer, long reduced, long inner, v
 
 static int minmax_shape(Call *c, int outputs, bool places_only) {
   const Tensor *t = c->in[0];
-  if (t->dtype != REAL_DTYPE && t->dtype != U8 && t->dtype != I32 && t->dtype != I64)
+  if (t->dtype != c->dtype && t->dtype != U8 && t->dtype != I32 && t->dtype != I64)
     return call_fail(c, "input: expected real or integer numbers, found %s", dtype_name[t->dtype]);
   long shape[RANK_MAX];
   int rank = 0, d = c->arg[0].given ? axis(c, 0, t->rank) : -1;
@@ -136,26 +136,23 @@ static int minmax_sample(Call *c, Random *r, int variant) {
 }
 
 #define ARGS "*input dim:int=none keepdim=false"
-const Op REALNAME(op_max) = {.name = "max",
-                             .args = ARGS,
-                             .doc = "largest number; over a dimension also its place (int64, from 1)",
-                             .shape = value_shape,
-                             .forward = max_forward,
-                             .backward = value_backward,
-                             .sample = minmax_sample,
-                             .shape_only = 1};
-const Op REALNAME(op_min) = {.name = "min",
-                             .args = ARGS,
-                             .doc = "smallest number; over a dimension also its place (int64, from 1)",
-                             .shape = value_shape,
-                             .forward = min_forward,
-                             .backward = value_backward,
-                             .sample = minmax_sample,
-                             .shape_only = 1};
-const Op REALNAME(op_argmax) = {
-    .name = "argmax",
-    .args = ARGS,
-    .doc = "place of the largest number (int64, from 1) along a dimension, or of all",
-    .shape = place_shape,
-    .forward = argmax_forward,
-    .sample = minmax_sample};
+DESCRIPTOR op_max = {.name = "max",
+                     .args = ARGS,
+                     .doc = "largest number; over a dimension also its place (int64, from 1)",
+                     .shape = value_shape,
+                     .sample = minmax_sample,
+                     .shape_only = 1};
+const Kernel REALNAME(cpu_max) = {.forward = max_forward, .backward = value_backward};
+DESCRIPTOR op_min = {.name = "min",
+                     .args = ARGS,
+                     .doc = "smallest number; over a dimension also its place (int64, from 1)",
+                     .shape = value_shape,
+                     .sample = minmax_sample,
+                     .shape_only = 1};
+const Kernel REALNAME(cpu_min) = {.forward = min_forward, .backward = value_backward};
+DESCRIPTOR op_argmax = {.name = "argmax",
+                        .args = ARGS,
+                        .doc = "place of the largest number (int64, from 1) along a dimension, or of all",
+                        .shape = place_shape,
+                        .sample = minmax_sample};
+const Kernel REALNAME(cpu_argmax) = {.forward = argmax_forward};

@@ -25,7 +25,7 @@ static int norm_shape(Call *c) {
     return call_fail(c, "residual: expected %s, found %s", tensor_text(x), tensor_text(residual));
   if (act != NORM_PLAIN && act != NORM_RELU && act != NORM_RELU6 && act != NORM_SILU)
     return call_fail(c, "act: expected 0 (none), 1 (ReLU), 2 (ReLU6) or 3 (SiLU), found %g", act);
-  return call_out(c, 0, REAL_DTYPE, x->rank, x->shape);
+  return call_out(c, 0, c->dtype, x->rank, x->shape);
 }
 
 static int apply_chunk(void *arg, long chunk) {
@@ -140,15 +140,14 @@ static int norm_sample(Call *c, Random *r, int variant) {
          (!samples[variant].residual || sample_input(c, RESIDUAL, r, rank, samples[variant].shape));
 }
 
-const Op REALNAME(op_batch_norm) = {
+DESCRIPTOR op_batch_norm = {
     .name = "batch_norm",
     .args =
         "input weight bias running_mean running_var residual? training=false momentum=0.1 eps=1e-5 act:int=0",
     .doc = "act(batch norm over the last dimension + residual); act: 0 none, 1 ReLU, 2 ReLU6, 3 SiLU",
     .shape = norm_shape,
-    .forward = norm_forward,
-    .backward = norm_backward,
-    .recompute = norm_recompute,
     .sample = norm_sample,
     .no_grad = 1 << RUNNING_MEAN | 1 << RUNNING_VAR,
     .shape_only = 60};
+const Kernel REALNAME(cpu_batch_norm) = {
+    .forward = norm_forward, .backward = norm_backward, .recompute = norm_recompute};

@@ -132,7 +132,7 @@ static int statistics(Call *c, const NormRows *n, double *image_mean, double *me
 int REALNAME(norm_prepare)(Call *c, const NormRows *n, double *image_mean) {
   long C = n->channels;
   Tensor *kept = call_save_new(c, KEPT_STATISTICS, F64, 2, SHAPE(2, C)),
-         *lines = kept ? call_save_new(c, KEPT_LINE, REAL_DTYPE, 2, SHAPE(2, C)) : NULL;
+         *lines = kept ? call_save_new(c, KEPT_LINE, c->dtype, 2, SHAPE(2, C)) : NULL;
   double *mean = lines ? tensor_write(kept) : NULL;
   real *line = mean ? tensor_write(lines) : NULL;
   if (!line || !statistics(c, n, image_mean, mean, mean + C)) return 0;

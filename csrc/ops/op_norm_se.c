@@ -67,7 +67,7 @@ static int se_shape(Call *c) {
   if (c->in[RESIDUAL] && act == NORM_SILU)
     return call_fail(c, "residual: expected none with act 3 (SiLU), found %s", tensor_text(c->in[RESIDUAL]));
   if (c->in[RESIDUAL] && !want_shape(c, RESIDUAL, "residual", 4, x->shape)) return 0;
-  return call_out(c, 0, REAL_DTYPE, 4, x->shape);
+  return call_out(c, 0, c->dtype, 4, x->shape);
 }
 
 /* ---- forward ---- */
@@ -149,7 +149,7 @@ static int apply(SeJob *j) {
 static int se_forward(Call *c) {
   SeJob j = job_of(c);
   long N = j.rows.images, C = j.rows.channels;
-  Tensor *kept = call_save_new(c, KEPT_GATE, REAL_DTYPE, 1, SHAPE(squeeze_excite_numbers(&j.se))),
+  Tensor *kept = call_save_new(c, KEPT_GATE, c->dtype, 1, SHAPE(squeeze_excite_numbers(&j.se))),
          *means = j.silu || !kept ? NULL : call_save_new(c, KEPT_MEANS, F64, 2, SHAPE(N, C));
   real *memory = kept ? tensor_write(kept) : NULL;
   double *mean = means ? tensor_write(means) : NULL;
@@ -330,7 +330,7 @@ static int se_sample(Call *c, Random *r, int variant) {
          (!samples[variant].residual || sample_input(c, RESIDUAL, r, 4, s));
 }
 
-const Op REALNAME(op_batch_norm_se) = {
+DESCRIPTOR op_batch_norm_se = {
     .name = "batch_norm_se",
     .args = "input weight bias running_mean running_var w1 b1 w2 b2 residual? training=false momentum=0.1 "
             "eps=1e-5 act:int=1",
@@ -338,10 +338,9 @@ const Op REALNAME(op_batch_norm_se) = {
         "batch norm with squeeze and excitation, gate = sigmoid(w2 act(w1 mean(u) + b1) + b2); act 1 (ReLU): "
         "relu(u gate + residual), u = batch norm; 3 (SiLU): u gate, u = silu(batch norm)",
     .shape = se_shape,
-    .forward = se_forward,
-    .backward = se_backward,
-    .recompute = se_recompute,
     .sample = se_sample,
     .no_grad = 1 << RUNNING_MEAN | 1 << RUNNING_VAR,
     .flops = se_flops,
     .shape_only = 1 << RUNNING_MEAN | 1 << RUNNING_VAR | 1 << B1 | 1 << B2 | 1 << RESIDUAL};
+const Kernel REALNAME(cpu_batch_norm_se) = {
+    .forward = se_forward, .backward = se_backward, .recompute = se_recompute};

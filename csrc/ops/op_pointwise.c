@@ -38,7 +38,7 @@ static int unary_run(UnaryJob *j, const Call *c, real absent_p, real absent_q) {
 }
 
 static int unary_shape(Call *c) {
-  return want_real(c, 0) && call_out(c, 0, REAL_DTYPE, c->in[0]->rank, c->in[0]->shape);
+  return want_real(c, 0) && call_out(c, 0, c->dtype, c->in[0]->rank, c->in[0]->shape);
 }
 
 static int unary_forward(Call *c, int row, int keep, real p, real q) {
@@ -119,7 +119,7 @@ static int pair_shape(Call *c, Dtype dtype) {
          call_out(c, 0, dtype, rank, shape);
 }
 
-static int binary_shape(Call *c) { return want_real(c, 0) && want_real(c, 1) && pair_shape(c, REAL_DTYPE); }
+static int binary_shape(Call *c) { return want_real(c, 0) && want_real(c, 1) && pair_shape(c, c->dtype); }
 
 static int binary_forward(Call *c, int row, int keep) {
   BinaryJob j = {.row = row, .side = -1, .a = input(c, 0), .b = input(c, 1), .to = output(c, 0)};
@@ -230,7 +230,7 @@ static int mixed_chunk(void *arg, long chunk) {
 
 static int compare_forward(Call *c, int row) {
   uint8_t *to = tensor_write(c->out[0]);
-  if (c->in[0]->dtype == REAL_DTYPE && c->in[1]->dtype == REAL_DTYPE) {
+  if (c->in[0]->dtype == c->dtype && c->in[1]->dtype == c->dtype) {
     BinaryJob j = {.row = row, .side = -2, .a = input(c, 0), .b = input(c, 1), .to = to};
     return binary_run(&j, c, c->out[0]->rank, c->out[0]->shape);
   }
@@ -251,14 +251,9 @@ static int compare_forward(Call *c, int row) {
 /* ---- the rows' descriptors ---- */
 #define SHAPE_ONLY_BITS(keep) (((keep)&KEEP_A ? 0u : 1u) | ((keep)&KEEP_B ? 0u : 2u))
 #define ROW(n, arguments, help, rule, back, bits)                                                            \
-  const Op REALNAME(op_##n) = {.name = #n,                                                                   \
-                               .args = arguments,                                                            \
-                               .doc = help,                                                                  \
-                               .shape = rule,                                                                \
-                               .forward = forward_##n,                                                       \
-                               .backward = back,                                                             \
-                               .sample = sample_##n,                                                         \
-                               .shape_only = bits}
+  DESCRIPTOR op_##n = {                                                                                      \
+      .name = #n, .args = arguments, .doc = help, .shape = rule, .sample = sample_##n, .shape_only = bits};  \
+  const Kernel REALNAME(cpu_##n) = {.forward = forward_##n, .backward = back}
 #define UNARY(name, keep, domain, doc, f, dx) ONE(name, keep, domain, "input", 0, 0, 0, doc)
 #define BOUNDED(name, keep, args, p, q, doc, f, dx) ONE(name, keep, ANY, args, 2, p, q, doc)
 #define ONE(n, keep, domain, arguments, count, p, q, help)                                                   \

@@ -24,7 +24,7 @@ static int max_pool_shape(Call *c) {
     return call_fail(c, "padding: expected 0 .. %ld (half the kernel), found %ld", k / 2, p);
   if (x->shape[1] + 2 * p < k || x->shape[2] + 2 * p < k)
     return call_fail(c, "input: expected an image that holds the kernel, found %s", tensor_text(x));
-  return call_out(c, 0, REAL_DTYPE, 4,
+  return call_out(c, 0, c->dtype, 4,
                   SHAPE(x->shape[0], pooled(c, x->shape[1]), pooled(c, x->shape[2]), x->shape[3]));
 }
 
@@ -76,7 +76,7 @@ static int global_pool_shape(Call *c) {
   if (!want_real(c, 0) || !call_want_rank(c, 0, 4)) return 0;
   if (x->shape[1] * x->shape[2] == 0)
     return call_fail(c, "input: expected at least one pixel, found %s", tensor_text(x));
-  return call_out(c, 0, REAL_DTYPE, 4, SHAPE(x->shape[0], 1, 1, x->shape[3]));
+  return call_out(c, 0, c->dtype, 4, SHAPE(x->shape[0], 1, 1, x->shape[3]));
 }
 
 static int global_pool_forward(Call *c) {
@@ -106,20 +106,18 @@ static int global_pool_sample(Call *c, Random *r, int variant) {
   }
 }
 
-const Op REALNAME(op_max_pool2d) = {.name = "max_pool2d",
-                                    .args = "input kernel:int=3 stride:int=2 padding:int=1 ceil=false",
-                                    .doc = "largest number of every kernel x kernel window of images "
-                                           "N,H,W,C; ceil: a last window may hang over the border",
-                                    .shape = max_pool_shape,
-                                    .forward = max_pool_run,
-                                    .backward = max_pool_back,
-                                    .sample = max_pool_sample,
-                                    .shape_only = 1};
-const Op REALNAME(op_global_pool) = {.name = "global_pool",
-                                     .args = "input",
-                                     .doc = "mean over all pixels: N,H,W,C to N,1,1,C",
-                                     .shape = global_pool_shape,
-                                     .forward = global_pool_forward,
-                                     .backward = global_pool_back,
-                                     .sample = global_pool_sample,
-                                     .shape_only = 1};
+DESCRIPTOR op_max_pool2d = {.name = "max_pool2d",
+                            .args = "input kernel:int=3 stride:int=2 padding:int=1 ceil=false",
+                            .doc = "largest number of every kernel x kernel window of images "
+                                   "N,H,W,C; ceil: a last window may hang over the border",
+                            .shape = max_pool_shape,
+                            .sample = max_pool_sample,
+                            .shape_only = 1};
+const Kernel REALNAME(cpu_max_pool2d) = {.forward = max_pool_run, .backward = max_pool_back};
+DESCRIPTOR op_global_pool = {.name = "global_pool",
+                             .args = "input",
+                             .doc = "mean over all pixels: N,H,W,C to N,1,1,C",
+                             .shape = global_pool_shape,
+                             .sample = global_pool_sample,
+                             .shape_only = 1};
+const Kernel REALNAME(cpu_global_pool) = {.forward = global_pool_forward, .backward = global_pool_back};

@@ -56,17 +56,22 @@ static int loss_shape(Call *c) {
   if (c->nin > IMAGE && c->in[IMAGE] && (c->in[IMAGE]->rank != 1 || c->in[IMAGE]->size != hands))
     return call_fail(c, "image: expected %ld numbers like R's hands, found %s", hands,
                      tensor_text(c->in[IMAGE]));
+  return call_out(c, 0, c->dtype, 0, NULL);
+}
+
+/* What queries and images hold must be sensible: refused where they are read. */
+static int check_hands(const Call *c) {
+  long hands = c->in[R]->shape[0], images = c->in[Q]->shape[0];
   for (long m = 0; m < hands; m++) {
     double image = c->nin > IMAGE && c->in[IMAGE] ? (double)input(c, IMAGE)[m] : (double)(m + 1);
     const real *xy = input(c, QUERIES) + 2 * m;
-    if (!(image >= 1 && image <= (double)q->shape[0]) || floor(image) != image)
-      return call_fail(c, "image: hand %ld: expected an image of 1 .. %ld, found %g", m + 1, q->shape[0],
-                       image);
+    if (!(image >= 1 && image <= (double)images) || floor(image) != image)
+      return call_fail(c, "image: hand %ld: expected an image of 1 .. %ld, found %g", m + 1, images, image);
     if (xy[0] != xy[0] || xy[1] != xy[1])
       return call_fail(c, "queries: hand %ld: expected x, y, found %g, %g", m + 1, (double)xy[0],
                        (double)xy[1]);
   }
-  return call_out(c, 0, REAL_DTYPE, 0, NULL);
+  return 1;
 }
 
 static Loss loss_of(const Call *c) {
@@ -124,11 +129,12 @@ static void weigh(const Loss *j, double *weight) {
 }
 
 static int loss_forward(Call *c) {
+  if (!check_hands(c)) return 0;
   Loss j = loss_of(c);
   long chunks = j.hands * j.blocks;
   real *y = output(c, 0);
   if (c->training) {
-    Tensor *kept = call_save_new(c, SLOPE, REAL_DTYPE, 2, SHAPE(j.hands, j.pixels));
+    Tensor *kept = call_save_new(c, SLOPE, c->dtype, 2, SHAPE(j.hands, j.pixels));
     if (!kept || !(j.to = tensor_write(kept))) return 0;
   }
   j.r = input(c, R);
@@ -210,14 +216,13 @@ static int loss_sample(Call *c, Random *r, int variant) {
   return image != NULL;
 }
 
-const Op REALNAME(op_responsibility_loss) = {
+DESCRIPTOR op_responsibility_loss = {
     .name = "responsibility_loss",
     .args = "Q K R queries image? through=false",
     .doc = "Smooth-L1 of clamp(q . K, 0, 1) against R: Q, K "
            "N,H,W,A; R M,H,W (below 0: ignored); queries M,2 (x, y); image M (from 1)",
     .shape = loss_shape,
-    .forward = loss_forward,
-    .backward = loss_backward,
     .no_grad = 1 << R | 1 << QUERIES | 1 << IMAGE,
     .sample = loss_sample,
     .shape_only = 4};
+const Kernel REALNAME(cpu_responsibility_loss) = {.forward = loss_forward, .backward = loss_backward};

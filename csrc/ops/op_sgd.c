@@ -41,11 +41,11 @@ static int sgd_sample(Call *c, Random *r, int variant) {
   return 1;
 }
 
-const Op REALNAME(op_sgd) = {
+DESCRIPTOR op_sgd = {
     .name = "sgd",
     .args = "parameter gradient velocity? lr=0.01 momentum=0 weight_decay=0 nesterov=false",
     .doc = "one step of gradient descent in place: writes parameter and velocity; returns nothing",
     .shape = sgd_shape,
-    .forward = sgd_forward,
     .sample = sgd_sample,
     .writes = 1 << PARAMETER | 1 << VELOCITY};
+const Kernel REALNAME(cpu_sgd) = {.forward = sgd_forward};

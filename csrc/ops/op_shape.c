@@ -315,51 +315,45 @@ static int slab_sample(Call *c, Random *r, int variant) {
   return sample_input(c, 0, r, 3, SHAPE(3, 4, 3));
 }
 
-const Op REALNAME(op_reshape) = {.name = "reshape",
-                                 .args = "*input sizes:list",
-                                 .doc = "the same elements in another shape; one size may be -1",
-                                 .shape = reshape_shape,
-                                 .forward = nothing,
-                                 .backward = reshape_backward,
-                                 .sample = reshape_sample,
-                                 .shape_only = 1};
-const Op REALNAME(op_permute) = {.name = "permute",
-                                 .args = "*input dims:list",
-                                 .doc = "dimensions in another order; dims names the input's",
-                                 .shape = permute_shape,
-                                 .forward = permute_forward,
-                                 .backward = permute_backward,
-                                 .sample = permute_sample,
-                                 .shape_only = 1};
-const Op REALNAME(op_transpose) = {.name = "transpose",
-                                   .args = "*input a:int=1 b:int=2",
-                                   .doc = "dimensions a and b change places",
-                                   .shape = transpose_shape,
-                                   .forward = transpose_forward,
-                                   .backward = transpose_backward,
-                                   .sample = transpose_sample,
-                                   .shape_only = 1};
-const Op REALNAME(op_expand) = {.name = "expand",
-                                .args = "*input sizes:list",
-                                .doc = "repeated to a shape that the input broadcasts to",
-                                .shape = expand_shape,
-                                .forward = expand_forward,
-                                .backward = expand_backward,
-                                .sample = expand_sample,
-                                .shape_only = 1};
-const Op REALNAME(op_select) = {.name = "select",
-                                .args = "*input dim:int=1 index:int=1",
-                                .doc = "one entry of a dimension, which vanishes",
-                                .shape = slab_shape,
-                                .forward = slab_forward,
-                                .backward = slab_backward,
-                                .sample = slab_sample,
-                                .shape_only = 1};
-const Op REALNAME(op_narrow) = {.name = "narrow",
-                                .args = "*input dim:int=1 start:int=1 length:int=1",
-                                .doc = "length entries of a dimension from start on",
-                                .shape = slab_shape,
-                                .forward = slab_forward,
-                                .backward = slab_backward,
-                                .sample = slab_sample,
-                                .shape_only = 1};
+DESCRIPTOR op_reshape = {.name = "reshape",
+                         .args = "*input sizes:list",
+                         .doc = "the same elements in another shape; one size may be -1",
+                         .shape = reshape_shape,
+                         .sample = reshape_sample,
+                         .shape_only = 1};
+const Kernel REALNAME(cpu_reshape) = {.forward = nothing, .backward = reshape_backward};
+DESCRIPTOR op_permute = {.name = "permute",
+                         .args = "*input dims:list",
+                         .doc = "dimensions in another order; dims names the input's",
+                         .shape = permute_shape,
+                         .sample = permute_sample,
+                         .shape_only = 1};
+const Kernel REALNAME(cpu_permute) = {.forward = permute_forward, .backward = permute_backward};
+DESCRIPTOR op_transpose = {.name = "transpose",
+                           .args = "*input a:int=1 b:int=2",
+                           .doc = "dimensions a and b change places",
+                           .shape = transpose_shape,
+                           .sample = transpose_sample,
+                           .shape_only = 1};
+const Kernel REALNAME(cpu_transpose) = {.forward = transpose_forward, .backward = transpose_backward};
+DESCRIPTOR op_expand = {.name = "expand",
+                        .args = "*input sizes:list",
+                        .doc = "repeated to a shape that the input broadcasts to",
+                        .shape = expand_shape,
+                        .sample = expand_sample,
+                        .shape_only = 1};
+const Kernel REALNAME(cpu_expand) = {.forward = expand_forward, .backward = expand_backward};
+DESCRIPTOR op_select = {.name = "select",
+                        .args = "*input dim:int=1 index:int=1",
+                        .doc = "one entry of a dimension, which vanishes",
+                        .shape = slab_shape,
+                        .sample = slab_sample,
+                        .shape_only = 1};
+const Kernel REALNAME(cpu_select) = {.forward = slab_forward, .backward = slab_backward};
+DESCRIPTOR op_narrow = {.name = "narrow",
+                        .args = "*input dim:int=1 start:int=1 length:int=1",
+                        .doc = "length entries of a dimension from start on",
+                        .shape = slab_shape,
+                        .sample = slab_sample,
+                        .shape_only = 1};
+const Kernel REALNAME(cpu_narrow) = {.forward = slab_forward, .backward = slab_backward};

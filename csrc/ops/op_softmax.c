@@ -33,7 +33,7 @@ static int want_rows(const Call *c) {
 
 /* ---- softmax, log_softmax ---- */
 static int softmax_shape(Call *c) {
-  return want_rows(c) && call_out(c, 0, REAL_DTYPE, c->in[0]->rank, c->in[0]->shape);
+  return want_rows(c) && call_out(c, 0, c->dtype, c->in[0]->rank, c->in[0]->shape);
 }
 
 static int softmax_chunk(void *arg, long chunk) {
@@ -85,7 +85,7 @@ static int entropy_shape(Call *c) {
   if (label->rank != x->rank - 1 || memcmp(label->shape, x->shape, sizeof(long) * (size_t)label->rank))
     return call_fail(c, "label: expected %s like the logits without their last dimension, found %s",
                      shape_text(x->rank - 1, x->shape), tensor_text(label));
-  return call_out(c, 0, REAL_DTYPE, 0, NULL);
+  return call_out(c, 0, c->dtype, 0, NULL);
 }
 
 static int entropy_chunk(void *arg, long chunk) {
@@ -112,7 +112,7 @@ static int entropy_forward(Call *c) {
   long chunks = chunks_of(&j);
   size_t bytes = (size_t)chunks * 2 * sizeof(double);
   real *y = output(c, 0);
-  Tensor *lse = call_save_new(c, 0, REAL_DTYPE, 1, &j.rows), *weight = call_save_new(c, 1, F64, 0, NULL);
+  Tensor *lse = call_save_new(c, 0, c->dtype, 1, &j.rows), *weight = call_save_new(c, 1, F64, 0, NULL);
   if (!y || !lse || !weight || !(j.to = tensor_write(lse)) || !(j.partial = memory_take(bytes))) return 0;
   j.x = input(c, LOGITS);
   j.label = input(c, LABEL);
@@ -159,28 +159,25 @@ static int entropy_sample(Call *c, Random *r, int variant) {
   return label != NULL;
 }
 
-const Op REALNAME(op_softmax) = {.name = "softmax",
-                                 .args = "input",
-                                 .doc = "exp(x) / sum exp(x) over the last dimension",
-                                 .shape = softmax_shape,
-                                 .forward = softmax_forward,
-                                 .backward = softmax_backward,
-                                 .sample = softmax_sample,
-                                 .shape_only = 1};
-const Op REALNAME(op_log_softmax) = {.name = "log_softmax",
-                                     .args = "input",
-                                     .doc = "x - log sum exp(x) over the last dimension",
-                                     .shape = softmax_shape,
-                                     .forward = softmax_forward,
-                                     .backward = softmax_backward,
-                                     .sample = softmax_sample,
-                                     .shape_only = 1};
-const Op REALNAME(op_cross_entropy) = {
+DESCRIPTOR op_softmax = {.name = "softmax",
+                         .args = "input",
+                         .doc = "exp(x) / sum exp(x) over the last dimension",
+                         .shape = softmax_shape,
+                         .sample = softmax_sample,
+                         .shape_only = 1};
+const Kernel REALNAME(cpu_softmax) = {.forward = softmax_forward, .backward = softmax_backward};
+DESCRIPTOR op_log_softmax = {.name = "log_softmax",
+                             .args = "input",
+                             .doc = "x - log sum exp(x) over the last dimension",
+                             .shape = softmax_shape,
+                             .sample = softmax_sample,
+                             .shape_only = 1};
+const Kernel REALNAME(cpu_log_softmax) = {.forward = softmax_forward, .backward = softmax_backward};
+DESCRIPTOR op_cross_entropy = {
     .name = "cross_entropy",
     .args = "logits label",
     .doc = "mean of -log softmax at the label; logits ...,C; label ... from 1, 0: ignored",
     .shape = entropy_shape,
-    .forward = entropy_forward,
-    .backward = entropy_backward,
     .no_grad = 1 << LABEL,
     .sample = entropy_sample};
+const Kernel REALNAME(cpu_cross_entropy) = {.forward = entropy_forward, .backward = entropy_backward};

@@ -127,7 +127,7 @@ static int reduce_shape(Call *c) {
       shape[rank++] = t->shape[k];
     else if (c->arg[1].n != 0)
       shape[rank++] = 1;
-  return call_out(c, 0, REAL_DTYPE, rank, shape);
+  return call_out(c, 0, c->dtype, rank, shape);
 }
 
 static int sum_scaled(Call *c, bool mean) {
@@ -203,7 +203,7 @@ static int var_chunk(void *arg, long at) {
 
 static int var_forward(Call *c) {
   Sizes s = sizes(c);
-  Tensor *mean = call_save_new(c, 0, REAL_DTYPE, c->out[0]->rank, c->out[0]->shape);
+  Tensor *mean = call_save_new(c, 0, c->dtype, c->out[0]->rank, c->out[0]->shape);
   real *m = mean ? tensor_write(mean) : NULL, *y = output(c, 0);
   if (!m || !y) return 0;
   VarJob j = {s, input(c, 0), m, y, freedom(c, s.reduced)};
@@ -239,27 +239,24 @@ static int sum_sample(Call *c, Random *r, int variant) {
 }
 
 #define ARGS "input dim:int=none keepdim=false"
-const Op REALNAME(op_sum) = {.name = "sum",
-                             .args = ARGS,
-                             .doc = "sum over one dimension, or over all",
-                             .shape = reduce_shape,
-                             .forward = sum_forward,
-                             .backward = sum_backward,
-                             .sample = sum_sample,
-                             .shape_only = 1};
-const Op REALNAME(op_mean) = {.name = "mean",
-                              .args = ARGS,
-                              .doc = "mean over one dimension, or over all",
-                              .shape = reduce_shape,
-                              .forward = mean_forward,
-                              .backward = mean_backward,
-                              .sample = reduce_sample,
-                              .shape_only = 1};
-const Op REALNAME(op_var) = {
+DESCRIPTOR op_sum = {.name = "sum",
+                     .args = ARGS,
+                     .doc = "sum over one dimension, or over all",
+                     .shape = reduce_shape,
+                     .sample = sum_sample,
+                     .shape_only = 1};
+const Kernel REALNAME(cpu_sum) = {.forward = sum_forward, .backward = sum_backward};
+DESCRIPTOR op_mean = {.name = "mean",
+                      .args = ARGS,
+                      .doc = "mean over one dimension, or over all",
+                      .shape = reduce_shape,
+                      .sample = reduce_sample,
+                      .shape_only = 1};
+const Kernel REALNAME(cpu_mean) = {.forward = mean_forward, .backward = mean_backward};
+DESCRIPTOR op_var = {
     .name = "var",
     .args = ARGS " unbiased=true",
     .doc = "variance over one dimension, or over all; divided by n - 1, or by n unless unbiased",
     .shape = reduce_shape,
-    .forward = var_forward,
-    .backward = var_backward,
     .sample = reduce_sample};
+const Kernel REALNAME(cpu_var) = {.forward = var_forward, .backward = var_backward};

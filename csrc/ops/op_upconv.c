@@ -57,7 +57,7 @@ static int upconv_shape(Call *c) {
     return call_fail(c, "skip: expected twice the size of %s, found %s", tensor_text(x), tensor_text(skip));
   if (w->shape[1] != 3 || w->shape[2] != 3 || w->shape[3] != channels)
     return call_fail(c, "weight: expected O x 3 x 3 x %ld, found %s", channels, tensor_text(w));
-  return call_out(c, 0, REAL_DTYPE, 4, SHAPE(x->shape[0], 2 * x->shape[1], 2 * x->shape[2], w->shape[0]));
+  return call_out(c, 0, c->dtype, 4, SHAPE(x->shape[0], 2 * x->shape[1], 2 * x->shape[2], w->shape[0]));
 }
 
 static size_t bytes_of(long count) { return (size_t)count * sizeof(real); }
@@ -276,22 +276,27 @@ static int upconv_act_sample(Call *c, Random *r, int variant) {
   return 1;
 }
 
-const Op REALNAME(op_upconv2d) = {
+DESCRIPTOR op_upconv2d = {
     .name = "upconv2d",
     .args = "input weight skip?",
     .doc = "3 x 3 convolution (O,3,3,C+S) of upsample2(input N,H,W,C) joined with skip N,2H,2W,S",
     .shape = upconv_shape,
-    .forward = upconv_forward,
-    .backward = upconv_backward,
     .sample = upconv_sample,
-    .half = 1 << WEIGHT,
+    .weights = 1 << WEIGHT,
     .flops = upconv_flops};
-const Op REALNAME(op_upconv2d_act) = {
+const Kernel REALNAME(cpu_upconv2d) = {.forward = upconv_forward, .backward = upconv_backward};
+#ifndef REAL_IS_DOUBLE
+const Kernel cpu_upconv2d_bf16 = {.forward = upconv_forward};
+#endif
+DESCRIPTOR op_upconv2d_act = {
     .name = "upconv2d_act",
     .args = "input weight skip? scale? shift? act:int=0",
     .doc = "act(scale * upconv2d(input, weight, skip) + shift) for inference; act: 0 none, 1 ReLU, 2 ReLU6",
     .shape = upconv_act_shape,
-    .forward = upconv_act_forward,
     .sample = upconv_act_sample,
-    .half = 1 << WEIGHT,
+    .weights = 1 << WEIGHT,
     .flops = upconv_flops};
+const Kernel REALNAME(cpu_upconv2d_act) = {.forward = upconv_act_forward};
+#ifndef REAL_IS_DOUBLE
+const Kernel cpu_upconv2d_act_bf16 = {.forward = upconv_act_forward};
+#endif

@@ -18,7 +18,7 @@ static int upsample_shape(Call *c) {
       return call_fail(c, "skip: expected twice the size of %s, found %s", tensor_text(x), tensor_text(skip));
     shape[3] += skip->shape[3];
   }
-  return call_out(c, 0, REAL_DTYPE, 4, shape);
+  return call_out(c, 0, c->dtype, 4, shape);
 }
 
 static int upsample_run(Call *c) {
@@ -61,20 +61,17 @@ static int upsample2_cat_sample(Call *c, Random *r, int variant) {
   return sample_input(c, 1, r, 4, SHAPE(s[0], 2 * s[1], 2 * s[2], 3 + variant));
 }
 
-const Op REALNAME(op_upsample2) = {.name = "upsample2",
-                                   .args = "input",
-                                   .doc = "images N,H,W,C at twice the size, every pixel repeated",
-                                   .shape = upsample_shape,
-                                   .forward = upsample_run,
-                                   .backward = upsample_back,
-                                   .sample = upsample2_sample,
-                                   .shape_only = 1};
-const Op REALNAME(op_upsample2_cat) = {
-    .name = "upsample2_cat",
-    .args = "input skip?",
-    .doc = "upsample2(input) and skip, N,2H,2W,C', joined along the channels",
-    .shape = upsample_shape,
-    .forward = upsample_run,
-    .backward = upsample_back,
-    .sample = upsample2_cat_sample,
-    .shape_only = 3};
+DESCRIPTOR op_upsample2 = {.name = "upsample2",
+                           .args = "input",
+                           .doc = "images N,H,W,C at twice the size, every pixel repeated",
+                           .shape = upsample_shape,
+                           .sample = upsample2_sample,
+                           .shape_only = 1};
+const Kernel REALNAME(cpu_upsample2) = {.forward = upsample_run, .backward = upsample_back};
+DESCRIPTOR op_upsample2_cat = {.name = "upsample2_cat",
+                               .args = "input skip?",
+                               .doc = "upsample2(input) and skip, N,2H,2W,C', joined along the channels",
+                               .shape = upsample_shape,
+                               .sample = upsample2_cat_sample,
+                               .shape_only = 3};
+const Kernel REALNAME(cpu_upsample2_cat) = {.forward = upsample_run, .backward = upsample_back};

@@ -61,7 +61,7 @@ static int where_back_chunk(void *arg, long chunk) {
 static Dtype common(const Call *c) {
   Dtype a = c->in[1]->dtype, b = c->in[2]->dtype;
   if (a == b) return a;
-  if (dtype_is_real(a) || dtype_is_real(b)) return REAL_DTYPE;
+  if (dtype_is_real(a) || dtype_is_real(b)) return c->dtype;
   return a == I64 || b == I64 ? I64 : I32;
 }
 
@@ -147,12 +147,11 @@ static int where_sample(Call *c, Random *r, int variant) {
          sample_input(c, 2, r, samples[variant].rank[2], samples[variant].shape[2]);
 }
 
-const Op REALNAME(op_where) = {.name = "where",
-                               .args = "*cond a b",
-                               .doc = "a where cond is not 0, b elsewhere, with broadcasting",
-                               .shape = where_shape,
-                               .forward = where_forward,
-                               .backward = where_backward,
-                               .sample = where_sample,
-                               .no_grad = 1,
-                               .shape_only = 7};
+DESCRIPTOR op_where = {.name = "where",
+                       .args = "*cond a b",
+                       .doc = "a where cond is not 0, b elsewhere, with broadcasting",
+                       .shape = where_shape,
+                       .sample = where_sample,
+                       .no_grad = 1,
+                       .shape_only = 7};
+const Kernel REALNAME(cpu_where) = {.forward = where_forward, .backward = where_backward};

@@ -64,7 +64,7 @@ static Tensor *recomputed(const Tensor *bare) {
   Tensor *t = c->out[0] = tensor_new(bare->dtype, bare->rank, bare->shape);
   if (!t) return NULL;
   long event = profiling ? profile_begin(c->op->name, EVENT_FORWARD) : -1;
-  int ok = c->op->recompute(c);
+  int ok = c->kernel->recompute(c);
   c->nout = 1;
   if (event >= 0) account_forward(event, c, ok);
   c->out[0] = NULL;
@@ -93,7 +93,7 @@ static int backward(Node *n) {
     wanted = wanted || c->needs_grad[i];
     if (n->in[i] && !c->needs_grad[i]) ok = zero_gradient(c, i);
   }
-  ok = ok && (!wanted || c->op->backward(c));
+  ok = ok && (!wanted || c->kernel->backward(c));
   if (event >= 0) account_backward(event, c, ok);
   memset(c->grad_out, 0, sizeof c->grad_out);
   memset(c->grad_in, 0, sizeof c->grad_in);

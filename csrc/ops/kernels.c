@@ -1,0 +1,36 @@
+/* The kernels of all ops on the CPU: those of the float and of the double build, and the few that compute in
+ * bfloat16, on float32 tensors and weights of either kind. */
+#include "ops/kernels.h"
+
+#define OP(name) extern const Kernel cpu_##name##_f32, cpu_##name##_f64;
+#include "ops/table.h"
+#undef OP
+extern const Kernel cpu_conv2d_bf16, cpu_conv2d_act_bf16, cpu_upconv2d_bf16, cpu_upconv2d_act_bf16;
+
+enum {
+#define OP(name) NUMBER_##name,
+#include "ops/table.h"
+#undef OP
+  OPS
+};
+
+static const Kernel *const cpu_f32[OPS] = {
+#define OP(name) &cpu_##name##_f32,
+#include "ops/table.h"
+#undef OP
+};
+
+static const Kernel *const cpu_f64[OPS] = {
+#define OP(name) &cpu_##name##_f64,
+#include "ops/table.h"
+#undef OP
+};
+
+static const Kernel *const cpu_bf16[OPS] = {[NUMBER_conv2d] = &cpu_conv2d_bf16,
+                                            [NUMBER_conv2d_act] = &cpu_conv2d_act_bf16,
+                                            [NUMBER_upconv2d] = &cpu_upconv2d_bf16,
+                                            [NUMBER_upconv2d_act] = &cpu_upconv2d_act_bf16};
+
+static const Kernel *const *const cpu[DTYPES] = {[F32] = cpu_f32, [F64] = cpu_f64, [BF16] = cpu_bf16};
+
+const Kernel *op_kernel(int op, Dtype compute) { return cpu[compute] ? cpu[compute][op] : NULL; }
