@@ -4,6 +4,7 @@
 
 local recipe = require "cohesiv.train.recipe"
 local encoders = require "cohesiv.nn.encoders"
+local map_options = require "cohesiv.motion.map_options"
 local optional, one_of = recipe.optional, recipe.one_of
 
 return recipe.base {
@@ -41,16 +42,7 @@ return recipe.base {
     stop = 10, -- and training ends after so many
     average = 0, -- decay of a moving average of the weights, which is validated and kept as the best; 0: none
   },
-  maps = {
-    gaps = one_of({ -3, -2, -1, 1, 2, 3 }, "motion"), -- frames between the two images of a flow
-    size = optional "list", -- { width, height } of flow and maps where they are finer than `size` and averaged to it
-    temperature = 2, -- pixels at the size of the maps
-    background = one_of("static", "homography"),
-    fit = { model = one_of("homography", "affine", "similarity", "translation"), points = 500, robust = false },
-    targets = one_of("flow", "landmarks"),
-    closeness = optional "number", -- hand sizes
-    flow = one_of("auto", "dis", "truth"), -- auto: the data folder's flow, else dis
-    sharpen = false, -- cut out along colours and edges of the frame (after GrabCut)
+  maps = map_options.with { -- gaps size temperature background fit targets closeness flow sharpen, and:
     tau = 0.5, -- responsibility above which a pixel is a held object …
     band = 0, -- … and pixels so near to tau are ignored
     frames = optional "number", -- of a clip are used, evenly spread; none: all that the method names

@@ -2,7 +2,8 @@
 -- raises one line that names the thing, the expected and the found. What a thing must be beyond its kind its own file
 -- says.
 local core = require "cohesiv.core"
-local error = core.error -- a line, whatever it quotes
+local lists = require "cohesiv.base.lists"
+local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -16,17 +17,6 @@ M.text = core.text
 local function found(x, kind)
   if core.is_tensor(x) or type(x) == kind then return M.show(x) end
   return type(x)
-end
-
---- optional "number": stands in `known` for an option without a default.
-function M.optional(kind) return { optional = kind } end
-
-local function names(known, last)
-  local list = {}
-  for key in pairs(known) do list[#list + 1] = key end
-  table.sort(list)
-  if #list < 2 then return list[1] or "no options" end
-  return table.concat(list, ", ", 1, #list - 1) .. last .. list[#list]
 end
 
 -- ---- kinds of values ----
@@ -103,47 +93,132 @@ function M.expect(what, spec, ...)
     else
       for _, kind in ipairs(argument[2]) do fine = fine or accepts(kind, x) end
     end
-    if not fine then
-      error(("%s: %s: expected %s, found %s"):format(what, argument[1], argument[4], M.show(x)), 0)
-    end
+    if not fine then refuse("%s: %s: expected %s, found %s", what, argument[1], argument[4], M.show(x)) end
   end
 end
 
---- fields(what, given, known): raises for a key of the table `given` (nil: none) that is not in the table `known`, or
--- that is no name.
-function M.fields(what, given, known)
-  if given == nil then return {} end
-  if type(given) ~= "table" then error(("%s: expected a table of options, found %s"):format(what, found(given)), 0) end
-  for key in next, given do
-    if known[key] == nil then
-      error(("%s: expected the options %s, found %s"):format(what, names(known, " and "), M.text(key)), 0)
-    end
+-- ---- schemas ----
+--
+-- A schema is a table: name → what the option of that name may be: a default (values of its type; numbers are finite),
+-- a table of names (a group of options), or a rule: { kind, default, accepts(x), expected, … }. Numbered entries are
+-- rules of what stands in front, and have names of their own. Recipes are made of the same rules.
+
+local Rule = {}
+local function rule(fields) return setmetatable(fields, Rule) end
+
+--- is_rule(x): whether x is one of the rules below.
+function M.is_rule(x) return getmetatable(x) == Rule end
+
+local function is_group(x) return type(x) == "table" and not M.is_rule(x) and x[1] == nil and next(x) ~= nil end
+
+--- optional "number", optional(rule): an option without a default.
+function M.optional(of)
+  if type(of) ~= "table" then return rule { kind = of or "any", optional = true } end
+  local copy = rule(lists.copy(of))
+  copy.default, copy.optional = nil, true
+  return copy
+end
+
+--- one_of(default, …): a string among several; a default of another type stays allowed, too.
+function M.one_of(default, ...)
+  local strings, words = { default, ... }, {}
+  local kind = type(default)
+  for i, s in ipairs(strings) do words[i] = kind == "string" and s or i > 1 and ('"%s"'):format(s) or nil end
+  if kind ~= "string" then words[1] = kind == "table" and "a list" or "a " .. kind end
+  local known = lists.set(strings)
+  return rule { default = default, strings = strings, closed = true, expected = lists.words(words),
+    accepts = function(x) return known[x] ~= nil or kind ~= "string" and type(x) == kind end }
+end
+
+-- typed: what is no number is told by its kind.
+local function range(default, expected, holds, typed)
+  return rule { kind = "number", default = default, expected = expected, accepts = holds, typed = typed }
+end
+
+--- positive(default, unit): a finite number above 0.
+function M.positive(default, unit)
+  return range(default, unit .. " above 0", function(x) return is_number(x) and x > 0 end)
+end
+
+local function whole_in(x, least, most)
+  local n = type(x) == "number" and math.tointeger(x)
+  return n and n >= least and n <= (most or math.maxinteger) and n
+end
+
+local function whole_text(least, most)
+  return "an integer of " .. (most and ("%d to %d"):format(least, most) or ("at least %d"):format(least))
+end
+
+--- integer(default, least = 1, most, name?): an integer within these bounds; without a default it must be given. name:
+-- under which messages know it.
+function M.integer(default, least, most, name)
+  local of = range(default, whole_text(least or 1, most), function(x) return whole_in(x, least or 1, most) end, true)
+  of.name = name
+  return of
+end
+
+local function between_text(low, high)
+  return "a number of " .. (high == math.huge and ("at least %g"):format(low) or ("%g to %g"):format(low, high))
+end
+
+--- between(default, low, high): a number with low <= x <= high.
+function M.between(default, low, high)
+  return range(default, between_text(low, high), function(x) return x and x >= low and x <= high end, true)
+end
+
+-- x, which the rule or default `known` allows; its default for nil.
+local function value_of(what, key, x, known)
+  local is = M.is_rule(known) and known or {}
+  local default = known
+  if is == known then default = known.default end
+  local name, kind = is.name or key, is.kind or type(default)
+  if x == nil and (default ~= nil or is.optional) then return default end
+  if is.accepts and (x == nil or not is.typed or type(x) == "number") then
+    local fine = is.accepts(x)
+    if fine then return math.type(fine) and fine or x end
+    refuse("%s: %s: expected %s, found %s", what, name, is.expected, M.text(x))
   end
+  for one in kind:gmatch "%a+" do
+    if accepts(one, x) then return x end
+  end
+  local expected = kind == "number" and type(x) == kind and "a finite number" or "a " .. kind:gsub("|", " or a ")
+  refuse("%s: %s: expected %s, found %s", what, name, expected, found(x, kind))
+end
+
+--- table_of(what, given): given, which must be a table; an empty one for nil.
+function M.table_of(what, given)
+  if given == nil then return {} end
+  if type(given) ~= "table" then refuse("%s: expected a table of options, found %s", what, found(given)) end
   return given
 end
 
---- read(what, given, known): a table with the options of `given`, and the defaults of `known` for those that are not
--- there. An option has the type of its default; numbers are finite. Numbered entries of `given` are not looked at.
-function M.read(what, given, known)
-  if given ~= nil and type(given) ~= "table" then
-    error(("%s: expected a table of options, found %s"):format(what, found(given)), 0)
-  end
-  for key in next, given or {} do
-    if known[key] == nil and math.type(key) ~= "integer" then
-      error(("%s: expected %s, found %s"):format(what, names(known, " or "), M.text(key)), 0)
+--- known(what, given, schema, last = " or "): raises for a name in `given` that the schema lacks. Numbered entries are
+-- not looked at where the schema has none.
+function M.known(what, given, schema, last)
+  for key in next, M.table_of(what, given) do
+    if schema[key] == nil and not (schema[1] == nil and math.type(key) == "integer") then
+      local names = {}
+      for name in next, schema do names[#names + 1] = type(name) == "string" and name or nil end
+      table.sort(names)
+      local text = (last and "the options " or "") .. lists.words(names, last)
+      refuse("%s: expected %s, found %s", what, #names > 0 and text or "no options", M.text(key))
     end
   end
+end
+
+--- read(what, given, schema, last = " or "): a table with the options of `given` (nil: none) as the schema allows them,
+-- and its defaults for those that are not there. `last` stands before the last name that a message lists.
+function M.read(what, given, schema, last)
+  given = M.table_of(what, given)
+  M.known(what, given, schema, last)
   local out = {}
-  for key, default in pairs(known) do
-    local kind, value = type(default), given and rawget(given, key)
-    if kind == "table" and default.optional then kind, default = default.optional, nil end
-    if value == nil then
-      value = default
-    elseif not accepts(kind, value) then
-      local expected = kind == "number" and type(value) == kind and "a finite number" or "a " .. kind
-      error(("%s: %s: expected %s, found %s"):format(what, key, expected, found(value, kind)), 0)
+  for key, known in next, schema do
+    local x = rawget(given, key)
+    if is_group(known) then
+      out[key] = M.read(what .. ": " .. key, x, known, last)
+    else
+      out[key] = value_of(what, key, x, known)
     end
-    out[key] = value
   end
   return out
 end
@@ -153,26 +228,20 @@ end
 --- finite(what, t, things = "numbers"): t, a tensor whose numbers must all be finite.
 function M.finite(what, t, things)
   local row, number = core.not_finite(t)
-  if row then
-    error(("%s: expected finite %s, found %s in row %d"):format(what, things or "numbers", number, row), 0)
-  end
+  if row then refuse("%s: expected finite %s, found %s in row %d", what, things or "numbers", number, row) end
   return t
 end
 
 --- whole(what, name, value, least, most): value, which must be an integer of at least `least` (1), at most `most`.
 function M.whole(what, name, value, least, most)
-  least = least or 1
-  local n = type(value) == "number" and math.tointeger(value)
-  if n and n >= least and n <= (most or math.maxinteger) then return n end
-  error(("%s: %s: expected an integer of %s, found %s"):format(what, name,
-    most and ("%d to %d"):format(least, most) or ("at least %d"):format(least), M.show(value)), 0)
+  return whole_in(value, least or 1, most)
+    or refuse("%s: %s: expected %s, found %s", what, name, whole_text(least or 1, most), M.show(value))
 end
 
 --- within(what, name, value, low, high): value, which must be a number with low <= value <= high.
 function M.within(what, name, value, low, high)
-  if type(value) == "number" and value >= low and value <= high then return value end
-  local bounds = high == math.huge and ("at least %g"):format(low) or ("%g to %g"):format(low, high)
-  error(("%s: %s: expected a number of %s, found %s"):format(what, name, bounds, M.show(value)), 0)
+  return type(value) == "number" and value >= low and value <= high and value
+    or refuse("%s: %s: expected %s, found %s", what, name, between_text(low, high), M.show(value))
 end
 
 -- ---- methods ----
@@ -190,7 +259,7 @@ function M.guard(name, class, is)
       and debug.getlocal(method, 1) == "self" then
       local function guarded(self, ...)
         if not is(self) then
-          error(("%s: expected a %s before the colon (x:%s()), found %s"):format(key, name, key, M.show(self)), 0)
+          refuse("%s: expected a %s before the colon (x:%s()), found %s", key, name, key, M.show(self))
         end
         return method(self, ...)
       end

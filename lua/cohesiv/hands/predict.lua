@@ -88,7 +88,7 @@ end
 --- H×W×3, queries are in its pixels. Options: thresholds = { object = {θ₁, θ₂}, hand = {θ₃, θ₄} } instead of
 --- the stored ones; size = { width, height } of the network's input.
 function predict.predict(model, image, queries, options)
-  options_of.fields("predict", options, { thresholds = true, size = true, attention_only = true })
+  options_of.known("predict", options, { thresholds = true, size = true, attention_only = true })
   check(image, queries)
   local thresholds = options and options.thresholds or model.thresholds
   if not thresholds or (type(thresholds) == "table" and not (thresholds.object and thresholds.hand)) then

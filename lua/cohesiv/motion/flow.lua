@@ -1,8 +1,9 @@
 --- Optical flow: estimating it, and reading and writing .flo files. A flow is float32 H×W×2, (dx, dy) in pixels: the
 -- point (x, y) of the first image lies at (x + dx, y + dy) in the second.
 local core = require "cohesiv.core"
+local lists = require "cohesiv.base.lists"
 local options = require "cohesiv.base.options"
-local error = core.error -- a line, whatever it quotes
+local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -11,22 +12,15 @@ M.version = 2
 
 local methods = { dis = core.flow.dis }
 
-local function names(t)
-  local list = {}
-  for name in pairs(t) do list[#list + 1] = tostring(name) end
-  table.sort(list)
-  return table.concat(list, ", ")
-end
-
 --- estimate(a, b, { method = "dis", check = false }): the flow from image a to image b, both uint8 H×W×3 or H×W.
 -- With check also a uint8 H×W mask: 1 where the flow from b to a leads back, 0 where it does not (occluded, unsure,
 -- or outside b). "dis": dense inverse search (Kroeger et al., ECCV 2016), on grey values.
 function M.estimate(a, b, o)
-  o = options.fields("flow.estimate", o, { method = true, check = true })
-  local method = o.method == nil and "dis" or o.method
-  local run = methods[method]
+  o = options.read("flow.estimate", o, { method = options.optional "any", check = options.optional "any" })
+  local run = methods[o.method == nil and "dis" or o.method]
   if not run then
-    error(("flow.estimate: expected a method out of %s, found %s"):format(names(methods), options.text(method)), 0)
+    refuse("flow.estimate: expected a method out of %s, found %s", table.concat(lists.keys(methods), ", "),
+      options.text(o.method))
   end
   return run(a, b, { check = o.check })
 end
@@ -48,7 +42,7 @@ function M.write(path, flow) return core.io.flo_write(path, flow) end
 function M.color(flow, o)
   o = options.read("flow.color", o, { full = options.optional "number" })
   if not core.is_tensor(flow) or #flow.shape ~= 3 or flow.shape[3] ~= 2 then
-    error(("flow.color: expected a flow HxWx2, found %s"):format(options.show(flow)), 0)
+    refuse("flow.color: expected a flow HxWx2, found %s", options.show(flow))
   end
   return (core.picture.flow(flow:detach():to "float32", o.full))
 end

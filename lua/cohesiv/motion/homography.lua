@@ -1,18 +1,14 @@
 --- co.homography: plane motions between two sets of points.
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
-local error = core.error -- a line, whatever it quotes
+local refuse = require "cohesiv.base.refuse"
 
 local M = {}
-
-local known = { model = true, robust = true }
 
 -- N×2 float64, from a tensor or a table of points
 local function points(x, name)
   local what = "homography.fit: " .. name
-  if not (type(x) == "table" or core.is_tensor(x)) then
-    error(("%s: expected a tensor, found %s"):format(what, type(x)), 0)
-  end
+  if not (type(x) == "table" or core.is_tensor(x)) then refuse("%s: expected a tensor, found %s", what, type(x)) end
   if type(x) == "table" then x = core.tensor(x, { dtype = "float64" }) end
   return options.finite(what, x:detach():to "float64", "points")
 end
@@ -24,7 +20,8 @@ end
 -- the distance beyond which a point is one. Raises when the points do not determine the motion. The second result is
 -- the share of inliers.
 function M.fit(source, target, o)
-  o = options.fields("homography.fit", o, known)
+  o = options.read("homography.fit", o, { model = options.optional "any", robust = options.optional "any" },
+    " and ")
   return core.homography.fit(points(source, "source"), points(target, "target"), o.model, o.robust)
 end
 

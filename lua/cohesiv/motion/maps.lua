@@ -2,20 +2,19 @@
 -- the computation to responsibility.lua. A clip is anything with frames, width, height, hands(n) and flow(n,
 -- gap, { size }); files and caches are its own business.
 local core = require "cohesiv.core"
+local map_options = require "cohesiv.motion.map_options"
+local refuse = require "cohesiv.base.refuse"
 local responsibility = require "cohesiv.motion.responsibility"
 local scale = require "cohesiv.motion.scale"
-local error = core.error -- a line, whatever it quotes
 
 local M = {}
 
---- The published gaps; those of the choice by motion, and how far (pixels) a hand must move for it.
-M.gaps = { -3, -2, -1, 1, 2, 3 }
+--- The gaps of the choice by motion, and how far (pixels) a hand must move for it.
 M.motion_gaps = { 1, 2, 3, 6, 12 }
 M.motion_least = 4
 M.motion_most = 3 -- gaps on each side
-M.fit = { model = "homography", points = 500, robust = false, fall_back = true }
 
-local function complain(...) error("clip:responsibility: " .. string.format(...), 0) end
+local function complain(format, ...) refuse("clip:responsibility: " .. format, ...) end
 
 -- The hands' vertices, V×2 float64, in the pixels of the map.
 local function scaled_hands(clip, n, sc)
@@ -110,38 +109,6 @@ end
 
 -- ---- the map ----
 
-local accepted = { gaps = true, size = true, temperature = true, background = true, fit = true, targets = true,
-  closeness = true, flow = true, sharpen = true }
-
-local function check(clip, n, options)
-  if type(options) ~= "table" then complain("expected a table of options, found %s", core.text(options)) end
-  for key in next, options do
-    if not accepted[key] then
-      complain("expected the options background, closeness, fit, flow, gaps, sharpen, size, targets and temperature, "
-        .. "found %s", core.text(key))
-    end
-  end
-  if math.type(n) ~= "integer" or n < 0 or n >= clip.frames then
-    complain("frame: expected 0 to %d, found %s", clip.frames - 1, core.text(n))
-  end
-  local gaps = options.gaps or M.gaps
-  if gaps ~= "motion" and type(gaps) ~= "table" then
-    complain('gaps: expected a list or "motion", found %s', core.text(gaps))
-  end
-  local targets = options.targets or "flow"
-  if targets ~= "flow" and targets ~= "landmarks" then
-    complain("targets: expected flow or landmarks, found %s", core.text(targets))
-  end
-  return gaps, targets
-end
-
-local function fit_options(given)
-  local fit = {}
-  for key, value in pairs(M.fit) do fit[key] = value end
-  for key, value in pairs(given or {}) do fit[key] = value end
-  return fit
-end
-
 --- clip:responsibility(n, { gaps = {-3, -2, -1, 1, 2, 3} | "motion", size = {448, 256}, temperature = 2, background
 -- = "static" | "homography", fit = { model = "homography", points = 500, robust = false }, targets = "flow" |
 -- "landmarks", closeness = nil, sharpen = false, flow = nil }): R of frame n at `size`, padding included (it
@@ -150,16 +117,19 @@ end
 -- 6, 12} in which it moves at least 4 pixels against the fitted background, or else the three of largest motion;
 -- the union is used for all hands. Hands whose points do not determine the model get the next poorer one (see
 -- R.quality).
-function M.responsibility(clip, n, options)
-  options = options or {}
-  local gaps, targets = check(clip, n, options)
-  local sc = scale.of(clip.width, clip.height, options.size)
+function M.responsibility(clip, n, given)
+  if math.type(n) ~= "integer" or n < 0 or n >= clip.frames then
+    complain("frame: expected 0 to %d, found %s", clip.frames - 1, core.text(n))
+  end
+  local o = map_options.read("clip:responsibility", given, map_options.clip)
+  local sc = scale.of(clip.width, clip.height, o.size)
   local hands = scaled_hands(clip, n, sc)
-  local by_motion = gaps == "motion" and #hands > 0
-  local wanted = by_motion and both_sides(M.motion_gaps) or gaps == "motion" and M.gaps or gaps
+  local by_motion = o.gaps == "motion" and #hands > 0
+  local usual = o.gaps == "motion" and map_options.clip.gaps.default or o.gaps
+  local wanted = by_motion and both_sides(M.motion_gaps) or usual
   local list, flow_of = available(clip, n, wanted), {}
   if #list == 0 then complain("gaps: expected one within the clip's %d frames, found none", clip.frames) end
-  local how = { size = { sc.w, sc.h }, method = options.flow }
+  local how = { size = { sc.w, sc.h }, method = o.flow }
   local function flows(of)
     local found = {}
     for g, gap in ipairs(of) do
@@ -176,23 +146,12 @@ function M.responsibility(clip, n, options)
   end
   local R = responsibility.responsibility {
     flows = flows(list), hands = hands, gaps = list, content = content,
-    targets = targets == "landmarks" and landmark_targets(clip, n, list, hands, sc) or nil,
-    temperature = options.temperature, background = options.background, closeness = options.closeness,
-    fit = fit_options(options.fit),
-    sharpen = options.sharpen and clip:scaled(n, { size = { sc.w, sc.h } }) or nil,
+    targets = o.targets == "landmarks" and landmark_targets(clip, n, list, hands, sc) or nil,
+    temperature = o.temperature, background = o.background, closeness = o.closeness, fit = o.fit,
+    sharpen = o.sharpen and clip:scaled(n, { size = how.size }) or nil,
   }
   R.frame = n
   return R
-end
-
---- of_recipe(recipe): what clip:responsibility is asked for; maps are of maps.size, where the recipe has it.
-function M.of_recipe(recipe)
-  local m = recipe.maps
-  return {
-    gaps = m.gaps, size = m.size or recipe.size, temperature = m.temperature, background = m.background,
-    targets = m.targets, closeness = m.closeness, flow = m.flow, sharpen = m.sharpen,
-    fit = { model = m.fit.model, points = m.fit.points, robust = m.fit.robust },
-  }
 end
 
 return M

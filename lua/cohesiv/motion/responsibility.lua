@@ -2,15 +2,18 @@
 -- what its fields need and computes the heavy ones (residuals, stacked flows, quality) when they are first read.
 -- Knows nothing of clips; see maps.lua.
 local core = require "cohesiv.core"
+local map_options = require "cohesiv.motion.map_options"
 local options_of = require "cohesiv.base.options"
-local error = core.error -- a line, whatever it quotes
+local pictured = require "cohesiv.base.pictured"
+local refuse = require "cohesiv.base.refuse"
+local tensor = require "cohesiv.tensor"
 
 local M = {}
 
 --- How far from the background's motion, in pixels of the flow, a vector counts as an outlier of its robust fit.
 M.background_threshold = 1
 
-local function complain(...) error("responsibility: " .. string.format(...), 0) end
+local function complain(format, ...) refuse("responsibility: " .. format, ...) end
 
 -- A list of H×W×2 tensors or G×H×W×2 → a list of float32 tensors that no later write can reach.
 local function flow_list(flows)
@@ -46,22 +49,6 @@ local function hand_list(hands)
   return list
 end
 
-local backgrounds = { static = true, homography = true }
-
-local function check_background(value)
-  if not backgrounds[value] then
-    complain("background: expected static or homography, found %s", options_of.text(value))
-  end
-  return value
-end
-
-local function check_number(name, value, what)
-  if type(value) ~= "number" or not (value > 0) or value == math.huge then
-    complain("%s: expected %s above 0, found %s", name, what, options_of.text(value))
-  end
-  return value
-end
-
 -- The frame that maps are sharpened by, or nil for false.
 local function check_image(value)
   if value and not core.is_tensor(value) then
@@ -70,24 +57,12 @@ local function check_image(value)
   return value or nil
 end
 
-local function check_keys(given, allowed)
-  if type(given) ~= "table" then complain("expected a table of options, found %s", type(given)) end
-  for key in next, given do
-    if not allowed[key] then
-      local names = {}
-      for name in pairs(allowed) do names[#names + 1] = name end
-      table.sort(names)
-      complain("expected the options %s, found %s", table.concat(names, ", "), options_of.text(key))
-    end
-  end
-end
-
 -- ---- R ----
 
 local methods, lazy = {}, {}
 
 --- G×H×W×2: the flows, one per gap.
-function lazy.flows(R) return require("cohesiv.tensor").stack(R.scene.flows, 1) end
+function lazy.flows(R) return tensor.stack(R.scene.flows, 1) end
 
 --- G×H×W×(N+1): distances in pixels to the motions of the hands and, last, of the background; infinite at and beyond
 -- the horizon.
@@ -129,7 +104,7 @@ end
 
 meta.__name = "responsibility"
 options_of.guard("responsibility", methods, options_of.named "responsibility")
-M.meta, M.methods = meta, require("cohesiv.base.pictured").class(methods)
+M.meta, M.methods = meta, pictured.class(methods)
 
 local function finish(R)
   R.map = core.responsibility.map(R.scene, R.homographies, R.background_homographies, R.temperature, R.closeness)
@@ -167,24 +142,21 @@ local function keep_hands(R, keep)
   return scene, core.tensor(motions, { dtype = "float64" }), fits
 end
 
-local changeable = { temperature = true, keep = true, background = true, closeness = true, sharpen = true }
-
 --- R:with{ temperature = …, keep = { hands }, background = …, closeness = … | false, sharpen = image | false }: a
 -- new R in which only what changed is computed. `keep`: only these hands take part in the softmax; a background
 -- that was fitted stays the one fitted away from all hands, since the hands left out move all the same.
 function methods.with(self, changes)
   local R = self
-  check_keys(changes, changeable)
+  if changes == nil then complain("expected a table of options, found nil") end
+  local given = map_options.read("responsibility", changes, map_options.change)
   local new = { scene = R.scene, gaps = R.gaps, size = R.size, homographies = R.homographies, fits = R.fits,
     background = R.background, background_homographies = R.background_homographies,
     background_fits = R.background_fits, temperature = R.temperature, closeness = R.closeness, sharpen = R.sharpen }
-  if changes.temperature ~= nil then new.temperature = check_number("temperature", changes.temperature, "pixels") end
-  if changes.closeness ~= nil then
-    new.closeness = changes.closeness and check_number("closeness", changes.closeness, "hand sizes") or nil
-  end
+  if changes.temperature ~= nil then new.temperature = given.temperature end
+  if changes.closeness ~= nil then new.closeness = given.closeness end
   if changes.sharpen ~= nil then new.sharpen = check_image(changes.sharpen) end
   if changes.background ~= nil and changes.background ~= R.background then
-    new.background = check_background(changes.background)
+    new.background = given.background
     fit_background(new)
   end
   if changes.keep ~= nil then
@@ -198,10 +170,6 @@ end
 
 -- ---- making one ----
 
-local accepted = { flows = true, hands = true, temperature = true, background = true, closeness = true, fit = true,
-  gaps = true, content = true, targets = true, sharpen = true }
-local fit_options = { model = true, points = true, robust = true, fall_back = true }
-
 --- responsibility{ flows = list or G×H×W×2, hands = list of V×2 or N×V×2, temperature = 2, background = "static" |
 -- "homography", fit = { model = "homography", points = 0, robust = false, fall_back = false }, closeness = nil,
 -- sharpen = nil }: R with map (H×W×(N+1), background last), residuals, homographies (G×N×3×3),
@@ -210,29 +178,19 @@ local fit_options = { model = true, points = true, robust = true, fall_back = tr
 -- translation; see R.quality) instead of an error. sharpen: the frame (H×W×3 uint8): the maps are cut out along
 -- its colours and edges, without the flow's halo (after GrabCut, see csrc/motion/sharpen.h). gaps: the names of
 -- the flows in R.gaps; content = { width, height }: the rest is padding; targets: lists of V×2 per hand and gap.
-function M.responsibility(options)
-  if type(options) ~= "table" then complain("expected a table of options, found %s", type(options)) end
-  check_keys(options, accepted)
-  check_keys(options.fit or {}, fit_options)
-  options_of.expect("responsibility", "gaps table?, targets list?, content list?", options.gaps, options.targets,
-    options.content)
-  local R = { scene = { flows = flow_list(options.flows), hands = hand_list(options.hands) } }
-  R.scene.content = options.content
+function M.responsibility(given)
+  if given == nil then complain("expected a table of options, found nil") end
+  local o = map_options.read("responsibility", given, map_options.computation)
+  local R = { scene = { flows = flow_list(o.flows), hands = hand_list(o.hands), content = o.content },
+    temperature = o.temperature, background = o.background, closeness = o.closeness, sharpen = check_image(o.sharpen) }
   if not R.scene.flows[1] then complain("flows: expected at least one, found none") end
-  R.temperature = check_number("temperature", options.temperature or 2, "pixels")
-  R.background = check_background(options.background or "static")
-  R.closeness = options.closeness and check_number("closeness", options.closeness, "hand sizes") or nil
-  R.sharpen = options.sharpen and check_image(options.sharpen) or nil
-  R.gaps = {}
-  for g = 1, #R.scene.flows do R.gaps[g] = (options.gaps or {})[g] or g end
-  local fit = { targets = options.targets }
-  for key, value in pairs(options.fit or {}) do fit[key] = value end
-  local homographies, fits = core.responsibility.fit(R.scene, fit)
-  local N = #R.scene.hands
-  R.homographies, R.fits = homographies, {}
-  for g = 1, #R.scene.flows do R.fits[g] = table.move(fits, (g - 1) * N + 1, g * N, 1, {}) end
-  local shape = R.scene.flows[1].shape
-  R.size = { shape[2], shape[1] }
+  R.gaps, R.fits, o.fit.targets = {}, {}, o.targets
+  local homographies, fits = core.responsibility.fit(R.scene, o.fit)
+  local N, shape = #R.scene.hands, R.scene.flows[1].shape
+  for g = 1, #R.scene.flows do
+    R.gaps[g], R.fits[g] = (o.gaps or {})[g] or g, table.move(fits, (g - 1) * N + 1, g * N, 1, {})
+  end
+  R.homographies, R.size = homographies, { shape[2], shape[1] }
   fit_background(R)
   return finish(R)
 end

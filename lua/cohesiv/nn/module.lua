@@ -213,8 +213,8 @@ end
 -- `num_batches_tracked` never counts, nor does a name that ignore(name) accepts.
 function Module:load_state(state, o)
   options.expect("module: load_state", "state table", state)
-  o = options.fields("module: load_state", o, { strict = true, ignore = true })
-  options.expect("module: load_state", "ignore function?", o.ignore)
+  o = options.read("module: load_state", o, { strict = options.optional "any", ignore = options.optional "function" },
+    " and ")
   for name, value in next, state do
     if type(name) ~= "string" or not core.is_tensor(value) then
       error(("load: expected tensors by name, found %s = %s"):format(options.text(name), options.show(value)), 0)

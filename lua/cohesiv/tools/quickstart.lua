@@ -4,7 +4,7 @@ local core = require "cohesiv.core"
 local data_folders = require "cohesiv.data"
 local evaluate = require "cohesiv.hands.evaluate"
 local evaluation = require "cohesiv.train.evaluation"
-local maps = require "cohesiv.motion.maps"
+local map_options = require "cohesiv.motion.map_options"
 local panel = require "cohesiv.tools.panel"
 local predict = require "cohesiv.hands.predict"
 local progress = require "cohesiv.base.progress"
@@ -75,7 +75,7 @@ local function map_strip(data, names, recipe, count)
     if #frames > 0 then
       local n = frames[(#frames + 1) // 2]
       tensor.tidy(function()
-        local R = clip:responsibility(n, maps.of_recipe(recipe))
+        local R = clip:responsibility(n, map_options.of_recipe(recipe))
         local image = clip:scaled(n, { size = map_size(recipe) })
         items[#items + 1] = { image = core.io.png_bytes(panel.responsibility(R, { image = image })),
           caption = ("%s, frame %d"):format(clip.name, n) }

@@ -2,8 +2,9 @@
 -- query points at the recipe's size), made once and kept in the cache. No mask is ever opened here.
 local cache = require "cohesiv.data.cache"
 local core = require "cohesiv.core"
-local maps = require "cohesiv.motion.maps"
+local map_options = require "cohesiv.motion.map_options"
 local progress = require "cohesiv.base.progress"
+local recipes = require "cohesiv.train.recipe"
 local scale = require "cohesiv.motion.scale"
 local tensor = require "cohesiv.tensor"
 local warn = require "cohesiv.base.warn"
@@ -78,7 +79,7 @@ local function scaled_map(map, from, to)
 end
 
 local function write_sample(path, folder, clip, n, recipe)
-  local sc, R = clip:scale(recipe.size), clip:responsibility(n, maps.of_recipe(recipe))
+  local sc, R = clip:scale(recipe.size), clip:responsibility(n, map_options.of_recipe(recipe))
   local map = scaled_map(R.map, clip:scale(R.size), sc)
   local hands = map.shape[3]
   local person = clip:person(n, { size = recipe.size, source = recipe.person.source })
@@ -95,16 +96,15 @@ end
 
 -- Everything that a sample depends on.
 local function key_of(clip, n, recipe)
-  local values = require("cohesiv.train.recipe").flatten(recipe)
+  local values, names = recipes.flatten(recipe), map_options.recipe_keys()
   local parts = { "sample 2", clip:key(n), tostring(n), clip:hands_key(), clip:given_key(n) }
-  local names = {}
   for name in pairs(values) do
-    local used = name:match "^maps%." or name:match "^person%." or name == "size"
-    if used and name ~= "maps.tau" and name ~= "maps.band" and name ~= "maps.frames" then names[#names + 1] = name end
+    if name:match "^person%." or name == "size" then names[#names + 1] = name end
   end
   table.sort(names)
-  local show = require("cohesiv.train.recipe").show
-  for _, name in ipairs(names) do parts[#parts + 1] = name .. "=" .. show(values[name]) end
+  for _, name in ipairs(names) do
+    if values[name] ~= nil then parts[#parts + 1] = name .. "=" .. recipes.show(values[name]) end
+  end
   return table.concat(parts, "\n")
 end
 
@@ -115,7 +115,7 @@ local function make_sample(key, clip, n, recipe)
 end
 
 local function warn_damaged(path)
-  require("cohesiv.base.warn").line("%s: expected an intact sample, found it damaged; it is made again", path)
+  warn.line("%s: expected an intact sample, found it damaged; it is made again", path)
 end
 
 --- sample(clip, n, recipe): the path of the frame's sample file, made when there is none or one that is cut off, and

@@ -10,23 +10,18 @@
 
 local home = require "cohesiv.base.home"
 local lfs = require "lfs"
+local options = require "cohesiv.base.options"
 local error = require("cohesiv.core").error -- a line, whatever it quotes
 
 local recipe = {}
 
-local Leaf = {} -- marks a declared key inside a table given to `base`
 local schemas = setmetatable({}, { __mode = "k" }) -- recipe or group -> its node: { keys = { name -> leaf or node } }
 local sources = setmetatable({}, { __mode = "k" }) -- recipe -> { path, text } of the file that it came from
 
 local function fail(format, ...) error(("recipe: " .. format):format(...), 0) end
 
---- A key without a default. `kind`: "number", "string", "boolean" or "list"; nil allows any of them.
-function recipe.optional(kind) return setmetatable({ kind = kind or "any", optional = true }, Leaf) end
-
---- A key with a closed set of strings. A string default is one of them; a default of another type stays allowed too.
-function recipe.one_of(default, ...)
-  return setmetatable({ default = default, strings = { default, ... }, closed = true }, Leaf)
-end
+--- What stands at a key: a default, or one of these rules (base/options.lua says what they are).
+recipe.optional, recipe.one_of = options.optional, options.one_of
 
 local function is_list(value) return type(value) == "table" and (next(value) == nil or #value > 0) end
 
@@ -118,6 +113,9 @@ local function checked(leaf, name, value)
     local or_string = leaf.closed and " or one of " .. among(leaf.strings) or ""
     fail("%s: expected a %s%s, found %s", name, leaf.kind, or_string, show(value))
   end
+  if not leaf.closed and leaf.accepts and not leaf.accepts(value) then
+    fail("%s: expected %s, found %s", name, leaf.expected, show(value))
+  end
   if kind ~= "list" then return value end
   local element = leaf.default and leaf.default[1]
   for i, v in ipairs(value) do
@@ -191,9 +189,9 @@ local function declare(defaults, prefix)
   for k, v in pairs(defaults) do
     local name = prefix .. tostring(k)
     if type(k) ~= "string" then fail("expected names as keys, found %s", show(k)) end
-    if getmetatable(v) == Leaf then
+    if options.is_rule(v) then
       node.keys[k] = { kind = v.kind or kind_of(v.default), default = v.default, optional = v.optional,
-                       strings = v.strings, closed = v.closed }
+                       strings = v.strings, closed = v.closed, accepts = v.accepts, expected = v.expected }
       values[k] = kind_of(v.default) == "list" and copy_list(v.default) or v.default
     elseif kind_of(v) == "group" then
       node.keys[k], values[k] = declare(v, name .. ".")

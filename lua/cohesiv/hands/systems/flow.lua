@@ -1,13 +1,14 @@
 --- Flow: what moves. The magnitude of the optical flow, averaged over the recipe's gaps that the clip has, one map for
 --- every query and all four tasks.
 
+local map_options = require "cohesiv.motion.map_options"
 local metrics = require "cohesiv.hands.metrics"
 
 local function speed(flow) return (flow * flow):sum(3):sqrt() end
 
 return function(run)
   local recipe = run.recipe
-  local gaps = type(recipe.maps.gaps) == "table" and recipe.maps.gaps or { -3, -2, -1, 1, 2, 3 }
+  local gaps = type(recipe.maps.gaps) == "table" and recipe.maps.gaps or map_options.recipe.gaps.default
   local grid, goals = metrics.ratios(0.01, 100, recipe.calibrate.steps), {}
   for _, task in ipairs { "All", "Pair", "Hand", "Obj" } do goals[task] = { task = task, grids = { grid } } end
   return {

@@ -1,12 +1,12 @@
 --- Thresholded responsibility, which sees the video: R of the query's detected hand (Pair), the largest R of all hands
 --- (All). Responsibility cannot tell hand from object, so there is no Hand and no Obj.
 
-local maps = require "cohesiv.motion.maps"
+local map_options = require "cohesiv.motion.map_options"
 local metrics = require "cohesiv.hands.metrics"
 
 return function(run)
   local recipe = run.recipe
-  local grid, options = metrics.grid(0, 1, recipe.calibrate.steps), maps.of_recipe(recipe)
+  local grid, options = metrics.grid(0, 1, recipe.calibrate.steps), map_options.of_recipe(recipe)
   return {
     detects = true,
     goals = { All = { task = "All", grids = { grid } }, Pair = { task = "Pair", grids = { grid } } },

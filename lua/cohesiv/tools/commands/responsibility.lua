@@ -2,6 +2,8 @@
 
 local image_part = require "cohesiv.tensor.image"
 local panel = require "cohesiv.tools.panel"
+local scale = require "cohesiv.motion.scale"
+local schema = require("cohesiv.motion.map_options").clip
 local tensor = require "cohesiv.tensor"
 
 local command = { summary = "responsibility maps of a frame of a video" }
@@ -41,10 +43,11 @@ function command.configure(parser)
   parser:option("--out", "Where the panel goes (.png); without it the maps are shown in the terminal.")
   parser:option("--hands", "The landmark file, if it is not ../hands_json/NAME.json or NAME.json beside the clip.")
   parser:option("--gaps", "Gaps in frames, or motion: chosen by how far the hands move."):convert(gap_list)
-  parser:option("--temperature", "Pixels at the size of the maps (2)."):convert(number)
-  parser:option("--background", "static or homography (a moving camera)."):choices { "static", "homography" }
+  local temperature = schema.temperature.default
+  parser:option("--temperature", ("Pixels at the size of the maps (%g)."):format(temperature)):convert(number)
+  parser:option("--background", "static or homography (a moving camera)."):choices(schema.background.strings)
   parser:flag("--sharpen", "Cut the maps out along colours and edges of the frame.")
-  parser:option("--size", "WIDTHxHEIGHT of the maps (448x256)."):convert(size)
+  parser:option("--size", ("WIDTHxHEIGHT of the maps (%dx%d)."):format(table.unpack(scale.default))):convert(size)
 end
 
 function command.run(args)

@@ -1,0 +1,80 @@
+--- The options of responsibility maps: names, defaults and what each may be, said once for recipes, for
+-- clip:responsibility, co.responsibility, R:with, the command line and the cache of samples. What they mean: maps.lua.
+local lists = require "cohesiv.base.lists"
+local options = require "cohesiv.base.options"
+local optional, one_of, positive = options.optional, options.one_of, options.positive
+
+local M = {}
+
+--- What a recipe says under `maps`, with the method's values.
+M.recipe = {
+  gaps = one_of({ -3, -2, -1, 1, 2, 3 }, "motion"), -- frames between the two images of a flow
+  size = optional "list", -- { width, height } of flow and maps, where finer than the recipe's and averaged to it
+  temperature = positive(2, "pixels"), -- at the size of the maps
+  background = one_of("static", "homography"),
+  fit = {
+    model = one_of("homography", "affine", "similarity", "translation"),
+    points = options.integer(500, 0, 1000000), -- of a hand, more are left out; 0: all
+    robust = false,
+  },
+  targets = one_of("flow", "landmarks"),
+  closeness = optional(positive(nil, "hand sizes")),
+  flow = one_of("auto", "dis", "truth"), -- auto: the data folder's flow, else dis
+  sharpen = false, -- cut out along colours and edges of the frame (after GrabCut)
+}
+
+-- A schema like another with some entries of its own.
+local function like(schema, own)
+  local out = lists.copy(schema)
+  for name, rule in pairs(own) do out[name] = rule end
+  return out
+end
+
+local robust = optional "boolean|number" -- true: outliers are found; a number: pixels
+
+--- with(own): what stands under `maps` in a recipe that says more of them.
+function M.with(own) return like(M.recipe, own) end
+
+--- What clip:responsibility is asked for. fall_back: a hand whose points do not determine the model gets a poorer one.
+M.clip = like(M.recipe, { fit = like(M.recipe.fit, { robust = robust, fall_back = true }), flow = optional "any",
+  closeness = optional "any", size = optional "any" })
+
+local by_maps = { temperature = M.recipe.temperature, background = M.recipe.background,
+  closeness = M.recipe.closeness, sharpen = optional "any" }
+
+--- What R:with changes, and what co.responsibility is asked for: flows, hands and the frame to sharpen by are given.
+M.change = like(by_maps, { keep = optional "table" })
+M.computation = like(by_maps, { flows = optional "any", hands = optional "any", gaps = optional "table",
+  content = optional "list", targets = optional "list",
+  fit = { model = M.recipe.fit.model, points = options.integer(0, 0, 1000000), robust = robust, fall_back = false } })
+
+--- read(what, given, schema): see base/options.lua. `false` says none of what has no default.
+function M.read(what, given, schema)
+  local o = lists.copy(options.table_of(what, given))
+  if o.closeness == false then o.closeness = nil end
+  return options.read(what, o, schema, ", ")
+end
+
+--- of_recipe(recipe): what clip:responsibility is asked for; maps are of maps.size, where the recipe has it.
+function M.of_recipe(recipe)
+  local o = { fit = lists.copy(recipe.maps.fit) }
+  for name in pairs(M.recipe) do
+    if name ~= "fit" then o[name] = recipe.maps[name] end
+  end
+  o.size = o.size or recipe.size
+  return o
+end
+
+--- recipe_keys(): the dotted names of what a recipe says of its maps, sorted.
+function M.recipe_keys()
+  local keys = {}
+  for name, rule in pairs(M.recipe) do
+    for inner in pairs(name == "fit" and rule or { [""] = true }) do
+      keys[#keys + 1] = "maps." .. name .. (inner ~= "" and "." .. inner or "")
+    end
+  end
+  table.sort(keys)
+  return keys
+end
+
+return M
