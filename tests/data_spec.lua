@@ -157,6 +157,39 @@ describe("data folder", function()
   end)
 end)
 
+describe("an adapter", function()
+  it("opens a layout of its own, with what it does not say taken from the house's", function()
+    local adapters, native = require "cohesiv.data.adapters", require "cohesiv.data.folder"
+    local clip, davis = require "cohesiv.data.clip", support.temp()
+    core.io.make_folder(davis .. "/JPEGImages/walk")
+    for n = 0, 2 do
+      co.image.write(("%s/JPEGImages/walk/%05d.png"):format(davis, n), co.full(40 * n, 6, 8, 3, { dtype = "uint8" }))
+    end
+    support.raises("expected a data folder with clips/ in it", co.data, davis)
+    table.insert(adapters, {
+      fits = function(path) return core.io.status(path .. "/JPEGImages") == "folder" end,
+      open = function(path)
+        return native.open(path, {
+          list_clips = function(self) return core.io.list(self.path .. "/JPEGImages") end,
+          clip = function(self, name)
+            local place = self.path .. "/JPEGImages/" .. name
+            return clip.new { name = name, path = place, root = self.path, data = self, hands_files = {},
+              source = frames.source(place) }
+          end,
+        })
+      end,
+    })
+    local other = co.data(davis)
+    table.remove(adapters)
+    assert.same({ "walk" }, other.clips)
+    assert.same({}, other.annotated)
+    assert.equal(3, other:clip("walk").frames)
+    assert.equal(80, other:clip("walk"):frame(2)[1][1][1])
+    assert.is_nil(other:queries "walk")
+    assert.equal("data folder " .. davis, tostring(other))
+  end)
+end)
+
 describe("scaling", function()
   it("keeps the aspect, rounds the content, pads right and below", function()
     local cases = {

@@ -115,10 +115,11 @@ static int deflate_entry(Packer *p, const Bytes *header, const Tensor *t, Bytes 
 static int write_item(Packer *p, const Named *item) {
   Bytes header = {0}, packed = {0};
   if (strlen(item->name) > 60000)
-    return fail("npz: expected names of at most 60000 bytes, found a longer one");
+    return fail("%s: expected names of at most 60000 bytes, found a longer one", p->sink.path);
   int ok = npy_header(item->tensor, &header) &&
-           (p->level == 0 || deflate_entry(p, &header, item->tensor, &packed)) &&
-           add_entry(p, item->name, &header, item->tensor, p->level ? &packed : NULL);
+           (p->level == 0 || deflate_entry(p, &header, item->tensor, &packed));
+  if (!ok) fail("%s: %s: %s", p->sink.path, item->name, error_message());
+  ok = ok && add_entry(p, item->name, &header, item->tensor, p->level ? &packed : NULL);
   bytes_free(&header);
   bytes_free(&packed);
   return ok;
@@ -143,10 +144,8 @@ static int write_end(Packer *p, uint64_t count) {
 
 int npz_write_sink(Sink *to, const Bundle *in, int level) {
   Packer p = {.sink = *to, .level = level};
-  const char *path = p.sink.path;
   int ok = 1;
-  for (long i = 0; ok && i < in->count; i++)
-    if (!write_item(&p, &in->items[i])) ok = fail("%s: %s: %s", path, in->items[i].name, error_message());
+  for (long i = 0; ok && i < in->count; i++) ok = write_item(&p, &in->items[i]);
   ok = ok && write_end(&p, (uint64_t)in->count);
   bytes_free(&p.directory);
   *to = (Sink){.fd = -1};

@@ -1,0 +1,13 @@
+--- The layouts of data that co.data knows, in the order in which they are asked. An adapter is a module
+--
+--   fits(path) → whether the folder at `path` is of its layout, told by the names in it alone
+--   open(path) → a data folder: folder.open(path, own) with `own` methods where the layout differs from folder.lua:
+--
+--   list_clips(self) → the sorted names of its clips       list_annotated(self) → of those with masks
+--   clip(self, name) → clip.new { name, path, root, data = self, source = frames.source(path), hands_files = { … } }
+--   queries(self, name or clip), mask(self, name, n, kind, k), masks(self, name, n): as folder.lua's
+--
+-- An adapter of a layout is a file data/adapters/NAME.lua and a row here.
+local folder = require "cohesiv.data.folder"
+
+return { folder }

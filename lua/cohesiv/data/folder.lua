@@ -1,0 +1,140 @@
+--- A data folder of this project's own layout. It is never written, and never listed as a whole unless data.clips is
+-- asked for, so that opening one of a million clips costs as much as opening one of ten.
+--
+--   clips/NAME.mp4 or clips/NAME/%06d.{png,jpg}      hands_json/NAME.json      person/NAME/%06d.png
+--   flow/NAME/<gap>/%06d.{flo,png,npy,npz}      masks/NAME/FRAME_{hand,object,arm}K.png, masks/NAME/queries.json
+--
+-- NAME may hold slashes: clips/ may be divided into subfolders, and the other folders then likewise.
+local annotations = require "cohesiv.data.annotations"
+local clip = require "cohesiv.data.clip"
+local clips = require "cohesiv.data.clips"
+local core = require "cohesiv.core"
+local frames = require "cohesiv.data.frames"
+local options = require "cohesiv.base.options"
+local warn = require "cohesiv.base.warn"
+local error = core.error -- a line, whatever it quotes
+
+local M = {}
+
+local DEPTH = 4 -- of subfolders below masks/
+
+local methods = {}
+local Data = {
+  __name = "data folder",
+  __index = function(self, name)
+    local value = methods[name]
+    if name == "clips" or name == "annotated" then
+      value = self["list_" .. name](self)
+      rawset(self, name, value)
+    end
+    return value
+  end,
+  __tostring = function(self) return ("data folder %s"):format(self.path) end,
+}
+
+local function fail(format, ...) error(warn.plain(format:format(...)), 0) end
+
+-- Sorted by bytes (Lua's order on strings in the C locale, which is the only one we use).
+local function sorted(set)
+  local list = {}
+  for name in pairs(set) do list[#list + 1] = name end
+  table.sort(list)
+  return list
+end
+
+-- data.clips: the names of all clips, sorted by bytes; listed when first asked for.
+function methods:list_clips()
+  self.places = clips.list(self, self.path)
+  return sorted(self.places)
+end
+
+-- data.annotated: the names of the clips that have masks, sorted by bytes.
+function methods:list_annotated()
+  local set = {}
+  local function walk(prefix, depth)
+    for _, file in ipairs(core.io.list(self.path .. "/masks/" .. prefix)) do
+      local name = prefix .. file
+      if core.io.status(self.path .. "/masks/" .. name .. "/queries.json") then
+        set[name] = true
+      elseif depth < DEPTH and core.io.status(self.path .. "/masks/" .. name) == "folder" then
+        walk(name .. "/", depth + 1)
+      end
+    end
+  end
+  if core.io.status(self.path .. "/masks") == "folder" then walk("", 1) end
+  return sorted(set)
+end
+
+local function check_name(self, name)
+  if type(name) ~= "string" then fail("data %s: expected the name of a clip, found %s", self.path, type(name)) end
+  for part in (name .. "/"):gmatch "([^/]*)/" do
+    if part == "" or part == "." or part == ".." then
+      fail("data %s: expected the name of a clip, found %q", self.path, name)
+    end
+  end
+end
+
+-- The video file or folder of pictures of a clip, or nil: as listed, if that was done, else looked for.
+local function place_of(self, name)
+  local listed = rawget(self, "places") and self.places[name]
+  local path = listed and ("%s/clips/%s"):format(self.path, listed:gsub("/$", ""))
+  if path and core.io.status(path) then return path end
+  return clips.find(self.path, name)
+end
+
+--- data:clip(name): the clip of that name.
+function methods:clip(name)
+  check_name(self, name)
+  local path = place_of(self, name)
+  if not path then
+    fail("data %s: expected clips/%s.mp4 (or another video) or a folder clips/%s of numbered pictures, found neither",
+      self.path, name, name)
+  end
+  return clip.new {
+    name = name, path = path, root = self.path, data = self, source = frames.source(path),
+    hands_files = { ("%s/hands_json/%s.json"):format(self.path, name) },
+  }
+end
+
+-- ---- masks, for calibration and evaluation only ----
+
+local function masks_folder(self, name)
+  check_name(self, name)
+  return ("%s/masks/%s"):format(self.path, name)
+end
+
+--- data:queries(name or clip): the annotated frames of a clip, sorted by number, nil when it has no masks: a list
+-- of { clip, n, width, height, queries = list of { x, y, index, side, object } } (object: its name, nil for an
+-- empty hand).
+function methods:queries(name)
+  local of = type(name) == "table" and name or nil
+  local folder = masks_folder(self, of and of.name or name)
+  local list = annotations.read(folder, of and of.name or name)
+  if not list then return nil end
+  annotations.check_files(folder, list)
+  if of and list[1] then annotations.check_clip(list[1], of) end
+  return list
+end
+
+--- data:mask(name, n, kind, k): masks/NAME/FRAME_kindK.png as uint8 H×W of 0 and 1, nil when there is none.
+-- kind: "hand", "object" (what hand k holds), "arm" (the rest of that arm).
+function methods:mask(name, n, kind, k) return annotations.mask(masks_folder(self, name), n, kind, k) end
+
+--- data:masks(name, n): the masks of an annotated frame by query: { hand = { … }, object = { … }, arm = { … } };
+-- object[k] and arm[k] are nil where there is none.
+function methods:masks(name, n) return annotations.masks(masks_folder(self, name), n) end
+
+--- fits(path): whether the folder at `path` has clips/ in it.
+function M.fits(path) return core.io.status(path .. "/clips") == "folder" end
+
+--- open(path, own): the data folder at a path. `own`: methods in place of these, of an adapter that differs from this
+-- layout in a few things.
+function M.open(path, own)
+  local self = own or {}
+  self.path = path
+  return setmetatable(self, Data)
+end
+
+options.guard("data folder", methods, options.named "data folder")
+
+return M
