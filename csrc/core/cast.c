@@ -1,7 +1,7 @@
 /* Conversion between dtypes: to a wider kind exactly, to a narrower float by rounding to nearest even, to
  * integers by truncation with saturation (NaN becomes 0). */
+#include "core/device.h"
 #include "core/pool.h"
-#include "core/tensor.h"
 
 #include <math.h>
 #include <string.h>
@@ -102,12 +102,16 @@ static int cast_chunk(void *arg, long c) {
   return 1;
 }
 
+int host_cast(Dtype from_dtype, const void *from, Dtype to_dtype, void *to, long n) {
+  Cast job = {from, to, from_dtype, to_dtype, n};
+  return parallel((n + GRAIN - 1) / GRAIN, cast_chunk, &job);
+}
+
 Tensor *tensor_cast(const Tensor *t, Dtype dtype) {
   if (dtype == t->dtype) return tensor_view(t, 0, t->rank, t->shape);
-  Tensor *out = tensor_new(dtype, t->rank, t->shape);
-  if (!out) return NULL;
-  Cast job = {tensor_data(t), out->storage->data, t->dtype, dtype, t->size};
-  if (!parallel((t->size + GRAIN - 1) / GRAIN, cast_chunk, &job)) {
+  Device *d = t->device;
+  Tensor *out = tensor_on(d, dtype, t->rank, t->shape);
+  if (out && !d->cast(d, t->dtype, tensor_data(t), dtype, out->storage->data, t->size)) {
     tensor_release(out);
     return NULL;
   }

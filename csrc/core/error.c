@@ -8,7 +8,7 @@
 volatile sig_atomic_t interrupted = 0;
 
 static _Thread_local char message[1024];
-static _Thread_local bool memory_short;
+static _Thread_local enum { PLAIN, MEMORY, VALUE } kind;
 
 /* A control character of ASCII, or the first byte of one of UTF-8's (U+0080 to U+009F). */
 static bool is_control(const unsigned char *c) {
@@ -45,7 +45,7 @@ int fail(const char *format, ...) {
   va_start(args, format);
   keep(format, args);
   va_end(args);
-  memory_short = false;
+  kind = PLAIN;
   return 0;
 }
 
@@ -54,10 +54,33 @@ int fail_memory(const char *format, ...) {
   va_start(args, format);
   keep(format, args);
   va_end(args);
-  memory_short = true;
+  kind = MEMORY;
   return 0;
 }
 
-bool failed_for_memory(void) { return memory_short; }
+int fail_value(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  keep(format, args);
+  va_end(args);
+  kind = VALUE;
+  return 0;
+}
+
+bool failed_for_memory(void) { return kind == MEMORY; }
+
+bool failed_for_value(void) { return kind == VALUE; }
+
+Failure failure_take(void) {
+  Failure f = {.kind = kind};
+  snprintf(f.message, sizeof f.message, "%s", message);
+  return f;
+}
+
+int fail_again(const Failure *f) {
+  snprintf(message, sizeof message, "%s", f->message);
+  kind = f->kind;
+  return 0;
+}
 
 const char *error_message(void) { return message; }

@@ -16,6 +16,18 @@ int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int fail_memory(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool failed_for_memory(void);
 
+/* fail(), for what a kernel read in a tensor: where nobody waits for it, the device keeps the message. */
+int fail_value(const char *format, ...) __attribute__((format(printf, 1, 2)));
+bool failed_for_value(void);
+
+/* This thread's last failure, to be handed to another thread: there fail_again says the same. */
+typedef struct Failure {
+  char message[1024];
+  int kind;
+} Failure;
+Failure failure_take(void);
+int fail_again(const Failure *f);
+
 /* This thread's last message; "" when nothing has failed yet. */
 const char *error_message(void);
 

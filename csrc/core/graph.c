@@ -1,8 +1,8 @@
 /* Walking the tape backwards, and taking it apart: both by loops. */
 #include "core/graph.h"
 
+#include "core/device.h"
 #include "core/error.h"
-#include "core/pool.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,36 +77,16 @@ void var_release(Var *v) {
   clear_doomed();
 }
 
-Tensor *var_grad(Var *v, Dtype dtype, int rank, const long *shape, bool *add) {
+Tensor *var_grad(Var *v, const Tensor *x, bool *add) {
   *add = v->grad != NULL;
-  if (!v->grad) v->grad = tensor_new(dtype, rank, shape);
+  if (!v->grad) v->grad = tensor_on(x->device, x->dtype, x->rank, x->shape);
   return v->grad;
-}
-
-typedef struct Sum {
-  void *to;
-  const void *from;
-  Dtype dtype;
-  long n;
-} Sum;
-
-enum { GRAIN = 1 << 16 };
-
-static int sum_chunk(void *arg, long c) {
-  const Sum *s = arg;
-  long begin = c * GRAIN, end = begin + GRAIN < s->n ? begin + GRAIN : s->n;
-  if (s->dtype == F32)
-    for (long i = begin; i < end; i++) ((float *)s->to)[i] += ((const float *)s->from)[i];
-  else
-    for (long i = begin; i < end; i++) ((double *)s->to)[i] += ((const double *)s->from)[i];
-  return 1;
 }
 
 int var_grad_add(Var *v, const Tensor *t, int rank, const long *shape) {
   if (!v->grad) return (v->grad = tensor_view(t, 0, rank, shape)) != NULL;
   void *to = tensor_write(v->grad);
-  Sum s = {to, tensor_data(t), t->dtype, t->size};
-  return to && parallel((t->size + GRAIN - 1) / GRAIN, sum_chunk, &s);
+  return to && t->device->accumulate(t->device, t->dtype, to, tensor_data(t), t->size);
 }
 
 int graph_record(Node *node, Tensor **outputs) {
@@ -211,20 +191,23 @@ static int check_root(const Tensor *root, const Tensor *gradient) {
   if (gradient && (gradient->dtype != root->dtype || !tensor_same_shape(gradient, root)))
     return fail("backward: gradient: expected %s %s, found %s %s", dtype_name[root->dtype], tensor_text(root),
                 dtype_name[gradient->dtype], tensor_text(gradient));
+  if (gradient && gradient->device != root->device)
+    return fail("backward: gradient: expected a tensor on %s, found one on %s", root->device->name,
+                gradient->device->name);
   return 1;
 }
 
 static int seed_gradient(Tensor *root, const Tensor *gradient) {
   Tensor *one = NULL;
+  int ok = 1;
   if (!gradient) {
-    if (!(one = tensor_new(root->dtype, root->rank, root->shape))) return 0;
-    if (root->dtype == F64)
-      *(double *)one->storage->data = 1;
-    else
-      *(float *)one->storage->data = 1;
+    Device *d = root->device;
+    if (!(one = tensor_on(d, root->dtype, root->rank, root->shape))) return 0;
+    const void *unit = root->dtype == F64 ? (const void *)&(double){1} : (const void *)&(float){1};
+    ok = d->fill(d, one->storage->data, unit, dtype_bytes[root->dtype], 1);
     gradient = one;
   }
-  int ok = var_grad_add(root->var, gradient, root->rank, root->shape);
+  ok = ok && var_grad_add(root->var, gradient, root->rank, root->shape);
   tensor_release(one);
   return ok;
 }

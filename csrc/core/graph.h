@@ -40,8 +40,8 @@ Var *var_new(void); /* a leaf; one reference; NULL when memory is short */
 Var *var_retain(Var *v);
 void var_release(Var *v);
 
-/* The gradient tensor of v to write to, made (undefined) when there is none: *add tells which. */
-Tensor *var_grad(Var *v, Dtype dtype, int rank, const long *shape, bool *add);
+/* The gradient tensor of v to write to, made like x (undefined) when there is none: *add tells which. */
+Tensor *var_grad(Var *v, const Tensor *x, bool *add);
 /* Adds t (same element count; seen in the given shape) to v's gradient; the first one is shared, not copied.
  */
 int var_grad_add(Var *v, const Tensor *t, int rank, const long *shape);

@@ -36,7 +36,7 @@ static struct {
   long chunks;
   atomic_long next;
   long failed; /* lowest chunk that failed, or -1 */
-  char message[1024];
+  Failure failure;
 } pool = {
     .lock = PTHREAD_MUTEX_INITIALIZER, .start = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
 
@@ -47,7 +47,7 @@ static void note_failure(long chunk) {
   pthread_mutex_lock(&pool.lock);
   if (pool.failed < 0 || chunk < pool.failed) {
     pool.failed = chunk;
-    snprintf(pool.message, sizeof pool.message, "%s", error_message());
+    pool.failure = failure_take();
   }
   pthread_mutex_unlock(&pool.lock);
 }
@@ -182,7 +182,7 @@ int parallel(long chunks, Chunk f, void *arg) {
   while (pool.running) pthread_cond_wait(&pool.done, &pool.lock);
   pool.f = NULL;
   int ok = pool.failed < 0;
-  if (!ok) fail("%s", pool.message);
+  if (!ok) fail_again(&pool.failure);
   pthread_mutex_unlock(&pool.lock);
   pthread_mutex_unlock(&one_caller);
   if (ok && interrupted) return fail("interrupted");

@@ -1,10 +1,10 @@
 /* The list of events and the one that is open; parents make it a tree. */
 #include "core/profile.h"
 
+#include "core/device.h"
 #include "core/error.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 enum { EVENTS_MAX = 1 << 18 };
 
@@ -14,11 +14,7 @@ static Event *events;
 static long count, capacity, lost, open_event;
 static int64_t origin;
 
-static int64_t now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
+static int64_t now(void) { return device_cpu()->mark(device_cpu()); }
 
 int profile_start(void) {
   if (profiling) return fail("profile: expected no other profile under way");

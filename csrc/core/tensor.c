@@ -1,7 +1,7 @@
 /* Storages and tensor headers: counting, sharing, copy before write, casting. */
 #include "core/tensor.h"
 
-#include "core/bulk.h"
+#include "core/device.h"
 #include "core/error.h"
 #include "core/graph.h"
 #include "core/memory.h"
@@ -75,7 +75,8 @@ static Storage *storage_new(const Tensor *t) {
     return NULL;
   }
   s->bytes = tensor_bytes(t);
-  if (!(s->data = memory_take(s->bytes))) {
+  s->device = t->device;
+  if (!(s->data = s->device->take(s->device, s->bytes))) {
     free(s);
     return NULL;
   }
@@ -92,7 +93,7 @@ static void storage_release(Storage *s) {
   if (!s || atomic_fetch_sub(&s->refs, 1) > 1) return;
   if (s->bytes >= LARGE) unlist_large(s);
   if (s->cache) s->free_cache(s->cache);
-  memory_give(s->data, s->bytes);
+  s->device->give(s->device, s->data, s->bytes);
   free(s);
 }
 
@@ -109,7 +110,7 @@ static long product(int rank, const long *shape) {
 }
 
 /* A header without a storage. */
-static Tensor *header(Dtype dtype, int rank, const long *shape) {
+static Tensor *header(Device *device, Dtype dtype, int rank, const long *shape) {
   if (rank < 0 || rank > RANK_MAX) {
     fail("tensor: expected at most %d dimensions, found %d", RANK_MAX, rank);
     return NULL;
@@ -126,6 +127,7 @@ static Tensor *header(Dtype dtype, int rank, const long *shape) {
   }
   atomic_init(&t->refs, 1);
   t->id = atomic_fetch_add(&made, 1) + 1;
+  t->device = device;
   t->dtype = dtype;
   t->rank = rank;
   t->size = size;
@@ -133,8 +135,8 @@ static Tensor *header(Dtype dtype, int rank, const long *shape) {
   return t;
 }
 
-Tensor *tensor_new(Dtype dtype, int rank, const long *shape) {
-  Tensor *t = header(dtype, rank, shape);
+Tensor *tensor_on(Device *device, Dtype dtype, int rank, const long *shape) {
+  Tensor *t = header(device, dtype, rank, shape);
   if (t && !(t->storage = storage_new(t))) {
     free(t);
     return NULL;
@@ -142,26 +144,40 @@ Tensor *tensor_new(Dtype dtype, int rank, const long *shape) {
   return t;
 }
 
-Tensor *tensor_zeros(Dtype dtype, int rank, const long *shape) {
-  Tensor *t = tensor_new(dtype, rank, shape);
-  if (t && !bulk_clear(t->storage->data, tensor_bytes(t))) {
+Tensor *tensor_new(Dtype dtype, int rank, const long *shape) {
+  return tensor_on(device_cpu(), dtype, rank, shape);
+}
+
+Tensor *tensor_zeros_on(Device *device, Dtype dtype, int rank, const long *shape) {
+  Tensor *t = tensor_on(device, dtype, rank, shape);
+  if (t && !device->fill(device, t->storage->data, NULL, dtype_bytes[dtype], t->size)) {
     tensor_release(t);
     return NULL;
   }
   return t;
 }
 
-Tensor *tensor_copy(const Tensor *t) {
-  Tensor *c = tensor_new(t->dtype, t->rank, t->shape);
-  if (c && !bulk_copy(c->storage->data, tensor_data(t), tensor_bytes(t))) {
+Tensor *tensor_zeros(Dtype dtype, int rank, const long *shape) {
+  return tensor_zeros_on(device_cpu(), dtype, rank, shape);
+}
+
+static Tensor *copy_on(Device *device, const Tensor *t) {
+  Tensor *c = tensor_on(device, t->dtype, t->rank, t->shape);
+  if (c && !device_copy(device, c->storage->data, t->device, tensor_data(t), tensor_bytes(t))) {
     tensor_release(c);
     return NULL;
   }
   return c;
 }
 
+Tensor *tensor_copy(const Tensor *t) { return copy_on(t->device, t); }
+
+Tensor *tensor_to(const Tensor *t, Device *device) {
+  return t->device == device ? tensor_view(t, 0, t->rank, t->shape) : copy_on(device, t);
+}
+
 Tensor *tensor_view(const Tensor *t, long offset, int rank, const long *shape) {
-  Tensor *v = header(t->dtype, rank, shape);
+  Tensor *v = header(t->device, t->dtype, rank, shape);
   if (!v) return NULL;
   if (offset < 0 || offset + v->size > t->size) {
     fail("view: expected elements within %ld, found %ld .. %ld", t->size, offset, offset + v->size);
@@ -198,7 +214,7 @@ void *tensor_write(Tensor *t) {
   if (atomic_load(&t->storage->refs) > 1) {
     Storage *own = storage_new(t);
     if (!own) return NULL;
-    if (!bulk_copy(own->data, tensor_data(t), tensor_bytes(t))) {
+    if (!t->device->copy(t->device, own->data, tensor_data(t), tensor_bytes(t))) {
       storage_release(own);
       return NULL;
     }

@@ -18,11 +18,14 @@ enum { RANK_MAX = 8 };
 
 typedef enum Dtype { F32, F64, U8, I32, I64, BF16, F16, DTYPES } Dtype;
 
+typedef struct Device Device;
+
 typedef struct Storage {
   atomic_int refs;
   atomic_ulong
       version; /* counts writes: who caches something derived from the data (packed weights) compares it */
   unsigned long id; /* of all storages ever made, this one */
+  Device *device;   /* whose memory data is */
   size_t bytes;
   void *data;
   void *cache;                 /* such a derived thing, owned by the storage; NULL if none */
@@ -41,8 +44,9 @@ typedef struct Tensor {
   int rank;
   unsigned long id; /* of all tensors ever made, this one */
   long shape[RANK_MAX];
-  long size;   /* product of shape; 1 for rank 0 */
-  long offset; /* first element within the storage, in elements */
+  long size;      /* product of shape; 1 for rank 0 */
+  long offset;    /* first element within the storage, in elements */
+  Device *device; /* the storage's */
   Storage *storage;
   Var *var; /* NULL unless the tensor requires a gradient */
 } Tensor;
@@ -57,9 +61,11 @@ void tensor_start(void);
 
 /* New tensors hold one reference. NULL with a message when memory is short or the shape is negative or too
  * large. */
-Tensor *tensor_new(Dtype dtype, int rank, const long *shape); /* contents undefined */
-Tensor *tensor_zeros(Dtype dtype, int rank, const long *shape);
-Tensor *tensor_copy(const Tensor *t); /* own storage, no graph */
+Tensor *tensor_on(Device *device, Dtype dtype, int rank, const long *shape); /* contents undefined */
+Tensor *tensor_new(Dtype dtype, int rank, const long *shape);                /* on the CPU */
+Tensor *tensor_zeros_on(Device *device, Dtype dtype, int rank, const long *shape);
+Tensor *tensor_zeros(Dtype dtype, int rank, const long *shape); /* on the CPU */
+Tensor *tensor_copy(const Tensor *t);                           /* own storage, no graph */
 /* A second header over the same storage: elements offset .. of t, seen with another shape. */
 Tensor *tensor_view(const Tensor *t, long offset, int rank, const long *shape);
 Tensor *tensor_cast(const Tensor *t,
@@ -69,7 +75,11 @@ Tensor *tensor_retain(Tensor *t);
 void tensor_release(Tensor *t);             /* NULL is allowed */
 void tensor_release_all(Tensor **t, int n); /* and sets the n entries to NULL */
 
-/* The first element, for reading. */
+/* The same values on another device; a view where it is there already. From a device to the CPU it waits, and
+ * fails with what the device has to say. */
+Tensor *tensor_to(const Tensor *t, Device *device);
+
+/* The first element, for reading: where t->device is not the CPU, by that device's kernels alone. */
 static inline const void *tensor_data(const Tensor *t) {
   return (const char *)t->storage->data + (size_t)t->offset * dtype_bytes[t->dtype];
 }

@@ -4,17 +4,16 @@
 #define OPS_CONV_SPARSE_H
 
 #include "backend/conv.h"
+#include "ops/op.h"
 #include "ops/real.h"
 
 typedef struct SparsePixels {
-  long n, *at; /* numbers of the pixels among all images', ascending; memory_take's */
-  size_t bytes;
+  long n, *at; /* numbers of the pixels among all images', ascending; the call's scratch memory */
 } SparsePixels;
 
 /* Lists the pixels of dy that are not zero. *few: whether they are so few that the functions below pay; if
  * not, nothing is listed. 0 with a message when memory is short. */
-int REALNAME(sparse_find)(const ConvShape *s, const real *dy, SparsePixels *p, bool *few);
-void REALNAME(sparse_free)(SparsePixels *p);
+int REALNAME(sparse_find)(Call *c, const ConvShape *s, const real *dy, SparsePixels *p, bool *few);
 
 /* As conv_backward_data and conv_backward_weight. */
 int REALNAME(sparse_backward_data)(const ConvShape *s, const SparsePixels *p, const real *dy,

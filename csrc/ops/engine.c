@@ -3,11 +3,7 @@
 
 #include "core/error.h"
 #include "core/graph.h"
-#include "core/pool.h"
-#include "core/profile.h"
-#include "ops/account.h"
 #include "ops/kernels.h"
-#include "ops/record.h"
 
 #include <ctype.h>
 #include <pthread.h>
@@ -87,7 +83,8 @@ static void parse(OpInfo *info) {
 static void parse_all(void) {
   for (int i = 0; i < OPS; i++) {
     infos[i].op = table[i];
-    infos[i].differentiable = op_kernel(i, F32)->backward != NULL;
+    infos[i].number = i;
+    infos[i].differentiable = op_kernel(i, DEVICE_CPU, F32)->backward != NULL;
     parse(&infos[i]);
   }
 }
@@ -156,11 +153,11 @@ int call_put(Call *c, int i, Tensor *t) {
 }
 
 int call_out(Call *c, int i, Dtype dtype, int rank, const long *shape) {
-  return call_put(c, i, tensor_new(dtype, rank, shape));
+  return call_put(c, i, tensor_on(c->device, dtype, rank, shape));
 }
 
 Tensor *call_save_new(Call *c, int i, Dtype dtype, int rank, const long *shape) {
-  return c->saved[i] = tensor_new(dtype, rank, shape);
+  return c->saved[i] = tensor_on(c->device, dtype, rank, shape);
 }
 
 int call_save(Call *c, int i, const Tensor *t) {
@@ -168,15 +165,35 @@ int call_save(Call *c, int i, const Tensor *t) {
   return c->saved[i] != NULL;
 }
 
+/* Away from home gradients are made where the call computes; backward brings them home. */
 void *call_grad(Call *c, int i, bool *add) {
   const Tensor *x = c->in[i];
-  Tensor *g = var_grad(x->var, x->dtype, x->rank, x->shape, add);
+  Tensor *g = c->home ? tensor_on(c->device, x->dtype, x->rank, x->shape) : var_grad(x->var, x, add);
+  if (c->home) *add = false;
   c->grad_in[i] = g;
   return g ? tensor_write(g) : NULL;
 }
 
 int call_grad_is(Call *c, int i, Tensor *t) {
+  if (c->home) return (c->grad_in[i] = tensor_view(t, 0, c->in[i]->rank, c->in[i]->shape)) != NULL;
   return var_grad_add(c->in[i]->var, t, c->in[i]->rank, c->in[i]->shape);
+}
+
+void *call_scratch(Call *c, size_t bytes) {
+  int k = 0;
+  while (k < OP_SCRATCH && c->scratch[k].data) k++;
+  if (k == OP_SCRATCH) return call_fail(c, "expected at most %d blocks of scratch memory", OP_SCRATCH), NULL;
+  c->scratch[k].bytes = bytes;
+  return c->scratch[k].data = c->device->take(c->device, bytes);
+}
+
+void call_drop(Call *c, void *block) {
+  for (int k = 0; k < OP_SCRATCH && block; k++) {
+    if (c->scratch[k].data != block) continue;
+    c->device->give(c->device, block, c->scratch[k].bytes);
+    c->scratch[k].data = NULL;
+    return;
+  }
 }
 
 int sample_input(Call *c, int i, Random *r, int rank, const long *shape) {
@@ -189,120 +206,4 @@ int sample_input(Call *c, int i, Random *r, int rank, const long *shape) {
 
 void sample_arg(Call *c, int i, double n) {
   c->arg[i] = (Arg){.given = true, .n = n, .count = 1, .list = {(long)n}};
-}
-
-/* ---- running ---- */
-
-/* The dtype that the float inputs share: float64 if any is. */
-static Dtype shared_dtype(const Call *c) {
-  for (int i = 0; i < c->nin; i++)
-    if (c->in[i] && c->in[i]->dtype == F64) return F64;
-  return F32;
-}
-
-/* What the call computes in, and with which kernel: weights in bfloat16 ask for that. */
-static void choose_kernel(const OpInfo *info, Call *c) {
-  c->dtype = c->compute = shared_dtype(c);
-  for (int i = 0; i < c->nin && c->dtype == F32; i++)
-    if (c->op->weights >> i & 1 && c->in[i] && c->in[i]->dtype == BF16) c->compute = BF16;
-  c->kernel = op_kernel((int)(info - infos), c->compute);
-}
-
-/* Inputs of arithmetic in the call's dtype; casts are owned by `made`. */
-static int unify(const OpInfo *info, Call *c, Tensor **made) {
-  Dtype dtype = c->dtype;
-  for (int i = 0; i < c->nin; i++) {
-    Tensor *t = c->in[i];
-    if (!t || t->dtype == dtype) continue;
-    if (t->dtype == BF16 && c->compute == BF16 && c->op->weights >> i & 1) continue;
-    if (t->var && !(info->op->no_grad >> i & 1))
-      return call_fail(c, "%s: expected %s like the other inputs, found %s (convert with :to)",
-                       info->in_name[info->variadic ? 0 : i], dtype_name[dtype], dtype_name[t->dtype]);
-    Tensor *copy = tensor_cast(t, dtype);
-    if (!copy) return 0;
-    c->in[i] = made[i] = copy;
-    c->cast |= 1u << i;
-  }
-  return 1;
-}
-
-static int check_inputs(const OpInfo *info, Call *c) {
-  if (info->variadic) return c->nin > 0 || call_fail(c, "%s: expected at least one tensor", info->in_name[0]);
-  for (int i = 0; i < info->nin; i++)
-    if (!c->in[i] && !info->optional[i])
-      return call_fail(c, "%s: expected a tensor, found none", info->in_name[i]);
-  return 1;
-}
-
-static int check_written(const Call *c) {
-  for (int i = 0; i < c->nin; i++)
-    if (c->op->writes >> i & 1 && !call_want_own(c, i)) return 0;
-  return 1;
-}
-
-/* Whether backward will be wanted: an input requires a gradient that can get one. */
-static bool wants_gradient(const OpInfo *info, const Call *c) {
-  for (int i = 0; i < c->nin; i++)
-    if (c->in[i] && c->in[i]->var && !(c->op->no_grad >> i & 1))
-      return info->differentiable && graph_enabled();
-  return false;
-}
-
-/* An op without outputs works on its inputs: that is something. */
-static bool makes_nothing(const Call *c) {
-  for (int i = 0; i < c->nout; i++)
-    if (c->out[i]->size) return false;
-  return c->nout > 0;
-}
-
-_Thread_local OpWatch *op_watch;
-
-int op_run(const OpInfo *info, Call *c) {
-  long event = profiling ? profile_begin(info->op->name, EVENT_FORWARD) : -1;
-  Tensor *made[OP_IN] = {0};
-  c->op = info->op;
-  c->nout = 0;
-  c->cast = 0;
-  choose_kernel(info, c);
-  int ok = check_inputs(info, c) && (info->any_dtype || unify(info, c, made));
-  c->training = ok && wants_gradient(info, c);
-  ok = ok && check_written(c) && c->op->shape(c);
-  c->nothing = ok && makes_nothing(c);
-  ok = ok && (c->nothing || c->kernel->forward(c));
-  if (ok && interrupted) ok = fail("interrupted");
-  if (ok && c->training) ok = record_call(c);
-  if (ok && op_watch) ok = op_watch->see(op_watch, info, c);
-  if (event >= 0) account_forward(event, c, ok);
-  tensor_release_all(c->saved, OP_SAVED); /* recorded: moved to the node */
-  tensor_release_all(made, OP_IN);
-  if (!ok) tensor_release_all(c->out, OP_OUT);
-  return ok;
-}
-
-Tensor *op_apply(const char *name, Tensor *const *inputs, int nin, const double *args, int count) {
-  const OpInfo *info = op_find(name);
-  Call c;
-  if (!info) return fail("%s: no such op", name), NULL;
-  op_begin(info, &c);
-  c.nin = nin;
-  for (int i = 0; i < nin; i++) c.in[i] = inputs[i];
-  for (int i = 0; i < count; i++) sample_arg(&c, i, args[i]);
-  if (!op_run(info, &c)) return NULL;
-  for (int i = 1; i < c.nout; i++) tensor_release(c.out[i]);
-  return c.out[0];
-}
-
-int op_sample(const OpInfo *info, Call *c, Random *r, int variant, bool wide) {
-  op_begin(info, c);
-  c->op = info->op;
-  c->dtype = F32;
-  int got = c->op->sample ? c->op->sample(c, r, variant) : -1;
-  for (int i = 0; i < OP_IN && got == 1 && wide; i++) {
-    Tensor *t = c->in[i];
-    if (!t || t->dtype != F32) continue;
-    got = (c->in[i] = tensor_cast(t, F64)) != NULL;
-    tensor_release(t);
-  }
-  if (got != 1) tensor_release_all(c->in, OP_IN);
-  return got;
 }

@@ -1,5 +1,5 @@
-/* The engine around the op table: looking ops up, checking a call against its argument list, choosing the
- * kernel, running it, and recording it on the tape. */
+/* The engine around the op table: looking ops up and what ops ask of a call (engine.c); checking a call against
+ * its argument list, choosing device and kernel, running it, and recording it on the tape (run.c). */
 #ifndef OPS_ENGINE_H
 #define OPS_ENGINE_H
 
@@ -13,6 +13,7 @@ enum { KIND_NUMBER, KIND_BOOL, KIND_LIST, KIND_NONE }; /* NONE: a number that is
 /* An op with its argument list taken apart. */
 typedef struct OpInfo {
   const Op *op;
+  int number;          /* its place in ops/table.h */
   bool differentiable; /* its kernels have a backward */
   bool any_dtype; /* '*' in front of args: inputs arrive as they are; otherwise integers are cast to floats */
   bool variadic;  /* "inputs...": one list of tensors */

@@ -5,6 +5,6 @@
 #include "ops/op.h"
 
 /* The kernel of op number `op` (its place in ops/table.h); NULL without a message when there is none. */
-const Kernel *op_kernel(int op, Dtype compute);
+const Kernel *op_kernel(int op, DeviceKind kind, Dtype compute);
 
 #endif

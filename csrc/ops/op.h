@@ -9,10 +9,11 @@
 #ifndef OPS_OP_H
 #define OPS_OP_H
 
+#include "core/device.h"
 #include "core/random.h"
 #include "core/tensor.h"
 
-enum { OP_IN = 10, OP_OUT = 4, OP_ARG = 12, OP_SAVED = 6, ARG_LIST = 8 };
+enum { OP_IN = 10, OP_OUT = 4, OP_ARG = 12, OP_SAVED = 6, OP_SCRATCH = 6, ARG_LIST = 8 };
 
 /* A parameter that is not a tensor: a number, boolean (0/1), or a list of integers. */
 typedef struct Arg {
@@ -28,16 +29,22 @@ typedef struct Kernel Kernel;
 typedef struct Call {
   const Op *op;
   const Kernel *kernel;
-  Dtype dtype;   /* of the call's floating-point tensors: float32 or float64 */
+  Device *device; /* that computes it, on which all its tensors are */
+  Device *home; /* without a kernel for its tensors' device, under COHESIV_FALLBACK: that device; else NULL */
+  Dtype dtype;  /* of the call's floating-point tensors: float32 or float64 */
   Dtype compute; /* of its products: the same, or bfloat16 where float32 is added up */
   int nin, nout;
-  Tensor *in[OP_IN];        /* in the order of op->args; NULL: an optional one that is absent */
-  unsigned cast;            /* bit i: in[i] is a converted copy of what was given */
-  Arg arg[OP_ARG];          /* in the order of op->args */
-  Tensor *out[OP_OUT];      /* made by shape() through call_out */
-  bool training;            /* backward will be wanted: forward must fill saved */
-  bool recompute;           /* set by forward: the kernel's recompute will be able to make out[0] again */
-  bool nothing;             /* no output has an element: forward and backward are not called */
+  Tensor *in[OP_IN];   /* in the order of op->args; NULL: an optional one that is absent */
+  unsigned cast;       /* bit i: in[i] is a converted copy of what was given */
+  Arg arg[OP_ARG];     /* in the order of op->args */
+  Tensor *out[OP_OUT]; /* made by shape() through call_out */
+  bool training;       /* backward will be wanted: forward must fill saved */
+  bool recompute;      /* set by forward: the kernel's recompute will be able to make out[0] again */
+  bool nothing;        /* no output has an element: forward and backward are not called */
+  struct {
+    void *data;
+    size_t bytes;
+  } scratch[OP_SCRATCH];
   Tensor *saved[OP_SAVED];  /* owned by the call; what backward needs beside in[] */
   Tensor *grad_out[OP_OUT]; /* in backward: gradients of the outputs; NULL: none arrived (count it as zero) */
   Tensor *grad_in[OP_IN];   /* in backward: gradients of the inputs, through call_grad */
@@ -96,6 +103,11 @@ int call_save(Call *c, int i, const Tensor *t);
 void *call_grad(Call *c, int i, bool *add);
 /* Input i's gradient is exactly t (same number of elements): shared, not copied, where possible. */
 int call_grad_is(Call *c, int i, Tensor *t);
+
+/* Memory of the call's device that is the op's until it returns, or until call_drop; NULL when it is short. An
+ * op has OP_SCRATCH blocks at a time. */
+void *call_scratch(Call *c, size_t bytes);
+void call_drop(Call *c, void *block); /* NULL is allowed */
 
 /* ---- for sample() ---- */
 /* A float32 (or, in the float64 build, float64) tensor of normal random numbers as input i. */

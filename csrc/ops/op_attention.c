@@ -83,7 +83,7 @@ static int attention_backward(Call *c) {
     if (!j.queries && !j.add) memset(j.dk, 0, tensor_bytes(c->in[1]));
   }
   bool add;
-  if (!(j.partial = memory_take(bytes))) return 0;
+  if (!(j.partial = call_scratch(c, bytes))) return 0;
   int ok = parallel(chunks, attention_back_chunk, &j);
   real *dq = ok && c->needs_grad[0] ? call_grad(c, 0, &add) : NULL;
   for (long i = 0; dq && i < n; i++) {
@@ -91,7 +91,6 @@ static int attention_backward(Call *c) {
     for (long k = 0; k < chunks; k++) s += j.partial[k * n + i];
     dq[i] = (add ? dq[i] : 0) + (real)s;
   }
-  memory_give(j.partial, bytes);
   return ok && (dq || !c->needs_grad[0]);
 }
 

@@ -114,7 +114,7 @@ static int conv2d_backward(Call *c) {
   const real *dy = grad_out(c, 0);
   bool add, few;
   if (!dy) return 1;
-  if (!conv_sizes(c, &s) || !REALNAME(sparse_find)(&s, dy, &pixels, &few)) return 0;
+  if (!conv_sizes(c, &s) || !REALNAME(sparse_find)(c, &s, dy, &pixels, &few)) return 0;
   int ok = 1;
   if (c->needs_grad[0]) {
     real *dx = call_grad(c, 0, &add);
@@ -126,9 +126,8 @@ static int conv2d_backward(Call *c) {
   }
   if (ok && c->needs_grad[2]) {
     real *db = call_grad(c, 2, &add);
-    ok = db && REALNAME(sum_middle)(dy, 1, s.n * s.ho * s.wo, s.co, 1, db, add);
+    ok = db && REALNAME(sum_middle)(c, dy, 1, s.n * s.ho * s.wo, s.co, 1, db, add);
   }
-  REALNAME(sparse_free)(&pixels);
   return ok;
 }
 

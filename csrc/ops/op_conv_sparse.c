@@ -2,7 +2,6 @@
 #include "ops/conv_sparse.h"
 
 #include "core/bulk.h"
-#include "core/memory.h"
 #include "core/pool.h"
 
 #include <stdatomic.h>
@@ -46,7 +45,7 @@ static void list(const Search *s, long *at) {
   }
 }
 
-int REALNAME(sparse_find)(const ConvShape *s, const real *dy, SparsePixels *p, bool *few) {
+int REALNAME(sparse_find)(Call *c, const ConvShape *s, const real *dy, SparsePixels *p, bool *few) {
   Search search = {.dy = dy, .pixels = s->n * s->ho * s->wo, .channels = s->co};
   search.most = search.pixels / SPARSE;
   *few = false;
@@ -55,13 +54,10 @@ int REALNAME(sparse_find)(const ConvShape *s, const real *dy, SparsePixels *p, b
   if (!parallel((search.pixels + BLOCK - 1) / BLOCK, count_chunk, &search)) return 0;
   if (!(*few = search.total <= search.most)) return 1;
   p->n = search.total;
-  p->bytes = (size_t)p->n * sizeof *p->at;
-  if (!(p->at = memory_take(p->bytes))) return 0;
+  if (!(p->at = call_scratch(c, (size_t)p->n * sizeof *p->at))) return 0;
   list(&search, p->at);
   return 1;
 }
-
-void REALNAME(sparse_free)(SparsePixels *p) { memory_give(p->at, p->bytes); }
 
 /* ---- gradients ---- */
 

@@ -88,7 +88,7 @@ static int sums_chunk(void *arg, long chunk) {
   for (long i = 0; i < n; i++) {
     real l = j->label[at + i];
     if (l != 0 && l != 1 && l != 2 && l != 3)
-      return fail("embedding_loss: label: expected 0 .. %d, found %g", CLASSES, (double)l);
+      return fail_value("embedding_loss: label: expected 0 .. %d, found %g", CLASSES, (double)l);
     if (l > 0) count[(int)l - 1]++;
   }
   for (int k = 0; k < CLASSES; k++) {
@@ -191,8 +191,8 @@ static int loss_forward(Call *c) {
     if (!kept[k] || !(*place[k] = tensor_write(kept[k]))) return 0;
   size_t partial = (size_t)(chunks * CLASSES * (j.c + 1)) * sizeof(double);
   size_t small = (size_t)(j.images * CLASSES + 2 * sets) * sizeof(double);
-  j.partial = memory_take(partial);
-  j.weight = memory_take(small);
+  j.partial = call_scratch(c, partial);
+  j.weight = call_scratch(c, small);
   int ok = y && j.partial && j.weight && parallel(chunks, sums_chunk, &j);
   if (ok) {
     j.count = j.weight + j.images * CLASSES;
@@ -205,8 +205,6 @@ static int loss_forward(Call *c) {
     *y = (real)sum;
     if (j.training) find_pulls(&j, scale, j.count + sets);
   }
-  memory_give(j.partial, partial);
-  memory_give(j.weight, small);
   return ok;
 }
 

@@ -8,7 +8,6 @@
 #define OPS_OP_KIT_H
 
 #include "core/error.h"
-#include "core/memory.h"
 #include "core/pool.h"
 #include "ops/op.h"
 #include "ops/real.h"
@@ -87,10 +86,10 @@ static inline long broadcast_offset(const Broadcast *w, int k, long at) {
 /* ---- sums ---- */
 /* y[o][i] (+)= scale * sum over r of x[o][r][i]; accumulated in double, in an order that shapes alone decide.
  */
-int REALNAME(sum_middle)(const real *x, long outer, long reduced, long inner, double scale, real *y,
+int REALNAME(sum_middle)(Call *c, const real *x, long outer, long reduced, long inner, double scale, real *y,
                          bool add);
 /* Adds x (of a broadcast shape) up to t's shape: the gradient of broadcasting. */
-int REALNAME(sum_to)(const real *x, int rank, const long *shape, const Tensor *t, real *y, bool add);
+int REALNAME(sum_to)(Call *c, const real *x, int rank, const long *shape, const Tensor *t, real *y, bool add);
 
 /* ---- samples ---- */
 /* Normal numbers of standard deviation `scale`, none nearer than 0.05 to the places where pointwise functions

@@ -98,8 +98,8 @@ static int norm_backward(Call *c) {
   if (c->needs_grad[INPUT] && !(b->dx = call_grad(c, INPUT, &b->dx_add))) return 0;
   size_t bytes = (size_t)((norm_chunks(&j.rows) + 1) * 2 * C) * sizeof(double),
          lines = (size_t)(3 * C) * sizeof(real);
-  real *line = memory_take(lines);
-  j.partial = memory_take(bytes);
+  real *line = call_scratch(c, lines);
+  j.partial = call_scratch(c, bytes);
   int ok = line && j.partial;
   if (ok) {
     const double *mean = tensor_data(c->saved[KEPT_STATISTICS]);
@@ -119,8 +119,6 @@ static int norm_backward(Call *c) {
     b->offset = line + 2 * C;
     ok = parallel(norm_chunks(&j.rows), back_chunk, &j);
   }
-  memory_give(line, lines);
-  memory_give(j.partial, bytes);
   return ok;
 }
 

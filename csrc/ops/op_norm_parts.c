@@ -89,16 +89,15 @@ static void join_means(const MomentsJob *j, double *image_mean) {
 }
 
 /* Of all rows: squares and mean, and image_mean unless it is NULL; without squares image_mean alone. */
-static int moments(const Call *c, const NormRows *n, double *image_mean, double *mean, double *squares) {
+static int moments(Call *c, const NormRows *n, double *image_mean, double *mean, double *squares) {
   MomentsJob j = {.n = n, .x = input(c, INPUT), .squares = squares};
   size_t bytes = (size_t)(norm_chunks(n) * 2 * n->channels) * sizeof(double);
-  if (!(j.partial = memory_take(bytes))) return 0;
+  if (!(j.partial = call_scratch(c, bytes))) return 0;
   int ok = parallel(norm_chunks(n), moments_chunk, &j);
   if (ok && squares)
     join_chunks(&j, image_mean, mean, squares);
   else if (ok)
     join_means(&j, image_mean);
-  memory_give(j.partial, bytes);
   return ok;
 }
 

@@ -104,16 +104,15 @@ static double *image_sums(const SeJob *j, long image, long n) {
 }
 
 /* The same where SiLU follows: by a pass over x that leaves u in y. */
-static int pool_silu(SeJob *j) {
+static int pool_silu(Call *c, SeJob *j) {
   long C = j->rows.channels;
   size_t bytes = (size_t)(norm_chunks(&j->rows) * C) * sizeof(double);
-  if (!(j->partial = memory_take(bytes))) return 0;
+  if (!(j->partial = call_scratch(c, bytes))) return 0;
   int ok = parallel(norm_chunks(&j->rows), pool_chunk, j);
   for (long image = 0; image < j->rows.images && ok; image++) {
     const double *sum = image_sums(j, image, C);
     for (long i = 0; i < C; i++) j->se.pooled[image * C + i] = (real)(sum[i] / (double)j->rows.rows);
   }
-  memory_give(j->partial, bytes);
   return ok;
 }
 
@@ -129,11 +128,11 @@ static int apply_chunk(void *arg, long chunk) {
   return 1;
 }
 
-static int apply(SeJob *j) {
+static int apply(Call *c, SeJob *j) {
   long C = j->rows.channels, n = j->rows.images * C;
   if (j->silu) return parallel(norm_chunks(&j->rows), apply_chunk, j);
   size_t bytes = (size_t)(2 * n) * sizeof(real);
-  real *line = memory_take(bytes);
+  real *line = call_scratch(c, bytes);
   for (long at = 0; at < n && line; at += C)
     for (long i = 0; i < C; i++) {
       line[at + i] = j->se.gate[at + i] * j->lines.scale[i];
@@ -141,9 +140,7 @@ static int apply(SeJob *j) {
     }
   j->scale = line;
   j->shift = line + n;
-  int ok = line && parallel(norm_chunks(&j->rows), apply_chunk, j);
-  memory_give(line, bytes);
-  return ok;
+  return line && parallel(norm_chunks(&j->rows), apply_chunk, j);
 }
 
 static int se_forward(Call *c) {
@@ -162,7 +159,7 @@ static int se_forward(Call *c) {
   j.lines.scale = saved(c, KEPT_LINE);
   j.lines.shift = j.lines.scale + C;
   if (!j.silu) pool(c, &j);
-  if ((j.silu && !pool_silu(&j)) || !REALNAME(squeeze_excite_forward)(&j.se) || !apply(&j)) return 0;
+  if ((j.silu && !pool_silu(c, &j)) || !REALNAME(squeeze_excite_forward)(&j.se) || !apply(c, &j)) return 0;
   c->recompute = j.silu; /* with ReLU backward keeps the output itself */
   return j.silu || !c->training || call_save(c, KEPT_OUTPUT, c->out[0]);
 }
@@ -300,13 +297,10 @@ static int se_backward(Call *c) {
   j.back.dx_add = j.dx_add;
   size_t sums = (size_t)((norm_chunks(&j.rows) * SE_SUMS + 2) * C) * sizeof(double),
          lines = (size_t)((3 + 3 * N) * C) * sizeof(real);
-  real *line = memory_take(lines);
-  double *total = line ? memory_take(sums) : NULL;
+  real *line = call_scratch(c, lines);
+  double *total = line ? call_scratch(c, sums) : NULL;
   j.partial = total ? total + 2 * C : NULL;
-  int ok = total && back(c, &j, line, total);
-  memory_give(line, lines);
-  memory_give(total, sums);
-  return ok;
+  return total && back(c, &j, line, total);
 }
 
 static double se_flops(const Call *c) {

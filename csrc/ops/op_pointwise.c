@@ -134,18 +134,18 @@ static int binary_side(Call *c, int row, int keep, int side) {
   if (pass && same) return call_grad_is(c, side, dy);
   real *g = call_grad(c, side, &add);
   if (!g) return 0;
-  if (pass) return REALNAME(sum_to)(grad_out(c, 0), dy->rank, dy->shape, in, g, add);
+  if (pass) return REALNAME(sum_to)(c, grad_out(c, 0), dy->rank, dy->shape, in, g, add);
   BinaryJob j = {.row = row, .side = side, .dy = grad_out(c, 0), .to = g, .add = add};
   /* what is not kept is read nowhere, but must be somewhere */
   j.a = keep & KEEP_A ? input(c, 0) : j.dy;
   j.b = keep & KEEP_B ? input(c, 1) : j.dy;
   j.y = keep & KEEP_Y ? saved(c, 0) : j.dy;
   if (same) return binary_run(&j, c, dy->rank, dy->shape);
-  size_t bytes = tensor_bytes(dy);
-  j.to = memory_take(bytes);
+  j.to = call_scratch(c, tensor_bytes(dy));
   j.add = false;
-  int ok = binary_run(&j, c, dy->rank, dy->shape) && REALNAME(sum_to)(j.to, dy->rank, dy->shape, in, g, add);
-  memory_give(j.to, bytes);
+  int ok =
+      binary_run(&j, c, dy->rank, dy->shape) && REALNAME(sum_to)(c, j.to, dy->rank, dy->shape, in, g, add);
+  call_drop(c, j.to);
   return ok;
 }
 

@@ -83,7 +83,7 @@ static int global_pool_forward(Call *c) {
   const long *x = c->in[0]->shape;
   real *y = output(c, 0);
   long pixels = x[1] * x[2];
-  return y && REALNAME(sum_middle)(input(c, 0), x[0], pixels, x[3], 1 / (double)pixels, y, false);
+  return y && REALNAME(sum_middle)(c, input(c, 0), x[0], pixels, x[3], 1 / (double)pixels, y, false);
 }
 
 static int global_pool_back(Call *c) {

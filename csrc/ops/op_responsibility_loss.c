@@ -66,10 +66,11 @@ static int check_hands(const Call *c) {
     double image = c->nin > IMAGE && c->in[IMAGE] ? (double)input(c, IMAGE)[m] : (double)(m + 1);
     const real *xy = input(c, QUERIES) + 2 * m;
     if (!(image >= 1 && image <= (double)images) || floor(image) != image)
-      return call_fail(c, "image: hand %ld: expected an image of 1 .. %ld, found %g", m + 1, images, image);
+      return fail_value("responsibility_loss: image: hand %ld: expected an image of 1 .. %ld, found %g",
+                        m + 1, images, image);
     if (xy[0] != xy[0] || xy[1] != xy[1])
-      return call_fail(c, "queries: hand %ld: expected x, y, found %g, %g", m + 1, (double)xy[0],
-                       (double)xy[1]);
+      return fail_value("responsibility_loss: queries: hand %ld: expected x, y, found %g, %g", m + 1,
+                        (double)xy[0], (double)xy[1]);
   }
   return 1;
 }
@@ -141,13 +142,12 @@ static int loss_forward(Call *c) {
   Tensor *kept = call_save_new(c, WEIGHT, F64, 1, SHAPE(j.hands));
   double *weight = kept ? tensor_write(kept) : NULL;
   size_t bytes = (size_t)chunks * sizeof(double);
-  if (!y || !weight || !(j.partial = memory_take(bytes))) return 0;
+  if (!y || !weight || !(j.partial = call_scratch(c, bytes))) return 0;
   weigh(&j, weight);
   int ok = parallel(chunks, forward_chunk, &j);
   double sum = 0;
   for (long i = 0; ok && i < chunks; i++) sum += j.partial[i] * weight[i / j.blocks];
   *y = (real)sum;
-  memory_give(j.partial, bytes);
   return ok;
 }
 
@@ -181,7 +181,7 @@ static int loss_backward(Call *c) {
   j.dy = *grad_out(c, 0);
   if (c->needs_grad[K] && !(j.dk = call_grad(c, K, &j.add))) return 0;
   size_t bytes = (size_t)(j.hands * j.blocks * j.c) * sizeof(double);
-  if (!(j.partial = memory_take(bytes))) return 0;
+  if (!(j.partial = call_scratch(c, bytes))) return 0;
   int ok = parallel(j.images * j.blocks, backward_chunk, &j);
   bool add;
   real *dq = ok && c->needs_grad[Q] ? call_grad(c, Q, &add) : NULL;
@@ -192,7 +192,6 @@ static int loss_backward(Call *c) {
       for (long b = 0; b < j.blocks; b++) s += j.partial[(m * j.blocks + b) * j.c + i];
       dq[query_at(&j, m) + i] += (real)(s * (double)j.dy * j.weight[m]);
     }
-  memory_give(j.partial, bytes);
   return ok && (dq || !c->needs_grad[Q]);
 }
 

@@ -228,7 +228,7 @@ static int expand_backward(Call *c) {
   if (!dy) return 1;
   if (tensor_same_shape(dy, c->in[0])) return call_grad_is(c, 0, c->grad_out[0]);
   real *g = call_grad(c, 0, &add);
-  return g && REALNAME(sum_to)(grad_out(c, 0), dy->rank, dy->shape, c->in[0], g, add);
+  return g && REALNAME(sum_to)(c, grad_out(c, 0), dy->rank, dy->shape, c->in[0], g, add);
 }
 
 static int expand_sample(Call *c, Random *r, int variant) {

@@ -98,8 +98,8 @@ static int entropy_chunk(void *arg, long chunk) {
     real l = j->label[r];
     long k = l >= 0 && l <= (real)j->c ? (long)l : -1;
     if (k < 0 || (real)k != l)
-      return fail("cross_entropy: label: expected a class from 1 to %ld, or 0 (ignored), found %g", j->c,
-                  (double)l);
+      return fail_value("cross_entropy: label: expected a class from 1 to %ld, or 0 (ignored), found %g",
+                        j->c, (double)l);
     if (k == 0) continue;
     sum[0] += (double)(j->to[r] - j->x[r * j->c + k - 1]);
     sum[1]++;
@@ -113,13 +113,12 @@ static int entropy_forward(Call *c) {
   size_t bytes = (size_t)chunks * 2 * sizeof(double);
   real *y = output(c, 0);
   Tensor *lse = call_save_new(c, 0, c->dtype, 1, &j.rows), *weight = call_save_new(c, 1, F64, 0, NULL);
-  if (!y || !lse || !weight || !(j.to = tensor_write(lse)) || !(j.partial = memory_take(bytes))) return 0;
+  if (!y || !lse || !weight || !(j.to = tensor_write(lse)) || !(j.partial = call_scratch(c, bytes))) return 0;
   j.x = input(c, LOGITS);
   j.label = input(c, LABEL);
   int ok = parallel(chunks, entropy_chunk, &j);
   double sum = 0, count = 0;
   for (long k = 0; k < chunks && ok; k++) sum += j.partial[2 * k], count += j.partial[2 * k + 1];
-  memory_give(j.partial, bytes);
   *y = (real)(count > 0 ? sum / count : 0);
   *(double *)weight->storage->data = count > 0 ? 1 / count : 0;
   return ok;

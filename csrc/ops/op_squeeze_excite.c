@@ -26,13 +26,13 @@ static int layer_grads(Call *c, int weight, long rows, long out, long in, const 
   real *g = c->needs_grad[weight] ? call_grad(c, weight, &add) : NULL;
   if (c->needs_grad[weight] && !(g && dense(true, false, out, in, rows, dy, x, g, add))) return 0;
   g = c->needs_grad[weight + 1] ? call_grad(c, weight + 1, &add) : NULL;
-  return !c->needs_grad[weight + 1] || (g && REALNAME(sum_middle)(dy, 1, rows, out, 1, g, add));
+  return !c->needs_grad[weight + 1] || (g && REALNAME(sum_middle)(c, dy, 1, rows, out, 1, g, add));
 }
 
 int REALNAME(squeeze_excite_backward)(Call *c, const SqueezeExcite *e, int first, real *d) {
   long N = e->images, C = e->channels, S = e->squeezed;
   size_t bytes = (size_t)(N * S) * sizeof(real);
-  real *h = memory_take(bytes);
+  real *h = call_scratch(c, bytes);
   if (!h) return 0;
   for (long i = 0; i < N * C; i++) d[i] *= e->gate[i] * (1 - e->gate[i]);
   int ok =
@@ -41,7 +41,6 @@ int REALNAME(squeeze_excite_backward)(Call *c, const SqueezeExcite *e, int first
     real v = e->before[i], s = SIGMOID(v);
     h[i] *= e->silu ? SILU_SLOPE(v, s) : v > 0;
   }
-  ok = ok && layer_grads(c, first, N, S, C, e->pooled, h) && dense(false, false, N, C, S, h, e->w1, d, false);
-  memory_give(h, bytes);
-  return ok;
+  return ok && layer_grads(c, first, N, S, C, e->pooled, h) &&
+         dense(false, false, N, C, S, h, e->w1, d, false);
 }

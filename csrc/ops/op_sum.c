@@ -42,7 +42,7 @@ static int sum_chunk(void *arg, long chunk) {
   return 1;
 }
 
-int REALNAME(sum_middle)(const real *x, long outer, long reduced, long inner, double scale, real *y,
+int REALNAME(sum_middle)(Call *c, const real *x, long outer, long reduced, long inner, double scale, real *y,
                          bool add) {
   SumJob j = {.outer = outer, .reduced = reduced, .inner = inner, .x = x, .y = y, .scale = scale, .add = add};
   if (!outer || !inner) return 1;
@@ -56,7 +56,7 @@ int REALNAME(sum_middle)(const real *x, long outer, long reduced, long inner, do
   long piece = least(inner, COLUMNS) * least(j.part, reduced + 1);
   j.group = j.parts == 1 && piece < ELEMENTS ? (ELEMENTS + piece - 1) / piece : 1;
   size_t bytes = (size_t)(j.parts * outer * inner) * sizeof(double);
-  if (j.parts > 1 && !(j.partial = memory_take(bytes))) return 0;
+  if (j.parts > 1 && !(j.partial = call_scratch(c, bytes))) return 0;
   int ok = parallel((outer + j.group - 1) / j.group * j.blocks * j.parts, sum_chunk, &j);
   if (ok && j.parts > 1)
     for (long k = 0, n = outer * inner; k < n; k++) {
@@ -64,13 +64,14 @@ int REALNAME(sum_middle)(const real *x, long outer, long reduced, long inner, do
       for (long p = 0; p < j.parts; p++) total += j.partial[p * n + k];
       y[k] = (real)((add ? (double)y[k] : 0) + scale * total);
     }
-  if (j.partial) memory_give(j.partial, bytes);
+  call_drop(c, j.partial);
   return ok;
 }
 
 /* One run of repeated dimensions is summed at a time, the last one first; what is left is a smaller tensor.
  */
-int REALNAME(sum_to)(const real *x, int rank, const long *shape, const Tensor *t, real *y, bool add) {
+int REALNAME(sum_to)(Call *c, const real *x, int rank, const long *shape, const Tensor *t, real *y,
+                     bool add) {
   long left[RANK_MAX];
   bool repeated[RANK_MAX];
   for (int d = 0; d < rank; d++) {
@@ -79,7 +80,6 @@ int REALNAME(sum_to)(const real *x, int rank, const long *shape, const Tensor *t
     repeated[d] = own < 0 || t->shape[own] != shape[d];
   }
   real *temporary = NULL;
-  size_t bytes = 0;
   int ok = 1, end = rank;
   while (ok) {
     while (end > 0 && !repeated[end - 1]) end--;
@@ -88,18 +88,16 @@ int REALNAME(sum_to)(const real *x, int rank, const long *shape, const Tensor *t
     bool more = false;
     for (int d = 0; d < begin; d++) more |= repeated[d];
     long outer = extent(left, 0, begin), reduced = extent(left, begin, end), inner = extent(left, end, rank);
-    size_t next_bytes = (size_t)(outer * inner) * sizeof(real);
-    real *next = more ? memory_take(next_bytes) : y;
-    ok = next && REALNAME(sum_middle)(x, outer, reduced, inner, 1, next, more ? false : add);
-    if (temporary) memory_give(temporary, bytes);
+    real *next = more ? call_scratch(c, (size_t)(outer * inner) * sizeof(real)) : y;
+    ok = next && REALNAME(sum_middle)(c, x, outer, reduced, inner, 1, next, more ? false : add);
+    call_drop(c, temporary);
     temporary = more ? next : NULL;
-    bytes = next_bytes;
     x = next;
     for (int d = begin; d < end; d++) left[d] = 1;
     end = begin;
     if (!more) break;
   }
-  if (temporary) memory_give(temporary, bytes);
+  call_drop(c, temporary);
   return ok;
 }
 
@@ -133,8 +131,8 @@ static int reduce_shape(Call *c) {
 static int sum_scaled(Call *c, bool mean) {
   Sizes s = sizes(c);
   real *y = output(c, 0);
-  return y && REALNAME(sum_middle)(input(c, 0), s.outer, s.reduced, s.inner, mean ? 1 / (double)s.reduced : 1,
-                                   y, false);
+  return y && REALNAME(sum_middle)(c, input(c, 0), s.outer, s.reduced, s.inner,
+                                   mean ? 1 / (double)s.reduced : 1, y, false);
 }
 
 /* dx = scale dy, or for var scale dy (x - mean), repeated along the reduced dimension. */
@@ -207,7 +205,7 @@ static int var_forward(Call *c) {
   real *m = mean ? tensor_write(mean) : NULL, *y = output(c, 0);
   if (!m || !y) return 0;
   VarJob j = {s, input(c, 0), m, y, freedom(c, s.reduced)};
-  return REALNAME(sum_middle)(j.x, s.outer, s.reduced, s.inner, 1 / (double)s.reduced, m, false) &&
+  return REALNAME(sum_middle)(c, j.x, s.outer, s.reduced, s.inner, 1 / (double)s.reduced, m, false) &&
          parallel(s.outer * s.inner, var_chunk, &j);
 }
 

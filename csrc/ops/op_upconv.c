@@ -63,14 +63,12 @@ static int upconv_shape(Call *c) {
 static size_t bytes_of(long count) { return (size_t)count * sizeof(real); }
 
 /* ---- the larger map, joined with skip ---- */
-static real *joined(const Call *c, const UpShape *s) {
-  real *y = memory_take(bytes_of(s->n * 4 * s->h * s->w * (s->c + s->skip)));
+static real *joined(Call *c, const UpShape *s) {
+  real *y = call_scratch(c, bytes_of(s->n * 4 * s->h * s->w * (s->c + s->skip)));
   const real *skip = s->skip ? input(c, SKIP) : input(c, INPUT);
   if (y && !HOT_EACH(upsample_forward, s->n * 4 * s->h * s->w, PIXELS, .x = input(c, INPUT), .skip = skip,
-                     .y = y, .w = s->w, .cx = s->c, .cs = s->skip)) {
-    memory_give(y, bytes_of(s->n * 4 * s->h * s->w * (s->c + s->skip)));
+                     .y = y, .w = s->w, .cx = s->c, .cs = s->skip))
     return NULL;
-  }
   return y;
 }
 
@@ -84,7 +82,6 @@ static int forward_joined(Call *c, const UpShape *s, const real *scale, const re
   Epilogue e = {scale, shift, NULL, act};
   int ok = y && conv_forward(&full, x, c->in[WEIGHT], &e, y, !c->training);
 #endif
-  memory_give(x, bytes_of(full.n * full.h * full.w * full.ci));
   return ok;
 }
 
@@ -116,7 +113,6 @@ static int backward(Call *c, const UpShape *s, const real *dy) {
     ok = ds && HOT_EACH(skip_backward, s->n * 4 * s->h * s->w, PIXELS, .dy = x, .dskip = ds, .add = add,
                         .cx = s->c, .cs = s->skip);
   }
-  memory_give(x, bytes_of(full.n * full.h * full.w * full.ci));
   return ok;
 }
 #else
@@ -134,27 +130,22 @@ static ConvShape skip_shape(const UpShape *s) {
 }
 
 /* The nine products, or their gradients, with `o` zeros behind them. */
-static real *taps_memory(const UpShape *s) {
+static real *taps_memory(Call *c, const UpShape *s) {
   long count = s->n * s->h * s->w * TAPS * s->o;
-  real *p = memory_take(bytes_of(count + s->o));
+  real *p = call_scratch(c, bytes_of(count + s->o));
   if (p) memset(p + count, 0, bytes_of(s->o));
   return p;
-}
-
-static void taps_free(real *p, const UpShape *s) {
-  memory_give(p, bytes_of(s->n * s->h * s->w * TAPS * s->o + s->o));
 }
 
 static int forward_taps(Call *c, const UpShape *s, const real *scale, const real *shift, Activation act) {
   TapsShape t = taps_shape(s);
   ConvShape side = skip_shape(s);
-  real *y = output(c, 0), *p = y ? taps_memory(s) : NULL;
+  real *y = output(c, 0), *p = y ? taps_memory(c, s) : NULL;
   int ok = p && conv_taps(&t, input(c, INPUT), c->in[WEIGHT], p, !c->training);
   if (ok && s->skip) ok = conv_forward(&side, input(c, SKIP), c->in[WEIGHT], NULL, y, !c->training);
   ok = ok && HOT_EACH(taps_gather, s->n * 2 * s->h, 1, .p = p, .scale = scale, .shift = shift,
                       .zeros = p + t.pixels * TAPS * s->o, .y = y, .h = s->h, .w = s->w, .o = s->o,
                       .act = (int)act, .add = s->skip > 0);
-  taps_free(p, s);
   return ok;
 }
 
@@ -197,12 +188,11 @@ static int backward_weight(Call *c, const UpShape *s, const TapsShape *t, const 
   bool add;
   ConvShape side = full_shape(s, s->skip);
   long taps = TAPS * s->o * s->c, skip = TAPS * s->o * s->skip;
-  real *parts = memory_take(bytes_of(taps + skip)), *dw = parts ? call_grad(c, WEIGHT, &add) : NULL;
+  real *parts = call_scratch(c, bytes_of(taps + skip)), *dw = parts ? call_grad(c, WEIGHT, &add) : NULL;
   int ok = dw && conv_taps_backward_weight(t, input(c, INPUT), g, parts);
   if (ok && s->skip) ok = conv_backward_weight(&side, input(c, SKIP), dy, parts + taps, false);
   ok = ok && EACH(place_weights, s->o, 1, .taps = parts, .skip = parts + taps, .dw = dw, .o = s->o, .c = s->c,
                   .cs = s->skip, .add = add);
-  memory_give(parts, bytes_of(taps + skip));
   return ok;
 }
 
@@ -212,7 +202,7 @@ static int backward(Call *c, const UpShape *s, const real *dy) {
   bool add;
   int ok = 1;
   if (c->needs_grad[INPUT] || c->needs_grad[WEIGHT]) {
-    real *g = taps_memory(s);
+    real *g = taps_memory(c, s);
     ok = g && HOT_EACH(taps_collect, s->n * s->h, 1, .dy = dy, .zeros = g + t.pixels * TAPS * s->o, .g = g,
                        .h = s->h, .w = s->w, .o = s->o);
     if (ok && c->needs_grad[INPUT]) {
@@ -220,7 +210,7 @@ static int backward(Call *c, const UpShape *s, const real *dy) {
       ok = dx && conv_taps_backward_data(&t, g, c->in[WEIGHT], dx, add);
     }
     ok = ok && (!c->needs_grad[WEIGHT] || backward_weight(c, s, &t, g, dy));
-    taps_free(g, s);
+    call_drop(c, g);
   }
   if (ok && c->needs_grad[SKIP]) {
     real *ds = call_grad(c, SKIP, &add);

@@ -77,7 +77,8 @@ static int where_shape(Call *c) {
 /* cond as bytes that are 0 or not; real ones compare with 0 before they are rounded. */
 static Tensor *truth(Tensor *cond) {
   if (cond->dtype == U8) return tensor_retain(cond);
-  Tensor *wide = tensor_cast(cond, F64), *t = wide ? tensor_new(U8, cond->rank, cond->shape) : NULL;
+  Tensor *wide = tensor_cast(cond, F64),
+         *t = wide ? tensor_on(cond->device, U8, cond->rank, cond->shape) : NULL;
   uint8_t *to = t ? tensor_write(t) : NULL;
   for (long i = 0; to && i < cond->size; i++) to[i] = ((const double *)tensor_data(wide))[i] != 0;
   tensor_release(wide);
@@ -117,10 +118,10 @@ static int where_side(Call *c, int side) {
     j.add = add;
     return parallel(chunks, where_back_chunk, &j);
   }
-  size_t bytes = tensor_bytes(dy);
-  if (!(j.to = memory_take(bytes))) return 0;
-  int ok = parallel(chunks, where_back_chunk, &j) && REALNAME(sum_to)(j.to, dy->rank, dy->shape, in, g, add);
-  memory_give(j.to, bytes);
+  if (!(j.to = call_scratch(c, tensor_bytes(dy)))) return 0;
+  int ok =
+      parallel(chunks, where_back_chunk, &j) && REALNAME(sum_to)(c, j.to, dy->rank, dy->shape, in, g, add);
+  call_drop(c, j.to);
   return ok;
 }
 

@@ -1,12 +1,12 @@
 /* See record.h. */
 #include "ops/record.h"
 
-#include "core/bulk.h"
 #include "core/error.h"
 #include "core/graph.h"
 #include "core/pool.h"
 #include "core/profile.h"
 #include "ops/account.h"
+#include "ops/run.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,17 +54,17 @@ static Call *maker(const Var *v) {
 /* The header of an operand that its maker can make again as it was made: see record.h. A maker keeps its own
  * operands, so that nothing has to be made again to make something again. */
 static bool may_go(const Call *reader, const Tensor *t) {
-  return !reader->recompute && tensor_bytes(t) >= WORTH && maker(t->var);
+  return !reader->recompute && !reader->home && tensor_bytes(t) >= WORTH && maker(t->var);
 }
 
 static Tensor *recomputed(const Tensor *bare) {
   Call *c = maker(bare->var);
   if (!c)
     return fail("backward: a part of this graph was already walked and freed; use retain_graph = true"), NULL;
-  Tensor *t = c->out[0] = tensor_new(bare->dtype, bare->rank, bare->shape);
+  Tensor *t = c->out[0] = tensor_on(c->device, bare->dtype, bare->rank, bare->shape);
   if (!t) return NULL;
   long event = profiling ? profile_begin(c->op->name, EVENT_FORWARD) : -1;
-  int ok = c->kernel->recompute(c);
+  int ok = call_compute(c, c->kernel->recompute);
   c->nout = 1;
   if (event >= 0) account_forward(event, c, ok);
   c->out[0] = NULL;
@@ -79,7 +79,30 @@ static Tensor *recomputed(const Tensor *bare) {
 static int zero_gradient(Call *c, int i) {
   bool add;
   void *g = call_grad(c, i, &add);
-  return g && (add || bulk_clear(g, tensor_bytes(c->in[i])));
+  return g && (add || c->device->fill(c->device, g, NULL, 1, (long)tensor_bytes(c->in[i])));
+}
+
+/* Away from home: the outputs' gradients as copies on the computing device ... */
+static int take_along(Call *c) {
+  int ok = 1;
+  for (int i = 0; i < c->nout; i++) {
+    Tensor *t = ok && c->grad_out[i] ? tensor_to(c->grad_out[i], c->device) : NULL;
+    ok = ok && (t || !c->grad_out[i]);
+    c->grad_out[i] = t;
+  }
+  return ok;
+}
+
+/* ... and those of the inputs, which are the call's own there, added where they belong. */
+static int bring_back(Call *c, int ok) {
+  for (int i = 0; i < c->nin; i++) {
+    Tensor *t = ok && c->grad_in[i] ? tensor_to(c->grad_in[i], c->home) : NULL;
+    if (ok && c->grad_in[i]) ok = t && var_grad_add(c->in[i]->var, t, t->rank, t->shape);
+    tensor_release(t);
+    tensor_release(c->grad_in[i]);
+  }
+  for (int i = 0; i < c->nout; i++) tensor_release(c->grad_out[i]);
+  return ok;
 }
 
 static int backward(Node *n) {
@@ -93,8 +116,10 @@ static int backward(Node *n) {
     wanted = wanted || c->needs_grad[i];
     if (n->in[i] && !c->needs_grad[i]) ok = zero_gradient(c, i);
   }
-  ok = ok && (!wanted || c->kernel->backward(c));
+  if (c->home) ok = take_along(c) && ok;
+  ok = ok && (!wanted || call_compute(c, c->kernel->backward));
   if (event >= 0) account_backward(event, c, ok);
+  if (c->home) ok = bring_back(c, ok);
   memset(c->grad_out, 0, sizeof c->grad_out);
   memset(c->grad_in, 0, sizeof c->grad_in);
   if (ok && interrupted) return fail("interrupted");

@@ -1,0 +1,125 @@
+/* The registry of devices, and the CPU: memory.c's blocks, and loops over the thread pool. */
+#include "core/device.h"
+
+#include "core/bulk.h"
+#include "core/error.h"
+#include "core/pool.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+const char *const device_kind_name[DEVICE_KINDS] = {"cpu", "guard"};
+
+enum { GRAIN = 1 << 16 };
+
+/* ---- the CPU's work ---- */
+
+typedef struct Fill {
+  char *to;
+  const void *unit;
+  size_t bytes;
+  long n;
+} Fill;
+
+static int fill_chunk(void *arg, long c) {
+  const Fill *f = arg;
+  long begin = c * GRAIN, end = begin + GRAIN < f->n ? begin + GRAIN : f->n;
+  for (long i = begin; i < end; i++) memcpy(f->to + (size_t)i * f->bytes, f->unit, f->bytes);
+  return 1;
+}
+
+int host_fill(void *to, const void *unit, size_t bytes, long n) {
+  if (!unit) return bulk_clear(to, bytes * (size_t)n);
+  Fill f = {to, unit, bytes, n};
+  return parallel((n + GRAIN - 1) / GRAIN, fill_chunk, &f);
+}
+
+typedef struct Sum {
+  void *to;
+  const void *from;
+  Dtype dtype;
+  long n;
+} Sum;
+
+static int sum_chunk(void *arg, long c) {
+  const Sum *s = arg;
+  long begin = c * GRAIN, end = begin + GRAIN < s->n ? begin + GRAIN : s->n;
+  if (s->dtype == F32)
+    for (long i = begin; i < end; i++) ((float *)s->to)[i] += ((const float *)s->from)[i];
+  else
+    for (long i = begin; i < end; i++) ((double *)s->to)[i] += ((const double *)s->from)[i];
+  return 1;
+}
+
+int host_accumulate(Dtype dtype, void *to, const void *from, long n) {
+  Sum s = {to, from, dtype, n};
+  return parallel((n + GRAIN - 1) / GRAIN, sum_chunk, &s);
+}
+
+/* ---- the CPU ---- */
+
+static void *take(Device *d, size_t bytes) { return (void)d, memory_take(bytes); }
+static void give(Device *d, void *block, size_t bytes) { (void)d, memory_give(block, bytes); }
+static MemoryStats stats(Device *d) { return (void)d, memory_stats(); }
+static int copy(Device *d, void *to, const void *from, size_t bytes) {
+  return (void)d, bulk_copy(to, from, bytes);
+}
+static int fill(Device *d, void *to, const void *unit, size_t bytes, long n) {
+  return (void)d, host_fill(to, unit, bytes, n);
+}
+static int accumulate(Device *d, Dtype dtype, void *to, const void *from, long n) {
+  return (void)d, host_accumulate(dtype, to, from, n);
+}
+static int cast(Device *d, Dtype a, const void *from, Dtype b, void *to, long n) {
+  return (void)d, host_cast(a, from, b, to, n);
+}
+static int64_t mark(Device *d) {
+  struct timespec t;
+  (void)d;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static Device cpu = {.name = "cpu",
+                     .kind = DEVICE_CPU,
+                     .take = take,
+                     .give = give,
+                     .memory = stats,
+                     .copy = copy,
+                     .fill = fill,
+                     .accumulate = accumulate,
+                     .cast = cast,
+                     .wait = device_heard,
+                     .mark = mark};
+
+Device *device_cpu(void) { return &cpu; }
+
+/* ---- the registry ---- */
+
+static Device *guard; /* once it was asked for */
+
+Device *device_find(const char *name) {
+  if (!strcmp(name, cpu.name)) return &cpu;
+  if (!strcmp(name, device_kind_name[DEVICE_GUARD])) return guard ? guard : (guard = device_guard());
+  return fail("device: expected cpu, found %s", name), NULL;
+}
+
+Device *device_at(int i) { return i == 0 ? &cpu : i == 1 ? guard : NULL; }
+
+void device_defer(Device *d, const char *message) {
+  if (!*d->deferred) snprintf(d->deferred, sizeof d->deferred, "%s", message);
+}
+
+int device_heard(Device *d) {
+  if (!*d->deferred) return 1;
+  fail("%s", d->deferred);
+  *d->deferred = 0;
+  return 0;
+}
+
+int device_copy(Device *to, void *p, Device *from, const void *q, size_t bytes) {
+  if (from == to || from == &cpu) return to->copy(to, p, q, bytes);
+  if (to == &cpu) return from->wait(from) && from->copy(from, p, q, bytes);
+  return fail("device: expected one of the host's, found a copy from %s to %s", from->name, to->name);
+}

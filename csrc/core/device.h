@@ -1,0 +1,68 @@
+/* Devices: where the memory of tensors lies, and who moves, fills, adds and converts what is in it. A tensor and
+ * its storage name their device; kernels of ops are found by the device's kind (ops/kernels.h).
+ *
+ *   Tensor ──> Storage ──> memory of ──> Device { take give copy fill accumulate cast wait memory }
+ *
+ * The CPU is the first device and always there. A guard (device_guard.c) runs the CPU's kernels on memory that
+ * nobody may touch otherwise: what reads tensors behind a device's back faults on it. */
+#ifndef CORE_DEVICE_H
+#define CORE_DEVICE_H
+
+#include "core/memory.h"
+#include "core/tensor.h"
+
+typedef enum DeviceKind { DEVICE_CPU, DEVICE_GUARD, DEVICE_KINDS } DeviceKind;
+extern const char *const device_kind_name[DEVICE_KINDS]; /* "cpu", "guard" */
+
+struct Device {
+  const char *name; /* as users say it */
+  DeviceKind kind;
+  int index; /* among those of its kind, from 0 */
+
+  /* Memory; take: NULL with a message. Blocks are given back with the bytes that were asked for. */
+  void *(*take)(Device *, size_t bytes);
+  void (*give)(Device *, void *block, size_t bytes);
+  MemoryStats (*memory)(Device *);
+
+  /* Work, in the order in which it is asked for: 1, or 0 with a message. Of copy one side is memory of this
+   * device, the other too, or the host's. fill: n times the unit of `bytes` bytes; NULL: zeros. */
+  int (*copy)(Device *, void *to, const void *from, size_t bytes);
+  int (*fill)(Device *, void *to, const void *unit, size_t bytes, long n);
+  int (*accumulate)(Device *, Dtype, void *to, const void *from, long n); /* float32 or float64 */
+  int (*cast)(Device *, Dtype from_dtype, const void *from, Dtype to_dtype, void *to, long n);
+
+  /* Around kernels of ops that run here; they nest. NULL: nothing to do. */
+  void (*enter)(Device *);
+  void (*leave)(Device *);
+
+  /* Done when all work is. Raises what was deferred: see device_defer. */
+  int (*wait)(Device *);
+  int64_t (*mark)(Device *); /* nanoseconds: when what was asked for so far is done */
+
+  char deferred[512]; /* a refusal that nobody has heard yet; "": none */
+};
+
+Device *device_cpu(void);
+/* By name; NULL with a message when there is none. A guard begins to exist when it is asked for. */
+Device *device_find(const char *name);
+/* Those that exist: the i-th, from 0; NULL beyond the last. */
+Device *device_at(int i);
+
+/* What a kernel found wrong with the values it read, where nobody waits for it: the next wait says so. The first
+ * one counts. */
+void device_defer(Device *, const char *message);
+/* What wait says in the end: 1, or 0 with the message that was deferred, which is then forgotten. */
+int device_heard(Device *);
+
+/* Copies between any two devices; waits for the source's work when it comes to the host. */
+int device_copy(Device *to, void *p, Device *from, const void *q, size_t bytes);
+
+/* ---- the CPU's work, for devices that share it ---- */
+int host_fill(void *to, const void *unit, size_t bytes, long n);
+int host_accumulate(Dtype, void *to, const void *from, long n);
+int host_cast(Dtype from_dtype, const void *from, Dtype to_dtype, void *to, long n);
+
+/* The guard's struct; its first use reserves address space. NULL with a message. */
+Device *device_guard(void);
+
+#endif

@@ -1,0 +1,238 @@
+/* Running a call: on which device, with which kernel, on what; then the tape. Nothing here reads a tensor's
+ * data: devices do. */
+#include "ops/run.h"
+
+#include "core/error.h"
+#include "core/graph.h"
+#include "core/pool.h"
+#include "core/profile.h"
+#include "ops/account.h"
+#include "ops/engine.h"
+#include "ops/kernels.h"
+#include "ops/record.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- checks ---- */
+
+static int check_inputs(const OpInfo *info, Call *c) {
+  if (info->variadic) return c->nin > 0 || call_fail(c, "%s: expected at least one tensor", info->in_name[0]);
+  for (int i = 0; i < info->nin; i++)
+    if (!c->in[i] && !info->optional[i])
+      return call_fail(c, "%s: expected a tensor, found none", info->in_name[i]);
+  return 1;
+}
+
+static int check_written(const Call *c) {
+  for (int i = 0; i < c->nin; i++)
+    if (c->op->writes >> i & 1 && !call_want_own(c, i)) return 0;
+  return 1;
+}
+
+/* Whether backward will be wanted: an input requires a gradient that can get one. */
+static bool wants_gradient(const OpInfo *info, const Call *c) {
+  for (int i = 0; i < c->nin; i++)
+    if (c->in[i] && c->in[i]->var && !(c->op->no_grad >> i & 1))
+      return info->differentiable && graph_enabled();
+  return false;
+}
+
+/* An op without outputs works on its inputs: that is something. */
+static bool makes_nothing(const Call *c) {
+  for (int i = 0; i < c->nout; i++)
+    if (c->out[i]->size) return false;
+  return c->nout > 0;
+}
+
+/* ---- operands ---- */
+
+static const char *name_of(const OpInfo *info, int i) { return info->in_name[info->variadic ? 0 : i]; }
+
+/* t, which becomes made[i]'s, stands for input i from here on. */
+static int replace(Call *c, Tensor **made, int i, Tensor *t) {
+  if (!t) return 0;
+  tensor_release(made[i]);
+  c->in[i] = made[i] = t;
+  return 1;
+}
+
+/* The one device of the inputs; a number beside them (a scalar on the CPU) is brought there. */
+static int find_device(const OpInfo *info, Call *c, Tensor **made) {
+  int first = -1;
+  c->device = device_cpu();
+  for (int i = 0; i < c->nin && first < 0; i++)
+    if (c->in[i] && c->in[i]->device != c->device) first = i;
+  if (first < 0) return 1;
+  Device *d = c->device = c->in[first]->device;
+  for (int i = 0; i < c->nin; i++) {
+    const Tensor *t = c->in[i];
+    if (!t || t->device == d) continue;
+    bool number = t->device->kind == DEVICE_CPU && !t->rank && !t->var && !(c->op->writes >> i & 1);
+    if (!number)
+      return call_fail(c, "%s: expected a tensor on %s like %s, found one on %s", name_of(info, i), d->name,
+                       name_of(info, first), t->device->name);
+    if (!replace(c, made, i, tensor_to(t, d))) return 0;
+  }
+  return 1;
+}
+
+static bool may_fall_back(void) {
+  const char *s = getenv("COHESIV_FALLBACK");
+  return s && !strcmp(s, "cpu");
+}
+
+/* The CPU computes it in place of a device that cannot: copies of the inputs, which keep their Vars. */
+static int fall_back(Call *c, Tensor **made) {
+  c->home = c->device;
+  c->device = device_cpu();
+  for (int i = 0; i < c->nin; i++) {
+    Tensor *t = c->in[i], *copy = t ? tensor_to(t, c->device) : NULL;
+    if (!t) continue;
+    if (copy && t->var) copy->var = var_retain(t->var);
+    if (!replace(c, made, i, copy)) return 0;
+  }
+  return 1;
+}
+
+/* What the call computes in, and with which kernel. The dtype that the float inputs share is float64 if any
+ * is; weights in bfloat16 ask for products in it. */
+static int choose_kernel(const OpInfo *info, Call *c, Tensor **made) {
+  c->dtype = F32;
+  for (int i = 0; i < c->nin; i++)
+    if (c->in[i] && c->in[i]->dtype == F64) c->dtype = F64;
+  c->compute = c->dtype;
+  for (int i = 0; c->op->weights && i < c->nin && c->dtype == F32; i++)
+    if (c->op->weights >> i & 1 && c->in[i] && c->in[i]->dtype == BF16) c->compute = BF16;
+  c->kernel = op_kernel(info->number, c->device->kind, c->compute);
+  if (c->kernel) return 1;
+  if (c->device->kind != DEVICE_CPU && may_fall_back())
+    return (c->kernel = op_kernel(info->number, DEVICE_CPU, c->compute)) && fall_back(c, made);
+  return call_fail(c, "expected a kernel for %s on %s, found none (COHESIV_FALLBACK=cpu computes it there)",
+                   dtype_name[c->compute], c->device->name);
+}
+
+/* Inputs of arithmetic in the call's dtype; casts are owned by `made`. */
+static int unify(const OpInfo *info, Call *c, Tensor **made) {
+  Dtype dtype = c->dtype;
+  for (int i = 0; i < c->nin; i++) {
+    const Tensor *t = c->in[i];
+    if (!t || t->dtype == dtype) continue;
+    if (t->dtype == BF16 && c->compute == BF16 && c->op->weights >> i & 1) continue;
+    if (t->var && !(c->op->no_grad >> i & 1))
+      return call_fail(c, "%s: expected %s like the other inputs, found %s (convert with :to)",
+                       name_of(info, i), dtype_name[dtype], dtype_name[t->dtype]);
+    if (!replace(c, made, i, tensor_cast(t, dtype))) return 0;
+    c->cast |= 1u << i;
+  }
+  return 1;
+}
+
+/* ---- computing ---- */
+
+int call_compute(Call *c, int (*f)(Call *)) {
+  Device *d = c->device;
+  if (d->enter) d->enter(d);
+  int ok = f(c);
+  if (d->leave) d->leave(d);
+  for (int k = 0; k < OP_SCRATCH; k++) call_drop(c, c->scratch[k].data);
+  return ok;
+}
+
+/* A refusal of values, on a device that nobody waits for: it says so later, and what comes out is no number.
+ * There is nothing for backward to do then. */
+static int defer(Call *c) {
+  Device *d = c->device;
+  if (d->kind == DEVICE_CPU || !failed_for_value()) return 0;
+  device_defer(d, error_message());
+  c->nothing = true;
+  int ok = 1;
+  for (int i = 0; i < c->nout && ok; i++) {
+    Tensor *t = c->out[i];
+    const void *nan = t->dtype == F64 ? (const void *)&(double){NAN} : (const void *)&(float){NAN};
+    ok = d->fill(d, tensor_write(t), dtype_is_real(t->dtype) ? nan : NULL, dtype_bytes[t->dtype], t->size);
+  }
+  return ok;
+}
+
+/* What a call away from home has made and written goes where its operands are. */
+static int bring_home(Call *c, Tensor *const *given) {
+  for (int i = 0; i < c->nout; i++) {
+    Tensor *t = tensor_to(c->out[i], c->home);
+    if (!t) return 0;
+    tensor_release(c->out[i]);
+    c->out[i] = t;
+  }
+  for (int i = 0; i < c->nin; i++) {
+    if (!c->in[i] || !(c->op->writes >> i & 1)) continue;
+    void *to = tensor_write(given[i]);
+    if (!to || !device_copy(c->home, to, c->device, tensor_data(c->in[i]), tensor_bytes(given[i]))) return 0;
+  }
+  return 1;
+}
+
+/* Whoever watches sees the operands that were given, not what they were converted to. */
+static int show(const OpInfo *info, Call *c, Tensor *const *given) {
+  Tensor *used[OP_IN];
+  memcpy(used, c->in, sizeof used);
+  memcpy(c->in, given, sizeof used);
+  int ok = op_watch->see(op_watch, info, c);
+  memcpy(c->in, used, sizeof used);
+  return ok;
+}
+
+_Thread_local OpWatch *op_watch;
+
+int op_run(const OpInfo *info, Call *c) {
+  long event = profiling ? profile_begin(info->op->name, EVENT_FORWARD) : -1;
+  Tensor *given[OP_IN], *made[OP_IN] = {0};
+  memcpy(given, c->in, sizeof given);
+  c->op = info->op;
+  c->nout = 0;
+  c->cast = 0;
+  int ok = check_inputs(info, c) && find_device(info, c, made) && choose_kernel(info, c, made) &&
+           (info->any_dtype || unify(info, c, made));
+  c->training = ok && wants_gradient(info, c);
+  ok = ok && check_written(c) && c->op->shape(c);
+  c->nothing = ok && makes_nothing(c);
+  ok = ok && (c->nothing || call_compute(c, c->kernel->forward) || defer(c));
+  if (ok && interrupted) ok = fail("interrupted");
+  if (ok && c->home) ok = bring_home(c, given);
+  if (ok && c->training) ok = record_call(c);
+  if (ok && op_watch) ok = show(info, c, given);
+  if (event >= 0) account_forward(event, c, ok);
+  tensor_release_all(c->saved, OP_SAVED); /* recorded: moved to the node */
+  tensor_release_all(made, OP_IN);
+  if (!ok) tensor_release_all(c->out, OP_OUT);
+  return ok;
+}
+
+Tensor *op_apply(const char *name, Tensor *const *inputs, int nin, const double *args, int count) {
+  const OpInfo *info = op_find(name);
+  Call c;
+  if (!info) return fail("%s: no such op", name), NULL;
+  op_begin(info, &c);
+  c.nin = nin;
+  for (int i = 0; i < nin; i++) c.in[i] = inputs[i];
+  for (int i = 0; i < count; i++) sample_arg(&c, i, args[i]);
+  if (!op_run(info, &c)) return NULL;
+  for (int i = 1; i < c.nout; i++) tensor_release(c.out[i]);
+  return c.out[0];
+}
+
+int op_sample(const OpInfo *info, Call *c, Random *r, int variant, bool wide) {
+  op_begin(info, c);
+  c->op = info->op;
+  c->dtype = F32;
+  c->device = device_cpu();
+  int got = c->op->sample ? c->op->sample(c, r, variant) : -1;
+  for (int i = 0; i < OP_IN && got == 1 && wide; i++) {
+    Tensor *t = c->in[i];
+    if (!t || t->dtype != F32) continue;
+    got = (c->in[i] = tensor_cast(t, F64)) != NULL;
+    tensor_release(t);
+  }
+  if (got != 1) tensor_release_all(c->in, OP_IN);
+  return got;
+}
