@@ -133,6 +133,25 @@ describe("layers", function()
     }
     for _, r in ipairs(refusals) do support.raises(table.unpack(r)) end
   end)
+
+  it("are all called with one table", function()
+    for _, m in ipairs {
+      nn.Conv2d { 3, 4 }, nn.Linear { 3, 4 }, nn.BatchNorm2d { 4, act = "relu" }, nn.LayerNorm { 4, eps = 1e-3 },
+      nn.ReLU {}, nn.ReLU6 {}, nn.SiLU {}, nn.Sigmoid {}, nn.Tanh {}, nn.LeakyReLU { 0.2 }, nn.Softmax {},
+      nn.LogSoftmax {}, nn.MaxPool2d { 2 }, nn.AvgPool2d { 2, stride = 1 }, nn.GlobalAvgPool {}, nn.Upsample { 4 },
+      nn.Flatten {}, nn.Identity {}, nn.Dropout { 0.1 }, nn.Sequential {},
+    } do assert.is_true(nn.Module.is_module(m)) end
+    local x = co.randn(2, 4, 4, 4)
+    near(nn.BatchNorm2d { 4, act = "relu" }(x), nn.BatchNorm2d(4, { act = "relu" })(x))
+    near(nn.LeakyReLU { 0.2 }(x), nn.LeakyReLU(0.2)(x))
+    near(nn.AvgPool2d { 2, stride = 1 }(x), nn.AvgPool2d(2, { stride = 1 })(x))
+    support.raises("BatchNorm2d: expected act, eps or momentum, found acts", nn.BatchNorm2d, { 4, acts = "relu" })
+    support.raises("BatchNorm2d: channels: expected an integer of at least 1, found nil", nn.BatchNorm2d, {})
+    support.raises("BatchNorm2d: expected act, eps or momentum, found 2", nn.BatchNorm2d, { 4, 5 })
+    support.raises("ReLU: expected {}, found 3", nn.ReLU, 3)
+    support.raises("ReLU: expected no options, found inplace", nn.ReLU, { inplace = true })
+    support.raises("LayerNorm: expected a table of options, found number", nn.LayerNorm, 4, 5)
+  end)
 end)
 
 describe("initial values", function()

@@ -162,6 +162,43 @@ describe("indexing", function()
     support.raises("expected one of the fields", function() t.shape = { 1 } end)
     assert.same({ 0, 0, 0, 0, 0, 0 }, values(t))
   end)
+
+  it("is copied into another as a whole", function()
+    local t, v = co.zeros(2, 3), co.arange(6):reshape(2, 3)
+    assert.is_true(rawequal(t, t:copy(v)))
+    assert.same({ { 0, 1, 2 }, { 3, 4, 5 } }, t:totable())
+    t:copy(v:to "float64" + 0.5)
+    assert.same({ 0.5, 1.5, 2.5 }, t[1]:totable())
+    assert.same({ { 0, 1, 2 }, { 3, 4, 5 } }, v:totable())
+    assert.same({ 7, 7 }, co.zeros(2):copy(7):totable())
+    assert.same({ 3, 4 }, co.zeros(2, { dtype = "uint8" }):copy(co.tensor { 3.7, 4 }):totable())
+    assert.equal(5, co.tensor(1):copy(co.tensor(5)):item())
+    support.raises("copy: expected a number or 2x3, found 3x2", t.copy, t, co.zeros(3, 2))
+    support.raises('copy: expected a tensor, found string', t.copy, t, "x")
+    support.raises("copy: expected a tensor, found no value", t.copy, t)
+    support.raises("fill: expected a number, found a tensor of 2x3 (t:copy takes tensors)", t.fill, t, v)
+    local w = co.ones(2)
+    w.requires_grad = true
+    support.raises("copy: this tensor is part of a graph", function() (w * 2):copy(1) end)
+  end)
+
+  it("is walked by ipairs to its last entry, though t[#t + 1] is an error", function()
+    local seen = {}
+    for i, v in ipairs(co.tensor { 5, 6, 7 }) do seen[i] = v end
+    assert.same({ 5, 6, 7 }, seen)
+    local rows = {}
+    local t = co.arange(6):reshape(3, 2)
+    t.requires_grad = true
+    for i, row in ipairs(t * 2) do rows[i] = row:detach():totable() end
+    assert.same({ { 0, 2 }, { 4, 6 }, { 8, 10 } }, rows)
+    for _, none in ipairs { co.zeros(0, 3), co.tensor(1) } do
+      for _ in ipairs(none) do error "expected nothing to walk over" end
+    end
+    support.raises("index: expected 1 to 3, found 4", function() return t[#t + 1] end)
+    support.raises("index: expected 1 to 3, found 5", function() return t[5] end)
+    local step = ipairs {}
+    support.raises("index: expected 1 to 3, found 9", step, t, 8)
+  end)
 end)
 
 describe("a tensor is a value", function()

@@ -113,9 +113,22 @@ static int length(lua_State *L) {
   return 1;
 }
 
+/* Whether the function that indexes is the iterator of ipairs (upvalue 2), which ends at a nil. */
+static int ipairs_asks(lua_State *L) {
+  lua_Debug caller;
+  if (!lua_getstack(L, 1, &caller) || !lua_getinfo(L, "f", &caller)) return 0;
+  int same = lua_rawequal(L, -1, lua_upvalueindex(2));
+  lua_pop(L, 1);
+  return same;
+}
+
 /* t[i], 1-based: a number of a one-dimensional tensor (t:select(1, i) is its differentiable form), else a
- * tensor. */
+ * tensor. Outside it is an error, but ipairs(t) ends after t[#t]. */
 static int index_integer(lua_State *L, Tensor *t, lua_Integer i) {
+  if (i == (t->rank ? t->shape[0] : 0) + 1 && ipairs_asks(L)) {
+    lua_pushnil(L);
+    return 1;
+  }
   if (!t->rank) {
     fail("index: expected at least one dimension, found a scalar");
     return raise_error(L);
@@ -138,7 +151,7 @@ static int index_integer(lua_State *L, Tensor *t, lua_Integer i) {
   return give_tensor(L, tensor_view(t, (i - 1) * step, t->rank - 1, t->shape + 1));
 }
 
-/* upvalue 1: methods (ops among them); its `slice` serves t[{...}] */
+/* upvalue 1: methods (ops among them); its `slice` serves t[{...}]; upvalue 2: the iterator of ipairs */
 static int index_(lua_State *L) {
   switch (lua_type(L, 2)) {
   case LUA_TNUMBER: {
@@ -283,10 +296,11 @@ static void write_region(char *to, const char *from, const char *one, const Tens
   }
 }
 
-static int assign(lua_State *L, Tensor *t) {
+/* what: whose failure it is */
+static int assign(lua_State *L, Tensor *t, const char *what) {
   Region r;
   if (t->var && t->var->node) {
-    fail("assignment: this tensor is part of a graph; write to its :detach(), or use co.where");
+    fail("%s: this tensor is part of a graph; write to its :detach(), or use co.where", what);
     return raise_error(L);
   }
   read_region(L, t, 2, &r);
@@ -297,10 +311,10 @@ static int assign(lua_State *L, Tensor *t) {
     if (!r.single[d]) shape[rank++] = r.count[d];
   }
   Tensor *v = to_tensor(L, 3);
-  if (!v && lua_type(L, 3) != LUA_TNUMBER) v = check_tensor(L, 3, "assignment");
+  if (!v && lua_type(L, 3) != LUA_TNUMBER) v = check_tensor(L, 3, what);
   Tensor **cast = push_tensor(L);
   if (v && v->size != 1 && (v->rank != rank || memcmp(v->shape, shape, sizeof(long) * (size_t)rank))) {
-    fail("assignment: expected a number or %s, found %s", shape_text(rank, shape), tensor_text(v));
+    fail("%s: expected a number or %s, found %s", what, shape_text(rank, shape), tensor_text(v));
     return raise_error(L);
   }
   if (!v) {
@@ -321,23 +335,37 @@ static int assign(lua_State *L, Tensor *t) {
 static int newindex(lua_State *L) {
   Tensor *t = check_tensor(L, 1, "assignment");
   int type = lua_type(L, 2);
-  if (type == LUA_TNUMBER || type == LUA_TTABLE) return assign(L, t);
+  if (type == LUA_TNUMBER || type == LUA_TTABLE) return assign(L, t, "assignment");
   const char *name = type == LUA_TSTRING ? lua_tostring(L, 2) : "";
   if (!strcmp(name, "requires_grad")) return set_requires_grad(L, t, lua_toboolean(L, 3));
   if (!strcmp(name, "grad")) return set_grad(L, t);
   return refuse(L, "tensor: expected one of the fields requires_grad, grad, found %s", found(L, 2));
 }
 
+/* t[{}] = v, with v at 2, → t */
+static int assign_all(lua_State *L, Tensor *t, const char *what) {
+  lua_settop(L, 2);
+  lua_newtable(L);
+  lua_insert(L, 2);
+  assign(L, t, what); /* stack: t, {}, v */
+  lua_settop(L, 1);
+  return 1;
+}
+
 /* t:fill(v) → t */
 static int fill(lua_State *L) {
   Tensor *t = check_tensor(L, 1, "fill");
-  lua_Number v = check_number(L, 2, "fill");
-  lua_settop(L, 1);
-  lua_newtable(L);
-  lua_pushnumber(L, v);
-  assign(L, t); /* stack: t, {}, v */
-  lua_settop(L, 1);
-  return 1;
+  if (to_handle(L, 2))
+    return refuse(L, "fill: expected a number, found %s (t:copy takes tensors)", found(L, 2));
+  check_number(L, 2, "fill");
+  return assign_all(L, t, "fill");
+}
+
+/* t:copy(v) → t, now with the numbers of v, in its own dtype: a tensor of t's shape, one element or a number */
+static int copy(lua_State *L) {
+  Tensor *t = check_tensor(L, 1, "copy");
+  if (lua_type(L, 2) != LUA_TNUMBER) check_tensor(L, 2, "copy");
+  return assign_all(L, t, "copy");
 }
 
 /* ---- values and the tape ---- */
@@ -443,12 +471,16 @@ void open_tensor(lua_State *L) { /* stack: module */
                                   {NULL, NULL}};
   luaL_setfuncs(L, meta, 0);
   lua_newtable(L); /* module meta methods */
-  static const luaL_Reg methods[] = {{"item", item},          {"totable", totable}, {"fill", fill},
-                                     {"detach", detach},      {"cast_data", cast},  {"backward", backward},
-                                     {"close", handle_close}, {"is_leaf", is_leaf}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"item", item},       {"totable", totable}, {"fill", fill},         {"copy", copy},
+      {"detach", detach},   {"cast_data", cast},  {"backward", backward}, {"close", handle_close},
+      {"is_leaf", is_leaf}, {NULL, NULL}};
   luaL_setfuncs(L, methods, 0);
   lua_pushvalue(L, -1);
-  lua_pushcclosure(L, index_, 1);
+  lua_getglobal(L, "ipairs");
+  lua_newtable(L);
+  lua_call(L, 1, 1); /* its iterator */
+  lua_pushcclosure(L, index_, 2);
   lua_setfield(L, -3, "__index");
   lua_setfield(L, -3, "methods");
   lua_setfield(L, -2, "meta");

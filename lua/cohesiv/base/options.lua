@@ -161,9 +161,11 @@ local function between_text(low, high)
   return "a number of " .. (high == math.huge and ("at least %g"):format(low) or ("%g to %g"):format(low, high))
 end
 
---- between(default, low, high): a number with low <= x <= high.
-function M.between(default, low, high)
-  return range(default, between_text(low, high), function(x) return x and x >= low and x <= high end, true)
+--- between(default, low, high, name?): a number with low <= x <= high.
+function M.between(default, low, high, name)
+  local of = range(default, between_text(low, high), function(x) return x and x >= low and x <= high end, true)
+  of.name = name
+  return of
 end
 
 -- x, which the rule or default `known` allows; its default for nil.

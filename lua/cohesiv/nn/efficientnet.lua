@@ -25,7 +25,7 @@ local function convolution(m, name, o)
 end
 
 local function batch_norm(m, name, channels, act)
-  return m:add(name, layers.BatchNorm2d(channels, { act = act, eps = 1e-3, momentum = 0.01 }))
+  return m:add(name, layers.BatchNorm2d { channels, act = act, eps = 1e-3, momentum = 0.01 })
 end
 
 -- Both → a function of x and of what is added at the end.

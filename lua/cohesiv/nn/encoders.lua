@@ -24,14 +24,14 @@ local function residual_block(e, cin, planes, stride)
   local function conv_bn(i, a, b, k, s, groups, act)
     local conv = m:add("conv" .. i,
       layers.Conv2d { a, b, k, stride = s, padding = k // 2, groups = groups, bias = false })
-    local bn = m:add("bn" .. i, layers.BatchNorm2d(b, { act = act }))
+    local bn = m:add("bn" .. i, layers.BatchNorm2d { b, act = act })
     chain[i] = function(x, residual) return layers.conv_bn(conv, bn, x, residual) end
     see(i, conv, bn)
   end
   -- Squeeze and excitation before the addition and the ReLU: how the chain then ends.
   local function conv_bn_se(i, a, b, reduction)
     local conv = m:add("conv" .. i, layers.Conv2d { a, b, 1, bias = false })
-    local bn = m:add("bn" .. i, layers.BatchNorm2d(b))
+    local bn = m:add("bn" .. i, layers.BatchNorm2d { b })
     local fc1, fc2 = layers.Conv2d { b, b // reduction, 1 }, layers.Conv2d { b // reduction, b, 1 }
     local se = m:add("se_module", excite.gate(fc1, fc2, "relu"))
     se:add("fc1", fc1)
@@ -81,7 +81,7 @@ local function resnet(e)
   -- Cadene's networks hold the stem in layer0 and pool without padding, rounding sizes up
   local owner = e.layer0 and m:add("layer0", Module.new()) or m
   local conv = owner:add("conv1", layers.Conv2d { 3, 64, 7, stride = 2, padding = 3, bias = false })
-  local bn = owner:add("bn1", layers.BatchNorm2d(64, { act = "relu" }))
+  local bn = owner:add("bn1", layers.BatchNorm2d { 64, act = "relu" })
   local stem = stages.view({ { "conv1", conv }, { "bn1", bn } }, function(_, x) return layers.conv_bn(conv, bn, x) end)
   local list, cin, widths = { { name = e.layer0 and "layer0" or "conv1", module = stem } }, 64, { 64 }
   for i, depth in ipairs(e.depths) do
@@ -116,7 +116,7 @@ local function inverted_residual(cin, out, stride, expand)
   chain[n + 1] = body:add(n, layers.ConvBN { hidden, hidden, 3, stride = stride, padding = 1, groups = hidden,
     act = "relu6" })
   local conv = body:add(n + 1, layers.Conv2d { hidden, out, 1, bias = false })
-  local bn = body:add(n + 2, layers.BatchNorm2d(out))
+  local bn = body:add(n + 2, layers.BatchNorm2d { out })
   local shortcut = stride == 1 and cin == out
   m.forward = function(_, x)
     local y = x

@@ -17,16 +17,6 @@ local function check(name, t)
   return t
 end
 
--- Writes numbers of t's shape, or one number, into t.
-local function write(t, values)
-  local all = {}
-  for d = 1, #t.shape do all[d] = {} end
-  if core.is_tensor(values) and #all == 0 then values = values:item() end
-  if #all == 0 or type(values) == "number" then return t:fill(values) end
-  t[all] = values
-  return t
-end
-
 local function random(draw, t) return draw(t.shape, { dtype = t.dtype }) end
 
 --- fans(t): fan_in, fan_out: how many numbers one output is made of, and how many outputs one input goes to.
@@ -54,27 +44,27 @@ function M.uniform(t, a, b)
   options.expect("uniform", "a number?, b number?", a, b)
   a, b = a or 0, b or 1
   check("uniform", t)
-  return write(t, (random(core.rand, t) * 2 - 1) * ((b - a) / 2) + (a + b) / 2)
+  return t:copy((random(core.rand, t) * 2 - 1) * ((b - a) / 2) + (a + b) / 2)
 end
 
 --- normal(t, mean = 0, std = 1): normal numbers.
 function M.normal(t, mean, std)
   options.expect("normal", "mean number?, std number?", mean, std)
   check("normal", t)
-  return write(t, random(core.randn, t) * (std or 1) + (mean or 0))
+  return t:copy(random(core.randn, t) * (std or 1) + (mean or 0))
 end
 
 --- constant(t, value): value everywhere.
 function M.constant(t, value)
   if type(value) ~= "number" then error("constant: expected a number, found " .. type(value), 0) end
-  return write(check("constant", t), value)
+  return check("constant", t):copy(value)
 end
 
 --- zeros(t): 0 everywhere.
-function M.zeros(t) return write(check("zeros", t), 0) end
+function M.zeros(t) return check("zeros", t):copy(0) end
 
 --- ones(t): 1 everywhere.
-function M.ones(t) return write(check("ones", t), 1) end
+function M.ones(t) return check("ones", t):copy(1) end
 
 -- gain / √fan, for He's two.
 local function kaiming_std(name, t, o)

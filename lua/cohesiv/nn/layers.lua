@@ -1,24 +1,25 @@
 --- The layers that hold parameters, and Sequential. Each is a function that returns a Module; images are channels-last.
--- Layers without parameters are in plain.lua.
+-- Layers without parameters are in functional.lua, how layers are called in arguments.lua.
 local Module = require "cohesiv.nn.module"
+local arguments = require "cohesiv.nn.arguments"
 local core = require "cohesiv.core"
 local folding = require "cohesiv.nn.folding"
 local init = require "cohesiv.nn.initializers"
 local options = require "cohesiv.base.options"
+local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
-local error = core.error -- a line, whatever it quotes
 
 local M = {}
 local ops = core.ops
-local whole = options.whole
+local integer, optional = options.integer, options.optional
 local ACT = { none = 0, relu = 1, relu6 = 2, silu = 3 }
 
 local function tensor_of(what, x, last)
-  if not core.is_tensor(x) then error(("%s: expected a tensor, found %s"):format(what, type(x)), 0) end
+  if not core.is_tensor(x) then refuse("%s: expected a tensor, found %s", what, type(x)) end
   local shape = x.shape
   if shape[#shape] ~= last then
-    error(("%s: expected %d numbers in the last dimension, found %s"):format(what, last,
-      #shape == 0 and "a scalar" or table.concat(shape, "x")), 0)
+    refuse("%s: expected %d numbers in the last dimension, found %s", what, last,
+      #shape == 0 and "a scalar" or table.concat(shape, "x"))
   end
   return x
 end
@@ -35,18 +36,17 @@ end
 -- N×H×W×in → N×H'×W'×out. padding: zeros on each side, or "same" (kernel odd): H' = ⌈H / stride⌉. Weights {out, kernel,
 -- kernel, in / groups} start uniform in ± 1 / √fan_in, biases too.
 function M.Conv2d(o)
-  if type(o) ~= "table" then error("Conv2d: expected { in, out, kernel, … }, found " .. type(o), 0) end
-  local cin, cout = whole("Conv2d", "in channels", o[1]), whole("Conv2d", "out channels", o[2])
-  local k = whole("Conv2d", "kernel", o[3] or 1)
-  local same = o.padding == "same"
-  if same and k % 2 == 0 then error(("Conv2d: padding same: expected an odd kernel, found %d"):format(k), 0) end
-  local known = { stride = 1, padding = same and "same" or 0, groups = 1, bias = true,
-    init = options.optional "function" }
-  o = options.read("Conv2d", o, known)
-  local stride, groups = whole("Conv2d", "stride", o.stride), whole("Conv2d", "groups", o.groups)
-  local padding = same and k // 2 or whole("Conv2d", "padding", o.padding, 0)
+  local same = type(o) == "table" and o.padding == "same"
+  o = arguments("Conv2d", {
+    integer(nil, 1, nil, "in channels"), integer(nil, 1, nil, "out channels"), integer(1, 1, nil, "kernel"),
+    stride = integer(1), padding = same and "same" or integer(0, 0), groups = integer(1), bias = true,
+    init = optional "function",
+  }, o)
+  local cin, cout, k, stride, groups = o[1], o[2], o[3], o.stride, o.groups
+  if same and k % 2 == 0 then refuse("Conv2d: padding same: expected an odd kernel, found %d", k) end
+  local padding = same and k // 2 or o.padding
   if cin % groups ~= 0 or cout % groups ~= 0 then
-    error(("Conv2d: groups: expected a divisor of the channels %d and %d, found %d"):format(cin, cout, groups), 0)
+    refuse("Conv2d: groups: expected a divisor of the channels %d and %d, found %d", cin, cout, groups)
   end
   local m = Module.new(nil, "Conv2d")
   local fan_in = cin // groups * k * k
@@ -62,17 +62,19 @@ function M.Conv2d(o)
   return m
 end
 
---- BatchNorm2d(channels, { act = "none" | "relu" | "relu6" | "silu", eps = 1e-5, momentum = 0.1 }): over all but
--- the last dimension. Called as bn(x, residual?): act(normalised x + residual), one op.
-function M.BatchNorm2d(channels, o)
-  whole("BatchNorm2d", "channels", channels)
-  o = options.read("BatchNorm2d", o, { act = "none", eps = 1e-5, momentum = 0.1 })
-  if not ACT[o.act] then
-    error(("BatchNorm2d: act: expected none, relu, relu6 or silu, found %s"):format(o.act), 0)
-  end
-  local m = Module.new(nil, "BatchNorm2d")
+-- A weight of ones and a bias of zeros, as norms start.
+local function scale_and_shift(m, channels)
   m:parameter("weight", tensor.ones(channels))
   m:parameter("bias", tensor.zeros(channels))
+end
+
+--- BatchNorm2d{ channels, act = "none" | "relu" | "relu6" | "silu", eps = 1e-5, momentum = 0.1 }: over all but
+-- the last dimension. Called as bn(x, residual?): act(normalised x + residual), one op.
+function M.BatchNorm2d(o, named)
+  o = arguments("BatchNorm2d", { integer(nil, 1, nil, "channels"), eps = 1e-5, momentum = 0.1,
+    act = options.one_of("none", "relu", "relu6", "silu") }, o, named)
+  local m, channels = Module.new(nil, "BatchNorm2d"), o[1]
+  scale_and_shift(m, channels)
   m:buffer("running_mean", tensor.zeros(channels))
   m:buffer("running_var", tensor.ones(channels))
   m.eps, m.momentum, m.act = o.eps, o.momentum, ACT[o.act]
@@ -85,7 +87,7 @@ end
 
 local function module_of(what, name, m)
   if not Module.is_module(m) then
-    error(("%s: %s: expected a module, found %s"):format(what, name, options.text(m)), 0)
+    refuse("%s: %s: expected a module, found %s", what, name, options.text(m))
   end
 end
 
@@ -133,11 +135,10 @@ end
 function M.ConvBN(o)
   options.expect("ConvBN", "options table", o)
   options.expect("ConvBN", "names list?, act string?", o.names, o.act)
-  local m = Module.new(nil, "ConvBN")
-  local names = o.names or { "0", "1" }
+  local m, names = Module.new(nil, "ConvBN"), o.names or { "0", "1" }
   local conv = m:add(names[1], M.Conv2d { o[1], o[2], o[3], stride = o.stride, padding = o.padding, groups = o.groups,
     bias = false })
-  local bn = m:add(names[2], M.BatchNorm2d(o[2], { act = o.act }))
+  local bn = m:add(names[2], M.BatchNorm2d { o[2], act = o.act })
   m.forward = function(_, x, residual) return M.conv_bn(conv, bn, x, residual) end
   return m
 end
@@ -145,13 +146,11 @@ end
 --- UpConvBN{ map_channels, skip_channels, out_channels, act = "none" }: called as m(x, skip?): ×2 nearest up-sampling
 -- of x, skip's channels behind it, a 3×3 convolution without bias, batch norm. Children "0", "1", as ConvBN's.
 function M.UpConvBN(o)
-  options.expect("UpConvBN", "options table", o)
-  for i, name in ipairs { "map channels", "skip channels", "out channels" } do
-    whole("UpConvBN", name, o[i], i == 2 and 0 or 1)
-  end
+  o = arguments("UpConvBN", { integer(nil, 1, nil, "map channels"), integer(nil, 0, nil, "skip channels"),
+    integer(nil, 1, nil, "out channels"), act = optional "string" }, o)
   local m = Module.new(nil, "UpConvBN")
   local conv = m:add("0", M.Conv2d { o[1] + o[2], o[3], 3, padding = 1, bias = false })
-  local bn = m:add("1", M.BatchNorm2d(o[3], { act = o.act }))
+  local bn = m:add("1", M.BatchNorm2d { o[3], act = o.act })
   m.forward = function(_, x, skip)
     if conv.hooks then return bn(conv(ops.upsample2_cat.call(x, skip))) end
     if not foldable(bn) then
@@ -170,10 +169,9 @@ end
 --- Linear{ in, out, bias = true, init = co.nn.init.… }: …×in → …×out. Weights {out, in} start uniform in ± 1 / √in, the
 -- bias too.
 function M.Linear(o)
-  if type(o) ~= "table" then error("Linear: expected { in, out, … }, found " .. type(o), 0) end
-  local input, output = whole("Linear", "in", o[1]), whole("Linear", "out", o[2])
-  o = options.read("Linear", o, { bias = true, init = options.optional "function" })
-  local m = Module.new(nil, "Linear")
+  o = arguments("Linear", { integer(nil, 1, nil, "in"), integer(nil, 1, nil, "out"), bias = true,
+    init = optional "function" }, o)
+  local m, input, output = Module.new(nil, "Linear"), o[1], o[2]
   weigh(m, o, { output, input }, input, output)
   m.forward = function(self, x)
     local one = #tensor_of("Linear", x, input).shape == 1
@@ -189,14 +187,12 @@ function M.Linear(o)
   return m
 end
 
---- LayerNorm(channels, { eps = 1e-5 }): every row of the last dimension with mean 0 and variance 1, times weight, plus
+--- LayerNorm{ channels, eps = 1e-5 }: every row of the last dimension with mean 0 and variance 1, times weight, plus
 -- bias (Ba et al., 2016).
-function M.LayerNorm(channels, o)
-  whole("LayerNorm", "channels", channels)
-  o = options.read("LayerNorm", o, { eps = 1e-5 })
-  local m = Module.new(nil, "LayerNorm")
-  m:parameter("weight", tensor.ones(channels))
-  m:parameter("bias", tensor.zeros(channels))
+function M.LayerNorm(o, named)
+  o = arguments("LayerNorm", { integer(nil, 1, nil, "channels"), eps = 1e-5 }, o, named)
+  local m, channels = Module.new(nil, "LayerNorm"), o[1]
+  scale_and_shift(m, channels)
   m.forward = function(self, x)
     local centred = tensor_of("LayerNorm", x, channels) - x:mean(-1, true)
     local deviation = (centred:square():mean(-1, true) + o.eps):sqrt()
@@ -209,8 +205,7 @@ end
 -- (from 1), #seq how many.
 function M.Sequential(list)
   if type(list) ~= "table" or Module.is_module(list) then
-    error(("Sequential: expected a list of modules, found %s"):format(Module.is_module(list) and "a module" or
-      type(list)), 0)
+    refuse("Sequential: expected a list of modules, found %s", Module.is_module(list) and "a module" or type(list))
   end
   local m = Module.new(nil, "Sequential")
   for i, child in ipairs(list) do m[i] = m:add(i - 1, child) end

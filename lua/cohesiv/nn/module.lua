@@ -247,12 +247,7 @@ function Module:load_state(state, o)
       end
     end
   end
-  for _, pair in ipairs(found) do
-    local own, value = pair[1], pair[2]
-    local all = {}
-    for d = 1, #own.shape do all[d] = {} end
-    if #all == 0 then own:fill(value:item()) else own[all] = value end
-  end
+  for _, pair in ipairs(found) do pair[1]:copy(pair[2]) end
   return report
 end
 

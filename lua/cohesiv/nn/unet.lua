@@ -44,9 +44,9 @@ end
 function M.branch(channels, out)
   local m = Module.new()
   local conv = m:add(0, layers.Conv2d { channels, out, 3, padding = 1, bias = false })
-  local bn = m:add(1, layers.BatchNorm2d(out, { act = "relu" }))
+  local bn = m:add(1, layers.BatchNorm2d { out, act = "relu" })
   local last = m:add(3, layers.Conv2d { out, out, 3, padding = 1 })
-  last.params.weight[{ {}, {}, {}, {} }] = last.params.weight:detach() * 0.25
+  last.params.weight:copy(last.params.weight:detach() * 0.25)
   last.params.bias:fill(math.sqrt(0.5 / out))
   m.forward = function(_, z)
     local y = layers.conv_bn(conv, bn, z)

@@ -91,11 +91,7 @@ function Optimiser:restore(state)
   end
   self.steps, self.lr = state.steps, state.lr
   for _, name in ipairs(self.kept) do
-    for i, t in ipairs(self[name]) do
-      local all = {}
-      for d = 1, #t.shape do all[d] = {} end
-      if #all == 0 then t:fill(state[name][i]:item()) else t[all] = state[name][i] end
-    end
+    for i, t in ipairs(self[name]) do t:copy(state[name][i]) end
   end
 end
 
