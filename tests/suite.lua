@@ -1,8 +1,8 @@
 -- What `cohesiv test` runs: the whole suite. Each spec file runs in a process of its own, so that a crash costs one
--- file and says which. The suite: everything once in the release build; what computes once more under AddressSanitizer +
--- UBSan on small samples; the op tests on every instruction set and on 1, 2 and 4 threads, and with garbage collected at
--- every op; the linters where they are. The release build is the launcher's. Returns suite(root, args) → exit status; the
--- arguments are those of lua/cohesiv/tools/commands/test.lua.
+-- file and says which. The suite: everything once in the release build; what computes once more under
+-- AddressSanitizer + UBSan on small samples; the op tests on every instruction set and on 1, 2 and 4 threads, and with
+-- garbage collected at every op; the linters where they are. The release build is the launcher's. Returns
+-- suite(root, args) → exit status; the arguments are those of lua/cohesiv/tools/commands/test.lua.
 
 local cli = require "cohesiv.tools.cli"
 local lfs = require "lfs"
