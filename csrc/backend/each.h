@@ -1,23 +1,28 @@
-/* Loops that are written once and run on both devices. KERNEL declares the arguments and the body for index
- * i; EACH runs it for i in 0 .. n-1. Compiled as C the range is cut into chunks for the thread pool, compiled
- * as CUDA it becomes a grid. A body may write only what belongs to index i (the CPU gathers, it never
- * scatters).
+/* Loops that are written once and run on both devices. A kernel is a struct of arguments and a function, the
+ * body, for index i; KERNEL makes of them what EACH runs for i in 0 .. n-1. Compiled as C the range is cut
+ * into chunks for the thread pool, compiled as CUDA it becomes a grid. A body may write only what belongs to
+ * index i (the CPU gathers, it never scatters).
  *
- *   KERNEL(negate, { const real *x; real *y; }, { a->y[i] = -a->x[i]; })
- *   return EACH(negate, n, 4096, .x = x, .y = y);       // 4096: indices a chunk, a constant of the kernel
+ *   struct negate_args {
+ *     const real *x;
+ *     real *y;
+ *   };
+ *   BODY void negate_body(const struct negate_args *a, long i) { a->y[i] = -a->x[i]; }
+ *   KERNEL(negate)
+ *   ...
+ *   return EACH(negate, n, 4096, .x = x, .y = y);       // 4096: indices per chunk, a constant of the kernel
  */
 #ifndef BACKEND_EACH_H
 #define BACKEND_EACH_H
 
 #ifdef __CUDACC__
 
-#define KERNEL(name, fields, ...)                                                                            \
-  struct name##_args fields;                                                                                 \
-  static __global__ void name##_kernel(long n, struct name##_args args) {                                    \
-    const struct name##_args *a = &args;                                                                     \
+#define BODY static __device__ inline
+#define KERNEL(name) KERNEL_OF(name, struct name##_args)
+#define KERNEL_OF(name, Args)                                                                                \
+  static __global__ void name##_kernel(long n, Args args) {                                                  \
     long i = (long)blockIdx.x * blockDim.x + threadIdx.x;                                                    \
-    (void)a;                                                                                                 \
-    if (i < n) __VA_ARGS__                                                                                   \
+    if (i < n) name##_body(&args, i);                                                                        \
   }
 
 #else
@@ -42,12 +47,10 @@ static inline int each_run(long n, long grain, void (*range)(const void *, long,
   return parallel((n + grain - 1) / grain, each_chunk, &job);
 }
 
-#define KERNEL(name, fields, ...)                                                                            \
-  struct name##_args fields;                                                                                 \
-  static void name##_range(const void *args_, long begin_, long end_) {                                      \
-    const struct name##_args *a = (const struct name##_args *)args_;                                         \
-    (void)a;                                                                                                 \
-    for (long i = begin_; i < end_; i++) __VA_ARGS__                                                         \
+#define BODY static inline
+#define KERNEL(name)                                                                                         \
+  static void name##_range(const void *args, long begin, long end) {                                         \
+    for (long i = begin; i < end; i++) name##_body((const struct name##_args *)args, i);                     \
   }
 
 /* 1, or 0 with a message (interrupted). */

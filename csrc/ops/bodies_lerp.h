@@ -6,21 +6,21 @@
 
 enum { LERP_BLOCK = 256 };
 
-HOT_KERNEL(
-    lerp,
-    {
-      long n;
-      real *to;
-      const real *from;
-      real share;
-    },
-    {
-      long at = i * LERP_BLOCK;
-      long n = a->n - at < LERP_BLOCK ? a->n - at : LERP_BLOCK;
-      real *restrict to = a->to + at;
-      const real *restrict from = a->from + at;
-      real share = a->share;
-      for (long k = 0; k < n; k++) to[k] += share * (from[k] - to[k]);
-    })
+struct lerp_args {
+  long n;
+  real *to;
+  const real *from;
+  real share;
+};
+
+BODY void lerp_body(const struct lerp_args *a, long i) {
+  long at = i * LERP_BLOCK;
+  long n = a->n - at < LERP_BLOCK ? a->n - at : LERP_BLOCK;
+  real *restrict to = a->to + at;
+  const real *restrict from = a->from + at;
+  real share = a->share;
+  for (long k = 0; k < n; k++) to[k] += share * (from[k] - to[k]);
+}
+HOT_KERNEL(lerp)
 
 #endif

@@ -5,18 +5,13 @@
 #ifndef OPS_BODIES_MATH_H
 #define OPS_BODIES_MATH_H
 
+#include "backend/each.h"
 #include "ops/real.h"
 
 #include <math.h>
 #include <stdint.h>
 
 #if defined __CUDACC__ || defined REAL_IS_DOUBLE
-
-#ifdef __CUDACC__
-#define BODY_INLINE static __device__ inline
-#else
-#define BODY_INLINE static inline
-#endif
 #define EXP(x) RM(exp)(x)
 #define LOG(x) RM(log)(x)
 #define SQRT(x) RM(sqrt)(x)
@@ -25,7 +20,6 @@
 
 #else
 
-#define BODY_INLINE static inline
 #define EXP(x) exp_fast(x)
 #define LOG(x) log_fast(x)
 #define SQRT(x) sqrtf(x)
@@ -93,12 +87,12 @@ static inline float tanh_fast(float x) {
 #endif
 
 /* The derivative of x sigmoid(x), given s = sigmoid(x). */
-BODY_INLINE real silu_slope(real x, real s) { return s * (1 + x * (1 - s)); }
+BODY real silu_slope(real x, real s) { return s * (1 + x * (1 - s)); }
 #define SILU(x) ((x)*SIGMOID(x))
 #define SILU_SLOPE(x, s) silu_slope(x, s)
 
 /* a^b, the common exponents without a call. */
-BODY_INLINE real power(real a, real b) { return b == 2 ? a * a : b == 1 ? a : RM(pow)(a, b); }
+BODY real power(real a, real b) { return b == 2 ? a * a : b == 1 ? a : RM(pow)(a, b); }
 #define POW(a, b) power(a, b)
 
 #endif

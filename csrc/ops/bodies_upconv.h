@@ -6,18 +6,11 @@
 
 #include "ops/hot.h"
 
-#ifdef __CUDACC__
-#define UPCONV_FUNCTION static __device__
-#else
-#define UPCONV_FUNCTION static inline
-#endif
-
-#if defined __CUDACC__ || defined HOT_BODIES
 /* to = the sum of nine rows of o numbers, added to what it holds where `add` says so. */
-UPCONV_FUNCTION void sum_nine(const real *restrict t0, const real *restrict t1, const real *restrict t2,
-                              const real *restrict t3, const real *restrict t4, const real *restrict t5,
-                              const real *restrict t6, const real *restrict t7, const real *restrict t8,
-                              real *restrict to, long o, bool add) {
+BODY void sum_nine(const real *restrict t0, const real *restrict t1, const real *restrict t2,
+                   const real *restrict t3, const real *restrict t4, const real *restrict t5,
+                   const real *restrict t6, const real *restrict t7, const real *restrict t8,
+                   real *restrict to, long o, bool add) {
   if (add)
     for (long k = 0; k < o; k++)
       to[k] += ((t0[k] + t1[k]) + (t2[k] + t3[k])) + ((t4[k] + t5[k]) + (t6[k] + t7[k])) + t8[k];
@@ -26,14 +19,14 @@ UPCONV_FUNCTION void sum_nine(const real *restrict t0, const real *restrict t1, 
       to[k] = ((t0[k] + t1[k]) + (t2[k] + t3[k])) + ((t4[k] + t5[k]) + (t6[k] + t7[k])) + t8[k];
 }
 
-UPCONV_FUNCTION void sum_four(const real *restrict t0, const real *restrict t1, const real *restrict t2,
-                              const real *restrict t3, real *restrict to, long o) {
+BODY void sum_four(const real *restrict t0, const real *restrict t1, const real *restrict t2,
+                   const real *restrict t3, real *restrict to, long o) {
   for (long k = 0; k < o; k++) to[k] = (t0[k] + t1[k]) + (t2[k] + t3[k]);
 }
 
 /* y = act(scale y + shift); act: 0 none, 1 ReLU, 2 ReLU6 */
-UPCONV_FUNCTION void finish_row(real *restrict y, const real *restrict scale, const real *restrict shift,
-                                long o, int act) {
+BODY void finish_row(real *restrict y, const real *restrict scale, const real *restrict shift, long o,
+                     int act) {
   if (scale)
     for (long k = 0; k < o; k++) y[k] *= scale[k];
   if (shift)
@@ -43,70 +36,65 @@ UPCONV_FUNCTION void finish_row(real *restrict y, const real *restrict scale, co
   if (act == 2)
     for (long k = 0; k < o; k++) y[k] = y[k] > 6 ? 6 : y[k];
 }
-#endif
 
 /* Row i of all images of y = act(scale (y + its nine taps) + shift); scale, shift may be NULL. */
-HOT_KERNEL(
-    taps_gather,
-    {
-      const real *p; /* pixels of the map, 9 o */
-      const real *scale;
-      const real *shift;
-      const real *zeros;
-      real *y;
-      long h;
-      long w;
-      long o;
-      int act;
-      bool add; /* to what y holds; else y is not read */
-    },
-    {
-      long Y = i % (2 * a->h), image = i / (2 * a->h), o = a->o, wide = 2 * a->w;
-      const real *row[3]; /* of the map's products, tap by tap; NULL outside */
-      for (long r = 0; r < 3; r++) {
-        long y = Y + r - 1;
-        row[r] = y >= 0 && y < 2 * a->h ? a->p + ((image * a->h + y / 2) * a->w * 9 + 3 * r) * o : NULL;
+struct taps_gather_args {
+  const real *p; /* pixels of the map, 9 o */
+  const real *scale;
+  const real *shift;
+  const real *zeros;
+  real *y;
+  long h, w, o;
+  int act;
+  bool add; /* to what y holds; else y is not read */
+};
+
+BODY void taps_gather_body(const struct taps_gather_args *a, long i) {
+  long Y = i % (2 * a->h), image = i / (2 * a->h), o = a->o, wide = 2 * a->w;
+  const real *row[3]; /* of the map's products, tap by tap; NULL outside */
+  for (long r = 0; r < 3; r++) {
+    long y = Y + r - 1;
+    row[r] = y >= 0 && y < 2 * a->h ? a->p + ((image * a->h + y / 2) * a->w * 9 + 3 * r) * o : NULL;
+  }
+  for (long X = 0; X < wide; X++) {
+    const real *t[9];
+    for (long r = 0; r < 3; r++)
+      for (long s = 0; s < 3; s++) {
+        long x = X + s - 1;
+        t[3 * r + s] = row[r] && x >= 0 && x < wide ? row[r] + (x / 2 * 9 + s) * o : a->zeros;
       }
-      for (long X = 0; X < wide; X++) {
-        const real *t[9];
-        for (long r = 0; r < 3; r++)
-          for (long s = 0; s < 3; s++) {
-            long x = X + s - 1;
-            t[3 * r + s] = row[r] && x >= 0 && x < wide ? row[r] + (x / 2 * 9 + s) * o : a->zeros;
-          }
-        real *to = a->y + (i * wide + X) * o;
-        sum_nine(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], to, o, a->add);
-        finish_row(to, a->scale, a->shift, o, a->act);
-      }
-    })
+    real *to = a->y + (i * wide + X) * o;
+    sum_nine(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], to, o, a->add);
+    finish_row(to, a->scale, a->shift, o, a->act);
+  }
+}
+HOT_KERNEL(taps_gather)
 
 /* Its adjoint: for row i of all maps, pixel by pixel and tap by tap, the sum of dy over the output pixels
  * that take it. */
-HOT_KERNEL(
-    taps_collect,
-    {
-      const real *dy;
-      const real *zeros;
-      real *g; /* pixels of the map, 9 o */
-      long h;
-      long w;
-      long o;
-    },
-    {
-      long Y = i % a->h * 2, image = i / a->h, o = a->o, wide = 2 * a->w;
-      for (long j = 0; j < a->w; j++) {
-        for (long r = 0; r < 3; r++) {
-          for (long s = 0; s < 3; s++) {
-            const real *t[4];
-            for (long q = 0; q < 4; q++) {
-              long y = Y + 1 - r + q / 2, x = 2 * j + 1 - s + q % 2;
-              bool inside = y >= 0 && y < 2 * a->h && x >= 0 && x < wide;
-              t[q] = inside ? a->dy + ((image * 2 * a->h + y) * wide + x) * o : a->zeros;
-            }
-            sum_four(t[0], t[1], t[2], t[3], a->g + ((i * a->w + j) * 9 + 3 * r + s) * o, o);
-          }
+struct taps_collect_args {
+  const real *dy;
+  const real *zeros;
+  real *g; /* pixels of the map, 9 o */
+  long h, w, o;
+};
+
+BODY void taps_collect_body(const struct taps_collect_args *a, long i) {
+  long Y = i % a->h * 2, image = i / a->h, o = a->o, wide = 2 * a->w;
+  for (long j = 0; j < a->w; j++) {
+    for (long r = 0; r < 3; r++) {
+      for (long s = 0; s < 3; s++) {
+        const real *t[4];
+        for (long q = 0; q < 4; q++) {
+          long y = Y + 1 - r + q / 2, x = 2 * j + 1 - s + q % 2;
+          bool inside = y >= 0 && y < 2 * a->h && x >= 0 && x < wide;
+          t[q] = inside ? a->dy + ((image * 2 * a->h + y) * wide + x) * o : a->zeros;
         }
+        sum_four(t[0], t[1], t[2], t[3], a->g + ((i * a->w + j) * 9 + 3 * r + s) * o, o);
       }
-    })
+    }
+  }
+}
+HOT_KERNEL(taps_collect)
 
 #endif

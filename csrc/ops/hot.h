@@ -14,7 +14,7 @@
 
 #ifdef __CUDACC__
 #define restrict __restrict__
-#define HOT_KERNEL(name, fields, ...) KERNEL(name, fields, __VA_ARGS__)
+#define HOT_KERNEL(name) KERNEL(name)
 #else
 #include "backend/isa.h"
 
@@ -36,17 +36,13 @@
 #define HOT_CALL(f, ...) HOT(f)(__VA_ARGS__)
 
 #ifdef HOT_BODIES
-#define HOT_KERNEL(name, fields, ...)                                                                        \
-  struct name##_args fields;                                                                                 \
-  HOT_DECLARE(void, name##_range, const void *args_, long begin_, long end_);                                \
-  HOT_DEFINE(void, name##_range, const void *args_, long begin_, long end_) {                                \
-    const struct name##_args *a = (const struct name##_args *)args_;                                         \
-    for (long i = begin_; i < end_; i++) __VA_ARGS__                                                         \
+#define HOT_KERNEL(name)                                                                                     \
+  HOT_DECLARE(void, name##_range, const void *args, long begin, long end);                                   \
+  HOT_DEFINE(void, name##_range, const void *args, long begin, long end) {                                   \
+    for (long i = begin; i < end; i++) name##_body((const struct name##_args *)args, i);                     \
   }
 #else
-#define HOT_KERNEL(name, fields, ...)                                                                        \
-  struct name##_args fields;                                                                                 \
-  HOT_DECLARE(void, name##_range, const void *args_, long begin_, long end_);
+#define HOT_KERNEL(name) HOT_DECLARE(void, name##_range, const void *args, long begin, long end);
 #endif
 #define HOT_EACH(name, n, grain, ...)                                                                        \
   each_run((n), (grain), HOT(name##_range), &(struct name##_args){__VA_ARGS__})

@@ -161,28 +161,26 @@ static int forward(Call *c, const real *scale, const real *shift, Activation act
 }
 
 /* Both parts of the weights' gradient to where they belong. Index i is an output channel. */
-KERNEL(
-    place_weights,
-    {
-      const real *taps; /* 9, o, c */
-      const real *skip; /* o, 9, cs */
-      real *dw;         /* o, 9, c + cs */
-      long o;
-      long c;
-      long cs;
-      bool add;
-    },
-    {
-      long all = a->c + a->cs;
-      for (long t = 0; t < TAPS; t++) {
-        real *restrict to = a->dw + (i * TAPS + t) * all;
-        const real *restrict from = a->taps + (t * a->o + i) * a->c;
-        for (long k = 0; k < a->c; k++) to[k] = (a->add ? to[k] : 0) + from[k];
-        to += a->c;
-        from = a->skip + (i * TAPS + t) * a->cs;
-        for (long k = 0; k < a->cs; k++) to[k] = (a->add ? to[k] : 0) + from[k];
-      }
-    })
+struct place_weights_args {
+  const real *taps; /* 9, o, c */
+  const real *skip; /* o, 9, cs */
+  real *dw;         /* o, 9, c + cs */
+  long o, c, cs;
+  bool add;
+};
+
+BODY void place_weights_body(const struct place_weights_args *a, long i) {
+  long all = a->c + a->cs;
+  for (long t = 0; t < TAPS; t++) {
+    real *restrict to = a->dw + (i * TAPS + t) * all;
+    const real *restrict from = a->taps + (t * a->o + i) * a->c;
+    for (long k = 0; k < a->c; k++) to[k] = (a->add ? to[k] : 0) + from[k];
+    to += a->c;
+    from = a->skip + (i * TAPS + t) * a->cs;
+    for (long k = 0; k < a->cs; k++) to[k] = (a->add ? to[k] : 0) + from[k];
+  }
+}
+KERNEL(place_weights)
 
 static int backward_weight(Call *c, const UpShape *s, const TapsShape *t, const real *g, const real *dy) {
   bool add;

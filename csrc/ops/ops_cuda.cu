@@ -22,80 +22,70 @@ static __device__ long stride_offset(const CudaBroadcast *w, const long *stride,
   return offset;
 }
 
+struct UnaryForward {
+  const real *X;
+  real *Y;
+  real p, q;
+};
+struct UnaryBackward {
+  const real *X, *Y, *DY;
+  real *G;
+  bool add;
+  real p, q;
+};
+
 #define UNARY(name, keep, domain, doc, f, dx) BOUNDED(name, keep, domain, 0, 0, doc, f, dx)
 #define BOUNDED(name, keep, args, absent_p, absent_q, doc, f, dx)                                            \
-  KERNEL(                                                                                                    \
-      name##_forward,                                                                                        \
-      {                                                                                                      \
-        const real *X;                                                                                       \
-        real *Y;                                                                                             \
-        real p;                                                                                              \
-        real q;                                                                                              \
-      },                                                                                                     \
-      {                                                                                                      \
-        real x = a->X[i], p = a->p, q = a->q;                                                                \
-        (void)p, (void)q;                                                                                    \
-        a->Y[i] = f;                                                                                         \
-      })                                                                                                     \
-  static int name##_forward_run(CudaStream s, long n, const real *x, real *y, real p, real q) {              \
-    return launch(name##_forward_kernel, s, n, name##_forward_args{x, y, p, q});                             \
+  BODY void name##_forward_body(const UnaryForward *a, long i) {                                             \
+    real x = a->X[i], p = a->p, q = a->q;                                                                    \
+    (void)p, (void)q;                                                                                        \
+    a->Y[i] = f;                                                                                             \
   }                                                                                                          \
-  KERNEL(                                                                                                    \
-      name##_backward,                                                                                       \
-      {                                                                                                      \
-        const real *X;                                                                                       \
-        const real *Y;                                                                                       \
-        const real *DY;                                                                                      \
-        real *G;                                                                                             \
-        bool add;                                                                                            \
-        real p;                                                                                              \
-        real q;                                                                                              \
-      },                                                                                                     \
-      {                                                                                                      \
-        real x = a->X[i], y = a->Y[i], dy = a->DY[i], p = a->p, q = a->q;                                    \
-        (void)x, (void)y, (void)p, (void)q;                                                                  \
-        a->G[i] = (a->add ? a->G[i] : 0) + (dx);                                                             \
-      })                                                                                                     \
+  KERNEL_OF(name##_forward, UnaryForward)                                                                    \
+  static int name##_forward_run(CudaStream s, long n, const real *x, real *y, real p, real q) {              \
+    return launch(name##_forward_kernel, s, n, UnaryForward{x, y, p, q});                                    \
+  }                                                                                                          \
+  BODY void name##_backward_body(const UnaryBackward *a, long i) {                                           \
+    real x = a->X[i], y = a->Y[i], dy = a->DY[i], p = a->p, q = a->q;                                        \
+    (void)x, (void)y, (void)p, (void)q;                                                                      \
+    a->G[i] = (a->add ? a->G[i] : 0) + (dx);                                                                 \
+  }                                                                                                          \
+  KERNEL_OF(name##_backward, UnaryBackward)                                                                  \
   static int name##_backward_run(CudaStream s, long n, const real *x, const real *y, const real *dy,         \
                                  real *g, bool add, real p, real q) {                                        \
-    return launch(name##_backward_kernel, s, n, name##_backward_args{x, y, dy, g, add, p, q});               \
+    return launch(name##_backward_kernel, s, n, UnaryBackward{x, y, dy, g, add, p, q});                      \
   }
 
-/* In a row's expressions a and b are the operands, so the arguments get another name first. */
-#define PAIR_KERNEL(name, to, ...)                                                                           \
-  KERNEL(                                                                                                    \
-      name,                                                                                                  \
-      {                                                                                                      \
-        CudaBroadcast w;                                                                                     \
-        const real *A;                                                                                       \
-        const real *B;                                                                                       \
-        const real *Y;                                                                                       \
-        const real *DY;                                                                                      \
-        to *G;                                                                                               \
-        bool add;                                                                                            \
-      },                                                                                                     \
-      {                                                                                                      \
-        const auto *k = a;                                                                                   \
-        {                                                                                                    \
-          real a = k->A[stride_offset(&k->w, k->w.a, i)], b = k->B[stride_offset(&k->w, k->w.b, i)];         \
-          __VA_ARGS__                                                                                        \
-        }                                                                                                    \
-      })
-#define PAIR_FORWARD(name, to, f)                                                                            \
-  PAIR_KERNEL(name##_forward, to, k->G[i] = f;)                                                              \
+template <typename To> struct Pair {
+  CudaBroadcast w;
+  const real *A, *B, *Y, *DY;
+  To *G;
+  bool add;
+  __device__ real first(long i) const { return A[stride_offset(&w, w.a, i)]; }
+  __device__ real second(long i) const { return B[stride_offset(&w, w.b, i)]; }
+};
+
+/* In a row's expressions a and b are the operands. */
+#define PAIR_FORWARD(name, To, f)                                                                            \
+  BODY void name##_forward_body(const Pair<To> *k, long i) {                                                 \
+    real a = k->first(i), b = k->second(i);                                                                  \
+    k->G[i] = f;                                                                                             \
+  }                                                                                                          \
+  KERNEL_OF(name##_forward, Pair<To>)                                                                        \
   static int name##_forward_run(CudaStream s, long n, const CudaBroadcast *w, const real *a, const real *b,  \
-                                to *y) {                                                                     \
-    return launch(name##_forward_kernel, s, n, name##_forward_args{*w, a, b, NULL, NULL, y, false});         \
+                                To *y) {                                                                     \
+    return launch(name##_forward_kernel, s, n, Pair<To>{*w, a, b, NULL, NULL, y, false});                    \
   }
 #define PAIR_BACKWARD(name, g)                                                                               \
-  PAIR_KERNEL(name, real, {                                                                                  \
-    real y = k->Y[i], dy = k->DY[i];                                                                         \
+  BODY void name##_body(const Pair<real> *k, long i) {                                                       \
+    real a = k->first(i), b = k->second(i), y = k->Y[i], dy = k->DY[i];                                      \
     (void)a, (void)b, (void)y;                                                                               \
     k->G[i] = (k->add ? k->G[i] : 0) + (g);                                                                  \
-  })                                                                                                         \
+  }                                                                                                          \
+  KERNEL_OF(name, Pair<real>)                                                                                \
   static int name##_run(CudaStream s, long n, const CudaBroadcast *w, const real *a, const real *b,          \
                         const real *y, const real *dy, real *to, bool add) {                                 \
-    return launch(name##_kernel, s, n, name##_args{*w, a, b, y, dy, to, add});                               \
+    return launch(name##_kernel, s, n, Pair<real>{*w, a, b, y, dy, to, add});                                \
   }
 #define BINARY(name, keep, domain, doc, f, da, db)                                                           \
   PAIR_FORWARD(name, real, f)                                                                                \
