@@ -38,6 +38,7 @@ describe("the mutator", function()
       "real *p = *q;", "p->x++;", 'f("1 + 1", \'2\');', "/* 1 + 1 */ // 2 < 3\n", "#include <a1.h>\n",
       "#if A && \\\n  B == 2\n", "_Static_assert(sizeof a == 4, \"a\");", 'return fail("%d", i + 1);',
       'return call_fail(c, "%s", a == b ? (c) : "<");', "x = -y;", "return -y;", "x = (real *)y;", "a <<= b;",
+      "static int norm_sample(Call *c) {\n  return 1 + 2;\n}",
     } do
       assert.same({}, mutants(text, "c"), text)
     end

@@ -7,6 +7,7 @@ local M = {}
 
 local FOLDERS = { "csrc/ops", "csrc/motion", "csrc/io", "lua/cohesiv" }
 local LEFT_OUT = {
+  ["csrc/ops/op_sample.c"] = true, -- draws the samples of tests
   ["lua/cohesiv/tools/commands/test.lua"] = true, -- runs the specs
 }
 
@@ -40,7 +41,6 @@ local ROWS = {
   { "ops/.*upsample", "ops:upsample2 nn golden" },
   { "ops/op_where", "ops:where tensor" },
   { "ops/bodies_rows", "losses ops:loss,attention,matmul golden" },
-  { "ops/op_sample", "ops" },
   { "ops/plan", "profile tune nn" }, { "ops/record", "profile tune" }, { "ops/account", "profile summary" },
   { "csrc/ops/", "graph function tensor nn golden ops:op_add,conv2d,batch_norm,op_cat" },
   -- motion

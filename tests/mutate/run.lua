@@ -13,7 +13,7 @@ local plan = require "tests.mutate.plan"
 local sites = require "tests.mutate.sites"
 
 local FOLDER = ROOT .. "/build/mutate"
-local LOADS = "ulimit -v 20000000; " -- a mutant may ask for any memory
+local MEMORY = "ulimit -v 20000000; " -- a mutant may ask for any memory
 
 local function quote(word) return "'" .. tostring(word):gsub("'", [['\'']]) .. "'" end
 
@@ -81,8 +81,8 @@ local function run_spec(work, spec, limit)
   for _, f in ipairs(spec.filters) do filters[#filters + 1] = quote("--filter=" .. f) end
   local counts = work .. ".counts"
   os.remove(counts)
-  local status = shell("cd %s && " .. LOADS .. "env -u COHESIV_BUILD COHESIV_DATA= COHESIV_PYTHON= COHESIV_TEST_COUNTS=%s "
-    .. ("timeout -k 5 %d"):format(limit) .. " lua5.4 lua/cohesiv/main.lua tests/busted_run.lua "
+  local status = shell("cd %s && " .. MEMORY .. "env -u COHESIV_BUILD COHESIV_DATA= COHESIV_PYTHON= "
+    .. ("COHESIV_TEST_COUNTS=%%s timeout -k 5 %d lua5.4 lua/cohesiv/main.lua tests/busted_run.lua "):format(limit)
     .. "--output=tests/busted_report.lua --no-keep-going " .. table.concat(filters, " "):gsub("%%", "%%%%")
     .. " tests/" .. spec.name .. "_spec.lua </dev/null >%s 2>&1", work, counts, work .. ".spec.log")
   local seconds = os.time() - started

@@ -1,6 +1,7 @@
 -- Where a source text can be mutated: its operators and constants, each with what takes its place. Knows the surface of
--- C and Lua: comments, strings, preprocessor lines (but for macros), static asserts and whatever words an error are
--- passed over. It judges nothing by meaning: a mutant may fail to compile, or mean the same.
+-- C and Lua: comments, strings, preprocessor lines (but for macros), static asserts, whatever words an error, and the
+-- functions that draw an op's samples (tests' data) are passed over. It judges nothing by meaning: a mutant may fail to
+-- compile, or mean the same.
 local M = {}
 
 local SWAPS = {
@@ -53,6 +54,7 @@ local function passed_over(text, at, language)
   else
     if text:find("^/%*", at) then return select(2, text:find("*/", at + 2, true)) or #text end
     if text:find("^//", at) then return text:find("\n", at, true) or #text end
+    if text:find("^static int [%w_]*sample%(", at) then return select(2, text:find("\n}", at, true)) or #text end
     local before = text:sub(at, at) == "#" and text:sub(1, at - 1):match "[^\n]*$"
     if before and not before:find "%S" and not text:find("^#%s*define", at) then
       while true do -- with the lines that continue it
