@@ -61,6 +61,16 @@ describe("co.flow.estimate", function()
     assert.is_true(error_of(co.flow.estimate(rgb, moved), constant(h, w, 3, 0), 16) < 0.1)
   end)
 
+  it("treats x and y alike: the flow of transposed pictures is the transposed flow", function()
+    local a, b = texture(120, 160, 0, 0), texture(120, 160, 3, 1)
+    local flow = co.flow.estimate(a, b)
+    local other = co.flow.estimate(a:transpose(1, 2), b:transpose(1, 2)):transpose(1, 2)
+    for c = 1, 2 do
+      local off = (flow:select(3, c) - other:select(3, 3 - c)):abs():mean():item()
+      assert.is_true(off < 5e-4, ("component %d: %g"):format(c, off))
+    end
+  end)
+
   it("finds an enlargement", function()
     -- The second picture shows the first, s times as large about the corner: flow = (s - 1) (x, y).
     local h, w, s = 120, 160, 1.05
@@ -274,6 +284,28 @@ describe("core.flow.person", function()
     assert.is_true(iou > 0.85, "IoU " .. iou)
     local values = co.eq(mask, 0):to "float32" + co.eq(mask, 255):to "float32"
     assert.equal(1, values:min():item())
+  end)
+
+  it("treats the three colours alike", function()
+    local _, truth = scene(280)
+    co.seed(7)
+    -- hand and surroundings differ in how their colours vary, each differently, more than in the colours themselves
+    local function coloured(mean, spread)
+      return co.randn(200, 280, 3):matmul(co.tensor(spread)) + co.tensor(mean)
+    end
+    local hand_colours = coloured({ 150, 120, 130 }, { { 20, 4, 2 }, { 0, 9, 1 }, { 0, 0, 3 } })
+    local rest = coloured({ 120, 125, 120 }, { { 4, 1, 8 }, { 0, 10, 2 }, { 0, 0, 22 } })
+    local t = truth:reshape { 200, 280, 1 }
+    local image = ((hand_colours * t + rest * (1 - t)):clamp(0, 255)):to "uint8"
+    local mask = core.flow.person(image, { hand })
+    assert.is_true(overlap(mask, truth) > 0.7, "IoU " .. overlap(mask, truth))
+    for _, order in ipairs { { 2, 3, 1 }, { 3, 2, 1 } } do
+      local planes = {}
+      for i, c in ipairs(order) do planes[i] = image:select(3, c) end
+      local other = core.flow.person(co.stack(planes, 3), { hand })
+      local alike = overlap(mask, co.gt(other:to "float32", 0):to "float32")
+      assert.is_true(alike > 0.999, "IoU of the two masks " .. alike)
+    end
   end)
 
   it("takes points of any number as a hull", function()
