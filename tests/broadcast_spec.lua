@@ -194,18 +194,18 @@ describe("inputs of many chunks", function()
     { "batch_norm", function(d)
       return co.randn(2, 90, 70, 16, d), co.randn(16, d), co.randn(16, d), co.zeros(16, d), co.ones(16, d),
         co.randn(2, 90, 70, 16, d)
-    end, { training = true, act = 1 } },
+    end, { training = true, act = "relu" } },
     { "batch_norm", function(d)
       return co.randn(2, 90, 70, 16, d), co.randn(16, d), co.randn(16, d), co.zeros(16, d), co.ones(16, d)
-    end, { training = true, act = 3 } },
+    end, { training = true, act = "silu" } },
     { "batch_norm_se", function(d)
       return co.randn(2, 60, 70, 24, d), co.randn(24, d), co.randn(24, d), co.zeros(24, d), co.ones(24, d),
         co.randn(6, 1, 1, 24, d), co.randn(6, d), co.randn(24, 1, 1, 6, d), co.randn(24, d), co.randn(2, 60, 70, 24, d)
-    end, { training = true, act = 1 } },
+    end, { training = true, act = "relu" } },
     { "batch_norm_se", function(d)
       return co.randn(2, 60, 70, 24, d), co.randn(24, d), co.randn(24, d), co.zeros(24, d), co.ones(24, d),
         co.randn(6, 1, 1, 24, d), co.randn(6, d), co.randn(24, 1, 1, 6, d), co.randn(24, d)
-    end, { training = true, act = 3 } },
+    end, { training = true, act = "silu" } },
     { "upsample2_cat", function(d) return co.randn(2, 30, 31, 7, d), co.randn(2, 60, 62, 5, d) end },
     { "max_pool2d", function(d) return co.randn(2, 61, 59, 8, d) end },
     { "conv2d", function(d) return co.randn(2, 40, 37, 16, d), co.randn(24, 3, 3, 16, d) end, { padding = 1 } },

@@ -5,6 +5,7 @@ local core = require "cohesiv.core"
 local support = require "tests.support"
 
 local conv2d, conv2d_act = core.ops.conv2d.call, core.ops.conv2d_act.call
+local ACTS = { "none", "relu", "relu6", "silu" }
 local rounds = support.small and 8 or 40
 
 local function one_of(list) return list[math.random(#list)] end
@@ -82,7 +83,7 @@ describe("convolution", function()
         co.tidy(function()
           local case = draw(kind)
           local bare = co.no_grad(conv2d, case.x, case.weight, nil, case.stride, case.pad, case.groups)
-          local residual, act = round % 3 > 0 and co.randn(bare.shape) or nil, round % 3
+          local residual, act = round % 3 > 0 and co.randn(bare.shape) or nil, ACTS[1 + round % 4]
           local function all(dtype)
             local function as(t) return t and t:to(dtype) end
             local weight = dtype == "float32" and case.weight or as(case.weight)

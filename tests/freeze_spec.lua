@@ -175,7 +175,7 @@ describe("bfloat16", function()
       local n, h, w, c, o, stride = table.unpack(s)
       local x, weight = co.randn(n, h, w, c):to "bfloat16", co.randn(o, 1, 1, c):to "bfloat16"
       local scale, shift = co.rand(o), co.rand(o)
-      local function conv(a, b) return core.ops.conv2d_act.call(a, b, scale, shift, nil, stride, 0, 1, 1) end
+      local function conv(a, b) return core.ops.conv2d_act.call(a, b, scale, shift, nil, stride, 0, 1, "relu") end
       local got = conv(x:to "float32", weight)
       local want = conv(x:to "float32", weight:to "float32")
       assert.is_true(difference(got, want) < 1e-5)

@@ -18,6 +18,13 @@ local function close(a, b, tolerance, where)
   end
 end
 
+-- The numbers of a tensor, to their last bit.
+local function bytes(t)
+  local list = t:reshape({ -1 }):totable()
+  for i, v in ipairs(list) do list[i] = type(v) == "number" and string.pack("n", v) or tostring(v) end
+  return table.concat(list)
+end
+
 for _, name in ipairs(samples.names) do
   describe("op " .. name, function()
     local op = core.ops[name]
@@ -92,6 +99,49 @@ for _, name in ipairs(samples.names) do
         assert.same(results[1], results[3], "sample " .. variant)
       end)
     end)
+
+    it("changes exactly the inputs that it declares", function()
+      local changed, declared = {}, {}
+      for i = 1, op.inputs do declared[i] = op.mutates >> (i - 1) & 1 == 1 or nil end
+      samples.each(name, false, function(inputs, args, variant)
+        local own = samples.copies(inputs)
+        samples.call(name, own, args)
+        for i, t in ipairs(own) do
+          if t and bytes(t) ~= bytes(inputs[i]) then
+            changed[i] = true
+            assert.is_true(declared[i], ("sample %d changes input %d"):format(variant, i))
+          end
+        end
+      end)
+      assert.same(declared, changed)
+    end)
+
+    if op.mutates ~= 0 then
+      it("refuses to change what is given twice, was converted, or has a graph", function()
+        local inputs, args = core.op_sample(name, name:find "norm" and 0 or 3, 7, false)
+        for i, t in ipairs(inputs) do
+          if t and op.mutates >> (i - 1) & 1 == 1 then
+            local function call(value, other)
+              local own = samples.copies(inputs)
+              own[i] = value
+              for k, o in ipairs(own) do
+                if other and k ~= i and o then
+                  own[k] = value
+                  break
+                end
+              end
+              samples.call(name, own, args)
+            end
+            support.raises("since it is written to, found", call, t:clone(), true)
+            support.raises("expected float32 like the other inputs, since it is written to", call, t:to "int32")
+            local leaf = t:clone()
+            leaf.requires_grad = true
+            call(leaf)
+            support.raises("expected no result of a graph, since it is written to", call, leaf * 1)
+          end
+        end
+      end)
+    end
 
     it("leaves no bytes in use", function()
       for variant = 0, samples.each(name, false, function() end) - 1 do

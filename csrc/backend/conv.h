@@ -9,6 +9,7 @@
 #ifndef BACKEND_CONV_H
 #define BACKEND_CONV_H
 
+#include "backend/activation.h"
 #include "core/tensor.h"
 
 /* All sizes in elements; n, h, w, ci and co may be 0, and ho, wo >= 1 follow from the rest as written above.
@@ -22,8 +23,6 @@ typedef struct ConvShape {
 
 /* Whether there is a number to multiply: without one, results are what the epilogue makes of 0. */
 static inline bool conv_reads(const ConvShape *s) { return s->n && s->h && s->w && s->ci && s->co; }
-
-typedef enum { ACT_NONE, ACT_RELU, ACT_RELU6 } Activation;
 
 /* What is done with a result while it is in registers: y = act(scale * conv + shift + residual). A bias is
  * shift alone, a folded batch norm scale and shift. A NULL Epilogue does nothing. */

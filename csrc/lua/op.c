@@ -5,6 +5,7 @@
 
 #include "core/random.h"
 #include "lua/handle.h"
+#include "ops/args.h"
 
 #include <string.h>
 
@@ -44,6 +45,23 @@ static void check_count(lua_State *L, lua_Integer n, const OpInfo *info, int whi
            ARG_LIST, n);
 }
 
+/* The name at i as a choice of parameter `which`; false where it is no string. Others are refused. */
+static bool read_name(lua_State *L, int i, const OpInfo *info, Arg *a, int which) {
+  char choices[128];
+  size_t length;
+  bool only = info->kind[which] == KIND_CHOICE;
+  if (lua_type(L, i) != LUA_TSTRING && !only) return false;
+  const char *name = lua_type(L, i) == LUA_TSTRING ? lua_tolstring(L, i, &length) : NULL;
+  int k = name ? args_choice(info, which, name, length) : -1;
+  if (k >= 0) {
+    *a = (Arg){.given = true, .name = k + 1, .n = k, .list = {k}};
+    return true;
+  }
+  args_choices_text(info, which, choices, sizeof choices);
+  return refuse(L, "%s: %s: expected %s%s, found %s", info->op->name, info->arg_name[which],
+                only ? "" : "integers or ", choices, found(L, i));
+}
+
 /* Dimensions and positions count from 1 in Lua and pass through as they are: ops decide. */
 static void read_value(lua_State *L, int i, const OpInfo *info, Arg *a, int which) {
   static const char *const expected[] = {"a number", "true or false", "a list of integers", "a number"};
@@ -52,6 +70,7 @@ static void read_value(lua_State *L, int i, const OpInfo *info, Arg *a, int whic
     *a = info->preset[which];
     return;
   }
+  if (info->choices[which] && read_name(L, i, info, a, which)) return;
   *a = (Arg){.given = true, .count = 1};
   if (kind == KIND_BOOL && type == LUA_TBOOLEAN)
     a->n = a->list[0] = lua_toboolean(L, i);
@@ -230,7 +249,11 @@ static int sample(lua_State *L) {
   for (int k = 0; k < info->narg; k++) {
     const Arg *a = &c.arg[k];
     if (!a->given) continue;
-    if (info->kind[k] == KIND_LIST) {
+    size_t length;
+    const char *name = a->name ? args_choice_name(info, k, a->name - 1, &length) : NULL;
+    if (name)
+      lua_pushlstring(L, name, length);
+    else if (info->kind[k] == KIND_LIST) {
       lua_createtable(L, a->count, 0);
       for (int e = 0; e < a->count; e++) {
         lua_pushinteger(L, a->list[e]);
@@ -245,12 +268,12 @@ static int sample(lua_State *L) {
   return 2;
 }
 
-/* core.ops: name → { call, args, doc, differentiable, inputs, variadic } */
+/* core.ops: name → { call, args, doc, differentiable, inputs, variadic, mutates } */
 void open_ops(lua_State *L) {
   lua_createtable(L, 0, op_count());
   for (int i = 0; i < op_count(); i++) {
     const OpInfo *info = op_info(i);
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 7);
     lua_pushlightuserdata(L, (void *)info);
     lua_pushcclosure(L, call_op, 1);
     lua_setfield(L, -2, "call");
@@ -264,6 +287,8 @@ void open_ops(lua_State *L) {
     lua_setfield(L, -2, "inputs");
     lua_pushboolean(L, info->variadic);
     lua_setfield(L, -2, "variadic");
+    lua_pushinteger(L, info->op->mutates);
+    lua_setfield(L, -2, "mutates");
     lua_setfield(L, -2, info->op->name);
   }
   lua_setfield(L, -2, "ops");

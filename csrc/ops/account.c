@@ -2,6 +2,7 @@
 #include "ops/account.h"
 
 #include "core/profile.h"
+#include "ops/engine.h"
 
 #include <string.h>
 
@@ -23,8 +24,9 @@ void account_forward(long event, const Call *c, bool ok) {
   if (!e || !ok) return;
   for (int i = 0; i < c->nout; i++)
     if (c->out[i] && !shares_storage(c, c->out[i])) e->written += tensor_bytes(c->out[i]);
+  unsigned mutates = op_mutates(c);
   for (int i = 0; i < c->nin; i++)
-    if (c->in[i] && c->op->writes >> i & 1) e->written += tensor_bytes(c->in[i]);
+    if (c->in[i] && mutates >> i & 1) e->written += tensor_bytes(c->in[i]);
   if (e->written) e->read = bytes_of(c->in, c->nin);
   if (c->op->flops) e->flops = c->op->flops(c);
   const Tensor *first = c->nout ? c->out[0] : c->in[0];

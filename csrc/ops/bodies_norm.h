@@ -3,16 +3,15 @@
 #ifndef OPS_BODIES_NORM_H
 #define OPS_BODIES_NORM_H
 
+#include "backend/activation.h"
 #include "ops/bodies_math.h"
 #include "ops/hot.h"
-
-typedef enum NormAct { NORM_PLAIN, NORM_RELU, NORM_RELU6, NORM_SILU } NormAct;
 
 /* Per channel: mean and sum of squared differences from it (squares may be NULL). */
 HOT_DECLARE(void, norm_moments, long rows, long channels, const real *x, double *mean, double *squares);
 /* y = act(scale x + shift + residual); residual may be NULL */
 HOT_DECLARE(void, norm_apply, long rows, long channels, const real *x, const real *scale, const real *shift,
-            const real *residual, NormAct act, real *y);
+            const real *residual, Activation act, real *y);
 /* What the backward passes share. The gradient dz is dy times the activation's derivative. What that takes is
  * found again from x, by forward's own formula, and where there was a residual from `given`: with SiLU the
  * residual itself, otherwise the output y. */
@@ -21,7 +20,7 @@ typedef struct NormBack {
   const real *mean, *scale, *shift; /* a channel each */
   const real *slope, *offset;       /* a channel each, of norm_back */
   real *dx, *dr;                    /* of norm_back; either may be NULL */
-  NormAct act;
+  Activation act;
   bool dx_add, dr_add;
 } NormBack;
 
@@ -64,18 +63,14 @@ HOT_DEFINE(void, norm_moments, long rows, long channels, const real *restrict x,
  * compiled: questions inside the loops keep the compiler from using vectors. given: that is not NULL. */
 #define ROWS_FUNCTION static inline __attribute__((always_inline)) void
 
-ROWS_FUNCTION apply_rows(const NormAct act, const bool given, long rows, long channels,
+ROWS_FUNCTION apply_rows(const Activation act, const bool given, long rows, long channels,
                          const real *restrict x, const real *restrict scale, const real *restrict shift,
                          const real *restrict residual, real *restrict y) {
   for (long r = 0; r < rows; r++, x += channels, y += channels) {
     for (long i = 0; i < channels; i++) {
       real v = x[i] * scale[i] + shift[i];
       if (given) v += residual[i];
-      y[i] = act == NORM_PLAIN            ? v
-             : act == NORM_SILU           ? SILU(v)
-             : v < 0                      ? 0
-             : act == NORM_RELU6 && v > 6 ? 6
-                                          : v;
+      y[i] = act == ACT_NONE ? v : act == ACT_SILU ? SILU(v) : v < 0 ? 0 : act == ACT_RELU6 && v > 6 ? 6 : v;
     }
     if (given) residual += channels;
   }
@@ -84,30 +79,30 @@ ROWS_FUNCTION apply_rows(const NormAct act, const bool given, long rows, long ch
 /* f once per activation and presence of what may be given */
 #define BY_CASE(f, act, given, ...)                                                                          \
   switch (act) {                                                                                             \
-  case NORM_PLAIN: given ? f(NORM_PLAIN, true, __VA_ARGS__) : f(NORM_PLAIN, false, __VA_ARGS__); break;      \
-  case NORM_RELU: given ? f(NORM_RELU, true, __VA_ARGS__) : f(NORM_RELU, false, __VA_ARGS__); break;         \
-  case NORM_RELU6: given ? f(NORM_RELU6, true, __VA_ARGS__) : f(NORM_RELU6, false, __VA_ARGS__); break;      \
-  default: given ? f(NORM_SILU, true, __VA_ARGS__) : f(NORM_SILU, false, __VA_ARGS__);                       \
+  case ACT_NONE: given ? f(ACT_NONE, true, __VA_ARGS__) : f(ACT_NONE, false, __VA_ARGS__); break;            \
+  case ACT_RELU: given ? f(ACT_RELU, true, __VA_ARGS__) : f(ACT_RELU, false, __VA_ARGS__); break;            \
+  case ACT_RELU6: given ? f(ACT_RELU6, true, __VA_ARGS__) : f(ACT_RELU6, false, __VA_ARGS__); break;         \
+  default: given ? f(ACT_SILU, true, __VA_ARGS__) : f(ACT_SILU, false, __VA_ARGS__);                         \
   }                                                                                                          \
   (void)0
 
 HOT_DEFINE(void, norm_apply, long rows, long channels, const real *restrict x, const real *restrict scale,
-           const real *restrict shift, const real *restrict residual, NormAct act, real *restrict y) {
+           const real *restrict shift, const real *restrict residual, Activation act, real *restrict y) {
   BY_CASE(apply_rows, act, residual, rows, channels, x, scale, shift, residual, y);
 }
 
 /* dz at channel i: dy times the activation's derivative */
-ROWS_FUNCTION gradient_row(const NormAct act, const bool given, long n, const real *restrict x,
+ROWS_FUNCTION gradient_row(const Activation act, const bool given, long n, const real *restrict x,
                            const real *restrict more, const real *restrict dy, const real *restrict scale,
                            const real *restrict shift, real *restrict dz) {
   for (long i = 0; i < n; i++) {
     real d = dy[i], v = x[i] * scale[i] + shift[i];
-    if (given) v = act == NORM_SILU ? v + more[i] : more[i];
-    if (act == NORM_SILU)
+    if (given) v = act == ACT_SILU ? v + more[i] : more[i];
+    if (act == ACT_SILU)
       d *= SILU_SLOPE(v, SIGMOID(v));
-    else if (act != NORM_PLAIN)
+    else if (act != ACT_NONE)
       d = v > 0 ? d : 0;
-    dz[i] = act == NORM_RELU6 ? (v < 6 ? d : 0) : d;
+    dz[i] = act == ACT_RELU6 ? (v < 6 ? d : 0) : d;
   }
 }
 
@@ -115,7 +110,7 @@ enum {
   NORM_BLOCK = 256
 }; /* channels at a time: what lies between the loops stays in the first-level cache */
 
-ROWS_FUNCTION sums_rows(const NormAct act, const bool given, long row, long rows, long channels,
+ROWS_FUNCTION sums_rows(const Activation act, const bool given, long row, long rows, long channels,
                         const NormBack *b, double *restrict sum, double *restrict product) {
   for (long at = 0; at < channels; at += NORM_BLOCK) {
     long n = channels - at < NORM_BLOCK ? channels - at : NORM_BLOCK;
@@ -133,7 +128,7 @@ ROWS_FUNCTION sums_rows(const NormAct act, const bool given, long row, long rows
   }
 }
 
-ROWS_FUNCTION back_rows(const NormAct act, const bool given, long row, long rows, long channels,
+ROWS_FUNCTION back_rows(const Activation act, const bool given, long row, long rows, long channels,
                         const NormBack *b) {
   for (long r = row; r < row + rows; r++) {
     for (long at = 0; at < channels; at += NORM_BLOCK) {

@@ -4,6 +4,7 @@
 #ifndef OPS_BODIES_UPCONV_H
 #define OPS_BODIES_UPCONV_H
 
+#include "backend/activation.h"
 #include "ops/hot.h"
 
 /* to = the sum of nine rows of o numbers, added to what it holds where `add` says so. */
@@ -24,16 +25,16 @@ BODY void sum_four(const real *restrict t0, const real *restrict t1, const real 
   for (long k = 0; k < o; k++) to[k] = (t0[k] + t1[k]) + (t2[k] + t3[k]);
 }
 
-/* y = act(scale y + shift); act: 0 none, 1 ReLU, 2 ReLU6 */
+/* y = act(scale y + shift); act: none or one that rectifies */
 BODY void finish_row(real *restrict y, const real *restrict scale, const real *restrict shift, long o,
-                     int act) {
+                     Activation act) {
   if (scale)
     for (long k = 0; k < o; k++) y[k] *= scale[k];
   if (shift)
     for (long k = 0; k < o; k++) y[k] += shift[k];
-  if (act)
+  if (act != ACT_NONE)
     for (long k = 0; k < o; k++) y[k] = y[k] < 0 ? 0 : y[k];
-  if (act == 2)
+  if (act == ACT_RELU6)
     for (long k = 0; k < o; k++) y[k] = y[k] > 6 ? 6 : y[k];
 }
 
@@ -45,7 +46,7 @@ struct taps_gather_args {
   const real *zeros;
   real *y;
   long h, w, o;
-  int act;
+  Activation act;
   bool add; /* to what y holds; else y is not read */
 };
 

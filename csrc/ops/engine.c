@@ -3,13 +3,12 @@
 
 #include "core/error.h"
 #include "core/graph.h"
+#include "ops/args.h"
 #include "ops/kernels.h"
 
-#include <ctype.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define OP(name) extern const Op op_##name;
@@ -26,66 +25,12 @@ enum { OPS = sizeof table / sizeof *table };
 static OpInfo infos[OPS];
 static pthread_once_t parsed = PTHREAD_ONCE_INIT;
 
-/* ---- argument lists ---- */
-
-static const char *read_default(const char *s, OpInfo *info) {
-  Arg *a = &info->preset[info->narg];
-  int *kind = &info->kind[info->narg];
-  char *end;
-  if (!strncmp(s, "none", 4)) return *kind = KIND_NONE, s + 4;
-  if (!strncmp(s, "true", 4)) return *kind = KIND_BOOL, a->n = a->list[0] = 1, a->count = 1, s + 4;
-  if (!strncmp(s, "false", 5)) return *kind = KIND_BOOL, a->count = 1, s + 5;
-  if (*s == '{') {
-    *kind = KIND_LIST;
-    for (s++; *s && *s != '}';) {
-      if (*s == ',') s++;
-      a->list[a->count++] = strtol(s, &end, 10);
-      s = end;
-    }
-    a->n = (double)a->list[0];
-    return *s ? s + 1 : s;
-  }
-  *kind = KIND_NUMBER;
-  a->n = strtod(s, &end);
-  a->list[0] = (long)a->n;
-  a->count = 1;
-  return end;
-}
-
-static void parse(OpInfo *info) {
-  const char *s = info->op->args;
-  if (*s == '*') info->any_dtype = true, s++;
-  while (*s) {
-    char name[24];
-    int n = 0;
-    while (*s == ' ') s++;
-    while ((isalnum((unsigned char)*s) || *s == '_') && n < 23) name[n++] = *s++;
-    name[n] = 0;
-    if (!strncmp(s, ":int", 4)) info->whole[info->narg] = true, s += 4;
-    if (*s == '=') {
-      strcpy(info->arg_name[info->narg], name);
-      s = read_default(s + 1, info);
-      info->narg++;
-    } else if (*s == ':') { /* "dims:list": given or absent */
-      strcpy(info->arg_name[info->narg], name);
-      info->kind[info->narg++] = KIND_LIST;
-      while (*s && *s != ' ') s++;
-    } else if (n) {
-      info->optional[info->nin] = *s == '?';
-      if (*s == '?') s++;
-      if (!strncmp(s, "...", 3)) info->variadic = true, s += 3;
-      strcpy(info->in_name[info->nin++], name);
-    } else if (*s)
-      s++;
-  }
-}
-
 static void parse_all(void) {
   for (int i = 0; i < OPS; i++) {
     infos[i].op = table[i];
     infos[i].number = i;
     infos[i].differentiable = op_kernel(i, DEVICE_CPU, F32)->backward != NULL;
-    parse(&infos[i]);
+    args_parse(&infos[i]);
   }
 }
 
@@ -139,7 +84,7 @@ int call_want_own(const Call *c, int i) {
     return call_fail(c, "%s: expected %s like the other inputs, since it is written to", input_name(c, i),
                      dtype_name[c->in[i]->dtype]);
   for (int k = 0; k < c->nin; k++)
-    if (k != i && c->in[i] && c->in[k] == c->in[i])
+    if (k != i && c->in[k] == c->in[i])
       return call_fail(c, "%s: expected a tensor of its own, since it is written to, found %s again",
                        input_name(c, i), input_name(c, k));
   return 1;
@@ -206,4 +151,15 @@ int sample_input(Call *c, int i, Random *r, int rank, const long *shape) {
 
 void sample_arg(Call *c, int i, double n) {
   c->arg[i] = (Arg){.given = true, .n = n, .count = 1, .list = {(long)n}};
+}
+
+void sample_choice(Call *c, int i, int place) {
+  sample_arg(c, i, place);
+  c->arg[i].name = place + 1;
+}
+
+void sample_list(Call *c, int i, int count, const long *list) {
+  sample_arg(c, i, count ? (double)list[0] : 0);
+  c->arg[i].count = count;
+  for (int k = 0; k < count; k++) c->arg[i].list[k] = list[k];
 }

@@ -5,7 +5,8 @@
 
 #include "ops/op.h"
 
-enum { KIND_NUMBER, KIND_BOOL, KIND_LIST, KIND_NONE }; /* NONE: a number that is absent unless given */
+/* NONE: a number that is absent unless given; CHOICE: one of some names */
+enum { KIND_NUMBER, KIND_BOOL, KIND_LIST, KIND_NONE, KIND_CHOICE };
 
 /* What an integer parameter, or an entry of a list, may be: numbers up to there are exact as float64. */
 #define INTEGER_MAX (1L << 53)
@@ -22,6 +23,8 @@ typedef struct OpInfo {
   bool optional[OP_IN];
   int kind[OP_ARG];
   bool whole[OP_ARG]; /* ":int": an integer */
+  const char
+      *choices[OP_ARG]; /* names that are allowed, "none|relu" and what follows; NULL: none (see args.h) */
   Arg preset[OP_ARG];
 } OpInfo;
 
@@ -31,6 +34,9 @@ const OpInfo *op_find(const char *name); /* NULL without a message when there is
 
 /* Ready for in[] and arg[] to be filled: all inputs absent, all parameters at their defaults. */
 void op_begin(const OpInfo *info, Call *c);
+
+/* Bit i: this call writes to in[i]. Its op is known (op_run has set it). */
+unsigned op_mutates(const Call *c);
 
 /* Runs the call. Inputs are borrowed; on success out[0 .. nout-1] are the caller's. c->needs_grad and the tape
  * follow from the inputs. 0 with a message on failure; nothing is left behind. */

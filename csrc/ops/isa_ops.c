@@ -3,6 +3,7 @@
 #include "ops/bodies_sum.h"
 #include "ops/bodies_norm.h"
 #include "ops/bodies_se.h"
+#include "ops/bodies_silu.h"
 #include "ops/bodies_pool.h"
 #include "ops/bodies_upsample.h"
 #include "ops/bodies_upconv.h"

@@ -33,6 +33,9 @@ NormRows REALNAME(norm_rows)(const Call *c, long images);
 /* dtypes and shapes of the inputs up to NORM_IN; 0 with a message. */
 int REALNAME(norm_check)(const Call *c);
 
+/* Whether the running statistics move (Op.mutating). */
+bool REALNAME(norm_training)(const Call *c);
+
 /* Makes saved[KEPT_…]: what this call normalises with; in training moves the running statistics. image_mean:
  * images x channels, filled with the means of the input's images, or NULL. */
 int REALNAME(norm_prepare)(Call *c, const NormRows *n, double *image_mean);

@@ -15,11 +15,12 @@
 
 enum { OP_IN = 10, OP_OUT = 4, OP_ARG = 12, OP_SAVED = 6, OP_SCRATCH = 6, ARG_LIST = 8 };
 
-/* A parameter that is not a tensor: a number, boolean (0/1), or a list of integers. */
+/* A parameter that is not a tensor: a number, boolean (0/1), a list of integers, or one of some names. */
 typedef struct Arg {
-  bool given;          /* false: the default is in place (or, without default, nothing) */
-  double n;            /* the number; of a list: its first entry */
-  int count;           /* of a list: its length; of a number: 1 */
+  bool given; /* false: the default is in place (or, without default, nothing) */
+  double n;   /* the number; of a list: its first entry */
+  int count;  /* of a list: its length; of a number: 1 */
+  int name;   /* of a name: its place among the choices, from 1; else 0. list[0] and n count from 0 */
   long list[ARG_LIST]; /* entries as integers (list[0] == (long)n for a number) */
 } Arg;
 
@@ -55,7 +56,8 @@ struct Op {
   const char *name;
   /* "input weight bias? stride:int=1 dims:list keepdim=false": tensors first (? optional), then
    * parameters with defaults: number, true/false, {1,1} (list), none (absent unless given). "dim:int=1" takes
-   * integers alone. Numbers that are sizes, places or choices are integers. */
+   * integers alone. Numbers that are sizes or places are integers. "act:none|relu=none" takes one of these
+   * names, "padding:same={0}" a number, a list or that name. */
   const char *args;
   const char *doc;      /* one help line: what, shapes, source */
   int (*shape)(Call *); /* checks everything and makes the outputs; the only place that refuses */
@@ -66,7 +68,9 @@ struct Op {
   unsigned weights; /* bit i: in[i] holds weights: in bfloat16 they make the call compute in it */
   unsigned no_grad; /* bit i: in[i] is what is known (labels, masks, statistics): it gets no gradient, whether
                        it requires one or not */
-  unsigned writes;  /* bit i: forward writes to in[i] */
+  unsigned mutates; /* bit i: forward writes to in[i], a tensor of its own without a graph … */
+  bool (*mutating)(const Call *); /* … where this says so; NULL: always */
+  int form;                       /* which one of the ops that share these functions */
   /* ---- for co.profile; may be left out ---- */
   double (*flops)(const Call *c); /* floating-point operations of forward, by the shapes; backward takes as
                                      many for each of the first two inputs that wants a gradient */
@@ -89,8 +93,7 @@ int call_put(Call *c, int i, Tensor *t);
 int call_fail(const Call *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int call_want_rank(const Call *c, int i, int rank); /* 0 with a message that names argument i */
 int call_want_dtype(const Call *c, int i, Dtype dtype);
-/* in[i] may be written to: it is the tensor that was given, and stands in no other place. The engine has
- * asked for op->writes. */
+/* in[i] is the tensor that was given, and stands in no other place: the engine asks for op->mutates. */
 int call_want_own(const Call *c, int i);
 
 /* ---- for forward() and backward() ---- */
@@ -113,5 +116,7 @@ void call_drop(Call *c, void *block); /* NULL is allowed */
 /* A float32 (or, in the float64 build, float64) tensor of normal random numbers as input i. */
 int sample_input(Call *c, int i, Random *r, int rank, const long *shape);
 void sample_arg(Call *c, int i, double n);
+void sample_choice(Call *c, int i, int place); /* of a parameter that is a name; from 0 */
+void sample_list(Call *c, int i, int count, const long *list);
 
 #endif

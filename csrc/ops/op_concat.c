@@ -3,7 +3,9 @@
 #include "ops/op_kit.h"
 
 /* ---- cat, stack ---- */
-static bool stacking(const Call *c) { return !strcmp(c->op->name, "stack"); }
+enum { CAT, STACK }; /* forms */
+
+static bool stacking(const Call *c) { return c->op->form == STACK; }
 
 /* The dimension of the output that the inputs follow each other in; -1 with a message. */
 static int concat_axis(const Call *c) { return axis(c, 0, c->in[0]->rank + (stacking(c) ? 1 : 0)); }
@@ -220,6 +222,7 @@ DESCRIPTOR op_cat = {.name = "cat",
                      .shape_only = 255};
 const Kernel REALNAME(cpu_cat) = {.forward = concat_forward, .backward = concat_backward};
 DESCRIPTOR op_stack = {.name = "stack",
+                       .form = STACK,
                        .args = "*inputs... dim:int=1",
                        .doc = "tensors of one shape along a new dimension",
                        .shape = concat_shape,

@@ -3,6 +3,7 @@
 #include "ops/op_kit.h"
 
 #include "backend/conv.h"
+#include "ops/bodies_silu.h"
 #include "ops/conv_sparse.h"
 
 enum { STRIDE, PADDING, GROUPS, ACT };
@@ -65,14 +66,16 @@ static int conv_out(Call *c, const ConvShape *s) {
 
 static int run(const ConvShape *s, const Call *c, const real *scale, const real *shift, const real *residual,
                Activation act, real *y) {
+  Activation fused = act == ACT_SILU ? ACT_NONE : act;
   if (!y) return 0;
 #ifdef REAL_IS_DOUBLE
-  EpilogueF64 e = {scale, shift, residual, act};
-  return conv_forward_f64(s, input(c, 0), input(c, 1), &e, y);
+  EpilogueF64 e = {scale, shift, residual, fused};
+  int ok = conv_forward_f64(s, input(c, 0), input(c, 1), &e, y);
 #else
-  Epilogue e = {scale, shift, residual, act};
-  return conv_forward(s, input(c, 0), c->in[1], &e, y, !c->training);
+  Epilogue e = {scale, shift, residual, fused};
+  int ok = conv_forward(s, input(c, 0), c->in[1], &e, y, !c->training);
 #endif
+  return ok && (act == fused || HOT_EACH(silu_in_place, c->out[0]->size, SILU_CHUNK, .y = y));
 }
 
 /* ---- conv2d ---- */
@@ -165,9 +168,6 @@ static int conv2d_sample(Call *c, Random *r, int variant) {
 static int conv2d_act_shape(Call *c) {
   ConvShape s;
   if (!conv_sizes(c, &s) || !per_channel(c, 2, "scale", s.co) || !per_channel(c, 3, "shift", s.co)) return 0;
-  long act = c->arg[ACT].list[0];
-  if (act < ACT_NONE || act > ACT_RELU6)
-    return call_fail(c, "act: expected 0 (none), 1 (ReLU) or 2 (ReLU6), found %ld", act);
   if (!conv_out(c, &s)) return 0;
   return !c->in[4] || tensor_same_shape(c->in[4], c->out[0]) ||
          call_fail(c, "residual: expected %s, found %s", tensor_text(c->out[0]), tensor_text(c->in[4]));
@@ -183,7 +183,7 @@ static int conv2d_act_sample(Call *c, Random *r, int variant) {
   int got = conv_inputs(c, r, variant);
   if (got != 1) return got;
   ConvShape s;
-  sample_arg(c, ACT, variant % 3);
+  sample_choice(c, ACT, variant % 4);
   if (variant & 1 && !sample_input(c, 2, r, 1, SHAPE(samples[variant].co))) return 0;
   if (variant & 2 && !sample_input(c, 3, r, 1, SHAPE(samples[variant].co))) return 0;
   return !(variant & 4) || (conv_sizes(c, &s) && sample_input(c, 4, r, 4, SHAPE(s.n, s.ho, s.wo, s.co)));
@@ -203,9 +203,9 @@ const Kernel cpu_conv2d_bf16 = {.forward = conv2d_forward};
 #endif
 DESCRIPTOR op_conv2d_act = {
     .name = "conv2d_act",
-    .args = "input weight scale? shift? residual? stride:int=1 padding:int=0 groups:int=1 act:int=0",
-    .doc =
-        "act(scale * conv2d(input, weight) + shift + residual) for inference; act: 0 none, 1 ReLU, 2 ReLU6",
+    .args = "input weight scale? shift? residual? stride:int=1 padding:int=0 groups:int=1 "
+            "act:none|relu|relu6|silu=none",
+    .doc = "act(scale * conv2d(input, weight) + shift + residual) for inference",
     .shape = conv2d_act_shape,
     .sample = conv2d_act_sample,
     .weights = 2,

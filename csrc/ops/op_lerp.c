@@ -36,5 +36,5 @@ DESCRIPTOR op_lerp = {.name = "lerp",
                       .doc = "to += share (from - to) in place; returns nothing",
                       .shape = lerp_shape,
                       .sample = lerp_sample,
-                      .writes = 1 << TO};
+                      .mutates = 1 << TO};
 const Kernel REALNAME(cpu_lerp) = {.forward = lerp_forward};

@@ -10,21 +10,18 @@ typedef struct NormJob {
   real *to;
   NormBack back;
   double *partial; /* chunks x 2 x channels */
-  NormAct act;
+  Activation act;
 } NormJob;
 
 static NormJob job_of(const Call *c) {
-  return (NormJob){.rows = REALNAME(norm_rows)(c, 1), .act = (NormAct)c->arg[ACT].n};
+  return (NormJob){.rows = REALNAME(norm_rows)(c, 1), .act = (Activation)c->arg[ACT].list[0]};
 }
 
 static int norm_shape(Call *c) {
   const Tensor *x = c->in[INPUT], *residual = c->in[RESIDUAL];
-  double act = c->arg[ACT].n;
   if (!REALNAME(norm_check)(c) || !want_real(c, RESIDUAL)) return 0;
   if (residual && !tensor_same_shape(residual, x))
     return call_fail(c, "residual: expected %s, found %s", tensor_text(x), tensor_text(residual));
-  if (act != NORM_PLAIN && act != NORM_RELU && act != NORM_RELU6 && act != NORM_SILU)
-    return call_fail(c, "act: expected 0 (none), 1 (ReLU), 2 (ReLU6) or 3 (SiLU), found %g", act);
   return call_out(c, 0, c->dtype, x->rank, x->shape);
 }
 
@@ -46,8 +43,8 @@ static int norm_forward(Call *c) {
   j.shift = j.scale + j.rows.channels;
   c->recompute = !j.residual;
   if (!parallel(norm_chunks(&j.rows), apply_chunk, &j)) return 0;
-  if (!c->training || !j.residual || j.act == NORM_PLAIN) return 1;
-  return call_save(c, KEPT_GIVEN, j.act == NORM_SILU ? c->in[RESIDUAL] : c->out[0]);
+  if (!c->training || !j.residual || j.act == ACT_NONE) return 1;
+  return call_save(c, KEPT_GIVEN, j.act == ACT_SILU ? c->in[RESIDUAL] : c->out[0]);
 }
 
 static int norm_recompute(Call *c) {
@@ -91,7 +88,7 @@ static int norm_backward(Call *c) {
   NormBack *b = &j.back;
   long C = j.rows.channels;
   if (!c->grad_out[0]) return 1;
-  if (c->needs_grad[RESIDUAL] && j.act == NORM_PLAIN) {
+  if (c->needs_grad[RESIDUAL] && j.act == ACT_NONE) {
     if (!call_grad_is(c, RESIDUAL, c->grad_out[0])) return 0;
   } else if (c->needs_grad[RESIDUAL] && !(b->dr = call_grad(c, RESIDUAL, &b->dr_add)))
     return 0;
@@ -132,7 +129,7 @@ static int norm_sample(Call *c, Random *r, int variant) {
                  {4, 1, 3, 0, {2, 3, 3, 5}},  {4, 0, 3, 0, {1, 2, 2, 9}}, {2, 1, 3, 1, {7, 3}}};
   if (variant >= (int)(sizeof samples / sizeof *samples)) return -1;
   int rank = samples[variant].rank;
-  sample_arg(c, ACT, samples[variant].act);
+  sample_choice(c, ACT, samples[variant].act);
   return REALNAME(norm_sample_inputs)(c, r, variant, samples[variant].training, rank,
                                       samples[variant].shape) &&
          (!samples[variant].residual || sample_input(c, RESIDUAL, r, rank, samples[variant].shape));
@@ -140,12 +137,14 @@ static int norm_sample(Call *c, Random *r, int variant) {
 
 DESCRIPTOR op_batch_norm = {
     .name = "batch_norm",
-    .args =
-        "input weight bias running_mean running_var residual? training=false momentum=0.1 eps=1e-5 act:int=0",
-    .doc = "act(batch norm over the last dimension + residual); act: 0 none, 1 ReLU, 2 ReLU6, 3 SiLU",
+    .args = "input weight bias running_mean running_var residual? training=false momentum=0.1 eps=1e-5 "
+            "act:none|relu|relu6|silu=none",
+    .doc = "act(batch norm over the last dimension + residual)",
     .shape = norm_shape,
     .sample = norm_sample,
     .no_grad = 1 << RUNNING_MEAN | 1 << RUNNING_VAR,
+    .mutates = 1 << RUNNING_MEAN | 1 << RUNNING_VAR,
+    .mutating = REALNAME(norm_training),
     .shape_only = 60};
 const Kernel REALNAME(cpu_batch_norm) = {
     .forward = norm_forward, .backward = norm_backward, .recompute = norm_recompute};

@@ -32,8 +32,11 @@ typedef struct SeJob {
   bool silu, dx_add;
 } SeJob;
 
+/* Of the two that there are. */
+static Activation act_of(const Call *c) { return c->arg[ACT].list[0] ? ACT_SILU : ACT_RELU; }
+
 static SeJob job_of(const Call *c) {
-  SeJob j = {.rows = REALNAME(norm_rows)(c, c->in[INPUT]->shape[0]), .silu = c->arg[ACT].n == NORM_SILU};
+  SeJob j = {.rows = REALNAME(norm_rows)(c, c->in[INPUT]->shape[0]), .silu = act_of(c) == ACT_SILU};
   j.x = input(c, INPUT);
   j.se = (SqueezeExcite){.images = j.rows.images,
                          .channels = j.rows.channels,
@@ -54,7 +57,6 @@ static int want_shape(const Call *c, int i, const char *name, int rank, const lo
 
 static int se_shape(Call *c) {
   const Tensor *x = c->in[INPUT];
-  double act = c->arg[ACT].n;
   if (!REALNAME(norm_check)(c) || !call_want_rank(c, INPUT, 4) || !call_want_rank(c, W1, 4)) return 0;
   long C = x->shape[3], S = c->in[W1]->shape[0];
   if (x->shape[1] * x->shape[2] == 0)
@@ -62,10 +64,8 @@ static int se_shape(Call *c) {
   if (!want_shape(c, W1, "w1", 4, SHAPE(S, 1, 1, C)) || !want_shape(c, B1, "b1", 1, SHAPE(S)) ||
       !want_shape(c, W2, "w2", 4, SHAPE(C, 1, 1, S)) || !want_shape(c, B2, "b2", 1, SHAPE(C)))
     return 0;
-  if (act != NORM_RELU && act != NORM_SILU)
-    return call_fail(c, "act: expected 1 (ReLU) or 3 (SiLU), found %g", act);
-  if (c->in[RESIDUAL] && act == NORM_SILU)
-    return call_fail(c, "residual: expected none with act 3 (SiLU), found %s", tensor_text(c->in[RESIDUAL]));
+  if (c->in[RESIDUAL] && act_of(c) == ACT_SILU)
+    return call_fail(c, "residual: expected none with act = silu, found %s", tensor_text(c->in[RESIDUAL]));
   if (c->in[RESIDUAL] && !want_shape(c, RESIDUAL, "residual", 4, x->shape)) return 0;
   return call_out(c, 0, c->dtype, 4, x->shape);
 }
@@ -124,7 +124,7 @@ static int apply_chunk(void *arg, long chunk) {
     HOT_CALL(se_gate, rows, C, j->se.gate + image, j->y + at);
   else
     HOT_CALL(norm_apply, rows, C, j->x + at, j->scale + image, j->shift + image,
-             j->residual ? j->residual + at : NULL, NORM_RELU, j->y + at);
+             j->residual ? j->residual + at : NULL, ACT_RELU, j->y + at);
   return 1;
 }
 
@@ -259,7 +259,7 @@ static int back(Call *c, SeJob *j, real *line, double *total) {
   j->back.x = j->x;
   j->back.dy = j->dy;
   j->back.given = j->silu ? NULL : saved(c, KEPT_OUTPUT);
-  j->back.act = NORM_RELU;
+  j->back.act = ACT_RELU;
   j->back.mean = line;
   j->back.scale = j->back.shift = norm; /* not read where the output is given */
   j->back.slope = line + C;
@@ -309,15 +309,15 @@ static double se_flops(const Call *c) {
 
 static int se_sample(Call *c, Random *r, int variant) {
   static const struct {
-    int training, act, residual;
+    int training, silu, residual;
     long squeezed, shape[4];
-  } samples[] = {{1, 1, 1, 3, {2, 3, 3, 5}},  {1, 3, 0, 2, {2, 3, 3, 5}}, {1, 1, 0, 2, {3, 2, 2, 4}},
-                 {0, 1, 1, 2, {2, 3, 2, 3}},  {0, 3, 0, 1, {1, 3, 3, 4}}, {1, 3, 0, 2, {1, 2, 1, 17}},
-                 {1, 1, 1, 1, {1, 1, 1, 1}},  {1, 3, 0, 2, {0, 2, 2, 3}}, {1, 1, 1, 2, {0, 2, 2, 3}},
-                 {0, 1, 0, 4, {3, 5, 3, 16}}, {1, 3, 0, 2, {2, 3, 7, 3}}};
+  } samples[] = {{1, 0, 1, 3, {2, 3, 3, 5}},  {1, 1, 0, 2, {2, 3, 3, 5}}, {1, 0, 0, 2, {3, 2, 2, 4}},
+                 {0, 0, 1, 2, {2, 3, 2, 3}},  {0, 1, 0, 1, {1, 3, 3, 4}}, {1, 1, 0, 2, {1, 2, 1, 17}},
+                 {1, 0, 1, 1, {1, 1, 1, 1}},  {1, 1, 0, 2, {0, 2, 2, 3}}, {1, 0, 1, 2, {0, 2, 2, 3}},
+                 {0, 0, 0, 4, {3, 5, 3, 16}}, {1, 1, 0, 2, {2, 3, 7, 3}}};
   if (variant >= (int)(sizeof samples / sizeof *samples)) return -1;
   const long *s = samples[variant].shape, S = samples[variant].squeezed;
-  sample_arg(c, ACT, samples[variant].act);
+  sample_choice(c, ACT, samples[variant].silu);
   return REALNAME(norm_sample_inputs)(c, r, variant, samples[variant].training, 4, s) &&
          sample_input(c, W1, r, 4, SHAPE(S, 1, 1, s[3])) && sample_input(c, B1, r, 1, SHAPE(S)) &&
          sample_input(c, W2, r, 4, SHAPE(s[3], 1, 1, S)) && sample_input(c, B2, r, 1, SHAPE(s[3])) &&
@@ -327,13 +327,14 @@ static int se_sample(Call *c, Random *r, int variant) {
 DESCRIPTOR op_batch_norm_se = {
     .name = "batch_norm_se",
     .args = "input weight bias running_mean running_var w1 b1 w2 b2 residual? training=false momentum=0.1 "
-            "eps=1e-5 act:int=1",
-    .doc =
-        "batch norm with squeeze and excitation, gate = sigmoid(w2 act(w1 mean(u) + b1) + b2); act 1 (ReLU): "
-        "relu(u gate + residual), u = batch norm; 3 (SiLU): u gate, u = silu(batch norm)",
+            "eps=1e-5 act:relu|silu=relu",
+    .doc = "batch norm with squeeze and excitation, gate = sigmoid(w2 act(w1 mean(u) + b1) + b2); relu: "
+           "relu(u gate + residual), u = batch norm; silu: u gate, u = silu(batch norm)",
     .shape = se_shape,
     .sample = se_sample,
     .no_grad = 1 << RUNNING_MEAN | 1 << RUNNING_VAR,
+    .mutates = 1 << RUNNING_MEAN | 1 << RUNNING_VAR,
+    .mutating = REALNAME(norm_training),
     .flops = se_flops,
     .shape_only = 1 << RUNNING_MEAN | 1 << RUNNING_VAR | 1 << B1 | 1 << B2 | 1 << RESIDUAL};
 const Kernel REALNAME(cpu_batch_norm_se) = {

@@ -47,5 +47,5 @@ DESCRIPTOR op_sgd = {
     .doc = "one step of gradient descent in place: writes parameter and velocity; returns nothing",
     .shape = sgd_shape,
     .sample = sgd_sample,
-    .writes = 1 << PARAMETER | 1 << VELOCITY};
+    .mutates = 1 << PARAMETER | 1 << VELOCITY};
 const Kernel REALNAME(cpu_sgd) = {.forward = sgd_forward};

@@ -93,11 +93,6 @@ static int reshape_shape(Call *c) {
 
 static int reshape_backward(Call *c) { return !c->grad_out[0] || call_grad_is(c, 0, c->grad_out[0]); }
 
-static void sample_list(Call *c, int i, int count, const long *list) {
-  c->arg[i] = (Arg){.given = true, .count = count, .n = count ? (double)list[0] : 0};
-  for (int k = 0; k < count; k++) c->arg[i].list[k] = list[k];
-}
-
 static int reshape_sample(Call *c, Random *r, int variant) {
   switch (variant) {
   case 0: sample_list(c, 0, 2, SHAPE(3, -1)); return sample_input(c, 0, r, 3, SHAPE(2, 3, 2));
@@ -243,6 +238,8 @@ static int expand_sample(Call *c, Random *r, int variant) {
 }
 
 /* ---- select, narrow ---- */
+enum { SELECT, NARROW }; /* forms */
+
 /* A slab: `length` of dimension d from `start` on. */
 typedef struct Slab {
   int d;
@@ -251,7 +248,7 @@ typedef struct Slab {
 
 static int slab_of(const Call *c, Slab *s) {
   const Tensor *x = c->in[0];
-  bool select = !strcmp(c->op->name, "select");
+  bool select = c->op->form == SELECT;
   if ((s->d = axis(c, 0, x->rank)) < 0) return 0;
   long n = x->shape[s->d], start = c->arg[1].list[0];
   s->length = select ? 1 : c->arg[2].list[0];
@@ -273,7 +270,7 @@ static int slab_shape(Call *c) {
   for (int d = 0; d < x->rank; d++)
     if (d != s.d)
       shape[rank++] = x->shape[d];
-    else if (strcmp(c->op->name, "select"))
+    else if (c->op->form == NARROW)
       shape[rank++] = s.length;
   if (outer_of(x, s.d) == 1) return call_put(c, 0, tensor_view(x, s.start * inner_of(x, s.d), rank, shape));
   return call_out(c, 0, x->dtype, rank, shape);
@@ -307,7 +304,7 @@ static int slab_backward(Call *c) {
 
 static int slab_sample(Call *c, Random *r, int variant) {
   static const int dims[] = {1, 2, -1, 3};
-  bool narrow = !strcmp(c->op->name, "narrow");
+  bool narrow = c->op->form == NARROW;
   if (variant > 3) return -1;
   sample_arg(c, 0, dims[variant]);
   sample_arg(c, 1, variant == 2 ? -2 : 2);
@@ -351,6 +348,7 @@ DESCRIPTOR op_select = {.name = "select",
                         .shape_only = 1};
 const Kernel REALNAME(cpu_select) = {.forward = slab_forward, .backward = slab_backward};
 DESCRIPTOR op_narrow = {.name = "narrow",
+                        .form = NARROW,
                         .args = "*input dim:int=1 start:int=1 length:int=1",
                         .doc = "length entries of a dimension from start on",
                         .shape = slab_shape,

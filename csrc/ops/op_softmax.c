@@ -5,6 +5,7 @@
 #include "ops/bodies_softmax.h"
 
 enum { LOGITS, LABEL, ELEMENTS = 1 << 13 };
+enum { PROBABILITY, LOGARITHM }; /* forms */
 
 typedef struct Rows {
   long rows, c, block; /* block: rows a chunk */
@@ -20,7 +21,7 @@ static Rows rows_of(const Call *c) {
   long channels = x->shape[x->rank - 1];
   Rows j = {.rows = channels ? x->size / channels : 0, .c = channels};
   j.block = channels && channels < ELEMENTS ? ELEMENTS / channels : 1;
-  j.logarithm = !strcmp(c->op->name, "log_softmax");
+  j.logarithm = c->op->form == LOGARITHM;
   return j;
 }
 
@@ -166,6 +167,7 @@ DESCRIPTOR op_softmax = {.name = "softmax",
                          .shape_only = 1};
 const Kernel REALNAME(cpu_softmax) = {.forward = softmax_forward, .backward = softmax_backward};
 DESCRIPTOR op_log_softmax = {.name = "log_softmax",
+                             .form = LOGARITHM,
                              .args = "input",
                              .doc = "x - log sum exp(x) over the last dimension",
                              .shape = softmax_shape,

@@ -9,6 +9,7 @@
 #include "backend/conv.h"
 #include "backend/conv_algo.h"
 #include "backend/conv_taps.h"
+#include "ops/bodies_silu.h"
 #include "ops/bodies_upconv.h"
 #include "ops/bodies_upsample.h"
 
@@ -145,7 +146,7 @@ static int forward_taps(Call *c, const UpShape *s, const real *scale, const real
   if (ok && s->skip) ok = conv_forward(&side, input(c, SKIP), c->in[WEIGHT], NULL, y, !c->training);
   ok = ok && HOT_EACH(taps_gather, s->n * 2 * s->h, 1, .p = p, .scale = scale, .shift = shift,
                       .zeros = p + t.pixels * TAPS * s->o, .y = y, .h = s->h, .w = s->w, .o = s->o,
-                      .act = (int)act, .add = s->skip > 0);
+                      .act = act, .add = s->skip > 0);
   return ok;
 }
 
@@ -246,19 +247,19 @@ static int upconv_act_shape(Call *c) {
     if (c->in[i] && (!want_real(c, i) || c->in[i]->rank != 1 || c->in[i]->size != c->in[WEIGHT]->shape[0]))
       return call_fail(c, "%s: expected %ld numbers, found %s", names[i - SCALE], c->in[WEIGHT]->shape[0],
                        tensor_text(c->in[i]));
-  double act = c->arg[0].n;
-  return act == ACT_NONE || act == ACT_RELU || act == ACT_RELU6 ||
-         call_fail(c, "act: expected 0 (none), 1 (ReLU) or 2 (ReLU6), found %g", act);
+  return 1;
 }
 
 static int upconv_act_forward(Call *c) {
-  return forward(c, input(c, SCALE), input(c, SHIFT), (Activation)c->arg[0].n);
+  Activation act = (Activation)c->arg[0].list[0], fused = act == ACT_SILU ? ACT_NONE : act;
+  return forward(c, input(c, SCALE), input(c, SHIFT), fused) &&
+         (act == fused || HOT_EACH(silu_in_place, c->out[0]->size, SILU_CHUNK, .y = output(c, 0)));
 }
 
 static int upconv_act_sample(Call *c, Random *r, int variant) {
   int got = upconv_sample(c, r, variant);
   if (got != 1) return got;
-  sample_arg(c, 0, variant % 3);
+  sample_choice(c, 0, variant % 4);
   for (int i = SCALE; i <= SHIFT; i++)
     if (variant & (1 << (i - SCALE)) && !sample_input(c, i, r, 1, SHAPE(c->in[WEIGHT]->shape[0]))) return 0;
   return 1;
@@ -278,8 +279,8 @@ const Kernel cpu_upconv2d_bf16 = {.forward = upconv_forward};
 #endif
 DESCRIPTOR op_upconv2d_act = {
     .name = "upconv2d_act",
-    .args = "input weight skip? scale? shift? act:int=0",
-    .doc = "act(scale * upconv2d(input, weight, skip) + shift) for inference; act: 0 none, 1 ReLU, 2 ReLU6",
+    .args = "input weight skip? scale? shift? act:none|relu|relu6|silu=none",
+    .doc = "act(scale * upconv2d(input, weight, skip) + shift) for inference",
     .shape = upconv_act_shape,
     .sample = upconv_act_sample,
     .weights = 1 << WEIGHT,

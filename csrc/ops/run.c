@@ -17,6 +17,8 @@
 
 /* ---- checks ---- */
 
+static const char *name_of(const OpInfo *info, int i) { return info->in_name[info->variadic ? 0 : i]; }
+
 static int check_inputs(const OpInfo *info, Call *c) {
   if (info->variadic) return c->nin > 0 || call_fail(c, "%s: expected at least one tensor", info->in_name[0]);
   for (int i = 0; i < info->nin; i++)
@@ -25,9 +27,18 @@ static int check_inputs(const OpInfo *info, Call *c) {
   return 1;
 }
 
-static int check_written(const Call *c) {
-  for (int i = 0; i < c->nin; i++)
-    if (c->op->writes >> i & 1 && !call_want_own(c, i)) return 0;
+unsigned op_mutates(const Call *c) { return !c->op->mutating || c->op->mutating(c) ? c->op->mutates : 0; }
+
+/* What is written to is a tensor of its own, which no graph says how to make. */
+static int check_mutated(const OpInfo *info, const Call *c) {
+  unsigned mutates = op_mutates(c);
+  for (int i = 0; i < c->nin; i++) {
+    if (!(mutates >> i & 1) || !c->in[i]) continue;
+    if (!call_want_own(c, i)) return 0;
+    if (c->in[i]->var && c->in[i]->var->node)
+      return call_fail(c, "%s: expected no result of a graph, since it is written to, found one (detach it)",
+                       name_of(info, i));
+  }
   return 1;
 }
 
@@ -48,8 +59,6 @@ static bool makes_nothing(const Call *c) {
 
 /* ---- operands ---- */
 
-static const char *name_of(const OpInfo *info, int i) { return info->in_name[info->variadic ? 0 : i]; }
-
 /* t, which becomes made[i]'s, stands for input i from here on. */
 static int replace(Call *c, Tensor **made, int i, Tensor *t) {
   if (!t) return 0;
@@ -69,7 +78,7 @@ static int find_device(const OpInfo *info, Call *c, Tensor **made) {
   for (int i = 0; i < c->nin; i++) {
     const Tensor *t = c->in[i];
     if (!t || t->device == d) continue;
-    bool number = t->device->kind == DEVICE_CPU && !t->rank && !t->var && !(c->op->writes >> i & 1);
+    bool number = t->device->kind == DEVICE_CPU && !t->rank && !t->var && !(c->op->mutates >> i & 1);
     if (!number)
       return call_fail(c, "%s: expected a tensor on %s like %s, found one on %s", name_of(info, i), d->name,
                        name_of(info, first), t->device->name);
@@ -164,8 +173,9 @@ static int bring_home(Call *c, Tensor *const *given) {
     tensor_release(c->out[i]);
     c->out[i] = t;
   }
+  unsigned mutates = op_mutates(c);
   for (int i = 0; i < c->nin; i++) {
-    if (!c->in[i] || !(c->op->writes >> i & 1)) continue;
+    if (!c->in[i] || !(mutates >> i & 1)) continue;
     void *to = tensor_write(given[i]);
     if (!to || !device_copy(c->home, to, c->device, tensor_data(c->in[i]), tensor_bytes(given[i]))) return 0;
   }
@@ -194,7 +204,7 @@ int op_run(const OpInfo *info, Call *c) {
   int ok = check_inputs(info, c) && find_device(info, c, made) && choose_kernel(info, c, made) &&
            (info->any_dtype || unify(info, c, made));
   c->training = ok && wants_gradient(info, c);
-  ok = ok && check_written(c) && c->op->shape(c);
+  ok = ok && check_mutated(info, c) && c->op->shape(c);
   c->nothing = ok && makes_nothing(c);
   ok = ok && (c->nothing || call_compute(c, c->kernel->forward) || defer(c));
   if (ok && interrupted) ok = fail("interrupted");

@@ -99,8 +99,8 @@ end
 
 -- As inference has it: batch norm in the weights and a shift, ReLU.
 local function forward(layer, x, weight, skip, shift)
-  if layer.up then return core.ops.upconv2d_act.call(x, weight, skip, nil, shift, 1) end
-  return core.ops.conv2d_act.call(x, weight, nil, shift, nil, layer.stride, layer.padding, layer.groups, 1)
+  if layer.up then return core.ops.upconv2d_act.call(x, weight, skip, nil, shift, "relu") end
+  return core.ops.conv2d_act.call(x, weight, nil, shift, nil, layer.stride, layer.padding, layer.groups, "relu")
 end
 
 local function plain(layer, x, weight, skip)

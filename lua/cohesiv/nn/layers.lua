@@ -12,7 +12,6 @@ local tensor = require "cohesiv.tensor"
 local M = {}
 local ops = core.ops
 local integer, optional = options.integer, options.optional
-local ACT = { none = 0, relu = 1, relu6 = 2, silu = 3 }
 
 local function tensor_of(what, x, last)
   if not core.is_tensor(x) then refuse("%s: expected a tensor, found %s", what, type(x)) end
@@ -77,7 +76,7 @@ function M.BatchNorm2d(o, named)
   scale_and_shift(m, channels)
   m:buffer("running_mean", tensor.zeros(channels))
   m:buffer("running_var", tensor.ones(channels))
-  m.eps, m.momentum, m.act = o.eps, o.momentum, ACT[o.act]
+  m.eps, m.momentum, m.act = o.eps, o.momentum, o.act
   m.forward = function(self, x, residual)
     return ops.batch_norm.call(x, self.params.weight, self.params.bias, self.buffers.running_mean,
       self.buffers.running_var, residual, self.training, self.momentum, self.eps, self.act)
@@ -112,7 +111,7 @@ end
 
 -- Whether a convolution's epilogue may do what bn does: in inference without gradients, and not for SiLU.
 local function foldable(bn)
-  return not (bn.training or core.grad_enabled() or bn.hooks or bn.act == ACT.silu)
+  return not (bn.training or core.grad_enabled() or bn.hooks or bn.act == "silu")
 end
 
 --- conv_bn(conv, bn, x, residual?): bn(conv(x), residual). In inference without gradients it is one op: the

@@ -6,8 +6,6 @@ local core = require "cohesiv.core"
 local ops = core.ops
 local M = {}
 
-local SILU = 3 -- of BatchNorm2d's act
-
 --- gate(reduce, expand, act): the module m with m(u, residual?) = relu(u g + residual) where act is "relu", and u g
 -- where it is "silu", with g = sigmoid(expand(act(reduce(mean of u)))), both 1×1 convolutions.
 function M.gate(reduce, expand, act)
@@ -33,7 +31,7 @@ function M.after(bn, gate, x, residual)
   local reduce, expand = gate.reduce.params, gate.expand.params
   return ops.batch_norm_se.call(x, bn.params.weight, bn.params.bias, bn.buffers.running_mean, bn.buffers.running_var,
     full(reduce.weight), reduce.bias, full(expand.weight), expand.bias, residual, bn.training, bn.momentum, bn.eps,
-    bn.act == SILU and SILU or 1)
+    bn.act == "silu" and "silu" or "relu")
 end
 
 --- flops(bn, gate, n): operations of the gate's two layers for n images, where they are inside that op; 0 where they
