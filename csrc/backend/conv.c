@@ -10,7 +10,8 @@
  *
  * Gradients of weights have the same three (isa_conv_weight*.c). A convolution with stride s seen from the
  * side of its gradient is s x s correlations with stride 1, one for each remainder of (row, column) by s:
- * that is how backward-data handles strides. */
+ * that is how backward-data handles strides. Dilation leaves gaps in windows, there as in forward: the direct
+ * and the grouped method know them. */
 #include "backend/conv.h"
 
 #include "backend/conv_bf16.h"
@@ -45,19 +46,28 @@ int conv_compute(const Corr *c, const Tensor *weight, bool reuse) {
                             ISA_PICK(conv_direct)()};
   unsigned fits = 0;
   for (int m = 0; m < 4; m++) fits |= (unsigned)methods[m].fits(c) << m;
-  algo = ALGO_PICK(fits, first_of(fits), ALGO_CORRELATION,
-                   {c->n, c->h, c->w, c->c, c->groups, c->kh, c->kw, c->step, c->gh, c->gw, c->o, reuse});
+  algo.method = first_of(fits);
+  if (c->step_h == c->step_w && c->gap_h == 1 && c->gap_w == 1) /* what the table's sizes can tell */
+    algo = ALGO_PICK(fits, algo.method, ALGO_CORRELATION,
+                     {c->n, c->h, c->w, c->c, c->groups, c->kh, c->kw, c->step_h, c->gh, c->gw, c->o, reuse});
   return compute(c, methods[algo.method], weight, reuse, &algo);
 }
 
 static long weight_channels(const ConvShape *s) { return s->w_channels ? s->w_channels : s->ci / s->groups; }
 
+/* Kernels that are for the plain path. */
+static bool is_huge(const ConvShape *s) {
+  bool dilated = s->dilation_h > 1 || s->dilation_w > 1;
+  long runs = s->dilation_w > 1 ? s->kh * s->kw : s->kh;
+  return runs > CONV_KERNEL_MAX ||
+         (dilated && (conv_reach_h(s) > CONV_REACH_MAX || conv_reach_w(s) > CONV_REACH_MAX));
+}
+
 int conv_forward(const ConvShape *s, const float *x, const Tensor *weight, const Epilogue *e, float *y,
                  bool reuse) {
   long c = s->ci / s->groups, o = s->co / s->groups, wc = weight_channels(s);
   if (s->n == 0) return 1;
-  if (s->kh > CONV_KERNEL_MAX || !conv_reads(s))
-    return conv_reference_forward(s, x, tensor_data(weight), e, y);
+  if (is_huge(s) || !conv_reads(s)) return conv_reference_forward(s, x, tensor_data(weight), e, y);
   Corr corr = {
       .n = s->n,
       .groups = s->groups,
@@ -69,9 +79,12 @@ int conv_forward(const ConvShape *s, const float *x, const Tensor *weight, const
       .x_group = c,
       .kh = s->kh,
       .kw = s->kw,
-      .step = s->stride,
-      .top = -s->pad,
-      .left = -s->pad,
+      .step_h = s->stride_h,
+      .step_w = s->stride_w,
+      .gap_h = s->dilation_h,
+      .gap_w = s->dilation_w,
+      .top = -s->top,
+      .left = -s->left,
       .gh = s->ho,
       .gw = s->wo,
       .o = o,
@@ -94,31 +107,54 @@ int conv_forward(const ConvShape *s, const float *x, const Tensor *weight, const
 /* One axis of one of the interleaved grids: pixels phase, phase + stride, … */
 typedef struct Axis {
   long grid;  /* how many such pixels */
-  long taps;  /* entries of the kernel that reach them: last, last - stride, … */
+  long taps;  /* entries of the kernel that reach them: last, last - each, … */
   long last;  /* kernel index of window index 0 */
+  long each;  /* from there to the next: stride, or a part of it where the dilation shares factors with it */
   long start; /* index into dy of window index 0 at grid position 0 */
+  long gap;   /* and from there to that of the next */
 } Axis;
 
-static Axis axis(long size, long kernel, long stride, long pad, long phase) {
+static long common_divisor(long a, long b) { return b ? common_divisor(b, a % b) : a; }
+
+static Axis axis(long size, long kernel, long stride, long dilation, long pad, long phase) {
   Axis a = {0};
-  long first = (phase + pad) % stride; /* pixel p = q stride - pad + k, so k = phase + pad (mod stride) */
+  long common = common_divisor(stride, dilation), first = 0;
   a.grid = (size - phase + stride - 1) / stride;
-  a.taps = first < kernel ? (kernel - first + stride - 1) / stride : 0;
-  a.last = first + stride * (a.taps - 1);
-  a.start = (phase + pad - first) / stride - (a.taps - 1);
+  a.each = stride / common;
+  a.gap = dilation / common;
+  /* pixel p = q stride - pad + k dilation, so k dilation = phase + pad (mod stride) */
+  while (first < a.each && (phase + pad - first * dilation) % stride) first++;
+  a.taps = first < a.each && first < kernel ? (kernel - first + a.each - 1) / a.each : 0;
+  a.last = first + a.each * (a.taps - 1);
+  if (a.taps) a.start = (phase + pad - a.last * dilation) / stride;
   return a;
+}
+
+static Axis axis_h(const ConvShape *s, long phase) {
+  return axis(s->h, s->kh, s->stride_h, s->dilation_h, s->top, phase);
+}
+
+static Axis axis_w(const ConvShape *s, long phase) {
+  return axis(s->w, s->kw, s->stride_w, s->dilation_w, s->left, phase);
+}
+
+/* Whether there are pixels that no window touches. */
+static bool has_gaps(const ConvShape *s) {
+  bool gaps = false;
+  for (long y = 0; y < s->stride_h && y < s->h; y++) gaps = gaps || !axis_h(s, y).taps;
+  for (long x = 0; x < s->stride_w && x < s->w; x++) gaps = gaps || !axis_w(s, x).taps;
+  return gaps;
 }
 
 int conv_backward_data(const ConvShape *s, const float *dy, const Tensor *weight, float *dx, bool add) {
   long c = s->ci / s->groups, o = s->co / s->groups, wc = weight_channels(s), row = s->kw * wc,
        window = s->kh * row;
   if (s->n == 0) return 1;
-  if (s->kh > CONV_KERNEL_MAX) return conv_reference_backward_data(s, dy, tensor_data(weight), dx, add);
-  bool gaps = s->kh < s->stride || s->kw < s->stride; /* pixels that no window touches */
-  if (gaps && !add) memset(dx, 0, (size_t)(s->n * s->h * s->w * s->ci) * sizeof *dx);
-  for (long py = 0; py < s->stride && py < s->h; py++) {
-    for (long px = 0; px < s->stride && px < s->w; px++) {
-      Axis v = axis(s->h, s->kh, s->stride, s->pad, py), u = axis(s->w, s->kw, s->stride, s->pad, px);
+  if (is_huge(s)) return conv_reference_backward_data(s, dy, tensor_data(weight), dx, add);
+  if (!add && has_gaps(s)) memset(dx, 0, (size_t)(s->n * s->h * s->w * s->ci) * sizeof *dx);
+  for (long py = 0; py < s->stride_h && py < s->h; py++) {
+    for (long px = 0; px < s->stride_w && px < s->w; px++) {
+      Axis v = axis_h(s, py), u = axis_w(s, px);
       if (v.taps == 0 || u.taps == 0) continue;
       Corr corr = {
           .n = s->n,
@@ -131,7 +167,10 @@ int conv_backward_data(const ConvShape *s, const float *dy, const Tensor *weight
           .x_group = o,
           .kh = v.taps,
           .kw = u.taps,
-          .step = 1,
+          .step_h = 1,
+          .step_w = 1,
+          .gap_h = v.taps > 1 ? v.gap : 1,
+          .gap_w = u.taps > 1 ? u.gap : 1,
           .top = v.start,
           .left = u.start,
           .gh = v.grid,
@@ -139,11 +178,11 @@ int conv_backward_data(const ConvShape *s, const float *dy, const Tensor *weight
           .o = c,
           .y = dx + (py * s->w + px) * s->ci,
           .y_image = s->h * s->w * s->ci,
-          .y_row = s->stride * s->w * s->ci,
-          .y_col = s->stride * s->ci,
+          .y_row = s->stride_h * s->w * s->ci,
+          .y_col = s->stride_w * s->ci,
           .weight = (const float *)tensor_data(weight) + s->w_first + v.last * row + u.last * wc,
-          .w_row = -s->stride * row,
-          .w_col = -s->stride * wc,
+          .w_row = -v.each * row,
+          .w_col = -u.each * wc,
           .w_in = window,
           .w_out = 1,
           .w_group = o * window,
@@ -155,17 +194,27 @@ int conv_backward_data(const ConvShape *s, const float *dy, const Tensor *weight
   return 1;
 }
 
+/* Whether the table's sizes can tell this shape from all others. */
+static bool is_even(const ConvShape *s) {
+  return s->stride_h == s->stride_w && s->dilation_h == 1 && s->dilation_w == 1 && s->top == s->left &&
+         s->ho == (s->h + 2 * s->top - s->kh) / s->stride_h + 1 &&
+         s->wo == (s->w + 2 * s->left - s->kw) / s->stride_w + 1;
+}
+
 int conv_backward_weight(const ConvShape *s, const float *x, const float *dy, float *dw, bool add) {
   if (!conv_reads(s)) {
     if (!add) memset(dw, 0, (size_t)(s->co * s->kh * s->kw * (s->ci / s->groups)) * sizeof *dw);
     return 1;
   }
+  if (is_huge(s)) return conv_reference_backward_weight(s, x, dy, dw, add);
   const WeightMethod methods[] = {ISA_PICK(weight_winograd6)(), ISA_PICK(weight_winograd4)(),
                                   ISA_PICK(weight_spread)(), ISA_PICK(weight_direct)()};
   unsigned fits = 0;
   for (int m = 0; m < 4; m++) fits |= (unsigned)methods[m].fits(s) << m;
-  Algo algo = ALGO_PICK(fits, first_of(fits), ALGO_WEIGHT_GRADIENT,
-                        {s->n, s->h, s->w, s->ci, s->groups, s->kh, s->kw, s->stride, s->pad, s->co});
+  Algo algo = {.method = first_of(fits), .entry = -1};
+  if (is_even(s))
+    algo = ALGO_PICK(fits, algo.method, ALGO_WEIGHT_GRADIENT,
+                     {s->n, s->h, s->w, s->ci, s->groups, s->kh, s->kw, s->stride_h, s->top, s->co});
   int ok = methods[algo.method].run(s, x, dy, dw, add);
   algo_done(&algo);
   return ok;

@@ -2,7 +2,8 @@
  * map in conv.c), float64 on the plain path (im2col and OpenBLAS); the plain path in float32 is what tests
  * compare with.
  *
- *   x: n,h,w,ci     weight: co,kh,kw,ci/groups     y: n,ho,wo,co     ho = (h + 2 pad - kh) / stride + 1
+ *   x: n,h,w,ci     weight: co,kh,kw,ci/groups     y: n,ho,wo,co
+ *   ho = (h + top + bottom - reach_h) / stride_h + 1, reach_h = (kh - 1) dilation_h + 1
  *
  * Output channel o belongs to group o / (co / groups), which sees input channels of the same group only.
  * Nothing is checked here: the op's shape rule does that. Results do not depend on the number of threads. */
@@ -12,14 +13,20 @@
 #include "backend/activation.h"
 #include "core/tensor.h"
 
-/* All sizes in elements; n, h, w, ci and co may be 0, and ho, wo >= 1 follow from the rest as written above.
- */
+/* All sizes in elements; n, h, w, ci and co may be 0, and ho, wo >= 1 follow from the rest as written above;
+ * how many zeros lie below and on the right of the image, they say. Strides and dilations are 1 or more; a
+ * dilation of one place of the kernel alone is 1. */
 typedef struct ConvShape {
-  long n, h, w, ci, co, kh, kw, stride, pad, groups, ho, wo;
+  long n, h, w, ci, co, kh, kw, groups, ho, wo;
+  long stride_h, stride_w, dilation_h, dilation_w, top, left;
   /* Of weights that see more channels than these: where they begin, and how many there are (0: ci / groups).
    * For conv_forward and conv_backward_data. */
   long w_first, w_channels;
 } ConvShape;
+
+/* Rows and columns from a window's first place to behind its last. */
+static inline long conv_reach_h(const ConvShape *s) { return (s->kh - 1) * s->dilation_h + 1; }
+static inline long conv_reach_w(const ConvShape *s) { return (s->kw - 1) * s->dilation_w + 1; }
 
 /* Whether there is a number to multiply: without one, results are what the epilogue makes of 0. */
 static inline bool conv_reads(const ConvShape *s) { return s->n && s->h && s->w && s->ci && s->co; }

@@ -77,7 +77,8 @@ bool bf16_is_fast(void) {
 static long columns_of(long o) { return ratio_up(o, VECTOR) * VECTOR; }
 
 static bool fits(const Corr *c) {
-  return c->kh == 1 && c->kw == 1 && c->top == 0 && c->left == 0 && c->c % 2 == 0;
+  return c->kh == 1 && c->kw == 1 && c->top == 0 && c->left == 0 && (c->gh - 1) * c->step_h < c->h &&
+         (c->gw - 1) * c->step_w < c->w && c->c % 2 == 0;
 }
 
 static size_t size(const Corr *c) { return (size_t)(c->groups * columns_of(c->o) * c->c / 2); }
@@ -190,7 +191,7 @@ TARGET static void round_pixels(const Corr *c, const float *x, long first, long 
                                 long pitch) {
   for (long i = first; i < first + count; i++, to += pitch) {
     long image = i / (c->gh * c->gw), y = i / c->gw % c->gh, column = i % c->gw, k = 0;
-    const float *from = x + ((image * c->h + y * c->step) * c->w + column * c->step) * c->pixel;
+    const float *from = x + ((image * c->h + y * c->step_h) * c->w + column * c->step_w) * c->pixel;
     unsigned short *out = (unsigned short *)to;
     for (; k + 2 * VECTOR <= ks; k += 2 * VECTOR)
       _mm512_storeu_si512(out + k, (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(from + k + VECTOR),
@@ -251,7 +252,7 @@ static int chunk_run(void *arg, long chunk) {
 static int run(const Corr *c, const float *packed) {
   Job j = {.c = *c, .packed = (const unsigned *)packed, .step = CHANNELS};
   j.pixels = c->n * c->gh * c->gw;
-  if (c->step == 1 && c->gh == c->h && c->gw == c->w && c->y_row == c->gw * c->y_col &&
+  if (c->step_h == 1 && c->step_w == 1 && c->gh == c->h && c->gw == c->w && c->y_row == c->gw * c->y_col &&
       c->y_image == c->gh * c->y_row) { /* all images are one row of pixels */
     j.c.gw = j.c.w = j.pixels;
     j.c.n = j.c.gh = j.c.h = 1;

@@ -8,17 +8,18 @@
 
 /* For every image, group g and grid position (i, j), output channel o of the group:
  *
- *   y[i, j, o] = sum over a < kh, b < kw, k < c of  x[top + i step + a, left + j step + b, k] * w(a, b, k, o)
+ *   y[i, j, o] = sum over a < kh, b < kw, k < c of  x[i', j', k] * w(a, b, k, o)
+ *   i' = top + i step_h + a gap_h, j' = left + j step_w + b gap_w
  *
- * x is zero outside the image. Forward: top = left = -pad. Backward-data: x is dy, the grid is one of stride²
- * interleaved ones, the window runs backwards over the weights, and y steps over the pixels of the others. */
+ * x is zero outside the image. Forward: top and left are the padding's, negative. Backward-data: x is dy, the
+ * grid is one of stride_h stride_w interleaved ones, the window runs backwards over the weights, and y steps over the pixels of the others. */
 typedef struct Corr {
   long n, groups;
   long h, w, c; /* input rows and columns, channels of one group */
   const float *x;
   long pixel, x_group; /* floats from one pixel, and from one group's channels, to the next (0: all groups see
                           the same ones) */
-  long kh, kw, step, top, left;
+  long kh, kw, step_h, step_w, gap_h, gap_w, top, left;
   long gh, gw, o; /* grid rows and columns, output channels of one group */
   float *y;
   long y_image, y_row, y_col;              /* floats from one image, grid row, grid column to the next */
@@ -30,8 +31,12 @@ typedef struct Corr {
   Activation act;
 } Corr;
 
-/* Rows of a kernel that the methods handle; above that (nobody needs it) the plain path runs. */
-enum { CONV_KERNEL_MAX = 64 };
+/* Runs of a kernel (see corr_runs) that the methods handle, and rows or columns that a dilated one reaches
+ * over; above that (nobody needs it) the plain path runs. */
+enum { CONV_KERNEL_MAX = 64, CONV_REACH_MAX = 512 };
+
+/* Pieces of memory that a window consists of: its rows, or with gaps between columns its places. */
+static inline long corr_runs(const Corr *c) { return c->gap_w > 1 ? c->kh * c->kw : c->kh; }
 
 /* A method needs the weights in an order of its own. */
 typedef struct Method {

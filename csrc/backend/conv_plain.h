@@ -9,7 +9,8 @@ static void PLAIN(patches)(const ConvShape *s, const PLAIN_REAL *x, long c0, lon
     for (long o = 0; o < s->wo; o++) {
       for (long i = 0; i < s->kh; i++) {
         for (long j = 0; j < s->kw; j++, p += c) {
-          long yy = y * s->stride - s->pad + i, xx = o * s->stride - s->pad + j;
+          long yy = y * s->stride_h - s->top + i * s->dilation_h,
+               xx = o * s->stride_w - s->left + j * s->dilation_w;
           bool inside = yy >= 0 && yy < s->h && xx >= 0 && xx < s->w;
           const PLAIN_REAL *from = inside ? x + (yy * s->w + xx) * s->ci + c0 : NULL;
           for (long k = 0; k < c; k++) p[k] = from ? from[k] : 0;
@@ -26,7 +27,8 @@ static void PLAIN(unpatch)(const ConvShape *s, PLAIN_REAL *x, long c0, long c, l
     for (long o = 0; o < s->wo; o++) {
       for (long i = 0; i < s->kh; i++) {
         for (long j = 0; j < s->kw; j++, p += c) {
-          long yy = y * s->stride - s->pad + i, xx = o * s->stride - s->pad + j;
+          long yy = y * s->stride_h - s->top + i * s->dilation_h,
+               xx = o * s->stride_w - s->left + j * s->dilation_w;
           if (yy < 0 || yy >= s->h || xx < 0 || xx >= s->w) continue;
           PLAIN_REAL *to = x + (yy * s->w + xx) * s->ci + c0;
           for (long k = 0; k < c; k++) to[k] += p[k];

@@ -36,8 +36,9 @@ static long tiles_of(const ConvShape *s, long edge) {
 
 /* The larger tiles as for forward: where edges do not eat up what they save, and channels are few. */
 static bool fits(const ConvShape *s) {
-  bool any = s->kh == 3 && s->kw == 3 && s->stride == 1 && s->groups == 1 && s->ci % LANES == 0 &&
-             s->co % LANES == 0 && 9 * s->n * s->ho * s->wo - 36 * tiles_of(s, 4) > PAYS;
+  bool any = s->kh == 3 && s->kw == 3 && s->stride_h == 1 && s->stride_w == 1 && s->dilation_h == 1 &&
+             s->dilation_w == 1 && s->groups == 1 && s->ci % LANES == 0 && s->co % LANES == 0 &&
+             9 * s->n * s->ho * s->wo - 36 * tiles_of(s, 4) > PAYS;
   return any && (EDGE == 4 || (s->ci <= LARGE_MAX && s->co <= LARGE_MAX &&
                                tiles_of(s, 6) * 64 * 10 < tiles_of(s, 4) * 36 * 9));
 }
@@ -72,7 +73,7 @@ static int forth_chunk(void *arg, long chunk) {
   const float *at[FREQUENCIES];
   if (part < inputs) {
     long k0 = part * CHANNELS, k1 = least(s->ci, k0 + CHANNELS);
-    tile_pixels(d->x + image * s->h * s->w * s->ci + k0, s->h, s->w, s->ci, y - s->pad, x - s->pad, zeros,
+    tile_pixels(d->x + image * s->h * s->w * s->ci + k0, s->h, s->w, s->ci, y - s->top, x - s->left, zeros,
                 at);
     for (long k = k0; k < k1; k += PANEL) {
       long width = least(PANEL, s->ci - k);

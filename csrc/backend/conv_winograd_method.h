@@ -44,8 +44,8 @@ static long tiles_of(const Corr *c, long edge) {
 /* The larger tiles need four fifths of the smaller ones' products, if edges do not eat that up; with many
  * channels weights, which are more for them, would have to come from far away. */
 static bool fits(const Corr *c) {
-  bool any =
-      c->kh == 3 && c->kw == 3 && c->step == 1 && c->groups == 1 && c->c % LANES == 0 && c->o % LANES == 0;
+  bool any = c->kh == 3 && c->kw == 3 && c->step_h == 1 && c->step_w == 1 && c->gap_h == 1 && c->gap_w == 1 &&
+             c->groups == 1 && c->c % LANES == 0 && c->o % LANES == 0;
   if (EDGE == 4) return any && 9 * c->n * c->gh * c->gw - 36 * tiles_of(c, 4) > PAYS;
   return any && c->c <= LARGE_MAX && c->o <= LARGE_MAX && tiles_of(c, EDGE) >= FUSED_LEAST &&
          tiles_of(c, 6) * 64 * 10 < tiles_of(c, 4) * 36 * 9;

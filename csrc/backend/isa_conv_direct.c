@@ -35,7 +35,7 @@ static long channel_block(const Corr *c) {
   return ratio_up(c->c, steps);
 }
 
-static bool fits(const Corr *c) { return c->kh <= CONV_KERNEL_MAX; }
+static bool fits(const Corr *c) { return corr_runs(c) <= CONV_KERNEL_MAX; }
 
 static size_t size(const Corr *c) { return (size_t)(c->groups * panel_columns(c->o) * c->kh * c->kw * c->c); }
 
@@ -80,10 +80,16 @@ static int pack(const Corr *c, float *packed) {
   return parallel(c->groups * ratio_up(c->c, channel_block(c)) * panels(c->o), pack_chunk, &p);
 }
 
+/* Input rows and columns that so many of the grid see. */
+static long lines_of(const Corr *c, long rows) { return (rows - 1) * c->step_h + (c->kh - 1) * c->gap_h + 1; }
+static long pixels_of(const Corr *c, long columns) {
+  return (columns - 1) * c->step_w + (c->kw - 1) * c->gap_w + 1;
+}
+
 /* What a step of the sum over rows x columns places of the grid sees. */
 static long window_floats(const Direct *d, long rows, long columns) {
   const Corr *c = &d->c;
-  return ((rows - 1) * c->step + c->kh) * ((columns - 1) * c->step + c->kw) * d->block;
+  return lines_of(c, rows) * pixels_of(c, columns) * d->block;
 }
 
 /* cs channels of lines x pixels places, `down` and `right` floats apart, to places `pitch` floats apart. */
@@ -105,17 +111,19 @@ static int chunk_run(void *arg, long chunk) {
        x1 = least(c->gw, x0 + d->columns);
   long y0 = v * d->rows, y1 = least(c->gh, y0 + d->rows);
   long pixel = c->pixel, window = c->kh * c->kw;
-  long lines = (y1 - y0 - 1) * c->step + c->kh, pixels = (x1 - x0 - 1) * c->step + c->kw;
+  long lines = lines_of(c, y1 - y0), pixels = pixels_of(c, x1 - x0);
+  long runs = corr_runs(c), run = runs / c->kh; /* of a kernel row */
   const float *in = c->x + image * c->h * c->w * pixel + g * c->x_group;
   long floats = d->copy ? window_floats(d, y1 - y0, x1 - x0) : (y1 - y0) * (x1 - x0) * d->pitch;
   float *buffer = floats ? scratch(0, (size_t)floats * sizeof *buffer) : NULL;
   if (floats && !buffer) return 0;
   for (long c0 = 0; c0 < c->c; c0 += d->block) {
     long cs = least(c->c - c0, d->block), line = d->copy ? pixels * cs : c->w * pixel;
-    long right = c->step * (d->copy ? cs : pixel), down = c->step * line; /* to the next place of the grid */
-    const float *base = in + ((c->top + y0 * c->step) * c->w + c->left + x0 * c->step) * pixel + c0;
+    long place = d->copy ? cs : pixel;
+    long right = c->step_w * place, down = c->step_h * line; /* to the next place of the grid */
+    const float *base = in + ((c->top + y0 * c->step_h) * c->w + c->left + x0 * c->step_w) * pixel + c0;
     if (d->copy) {
-      copy_window(in + c0, c->h, c->w, pixel, cs, c->top + y0 * c->step, c->left + x0 * c->step, lines,
+      copy_window(in + c0, c->h, c->w, pixel, cs, c->top + y0 * c->step_h, c->left + x0 * c->step_w, lines,
                   pixels, buffer);
       base = buffer;
     } else if (d->pitch) {
@@ -134,12 +142,13 @@ static int chunk_run(void *arg, long chunk) {
           long s0 = (x1 - x0) * i / strips, s1 = (x1 - x0) * (i + 1) / strips,
                offset = at + (x0 + s0) * c->y_col;
           const float *a[CONV_KERNEL_MAX];
-          for (long k = 0; k < c->kh; k++) a[k] = row + k * line + s0 * right;
-          Tile t = {.runs = c->kh,
+          for (long k = 0; k < runs; k++)
+            a[k] = row + k / run * c->gap_h * line + k % run * c->gap_w * place + s0 * right;
+          Tile t = {.runs = runs,
                     .a = a,
                     .lda = right,
                     .step = 1,
-                    .k = c->kw * cs,
+                    .k = run > 1 ? cs : c->kw * cs,
                     .b = weights + o * window * cs,
                     .c = c->y + offset,
                     .ldc = c->y_col,
@@ -161,10 +170,10 @@ static int chunk_run(void *arg, long chunk) {
 
 static int run(const Corr *c, const float *packed) {
   Direct d = {.c = *c, .packed = packed};
-  long bottom = c->top + (c->gh - 1) * c->step + c->kh, right = c->left + (c->gw - 1) * c->step + c->kw;
+  long bottom = c->top + lines_of(c, c->gh), right = c->left + pixels_of(c, c->gw);
   bool inside = c->top >= 0 && c->left >= 0 && bottom <= c->h && right <= c->w;
   d.copy = !(inside && c->kw == 1);
-  if (!d.copy && c->kh == 1 && c->step == 1 && c->gh == c->h && c->gw == c->w &&
+  if (!d.copy && c->kh == 1 && c->step_h == 1 && c->step_w == 1 && c->gh == c->h && c->gw == c->w &&
       c->y_row == c->gw * c->y_col &&
       c->y_image == c->gh * c->y_row) { /* 1 x 1: all images are one row of pixels */
     d.c.gw = d.c.w = c->n * c->gh * c->gw;

@@ -41,11 +41,11 @@ INLINE void strip(const int n, const int channels, const Grouped *d, const float
   UNROLL for (int p = 0; p < n; p++) sum[p] = (vf){0};
   for (long a = 0; a < c->kh; a++) {
     for (long b = 0; b < c->kw; b++) {
-      const float *pixel = x + a * line + b * LANES;
+      const float *pixel = x + a * c->gap_h * line + b * c->gap_w * LANES;
       UNROLL for (int k = 0; k < channels; k++, w += LANES) {
         vf weight = vload(w);
         UNROLL for (int p = 0; p < n; p++) sum[p] +=
-            group_lane(pixel + p * c->step * LANES, channels, k) * weight;
+            group_lane(pixel + p * c->step_w * LANES, channels, k) * weight;
       }
     }
   }
@@ -66,21 +66,22 @@ INLINE int block(const int channels, const Grouped *d, long chunk) {
   const Corr *c = &d->c;
   long v = chunk % d->vectors, r = chunk / d->vectors % d->rows_n, image = chunk / d->vectors / d->rows_n;
   long y0 = r * d->rows, y1 = least(c->gh, y0 + d->rows), channel = v * LANES, pixel = c->groups * c->c;
-  long lines = (y1 - y0 - 1) * c->step + c->kh, pixels = (c->gw - 1) * c->step + c->kw, line = pixels * LANES;
+  long lines = (y1 - y0 - 1) * c->step_h + (c->kh - 1) * c->gap_h + 1;
+  long pixels = (c->gw - 1) * c->step_w + (c->kw - 1) * c->gap_w + 1, line = pixels * LANES;
   float *x = scratch(0, (size_t)(lines * line) * sizeof *x);
   if (!x) return 0;
-  copy_window(c->x + image * c->h * c->w * pixel + channel, c->h, c->w, pixel, LANES, c->top + y0 * c->step,
+  copy_window(c->x + image * c->h * c->w * pixel + channel, c->h, c->w, pixel, LANES, c->top + y0 * c->step_h,
               c->left, lines, pixels, x);
   const float *w = d->packed + channel * c->kh * c->kw * channels;
   for (long y = y0; y < y1; y++) {
-    const float *row = x + (y - y0) * c->step * line;
+    const float *row = x + (y - y0) * c->step_h * line;
     long at = image * c->y_image + y * c->y_row + channel, p = 0;
     for (; p + STRIP <= c->gw; p += STRIP)
-      strip(STRIP, channels, d, row + p * c->step * LANES, line, w, at + p * c->y_col, channel);
+      strip(STRIP, channels, d, row + p * c->step_w * LANES, line, w, at + p * c->y_col, channel);
     for (; p + 4 <= c->gw; p += 4)
-      strip(4, channels, d, row + p * c->step * LANES, line, w, at + p * c->y_col, channel);
+      strip(4, channels, d, row + p * c->step_w * LANES, line, w, at + p * c->y_col, channel);
     for (; p < c->gw; p++)
-      strip(1, channels, d, row + p * c->step * LANES, line, w, at + p * c->y_col, channel);
+      strip(1, channels, d, row + p * c->step_w * LANES, line, w, at + p * c->y_col, channel);
   }
   return 1;
 }
@@ -89,7 +90,7 @@ GROUPED_CHUNKS
 
 static int run(const Corr *c, const float *packed) {
   Grouped d = {.c = *c, .packed = packed, .vectors = c->groups * c->c / LANES};
-  d.rows = FLOATS / (c->step * c->step * c->gw * LANES);
+  d.rows = FLOATS / (c->step_h * c->step_w * c->gw * LANES);
   d.rows = d.rows < 1 ? 1 : least(d.rows, c->gh);
   d.rows_n = ratio_up(c->gh, d.rows);
   return parallel(c->n * d.rows_n * d.vectors, chunk_of(c->c), &d);

@@ -37,7 +37,7 @@ typedef struct Block {
 
 /* What a block of lines x pixels positions sees. */
 static long window_floats(const Weight *d, long lines, long pixels, long channels) {
-  return ((lines - 1) * d->s.stride + 1) * ((pixels - 1) * d->s.stride + d->s.kw) * channels;
+  return ((lines - 1) * d->s.stride_h + 1) * ((pixels - 1) * d->s.stride_w + conv_reach_w(&d->s)) * channels;
 }
 
 static bool fits(const ConvShape *s) { return s->n > 0; }
@@ -67,11 +67,11 @@ static void find(const Weight *d, long i, long a, long g, long c0, long channels
   b->image = i / d->pixels_n / d->lines_n;
   b->pixels = least(s->wo - b->x, d->pixels);
   b->lines = least(s->ho - b->y, d->lines);
-  long top = b->y * s->stride - s->pad + a, edge = b->x * s->stride - s->pad;
+  long top = b->y * s->stride_h - s->top + a * s->dilation_h, edge = b->x * s->stride_w - s->left;
   const float *image = d->x + b->image * s->h * s->w * s->ci + g * d->c + c0;
   if (d->copy) {
-    long wide = (b->pixels - 1) * s->stride + s->kw;
-    copy_window(image, s->h, s->w, s->ci, channels, top, edge, (b->lines - 1) * s->stride + 1, wide,
+    long wide = (b->pixels - 1) * s->stride_w + conv_reach_w(s);
+    copy_window(image, s->h, s->w, s->ci, channels, top, edge, (b->lines - 1) * s->stride_h + 1, wide,
                 b->window);
     b->source = b->window;
     b->each = channels;
@@ -137,8 +137,8 @@ static int chunk_run(void *arg, long chunk) {
         for (long j = 0; j < part; j += PANEL) {
           long valid = least(part - j, PANEL), width = valid > LANES ? PANEL : LANES;
           for (long y = 0; y < b.lines; y++)
-            copy_rows(b.source + y * s->stride * b.line + p * b.each + j, s->stride * b.each, b.pixels, valid,
-                      b.right + y * b.pixels * width, width);
+            copy_rows(b.source + y * s->stride_h * b.line + p * s->dilation_w * b.each + j,
+                      s->stride_w * b.each, b.pixels, valid, b.right + y * b.pixels * width, width);
           multiply(&b, rows, valid, out + a * run + p * d->c + j, s->kh * run, i > begin || d->add);
         }
       }
@@ -147,19 +147,26 @@ static int chunk_run(void *arg, long chunk) {
   return 1;
 }
 
+/* Whether no window leaves the image. */
+static bool is_inside(const ConvShape *s) {
+  return s->top == 0 && s->left == 0 && (s->ho - 1) * s->stride_h + conv_reach_h(s) <= s->h &&
+         (s->wo - 1) * s->stride_w + conv_reach_w(s) <= s->w;
+}
+
 static int run(const ConvShape *shape, const float *x, const float *dy, float *dw, bool add) {
   Weight d = {.s = *shape, .x = x, .dy = dy, .out = dw, .add = add};
   ConvShape *s = &d.s;
   d.c = s->ci / s->groups;
   d.o = s->co / s->groups;
-  d.copy = s->pad > 0 || s->kw > 1;
-  if (!d.copy && s->kh == 1 && s->stride == 1) { /* 1 x 1: all images are one row of pixels */
+  d.copy = s->kw > 1 || !is_inside(s);
+  if (!d.copy && s->kh == 1 && s->stride_h == 1 && s->stride_w == 1 && s->ho == s->h &&
+      s->wo == s->w) { /* 1 x 1: all images are one row of pixels */
     s->w = s->wo = s->n * s->h * s->w;
     s->n = s->h = s->ho = 1;
   }
   d.rows = ratio_up(d.o, ratio_up(d.o, ROWS));
   d.rows_n = ratio_up(d.o, d.rows);
-  d.parts = d.c < 2 * PANEL ? 1 : s->kw;
+  d.parts = d.c < 2 * PANEL && s->dilation_w == 1 ? 1 : s->kw;
   d.channels =
       d.parts == 1 && s->kw > 1 ? d.c : least(d.c, ratio_up(ratio_up(COLUMNS, s->kw), PANEL) * PANEL);
   d.channels_n = ratio_up(d.c, d.channels);

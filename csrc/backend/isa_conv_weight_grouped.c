@@ -39,10 +39,10 @@ INLINE void sum_row(const int taps, const int channels, const float *x, long ste
 INLINE int block(const int channels, const WeightGrouped *d, long chunk) {
   const ConvShape *s = &d->s;
   long v = chunk % d->vectors, split = chunk / d->vectors, all = s->n * s->ho;
-  long window = s->kh * s->kw * channels * LANES, pixels = (s->wo - 1) * s->stride + s->kw,
+  long window = s->kh * s->kw * channels * LANES, pixels = (s->wo - 1) * s->stride_w + conv_reach_w(s),
        line = pixels * LANES;
   float *out = d->partial + (split * d->vectors + v) * window;
-  float *x = scratch(0, (size_t)(((d->rows - 1) * s->stride + s->kh) * line) * sizeof *x);
+  float *x = scratch(0, (size_t)(((d->rows - 1) * s->stride_h + conv_reach_h(s)) * line) * sizeof *x);
   if (!x) return 0;
   memset(out, 0, (size_t)window * sizeof *out);
   long end = all * (split + 1) / d->splits;
@@ -51,18 +51,18 @@ INLINE int block(const int channels, const WeightGrouped *d, long chunk) {
     long image = r / s->ho, y0 = r % s->ho;
     rows = least(least(d->rows, end - r), s->ho - y0);
     copy_window(d->x + image * s->h * s->w * s->ci + v * LANES, s->h, s->w, s->ci, LANES,
-                y0 * s->stride - s->pad, -s->pad, (rows - 1) * s->stride + s->kh, pixels, x);
+                y0 * s->stride_h - s->top, -s->left, (rows - 1) * s->stride_h + conv_reach_h(s), pixels, x);
     for (long a = 0; a < s->kh; a++) {
       for (long b = 0; b < s->kw;) {
-        const int three = channels <= 4 && b + 3 <= s->kw;
+        const int three = channels <= 4 && s->dilation_w == 1 && b + 3 <= s->kw;
         float *to = out + (a * s->kw + b) * channels * LANES;
         for (long y = 0; y < rows; y++) {
-          const float *row = x + (y * s->stride + a) * line + b * LANES;
+          const float *row = x + (y * s->stride_h + a * s->dilation_h) * line + b * s->dilation_w * LANES;
           const float *dy = d->dy + (r + y) * s->wo * s->co + v * LANES;
           if (three)
-            sum_row(3, channels <= 4 ? channels : 1, row, s->stride * LANES, dy, s->co, s->wo, to);
+            sum_row(3, channels <= 4 ? channels : 1, row, s->stride_w * LANES, dy, s->co, s->wo, to);
           else
-            sum_row(1, channels, row, s->stride * LANES, dy, s->co, s->wo, to);
+            sum_row(1, channels, row, s->stride_w * LANES, dy, s->co, s->wo, to);
         }
         b += three ? 3 : 1;
       }
@@ -90,7 +90,7 @@ static void gather(const WeightGrouped *d, float *dw, bool add) {
 static int run(const ConvShape *s, const float *x, const float *dy, float *dw, bool add) {
   WeightGrouped d = {.s = *s, .x = x, .dy = dy, .c = s->ci / s->groups, .vectors = s->ci / LANES};
   d.splits = least(s->n * s->ho, d.vectors >= ROW_CHUNKS ? 1 : ratio_up(ROW_CHUNKS, d.vectors));
-  d.rows = FLOATS / (s->stride * s->stride * s->wo * LANES);
+  d.rows = FLOATS / (s->stride_h * s->stride_w * s->wo * LANES);
   d.rows = d.rows < 1 ? 1 : least(d.rows, s->ho);
   size_t bytes = (size_t)(d.splits * s->co * s->kh * s->kw * d.c) * sizeof(float);
   d.partial = memory_take(bytes);

@@ -1,19 +1,23 @@
 /* conv2d and its inference form conv2d_act, on the backend's convolutions. Images are channels-last, weights
- * are {O, kH, kW, I / groups}; stride and padding are the same in both directions. */
-#include "ops/op_kit.h"
+ * are {O, kH, kW, I / groups}. */
+#include "ops/window.h"
 
 #include "backend/conv.h"
 #include "ops/bodies_silu.h"
 #include "ops/conv_sparse.h"
 
+enum { BARE, FUSED }; /* forms: conv2d, conv2d_act */
 enum { STRIDE, PADDING, GROUPS, ACT };
-enum { STEP_MAX = 1 << 12 }; /* stride, padding: beyond any image's use */
+/* Behind the parameters that there were before it. */
+static int dilation_of(const Call *c) { return c->op->form == FUSED ? ACT + 1 : ACT; }
 
 /* The sizes of the call, everything checked; 0 with a message. */
 static int conv_sizes(const Call *c, ConvShape *s) {
   const Tensor *x = c->in[0], *w = c->in[1];
   if (!want_real(c, 0) || !want_weight(c, 1) || !call_want_rank(c, 0, 4) || !call_want_rank(c, 1, 4))
     return 0;
+  Window v;
+  if (!window_read(c, x->shape + 1, w->shape + 1, STRIDE, PADDING, dilation_of(c), &v)) return 0;
   *s = (ConvShape){.n = x->shape[0],
                    .h = x->shape[1],
                    .w = x->shape[2],
@@ -21,13 +25,15 @@ static int conv_sizes(const Call *c, ConvShape *s) {
                    .co = w->shape[0],
                    .kh = w->shape[1],
                    .kw = w->shape[2],
-                   .stride = c->arg[STRIDE].list[0],
-                   .pad = c->arg[PADDING].list[0],
-                   .groups = c->arg[GROUPS].list[0]};
-  if (s->stride < 1 || s->stride > STEP_MAX)
-    return call_fail(c, "stride: expected 1 .. %d, found %ld", STEP_MAX, s->stride);
-  if (s->pad < 0 || s->pad > STEP_MAX)
-    return call_fail(c, "padding: expected 0 .. %d, found %ld", STEP_MAX, s->pad);
+                   .groups = c->arg[GROUPS].list[0],
+                   .ho = v.count[0],
+                   .wo = v.count[1],
+                   .stride_h = v.stride[0],
+                   .stride_w = v.stride[1],
+                   .dilation_h = v.kernel[0] > 1 ? v.dilation[0] : 1,
+                   .dilation_w = v.kernel[1] > 1 ? v.dilation[1] : 1,
+                   .top = v.before[0],
+                   .left = v.before[1]};
   if (s->groups < 1 || s->ci % s->groups || s->co % s->groups)
     return call_fail(c, "groups: expected a divisor of the channels %ld and %ld, found %ld", s->ci, s->co,
                      s->groups);
@@ -35,12 +41,11 @@ static int conv_sizes(const Call *c, ConvShape *s) {
     return call_fail(
         c, "weight: expected %ld input channels a group, found %s (out, height, width, in / groups)",
         s->ci / s->groups, tensor_text(w));
-  if (s->kh < 1 || s->kw < 1 || s->h + 2 * s->pad < s->kh || s->w + 2 * s->pad < s->kw)
+  if (s->ho < 1 || s->wo < 1)
     return call_fail(c,
-                     "weight: expected a kernel that fits the padded image, found %s on %s with padding %ld",
-                     tensor_text(w), tensor_text(x), s->pad);
-  s->ho = (s->h + 2 * s->pad - s->kh) / s->stride + 1;
-  s->wo = (s->w + 2 * s->pad - s->kw) / s->stride + 1;
+                     "weight: expected a kernel that fits the padded image, found %s on %s with padding "
+                     "{%ld, %ld, %ld, %ld}",
+                     tensor_text(w), tensor_text(x), WINDOW_PADDING(v));
   return 1;
 }
 
@@ -135,23 +140,44 @@ static int conv2d_backward(Call *c) {
 }
 
 static const struct {
-  long n, h, w, ci, co, kh, kw, stride, pad, groups;
-  int extras; /* bits: which optional inputs are there */
+  long n, h, w, ci, co, kh, kw;
+  int groups, extras; /* extras: bits: which optional inputs are there */
+  int paddings;       /* how many numbers stand for the padding; 0: same */
+  long stride[2], padding[4], dilation[2];
 } samples[] = {
-    {2, 5, 6, 3, 4, 3, 3, 1, 1, 1, 1}, {1, 7, 5, 4, 6, 3, 3, 2, 1, 2, 0},
-    {1, 4, 4, 8, 8, 3, 3, 1, 1, 8, 1}, {2, 3, 5, 5, 7, 1, 1, 1, 0, 1, 0},
-    {1, 9, 8, 3, 4, 7, 7, 2, 3, 1, 0}, {1, 1, 1, 4, 2, 3, 3, 1, 1, 1, 1},
-    {0, 4, 4, 2, 3, 3, 3, 1, 1, 1, 1}, {1, 6, 5, 16, 32, 3, 3, 1, 1, 4, 1},
-    {1, 5, 5, 4, 4, 1, 1, 2, 0, 1, 1}, {1, 11, 13, 16, 16, 3, 3, 1, 1, 1, 1},
-    {1, 6, 7, 6, 6, 5, 3, 3, 2, 3, 0},
+    {2, 5, 6, 3, 4, 3, 3, 1, 1, 1, {1, 1}, {1}, {1, 1}},
+    {1, 7, 5, 4, 6, 3, 3, 2, 0, 1, {2, 2}, {1}, {1, 1}},
+    {1, 4, 4, 8, 8, 3, 3, 8, 1, 1, {1, 1}, {1}, {1, 1}},
+    {2, 3, 5, 5, 7, 1, 1, 1, 0, 1, {1, 1}, {0}, {1, 1}},
+    {1, 9, 8, 3, 4, 7, 7, 1, 0, 1, {2, 2}, {3}, {1, 1}},
+    {1, 1, 1, 4, 2, 3, 3, 1, 1, 1, {1, 1}, {1}, {1, 1}},
+    {0, 4, 4, 2, 3, 3, 3, 1, 1, 1, {1, 1}, {1}, {1, 1}},
+    {1, 6, 5, 16, 32, 3, 3, 4, 1, 1, {1, 1}, {1}, {1, 1}},
+    {1, 5, 5, 4, 4, 1, 1, 1, 1, 1, {2, 2}, {0}, {1, 1}},
+    {1, 11, 13, 16, 16, 3, 3, 1, 1, 1, {1, 1}, {1}, {1, 1}},
+    {1, 6, 7, 6, 6, 5, 3, 3, 0, 1, {3, 3}, {2}, {1, 1}},
+    {1, 4, 7, 5, 6, 1, 5, 1, 1, 2, {1, 1}, {0, 2}, {1, 1}}, /* RAFT's */
+    {1, 7, 4, 5, 6, 5, 1, 1, 0, 2, {1, 1}, {2, 0}, {1, 1}},
+    {1, 6, 8, 3, 16, 3, 3, 1, 1, 0, {2, 2}, {0}, {1, 1}}, /* TFLite's SAME */
+    {2, 6, 7, 16, 16, 3, 3, 16, 1, 0, {2, 2}, {0}, {1, 1}},
+    {1, 8, 9, 4, 5, 3, 3, 1, 1, 0, {1, 1}, {0}, {2, 2}}, /* dilated */
+    {1, 9, 11, 16, 16, 3, 3, 16, 0, 2, {2, 1}, {2, 3}, {2, 3}},
+    {1, 9, 10, 4, 6, 3, 2, 2, 1, 4, {2, 3}, {0, 2, 3, 1}, {3, 2}},
+    {1, 7, 6, 3, 4, 2, 4, 1, 0, 4, {3, 1}, {1, 0, 0, 3}, {1, 1}},
+    {1, 10, 9, 5, 3, 3, 3, 1, 1, 4, {4, 6}, {3, 1, 2, 5}, {2, 4}},
 };
 
 static int conv_inputs(Call *c, Random *r, int variant) {
   if (variant >= (int)(sizeof samples / sizeof *samples)) return -1;
   long n = samples[variant].n, h = samples[variant].h, w = samples[variant].w, ci = samples[variant].ci;
-  sample_arg(c, STRIDE, (double)samples[variant].stride);
-  sample_arg(c, PADDING, (double)samples[variant].pad);
-  sample_arg(c, GROUPS, (double)samples[variant].groups);
+  const long *stride = samples[variant].stride, *dilation = samples[variant].dilation;
+  sample_list(c, STRIDE, stride[0] == stride[1] ? 1 : 2, stride);
+  if (samples[variant].paddings)
+    sample_list(c, PADDING, samples[variant].paddings, samples[variant].padding);
+  else
+    sample_choice(c, PADDING, 0);
+  sample_list(c, dilation_of(c), dilation[0] == dilation[1] ? 1 : 2, dilation);
+  sample_arg(c, GROUPS, samples[variant].groups);
   return sample_input(c, 0, r, 4, SHAPE(n, h, w, ci)) &&
          sample_input(c, 1, r, 4,
                       SHAPE(samples[variant].co, samples[variant].kh, samples[variant].kw,
@@ -190,7 +216,8 @@ static int conv2d_act_sample(Call *c, Random *r, int variant) {
 }
 
 DESCRIPTOR op_conv2d = {.name = "conv2d",
-                        .args = "input weight bias? stride:int=1 padding:int=0 groups:int=1",
+                        .args = "input weight bias? stride:list={1} padding:same={0} groups:int=1 "
+                                "dilation:list={1}",
                         .doc = "convolution of images N,H,W,C with weights O,kH,kW,C/groups",
                         .shape = conv2d_shape,
                         .sample = conv2d_sample,
@@ -203,8 +230,9 @@ const Kernel cpu_conv2d_bf16 = {.forward = conv2d_forward};
 #endif
 DESCRIPTOR op_conv2d_act = {
     .name = "conv2d_act",
-    .args = "input weight scale? shift? residual? stride:int=1 padding:int=0 groups:int=1 "
-            "act:none|relu|relu6|silu=none",
+    .form = FUSED,
+    .args = "input weight scale? shift? residual? stride:list={1} padding:same={0} groups:int=1 "
+            "act:none|relu|relu6|silu=none dilation:list={1}",
     .doc = "act(scale * conv2d(input, weight) + shift + residual) for inference",
     .shape = conv2d_act_shape,
     .sample = conv2d_act_sample,

@@ -63,8 +63,8 @@ int REALNAME(sparse_find)(Call *c, const ConvShape *s, const real *dy, SparsePix
 
 /* Input pixel of an output pixel under a tap of the kernel, or -1: outside the image. */
 static long under(const ConvShape *s, long pixel, long ky, long kx) {
-  long image = pixel / (s->ho * s->wo), y = pixel / s->wo % s->ho * s->stride - s->pad + ky,
-       x = pixel % s->wo * s->stride - s->pad + kx;
+  long image = pixel / (s->ho * s->wo), y = pixel / s->wo % s->ho * s->stride_h - s->top + ky * s->dilation_h,
+       x = pixel % s->wo * s->stride_w - s->left + kx * s->dilation_w;
   return y < 0 || y >= s->h || x < 0 || x >= s->w ? -1 : (image * s->h + y) * s->w + x;
 }
 

@@ -41,8 +41,12 @@ static ConvShape full_shape(const UpShape *s, long channels) {
                      .co = s->o,
                      .kh = 3,
                      .kw = 3,
-                     .stride = 1,
-                     .pad = 1,
+                     .stride_h = 1,
+                     .stride_w = 1,
+                     .dilation_h = 1,
+                     .dilation_w = 1,
+                     .top = 1,
+                     .left = 1,
                      .groups = 1,
                      .ho = 2 * s->h,
                      .wo = 2 * s->w};
@@ -277,14 +281,13 @@ const Kernel REALNAME(cpu_upconv2d) = {.forward = upconv_forward, .backward = up
 #ifndef REAL_IS_DOUBLE
 const Kernel cpu_upconv2d_bf16 = {.forward = upconv_forward};
 #endif
-DESCRIPTOR op_upconv2d_act = {
-    .name = "upconv2d_act",
-    .args = "input weight skip? scale? shift? act:none|relu|relu6|silu=none",
-    .doc = "act(scale * upconv2d(input, weight, skip) + shift) for inference",
-    .shape = upconv_act_shape,
-    .sample = upconv_act_sample,
-    .weights = 1 << WEIGHT,
-    .flops = upconv_flops};
+DESCRIPTOR op_upconv2d_act = {.name = "upconv2d_act",
+                              .args = "input weight skip? scale? shift? act:none|relu|relu6|silu=none",
+                              .doc = "act(scale * upconv2d(input, weight, skip) + shift) for inference",
+                              .shape = upconv_act_shape,
+                              .sample = upconv_act_sample,
+                              .weights = 1 << WEIGHT,
+                              .flops = upconv_flops};
 const Kernel REALNAME(cpu_upconv2d_act) = {.forward = upconv_act_forward};
 #ifndef REAL_IS_DOUBLE
 const Kernel cpu_upconv2d_act_bf16 = {.forward = upconv_act_forward};
