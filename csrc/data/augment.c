@@ -2,6 +2,7 @@
  * Runs on a loader's thread and starts no others. */
 #include "data/augment.h"
 
+#include "core/bilinear.h"
 #include "core/error.h"
 #include "core/pool.h"
 
@@ -48,30 +49,13 @@ static long keep_hands(const Sample *s, const Affine *g, long *index, float *poi
   return kept;
 }
 
-/* Four neighbours inside the content and their weights. */
-typedef struct Taps {
-  long at[4];
-  float w[4];
-} Taps;
-
-static int taps_at(const Sample *s, double x, double y, Taps *t) {
+/* The sample of the content at (x, y); 0 outside of it. */
+static int sample_at(const Sample *s, double x, double y, Bilinear *b) {
   if (!(x >= -0.5 && y >= -0.5 && x < s->content_w - 0.5 && y < s->content_h - 0.5)) return 0;
-  long w = s->image->shape[1];
-  double fx = floor(x), fy = floor(y);
-  long x0 = (long)fx, y0 = (long)fy, x1 = x0 + 1, y1 = y0 + 1;
-  float a = (float)(x - fx), b = (float)(y - fy);
-  if (x0 < 0) x0 = 0;
-  if (y0 < 0) y0 = 0;
-  if (x1 >= s->content_w) x1 = s->content_w - 1;
-  if (y1 >= s->content_h) y1 = s->content_h - 1;
-  *t = (Taps){{y0 * w + x0, y0 * w + x1, y1 * w + x0, y1 * w + x1},
-              {(1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b}};
+  double left = floor(x), above = floor(y);
+  *b = bilinear_at((long)left, (long)above, (float)(x - left), (float)(y - above), s->content_w, s->content_h,
+                   s->image->shape[1]);
   return 1;
-}
-
-static float blend(const uint8_t *p, long step, const Taps *t) {
-  return t->w[0] * p[t->at[0] * step] + t->w[1] * p[t->at[1] * step] + t->w[2] * p[t->at[2] * step] +
-         t->w[3] * p[t->at[3] * step];
 }
 
 static int32_t label_of(float largest, int person, const Labelling *l) {
@@ -87,21 +71,22 @@ static void warp(const Sample *s, const Affine *g, const Labelling *l, const lon
   for (long y = 0; y < h; y++)
     for (long x = 0; x < w; x++) {
       long p = y * w + x;
-      Taps t;
+      Bilinear b;
       double sx = g->m[0] * x + g->m[1] * y + g->m[2], sy = g->m[3] * x + g->m[4] * y + g->m[5];
-      int inside = x < s->content_w && y < s->content_h && taps_at(s, sx, sy, &t);
+      int inside = x < s->content_w && y < s->content_h && sample_at(s, sx, sy, &b);
       if (!inside) {
         image[3 * p] = image[3 * p + 1] = image[3 * p + 2] = 0;
         out->label[p] = LABEL_IGNORED;
         for (long k = 0; k < out->kept; k++) out->maps[k * h * w + p] = MAP_IGNORED;
         continue;
       }
-      for (int c = 0; c < 3; c++) image[3 * p + c] = blend(rgb + c, 3, &t);
+      for (int c = 0; c < 3; c++) image[3 * p + c] = bilinear_bytes(&b, rgb + c, 3);
       for (long k = 0; k < out->kept; k++)
-        out->maps[k * h * w + p] = blend(maps + index[k], hands, &t) * (1.0f / 255);
+        out->maps[k * h * w + p] = bilinear_bytes(&b, maps + index[k], hands) * (1.0f / 255);
       float largest = 0; /* over all hands, dropped ones too: what they hold is an object still */
-      for (long k = 0; k < hands; k++) largest = fmaxf(largest, blend(maps + k, hands, &t) * (1.0f / 255));
-      out->label[p] = label_of(largest, blend(person, 1, &t) >= 127.5f, l);
+      for (long k = 0; k < hands; k++)
+        largest = fmaxf(largest, bilinear_bytes(&b, maps + k, hands) * (1.0f / 255));
+      out->label[p] = label_of(largest, bilinear_bytes(&b, person, 1) >= 127.5f, l);
     }
 }
 

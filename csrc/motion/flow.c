@@ -4,6 +4,7 @@
  * displacements spread over the cuts too. */
 #include "motion/flow.h"
 
+#include "core/bilinear.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/pool.h"
@@ -86,11 +87,9 @@ static void field_at(const FlowField *f, float x, float y, float *u, float *v) {
   x = x > 0 ? x : 0;
   y = y > 0 ? y : 0;
   long ix = (long)x < f->w - 1 ? (long)x : f->w - 1, iy = (long)y < f->h - 1 ? (long)y : f->h - 1;
-  long right = ix + 1 < f->w, below = iy + 1 < f->h ? f->stride : 0, at = iy * f->stride + ix;
-  float fx = x - (float)ix, fy = y - (float)iy;
-  float k00 = (1 - fx) * (1 - fy), k01 = fx * (1 - fy), k10 = (1 - fx) * fy, k11 = fx * fy;
-  *u = k00 * f->u[at] + k01 * f->u[at + right] + k10 * f->u[at + below] + k11 * f->u[at + below + right];
-  *v = k00 * f->v[at] + k01 * f->v[at + right] + k10 * f->v[at + below] + k11 * f->v[at + below + right];
+  Bilinear b = bilinear_at(ix, iy, x - (float)ix, y - (float)iy, f->w, f->h, f->stride);
+  *u = bilinear_floats(&b, f->u, 1);
+  *v = bilinear_floats(&b, f->v, 1);
 }
 
 /* Starts every patch with the coarser level's displacement of its centre, or with none. */

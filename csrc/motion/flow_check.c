@@ -1,4 +1,5 @@
 /* The forward-backward check of two flows. */
+#include "core/bilinear.h"
 #include "core/error.h"
 #include "core/pool.h"
 #include "motion/flow.h"
@@ -12,15 +13,6 @@ typedef struct Job {
   uint8_t *valid;
 } Job;
 
-/* The backward flow at a point inside the image, bilinear. */
-static void sample(const Job *j, float x, float y, float *u, float *v) {
-  const long ix = (long)x, iy = (long)y, right = ix + 1 < j->w ? 2 : 0, below = iy + 1 < j->h ? 2 * j->w : 0;
-  const float fx = x - (float)ix, fy = y - (float)iy, *p = j->backward + 2 * (iy * j->w + ix);
-  const float k00 = (1 - fx) * (1 - fy), k01 = fx * (1 - fy), k10 = (1 - fx) * fy, k11 = fx * fy;
-  *u = k00 * p[0] + k01 * p[right] + k10 * p[below] + k11 * p[below + right];
-  *v = k00 * p[1] + k01 * p[right + 1] + k10 * p[below + 1] + k11 * p[below + right + 1];
-}
-
 static int check_chunk(void *arg, long chunk) {
   const Job *j = arg;
   const long last = (chunk + 1) * ROWS < j->h ? (chunk + 1) * ROWS : j->h;
@@ -28,10 +20,11 @@ static int check_chunk(void *arg, long chunk) {
     for (long x = 0; x < j->w; x++) {
       const long at = y * j->w + x;
       const float u = j->forward[2 * at], v = j->forward[2 * at + 1], px = (float)x + u, py = (float)y + v;
-      float bu, bv;
       j->valid[at] = 0;
       if (!(px >= 0 && px <= (float)(j->w - 1) && py >= 0 && py <= (float)(j->h - 1))) continue; /* NaN too */
-      sample(j, px, py, &bu, &bv);
+      const long left = (long)px, above = (long)py;
+      const Bilinear b = bilinear_at(left, above, px - (float)left, py - (float)above, j->w, j->h, j->w);
+      const float bu = bilinear_floats(&b, j->backward, 2), bv = bilinear_floats(&b, j->backward + 1, 2);
       const float du = u + bu, dv = v + bv;
       j->valid[at] = du * du + dv * dv <= j->a * (u * u + v * v + bu * bu + bv * bv) + j->b;
     }

@@ -3,6 +3,7 @@
 #define MOTION_PERSON_PARTS_H
 
 #include "motion/person.h"
+#include "motion/skeleton.h"
 
 /* ---- person_shape.c: where a hand is, in units of its size ---- */
 
@@ -10,13 +11,12 @@ typedef struct Segment {
   float x, y, dx, dy, radius; /* start, extent, all in pixels */
 } Segment;
 
-enum { SEGMENTS = 21 };
 typedef struct Shape {
   float size;               /* length of the palm, pixels */
   int forearm;              /* whether there is a wrist to start it from */
   float wrist[2], along[2]; /* the wrist, and the unit vector from the fingers to it */
   float box[4];             /* of the points: x0, y0, x1, y1 */
-  Segment segments[SEGMENTS];
+  Segment segments[SKELETON_BONES];
   int count;
   float (*outline)[2]; /* of the palm, or of all points: a polygon of `corners` points */
   int corners;

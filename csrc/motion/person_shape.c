@@ -2,49 +2,13 @@
  * convex hull of points of any other kind. */
 #include "core/error.h"
 #include "motion/person_parts.h"
+#include "motion/points.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LANDMARKS = 21 };
-
-/* Bones with their radius in palm lengths. */
-static const struct {
-  int a, b;
-  float radius;
-} bones[] = {{0, 1, .16f},   {1, 2, .15f},   {2, 3, .12f},   {3, 4, .10f},   {5, 6, .10f},   {6, 7, .09f},
-             {7, 8, .08f},   {9, 10, .10f},  {10, 11, .09f}, {11, 12, .08f}, {13, 14, .10f}, {14, 15, .09f},
-             {15, 16, .08f}, {17, 18, .09f}, {18, 19, .08f}, {19, 20, .07f}, {0, 5, .12f},   {0, 17, .12f},
-             {5, 9, .10f},   {9, 13, .10f},  {13, 17, .10f}};
-static const int palm[] = {0, 1, 5, 9, 13, 17};
-enum { BONES = sizeof bones / sizeof *bones, PALM = sizeof palm / sizeof *palm };
-
 static float length(float x, float y) { return sqrtf(x * x + y * y); }
-
-static int by_place(const void *a, const void *b) {
-  const float *p = a, *q = b;
-  return p[0] < q[0] ? -1 : p[0] > q[0] ? 1 : (p[1] > q[1]) - (p[1] < q[1]);
-}
-
-static float turn(const float *a, const float *b, const float *c) {
-  return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]);
-}
-
-/* The convex hull (Andrew 1979) of n points sorted by place; hull takes n + 1. */
-static int hull_of(float (*points)[2], int n, float (*hull)[2]) {
-  int k = 0;
-  for (int pass = 0; pass < 2; pass++) {
-    const int start = k;
-    for (int j = 0; j < n; j++) {
-      const float *p = points[pass ? n - 1 - j : j];
-      while (k >= start + 2 && turn(hull[k - 2], hull[k - 1], p) <= 0) k--;
-      if (k <= n) memcpy(hull[k++], p, sizeof *hull);
-    }
-    if (k > 1) k--; /* the last point starts the other half */
-  }
-  return k;
-}
 
 static void hand_of_landmarks(Shape *s, const float *p, float (*outline)[2]) {
   const float *middle = p + 2 * 9, *index = p + 2 * 5, *little = p + 2 * 17;
@@ -53,16 +17,19 @@ static void hand_of_landmarks(Shape *s, const float *p, float (*outline)[2]) {
   float box = sqrtf((s->box[2] - s->box[0]) * (s->box[3] - s->box[1]));
   /* Seen at a slant a palm looks short or narrow: the largest guess is the one that is seen best. */
   s->size = fmaxf(fmaxf(palm_length, 1.3f * palm_width), fmaxf(0.4f * box, 2));
-  for (int i = 0; i < BONES; i++) {
-    const float *a = p + 2 * bones[i].a, *b = p + 2 * bones[i].b;
-    s->segments[s->count++] = (Segment){a[0], a[1], b[0] - a[0], b[1] - a[1], bones[i].radius * s->size};
+  for (int i = 0; i < SKELETON_BONES; i++) {
+    const Bone *bone = &skeleton_bone[i];
+    const float *a = p + 2 * bone->a, *b = p + 2 * bone->b;
+    if (bone->radius > 0)
+      s->segments[s->count++] = (Segment){a[0], a[1], b[0] - a[0], b[1] - a[1], bone->radius * s->size};
   }
-  for (int i = 0; i < PALM; i++) memcpy(outline[i], p + 2 * palm[i], sizeof *outline);
-  s->corners = PALM;
+  for (int i = 0; i < SKELETON_PALM; i++) memcpy(outline[i], p + 2 * skeleton_palm[i], sizeof *outline);
+  s->corners = SKELETON_PALM;
   float x = 0, y = 0;
-  for (int i = 5; i <= 17; i += 4) {
-    x += 0.25f * p[2 * i];
-    y += 0.25f * p[2 * i + 1];
+  for (int i = 0; i < KNUCKLES; i++) {
+    const float *knuckle = p + 2 * skeleton_knuckle(i);
+    x += 0.25f * knuckle[0];
+    y += 0.25f * knuckle[1];
   }
   float n = length(p[0] - x, p[1] - y);
   memcpy(s->wrist, p, sizeof s->wrist);
@@ -87,16 +54,18 @@ int shape_of(Shape *s, const PersonHand *hand, float (*outline)[2]) {
     hand_of_landmarks(s, p, outline);
     return 1;
   }
-  float(*sorted)[2] = malloc((size_t)hand->count * sizeof *sorted);
-  if (!sorted) return fail("out of memory: %d points of a hand", hand->count);
-  memcpy(sorted, p, (size_t)hand->count * sizeof *sorted);
-  qsort(sorted, (size_t)hand->count, sizeof *sorted, by_place);
-  s->corners = hull_of(sorted, hand->count, outline);
+  double *xy = malloc((size_t)(2 * hand->count + 1) * 2 * sizeof *xy), *hull = xy + 2 * hand->count;
+  if (!xy) return fail("out of memory: %d points of a hand", hand->count);
+  for (int i = 0; i < 2 * hand->count; i++) xy[i] = p[i];
+  s->corners = (int)points_hull(hand->count, xy, hull);
+  for (int i = 0; i < s->corners; i++)
+    outline[i][0] = (float)hull[2 * i], outline[i][1] = (float)hull[2 * i + 1];
   s->size = fmaxf(0.5f * sqrtf((s->box[2] - s->box[0]) * (s->box[3] - s->box[1])), 2);
-  free(sorted);
-  return 1;
+  free(xy);
+  return s->corners > 0;
 }
 
+/* In float and from what a segment keeps: this runs for every pixel and bone. */
 static float segment_distance(const Segment *g, float x, float y) {
   float px = x - g->x, py = y - g->y, n = g->dx * g->dx + g->dy * g->dy;
   float t = n > 0 ? (px * g->dx + py * g->dy) / n : 0;

@@ -3,6 +3,7 @@
 #include "motion/points.h"
 
 #include "core/error.h"
+#include "motion/skeleton.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -93,28 +94,26 @@ double points_hull_distance(long corners, const double *hull, double x, double y
   return outside ? sqrt(nearest) : 0;
 }
 
-double points_size(long n, const double *xy) {
-  double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
+/* The bounding box. */
+static void box_of(long n, const double *xy, double *low, double *high) {
+  low[0] = low[1] = INFINITY, high[0] = high[1] = -INFINITY;
   for (long i = 0; i < 2 * n; i++) {
     low[i % 2] = fmin(low[i % 2], xy[i]);
     high[i % 2] = fmax(high[i % 2], xy[i]);
   }
-  return n > 0 ? sqrt(fmax(0, high[0] - low[0]) * fmax(0, high[1] - low[1])) : 0;
 }
 
-/* MediaPipe's hand: 0 wrist, then four points from the root to the tip of thumb, fore-, middle, ring and
- * little finger. The palm is the filled polygon of the wrist, the thumb's root and the knuckles. */
-static const int bone[][2] = {{0, 1},   {1, 2},   {2, 3},   {3, 4},   {5, 6},   {6, 7},   {7, 8},   {9, 10},
-                              {10, 11}, {11, 12}, {13, 14}, {14, 15}, {15, 16}, {17, 18}, {18, 19}, {19, 20},
-                              {0, 5},   {0, 17},  {1, 5},   {5, 9},   {9, 13},  {13, 17}};
-static const int palm[] = {0, 1, 5, 9, 13, 17};
-enum { LANDMARKS = 21, BONES = sizeof bone / sizeof *bone, PALM = sizeof palm / sizeof *palm };
+double points_size(long n, const double *xy) {
+  double low[2], high[2];
+  box_of(n, xy, low, high);
+  return n > 0 ? sqrt(fmax(0, high[0] - low[0]) * fmax(0, high[1] - low[1])) : 0;
+}
 
 /* Even-odd rule. */
 static int within_palm(const double *xy, double x, double y) {
   int inside = 0;
-  for (int i = 0, j = PALM - 1; i < PALM; j = i++) {
-    const double *a = xy + 2 * palm[i], *b = xy + 2 * palm[j];
+  for (int i = 0, j = SKELETON_PALM - 1; i < SKELETON_PALM; j = i++) {
+    const double *a = xy + 2 * skeleton_palm[i], *b = xy + 2 * skeleton_palm[j];
     if ((a[1] > y) != (b[1] > y) && x < a[0] + (b[0] - a[0]) * (y - a[1]) / (b[1] - a[1])) inside = !inside;
   }
   return inside;
@@ -124,25 +123,26 @@ static int within_palm(const double *xy, double x, double y) {
  * distance to the knuckles. */
 static double finger_radius(const double *xy) {
   double sum = 0;
-  for (int i = 5; i <= 17; i += 4) sum += hypot(xy[2 * i] - xy[0], xy[2 * i + 1] - xy[1]);
-  return sum / 4 / 8;
+  for (int i = 0; i < KNUCKLES; i++) {
+    const double *knuckle = xy + 2 * skeleton_knuckle(i);
+    sum += hypot(knuckle[0] - xy[0], knuckle[1] - xy[1]);
+  }
+  return sum / KNUCKLES / 8;
 }
 
 static int within_skeleton(const double *xy, double radius, double x, double y) {
   if (within_palm(xy, x, y)) return 1;
-  for (int i = 0; i < BONES; i++)
-    if (segment_distance2(xy + 2 * bone[i][0], xy + 2 * bone[i][1], x, y) <= radius * radius) return 1;
+  for (int i = 0; i < SKELETON_BONES; i++) {
+    const Bone *bone = &skeleton_bone[i];
+    if (segment_distance2(xy + 2 * bone->a, xy + 2 * bone->b, x, y) <= radius * radius) return 1;
+  }
   return 0;
 }
 
 long points_within(long n, const double *xy, long wanted, long width, long height, double *out) {
-  double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
-  double *hull = malloc((size_t)(n + 1) * 2 * sizeof *hull);
+  double low[2], high[2], *hull = malloc((size_t)(n + 1) * 2 * sizeof *hull);
   if (!hull) return fail("points: out of memory for a hull of %ld", n) - 1;
-  for (long i = 0; i < 2 * n; i++) {
-    low[i % 2] = fmin(low[i % 2], xy[i]);
-    high[i % 2] = fmax(high[i % 2], xy[i]);
-  }
+  box_of(n, xy, low, high);
   double radius = n == LANDMARKS ? finger_radius(xy) : 0,
          size[2] = {(double)(width - 1), (double)(height - 1)};
   for (int c = 0; c < 2; c++) low[c] = fmax(0, low[c] - radius), high[c] = fmin(size[c], high[c] + radius);

@@ -48,18 +48,26 @@ void detector_start(Detector *d, const Scene *s, uint64_t seed, uint64_t index) 
   }
 }
 
+/* The bounding box x0, y0, x1, y1. */
+static void box_of(const float mark[LANDMARKS][2], float *box) {
+  box[0] = box[1] = 1e9f, box[2] = box[3] = -1e9f;
+  for (int k = 0; k < LANDMARKS; k++)
+    for (int c = 0; c < 2; c++) {
+      box[c] = minf(box[c], mark[k][c]);
+      box[2 + c] = maxf(box[2 + c], mark[k][c]);
+    }
+}
+
 static int write_hand(Bytes *out, int first, int left, double score, const float mark[LANDMARKS][2],
                       int decimals) {
-  float x0 = 1e9f, y0 = 1e9f, x1 = -1e9f, y1 = -1e9f;
+  float box[4];
+  box_of(mark, box);
   int ok = bytes_text(out, "%s{\"side\":\"%s\",\"score\":%.4f,\"vertices\":[", first ? "" : ",",
                       left ? "left" : "right", score);
-  for (int k = 0; k < LANDMARKS && ok; k++) {
+  for (int k = 0; k < LANDMARKS && ok; k++)
     ok = bytes_text(out, "%s[%.*f,%.*f]", k ? "," : "", decimals, mark[k][0], decimals, mark[k][1]);
-    x0 = minf(x0, mark[k][0]), y0 = minf(y0, mark[k][1]), x1 = maxf(x1, mark[k][0]),
-    y1 = maxf(y1, mark[k][1]);
-  }
-  return ok && bytes_text(out, "],\"box\":[%.*f,%.*f,%.*f,%.*f]}", decimals, x0, decimals, y0, decimals, x1,
-                          decimals, y1);
+  return ok && bytes_text(out, "],\"box\":[%.*f,%.*f,%.*f,%.*f]}", decimals, box[0], decimals, box[1],
+                          decimals, box[2], decimals, box[3]);
 }
 
 int exact_hands(const Truth *t, Bytes *out) {
@@ -83,13 +91,10 @@ static int label_at(const Truth *t, const float at[2]) {
 static int distort(Detector *d, const Truth *t, const Seen *seen, float out[LANDMARKS][2], double *score) {
   Random *r = &d->random;
   int a = seen->actor, hidden = 0, outside = 0;
-  float x0 = 1e9f, y0 = 1e9f, x1 = -1e9f, y1 = -1e9f, cx = 0, cy = 0;
-  for (int k = 0; k < LANDMARKS; k++) {
-    x0 = minf(x0, seen->mark[k][0]), y0 = minf(y0, seen->mark[k][1]);
-    x1 = maxf(x1, seen->mark[k][0]), y1 = maxf(y1, seen->mark[k][1]);
-    cx += seen->mark[k][0] / LANDMARKS, cy += seen->mark[k][1] / LANDMARKS;
-  }
-  float size = sqrtf(maxf(1, (x1 - x0) * (y1 - y0)));
+  float box[4], cx = 0, cy = 0;
+  box_of(seen->mark, box);
+  for (int k = 0; k < LANDMARKS; k++) cx += seen->mark[k][0] / LANDMARKS, cy += seen->mark[k][1] / LANDMARKS;
+  float size = sqrtf(maxf(1, (box[2] - box[0]) * (box[3] - box[1])));
   for (int c = 0; c < 2; c++) d->shift[a][c] = 0.9f * d->shift[a][c] + 0.436f * normal(r);
   float grow = d->gross[a][0], turn = d->gross[a][1];
   for (int k = 0; k < LANDMARKS; k++) {

@@ -1,6 +1,5 @@
-/* A human hand with its forearm: skeleton of 21 landmarks (MediaPipe's order: wrist, then thumb, index,
- * middle, ring, little finger with four each from the palm to the tip), skin, and poses. Local coordinates of
- * a right hand:
+/* A human hand with its forearm: the skeleton of motion/skeleton.h, skin, and poses. Local coordinates of a
+ * right hand:
  *
  *        y  towards the middle finger's tip        origin: the wrist
  *   -x   |  the thumb's side                       forearm: y < 0
@@ -10,9 +9,10 @@
 #define WORLD_HAND_H
 
 #include "core/random.h"
+#include "motion/skeleton.h"
 #include "world/mesh.h"
 
-enum { LANDMARKS = 21, FINGERS = 5, PHALANGES = 15, HAND_BONES = 33, INFLUENCES = 4 };
+enum { PHALANGES = 15, HAND_BONES = 33, INFLUENCES = 4 };
 /* Bones: forearm, half-bent wrist, palm, 15 phalanges, 15 half-bent joints (they keep bent fingers from
  * thinning). */
 enum { BONE_FOREARM, BONE_WRIST, BONE_PALM, BONE_FIRST, BONE_HALF = BONE_FIRST + PHALANGES };

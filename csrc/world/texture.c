@@ -1,6 +1,7 @@
 /* Canvases to textures with their pyramids, and sampling. What is painted on them is in pattern.c. */
 #include "world/texture.h"
 
+#include "core/bilinear.h"
 #include "core/error.h"
 #include "core/pool.h"
 
@@ -45,15 +46,13 @@ V3 texture_at(const Texture *t, float u, float v, int level, float *gloss) {
   int n = t->size >> level, mask = n - 1;
   float x = u * (float)n - 0.5f, y = v * (float)n - 0.5f;
   int x0 = floor_int(x), y0 = floor_int(y);
-  float wx = x - (float)x0, wy = y - (float)y0;
   const unsigned char *base = t->level[level];
-  const unsigned char *row0 = base + 4 * (size_t)((y0 & mask) * n),
-                      *row1 = base + 4 * (size_t)(((y0 + 1) & mask) * n);
-  const unsigned char *a = row0 + 4 * (x0 & mask), *b = row0 + 4 * ((x0 + 1) & mask);
-  const unsigned char *c = row1 + 4 * (x0 & mask), *d = row1 + 4 * ((x0 + 1) & mask);
-  float wa = (1 - wx) * (1 - wy), wb = wx * (1 - wy), wc = (1 - wx) * wy, wd = wx * wy, out[4];
-  for (int k = 0; k < 4; k++)
-    out[k] = ((float)a[k] * wa + (float)b[k] * wb + (float)c[k] * wc + (float)d[k] * wd) * (1.0f / 255);
+  long left = x0 & mask, right = (x0 + 1) & mask, above = (long)(y0 & mask) * n,
+       below = (long)((y0 + 1) & mask) * n;
+  Bilinear b = {{above + left, above + right, below + left, below + right}, {0}}; /* wrapped */
+  bilinear_weights(&b, x - (float)x0, y - (float)y0);
+  float out[4];
+  for (int k = 0; k < 4; k++) out[k] = bilinear_bytes(&b, base + k, 4) * (1.0f / 255);
   *gloss = out[3];
   return v3(out[0] * out[0], out[1] * out[1], out[2] * out[2]);
 }
