@@ -3,8 +3,8 @@
  * WINOGRAD_EDGE and the method's name. Tiles are transformed, multiplied with the transformed weights, one
  * matrix product for each frequency, and transformed back. With few channels a chunk does all three for a
  * block of tiles that stays in its core's cache; with many, where a block's weights would outweigh its tiles,
- * the three are passes over many tiles. Expects channels in whole vectors; the rest is for the direct method.
- */
+ * the three are passes over many tiles. Expects channels in whole vectors;
+ * the rest is for the direct method. */
 #include "backend/conv_parts.h"
 #include "backend/conv_winograd.h"
 #include "core/memory.h"

@@ -10,7 +10,7 @@
  *   BODY void negate_body(const struct negate_args *a, long i) { a->y[i] = -a->x[i]; }
  *   KERNEL(negate)
  *   ...
- *   return EACH(negate, n, 4096, .x = x, .y = y);       // 4096: indices per chunk, a constant of the kernel
+ *   return EACH(negate, n, 4096, .x = x, .y = y); // 4096 indices per chunk: a constant of the kernel
  */
 #ifndef BACKEND_EACH_H
 #define BACKEND_EACH_H

@@ -1,6 +1,6 @@
 /* Matrix products: OpenBLAS, cut into blocks of the result for the thread pool. Both precisions from one
- * text. Does not split the inner dimension: a sum is always made by one call, whatever the number of threads.
- */
+ * text. Does not split the inner dimension: a sum is always made by one call,
+ * whatever the number of threads. */
 #include "backend/gemm.h"
 
 #include "backend/blas.h"

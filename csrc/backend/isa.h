@@ -11,8 +11,8 @@ typedef enum Isa { ISA_PORTABLE, ISA_AVX2, ISA_AVX512 } Isa;
 
 /* Chooses the set; core_start() calls it. */
 void isa_start(void);
-/* The set in use: the best of this CPU, or $COHESIV_ISA=portable|avx2|avx512 (never above what the CPU has).
- */
+/* The set in use: the best of this CPU,
+ * or $COHESIV_ISA=portable|avx2|avx512 (never above what the CPU has). */
 Isa isa_level(void);
 extern const char *const isa_name[3];
 /* What went wrong with $COHESIV_ISA (unknown name, or above what the CPU has), or NULL. */

@@ -19,9 +19,8 @@ typedef struct Weight {
   bool add, copy;      /* to what out holds; windows leave the image or are not one run of memory */
   long c, o;           /* channels of a group */
   long rows, channels; /* of a block: output channels, input channels */
-  long parts; /* in which a window's row comes: kw of `channels` floats each, or, few as they are, one of all
-               */
-  long taps;  /* kernel rows of a chunk: 1, or all where they are short */
+  long parts;          /* of a window's row: kw of `channels` floats, or one of all where they are few */
+  long taps;           /* kernel rows of a chunk: 1, or all where they are short */
   long rows_n, channels_n;
   long lines, pixels; /* of a block of positions */
   long lines_n, pixels_n, splits;

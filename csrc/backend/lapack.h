@@ -8,8 +8,8 @@
  * part. 0 with LAPACK's word. */
 int lapack_svd(int m, int n, double *a /* m×n */, double *s /* n */, double *vt /* n×n */);
 
-/* Solves a x = b for one right side: a (n×n) is destroyed, b becomes x. 0 with a message when a is singular.
- */
+/* Solves a x = b for one right side: a (n×n) is destroyed, b becomes x.
+ * 0 with a message when a is singular. */
 int lapack_solve(int n, double *a /* n×n */, double *b /* n */);
 
 #endif

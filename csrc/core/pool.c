@@ -21,8 +21,8 @@
 
 enum { THREADS_MAX = 256, SPINS = 2000 };
 
-/* The job in progress. Workers join it by its number, so that a late one never touches the next job's fields.
- */
+/* The job in progress. Workers join it by its number,
+ * so that a late one never touches the next job's fields. */
 static struct {
   pthread_mutex_t lock;
   pthread_cond_t start, done;

@@ -1,5 +1,5 @@
-/* The list of named tensors that readers of several arrays return: see array.h. Does not look for duplicates.
- */
+/* The list of named tensors that readers of several arrays return: see array.h.
+ * Does not look for duplicates. */
 #include "io/array.h"
 
 #include "core/error.h"

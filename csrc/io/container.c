@@ -110,8 +110,8 @@ static int matroska_whole(const Head *h) {
   return size > INT64_MAX || check_size(h, at + 4 + n + size);
 }
 
-/* The script data at the beginning may hold the number "filesize": its name's length, the name, 0, a double.
- */
+/* The script data at the beginning may hold the number "filesize": its name's length, the name, 0,
+ * a double. */
 static int flv_whole(const Head *h) {
   static const char name[11] = "\0\10filesize";
   for (size_t at = 0; at + 19 <= h->size; at++) {

@@ -45,8 +45,8 @@ typedef struct Sink {
   int fd;
   char *path, *temporary;
   Bytes buffer;
-  int durable; /* commit waits for the disk (fsync of file and folder); off for caches that check themselves
-                */
+  int durable; /* commit waits for the disk (fsync of file and folder);
+                * off for caches that check themselves */
 } Sink;
 
 /* Refuses a target that exists and is no regular file; a symbolic link is followed. */

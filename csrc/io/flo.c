@@ -57,9 +57,8 @@ int flo_write(const char *path, const Tensor *flow) {
   return 0;
 }
 
-/* The third channel of KITTI's flows tells where they are known, with one value: more of them are a colour
- * picture's.
- */
+/* The third channel of KITTI's flows tells where they are known, with one value: more values are those of a
+ * colour picture. */
 static int check_third(const char *path, const Tensor *image) {
   const int32_t *rgb = tensor_data(image);
   int32_t known = 0;

@@ -19,16 +19,15 @@ int image_fits(const char *path, const char *kind, long width, long height, size
  * front; 1 when there is none that makes sense, as in damaged data. */
 int exif_orientation(const unsigned char *exif, size_t size);
 /* The picture H×W… as a viewer would turn it. Takes `image` over, and gives it back for 1. NULL when memory
- * is short.
- */
+ * is short. */
 Tensor *image_turn(Tensor *image, int orientation);
 
 /* What png_read makes of a file. */
 typedef enum PngAs {
   PNG_RGB8, /* uint8 H×W×3: palettes resolved, fewer than 8 bits spread to the full range, 16 bits rounded to
                8, grey repeated, alpha dropped */
-  PNG_RGB16, /* int32 H×W×3, 0 .. 65535: as stored in 16-bit files; what PNG_RGB8 gives of others, times 257
-              */
+  PNG_RGB16, /* int32 H×W×3, 0 .. 65535: as stored in 16-bit files; what PNG_RGB8 gives of others,
+              * times 257 */
   PNG_FLOW,  /* as PNG_RGB16, refused unless the file has 16 bits and three channels, unturned */
   PNG_MASK   /* uint8 H×W, 0 or 1: see mask.h */
 } PngAs;

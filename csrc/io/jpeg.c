@@ -37,8 +37,8 @@ static void on_error(j_common_ptr jpeg) {
   longjmp(r->leave, DAMAGED);
 }
 
-/* libjpeg fills missing data with grey and warns: for training data that is an error. Harmless oddities pass.
- */
+/* libjpeg fills missing data with grey and warns: for training data that is an error.
+ * Harmless oddities pass. */
 static void on_message(j_common_ptr jpeg, int level) {
   int code = jpeg->err->msg_code;
   if (level < 0 && (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE ||

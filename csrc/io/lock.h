@@ -21,8 +21,8 @@ typedef enum {
 
 enum { LOCK_WHO = 256 };
 
-/* Takes the lock of that name: a file that is made, says who holds it and since when, and goes when released.
- */
+/* Takes the lock of that name: a file that is made, says who holds it and since when,
+ * and goes when released. */
 LockState lock_take(Lock *l, const char *path, char who[LOCK_WHO]);
 /* Harmless where nothing is held. */
 void lock_release(Lock *l);

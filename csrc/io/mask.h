@@ -4,7 +4,7 @@
 
 #include "core/tensor.h"
 
-/* A picture as it is stored. data: one byte a sample, two for depth 16; channels last. */
+/* A picture as it is stored. data: one byte per sample, two for depth 16; channels last. */
 typedef struct Samples {
   const char *path; /* for messages */
   const void *data;

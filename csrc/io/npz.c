@@ -21,8 +21,8 @@ static Tensor *read_entry(const Zip *zip, const ZipEntry *e, const char *label, 
   return t;
 }
 
-/* *room: what the arrays may still take, which is more than their bytes in the file where they are widened.
- */
+/* *room: what the arrays may still take,
+ * which is more than their bytes in the file where they are widened. */
 static int add_entry(const Zip *zip, const ZipEntry *e, size_t *room, Bundle *out) {
   const char *path = zip->source.path;
   if (e->name_size < 5 || memcmp(e->name + e->name_size - 4, ".npy", 4) != 0) return 1;

@@ -2,9 +2,9 @@
  * the bytes into a tree of values and never does what they ask for: a call stays a call, a name stays a name,
  * and a name that is not on the caller's list refuses the whole file.
  *
- *   Pickle ── values[] : number, text, tuple/list/dict ── items[] ──> indices into values
- *                        call ── callee, argument ──> indices into values     (values may be shared and
- * cyclic)
+ *   Pickle ── values[] ─┬─ number, text
+ *                       ├─ tuple, list, dict ── items[] ──────> indices into values
+ *                       └─ call ── callee, argument ──────────> indices into values (shared, even cyclic)
  *
  * Memory is bounded by PICKLE_VALUES and by 100 times the pickle's bytes: a value takes a byte at least, and
  * places of the memo are fewer than bytes. */

@@ -82,8 +82,8 @@ static void set_transforms(Reader *r, PngAs as, int colour, int depth) {
   if (as != PNG_RGB8 && depth < 16) png_set_expand_16(r->png);
 }
 
-/* Whether the file has the form of KITTI's flows. A flow that must be turned is none: its vectors would stay.
- */
+/* Whether the file has the form of KITTI's flows. A flow that must be turned is none:
+ * its vectors would stay. */
 static int check_flow(const Reader *r, int colour, int depth) {
   static const char *wanted = "a 16-bit picture of three channels (KITTI's flow)";
   if (depth != 16) return fail("%s: expected %s, found %d bits", r->path, wanted, depth);

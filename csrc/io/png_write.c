@@ -58,8 +58,8 @@ static int encode(Writer *w, const Tensor *image, int depth, int channels) {
   png_set_IHDR(w->png, w->info, (png_uint_32)image->shape[1], (png_uint_32)image->shape[0], depth,
                channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
                PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-  if (w->fast) { /* differences to the left neighbour, and zlib's second level: measured best on smooth fields
-                  */
+  if (w->fast) { /* differences to the left neighbour, and zlib's second level:
+                  * measured best on smooth fields */
     png_set_compression_level(w->png, 2);
     png_set_filter(w->png, PNG_FILTER_TYPE_BASE, PNG_FILTER_SUB);
   }

@@ -98,8 +98,8 @@ static void listen_now(Process *p) {
   }
 }
 
-/* Waits until stdout has something or has ended; both pipes are watched, lest the child blocks on the other.
- */
+/* Waits until stdout has something or has ended; both pipes are watched,
+ * lest the child blocks on the other. */
 static int wait_for_output(Process *p) {
   for (;;) {
     struct pollfd fds[2] = {{p->out, POLLIN, 0}, {p->err, POLLIN, 0}};

@@ -23,8 +23,8 @@ typedef struct Process {
 /* Starts argv[0], found on the PATH. 0 with a message when it is not there. */
 int process_start(Process *p, char *const argv[], Hear *hear, void *who);
 /* Reads up to `size` bytes of its stdout into `to`, fewer only at the end of the output; the number, -1 on
- * failure or Ctrl-C. Everything that it wrote to stderr before the last of these bytes has been heard then.
- */
+ * failure or Ctrl-C. Everything that it wrote to stderr before the last of these bytes has
+ * been heard then. */
 long process_read(Process *p, void *to, size_t size);
 /* Waits for its end and hears the rest; its exit status, 128 + signal when it was killed, -1 on failure. */
 int process_wait(Process *p);

@@ -1,10 +1,10 @@
 /* PyTorch's .pth and .pt files, in three steps: pth_zip.c or pth_old.c finds the pickle and where the numbers
  * lie, pth_tree.c the tensors that the pickle tells of, pth.c reads their numbers.
  *
- *   since 1.6, a zip file                     before: five pickles and what they refer to, in a row
- *     TOP/data.pkl ── pickle ─┐                 magic, version, system │ pickle │ list of keys │ size,
- * numbers │ … TOP/data/3 ── numbers   │                                              │                   (by
- * key) TOP/byteorder           └──> PthTensor { name, shape, strides } ──> storage "3" <──┘
+ *   since 1.6, a zip file            before: five pickles and what they refer to, in a row
+ *     TOP/data.pkl ── pickle ─┐        magic, version, system │ pickle │ list of keys │ size, numbers │ …
+ *     TOP/data/3 ── numbers   │                                   │                     (by key)  │
+ *     TOP/byteorder           └──> PthTensor { name, shape, strides } ──> storage "3" <───────────┘
  *
  * A storage is shared by any number of tensors. */
 #ifndef IO_PTH_H
@@ -47,8 +47,8 @@ typedef struct PthTensors {
   size_t budget; /* bytes that tensors, their names and their numbers may still take */
 } PthTensors;
 
-/* The names that a pickle of weights may hold, ending with NULL: what torch.load(weights_only=True) allows.
- */
+/* The names that a pickle of weights may hold, ending with NULL:
+ * what torch.load(weights_only=True) allows. */
 extern const char *const pth_allowed[];
 
 /* Whether a value is that name, and what name it is ("something else" for other values). */

@@ -1,6 +1,6 @@
 /* safetensors (format of huggingface/safetensors 0.4): 8 bytes of header length, a JSON header, the data.
- * The header is hostile until checked: offsets must tile the data exactly, sizes must agree with the shapes.
- */
+ * The header is hostile until checked: offsets must tile the data exactly,
+ * sizes must agree with the shapes. */
 #include "io/array.h"
 
 #include "core/error.h"

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Only containers of video: ffmpeg would also read playlists that name other files, or draw text as pictures.
- */
+/* Only containers of video: ffmpeg would also read playlists that name other files,
+ * or draw text as pictures. */
 #define CONTAINERS                                                                                           \
   "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,ogg,flv,asf,gif,apng,nut,ivf,mxf,mpegvideo,h264,"   \
   "hevc,m4v"

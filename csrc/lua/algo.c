@@ -1,7 +1,7 @@
 /* core.algos: the table of csrc/backend/conv_algo.h as Lua tables. A row of rows() and set(rows):
  *
- *   { task = "convolution" | "weight_gradient" | "upconv2d", shape = { images, height, … }, method = NAME }
- */
+ *   { task = "convolution" | "weight_gradient" | "upconv2d", shape = { images, height, … },
+ *     method = NAME } */
 #include "backend/conv_algo.h"
 #include "lua/lib.h"
 

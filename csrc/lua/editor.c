@@ -37,8 +37,8 @@ static Editor *editor_of(EditLine *edit) {
 
 static char *prompt_of(EditLine *edit) { return (char *)editor_of(edit)->prompt; }
 
-/* One character from the terminal: 1, 0 at its end, -1 on Ctrl-C. libedit's own reader would try again there.
- */
+/* One character from the terminal: 1, 0 at its end, -1 on Ctrl-C.
+ * libedit's own reader would try again there. */
 static int read_char(EditLine *edit, wchar_t *out) {
   Editor *e = editor_of(edit);
   for (;;) {
@@ -170,8 +170,8 @@ static int read_line(lua_State *L) {
   return 1;
 }
 
-/* editor:remember(line): adds to the history and writes its file, whole or not at all; true when that worked.
- */
+/* editor:remember(line): adds to the history and writes its file, whole or not at all;
+ * true when that worked. */
 static int remember(lua_State *L) {
   Editor *e = check_editor(L);
   if (lua_type(L, 2) != LUA_TSTRING) return refuse(L, "editor: expected a line, found %s", found(L, 2));

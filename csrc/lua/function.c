@@ -2,7 +2,7 @@
  * has run when record is called; here its outputs get a node on the tape.
  *
  *   LuaNode ──> Vars of the arguments that want a gradient
- *      ├──────> saved tensors               owned by the node, not by Lua: they go when the node lets go
+ *      ├──────> saved tensors               owned by the node, not by Lua: released when the node is
  *      └─ ref ─> the Lua function backward   in Lua's registry
  *
  * The function is called on the state that called t:backward, protected: no error passes through the walk. A

@@ -166,8 +166,8 @@ static int batches(lua_State *L) {
   return 1;
 }
 
-/* loader:damaged() → which of the paths could not be read when next() last failed, nil when that was not why
- */
+/* loader:damaged() → which of the paths could not be read when next() last failed,
+ * nil when that was not why */
 static int damaged(lua_State *L) {
   long which = loader_damaged(*to_loader(L));
   if (which < 0) return 0;

@@ -190,8 +190,8 @@ static int disc(lua_State *L) {
   return 1;
 }
 
-/* sample(Z H×W×C, label H×W int32, class, count, seed, stream, normalise) → sum of the vectors (C), how many
- */
+/* sample(Z H×W×C, label H×W int32, class, count, seed, stream, normalise) → sum of the vectors (C),
+ * how many */
 static int sample(lua_State *L) {
   Tensor *map = check_tensor_of(L, 1, "map", F32, 3), *label = check_tensor_of(L, 2, "label", I32, 2);
   if (label->shape[0] != map->shape[0] || label->shape[1] != map->shape[1])

@@ -1,5 +1,5 @@
-/* luaopen_cohesiv_core: the table of everything that C offers; lua/cohesiv/ makes the public names out of it.
- */
+/* luaopen_cohesiv_core: the table of everything that C offers;
+ * lua/cohesiv/ makes the public names out of it. */
 #include "lua/lib.h"
 
 #include "backend/start.h"

@@ -164,8 +164,8 @@ static int read_variadic(lua_State *L, const OpInfo *info, Call *c) {
   return list ? 2 : i;
 }
 
-/* Pushes the results of a call: exactly as many handles as there are, since each is work for the collector.
- */
+/* Pushes the results of a call: exactly as many handles as there are,
+ * since each is work for the collector. */
 static int push_outputs(lua_State *L) {
   Call *c = lua_touserdata(L, 1);
   luaL_checkstack(L, OP_OUT, NULL);

@@ -193,8 +193,8 @@ static void box_mean(const Tensor *t, long y0, long y1, long x0, long x1, uint8_
   for (int c = 0; c < 3; c++) mean[c] = (uint8_t)((sum[c] + n / 2) / n);
 }
 
-/* blocks(picture, columns, lines): as text of upper half blocks, two pixels a character, in 24-bit colours.
- */
+/* blocks(picture, columns, lines): as text of upper half blocks, two pixels per character,
+ * in 24-bit colours. */
 static int blocks(lua_State *L) {
   Tensor *t = check_picture(L, 1, "show");
   lua_Integer columns = check_whole(L, 2, "show: columns", 1, 4096),

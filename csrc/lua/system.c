@@ -1,6 +1,6 @@
 /* core.system: what Lua's own library does not tell about the machine and the process: CPU, memory, terminal,
- * time, environment. Signals and line editing are in files of their own. Linux only; nothing here computes.
- */
+ * time, environment. Signals and line editing are in files of their own. Linux only;
+ * nothing here computes. */
 #include "backend/blas.h"
 #include "backend/conv_bf16.h"
 #include "backend/isa_peak.h"

@@ -21,8 +21,8 @@ enum {
   FLOW_MARGIN = 16, /* floats beside a half row, and before the first */
 };
 
-/* h x w floats with FLOW_BORDER repeated pixels on every side: at[y * stride + x], y and x may be negative.
- */
+/* h x w floats with FLOW_BORDER repeated pixels on every side: at[y * stride + x],
+ * y and x may be negative. */
 typedef struct FlowImage {
   long h, w, stride;
   float *at;
@@ -113,8 +113,8 @@ static inline long flow_relax_floats(const FlowRefine *f) { return 9 * FLOW_RING
 
 /* flow_pyramid.c */
 
-/* Images are views into one block: floats that an image of this size takes, and the image placed at `block`.
- */
+/* Images are views into one block: floats that an image of this size takes,
+ * and the image placed at `block`. */
 long flow_image_floats(long h, long w);
 FlowImage flow_image_at(float *block, long h, long w);
 /* Fill `out`, border included; 0 only on Ctrl-C. */

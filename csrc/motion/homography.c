@@ -80,8 +80,8 @@ static double regularity(const double h[9]) {
   return lapack_svd(3, 3, a, s, NULL) && s[0] > 0 ? s[2] / s[0] : 0;
 }
 
-/* The normalised DLT: the two rows of each pair as in Hartley & Zisserman, Multiple View Geometry, eq. 4.3.
- */
+/* The normalised DLT: the two rows of each pair as in Hartley & Zisserman, Multiple View
+ * Geometry, eq. 4.3. */
 static int fit_homography(long n, const double *p, const double *q, const double *weight, Norm t, Norm u,
                           double h[9]) {
   long rows = 2 * n < 9 ? 9 : 2 * n; /* four points: one row of zeros below */

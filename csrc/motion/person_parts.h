@@ -22,8 +22,8 @@ typedef struct Shape {
   int corners;
 } Shape;
 
-/* Fills `s`; `outline` takes up to hand->count + 1 points. 0 with a message for points that are not finite.
- */
+/* Fills `s`; `outline` takes up to hand->count + 1 points.
+ * 0 with a message for points that are not finite. */
 int shape_of(Shape *s, const PersonHand *hand, float (*outline)[2]);
 
 /* Distance of a pixel from the thickened hand, negative inside, in sizes. */

@@ -2,8 +2,8 @@
  * hands' motions to the flow, distances, and their softmax, averaged over gaps.
  *
  * Flows are H×W×2 floats in pixels, one per gap. `content` is the part (left and top) that shows the image;
- * the rest is padding, which takes no part in any fit and belongs to the background. Hands count from 0 here.
- */
+ * the rest is padding, which takes no part in any fit and belongs to the background.
+ * Hands count from 0 here. */
 #ifndef MOTION_RESPONSIBILITY_H
 #define MOTION_RESPONSIBILITY_H
 

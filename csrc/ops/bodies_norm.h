@@ -17,8 +17,8 @@ HOT_DECLARE(void, norm_apply, long rows, long channels, const real *x, const rea
  * residual itself, otherwise the output y. */
 typedef struct NormBack {
   const real *x, *dy, *given;       /* given may be NULL */
-  const real *mean, *scale, *shift; /* a channel each */
-  const real *slope, *offset;       /* a channel each, of norm_back */
+  const real *mean, *scale, *shift; /* per channel */
+  const real *slope, *offset;       /* per channel, of norm_back */
   real *dx, *dr;                    /* of norm_back; either may be NULL */
   Activation act;
   bool dx_add, dr_add;

@@ -63,7 +63,7 @@ BODY void max_pool_backward_body(const struct max_pool_backward_args *a, long i)
 }
 HOT_KERNEL(max_pool_backward)
 
-/* dx of pixel i: its image's dy (one number a channel) times scale. */
+/* dx of pixel i: its image's dy (one number per channel) times scale. */
 struct global_pool_backward_args {
   const real *dy;
   real *dx;

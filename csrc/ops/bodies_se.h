@@ -7,7 +7,7 @@
 #include "ops/bodies_math.h"
 #include "ops/hot.h"
 
-/* A channel each, gate and pool of one image. */
+/* Per channel: gate and pool of one image. */
 typedef struct SeLines {
   const real *mean, *scale, *shift; /* batch norm */
   const real *gate;

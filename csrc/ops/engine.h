@@ -42,7 +42,7 @@ unsigned op_mutates(const Call *c);
  * follow from the inputs. 0 with a message on failure; nothing is left behind. */
 int op_run(const OpInfo *info, Call *c);
 
-/* Sees every call of this thread that succeeded, before its inputs may be let go of; op_watch: NULL, or who
+/* Sees every call of this thread that succeeded, before its inputs may be released; op_watch: NULL, or who
  * does. see: 1, or 0 with a message, and the call has failed. */
 typedef struct OpWatch OpWatch;
 struct OpWatch {

@@ -14,7 +14,7 @@ enum { KEPT_STATISTICS, KEPT_LINE, NORM_SAVED }; /* mean, 1 / sqrt(var + eps): F
 /* Chunks do not cross images. Where images do not matter, all is one. */
 typedef struct NormRows {
   long images, rows, channels; /* rows of an image */
-  long block, blocks;          /* rows a chunk, chunks an image */
+  long block, blocks;          /* rows per chunk, chunks per image */
 } NormRows;
 
 static inline long norm_chunks(const NormRows *n) { return n->images * n->blocks; }
@@ -40,12 +40,12 @@ bool REALNAME(norm_training)(const Call *c);
  * images x channels, filled with the means of the input's images, or NULL. */
 int REALNAME(norm_prepare)(Call *c, const NormRows *n, double *image_mean);
 
-/* The gradients of bias and weight from the sums of dz and dz (x - mean) over all rows, channels long each.
- */
+/* The gradients of bias and weight from the sums of dz and dz (x - mean) over all rows; each of
+ * length channels. */
 int REALNAME(norm_weight_grads)(Call *c, const double *sums);
 
 /* What the statistics add to dx = scale dz + slope (x - mean) + offset, from the same sums; nothing where
- * they are the running ones. line: mean, slope, offset, channels long each. */
+ * they are the running ones. line: mean, slope, offset, each of length channels. */
 void REALNAME(norm_line_back)(const Call *c, const NormRows *n, const double *sums, real *line);
 
 /* Inputs up to NORM_IN and the parameters of the statistics, for the generated tests. */

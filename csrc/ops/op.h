@@ -1,5 +1,5 @@
 /* What an op is. One descriptor (Op) holds what an operation means: argument list, help, shape rule, and random
- * legal arguments for the generated tests. What computes it (Kernel) stands beside it, one a kind of device
+ * legal arguments for the generated tests. What computes it (Kernel) stands beside it, one per kind of device
  * and dtype that is computed in (ops/kernels.c).
  *
  *   Lua call ──> op_call(): parse args ──> shape() ──> forward() ──> [Node on the tape] ... backward()

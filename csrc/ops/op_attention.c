@@ -1,5 +1,5 @@
-/* attention: clamp(q . K[p], 0, 1) of M queries at every pixel; normalise: channels divided by their length.
- */
+/* attention: clamp(q . K[p], 0, 1) of M queries at every pixel; normalise:
+ * channels divided by their length. */
 #include "ops/op_kit.h"
 
 #include "ops/bodies_rows.h"

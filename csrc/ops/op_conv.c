@@ -49,7 +49,7 @@ static int conv_sizes(const Call *c, ConvShape *s) {
   return 1;
 }
 
-/* An optional vector of one number a channel. */
+/* An optional vector of one number per channel. */
 static int per_channel(const Call *c, int i, const char *name, long channels) {
   const Tensor *t = c->in[i];
   if (!t) return 1;

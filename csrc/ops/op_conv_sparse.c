@@ -9,7 +9,7 @@
 
 enum {
   SPARSE = 2048, /* one pixel in so many is few */
-  BLOCK = 2048   /* pixels a chunk */
+  BLOCK = 2048   /* pixels per chunk */
 };
 
 /* ---- finding them ---- */

@@ -19,7 +19,7 @@ enum {
   LOGITS,
   MEANS,
   PULLS
-}; /* saved: 1 / length a pixel; d loss / d logit; z; d loss / d mean / count */
+}; /* saved: 1 / length of each pixel; d loss / d logit; z; d loss / d mean / count */
 
 typedef struct Embedding {
   long images, pixels, c, blocks, groups; /* groups: sets of class means */
@@ -208,8 +208,8 @@ static int loss_forward(Call *c) {
   return ok;
 }
 
-/* dZ of a pixel: sum over the classes of d loss / d logit z, and its class's pull, through the normalisation.
- */
+/* dZ of a pixel: sum over the classes of d loss / d logit z, and its class's pull,
+ * through the normalisation. */
 static int backward_chunk(void *arg, long chunk) {
   const Embedding *j = arg;
   long image, at, n = span(j, chunk, &image, &at), all = j->images * j->pixels, C = j->c;

@@ -84,8 +84,8 @@ static inline long broadcast_offset(const Broadcast *w, int k, long at) {
 }
 
 /* ---- sums ---- */
-/* y[o][i] (+)= scale * sum over r of x[o][r][i]; accumulated in double, in an order that shapes alone decide.
- */
+/* y[o][i] (+)= scale * sum over r of x[o][r][i]; accumulated in double,
+ * in an order that shapes alone decide. */
 int REALNAME(sum_middle)(Call *c, const real *x, long outer, long reduced, long inner, double scale, real *y,
                          bool add);
 /* Adds x (of a broadcast shape) up to t's shape: the gradient of broadcasting. */

@@ -1,6 +1,6 @@
 /* The parts of batch normalisation that more than one op has: see norm.h. In training mean and var are the
  * batch's and the running ones move towards them (var then unbiased); otherwise the running ones are used. A
- * batch of one number a channel leaves the running variance as it is. */
+ * batch of one number per channel leaves the running variance as it is. */
 #include "ops/norm.h"
 
 enum { ELEMENTS = 1 << 16, ROWS = 32 };

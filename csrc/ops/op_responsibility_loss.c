@@ -1,8 +1,8 @@
 /* The responsibility loss: at every pixel of a hand's image a = clamp(q . K[p], 0, 1), q being Q at the
  * hand's query point, and Smooth-L1 (beta 0.5) of a against R; mean over pixels, then over hands. Pixels with
  * R < 0 (padding, what augmentation left empty) take no part, hands without others neither. Forward keeps the
- * derivative by a, one number a pixel; K is read once forward and once backward. The clamp's gradient passes
- * on its limits; with `through` also where it leads back inside, so that scores that have left (0, 1)
+ * derivative by a, one number per pixel; K is read once forward and once backward. The clamp's gradient
+ * passes on its limits; with `through` also where it leads back inside, so that scores that have left (0, 1)
  * everywhere, where the loss is flat, can return. */
 #include "ops/op_kit.h"
 

@@ -8,7 +8,7 @@ enum { LOGITS, LABEL, ELEMENTS = 1 << 13 };
 enum { PROBABILITY, LOGARITHM }; /* forms */
 
 typedef struct Rows {
-  long rows, c, block; /* block: rows a chunk */
+  long rows, c, block; /* block: rows per chunk */
   const real *x, *y, *dy, *label, *lse;
   real *to;
   double *partial; /* chunks x (sum of the losses, number of labels) */

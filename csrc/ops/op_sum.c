@@ -68,8 +68,8 @@ int REALNAME(sum_middle)(Call *c, const real *x, long outer, long reduced, long 
   return ok;
 }
 
-/* One run of repeated dimensions is summed at a time, the last one first; what is left is a smaller tensor.
- */
+/* One run of repeated dimensions is summed at a time, the last one first;
+ * what is left is a smaller tensor. */
 int REALNAME(sum_to)(Call *c, const real *x, int rank, const long *shape, const Tensor *t, real *y,
                      bool add) {
   long left[RANK_MAX];

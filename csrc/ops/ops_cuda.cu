@@ -1,5 +1,5 @@
 /* The ops' kernels on CUDA: every row of pointwise.def becomes its kernels here, and the bodies of csrc/ops
- * are compiled as they stand. One thread an index; nothing is tuned for a device. */
+ * are compiled as they stand. One thread per index; nothing is tuned for a device. */
 #include "backend/cuda/launch.h"
 extern "C" {
 #include "ops/ops_cuda.h"

@@ -21,8 +21,8 @@ void world_name(const WorldOptions *o, uint64_t index, char name[64]);
  * rename, so that a clip that is listed is whole. Depends on seed and index alone. 0 with a message. */
 int world_clip(const WorldOptions *o, uint64_t index);
 
-/* Several clips on all threads: those among first .. first+count-1 that are not there yet. 0 with a message.
- */
+/* Several clips on all threads: those among first .. first+count-1 that are not there yet.
+ * 0 with a message. */
 int world_clips(const WorldOptions *o, uint64_t first, long count);
 
 #endif

@@ -1,6 +1,6 @@
 /* One person's hand: proportions (adult means as in anthropometric tables, varied), the flesh as a blend of
- * tapered limbs, its surface, and its colours. Bones and poses are in hand_pose.c, weights in hand_weights.c.
- */
+ * tapered limbs, its surface, and its colours. Bones and poses are in hand_pose.c,
+ * weights in hand_weights.c. */
 #include "world/hand.h"
 #include "world/hand_parts.h"
 #include "world/noise.h"

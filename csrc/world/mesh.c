@@ -102,8 +102,8 @@ int mesh_revolve(Mesh *m, Arena *arena, const float (*profile)[2], int n, int ar
   return 1;
 }
 
-/* Moves a point of the cube -1..1 onto the rounded box: the inner box's nearest point plus r along the rest.
- */
+/* Moves a point of the cube -1..1 onto the rounded box:
+ * the inner box's nearest point plus r along the rest. */
 static V3 rounded(V3 q, V3 h, float r, V3 *normal) {
   V3 p = v3(q.x * h.x, q.y * h.y, q.z * h.z);
   V3 c = v3(clampf(p.x, r - h.x, h.x - r), clampf(p.y, r - h.y, h.y - r), clampf(p.z, r - h.z, h.z - r));

@@ -1,6 +1,6 @@
 /* How a scene moves: paths, the camera, hands that hold, reach and leave, arms by two-bone inverse
- * kinematics, and the positions of all vertices at any moment. No random numbers here: time in, geometry out.
- */
+ * kinematics, and the positions of all vertices at any moment. No random numbers here: time in,
+ * geometry out. */
 #include "world/scene.h"
 #include "world/noise.h"
 

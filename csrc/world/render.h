@@ -49,8 +49,8 @@ void render_visible(Render *r, const V3 *p, const Camera *camera, float dx, floa
 /* Perspective-correct barycentric coordinates of the pixel centre (x, y) in triangle t, of r->point. */
 void render_bary(const Render *r, int t, float x, float y, float b[3]);
 
-/* The room's surface on the ray through (x, y): its world position, normal, material and texture coordinates.
- */
+/* The room's surface on the ray through (x, y): its world position, normal,
+ * material and texture coordinates. */
 V3 room_hit(const Scene *s, const Camera *camera, float x, float y, V3 *normal, const Material **material,
             float uv[2]);
 

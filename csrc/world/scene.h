@@ -1,10 +1,10 @@
 /* One clip as data: what is in it and how everything moves. scene_make draws it from random numbers; every
  * other file only reads it. Time is measured in frames and is continuous: shutters open between frames.
  *
- *   Scene ── Thing[]  ── Part[]      rigid (or hanging cloth): mesh + material, at thing_pose(time)
- *      ├──── Actor[]  ── Hand        a hand with its arm and sleeve: holds a thing, reaches, leaves, or is
- * empty ├──── Room, Light, Camera, Film └──── Body[]                  all meshes in drawing order, with their
- * places in the arrays of vertices
+ *   Scene ─┬── Thing[] ── Part[]   rigid (or hanging cloth): mesh + material, at thing_pose(time)
+ *          ├── Actor[] ── Hand     a hand with arm and sleeve: holds a thing, reaches, leaves, or is empty
+ *          ├── Room, Light, Camera, Film
+ *          └── Body[]              all meshes in drawing order, with their places in the arrays of vertices
  */
 #ifndef WORLD_SCENE_H
 #define WORLD_SCENE_H

@@ -225,8 +225,8 @@ static void expose_room(Render *r, const Moment *m, const unsigned char *past, f
 void render_frame(Render *r, int t, unsigned char *rgb) {
   const Scene *s = r->scene;
   size_t pixels = (size_t)s->width * (size_t)s->height;
-  /* enough moments that the fastest thing steps by about two pixels; the room needs them for the camera only
-   */
+  /* enough moments that the fastest thing steps by about two pixels;
+   * the room needs them for the camera only */
   int n = 4 + (int)minf(6, 0.5f * blur_length(r, t, 1)),
       views = 2 + (int)minf(4, 0.7f * blur_length(r, t, 0));
   unsigned char *past = (unsigned char *)r->spare;

@@ -43,8 +43,8 @@ static void sample(const Grid *g, Distance f, const void *what) {
       }
 }
 
-/* The mean of the crossings on the twelve edges of the cell at (x, y, z); 0 when the surface misses the cell.
- */
+/* The mean of the crossings on the twelve edges of the cell at (x, y, z);
+ * 0 when the surface misses the cell. */
 static int crossing(const Grid *g, int x, int y, int z, V3 *p) {
   static const unsigned char edge[12][2] = {{0, 1}, {2, 3}, {4, 5}, {6, 7}, {0, 2}, {1, 3},
                                             {4, 6}, {5, 7}, {0, 4}, {1, 5}, {2, 6}, {3, 7}};

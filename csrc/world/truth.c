@@ -58,8 +58,8 @@ void truth_landmarks(const Scene *s, const Actor *a, float time, float mark[LAND
       mark[i][0] = mark[i][1] = -1e5f;
 }
 
-/* A pixel of the hand near the landmarks' mean, away from the mask's border where the hand is thick enough.
- */
+/* A pixel of the hand near the landmarks' mean,
+ * away from the mask's border where the hand is thick enough. */
 static void choose_query(const Truth *t, Seen *seen) {
   const Scene *s = t->render->scene;
   int w = s->width, h = s->height, label = LABEL_HAND + seen->actor;
