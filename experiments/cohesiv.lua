@@ -50,10 +50,12 @@ return recipe.base {
   person = { source = one_of("auto", "skin", "truth"), threshold = 0.5 }, -- auto: the data folder's masks, else skin
   augment = { flip = 0.5, scale = { 0.8, 1.25 }, rotate = 10, shift = 0.1, colour = 0.2, blur = 0.1, noise = 0.02 },
   calibrate = {
+    data = optional "string", -- the folder whose masks thresholds are chosen on; none: half of the clips of `data`
     embeddings = 500, -- pixels behind each mean embedding
     steps = 100, -- thresholds tried per map
     score = one_of("cosine", "difference", "posterior"), -- difference: object minus person cosine, and the reverse;
     -- posterior: softmax of the three scaled cosines, as the embedding loss has it
     pair = one_of("union", "own"), -- own: Pair gets two thresholds of its own
   },
+  evaluate = { data = optional "string" }, -- the folder that is reported; none: the other half
 }

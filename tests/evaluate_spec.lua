@@ -171,6 +171,15 @@ describe("a system without training", function()
     assert.are.equal(6, co.evaluate(run.open(made.path), folder_of { x = one.b, y = one.b, z = one.b }).Hand.n)
   end)
 
+  it("calibrates and reports on the folders that its recipe names", function()
+    local made = evaluation.untrained(base { system = "disc", data = folder,
+      calibrate = { data = folder_of { p = one.a } }, evaluate = { data = folder_of { q = one.b, r = one.a } } })
+    assert.are.same({ "q", "r" }, evaluation.full(made).names)
+    assert.are.same({ "p" }, made:calibration().calibrated_on)
+    assert.are.same({ "a", "b", "c", "d" }, evaluation.full(made, folder).names)
+    assert.are.same({ "q", "r" }, evaluation.full(made, nil, { all = true }).names)
+  end)
+
   it("gives the disc's best radius", function()
     -- A hand of 6×6 pixels around (6.5, 6.5), query (6, 6): every radius is tried by slow search.
     local data = co.data(folder)

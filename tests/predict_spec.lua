@@ -286,9 +286,7 @@ describe("a trained run in the evaluator", function()
   it("fills a report", function()
     local one = tiny_run { data = folder, maps = { gaps = { 1 } } }
     one:log { epoch = 1, step = 3, lr = 0.01, train_total = 2.5, validation_total = 3 }
-    local seen = {}
-    local path, results = report_run.write(one, { baselines = { "disc", "responsibility" }, pictures = 1,
-      progress = function(name) seen[name] = true end })
+    local path, results = report_run.write(one, { baselines = { "disc", "responsibility" }, pictures = 1 })
     assert.are.equal(one:file "report.html", path)
     local text = support.read(path)
     for _, part in ipairs { "COHESIV", "Disc", "Thresholded responsibility", "Best answers", "Worst answers",
@@ -296,7 +294,29 @@ describe("a trained run in the evaluator", function()
       assert.is_truthy(text:find(part, 1, true), part)
     end
     assert.are.equal(3, #results)
-    assert.is_true(seen.COHESIV and seen.Disc)
+    assert.is_truthy(text:find("for the thresholds, 2 reported.", 1, true))
+  end)
+
+  it("fills one report of several runs on the same clips, and refuses others", function()
+    local one, two = tiny_run { data = folder, maps = { gaps = { 1 } } }, tiny_run { data = folder }
+    local path, results = report_run.write({ one, two }, { baselines = { "disc" }, pictures = 1 })
+    assert.are.equal(one:file "report.html", path)
+    assert.are.same({ "tiny", "tiny (2)", "Disc" }, { results[1].name, results[2].name, results[3].name })
+    assert.is_truthy(support.read(path):find("tiny (2): Best answers", 1, true))
+    two.recipe.data = folder_of { "x", "y" }
+    support.raises("report: expected runs reported on the same clips, found others for tiny (2) than for tiny",
+      report_run.write, { one, two }, { baselines = {} })
+  end)
+
+  it("shows answers where there are no masks, and measures nothing", function()
+    local bare = folder_of { "a", "b" }
+    os.execute("rm -r " .. support.quote(bare .. "/masks"))
+    local one = tiny_run { data = bare, maps = { gaps = { 1 } } }
+    local path, results = report_run.write(one, { pictures = 1 })
+    assert.are.same({}, results)
+    local text = support.read(path)
+    assert.is_truthy(text:find("nothing is measured", 1, true))
+    assert.is_nil(text:find("IoU in per cent", 1, true))
   end)
 end)
 

@@ -67,6 +67,34 @@ describe("cohesiv quickstart", function()
     assert.is_nil(result.stderr:find "CONSOLE", result.stderr)
   end)
 
+  it("writes the report that cohesiv report writes", function()
+    local result = support.cohesiv({ "report", "runs/quickstart", "--out", "again.html" },
+      { dir = folder, timeout = 300 })
+    assert.equal(0, result.status, result.stderr)
+    assert.equal("again.html\n", result.stdout)
+    local again = support.read(folder .. "/again.html")
+    os.remove(folder .. "/again.html")
+    local function plain(text)
+      return (text:gsub("<div><dt>Whole job</dt>[^\n]*\n", ""):gsub("%d+%-%d+%-%d+", "DAY"))
+    end
+    assert.is_true(plain(report) == plain(again))
+    local calibration = require("cohesiv.train.run").open(folder .. "/runs/quickstart"):calibration()
+    assert.equal(1, #calibration.calibrated_on)
+  end)
+
+  it("reports real video with its own figures alone", function()
+    local world = require("cohesiv.data.world").world { seed = 5, clips = 4, size = { 96, 64 }, truth = { "person" },
+      out = support.temp() .. "/world", progress = false }
+    local result = quickstart { "--data", world, "--set", "name=real", "--set", "maps.sharpen=false",
+      table.unpack(set(SMALL)) }
+    assert.equal(0, result.status, result.stderr)
+    local text = support.read(folder .. "/runs/real/report.html")
+    assert.is_truthy(text:find("Thresholds chosen on all annotated frames", 1, true))
+    local section = text:match "Thresholds chosen on all annotated frames.-</section>"
+    assert.equal(1, select(2, section:gsub("<tr", "")) - 1) -- the head, and this run
+    assert.is_nil(text:find "ublished" or text:find "ython")
+  end)
+
   it("goes on after Ctrl-C where it was", function()
     local changes = { "name=stopped", table.unpack(SMALL) }
     local script = support.write(folder .. "/interrupt.lua", ([[
@@ -83,12 +111,16 @@ describe("cohesiv quickstart", function()
     local run = require("cohesiv.train.run").open(folder .. "/runs/stopped")
     assert.is_truthy(result.stderr:find("go on with the same command (runs/stopped)", 1, true), result.stderr)
     assert.equal(1, #run:metrics())
+    assert.equal("stopped", run:status().state)
+    support.write(run:file "report.html", "of what there is so far") -- does not make the run a finished one
     local again = { "--clips", "4", "--held", "3", table.unpack(set(changes)) }
     result = quickstart(again)
     assert.equal(0, result.status, result.stderr)
     assert.is_truthy(result.stderr:find("goes on with runs/stopped", 1, true), result.stderr)
     assert.equal("runs/stopped/report.html\n", result.stdout)
     assert.equal(2, #run:metrics())
+    assert.equal("done", run:status().state)
+    os.remove(run:file "report.html") -- nor does its absence make a finished one unfinished
     assert.equal("runs/stopped-2/report.html\n", quickstart(again).stdout)
   end)
 

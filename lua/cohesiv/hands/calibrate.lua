@@ -85,12 +85,11 @@ function calibrate.search(system, data, names, options)
   return thresholds, reached
 end
 
---- Finds a run's thresholds on the calibration half of its data (or on the clips in options.names) and stores them.
---- Returns thresholds and means reached.
-function calibrate.thresholds(run, data, options)
+--- Finds a run's thresholds on the clips that its recipe calibrates on and stores them. Returns thresholds and means
+--- reached. Options: see search.
+function calibrate.thresholds(run, options)
   local _ <close> = run.lock and run:lock() or nil -- a run in memory has none
-  data = evaluate.data(run, data)
-  local names = options and options.names or evaluate.split(data)
+  local data, names = evaluate.part(run, "calibrate")
   if #names == 0 then fail("expected clips with masks in %s, found none", tostring(data.path)) end
   local system = evaluate.system(run)
   local thresholds, reached = calibrate.search(system, data, names, options)
@@ -101,6 +100,26 @@ function calibrate.thresholds(run, data, options)
     calibrate.attach(system.model, run.recipe, stored):save(run:file "best.safetensors")
   end
   return thresholds, reached
+end
+
+-- Thresholds where there are no masks to choose them on: what is more object than person, and answers to the point.
+local PRESET = { object = { 0, 0.3 }, hand = { 0, 0.3 }, pair = { 0.5, 0.3 }, Pair = { 0.3 }, All = { 0.3 } }
+
+--- Gives a trained run without thresholds preset ones; nothing to one that has them.
+function calibrate.preset(run)
+  local stored = run:calibration() or {}
+  if stored.thresholds then return end
+  stored.thresholds = calibrate.thresholds_of(run, evaluate.system(run))
+  run:set_calibration(stored)
+end
+
+--- A run's thresholds, or preset ones; nil for a system without training that has none.
+function calibrate.thresholds_of(run, system)
+  local stored = (run:calibration() or {}).thresholds
+  if stored or not system.model then return stored end
+  local thresholds = {}
+  for key in pairs(system.goals) do thresholds[key] = PRESET[key] end
+  return thresholds
 end
 
 --- The mean embeddings { object = {…}, person = {…}, background = {…} } from `count` (default 500) embeddings of each

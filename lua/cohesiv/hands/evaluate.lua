@@ -204,15 +204,31 @@ function evaluate.system(run)
   return require("cohesiv.hands.systems." .. run.recipe.system)(run)
 end
 
---- A data folder from a path, a data folder, or nil for the recipe's own.
-function evaluate.data(run, data)
-  local path = data or run.recipe.data
-  if not path then fail("%s: expected data=PATH, found none in the recipe either", run.name) end
-  if type(path) ~= "string" then return path end
-  if not data and path:sub(1, 1) ~= "/" and not core.io.status(path) and run.info then
-    path = ((run:info().environment or {}).cwd or ".") .. "/" .. path -- relative to where the run was started
+-- A folder that the recipe names, which may be relative to where the run was started.
+local function folder_of(run, path)
+  if path:sub(1, 1) ~= "/" and not core.io.status(path) and run.info then
+    path = ((run:info().environment or {}).cwd or ".") .. "/" .. path
   end
   return folders.data(path)
+end
+
+--- A data folder from a path, a data folder, or nil for the recipe's own.
+function evaluate.data(run, data)
+  if type(data) == "string" then return folders.data(data) end
+  if data then return data end
+  if not run.recipe.data then fail("%s: expected data=PATH, found none in the recipe either", run.name) end
+  return folder_of(run, run.recipe.data)
+end
+
+--- Where a run is calibrated ("calibrate") or reported ("evaluate"): the data folder that the recipe has for it, with
+--- all its clips that have masks, else the recipe's own with its one half or its other.
+function evaluate.part(run, what)
+  local group = rawget(run.recipe, what) -- recipes of older runs do not have both
+  local path = group and rawget(group, "data")
+  local data = path and folder_of(run, path) or evaluate.data(run)
+  if path then return data, data.annotated end
+  local calibrated, reported = evaluate.split(data)
+  return data, what == "calibrate" and calibrated or reported
 end
 
 return evaluate

@@ -19,6 +19,20 @@ function cli.usage(format, ...)
   error(setmetatable({ message = format:format(...) }, Usage), 0)
 end
 
+--- Paths and data of a command's words RUN… [data=PATH].
+function cli.runs(command, words)
+  local paths, data = {}, nil
+  for _, word in ipairs(words) do
+    local path = word:match "^data=(.+)$"
+    if not path and word:find "^[%w_.]+=" then
+      error(("%s: expected RUN or data=PATH, found %q"):format(command, word), 0)
+    end
+    if path then data = path else paths[#paths + 1] = word end
+  end
+  if #paths == 0 then error(command .. ": expected at least one run folder, found none", 0) end
+  return paths, data
+end
+
 local function commands_folder()
   return assert(package.searchpath("cohesiv.tools.cli", package.path)):gsub("[^/]*$", "") .. "commands"
 end

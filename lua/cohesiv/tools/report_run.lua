@@ -1,10 +1,16 @@
---- The report of a run: table with baselines, curves, what the network sees, best and worst answers. Chooses what is
---- shown; how it looks is report.lua's. Needs a run whose system was calibrated or can be.
+--- The report of runs: a table with baselines, curves, responsibility maps, best and worst answers. Chooses what is
+--- shown, as sections of report.lua, which says how it looks. All of it comes from the run folders and the data: a
+--- report says nothing that another run's would not.
 
+local calibrate = require "cohesiv.hands.calibrate"
+local core = require "cohesiv.core"
 local evaluate = require "cohesiv.hands.evaluate"
 local evaluation = require "cohesiv.train.evaluation"
-local metrics = require "cohesiv.hands.metrics"
+local labels = require "cohesiv.train.labels"
+local map_options = require "cohesiv.motion.map_options"
+local panel = require "cohesiv.tools.panel"
 local predict = require "cohesiv.hands.predict"
+local progress = require "cohesiv.base.progress"
 local report = require "cohesiv.tools.report"
 local scale = require "cohesiv.motion.scale"
 local tensor = require "cohesiv.tensor"
@@ -13,52 +19,102 @@ local viz = require "cohesiv.tools.viz"
 local report_run = {}
 
 local WIDTH = 336 -- pixels of a picture on the page
-
-local NOTES = {
-  disc = "a disc at the query; sees no pixels",
-  flow = "magnitude of optical flow; sees the video",
-  saliency = "classical detector; sees the image",
-  responsibility = "R of the detected hand; sees the video",
-  cohesiv = "sees one image",
+local BASELINES = { "responsibility", "flow", "saliency", "disc" }
+local SYSTEMS = { -- name in tables, what it sees
+  cohesiv = { "COHESIV", "one image and a point" },
+  responsibility = { "Thresholded responsibility", "sees the video: the maps themselves" },
+  flow = { "Flow", "sees the video: what moves" },
+  saliency = { "Saliency", "one image: what stands out" },
+  disc = { "Disc", "a disc at the point; sees no pixels" },
 }
 
-local function title_of(name) return name:sub(1, 1):upper() .. name:sub(2):gsub("_", " ") end
+-- ---- results ----
 
---- Evaluates a run and baselines on the same clips: a list of { name, note, main, result }. Baselines are names of
---- systems without training; they get the run's recipe otherwise. Options: data, baselines, progress(name, done,
---- total).
-function report_run.results(run, options)
-  options = options or {}
-  local list = {}
-  local function add(one, name, note, main)
-    local progress = options.progress and function(done, total) options.progress(name, done, total) end
-    local result = evaluation.full(one, options.data, { progress = progress })
-    list[#list + 1] = { name = name, note = note, main = main, result = result, system = one.recipe.system }
+local function with_progress(name, f)
+  local bar = progress.new("evaluate " .. name, 0)
+  local result = f(function(done, total)
+    bar.total = total
+    bar:update(done)
+  end)
+  bar:finish "done"
+  return result
+end
+
+-- Rows { name, note, main, result } of runs and of the systems without training, each of which has the thresholds of
+-- the same clips.
+local function results_of(runs, data, baselines)
+  local list, names = {}, evaluation.names(runs)
+  local function add(run, name, note, main)
+    local result = with_progress(name, function(tell) return evaluation.full(run, data, { progress = tell }) end)
+    list[#list + 1] = { name = name, note = note, main = main, result = result }
   end
-  local trained = run.recipe.system == "cohesiv"
-  add(run, trained and "COHESIV" or title_of(run.name), NOTES[run.recipe.system], true)
-  for _, system in ipairs(options.baselines or { "responsibility", "disc", "saliency", "flow" }) do
-    local name = system == "responsibility" and "Thresholded responsibility" or title_of(system)
-    add(evaluation.untrained(run.recipe { system = system, name = system }), name, NOTES[system])
+  for i, run in ipairs(runs) do
+    local system = SYSTEMS[run.recipe.system]
+    add(run, #runs == 1 and system[1] or names[i], system[2], true)
+    if table.concat(list[i].result.names, "\n") ~= table.concat(list[1].result.names, "\n") then
+      error(("report: expected runs reported on the same clips, found others for %s than for %s: give data=PATH")
+        :format(names[i], names[1]), 0)
+    end
+  end
+  local recipe = runs[1].recipe
+  for _, system in ipairs(baselines or BASELINES) do
+    if #runs > 1 or system ~= recipe.system then
+      local untrained = recipe { system = system, name = system, size = recipe.maps.size or recipe.size }
+      add(evaluation.untrained(untrained), SYSTEMS[system][1], SYSTEMS[system][2])
+    end
   end
   return list
 end
 
 local function table_of(results)
-  local rows, first = {}, results[1].result.summary
+  local rows, counts, first = {}, {}, results[1].result
   for i, r in ipairs(results) do
-    local cells = {}
-    for _, task in ipairs(evaluate.tasks) do cells[task] = r.result.summary[task] end
-    rows[i] = { name = r.name, note = r.note, main = r.main, cells = cells }
+    rows[i] = { name = r.name, note = r.note, main = r.main, cells = r.result.summary }
   end
-  local counts = {}
   for _, task in ipairs(evaluate.tasks) do
-    if first[task] then counts[#counts + 1] = ("%s %d"):format(task, first[task].n) end
+    local s = first.summary[task]
+    if s then counts[#counts + 1] = ("%s %d"):format(task, s.n) end
   end
   return { columns = evaluate.tasks, rows = rows, bars = true,
-           caption = ("Mean IoU in per cent with 95 %% bootstrap intervals over %d clips. n: %s."):format(
-             #results[1].result.names, table.concat(counts, ", ")) }
+           caption = ("Mean IoU in per cent with 95 %% bootstrap intervals over %d clips. n: %s."):format(#first.names,
+             table.concat(counts, ", ")) }
 end
+
+local PERSON = {
+  truth = "Person masks are the generator's own; they stand for the person segmenter that the method takes as given.",
+  skin = "Person masks come from a simple colour model seeded with the landmarks: a stand-in for a person segmenter.",
+  auto = "Person masks are the data folder's; where it has none, a simple colour model seeded with the landmarks.",
+}
+
+local function text_of(run, result)
+  local calibrated_on, text = (run:calibration() or {}).calibrated_on, {}
+  if result then
+    text[1] = ("Clips with masks: %s for the thresholds, %d reported."):format(
+      calibrated_on and #calibrated_on or "none", #result.names)
+    local contact = result.summary.Contact
+    text[2] = contact and ("Contact (pixels of hand or object at most 2 %% of the hand's diagonal from the other): IoU "
+      .. "%.1f (%.1f – %.1f), n: %d."):format(contact.mean, contact.low, contact.high, contact.n)
+  else
+    text[1] = "These clips have no masks: nothing is measured" .. (calibrated_on and "." or
+      ", and thresholds are not calibrated.")
+  end
+  if run.recipe.system == "cohesiv" then text[#text + 1] = PERSON[run.recipe.person.source] end
+  return text
+end
+
+-- Thresholds chosen on what is reported, as some figures are made.
+local function all_frames(run, data)
+  local system = SYSTEMS[run.recipe.system]
+  local result = with_progress("on all frames", function(tell)
+    return evaluation.full(run, data, { all = true, score = "difference", pair = "own", progress = tell })
+  end)
+  return { title = "Thresholds chosen on all annotated frames",
+    text = "For comparison with figures measured that way; these are not held out.",
+    table = { caption = "Mean IoU, per cent", columns = evaluate.tasks,
+      rows = { { name = system[1], note = system[2], main = true, cells = result.summary } } } }
+end
+
+-- ---- curves ----
 
 -- What the log holds, by epoch: the whole loss, its parts, the learning rate.
 local CHARTS = {
@@ -69,8 +125,8 @@ local CHARTS = {
   { title = "Learning rate", { "lr", "learning rate" } },
 }
 
-local function curves_of(run)
-  local records, shown = run:metrics(), {}
+local function add_curves(run, prefix, shown)
+  local records = run:metrics()
   for _, chart in ipairs(CHARTS) do
     local series = {}
     for _, key in ipairs(chart) do
@@ -81,56 +137,88 @@ local function curves_of(run)
       end
       if #points > 0 then series[#series + 1] = { name = key[2], points = points, dots = #points <= 40 } end
     end
-    if #series > 0 then shown[#shown + 1] = { title = chart.title, x_label = "epoch", series = series } end
+    if #series > 0 then shown[#shown + 1] = { title = prefix .. chart.title, x_label = "epoch", series = series } end
   end
-  return shown
 end
+
+-- ---- maps ----
+
+-- The middle one of the frames of a clip that are trained on, nil where there is none.
+local function middle_frame(clip, recipe)
+  local frames = clip:has_hands() and labels.frames(clip, recipe) or {}
+  return frames[(#frames + 1) // 2]
+end
+
+-- Maps of `count` clips, evenly spread.
+local function map_strips(run, data, count)
+  local items, names, recipe = {}, data.clips, run.recipe
+  for i = 1, math.min(count, #names) do
+    local clip = data:clip(names[(2 * i - 1) * #names // (2 * count) + 1] or names[i])
+    local n = middle_frame(clip, recipe)
+    if n then
+      tensor.tidy(function()
+        local R = clip:responsibility(n, map_options.of_recipe(recipe))
+        local picture = panel.responsibility(R, { image = clip:scaled(n, { size = R.size }) })
+        items[#items + 1] = { image = core.io.png_bytes(picture), caption = ("%s, frame %d"):format(clip.name, n) }
+      end)
+    end
+    clip:close()
+  end
+  return #items > 0 and { { columns = 1, items = items } } or {}
+end
+
+-- ---- answers ----
 
 -- A picture at the page's size.
 local function small(image)
-  local sc = scale.of(image.shape[2], image.shape[1], { WIDTH, 4 * WIDTH })
-  return scale.content(image, sc)
+  return scale.content(image, scale.of(image.shape[2], image.shape[1], { WIDTH, 4 * WIDTH }))
 end
 
 -- The part of a map of the scaled frame that the frame covers.
 local function content_of(map, sc) return map[{ { 1, sc.content_h }, { 1, sc.content_w } }] end
 
--- Everything about one query of one frame, as pictures of the scaled frame.
-local function query_items(run, system, data, frame, q, thresholds)
-  local clip, size = data:clip(frame.clip), run.recipe.size
+-- Everything about one query of one frame, as pictures of the scaled frame. `of`: run, system, thresholds, data, and
+-- measured, whether there is truth.
+local function query_items(of, clip, frame, q)
+  local system, size = of.system, of.run.recipe.size
   local sc = clip:scale(size)
   local image = clip:scaled(frame.n, { size = size, padded = false })
-  local points = {}
-  for k, query in ipairs(frame.queries) do
-    points[k] = { (query[1] + 0.5) * sc.s - 0.5, (query[2] + 0.5) * sc.s - 0.5 }
-  end
-  local items = {}
-  local function add(picture, caption) items[#items + 1] = { image = small(picture), caption = caption } end
-  add(viz.points(image, { points[q] }, { radius = math.max(3, sc.content_w / 90) }), "image and query")
+  local query, items = frame.queries[q], {}
+  local function add(picture, caption) items[#items + 1] = { image = small(picture):keep(), caption = caption } end
+  add(viz.points(image, { { (query[1] + 0.5) * sc.s - 0.5, (query[2] + 0.5) * sc.s - 0.5 } },
+    { radius = math.max(3, sc.content_w / 90) }), "image and query")
   if system.model then
-    local maps = predict.maps(system.model, clip:frame(frame.n), frame.queries,
+    local found = predict.maps(system.model, clip:frame(frame.n), { query },
       { size = size, attention_only = not system.goals.object })
-    add(viz.pca(content_of(maps.Z, sc)), "embedding (PCA)")
-    add(viz.viridis(content_of(maps.attention[q], sc), { low = 0, high = 1 }), "attention")
+    add(viz.pca(content_of(found.Z, sc)), "embedding (PCA)")
+    add(viz.viridis(content_of(found.attention[1], sc), { low = 0, high = 1 }), "attention")
   end
-  local truth = evaluate.truth(data, frame)
-  local answer = evaluate.asker(system, data)(frame)
-  local masks = evaluate.masks(system, answer, thresholds, frame, truth)
-  local function scaled(mask) return mask and scale.content(mask, sc) end
-  local function overlay(hand, object, pair)
-    if hand or object then return viz.overlay(image, { hand = scaled(hand), object = scaled(object) }) end
-    return viz.overlay(image, scaled(pair))
+  local truth = of.measured and evaluate.truth(of.data, frame)
+  local masks = evaluate.masks(system, evaluate.asker(system, of.data)(frame), of.thresholds, frame,
+    truth or { width = clip.width, height = clip.height })
+  local function overlay(hand, object, both)
+    local function scaled(mask) return mask and scale.content(mask, sc) end
+    return viz.overlay(image, (hand or object) and { hand = scaled(hand), object = scaled(object) } or scaled(both))
   end
   add(overlay(masks.Hand and masks.Hand[q], masks.Obj and masks.Obj[q], masks.Pair[q]), "answer")
-  add(overlay(truth.hand[q], truth.object[q]), "truth")
+  if truth then add(overlay(truth.hand[q], truth.object[q]), "truth") else
+    add(overlay(nil, nil, masks.All), "all answers")
+  end
   return items
 end
 
--- Rows of one task by their IoU, best first; ties by clip and frame.
-local function ranked(rows, task)
+local function strip_of(of, clip, frame, q, text)
+  local items = tensor.tidy(query_items, of, clip, frame, q)
+  clip:close()
+  return { title = ("%s, frame %d, hand %d"):format(frame.clip, frame.n, q), columns = #items, items = items,
+           text = text }
+end
+
+-- Rows of Pair by their IoU, best first; ties by clip, frame and query.
+local function ranked(rows)
   local list = {}
   for _, row in ipairs(rows) do
-    if row.task == task then list[#list + 1] = row end
+    if row.task == "Pair" then list[#list + 1] = row end
   end
   table.sort(list, function(a, b)
     if a.iou ~= b.iou then return a.iou > b.iou end
@@ -141,115 +229,121 @@ local function ranked(rows, task)
   return list
 end
 
-local function strip_of(run, system, data, result, row)
-  return tensor.tidy(function()
-    local frame
-    for _, f in ipairs(evaluate.frames(data, { row.clip })) do
-      if f.n == row.n then frame = f end
+local function measured_strip(of, result, row)
+  local values, frame = {}, nil
+  for _, f in ipairs(evaluate.frames(of.data, { row.clip })) do
+    if f.n == row.n then frame = f end
+  end
+  for _, other in ipairs(result.rows) do
+    if other.clip == row.clip and other.n == row.n and other.q == row.q and other.task ~= "Contact" then
+      values[#values + 1] = ("%s %.0f"):format(other.task, 100 * other.iou)
     end
-    local values = {}
-    for _, other in ipairs(result.rows) do
-      if other.clip == row.clip and other.n == row.n and other.q == row.q and other.task ~= "Contact" then
-        values[#values + 1] = ("%s %.0f"):format(other.task, 100 * other.iou)
-      end
-    end
-    local items = query_items(run, system, data, frame, row.q, result.thresholds)
-    for _, item in ipairs(items) do item.image:keep() end
-    return { title = ("%s, frame %d, hand %d"):format(row.clip, row.n, row.q), columns = #items, items = items,
-             text = "IoU: " .. table.concat(values, ", ") }
-  end)
+  end
+  return strip_of(of, of.data:clip(row.clip), frame, row.q, "IoU: " .. table.concat(values, ", "))
 end
 
--- What the maps of some reported frames look like: the pseudo-labels, which see the video.
-local function map_strips(run, data, names, count)
-  local answer = require "cohesiv.hands.systems.responsibility"(run).answer
-  local strips, size = {}, run.recipe.size
-  for _, name in ipairs(names) do
-    if #strips >= count then break end
-    tensor.tidy(function()
-      local frames = evaluate.frames(data, { name })
-      local frame = frames[(#frames + 1) // 2]
-      local clip = data:clip(frame.clip)
-      local detected = evaluate.detected(clip, frame)
-      if not detected[1] then return end
-      local sc = clip:scale(size)
-      local map = content_of(answer(clip, frame.n, frame.queries, detected).Pair[1][1], sc)
-      local image = clip:scaled(frame.n, { size = size, padded = false })
-      local gap = frame.n + 1 < clip.frames and 1 or -1
-      local items = { { image = image, caption = "image" },
-        { image = viz.flow_color(content_of(clip:flow(frame.n, gap, { size = size }), sc)),
-          caption = ("flow to frame %d"):format(frame.n + gap) },
-        { image = viz.viridis(map, { low = 0, high = 1 }), caption = "responsibility" },
-        { image = viz.overlay(image, metrics.over(map, run.recipe.maps.tau)),
-          caption = ("responsibility > %g"):format(run.recipe.maps.tau) } }
-      for _, item in ipairs(items) do item.image = small(item.image):keep() end
-      strips[#strips + 1] = { title = ("%s, frame %d"):format(frame.clip, frame.n), columns = 4, items = items }
-    end)
+-- Sections of the best, the middling and the worst answers.
+local function add_measured(of, result, prefix, shown, add)
+  local order = ranked(result.rows)
+  local best, worst = math.min(shown, (#order + 1) // 2), math.min(shown, #order // 2)
+  local middle = math.min((shown + 1) // 2, #order - best - worst)
+  local function section(title, first, last, step, text)
+    local strips = {}
+    for i = first, last, step do strips[#strips + 1] = measured_strip(of, result, order[i]) end
+    add { title = prefix .. title, pictures = strips, text = text }
   end
-  return strips
+  local from = (#order - middle) // 2 + 1
+  section("Best answers", 1, best, 1,
+    "By IoU of Pair. Hand green, object blue, overlap cyan; attention in viridis, 0 to 1.")
+  section("Middling answers", from, from + middle - 1, 1)
+  section("Worst answers", #order, #order - worst + 1, -1)
 end
+
+-- A section of answers where there is no truth: for the first hand of a frame of each of the first clips.
+local function add_unmeasured(of, prefix, shown, add)
+  local strips = {}
+  for _, name in ipairs(of.data.clips) do
+    if #strips == 2 * shown then break end
+    local clip = of.data:clip(name)
+    local n = middle_frame(clip, of.run.recipe)
+    if n then
+      local frame = { clip = name, n = n, queries = {}, width = clip.width, height = clip.height }
+      for k, hand in ipairs(clip:hands(n)) do frame.queries[k] = hand.vertices:mean(1):totable() end
+      strips[#strips + 1] = strip_of(of, clip, frame, 1)
+    end
+  end
+  add { title = prefix .. "Answers", pictures = strips,
+    text = "Hand green, object blue, overlap cyan; attention in viridis, 0 to 1; all answers of the frame in red." }
+end
+
+-- ---- facts ----
 
 local FLOWS = { auto = "the data folder's, else dense inverse search", dis = "dense inverse search", truth = "exact" }
 
 local function facts_of(run, result)
-  local recipe, info, status = run.recipe, run:info(), run:status()
-  local facts = {
+  local recipe, status, records = run.recipe, run:status(), run:metrics()
+  local seconds, commit = (records[#records] or {}).seconds, run:info().commit
+  local facts = {}
+  for _, fact in ipairs {
     { "Data", (recipe.data or "–"):match "([^/]+)/*$" }, { "Encoder", recipe.model.encoder },
-    { "Size", ("%d × %d"):format(recipe.size[1], recipe.size[2]) }, { "Reported clips", #result.names },
-    { "Flow", FLOWS[recipe.maps.flow] },
-    { "Background", recipe.maps.background }, { "Seed", recipe.seed },
-  }
-  if status.epoch then facts[#facts + 1] = { "Epochs", status.epoch } end
-  if status.samples then facts[#facts + 1] = { "Training images", status.samples } end
-  local records = run:metrics()
-  local last = records[#records]
-  if last and last.seconds then facts[#facts + 1] = { "Training", ("%.1f minutes"):format(last.seconds / 60) } end
-  if info.commit then facts[#facts + 1] = { "Commit", info.commit:sub(1, 10) } end
+    { "Size", ("%d × %d"):format(recipe.size[1], recipe.size[2]) }, { "Reported clips", result and #result.names },
+    { "Flow", FLOWS[recipe.maps.flow] or recipe.maps.flow }, { "Background", recipe.maps.background },
+    { "Seed", recipe.seed }, { "Epochs", status.epoch }, { "Steps", status.step },
+    { "Training images", status.samples }, { "Training", seconds and ("%.1f minutes"):format(seconds / 60) },
+    { "CPU", core.system.cpu().name }, { "Threads", core.threads() }, { "Commit", commit and commit:sub(1, 10) },
+  } do
+    if fact[2] then facts[#facts + 1] = fact end
+  end
   return facts
 end
 
-local function contact_text(result)
-  local contact = result.summary.Contact
-  return contact and ("Contact (pixels of hand or object at most 2 %% of the hand's diagonal from the other): IoU "
-    .. "%.1f (%.1f – %.1f), %d queries."):format(contact.mean, contact.low, contact.high, contact.n)
-end
-
---- Evaluates a run beside baselines and writes its report. Options: path (default: report.html in the run folder),
---- data, baselines, results (of report_run.results, to save the work), title, text (list of paragraphs),
---- pictures (how many best and worst, default 6), progress. Returns the path and the results.
-function report_run.write(run, options)
+--- write(run or list of runs, options): evaluates them beside baselines and writes their report; clips without masks
+--- are shown and not measured. Options: path (default: report.html in the folder of the first run), data (another
+--- folder than the recipe's), baselines (names of systems), all_frames (a section with thresholds chosen on all
+--- annotated frames), pictures (how many best and worst, default 6), started (when the job began). Returns the path
+--- and the rows of the table, a list of { name, note, main, result }.
+function report_run.write(runs, options)
   options = options or {}
-  local results = options.results or report_run.results(run, options)
-  local result, data = results[1].result, evaluate.data(run, options.data)
-  local system, shown = evaluate.system(run), options.pictures or 6
-  local order = ranked(result.rows, "Pair")
-  local best, worst = {}, {}
-  for i = 1, math.min(shown, (#order + 1) // 2) do best[i] = strip_of(run, system, data, result, order[i]) end
-  for i = 1, math.min(shown, #order // 2) do
-    worst[i] = strip_of(run, system, data, result, order[#order + 1 - i])
+  if runs.recipe then runs = { runs } end
+  local one, given = runs[1], options.data and evaluate.data(runs[1], options.data)
+  local data, names = given, given and given.annotated
+  if not given then data, names = evaluate.part(one, "evaluate") end
+  local measured, shown, sections = #names > 0, options.pictures or 6, {}
+  local results = measured and results_of(runs, given, options.baselines) or {}
+  local function add(section) -- one whose pictures or curves there are none of is left out
+    local list = section.pictures or section.curves
+    if not list or #list > 0 then sections[#sections + 1] = section end
   end
-  local sections = {
-    { title = "Results", text = options.text, table = table_of(results) },
-    { title = "Training", curves = curves_of(run) },
-    { title = "Where the labels come from", pictures = map_strips(run, data, result.names, 3),
-      text = "Responsibility maps of reported clips: which pixels move with the hand. They are made from video alone; "
-        .. "the network learns from such maps of the training clips and sees one image at a time." },
-    { title = "Best answers", pictures = best,
-      text = "By IoU of Pair. Hand green, object blue, overlap cyan; attention in viridis, 0 to 1." },
-    { title = "Worst answers", pictures = worst },
-  }
-  sections[1].text = sections[1].text or { contact_text(result) }
-  for i = #sections, 1, -1 do
-    local s = sections[i]
-    if not s.table and #(s.curves or s.pictures or {}) == 0 then table.remove(sections, i) end
+  local first = results[1] and results[1].result
+  add { title = measured and "Results" or "What was done", text = text_of(one, first),
+        table = measured and table_of(results) or nil }
+  if measured and options.all_frames then add(all_frames(one, given)) end
+  local curves = {}
+  for i, run in ipairs(runs) do add_curves(run, #runs > 1 and results[i].name .. ": " or "", curves) end
+  add { title = "Training", curves = curves }
+  local learned = one.recipe.system == "cohesiv" and not (given and not measured)
+  add { title = "Responsibility maps",
+    pictures = map_strips(one, learned and evaluate.data(one) or data, 4),
+    text = "A row a hand and one for the background: the frame with the vertices, the flow of one gap, the distance to "
+      .. "the motion model (dark is near), and the map: which pixels move with the hand. They are made from video "
+      .. "alone; the network learns from such maps and sees one image at a time." }
+  for i, run in ipairs(runs) do
+    local system, prefix = evaluate.system(run), #runs > 1 and evaluation.names(runs)[i] .. ": " or ""
+    local of = { run = run, system = system, data = data, measured = measured,
+      thresholds = measured and results[i].result.thresholds or calibrate.thresholds_of(run, system) }
+    if measured then add_measured(of, results[i].result, prefix, shown, add)
+    elseif of.thresholds then add_unmeasured(of, prefix, shown, add) end
   end
-  local path = options.path or run:file "report.html"
+  local facts = facts_of(one, first)
+  if options.started then
+    facts[#facts + 1] = { "Whole job", ("%.1f minutes"):format((core.system.time() - options.started) / 60) }
+  end
+  local path = options.path or one:file "report.html"
   report.write(path, {
-    title = options.title or title_of(run.name) .. ": hands and what they hold",
-    lead = options.lead or "Hand and held-object masks learned from video without a single mask.",
-    facts = facts_of(run, result), sections = sections,
-    footer = ("cohesiv · %s · IoU at the images' own resolution, arms left out; thresholds from the calibration half.")
-      :format(os.date "!%Y-%m-%d"),
+    title = table.concat(evaluation.names(runs), ", ") .. ": hands and what they hold",
+    lead = one.recipe.system == "cohesiv" and "Hand and held-object masks learned from video without a single mask.",
+    facts = facts, sections = sections,
+    footer = ("cohesiv · %s · IoU at the images' own resolution, arms left out."):format(os.date "!%Y-%m-%d"),
   })
   return path, results
 end

@@ -11,32 +11,29 @@ local evaluation = {}
 
 local function fail(format, ...) error(("evaluate: " .. format):format(...), 0) end
 
---- Everything about a run on some data: { summary, rows, names, thresholds }. Without `data`: the recipe's own folder,
---- calibrated on its first half if need be, reported on its second; with `data`: the run's thresholds, every
---- annotated clip of it.
+--- Everything about a run on some data: { summary, rows, names, thresholds }. Without `data`: reported on the clips
+--- that its recipe says, calibrated if need be; with `data`: the run's thresholds, every annotated clip of it. Options:
+--- progress; all = true: thresholds chosen on what is reported, with this score and pair instead of the recipe's.
 function evaluation.full(run, data, options)
   options = options or {}
   if type(run) == "string" then run = runs.open(run) end
   if type(run) ~= "table" or type(run.recipe) ~= "table" or not run.calibration then
     fail("expected a run or the path of its folder, found %s", core.text(run))
   end
-  local own = not data
-  local folder = evaluate.data(run, data)
+  local folder, names
+  if data then folder = evaluate.data(run, data) else folder, names = evaluate.part(run, "evaluate") end
+  if data or options.all then names = folder.annotated end
   if options.all then
-    local changed = { score = options.score, pair = options.pair }
-    if next(changed) then
-      run = setmetatable({ recipe = run.recipe { calibrate = changed } }, { __index = run })
-    end
-    local system, names = evaluate.system(run), folder.annotated
+    local changed = run.recipe { calibrate = { score = options.score, pair = options.pair } }
+    local system = evaluate.system(setmetatable({ recipe = changed }, { __index = run }))
     local ask = evaluate.asker(system, folder)
     local thresholds = calibrate.search(system, folder, names, { ask = ask, progress = options.progress })
     return evaluate.score(system, thresholds, folder, names, { ask = ask, progress = options.progress })
   end
   if not (run:calibration() or {}).thresholds then
-    if not own and not run.recipe.data then fail("%s: expected calibrated thresholds, found none", run.name) end
-    calibrate.thresholds(run, evaluate.data(run), options)
+    if data and not run.recipe.data then fail("%s: expected calibrated thresholds, found none", run.name) end
+    calibrate.thresholds(run, options)
   end
-  local names = own and select(2, evaluate.split(folder)) or folder.annotated
   return evaluate.score(evaluate.system(run), run:calibration().thresholds, folder, names, options)
 end
 
@@ -47,6 +44,20 @@ function evaluation.evaluate(run, data, options)
   local out = {}
   for _, task in ipairs(evaluate.tasks) do out[task] = summary[task] end
   return out
+end
+
+--- The names of runs, told apart: "x", "x (2)", "x (3)".
+function evaluation.names(list)
+  local names, taken = {}, {}
+  for i, one in ipairs(list) do
+    local n, name = 1, one.name
+    while taken[name] do
+      n = n + 1
+      name = ("%s (%d)"):format(one.name, n)
+    end
+    names[i], taken[name] = name, true
+  end
+  return names
 end
 
 --- A table as text, one line per entry { name, summary }, "mean (low-high)" per task, and the counts of the first.

@@ -332,6 +332,13 @@ function Run:set_status(status)
   self:write("status.json", json.lines(status))
 end
 
+--- Replaces the state alone.
+function Run:set_state(state)
+  local status = self:status()
+  status.state = state
+  self:set_status(status)
+end
+
 --- Appends one record (a flat table of numbers and strings) to metrics.jsonl.
 function Run:log(record)
   local line = json.row(record) -- before the file is open

@@ -150,7 +150,8 @@ function Training:since() return self.started and core.system.time() - self.star
 
 function Training:set_status(state)
   local samples = self.samples
-  self.run:set_status { state = state, epoch = state == "done" and self.epoch - 1 or self.epoch,
+  local finished = state ~= "training" and state ~= "stopped"
+  self.run:set_status { state = state, epoch = finished and self.epoch - 1 or self.epoch,
     step = self.optimiser.steps, seconds = self.seconds + self:since(), samples = #samples.train,
     validation = #samples.validation }
 end
@@ -271,7 +272,7 @@ end
 -- ---- calibration ----
 
 -- The mean embeddings from the training samples, and thresholds where the data has masks to choose them on.
-local function finish(self, data, calibration)
+local function finish(self)
   local run, recipe = self.run, self.recipe
   local model = require("cohesiv.hands.model").model(recipe.model)
   model:load(run:file "best.safetensors")
@@ -291,8 +292,7 @@ local function finish(self, data, calibration)
   run:set_calibration(stored)
   calibrate.attach(model, recipe, stored)
   model:save(run:file "best.safetensors")
-  if calibration then calibrate.thresholds(run, calibration.data, { names = calibration.names })
-  elseif #data.annotated > 0 then calibrate.thresholds(run, data) end
+  if recipe.calibrate.data or #self.source.annotated > 0 then calibrate.thresholds(run) end
 end
 
 -- ---- run folders ----
@@ -359,13 +359,13 @@ local function follow(training, run, changes, options)
     error(("interrupted: a checkpoint was written; go on with %s (%s)"):format(again, run.path), 0)
   end
   training.data:close()
-  finish(training, training.source, options.calibration)
-  training:set_status "done"
+  finish(training)
+  training:set_status(options.state or "done")
 end
 
 local function prepared(recipe, options)
   local data = options.data or require("cohesiv.data").data(recipe.data)
-  local samples = labels.prepare(data, recipe, options.names)
+  local samples = labels.prepare(data, recipe)
   if #samples.train == 0 then fail("expected training samples, found none") end
   return new_training(recipe, samples, data)
 end
@@ -385,11 +385,11 @@ end
 
 -- ---- the public function ----
 
---- co.train(recipe, { resume = RUN_FOLDER, root = "runs", data, names, calibration = { data, names } }) → run: makes
--- the pseudo-labels that are not cached yet, trains, calibrates (on `calibration`, if given; else on the calibration
--- half of the data). On Ctrl-C or SIGTERM a checkpoint is written and "interrupted" raised; resume goes on, with the
--- same recipe but for the keys of may_change, and the same data. again: what that message says to do. What fails before
--- the first step leaves no run folder.
+--- co.train(recipe, { resume = RUN_FOLDER, root = "runs", data, again, state = "done" }) → run: makes the pseudo-labels
+-- that are not cached yet, trains, calibrates where the data has masks. On Ctrl-C or SIGTERM a checkpoint is written
+-- and "interrupted" raised; resume goes on, with the same recipe but for the keys of may_change, and the same data.
+-- again: what that message says to do. state: what the run's status says at the end. What fails before the first step
+-- leaves no run folder.
 function M.train(recipe, options)
   options = options or {}
   if not recipes.is(recipe) then fail("expected a recipe, found a %s", type(recipe)) end

@@ -1,5 +1,6 @@
 --- cohesiv eval RUN… [data=PATH] [--json]: IoU of runs on the four tasks, with 95 % intervals.
 
+local cli = require "cohesiv.tools.cli"
 local evaluate = require "cohesiv.hands.evaluate"
 local evaluation = require "cohesiv.train.evaluation"
 local json = require "cohesiv.base.json"
@@ -51,31 +52,9 @@ local function print_clips(result)
   end
 end
 
--- A name that is not among those taken: "x", "x (2)", "x (3)".
-local function name_of(name, taken)
-  local known, n, candidate = {}, 1, name
-  for _, other in ipairs(taken) do known[other] = true end
-  while known[candidate] do
-    n = n + 1
-    candidate = ("%s (%d)"):format(name, n)
-  end
-  return candidate
-end
-
 function command.run(args)
-  local paths, data = {}, nil
-  for _, word in ipairs(args.what) do
-    local path = word:match "^data=(.+)$"
-    if path then
-      data = path
-    elseif word:find "^[%w_.]+=" then
-      error(("eval: expected RUN or data=PATH, found %q"):format(word), 0)
-    else
-      paths[#paths + 1] = word
-    end
-  end
-  if #paths == 0 then error("eval: expected at least one run folder, found none", 0) end
-  local results, names = {}, {}
+  local paths, data = cli.runs("eval", args.what)
+  local results, all = {}, {}
   for i, path in ipairs(paths) do
     local one = path:find "%.lua$" and evaluation.untrained(path) or run.open(path)
     one.dtype = args.dtype
@@ -85,8 +64,9 @@ function command.run(args)
     local own = path:find "%.lua$" and one.recipe.data == data
     results[i] = evaluation.full(one, not own and data or nil,
       { all = args.all_frames, score = args.score, pair = args.pair })
-    names[i] = name_of(one.name, names)
+    all[i] = one
   end
+  local names = evaluation.names(all)
   if args.json then
     if #results == 1 then
       print(json_of(results[1].summary))

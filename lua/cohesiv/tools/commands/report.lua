@@ -1,22 +1,24 @@
---- cohesiv report RUN [data=PATH] [--out FILE]: the page of a run, with baselines measured on the same clips.
+--- cohesiv report RUN… [data=PATH] [--out FILE]: the page of runs, with baselines measured on the same clips.
 
+local cli = require "cohesiv.tools.cli"
 local report_run = require "cohesiv.tools.report_run"
 local run = require "cohesiv.train.run"
 
-local command = { summary = "Writes the report of a run: table with baselines, curves, best and worst answers." }
+local command = { summary = "Writes the report of runs: table with baselines, curves, maps, best and worst answers." }
 
 function command.configure(parser)
-  parser:argument("run", "A run folder.")
-  parser:argument("data", "data=PATH: another data folder, with the run's thresholds."):args "?"
-  parser:option("--out", "The file to write; default: report.html in the run folder.")
+  parser:argument("what", "Run folders; data=PATH: another data folder, with the runs' thresholds."):args "+"
+  parser:option("--out", "The file to write; default: report.html in the (first) run folder.")
   parser:option("--pictures", "How many best and worst answers are shown (6)."):convert(math.tointeger)
+  parser:flag("--all-frames", "Also choose thresholds on all annotated frames and report all of them.")
 end
 
 function command.run(args)
-  local data = args.data and args.data:match "^data=(.+)$"
-  if args.data and not data then error(("report: expected data=PATH, found %q"):format(args.data), 0) end
-  local one = run.open(args.run)
-  print((report_run.write(one, { path = args.out, data = data, pictures = args.pictures })))
+  local paths, data = cli.runs("report", args.what)
+  local list = {}
+  for i, path in ipairs(paths) do list[i] = run.open(path) end
+  print((report_run.write(list, { path = args.out, data = data, pictures = args.pictures,
+    all_frames = args.all_frames })))
   return 0
 end
 
