@@ -201,6 +201,79 @@ describe("a loader", function()
     assert.is_true(flips > 0 and flips < all)
   end)
 
+  it("gives each of several ranks its part of every batch of one", function()
+    local whole = {}
+    for _, count in ipairs { 1, 2, 3, 5 } do
+      local ranks = {}
+      for rank = 1, count do
+        ranks[rank] = loader { rank = rank, count = count, batch = 5, augment = EVERYTHING, workers = 2 }
+        assert.equal(2, ranks[rank]:batches()) -- 5 samples and 2
+      end
+      for at = 1, 4 do
+        local seen, points, sizes = {}, {}, {}
+        for rank, l in ipairs(ranks) do
+          local b = l:next()
+          assert.same({ (at + 1) // 2, 2 - at % 2 }, { b.epoch, b.index })
+          sizes[rank] = b.image.shape[1]
+          if sizes[rank] > 0 then
+            for i = 1, sizes[rank] do seen[#seen + 1] = b.image[i]:to("float64"):sum():item() end
+            for _, p in ipairs(b.points:totable()) do points[#points + 1] = p end
+          end
+        end
+        whole[at] = whole[at] or { seen, points }
+        assert.same(whole[at], { seen, points })
+        assert.is_true(math.max(table.unpack(sizes)) - math.min(table.unpack(sizes)) <= 1)
+      end
+      for _, l in ipairs(ranks) do -- resumed anywhere, it goes on alike
+        l:seek(2, 1)
+        local b = l:next()
+        assert.same({ 2, 1 }, { b.epoch, b.index })
+        l:close()
+      end
+    end
+    support.raises("rank of 1 to 2, found 3", loader, { rank = 3, count = 2 })
+    support.raises("rank of 1 to 2, found 0", loader, { rank = 0, count = 2 })
+    support.raises("rank of 1 to 0", loader, { count = 0 })
+  end)
+
+  it("takes arrays of any meaning, stacked or one behind the other", function()
+    local made = {}
+    for i = 1, 3 do
+      made[i] = ("%s/arrays%d.npz"):format(folder, i)
+      co.save(made[i], { image = co.full(i, 2, 3, { dtype = "uint8" }), boxes = co.full(i, i - 1, 4),
+        weight = co.tensor(i / 2) })
+    end
+    local function arrays(collate, changes)
+      local o = { paths = made, batch = 3, shuffle = false, collate = collate }
+      for k, v in pairs(changes or {}) do o[k] = v end
+      return core.loader(o)
+    end
+    local l <close> = arrays { image = "stack", boxes = "concat", weight = "stack" }
+    local b = l:next()
+    assert.same({ { 3, 2, 3 }, "uint8" }, { b.image.shape, b.image.dtype })
+    assert.same({ 1, 2, 3 }, b.image:select(2, 1):select(2, 1):totable())
+    assert.same({ { 2, 2, 2, 2 }, { 3, 3, 3, 3 }, { 3, 3, 3, 3 } }, b.boxes:totable())
+    assert.same({ { 2, 3, 3 }, "int32" }, { b.boxes_index:totable(), b.boxes_index.dtype })
+    assert.same({ 0.5, 1, 1.5 }, b.weight:totable())
+    local one <close> = arrays({ weight = "stack" }, { rank = 2, count = 2 })
+    assert.same({ 1, 1.5 }, one:next().weight:totable())
+    local unequal <close> = arrays { boxes = "stack" }
+    support.raises("boxes: expected float32 of 0x4 in all samples of a batch, found float32 of 1x4", unequal.next,
+      unequal)
+    local missing <close> = arrays { flow = "stack" }
+    support.raises("arrays1.npz: expected an array flow, found none", missing.next, missing)
+    local scalar <close> = arrays { weight = "concat" }
+    support.raises("weight: expected rows to concatenate, found a scalar", scalar.next, scalar)
+    support.raises('collate: expected NAME = "stack" or "concat", found image', arrays, { image = "sum" })
+    support.raises("collate: expected fields, found none", arrays, {})
+    support.raises("collate: expected a table", arrays, "stack")
+    local long, many = {}, {}
+    long[("x"):rep(40)] = "stack"
+    for i = 1, 20 do many["f" .. i] = "stack" end
+    support.raises("at most 16 fields of short names", arrays, long)
+    support.raises("at most 16 fields of short names", arrays, many)
+  end)
+
   it("drops hands that leave the picture, never all of them", function()
     local l <close> = loader { paths = { position }, batch = 1, augment = { shift = 0.9 }, seed = 2 }
     local counts = {}

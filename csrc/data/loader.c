@@ -1,5 +1,6 @@
 /* The threads behind loader.h. A ring of slots: batch number b (counted over epochs) lives in slot b % SLOTS;
  * workers take the numbers in turn, the consumer waits for its own. */
+#include "data/collate.h"
 #include "data/loader.h"
 
 #include "core/error.h"
@@ -37,11 +38,7 @@ struct Loader {
   Place place[SLOTS];
 };
 
-void batch_free(Batch *b) {
-  Tensor *all[] = {b->image, b->label, b->maps, b->points, b->image_index};
-  for (int i = 0; i < 5; i++) tensor_release(all[i]);
-  memset(b, 0, sizeof *b);
-}
+static void batch_free(Batch *b) { tensor_release_all(b->field, FIELDS_MAX); }
 
 /* The samples of one epoch in their order (Fisher-Yates). */
 static void epoch_order(const Loader *l, long epoch, long *order) {
@@ -55,78 +52,35 @@ static void epoch_order(const Loader *l, long epoch, long *order) {
   }
 }
 
-static int read_samples(const Loader *l, const long *which, long count, Sample *s, long *hands,
-                        long *damaged) {
-  *hands = 0;
-  for (long i = 0; i < count; i++) {
-    const char *path = l->paths[which[i]];
-    *damaged = which[i];
-    if (!sample_read(path, &s[i])) return 0;
-    *damaged = -1;
-    const long *shape = s[i].image->shape;
-    if (shape[0] != l->o.height || shape[1] != l->o.width)
-      return fail("%s: expected an image of %ldx%ld, found %ldx%ld", path, l->o.width, l->o.height, shape[1],
-                  shape[0]);
-    *hands += s[i].maps->shape[2];
-  }
-  return 1;
-}
-
-/* Tensors for `hands` hands at most; a header over the first `kept` replaces them afterwards. */
-static int make_tensors(const Loader *l, long count, long hands, Batch *b) {
-  long h = l->o.height, w = l->o.width;
-  return (b->image = tensor_new(U8, 4, (long[]){count, h, w, 3})) &&
-         (b->label = tensor_new(I32, 3, (long[]){count, h, w})) &&
-         (b->maps = tensor_new(F32, 3, (long[]){hands, h, w})) &&
-         (b->points = tensor_new(F32, 2, (long[]){hands, 2})) &&
-         (b->image_index = tensor_new(I32, 1, (long[]){hands}));
-}
-
-static int shorten(Tensor **t, long kept) {
-  long shape[RANK_MAX];
-  memcpy(shape, (*t)->shape, sizeof shape);
-  if (shape[0] == kept) return 1;
-  shape[0] = kept;
-  Tensor *cut = tensor_view(*t, 0, (*t)->rank, shape);
-  if (!cut) return 0;
-  tensor_release(*t);
-  *t = cut;
-  return 1;
-}
-
-static int fill(const Loader *l, const long *which, long count, const Sample *s, Batch *b) {
-  long pixels = l->o.height * l->o.width, kept = 0;
-  for (long i = 0; i < count; i++) {
-    Random r; /* of this sample in this epoch, whatever batch it fell into */
-    random_start(&r, l->o.seed ^ 0x5A3C5A3C5A3C5A3CUL, ((uint64_t)b->epoch << 32) + (uint64_t)which[i]);
-    Slot slot = {.image = (uint8_t *)b->image->storage->data + 3 * pixels * i,
-                 .label = (int32_t *)b->label->storage->data + pixels * i,
-                 .maps = (float *)b->maps->storage->data + pixels * kept,
-                 .points = (float *)b->points->storage->data + 2 * kept};
-    if (!augment_sample(&s[i], &l->o.augment, &l->o.labelling, &r, &slot)) return 0;
-    for (long k = 0; k < slot.kept; k++)
-      ((int32_t *)b->image_index->storage->data)[kept + k] = (int32_t)(i + 1);
-    kept += slot.kept;
-  }
-  return shorten(&b->maps, kept) && shorten(&b->points, kept) && shorten(&b->image_index, kept);
+/* The rank's part of a batch: the first of its samples in the epoch's order, and how many they are. */
+static long part_of(const Loader *l, long index, long *first) {
+  long start = index * l->o.batch, all = l->n - start < l->o.batch ? l->n - start : l->o.batch;
+  long from = all * l->o.rank / l->o.count, to = all * (l->o.rank + 1) / l->o.count;
+  *first = start + from;
+  return to - from;
 }
 
 /* *damaged: the sample that could not be read, -1 where that was not why it failed. */
 static int make_batch(const Loader *l, long number, Batch *b, long *damaged) {
-  long *order = malloc(sizeof(long) * (size_t)l->n);
-  Sample *samples = calloc((size_t)l->o.batch, sizeof *samples);
-  int ok = order && samples ? 1 : fail_memory("loader: out of memory for a batch of %ld", l->o.batch);
   memset(b, 0, sizeof *b);
   *damaged = -1;
   b->epoch = number / l->batches;
   b->index = number % l->batches;
-  long first = b->index * l->o.batch, count = l->n - first < l->o.batch ? l->n - first : l->o.batch, hands;
-  if (ok) {
-    epoch_order(l, b->epoch, order);
-    ok = read_samples(l, order + first, count, samples, &hands, damaged) &&
-         make_tensors(l, count, hands, b) && fill(l, order + first, count, samples, b);
+  long first, count = part_of(l, b->index, &first);
+  long *order = malloc(sizeof(long) * (size_t)l->n);
+  Tensor *(*samples)[FIELDS_MAX] = calloc((size_t)count + 1, sizeof *samples);
+  int ok = order && samples ? 1 : fail_memory("loader: out of memory for a batch of %ld", count);
+  if (ok) epoch_order(l, b->epoch, order);
+  for (long i = 0; ok && i < count; i++) {
+    long which = order[first + i];
+    Random r; /* of this sample in this epoch, whatever batch it fell into */
+    random_start(&r, l->o.seed ^ 0x5A3C5A3C5A3C5A3CUL, ((uint64_t)b->epoch << 32) + (uint64_t)which);
+    bool is_damaged = false;
+    ok = l->o.source.read(&l->o.source, l->paths[which], &r, samples[i], &is_damaged);
+    if (!ok && is_damaged) *damaged = which;
   }
-  for (long i = 0; samples && i < count; i++) sample_free(&samples[i]);
+  ok = ok && collate(&l->o.source, samples, count, b->field);
+  for (long i = 0; samples && i < count; i++) tensor_release_all(samples[i], FIELDS_MAX);
   free(samples);
   free(order);
   if (!ok) batch_free(b);
@@ -168,6 +122,10 @@ static void *work(void *arg) {
 }
 
 Loader *loader_new(const char *const *paths, long n, const LoaderOptions *options) {
+  if (options->count < 1 || options->rank < 0 || options->rank >= options->count) {
+    fail("loader: expected a rank of 1 to %ld, found %ld", options->count, options->rank + 1);
+    return NULL;
+  }
   if (n < 1 || options->batch < 1 || options->workers < 1 || options->workers > WORKERS_MAX) {
     fail("loader: expected samples, a batch of 1 or more and 1 to %d workers, found %ld, %ld and %ld",
          WORKERS_MAX, n, options->batch, options->workers);
@@ -216,6 +174,7 @@ void loader_free(Loader *l) {
 }
 
 long loader_batches(const Loader *l) { return l->batches; }
+const SampleSource *loader_source(const Loader *l) { return &l->o.source; }
 
 /* Begins anew with batch `number`. Holds the lock. */
 static void restart(Loader *l, long number) {

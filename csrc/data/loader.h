@@ -1,36 +1,67 @@
-/* Loader: training samples from disk, augmented and put together into batches by threads of its own that
- * never touch Lua. What batch b of epoch e holds is a pure function of (seed, e, b): independent of the
- * number of workers, and resumable from those two numbers. */
+/* Loader: samples from disk, put together into batches by threads of its own that never touch Lua. A source
+ * says what a sample is: named tensors, read from a file. A list of Fields says how those of several samples
+ * become a batch's. What batch b of epoch e holds is a pure function of (seed, e, b): independent of the
+ * number of workers, and resumable from those two numbers. Of several processes (ranks) each gets its part of
+ * every batch, so that all of them together have the batches of one. */
 #ifndef DATA_LOADER_H
 #define DATA_LOADER_H
 
 #include "data/augment.h"
 
-typedef struct LoaderOptions {
-  long width, height; /* of every sample */
-  long batch;         /* samples; the last batch of an epoch may hold fewer */
-  long workers;       /* threads, at least 1 */
-  uint64_t seed;
-  bool shuffle;
+enum { FIELDS_MAX = 16 };
+
+/* STACK: tensors of one shape, N×…; CONCAT: one behind the other along their first dimension; INDEX: int32,
+ * which sample of the batch, from 1, each row of the CONCAT field `of` came from. */
+typedef enum Collate { STACK, CONCAT, INDEX } Collate;
+typedef struct Field {
+  char name[32];
+  Collate how;
+  int of;
+} Field;
+
+/* Called by several threads at once. */
+typedef struct SampleSource {
+  int count; /* of fields */
+  Field field[FIELDS_MAX];
+  /* Fills out[i] for every field that is no INDEX; what it has filled is the caller's also when it fails. r is
+   * this sample's in this epoch. *damaged: whether the file is to blame. 0 with a message. */
+  int (*read)(const struct SampleSource *s, const char *path, Random *r, Tensor **out, bool *damaged);
+  /* of hands_source: what every sample is, and what becomes of it */
+  long width, height;
   Augment augment;
   Labelling labelling;
+} SampleSource;
+
+/* Samples of sample_write, augmented: image N×H×W×3 uint8; label N×H×W int32 (1 person, 2 object, 3
+ * background, 0 ignored); maps M×H×W float32, the responsibility of each hand, MAP_IGNORED where there is no
+ * picture; points M×2 float32, query points; image_index M int32. Takes width, height, augment, labelling. */
+void hands_source(SampleSource *s);
+
+/* Samples that are arrays of those names in a .npz file, as they are. Takes count and field. 0 with a
+ * message. */
+int arrays_source(SampleSource *s);
+
+typedef struct LoaderOptions {
+  long batch;       /* samples, of all ranks together; the last batch of an epoch may hold fewer */
+  long workers;     /* threads, at least 1 */
+  long rank, count; /* this process, from 0, and how many there are */
+  uint64_t seed;
+  bool shuffle;
+  SampleSource source;
 } LoaderOptions;
 
 typedef struct Batch {
   long epoch, index; /* which one it is, both from 0 */
-  Tensor *image;     /* N×H×W×3 uint8 */
-  Tensor *label;     /* N×H×W int32: 1 person, 2 object, 3 background, 0 ignored */
-  Tensor *maps;      /* M×H×W float32 responsibility of each hand; MAP_IGNORED where there is no picture */
-  Tensor *points;    /* M×2 float32 query points */
-  Tensor *image_index; /* M int32: the image, from 1, that each hand is in */
+  Tensor *field[FIELDS_MAX];
 } Batch;
 
 typedef struct Loader Loader;
 
-/* paths: n sample files (see sample_write), copied. NULL with a message. */
+/* paths: n sample files, copied. NULL with a message. */
 Loader *loader_new(const char *const *paths, long n, const LoaderOptions *options);
 void loader_free(Loader *l);
-long loader_batches(const Loader *l); /* of one epoch */
+long loader_batches(const Loader *l); /* of one epoch, the same for every rank */
+const SampleSource *loader_source(const Loader *l);
 
 /* The batch to deliver next. Waits for nothing; batches made in advance are thrown away. */
 void loader_seek(Loader *l, long epoch, long index);
@@ -39,7 +70,6 @@ void loader_seek(Loader *l, long epoch, long index);
  * caller's. 0 with a message when a sample could not be read, or on Ctrl-C; the next call tries the same
  * batch again. */
 int loader_next(Loader *l, Batch *out);
-void batch_free(Batch *b);
 
 /* Which of the paths, from 0, could not be read when loader_next last failed; -1 when that was not why. */
 long loader_damaged(const Loader *l);

@@ -5,6 +5,7 @@
 #include "lua/lib.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,8 +95,48 @@ static void read_augment(lua_State *L, Augment *a) { /* stack: ... options augme
   lua_pop(L, 1);
 }
 
-/* loader{ paths = {...}, size = {w, h}, batch, seed, workers = 1, shuffle = true, augment = {...} | nil, tau,
- * band } */
+/* collate = { NAME = "stack" | "concat", … }; "concat" brings NAME_index along. */
+static void read_collate(lua_State *L, SampleSource *s) { /* stack: ... options collate */
+  int t = lua_gettop(L);
+  check_table(L, t, "loader: collate");
+  for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    const char *how = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    bool concat = !strcmp(how, "concat");
+    if (!name || (!concat && strcmp(how, "stack") != 0))
+      refuse(L, "loader: collate: expected NAME = \"stack\" or \"concat\", found %s", name ? name : "a list");
+    if (s->count + 1 + concat > FIELDS_MAX || strlen(name) + strlen("_index") >= sizeof s->field[0].name)
+      refuse(L, "loader: collate: expected at most %d fields of short names, found %s too", FIELDS_MAX, name);
+    int at = s->count++;
+    s->field[at].how = concat ? CONCAT : STACK;
+    snprintf(s->field[at].name, sizeof s->field[at].name, "%s", name);
+    if (!concat) continue;
+    s->field[s->count].how = INDEX;
+    s->field[s->count].of = at;
+    snprintf(s->field[s->count++].name, sizeof s->field[at].name, "%s_index", name);
+  }
+}
+
+/* What of the options a source takes: with `collate` arrays, else hands. */
+static int read_source(lua_State *L, SampleSource *s) {
+  if (lua_getfield(L, 1, "collate") != LUA_TNIL) {
+    read_collate(L, s);
+    return arrays_source(s);
+  }
+  s->labelling = (Labelling){number(L, 1, "tau", 0.5), number(L, 1, "band", 0)};
+  lua_getfield(L, 1, "size");
+  check_table(L, -1, "loader: size");
+  lua_rawgeti(L, -1, 1);
+  lua_rawgeti(L, -2, 2);
+  s->width = (long)check_whole(L, -2, "loader: size: width", 1, 1 << 20);
+  s->height = (long)check_whole(L, -1, "loader: size: height", 1, 1 << 20);
+  if (lua_getfield(L, 1, "augment") == LUA_TTABLE) read_augment(L, &s->augment);
+  hands_source(s);
+  return 1;
+}
+
+/* loader{ paths = {...}, batch, seed, workers = 1, shuffle = true, rank = 1, count = 1, and what a sample is:
+ * collate = { NAME = "stack" | "concat" } of arrays, or of hands size = {w, h}, augment = {...} | nil, tau, band } */
 static int new_loader(lua_State *L) {
   check_table(L, 1, "loader");
   lua_settop(L, 1);
@@ -104,17 +145,12 @@ static int new_loader(lua_State *L) {
   luaL_setmetatable(L, LOADER_META);
   LoaderOptions o = {.batch = (long)whole(L, 1, "batch", 1),
                      .workers = (long)whole(L, 1, "workers", 1),
-                     .seed = (uint64_t)whole(L, 1, "seed", 0),
-                     .labelling = {number(L, 1, "tau", 0.5), number(L, 1, "band", 0)}};
+                     .rank = (long)whole(L, 1, "rank", 1) - 1,
+                     .count = (long)whole(L, 1, "count", 1),
+                     .seed = (uint64_t)whole(L, 1, "seed", 0)};
   lua_getfield(L, 1, "shuffle");
   o.shuffle = lua_isnil(L, -1) || lua_toboolean(L, -1);
-  lua_getfield(L, 1, "size");
-  check_table(L, -1, "loader: size");
-  lua_rawgeti(L, -1, 1);
-  lua_rawgeti(L, -2, 2);
-  o.width = (long)check_whole(L, -2, "loader: size: width", 1, 1 << 20);
-  o.height = (long)check_whole(L, -1, "loader: size: height", 1, 1 << 20);
-  if (lua_getfield(L, 1, "augment") == LUA_TTABLE) read_augment(L, &o.augment);
+  if (!read_source(L, &o.source)) return raise_error(L);
   lua_getfield(L, 1, "paths");
   int list = lua_gettop(L);
   lua_Integer n = check_list(L, list, "loader: paths", INT_MAX);
@@ -129,24 +165,24 @@ static int new_loader(lua_State *L) {
   return 1;
 }
 
-/* loader:next() → { image, label, maps, points, image_index, epoch, index }, both counted from 1 */
+/* loader:next() → the fields of its source by name, epoch and index, both counted from 1 */
 static int next(lua_State *L) {
   Loader **l = to_loader(L);
-  lua_createtable(L, 0, 7);
-  static const char *const names[] = {"image", "label", "maps", "points", "image_index"};
-  Tensor **handle[5];
-  for (int i = 0; i < 5; i++) {
+  const SampleSource *s = loader_source(*l);
+  lua_createtable(L, 0, s->count + 2);
+  int table = lua_gettop(L);
+  Tensor **handle[FIELDS_MAX];
+  for (int i = 0; i < s->count; i++) {
     handle[i] = push_tensor(L);
-    lua_setfield(L, 2, names[i]);
+    lua_setfield(L, table, s->field[i].name);
   }
   Batch b;
   if (!loader_next(*l, &b)) return raise_error(L);
-  Tensor *made[] = {b.image, b.label, b.maps, b.points, b.image_index};
-  for (int i = 0; i < 5; i++) *handle[i] = made[i];
+  for (int i = 0; i < s->count; i++) *handle[i] = b.field[i];
   lua_pushinteger(L, b.epoch + 1);
-  lua_setfield(L, 2, "epoch");
+  lua_setfield(L, table, "epoch");
   lua_pushinteger(L, b.index + 1);
-  lua_setfield(L, 2, "index");
+  lua_setfield(L, table, "index");
   return 1;
 }
 

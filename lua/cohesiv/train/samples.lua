@@ -11,13 +11,17 @@ local M = {}
 local Loader = {}
 Loader.__index = Loader
 
---- loader(entries, options, mend): core.loader of the entries' files with these options. mend(entry) makes a sample
--- again that could not be read; the batch then is what it would have been.
-function M.loader(entries, options, mend)
-  local paths = {}
-  for i, entry in ipairs(entries) do paths[i] = entry.path end
-  options.paths = paths
-  return setmetatable({ entries = entries, core = core.loader(options), mend = mend }, Loader)
+--- loader(source, options): batches of a source's samples: { entries = list of { path, … }, mend }, where mend(entry)
+-- makes a sample again that could not be read; the batch then is what it would have been. options: batch (samples),
+-- seed, shuffle, workers; rank and count (1 of 1): of several processes that each train on their part of every batch,
+-- which one this is; and what a sample is, one of:
+--   collate = { NAME = "stack" | "concat", … }: arrays of a .npz file; a batch has them stacked, N×…, or one behind
+--     the other, with NAME_index: which sample, from 1, each row is of
+--   size, augment, tau, band: pseudo-labels of hands (labels.lua), collated as image, label, maps, points, image_index
+function M.loader(source, options)
+  options.paths = {}
+  for i, entry in ipairs(source.entries) do options.paths[i] = entry.path end
+  return setmetatable({ source = source, core = core.loader(options) }, Loader)
 end
 
 --- next(): the next batch.
@@ -29,7 +33,7 @@ function Loader:next()
     local at = self.core:damaged()
     if not at or mended[at] then error(batch, 0) end
     mended[at] = true
-    self.mend(self.entries[at])
+    self.source.mend(self.source.entries[at])
   end
 end
 

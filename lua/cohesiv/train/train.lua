@@ -69,17 +69,11 @@ end
 
 -- ---- data ----
 
--- `how`: what core.loader is asked for beyond what the recipe says.
+-- `how`: what a loader is asked for beyond what the recipe says.
 local function loader(self, entries, how)
   local recipe = self.recipe
   how.size, how.seed, how.tau, how.band = recipe.size, recipe.seed, recipe.maps.tau, recipe.maps.band
-  return sampled.loader(entries, how, function(entry) self:mend(entry) end)
-end
-
-local function augmentation(recipe)
-  local a = recipe.augment
-  return { flip = a.flip, scale = a.scale, rotate = a.rotate, shift = a.shift, colour = a.colour, blur = a.blur,
-    noise = a.noise }
+  return sampled.loader({ entries = entries, mend = function(entry) self:mend(entry) end }, how)
 end
 
 local function validate(model, recipe, data)
@@ -116,7 +110,7 @@ local function new_training(recipe, samples, data)
     schedule = optim.Plateau(warmup, { patience = recipe.optim.patience, stop = recipe.optim.stop }),
     epoch = 1, batch = 1, sums = {}, seconds = 0.0, ended = false, stopped = false,
   }, Training)
-  self.data = loader(self, samples.train, { batch = recipe.batch, shuffle = true, augment = augmentation(recipe) })
+  self.data = loader(self, samples.train, { batch = recipe.batch, shuffle = true, augment = recipe.augment })
   if #samples.validation > 0 then
     self.validation = loader(self, samples.validation, { batch = recipe.batch, shuffle = false })
   end

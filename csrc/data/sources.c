@@ -1,0 +1,88 @@
+/* The sources of loader.h: pseudo-labels of hands, and arrays of any meaning. */
+#include "data/loader.h"
+
+#include "core/error.h"
+#include "io/array.h"
+
+#include <string.h>
+
+/* Its first `kept` rows. */
+static int shorten(Tensor **t, long kept) {
+  long shape[RANK_MAX];
+  memcpy(shape, (*t)->shape, sizeof shape);
+  if (shape[0] == kept) return 1;
+  shape[0] = kept;
+  Tensor *cut = tensor_view(*t, 0, (*t)->rank, shape);
+  if (!cut) return 0;
+  tensor_release(*t);
+  *t = cut;
+  return 1;
+}
+
+enum { IMAGE, LABEL, MAPS, POINTS, IMAGE_INDEX, HANDS_FIELDS };
+
+static int augmented(const SampleSource *s, const Sample *sample, Random *r, Tensor **out) {
+  long h = s->height, w = s->width, hands = sample->maps->shape[2];
+  if (!(out[IMAGE] = tensor_new(U8, 3, (long[]){h, w, 3})) ||
+      !(out[LABEL] = tensor_new(I32, 2, (long[]){h, w})) ||
+      !(out[MAPS] = tensor_new(F32, 3, (long[]){hands, h, w})) ||
+      !(out[POINTS] = tensor_new(F32, 2, (long[]){hands, 2})))
+    return 0;
+  Slot slot = {.image = out[IMAGE]->storage->data,
+               .label = out[LABEL]->storage->data,
+               .maps = out[MAPS]->storage->data,
+               .points = out[POINTS]->storage->data};
+  return augment_sample(sample, &s->augment, &s->labelling, r, &slot) && shorten(&out[MAPS], slot.kept) &&
+         shorten(&out[POINTS], slot.kept);
+}
+
+static int read_hands(const SampleSource *s, const char *path, Random *r, Tensor **out, bool *damaged) {
+  Sample sample;
+  if (!sample_read(path, &sample)) {
+    *damaged = true;
+    return 0;
+  }
+  const long *shape = sample.image->shape;
+  int ok = shape[0] == s->height && shape[1] == s->width
+               ? augmented(s, &sample, r, out)
+               : fail("%s: expected an image of %ldx%ld, found %ldx%ld", path, s->width, s->height, shape[1],
+                      shape[0]);
+  sample_free(&sample);
+  return ok;
+}
+
+void hands_source(SampleSource *s) {
+  static const Field fields[HANDS_FIELDS] = {{"image", STACK, 0},
+                                             {"label", STACK, 0},
+                                             {"maps", CONCAT, 0},
+                                             {"points", CONCAT, 0},
+                                             {"image_index", INDEX, MAPS}};
+  memcpy(s->field, fields, sizeof fields);
+  s->count = HANDS_FIELDS;
+  s->read = read_hands;
+}
+
+static int read_arrays(const SampleSource *s, const char *path, Random *r, Tensor **out, bool *damaged) {
+  (void)r;
+  Bundle b = {0};
+  int ok = npz_read(path, &b);
+  *damaged = !ok;
+  for (int f = 0; ok && f < s->count; f++) {
+    const Field *field = &s->field[f];
+    if (field->how == INDEX) continue;
+    for (long i = 0; i < b.count && !out[f]; i++)
+      if (!strcmp(b.items[i].name, field->name)) out[f] = tensor_retain(b.items[i].tensor);
+    if (!out[f])
+      ok = fail("%s: expected an array %s, found none", path, field->name);
+    else if (field->how == CONCAT && out[f]->rank < 1)
+      ok = fail("%s: %s: expected rows to concatenate, found a scalar", path, field->name);
+  }
+  bundle_free(&b);
+  return ok;
+}
+
+int arrays_source(SampleSource *s) {
+  if (s->count < 1) return fail("loader: collate: expected fields, found none");
+  s->read = read_arrays;
+  return 1;
+}
