@@ -1,28 +1,21 @@
---- JSON in and out, strictly, over lua-cjson: one line per failure with its place, a limit on size and depth, no NaN,
--- no key twice in an object. A byte order mark of UTF-8 is skipped. What is written has its keys sorted: the same value
--- always gives the same text.
+--- JSON in and out, strictly, over lua-cjson: one line per failure with its place, limits on size and depth, no NaN, no
+-- key twice in an object. What is written has its keys sorted: the same value always gives the same text.
 --
 -- Nulls inside tables become json.null (a value that is true, unlike nil); empty objects and lists are both {}.
 local core = require "cohesiv.core"
-local warn = require "cohesiv.base.warn"
+local refuse = require "cohesiv.base.refuse"
 local cjson = require("cjson").new()
-local error = core.error -- a line, whatever it quotes
 
 local DEPTH = 64 -- of tables within tables
 local HOLES = 1000 -- a list may have so many places, whatever of them is empty
+local LIMIT = 1 << 29 -- bytes of a file: landmarks of an hour of video take 100 MB
+local BOM = "^\xEF\xBB\xBF" -- a byte order mark of UTF-8, which is skipped
 
 cjson.decode_invalid_numbers(false)
 cjson.decode_max_depth(DEPTH)
-cjson.encode_max_depth(DEPTH)
 cjson.encode_invalid_numbers(false)
-cjson.encode_sparse_array(false, 2, HOLES)
 
 local json = { null = cjson.null }
-
--- Files above this are refused: landmarks of an hour of video take 100 MB.
-local LIMIT = 1 << 29
-
-local function fail(format, ...) error(warn.plain(format:format(...)), 0) end
 
 -- ---- what is wrong, and where ----
 
@@ -91,15 +84,14 @@ end
 function json.decode(text, what)
   what = what or "json"
   if text:find "^\xFF\xFE" or text:find "^\xFE\xFF" or text:find "^%z?[%[{]%z" then
-    fail("%s: expected JSON in UTF-8, found UTF-16", what)
+    refuse("%s: expected JSON in UTF-8, found UTF-16", what)
   end
-  text = text:gsub("^\xEF\xBB\xBF", "")
-  if not text:find "%S" then fail("%s: expected JSON, found nothing", what) end
+  text = text:gsub(BOM, "")
   local function wrong(found, at)
-    if not at then fail("%s: expected JSON, found %s", what, found) end
-    local line, column = place(text, at)
-    fail("%s: expected JSON, found %s at line %d, column %d", what, found, line, column)
+    local where = at and (" at line %d, column %d"):format(place(text, at)) or ""
+    refuse("%s: expected JSON, found %s%s", what, found, where)
   end
+  if not text:find "%S" then wrong "nothing" end
   local zero = text:find("\0", 1, true)
   if zero then wrong("a zero byte", zero) end -- where cjson would end
   local ok, value = pcall(cjson.decode, text)
@@ -111,94 +103,61 @@ end
 
 -- ---- writing ----
 
-local function refuse(why) fail("json: expected a value that JSON can hold, found: %s", why) end
+local function cannot(why) refuse("json: expected a value that JSON can hold, found: %s", why) end
 
--- Text of a value in which cjson has no choice: its objects have the order of a hash table.
-local function by_cjson(value)
+-- Text of what is no table; of tables cjson would write the keys in any order.
+local function scalar(value)
   local ok, text = pcall(cjson.encode, value)
-  if ok then return text end
-  refuse(tostring(text))
+  return ok and text or cannot(tostring(text))
 end
 
--- The largest key and the number of keys of a list, which may have holes; nil for an object.
+-- The largest key of a list, which may have holes; nil for an object.
 local function list_size(t)
   local largest, count = 0, 0
   for k in pairs(t) do
     if math.type(k) ~= "integer" or k < 1 then return nil end
     largest, count = math.max(largest, k), count + 1
   end
-  return largest, count
-end
-
--- Whether there is no object in it, whose keys could come in several orders.
-local function is_plain(value, depth)
-  if type(value) ~= "table" then return true end
-  if depth > DEPTH then refuse(("tables within tables, more than %d deep"):format(DEPTH)) end
-  if not list_size(value) then return false end
-  for _, v in pairs(value) do
-    if not is_plain(v, depth + 1) then return false end
-  end
-  return true
+  if largest > HOLES and largest > 2 * count then cannot "a list of more holes than values" end
+  return largest
 end
 
 -- An object's keys, sorted as the texts that they become.
 local function sorted(t)
   local keys, texts = {}, {}
   for k in pairs(t) do
-    if type(k) ~= "string" and type(k) ~= "number" then refuse(("a %s as a key"):format(type(k))) end
-    keys[#keys + 1], texts[k] = k, type(k) == "number" and by_cjson(k) or k
+    if type(k) ~= "string" and type(k) ~= "number" then cannot(("a %s as a key"):format(type(k))) end
+    keys[#keys + 1], texts[k] = k, type(k) == "number" and scalar(k) or k
   end
   table.sort(keys, function(x, y) return texts[x] < texts[y] end)
   return keys, texts
 end
 
-local write
-
-local function write_list(list, largest, count, out, depth)
-  if largest > HOLES and largest > 2 * count then refuse "a list of more holes than values" end
-  for i = 1, largest do
-    out[#out + 1] = i > 1 and "," or "["
-    write(list[i], out, depth)
-  end
-  out[#out + 1] = "]"
-end
-
-local function write_object(t, out, depth)
-  local keys, texts = sorted(t)
-  for i, k in ipairs(keys) do
-    out[#out + 1] = (i > 1 and "," or "{") .. by_cjson(texts[k]) .. ":"
-    write(t[k], out, depth)
-  end
-  out[#out + 1] = "}"
-end
-
-function write(value, out, depth)
-  if is_plain(value, depth) then
-    out[#out + 1] = by_cjson(value)
-    return
-  end
-  local largest, count = list_size(value)
-  if largest then write_list(value, largest, count, out, depth + 1) else write_object(value, out, depth + 1) end
+local function text_of(value, depth)
+  if type(value) ~= "table" then return scalar(value) end
+  if depth > DEPTH then cannot(("tables within tables, more than %d deep"):format(DEPTH)) end
+  local size, parts = list_size(value), {}
+  if size == 0 then return "{}" end
+  for i = 1, size or 0 do parts[i] = text_of(value[i], depth + 1) end
+  if size then return "[" .. table.concat(parts, ",") .. "]" end
+  local keys, texts = sorted(value)
+  for i, k in ipairs(keys) do parts[i] = scalar(texts[k]) .. ":" .. text_of(value[k], depth + 1) end
+  return "{" .. table.concat(parts, ",") .. "}"
 end
 
 --- encode(value): JSON text in one line. Lists and string-keyed tables; no functions, cycles or NaN.
-function json.encode(value)
-  local out = {}
-  write(value, out, 1)
-  return table.concat(out)
-end
-
-local function fits(v) return type(v) ~= "number" or (v == v and math.abs(v) < math.huge) end
+function json.encode(value) return text_of(value, 1) end
 
 -- The fields of an object; `absent`: names that are null where the object lacks them. NaN and infinities are null, too.
 local function fields(t, absent)
   local all, list = {}, {}
   for _, k in ipairs(absent or {}) do all[k] = json.null end
   for k, v in pairs(t) do
-    if fits(v) then all[k] = v else all[k] = json.null end
+    local finite = type(v) ~= "number" or v - v == 0
+    if finite then all[k] = v else all[k] = json.null end
   end
   local keys, texts = sorted(all)
-  for i, k in ipairs(keys) do list[i] = ("%s: %s"):format(by_cjson(texts[k]), json.encode(all[k])) end
+  for i, k in ipairs(keys) do list[i] = ("%s: %s"):format(scalar(texts[k]), json.encode(all[k])) end
   return list
 end
 
@@ -213,14 +172,12 @@ function json.read(path)
   local text = core.io.read_file(path, LIMIT)
   local ok, value = pcall(json.decode, text, path)
   if ok then return value end
-  local kind = not text:gsub("^\xEF\xBB\xBF", ""):find "^%s*[%[{]" and core.io.kind(path)
-  if kind then fail("%s: expected JSON, found %s", path, kind) end
-  error(value, 0)
+  local kind = not text:gsub(BOM, ""):find "^%s*[%[{]" and core.io.kind(path)
+  if kind then refuse("%s: expected JSON, found %s", path, kind) end
+  core.error(value, 0)
 end
 
 --- write(path, value): a JSON file, whole or not at all.
-function json.write(path, value)
-  core.io.write_file(path, json.encode(value) .. "\n")
-end
+function json.write(path, value) core.io.write_file(path, json.encode(value) .. "\n") end
 
 return json

@@ -1,41 +1,92 @@
---- What a JSON file must hold: kinds of values, which take a value and its name, give back what is to be used and raise
--- `NAME: expected …, found …` for any other. Knows no file and no run.
+--- What a JSON file must hold, as data: kinds of values. A kind takes a value and its place in the file, gives back
+-- what is to be used and raises `PLACE: expected …, found …` for any other. Knows no file and no run.
 local json = require "cohesiv.base.json"
+local lists = require "cohesiv.base.lists"
+local refuse = require "cohesiv.base.refuse"
 local warn = require "cohesiv.base.warn"
-local error = require("cohesiv.core").error -- a line, whatever it quotes
 
 local kinds = {}
 
-local function found(value)
-  if value == nil or value == json.null then return "null" end
-  if type(value) == "string" then return '"' .. warn.plain(value:sub(1, 60)) .. '"' end
-  if type(value) ~= "table" then return tostring(value) end
-  return #value > 0 and "a list" or next(value) == nil and "nothing in it" or "an object"
+-- ---- what messages say of a value ----
+
+local SHOWN = 40 -- bytes of a text that a message shows
+
+local function short(text, most)
+  if #text > most then text = text:sub(1, (utf8.offset(text, 0, most) or most) - 1) .. "…" end
+  return warn.plain(text)
 end
 
-local function refuse(name, what, value) error(("%s: expected %s, found %s"):format(name, what, found(value)), 0) end
+--- absent(value): whether nothing is said: no such key, or null.
+function kinds.absent(value) return value == nil or value == json.null end
 
-local function simple(type_name, what)
-  return function(value, name)
-    if type(value) == type_name then return value end
-    refuse(name, what, value)
+--- is_list(value): whether it is a list, the empty one too ({} of JSON looks like it).
+function kinds.is_list(value) return type(value) == "table" and (value[1] ~= nil or next(value) == nil) end
+
+--- found(value): how a message calls it: null, 3, "text", a list, an object.
+function kinds.found(value)
+  if kinds.absent(value) then return "null" end
+  if type(value) == "number" then return ("%.14g"):format(value) end
+  if type(value) == "string" then return '"' .. short(value, SHOWN) .. '"' end
+  if type(value) ~= "table" then return tostring(value) end
+  return next(value) == nil and "an empty list or object" or value[1] ~= nil and "a list" or "an object"
+end
+
+--- entries(value): the same, but a list as it stands.
+function kinds.entries(value)
+  if not kinds.is_list(value) or #value == 0 then return kinds.found(value) end
+  local words = {}
+  for i = 1, math.min(#value, 5) do words[i] = kinds.found(value[i]) end
+  return ("[%s%s]"):format(table.concat(words, ", "), #value > 5 and ", …" or "")
+end
+
+--- keys(object): its keys, sorted, for a message.
+function kinds.keys(object)
+  return next(object) == nil and "nothing" or short(table.concat(lists.keys(object), ", "), 4 * SHOWN)
+end
+
+-- ---- single values ----
+
+--- kind(what, accept, found = kinds.found): the kind of values that accept(value) makes something of; others are no
+-- `what` but what found(value) says.
+function kinds.kind(what, accept, found)
+  return function(value, place)
+    local result = accept(value)
+    if result == nil then refuse("%s: expected %s, found %s", place, what, (found or kinds.found)(value)) end
+    return result
   end
 end
 
-kinds.text = simple("string", "a text")
-kinds.number = simple("number", "a number")
-kinds.flag = simple("boolean", "true or false")
+--- optional(kind, default): what is absent is the default.
+function kinds.optional(kind, default)
+  return function(value, place)
+    if kinds.absent(value) then return default end
+    return kind(value, place)
+  end
+end
+
+--- spelled(value): a finite number, also one written as a text ("12.5"), else nil.
+function kinds.spelled(value)
+  if type(value) == "string" then value = value:find "^[-+.%deE]+$" and tonumber(value) end
+  return type(value) == "number" and value - value == 0 and value or nil
+end
+
+local function of_type(name, what)
+  return kinds.kind(what, function(value) if type(value) == name then return value end end)
+end
+
+kinds.text = of_type("string", "a text")
+kinds.number = of_type("number", "a number")
+kinds.flag = of_type("boolean", "true or false")
 
 --- A whole number.
-function kinds.whole(value, name)
-  return type(value) == "number" and math.tointeger(value) or refuse(name, "a whole number", value)
-end
+kinds.whole = kinds.kind("a whole number", function(value)
+  return type(value) == "number" and math.tointeger(value) or nil
+end)
 
 --- What fits in a line of metrics.jsonl.
-function kinds.scalar(value, name)
-  if type(value) == "table" or value == json.null then refuse(name, "a number, a text, true or false", value) end
-  return value
-end
+kinds.scalar = kinds.kind("a number, a text, true or false", function(value)
+  if type(value) ~= "table" and value ~= json.null then return value end
+end)
 
 -- JSON has one kind of number: whole ones become Lua integers again, so that they print as such.
 function kinds.any(value)
@@ -47,47 +98,43 @@ function kinds.any(value)
   return value
 end
 
-local function place(name, k, joint) return type(k) == "number" and ("%s[%d]"):format(name, k) or name .. joint .. k end
+-- ---- lists and objects ----
 
 --- list(kind, least = 0, most): a list of values of one kind.
 function kinds.list(kind, least, most)
-  return function(value, name)
-    if type(value) ~= "table" or (#value == 0 and next(value) ~= nil) then refuse(name, "a list", value) end
-    if #value < (least or 0) or #value > (most or math.huge) then
-      error(("%s: expected %d to %g values, found %d"):format(name, least or 0, most or math.huge, #value), 0)
+  least, most = least or 0, most or math.huge
+  return function(value, place)
+    if not kinds.is_list(value) then refuse("%s: expected a list, found %s", place, kinds.found(value)) end
+    if #value < least or #value > most then
+      refuse("%s: expected %d to %g values, found %d", place, least, most, #value)
     end
-    for i, v in ipairs(value) do value[i] = kind(v, place(name, i)) end
-    return value
+    local list = {}
+    for i, v in ipairs(value) do list[i] = kind(v, ("%s[%d]"):format(place, i)) end
+    return list
   end
 end
 
--- The fields of an object; a null is none.
-local function each(value, name, joint, change)
-  if type(value) ~= "table" or #value > 0 then refuse(name, "an object", value) end
-  for k, v in pairs(value) do
-    if v == json.null then value[k] = nil else value[k] = change(k, v, place(name, k, joint)) end
+--- object({ field = kind }, joint = ".", all = false): an object without its nulls; fields that are not named may be
+-- anything, and any may be absent unless `all` are wanted. The joint stands between its own place and a field's.
+function kinds.object(fields, joint, all)
+  joint = joint or "."
+  return function(value, place)
+    if type(value) ~= "table" or #value > 0 then
+      refuse("%s: expected an object, found %s", place, kinds.found(value))
+    end
+    local object = {}
+    for key, v in pairs(value) do
+      local kind = fields[key]
+      if v ~= json.null then object[key] = kind and kind(v, place .. joint .. key) or v end
+    end
+    for key in pairs(all and fields or {}) do
+      if object[key] == nil then refuse("%s: expected a value, found none", place .. joint .. key) end
+    end
+    return object
   end
-  return value
 end
 
 --- map(kind): an object of values of one kind.
-function kinds.map(kind)
-  return function(value, name)
-    return each(value, name, ".", function(_, v, where) return kind(v, where) end)
-  end
-end
-
---- object({ field = kind }, joint = ".", all = false): an object; fields that are not named may be anything, and any
--- may be absent unless `all` are wanted. The joint stands between its own name and a field's.
-function kinds.object(fields, joint, all)
-  joint = joint or "."
-  return function(value, name)
-    local checked = each(value, name, joint, function(k, v, where) return (fields[k] or kinds.any)(v, where) end)
-    for k in pairs(all and fields or {}) do
-      if checked[k] == nil then error(("%s: expected a value, found none"):format(place(name, k, joint)), 0) end
-    end
-    return checked
-  end
-end
+function kinds.map(kind) return kinds.object(setmetatable({}, { __index = function() return kind end })) end
 
 return kinds

@@ -4,44 +4,44 @@
 --   queries.json: { "width": W, "height": H, "frames": { "FRAME": [{ "query": [x, y], "side", "object" }, …] } }
 --   FRAME_handK.png, FRAME_objectK.png, FRAME_armK.png: of the K-th query (from 1) of that frame (from 0)
 local core = require "cohesiv.core"
-local fields = require "cohesiv.base.fields"
-local json = require "cohesiv.base.json"
+local document = require "cohesiv.data.document"
+local kinds = require "cohesiv.base.kinds"
 local names = require "cohesiv.data.names"
+local refuse = require "cohesiv.base.refuse"
 local warn = require "cohesiv.base.warn"
 
 local annotations = {}
 
-local absent, fail, found = fields.absent, fields.fail, fields.found
+local absent, found = kinds.absent, kinds.found
 
 local function file_of(folder) return folder .. "/queries.json" end
 
 -- ---- queries.json ----
 
-local function text_of(where, key, expected, value)
-  if absent(value) then return nil end
-  return type(value) == "string" and value or fail("%s: %s: expected %s, found %s", where, key, expected, found(value))
+local function name_kind(what)
+  return kinds.optional(kinds.kind(what, function(value) return type(value) == "string" and value or nil end))
 end
+local side_of, object_of = name_kind "left, right or null", name_kind "a name or null"
+
+local query_at = kinds.kind("query = [x, y]", function(q) return type(q) == "table" and not absent(q.query) or nil end,
+  function(q) return type(q) == "table" and kinds.keys(q) or found(q) end)
 
 local function query_of(where, k, q, width, height)
   where = ("%s: query %d"):format(where, k)
-  if type(q) ~= "table" or absent(q.query) then
-    fail("%s: expected query = [x, y], found %s", where, type(q) == "table" and fields.keys(q) or found(q))
-  end
-  local x, y = fields.point(q.query)
-  if not x then fail("%s: expected query = [x, y] in pixels, found %s", where, fields.found_point(q.query)) end
+  query_at(q, where)
+  local x, y = document.point(q.query)
+  if not x then refuse("%s: expected query = [x, y] in pixels, found %s", where, document.no_point(q.query)) end
   if width and (x < -0.5 or y < -0.5 or x > width - 0.5 or y > height - 0.5) then
-    fail("%s: expected a point in the picture of %gx%g, found [%g, %g]", where, width, height, x, y)
+    refuse("%s: expected a point in the picture of %gx%g, found [%g, %g]", where, width, height, x, y)
   end
-  return {
-    x, y, index = k, side = text_of(where, "side", "left, right or null", q.side),
-    object = text_of(where, "object", "a name or null", q.object),
-  }
+  local side, object = side_of(q.side, where .. ": side"), object_of(q.object, where .. ": object")
+  return { x, y, index = k, side = side, object = object }
 end
 
 local function queries_of(where, value, width, height)
   if absent(value) then return {} end
   if type(value) == "table" and value.query ~= nil then value = { value } end
-  if not fields.is_list(value) then fail("%s: expected a list of queries, found %s", where, found(value)) end
+  if not kinds.is_list(value) then refuse("%s: expected a list of queries, found %s", where, found(value)) end
   local list = {}
   for k, q in ipairs(value) do list[k] = query_of(where, k, q, width, height) end
   return list
@@ -52,22 +52,12 @@ end
 function annotations.read(folder, name)
   local path = file_of(folder)
   if not core.io.status(path) then return nil end
-  local doc = json.read(path)
-  if type(doc) ~= "table" or type(doc.frames) ~= "table" or doc.frames[1] ~= nil then
-    fail("%s: expected { width, height, frames = { \"FRAME\": [queries] } }, found %s", path,
-      type(doc) ~= "table" and found(doc) or doc.frames ~= nil and "frames = " .. found(doc.frames)
-      or fields.is_list(doc) and found(doc) or "the keys " .. fields.keys(doc))
-  end
-  local width, height = fields.size(path, "width", doc.width), fields.size(path, "height", doc.height)
-  if (width == nil) ~= (height == nil) then
-    fail("%s: expected width and height, found the %s alone", path, width and "width" or "height")
-  end
-  local by_number, _, _, keys = fields.frames(path, doc.frames)
+  local doc, width, height = document.read(path, '{ width, height, frames = { "FRAME": [queries] } }', true)
+  local frames, _, _, keys = document.by_number(path, doc.frames)
   local list = {}
-  for n, value in pairs(by_number) do
-    local where = ('%s: frames["%s"]'):format(path, keys[n])
-    list[#list + 1] = { clip = name, n = n, width = width, height = height, file = path,
-      queries = queries_of(where, value, width, height) }
+  for n, value in pairs(frames) do
+    local queries = queries_of(('%s: frames["%s"]'):format(path, keys[n]), value, width, height)
+    list[#list + 1] = { clip = name, n = n, width = width, height = height, file = path, queries = queries }
   end
   table.sort(list, function(a, b) return a.n < b.n end)
   return list
@@ -76,15 +66,13 @@ end
 --- check_clip(frame, clip): the points of a frame are in the clip's own pixels, so the sizes are the same.
 function annotations.check_clip(frame, clip)
   if not frame.width or frame.width == clip.width and frame.height == clip.height then return end
-  fail("%s: expected the clip's size of %dx%d, found %gx%g", frame.file, clip.width, clip.height, frame.width,
+  refuse("%s: expected the clip's size of %dx%d, found %gx%g", frame.file, clip.width, clip.height, frame.width,
     frame.height)
 end
 
 -- ---- masks ----
 
 local KINDS = { hand = true, object = true, arm = true }
-
-local function key_of(n, kind, k) return ("%s %s %s"):format(n, kind, k) end
 
 -- What a mask's file name means: its frame, kind and K, nil of another name. The frame is spelt as pictures are, or as
 -- in queries.json.
@@ -97,18 +85,16 @@ local function meaning(file)
   return math.tointeger(tonumber(digits)), kind, math.tointeger(tonumber(k))
 end
 
--- The mask files of a folder by what they mean.
+-- What the mask files of a folder are called: files["FRAME hand K"].
 local function files_in(folder)
   local files = {}
   for _, file in ipairs(core.io.status(folder) == "folder" and core.io.list(folder) or {}) do
     local n, kind, k = meaning(file)
-    if n then
-      local key = key_of(n, kind, k)
-      if files[key] then
-        fail("%s: expected one mask of frame %d, %s %d, found %s and %s", folder, n, kind, k, files[key], file)
-      end
-      files[key] = file
+    local key = n and ("%d %s %d"):format(n, kind, k)
+    if key and files[key] then
+      refuse("%s: expected one mask of frame %d, %s %d, found %s and %s", folder, n, kind, k, files[key], file)
     end
+    if key then files[key] = file end
   end
   return files
 end
@@ -129,55 +115,50 @@ function annotations.check_files(folder, list)
   end
 end
 
--- The mask of this meaning, of the size that queries.json says; nil when there is none.
-local function mask_of(folder, files, n, kind, k, frame)
-  local file = files[key_of(n, kind, k)]
-  if not file then return nil end
-  local path = folder .. "/" .. file
-  local mask = core.io.png_read(path, "mask")
-  if frame and frame.width and (mask.shape[2] ~= frame.width or mask.shape[1] ~= frame.height) then
-    fail("%s: expected a mask of %gx%g as queries.json says, found %dx%d", path, frame.width, frame.height,
-      mask.shape[2], mask.shape[1])
-  end
-  return mask
-end
-
-local function frame_of(folder, n)
-  for _, frame in ipairs(annotations.read(folder) or {}) do
-    if frame.n == n then return frame end
-  end
-  return nil
+-- mask_of(n, kind, k) gives the mask of this meaning, of the size that queries.json says, nil when there is none; and
+-- frame n of queries.json.
+local function masks_in(folder, n)
+  local files, frame = files_in(folder), nil
+  for _, other in ipairs(annotations.read(folder) or {}) do frame = other.n == n and other or frame end
+  return function(kind, k)
+    local file = files[("%s %s %s"):format(n, kind, k)]
+    if not file then return nil end
+    local path = folder .. "/" .. file
+    local mask = core.io.png_read(path, "mask")
+    if frame and frame.width and (mask.shape[2] ~= frame.width or mask.shape[1] ~= frame.height) then
+      refuse("%s: expected a mask of %gx%g as queries.json says, found %dx%d", path, frame.width, frame.height,
+        mask.shape[2], mask.shape[1])
+    end
+    return mask
+  end, frame
 end
 
 --- mask(folder, n, kind, k): one mask, uint8 H×W of 0 and 1, nil when there is none.
-function annotations.mask(folder, n, kind, k)
-  return mask_of(folder, files_in(folder), n, kind, k, frame_of(folder, n))
-end
+function annotations.mask(folder, n, kind, k) return masks_in(folder, n)(kind, k) end
 
 -- Points are on their hands; one that is not may be of another resolution, or y before x.
-local function check_point(path, frame, query, mask)
+local function check_point(frame, query, mask)
   local x, y = math.floor(query[1] + 0.5) + 1, math.floor(query[2] + 0.5) + 1
   if x >= 1 and y >= 1 and y <= mask.shape[1] and x <= mask.shape[2] and mask[{ y, x }] ~= 0 then return end
-  warn.once(path, "%s: expected points on their hands, found query %d of frame %d at [%g, %g] outside of its hand mask",
-    path, query.index, frame.n, query[1], query[2])
+  warn.once(frame.file, "%s: expected points on their hands, found query %d of frame %d at [%g, %g] outside of its "
+    .. "hand mask", frame.file, query.index, frame.n, query[1], query[2])
 end
 
 --- masks(folder, n): the masks of an annotated frame by query: { hand, object, arm }; every query has a hand.
 function annotations.masks(folder, n)
-  local masks, frame = { hand = {}, object = {}, arm = {} }, frame_of(folder, n)
-  if not frame then return masks end
-  local files = files_in(folder)
-  for k, query in ipairs(frame.queries) do
-    for kind, list in pairs(masks) do list[k] = mask_of(folder, files, n, kind, k, frame) end
-    if not masks.hand[k] then
-      fail("%s/%06d_hand%d.png: expected the hand mask of query %d of frame %d, found none", folder, n, k, k, n)
+  local masks, mask_of, frame = { hand = {}, object = {}, arm = {} }, masks_in(folder, n)
+  for k, query in ipairs(frame and frame.queries or {}) do
+    for kind, list in pairs(masks) do list[k] = mask_of(kind, k) end
+    local hand, object = masks.hand[k], masks.object[k]
+    if not hand then
+      refuse("%s/%06d_hand%d.png: expected the hand mask of query %d of frame %d, found none", folder, n, k, k, n)
     end
-    check_point(file_of(folder), frame, query, masks.hand[k])
-    if (query.object == nil) ~= (masks.object[k] == nil) then
-      local path = ("%s/%06d_object%d.png"):format(folder, n, k)
-      warn.once(path, "%s: %s", path, query.object == nil
-        and "expected no mask, as queries.json names no object, found one"
-        or ("expected the mask of the object %s of queries.json, found none"):format(found(query.object)))
+    check_point(frame, query, hand)
+    local path = ("%s/%06d_object%d.png"):format(folder, n, k)
+    if query.object and not object then
+      warn.once(path, "%s: expected the mask of the object %s of queries.json, found none", path, found(query.object))
+    elseif object and not query.object then
+      warn.once(path, "%s: expected no mask, as queries.json names no object, found one", path)
     end
   end
   return masks

@@ -1,12 +1,11 @@
 --- What the flow and the person mask that a data folder brings along may hold. Which file is a frame's, and making what
 -- is not there, is the clip's.
 local core = require "cohesiv.core"
-local fields = require "cohesiv.base.fields"
+local kinds = require "cohesiv.base.kinds"
+local refuse = require "cohesiv.base.refuse"
 local scale = require "cohesiv.motion.scale"
 
 local given = {}
-
-local fail = fields.fail
 
 -- ---- flow ----
 
@@ -16,9 +15,9 @@ local MOST = 4 -- pictures, the longest vector
 local function npz_flow(path)
   local arrays = core.io.npz_read(path)
   local first = next(arrays)
-  if not first then fail("%s: expected an array, found none", path) end
+  if not first then refuse("%s: expected an array, found none", path) end
   if arrays.flow or not next(arrays, first) then return arrays.flow or arrays[first] end
-  fail("%s: expected an array named flow, found %s", path, fields.keys(arrays))
+  refuse("%s: expected an array named flow, found %s", path, kinds.keys(arrays))
 end
 
 local readers = {
@@ -26,12 +25,14 @@ local readers = {
   png = function(path) return (core.io.flow_png_read(path)) end,
 }
 
--- The first vector with a component that is no number.
-local function first_strange(flow)
+-- Where the first vector with a component that is no number stands.
+local function refuse_strange(path, flow)
   for y, row in ipairs(flow:totable()) do
     for x, v in ipairs(row) do
-      for i = 1, 2 do
-        if v[i] - v[i] ~= 0 then return v[i], x - 1, y - 1 end
+      local strange = v[1] - v[1] ~= 0 and v[1] or v[2]
+      if strange - strange ~= 0 then
+        refuse("%s: expected a flow of numbers, found %s at (%d, %d)", path, strange ~= strange and "NaN" or "infinity",
+          x - 1, y - 1)
       end
     end
   end
@@ -43,17 +44,14 @@ local function check_vectors(path, flow)
   local h, w = flow.shape[1], flow.shape[2]
   local size = flow:abs()
   local longest = size:max():item()
-  if longest - longest ~= 0 then
-    local value, x, y = first_strange(flow)
-    fail("%s: expected a flow of numbers, found %s at (%d, %d)", path, value ~= value and "NaN" or "infinity", x, y)
-  end
+  if longest - longest ~= 0 then refuse_strange(path, flow) end
   if longest > UNKNOWN then
     local known = core.ops.le.call((size:max(3)), UNKNOWN):to "float32"
     flow = flow * known:reshape(h, w, 1)
     longest = flow:abs():max():item()
   end
   if longest > MOST * math.max(w, h) then
-    fail("%s: expected vectors of at most %d pixels (%d pictures), found %.0f (coded, not in pixels?)", path,
+    refuse("%s: expected vectors of at most %d pixels (%d pictures), found %.0f (coded, not in pixels?)", path,
       MOST * math.max(w, h), MOST, longest)
   end
   return flow
@@ -65,7 +63,7 @@ function given.flow(clip, path, kind, sc)
   local shape = flow.shape
   if #shape ~= 3 or shape[3] ~= 2 or shape[1] == 0 or shape[2] == 0
     or not scale.same_aspect(shape[2], shape[1], clip.width, clip.height) then
-    fail("%s: expected a flow of the whole frame (%dx%d, or scaled), found %s%s", path, clip.width, clip.height,
+    refuse("%s: expected a flow of the whole frame (%dx%d, or scaled), found %s%s", path, clip.width, clip.height,
       table.concat(shape, "x"), #shape == 3 and shape[1] == 2 and " (height x width x 2 is the order)" or "")
   end
   if flow.dtype ~= "float32" then flow = flow:to "float32" end
@@ -78,7 +76,7 @@ end
 function given.person(clip, path)
   local mask = core.io.png_read(path, "mask")
   if mask.shape[1] ~= clip.height or mask.shape[2] ~= clip.width then
-    fail("%s: expected a mask of %dx%d, found %dx%d", path, clip.width, clip.height, mask.shape[2], mask.shape[1])
+    refuse("%s: expected a mask of %dx%d, found %dx%d", path, clip.width, clip.height, mask.shape[2], mask.shape[1])
   end
   return mask
 end

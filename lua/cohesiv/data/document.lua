@@ -1,0 +1,70 @@
+--- What the JSON files of a clip have in common (landmarks.lua, annotations.lua): the size of the pictures that points
+-- lie in, frames by number, points in their usual spellings.
+local json = require "cohesiv.base.json"
+local kinds = require "cohesiv.base.kinds"
+local refuse = require "cohesiv.base.refuse"
+
+local document = {}
+
+local MOST = 1e6 -- coordinates beyond it are none
+
+local function pixels(path, key, value)
+  if kinds.absent(value) then return nil end
+  local n = kinds.spelled(value)
+  if n and n > 0 and n <= MOST then return n end
+  refuse("%s: expected a %s of 1 or more pixels, found %s", path, key, kinds.found(value))
+end
+
+--- read(path, what, keyed): the object in a file, with frames (keyed: an object of them), and the width and height that
+-- it tells, if any. `what` is what a message expects.
+function document.read(path, what, keyed)
+  local doc = json.read(path)
+  local frames = type(doc) == "table" and doc.frames
+  if type(frames) ~= "table" or keyed and frames[1] ~= nil then
+    local named = type(doc) == "table" and not kinds.is_list(doc)
+    refuse("%s: expected %s, found %s", path, what, not named and kinds.found(doc)
+      or frames ~= nil and "frames = " .. kinds.found(frames) or "the keys " .. kinds.keys(doc))
+  end
+  local width, height = pixels(path, "width", doc.width), pixels(path, "height", doc.height)
+  if (width == nil) ~= (height == nil) then
+    refuse("%s: expected width and height, found the %s alone", path, width and "width" or "height")
+  end
+  return doc, width, height
+end
+
+--- by_number(path, object): what stands under the keys of an object ("5", "000005") by frame number; its highest and
+-- lowest number (nil of an empty one); the keys by number.
+function document.by_number(path, object)
+  local frames, keys, high, low = {}, {}, nil, nil
+  for key, value in pairs(object) do
+    local n = type(key) == "string" and #key <= 15 and key:find "^%d+$" and math.tointeger(tonumber(key))
+    if not n then refuse("%s: frames: expected frame numbers as keys, found %s", path, kinds.found(key)) end
+    if keys[n] then
+      local both = { key, keys[n] }
+      table.sort(both)
+      refuse('%s: frames: expected frame %d once, found "%s" and "%s"', path, n, both[1], both[2])
+    end
+    frames[n], keys[n] = value, key
+    low, high = math.min(low or n, n), math.max(high or n, n)
+  end
+  return frames, high, low, keys
+end
+
+--- point(value): x, y of [x, y] or { "x": x, "y": y }, else nil.
+function document.point(value)
+  if type(value) ~= "table" or #value > 2 then return nil end
+  local px, py = value[1], value[2]
+  if px == nil then px, py = value.x, value.y end
+  local x, y = kinds.spelled(px), kinds.spelled(py)
+  if x and y and math.max(math.abs(x), math.abs(y)) < MOST then return x, y end
+end
+
+--- no_point(value): how a message calls what is no point.
+function document.no_point(value)
+  if kinds.is_list(value) then
+    return kinds.entries(value) .. (#value == 3 and " (with a third number: give x and y alone)" or "")
+  end
+  return type(value) == "table" and "an object of " .. kinds.keys(value) or kinds.found(value)
+end
+
+return document
