@@ -16,6 +16,7 @@ cjson.decode_max_depth(DEPTH)
 cjson.encode_invalid_numbers(false)
 
 local json = { null = cjson.null }
+local LIST = {} -- marks what is a list even when it is empty
 
 -- ---- what is wrong, and where ----
 
@@ -137,13 +138,16 @@ local function text_of(value, depth)
   if type(value) ~= "table" then return scalar(value) end
   if depth > DEPTH then cannot(("tables within tables, more than %d deep"):format(DEPTH)) end
   local size, parts = list_size(value), {}
-  if size == 0 then return "{}" end
+  if size == 0 then return getmetatable(value) == LIST and "[]" or "{}" end
   for i = 1, size or 0 do parts[i] = text_of(value[i], depth + 1) end
   if size then return "[" .. table.concat(parts, ",") .. "]" end
   local keys, texts = sorted(value)
   for i, k in ipairs(keys) do parts[i] = scalar(texts[k]) .. ":" .. text_of(value[k], depth + 1) end
   return "{" .. table.concat(parts, ",") .. "}"
 end
+
+--- list(t): t, which is written as a list even when it is empty.
+function json.list(t) return setmetatable(t, LIST) end
 
 --- encode(value): JSON text in one line. Lists and string-keyed tables; no functions, cycles or NaN.
 function json.encode(value) return text_of(value, 1) end
