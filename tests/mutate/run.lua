@@ -55,7 +55,6 @@ end
 
 -- Brings the clone to the commit, builds it, and keeps its machine code to compare with.
 local function prepare(work, commit)
-  must("making " .. FOLDER, shell("mkdir -p %s", FOLDER))
   if not lfs.attributes(work .. "/.git") then
     must("cloning", shell("rm -rf %s && git clone -q %s %s", work, ROOT, work))
   end
@@ -105,6 +104,7 @@ end
 local function read_list(path, commit)
   local entries, text = {}, read(path) or ""
   if text:match "^[^\n]*" ~= commit then
+    must("making " .. FOLDER, shell("mkdir -p %s", FOLDER))
     write(path, commit .. "\n")
     return entries
   end
@@ -126,15 +126,16 @@ local function is_mutant(entry) return entry.outcome ~= "invalid" and entry.outc
 local function worker(o, commit, index)
   local name = o.jobs > 1 and ("%d-%d"):format(o.seed, index) or tostring(o.seed)
   local work, path = ("%s/work-%d"):format(FOLDER, index), ("%s/%s.txt"):format(FOLDER, name)
-  prepare(work, commit)
-  if not build(work) then error(("mutate: the build failed, see %s.log"):format(work), 0) end
-  local original, all = code(work), plan.all(work)
-  local entries = read_list(path, commit)
+  local quota = o.count // o.jobs + (index <= o.count % o.jobs and 1 or 0)
   local found, draw = 0, index - o.jobs
-  for _, entry in ipairs(entries) do
+  for _, entry in ipairs(read_list(path, commit)) do
     if is_mutant(entry) then found = found + 1 end
     draw = tonumber(entry.draw)
   end
+  if found >= quota then return end
+  prepare(work, commit)
+  if not build(work) then error(("mutate: the build failed, see %s.log"):format(work), 0) end
+  local original, all = code(work), plan.all(work)
 
   local baseline = {} -- seconds of a spec without a mutant
   local function time_of(spec)
@@ -176,7 +177,6 @@ local function worker(o, commit, index)
     return outcome, by, seconds
   end
 
-  local quota = o.count // o.jobs + (index <= o.count % o.jobs and 1 or 0)
   while found < quota do
     draw = draw + o.jobs
     local s = all[plan.draw(#all, o.seed, draw)]
