@@ -134,7 +134,8 @@ local cases = {
     return { m, inliers }
   end,
   person = function()
-    return core.flow.person(first, { hands[1]:to "float32", hands[2]:to "float32" })
+    local hull = hands[1][{ { 1, 9 } }] -- no skeleton: the points' hull
+    return core.flow.person(first, { hands[1]:to "float32", hands[2]:to "float32", hull:to "float32" })
   end,
   responsibility = function()
     local R = co.responsibility(scene())
