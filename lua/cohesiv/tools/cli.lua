@@ -47,6 +47,8 @@ function cli.names()
   return names
 end
 
+local function command_of(name) return require("cohesiv.tools.commands." .. name) end
+
 -- The argparse parser of a command; wrong usage raises instead of leaving the process.
 local function parser_of(name, command)
   local parser = argparse("cohesiv " .. name, command.summary)
@@ -64,7 +66,7 @@ Usage: cohesiv COMMAND …      cohesiv SCRIPT.lua ARGS…      cohesiv -e CODE 
 
 Commands (each has --help):]]
   for _, name in ipairs(cli.names()) do
-    print(("  %-16s%s"):format(name, require("cohesiv.tools.commands." .. name).summary))
+    print(("  %-16s%s"):format(name, command_of(name).summary))
   end
   print "\nOptions: --trace prints the traceback of a failure, --version the version."
 end
@@ -102,7 +104,7 @@ local function dispatch(words)
   if words[1] == "--help" or words[1] == "-h" then return print_help() end
   if words[1] == "--version" then return print("cohesiv " .. require("cohesiv").version) end
   local name, rest = choose(words)
-  local command = require("cohesiv.tools.commands." .. name)
+  local command = command_of(name)
   -- A script's arguments are its own; every other command's go through its parser.
   if name == "script" then
     in_script = true

@@ -5,8 +5,10 @@ local averages = require "cohesiv.train.ema"
 local calibrate = require "cohesiv.hands.calibrate"
 local checkpoint = require "cohesiv.train.checkpoint"
 local core = require "cohesiv.core"
+local folders = require "cohesiv.data"
 local labels = require "cohesiv.train.labels"
 local losses = require "cohesiv.nn.losses"
+local models = require "cohesiv.hands.model"
 local optim = require "cohesiv.optim"
 local progress = require "cohesiv.base.progress"
 local recipes = require "cohesiv.train.recipe"
@@ -99,7 +101,7 @@ Training.__index = Training
 
 local function new_training(recipe, samples, data)
   core.seed(recipe.seed)
-  local model = require("cohesiv.hands.model").model(recipe.model)
+  local model = models.model(recipe.model)
   local average = recipe.optim.average ~= 0 and averages.of(model, recipe.optim.average) or nil
   local optimiser = optim.AdamW(model:parameters(), { lr = recipe.optim.lr, weight_decay = recipe.optim.weight_decay })
   local warmup = optim.Warmup(optimiser, { steps = math.max(math.ceil(recipe.optim.warmup), 1) })
@@ -268,7 +270,7 @@ end
 -- The mean embeddings from the training samples, and thresholds where the data has masks to choose them on.
 local function finish(self)
   local run, recipe = self.run, self.recipe
-  local model = require("cohesiv.hands.model").model(recipe.model)
+  local model = models.model(recipe.model)
   model:load(run:file "best.safetensors")
   model:eval()
   local stored = run:calibration() or {}
@@ -358,7 +360,7 @@ local function follow(training, run, changes, options)
 end
 
 local function prepared(recipe, options)
-  local data = options.data or require("cohesiv.data").data(recipe.data)
+  local data = options.data or folders.data(recipe.data)
   local samples = labels.prepare(data, recipe)
   if #samples.train == 0 then fail("expected training samples, found none") end
   return new_training(recipe, samples, data)

@@ -1,6 +1,7 @@
 -- cohesiv info: what runs here: version, build, CPU, BLAS, GPU, memory. For bug reports, and to see whether the
 -- instruction set and the number of threads are those that were meant.
 
+local co = require "cohesiv"
 local core = require "cohesiv.core"
 local home = require "cohesiv.base.home"
 
@@ -20,7 +21,6 @@ local function commit_of(root)
 end
 
 function command.run()
-  local co = require "cohesiv"
   local system = core.system
   local cpu, memory, tensors = system.cpu(), system.memory(), co.memory()
   local library = package.searchpath("cohesiv.core", package.cpath)

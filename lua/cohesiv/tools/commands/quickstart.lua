@@ -1,5 +1,7 @@
 --- cohesiv quickstart [--data PATH | VIDEO…]: the main job, end to end; prints the report's path last.
 
+local quickstart = require "cohesiv.tools.quickstart"
+
 local command = { summary = "Videos in, masks out: learns from a small world (or your data) and writes a report." }
 
 function command.configure(parser)
@@ -12,7 +14,7 @@ function command.configure(parser)
 end
 
 function command.run(args)
-  print(require("cohesiv.tools.quickstart").run {
+  print(quickstart.run {
     data = args.data, videos = args.videos, clips = args.clips, held = args.held, changes = args.set,
   })
   return 0

@@ -1,7 +1,10 @@
 -- cohesiv responsibility CLIP --frame n [--out F.png]: which hand, or the background, moves each pixel of a frame.
 
+local cli = require "cohesiv.tools.cli"
+local data = require "cohesiv.data"
 local image_part = require "cohesiv.tensor.image"
 local panel = require "cohesiv.tools.panel"
+local show = require "cohesiv.tools.show"
 local scale = require "cohesiv.motion.scale"
 local schema = require("cohesiv.motion.map_options").clip
 local tensor = require "cohesiv.tensor"
@@ -52,9 +55,9 @@ end
 
 function command.run(args)
   if args.out and not args.out:lower():find "%.png$" then
-    require("cohesiv.tools.cli").usage("--out: expected a .png file, found '%s'", args.out)
+    cli.usage("--out: expected a .png file, found '%s'", args.out)
   end
-  local clip = require("cohesiv.data").clip(args.clip, { hands = args.hands })
+  local clip = data.clip(args.clip, { hands = args.hands })
   tensor.tidy(tensor.no_grad, function()
     local R = clip:responsibility(args.frame, {
       gaps = args.gaps, temperature = args.temperature, background = args.background, size = args.size,
@@ -66,7 +69,7 @@ function command.run(args)
       print(args.out)
       return
     end
-    require("cohesiv.tools.show").show(R)
+    show.show(R)
     for k, q in ipairs(R.quality) do
       print(("hand %d: responsible for %.1f %% of the picture"):format(k, 100 * q.share))
     end

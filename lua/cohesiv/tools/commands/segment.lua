@@ -4,6 +4,7 @@ local core = require "cohesiv.core"
 local image_part = require "cohesiv.tensor.image"
 local panel = require "cohesiv.tools.panel"
 local predict = require "cohesiv.hands.predict"
+local runs = require "cohesiv.train.run"
 local tensor = require "cohesiv.tensor"
 local viz = require "cohesiv.tools.viz"
 
@@ -26,7 +27,7 @@ end
 
 function command.run(args)
   local image = image_part.read(args.image)
-  local model = require("cohesiv.train.run").run(args.model):model()
+  local model = runs.run(args.model):model()
   local folder = args.out:gsub("(.)/+$", "%1")
   tensor.tidy(tensor.no_grad, function()
     local predictions = predict.predict(model, image, args.at)

@@ -1,5 +1,8 @@
 --- cohesiv train EXPERIMENT.lua [key=value …]: learns a network; prints the run folder last.
 
+local folders = require "cohesiv.data"
+local labels = require "cohesiv.train.labels"
+local models = require "cohesiv.hands.model"
 local recipes = require "cohesiv.train.recipe"
 local runs = require "cohesiv.train.run"
 local train = require "cohesiv.train.train"
@@ -16,10 +19,10 @@ function command.configure(parser)
 end
 
 local function dry_run(recipe)
-  local model = require("cohesiv.hands.model").model(recipe.model)
+  local model = models.model(recipe.model)
   print(("%s: %d parameters"):format(recipe.model.encoder, model:count()))
   if recipe.data then
-    local found = require("cohesiv.train.labels").survey(require("cohesiv.data").data(recipe.data), recipe)
+    local found = labels.survey(folders.data(recipe.data), recipe)
     print(("%s: %d clips, %d with landmarks, %d frames to train on"):format(recipe.data, found.clips, found.hands,
       found.total))
   end
