@@ -18,33 +18,29 @@ local function begins_as_usual(path)
   return false
 end
 
--- A listing under way: root, found (names → where), ranks (of videos), passed (list of { what, why }, or
--- { what, name } of a clip that has the same name as another).
+-- A listing under way: root, found (names → where), ranks (of videos), passed (list of { what, why, name }; name: of a
+-- clip that has the same name as another).
 local Walk = {}
 Walk.__index = Walk
 
-function Walk:pass(what, why) self.passed[#self.passed + 1] = { what = what, why = why } end
+function Walk:pass(what, why, name) table.insert(self.passed, { what = what, why = why, name = name }) end
 
 -- Takes a clip that lies at `file` (below clips/); of two with one name the one of the lower rank.
 function Walk:take(name, file, rank)
-  local other = self.found[name]
-  local loser = other and (self.ranks[name] < rank and file or other)
-  if loser then self.passed[#self.passed + 1] = { what = loser, name = name } end
-  if loser ~= file then self.found[name], self.ranks[name] = file, rank end
+  local other, other_rank = self.found[name], self.ranks[name]
+  if not other or rank <= other_rank then self.found[name], self.ranks[name] = file, rank end
+  if other then self:pass(other_rank < rank and file or other, nil, name) end
 end
 
--- The entries of a folder that is no clip; whether there was a clip among them or below. list: their names.
+-- The entries of a folder that is no clip, by their names; whether there was a clip among them or below.
 function Walk:enter(prefix, depth, list)
-  if depth > DEPTH then
-    self:pass(prefix, ("more than %d folders deep"):format(DEPTH))
-    return false
-  end
+  if depth > DEPTH then return self:pass(prefix, ("more than %d folders deep"):format(DEPTH)) end
   local before, clip, picture = #self.passed, false, nil
   for _, file in ipairs(list) do
     if names.any_picture(file) then
       picture = picture or file
     else
-      clip = self:look(prefix, file, depth) or clip
+      clip = self:look(prefix .. file, file, depth) or clip
     end
   end
   if picture and (clip or depth == 1) then
@@ -58,38 +54,23 @@ function Walk:enter(prefix, depth, list)
 end
 
 -- One entry of a folder, no picture; whether there was a clip at it or below.
-function Walk:look(prefix, file, depth)
-  local name, kind = names.video(file)
-  local where = prefix .. file
+function Walk:look(where, file, depth)
   local what = core.io.status(self.root .. where)
-  if what == "file" and name then
-    self:take(prefix .. name, where, names.rank(kind))
+  local _, kind = names.video(file)
+  if what == "file" and kind then
+    self:take(names.video(where), where, names.rank(kind))
     return true
-  end
-  if what ~= "folder" then
-    if not what then
-      self:pass(where, "a link to nothing")
-    elseif not names.ignored(file) then
-      self:pass(where, "no video by its name")
-    end
+  elseif not what then
+    return self:pass(where, "a link to nothing")
+  elseif names.ignored(file) then
     return false
+  elseif what ~= "folder" then
+    return self:pass(where, "no video by its name")
   end
-  if names.ignored(file) then return false end
   local list = not begins_as_usual(self.root .. where) and core.io.list(self.root .. where) or nil
   if list and not names.has_series(list) then return self:enter(where .. "/", depth + 1, list) end
   self:take(where, where .. "/", names.FOLDER)
   return true
-end
-
-function Walk:tell(owner, path)
-  local list, passed = {}, self.passed
-  if #passed == 0 then return end
-  for i = 1, math.min(#passed, SHOWN) do
-    local one = passed[i]
-    list[i] = ("%s (%s)"):format(one.what, one.why or "its name is that of " .. self.found[one.name])
-  end
-  warn.once(owner, "data %s: passed over in clips/: %s%s", path, table.concat(list, ", "),
-    #passed > SHOWN and (" and %d more"):format(#passed - SHOWN) or "")
 end
 
 --- list(owner, path): where the clips of the data folder at `path` lie, by name: { NAME = "NAME.mp4" or "NAME/" below
@@ -97,7 +78,15 @@ end
 function clips.list(owner, path)
   local walk = setmetatable({ root = path .. "/clips/", found = {}, ranks = {}, passed = {} }, Walk)
   walk:enter("", 1, core.io.list(walk.root))
-  walk:tell(owner, path)
+  local told, passed = {}, walk.passed
+  for i = 1, math.min(#passed, SHOWN) do
+    local one = passed[i]
+    told[i] = ("%s (%s)"):format(one.what, one.why or "its name is that of " .. walk.found[one.name])
+  end
+  if #passed > 0 then
+    warn.once(owner, "data %s: passed over in clips/: %s%s", path, table.concat(told, ", "),
+      #passed > SHOWN and (" and %d more"):format(#passed - SHOWN) or "")
+  end
   return walk.found
 end
 

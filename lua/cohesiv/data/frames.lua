@@ -3,6 +3,8 @@
 --   source:info() → { frames, width, height }     source:frame(n) → uint8 H×W×3, n from 0
 --   source:key(n, …) → text that names the content of these frames, for the cache     source:close()
 --
+-- Each kind of source says how it measures itself for info and what it reads for a frame that is not kept.
+--
 -- Videos are decoded in order; the frames last seen are kept (bounded bytes, all videos together), so that steps of a
 -- few frames back cost nothing. Farther back decoding starts anew: exact frame numbers never rest on seeking. No frame
 -- is given before the whole file is known to be sound: a damaged one may lack frames, and all numbers after them.
@@ -10,10 +12,10 @@ local cache = require "cohesiv.data.cache"
 local core = require "cohesiv.core"
 local image = require "cohesiv.tensor.image"
 local names = require "cohesiv.data.names"
+local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
 local warn = require "cohesiv.base.warn"
 local lfs = require "lfs"
-local error = core.error -- a line, whatever it quotes
 
 local frames = {}
 
@@ -33,14 +35,15 @@ local function drop(key)
 end
 
 local function drop_oldest()
-  local oldest
+  local oldest = next(kept)
   for key, entry in pairs(kept) do
-    if not oldest or entry.used < kept[oldest].used then oldest = key end
+    if entry.used < kept[oldest].used then oldest = key end
   end
   drop(oldest)
 end
 
-local function remember(key, t)
+local function remember(source, n, t)
+  local key = source.id .. n
   if kept[key] then drop(key) end
   clock = clock + 1
   local size = t.shape[1] * t.shape[2] * t.shape[3]
@@ -50,25 +53,36 @@ local function remember(key, t)
 end
 
 -- A handle of its own on a kept frame (the pixels are shared until someone writes), or nil.
-local function recall(key)
-  local entry = kept[key]
+local function recall(source, n)
+  local entry = kept[source.id .. n]
   if not entry then return nil end
   clock = clock + 1
   entry.used = clock
   return entry.tensor:reshape(entry.tensor.shape)
 end
 
--- ---- numbers and names ----
+-- ---- what sources have in common ----
 
-local function fail(format, ...) error(warn.plain(format:format(...)), 0) end
+local function info(source)
+  source.known = source.known or source:measure()
+  return source.known
+end
 
--- Frame n of a source: a number, and one of its frames.
-local function check_number(source, n)
+local function frame(source, n)
   if math.type(n) ~= "integer" or n < 0 then
-    fail("%s: expected a frame number of 0 or more, found %s", source.path, core.found(n))
+    refuse("%s: expected a frame number of 0 or more, found %s", source.path, core.found(n))
   end
   local count = source:info().frames
-  if n >= count then fail("%s: expected a frame of 0 to %d, found %d", source.path, count - 1, n) end
+  if n >= count then refuse("%s: expected a frame of 0 to %d, found %d", source.path, count - 1, n) end
+  local known = recall(source, n)
+  if known then return known end
+  source:read(n)
+  return recall(source, n)
+end
+
+local function class(methods)
+  methods.__index, methods.info, methods.frame = methods, info, frame
+  return methods
 end
 
 local function absolute(path)
@@ -83,8 +97,7 @@ end
 
 -- ---- videos ----
 
-local Video = {}
-Video.__index = Video
+local Video = class {}
 local open = {} -- sources with a running decoder, the last used at the end
 
 local function retire(source)
@@ -119,22 +132,17 @@ local function drive(self, method, ...)
   error(result, 0)
 end
 
-function Video:frame(n)
-  check_number(self, n)
-  local frame = recall(self.id .. n)
-  if frame then return frame end
+function Video:read(n)
   local decoder = decoder_before(self, n)
   drive(self, "skip", n - BEHIND - decoder.next)
-  while decoder.next <= n do
-    local i = decoder.next
-    frame = drive(self, "read")
-    if not frame then
+  for i = decoder.next, n do
+    local t = drive(self, "read")
+    if not t then
       self:close()
-      fail("%s: expected %d frames as when they were counted, found %d", self.path, self.known.frames, i)
+      refuse("%s: expected %d frames as when they were counted, found %d", self.path, self.known.frames, i)
     end
-    remember(self.id .. i, frame)
+    remember(self, i, t)
   end
-  return recall(self.id .. n)
 end
 
 function Video:key() return frames.stamp(self.path) end
@@ -142,8 +150,7 @@ function Video:key() return frames.stamp(self.path) end
 local COUNTED = "count 2\n" -- raised whenever a file may be counted or refused otherwise
 
 -- Counting means decoding the whole file once: kept in the cache, where one can be written.
-function Video:info()
-  if self.known then return self.known end
+function Video:measure()
   local key = COUNTED .. self:key()
   local stored = cache.find("video", key)
   if not stored then
@@ -154,8 +161,7 @@ function Video:info()
   end
   local list = stored:totable()
   stored:close()
-  self.known = { frames = list[1], width = list[2], height = list[3] }
-  return self.known
+  return { frames = list[1], width = list[2], height = list[3] }
 end
 
 --- forget(): lets go of all decoded frames and ends all decoders.
@@ -166,16 +172,13 @@ end
 
 -- ---- folders of pictures ----
 
-local Folder = {}
-Folder.__index = Folder
-
-function Folder.close() end
+local Folder = class { close = function() end }
 
 -- The names of the pictures by frame (from 1), as names.series gives them.
 local function series_of(self)
   if self.series then return self.series end
   local series, reason = names.series(core.io.list(self.path))
-  if not series then fail("%s: %s", self.path, reason) end
+  if not series then refuse("%s: %s", self.path, reason) end
   local others = #series.others
   if others > 0 then
     warn.once("series " .. absolute(self.path), "%s: passed over %s%s: not numbered as the others", self.path,
@@ -187,19 +190,15 @@ end
 
 local function picture_path(self, n) return self.path .. "/" .. series_of(self)[n + 1] end
 
-function Folder:frame(n)
-  check_number(self, n)
-  local frame = recall(self.id .. n)
-  if frame then return frame end
+function Folder:read(n)
   local path, first = picture_path(self, n), self.known
-  frame = image.read(path)
-  local shape = frame.shape
-  if shape[1] ~= first.height or shape[2] ~= first.width then
-    fail("%s: expected a picture of %dx%d as the others, found %dx%d", path, first.width, first.height, shape[2],
-      shape[1])
+  local t = image.read(path)
+  local h, w = table.unpack(t.shape)
+  if first and (h ~= first.height or w ~= first.width) then
+    refuse("%s: expected a picture of %dx%d as the others, found %dx%d", path, first.width, first.height, w, h)
   end
-  remember(self.id .. n, frame)
-  return recall(self.id .. n)
+  remember(self, n, t)
+  return w, h
 end
 
 function Folder:key(...)
@@ -210,26 +209,21 @@ function Folder:key(...)
   return table.concat(list, "\n")
 end
 
-function Folder:info()
-  if self.known then return self.known end
-  local first = image.read(picture_path(self, 0))
-  local shape = first.shape
-  self.known = { frames = #self.series, width = shape[2], height = shape[1] }
-  remember(self.id .. 0, first)
-  return self.known
+function Folder:measure()
+  local width, height = self:read(0)
+  return { frames = #self.series, width = width, height = height }
 end
 
 --- source(path): the frames of a video file or of a folder of pictures.
 local made = 0
 function frames.source(path)
   local kind = core.io.status(path)
-  if not kind then fail("%s: expected a video file or a folder of pictures, found nothing", path) end
+  if not kind then refuse("%s: expected a video file or a folder of pictures, found nothing", path) end
   if kind ~= "folder" and names.picture(path) then
-    fail("%s: expected a video file or a folder of pictures, found a picture", path)
+    refuse("%s: expected a video file or a folder of pictures, found a picture", path)
   end
   made = made + 1
-  local class = kind == "folder" and Folder or Video
-  return setmetatable({ path = path, id = ("%d:"):format(made) }, class)
+  return setmetatable({ path = path, id = ("%d:"):format(made) }, kind == "folder" and Folder or Video)
 end
 
 return frames

@@ -3,6 +3,8 @@
 --
 -- A numbered file is [prefix]NUMBER.extension: 5 to 10 digits, a prefix that does not end in a digit, extensions in any
 -- case: frame_0000000001.jpg, 00017.PNG.
+local lists = require "cohesiv.base.lists"
+
 local names = {}
 
 --- Extensions of videos; of several with one stem the first of this list is the clip.
@@ -13,32 +15,28 @@ names.VIDEOS = {
 --- Extensions of pictures.
 names.PICTURES = { "png", "jpg", "jpeg" }
 
-local DIGITS = { least = 5, most = 10 }
+local LEAST, MOST = 5, 10 -- digits
 
+local videos, pictures = lists.set(names.VIDEOS), lists.set(names.PICTURES)
 -- Pictures that are not read, so that they are told of rather than taken for something else.
-local FOREIGN = { "bmp", "tif", "tiff", "webp", "gif", "ppm", "pgm", "exr", "heic", "avif", "jp2", "tga", "dng" }
+local foreign = lists.set {
+  "bmp", "tif", "tiff", "webp", "gif", "ppm", "pgm", "exr", "heic", "avif", "jp2", "tga", "dng",
+}
 -- What lies about in folders and is never meant as a clip.
-local ASIDE = {
+local aside = lists.set {
   "db", "ini", "txt", "md", "rst", "json", "jsonl", "csv", "tsv", "xml", "yaml", "yml", "toml", "log", "html", "pdf",
   "srt", "vtt", "ass", "npy", "npz", "pkl", "py", "sh", "lua", "wav", "mp3", "m4a", "aac", "thm", "lrv", "aae",
 }
 
-local function set_of(list)
-  local set = {}
-  for i, kind in ipairs(list) do set[kind] = i end
-  return set
-end
-local videos, pictures, foreign, aside = set_of(names.VIDEOS), set_of(names.PICTURES), set_of(FOREIGN), set_of(ASIDE)
-
--- "a.b", "MP4", "mp4" of a.b.MP4; the last is "" for want of an extension.
+-- "mp4", "a.b", "MP4" of a.b.MP4; the first is "" for want of an extension.
 local function split(file)
   local stem, kind = file:match "^(.+)%.(%w+)$"
-  return stem, kind, kind and kind:lower() or ""
+  return kind and kind:lower() or "", stem, kind
 end
 
 --- video(file): the name of the clip and the extension as written, when the file is a video by its name.
 function names.video(file)
-  local stem, kind, lower = split(file)
+  local lower, stem, kind = split(file)
   if videos[lower] then return stem, kind end
 end
 
@@ -52,71 +50,21 @@ function names.rank(kind)
 end
 
 --- picture(file): whether the file is a picture by its name.
-function names.picture(file)
-  local _, _, lower = split(file)
-  return pictures[lower] ~= nil
-end
+function names.picture(file) return pictures[split(file)] ~= nil end
+
+--- any_picture(file): the same, also of a kind that is not read.
+function names.any_picture(file) return names.picture(file) or foreign[split(file)] ~= nil end
 
 --- ignored(file): whether nobody would miss it: hidden files, what systems leave behind, texts and tables.
 function names.ignored(file)
-  local _, _, lower = split(file)
-  return file:sub(1, 1) == "." or file == "__MACOSX" or file == "README" or aside[lower] ~= nil
+  return file:sub(1, 1) == "." or file == "__MACOSX" or file == "README" or aside[split(file)] ~= nil
 end
 
 --- numbered(file): prefix, digits and extension of a numbered file, else nil.
 function names.numbered(file)
-  local stem, kind = split(file)
+  local _, stem, kind = split(file)
   local prefix, digits = (stem or ""):match "^(.-)(%d+)$"
-  if not digits or #digits < DIGITS.least or #digits > DIGITS.most then return nil end
-  return prefix, digits, kind
-end
-
--- The numbered pictures of a list of names, sorted by number, and the pictures that are not numbered.
-local function pick(list)
-  local files, others = {}, {}
-  for _, name in ipairs(list) do
-    local _, _, lower = split(name)
-    local prefix, digits
-    if pictures[lower] then prefix, digits = names.numbered(name) end
-    if prefix then
-      files[#files + 1] = { name = name, prefix = prefix, digits = #digits, n = math.tointeger(tonumber(digits)) }
-    elseif pictures[lower] or foreign[lower] then
-      others[#others + 1] = name
-    end
-  end
-  table.sort(files, function(a, b)
-    if a.n ~= b.n then return a.n < b.n end
-    return a.name < b.name
-  end)
-  return files, others
-end
-
--- What is wrong with two neighbours of a series, as "expected …, found …", or nil.
-local function problem(a, b)
-  if a.prefix ~= b.prefix then return "expected one series of pictures, found %s and %s", a.name, b.name end
-  if a.n == b.n then return "expected one picture of each number, found %s and %s", a.name, b.name end
-  if a.n + 1 == b.n then return nil end
-  local kind = a.name:match "[^.]+$"
-  return "expected %s, found none", ("%s%0" .. a.digits .. "d.%s"):format(a.prefix, a.n + 1, kind)
-end
-
---- series(list): the numbered pictures among the names of a folder: { [1] = name of frame 0, …, first = its number,
--- others = the pictures passed over }. nil with a reason, "expected …, found …", when they make up no series.
-function names.series(list)
-  local files, others = pick(list)
-  if #files == 0 then
-    return nil, ("expected pictures numbered by %d to %d digits (000000.png, frame_0000000001.jpg), found %s"):format(
-      DIGITS.least, DIGITS.most, others[1] or "none")
-  end
-  local series = { first = files[1].n, others = others }
-  for i, file in ipairs(files) do
-    if i > 1 then
-      local format, one, other = problem(files[i - 1], file)
-      if format then return nil, format:format(one, other) end
-    end
-    series[i] = file.name
-  end
-  return series
+  if digits and #digits >= LEAST and #digits <= MOST then return prefix, digits, kind end
 end
 
 --- has_series(list): whether a folder with these names is a clip: whether one of them is a numbered picture.
@@ -127,10 +75,37 @@ function names.has_series(list)
   return false
 end
 
---- any_picture(file): whether it is a picture by its name, also of a kind that is not read.
-function names.any_picture(file)
-  local _, _, lower = split(file)
-  return pictures[lower] ~= nil or foreign[lower] ~= nil
+-- What is wrong with two neighbours of a series, as "expected …, found …", or nil.
+local function problem(a, b)
+  local one = a.prefix ~= b.prefix and "series of pictures" or a.n == b.n and "picture of each number"
+  if one then return ("expected one %s, found %s and %s"):format(one, a.name, b.name) end
+  return a.n + 1 ~= b.n and ("expected %s%0" .. #a.digits .. "d.%s, found none"):format(a.prefix, a.n + 1, a.kind) or nil
+end
+
+--- series(list): the numbered pictures among the names of a folder: { [1] = name of frame 0, …, others = the pictures
+-- passed over }. nil with a reason, "expected …, found …", when they make up no series.
+function names.series(list)
+  local files, series = {}, { others = {} }
+  for _, name in ipairs(list) do
+    local prefix, digits, kind = names.numbered(name)
+    if prefix and names.picture(name) then
+      local n = math.tointeger(tonumber(digits))
+      files[#files + 1] = { name = name, prefix = prefix, digits = digits, kind = kind, n = n }
+    elseif names.any_picture(name) then
+      table.insert(series.others, name)
+    end
+  end
+  if #files == 0 then
+    return nil, ("expected pictures numbered by %d to %d digits (000000.png, frame_0000000001.jpg), found %s"):format(
+      LEAST, MOST, series.others[1] or "none")
+  end
+  table.sort(files, function(a, b) return a.n < b.n or a.n == b.n and a.name < b.name end)
+  for i, file in ipairs(files) do
+    local wrong = i > 1 and problem(files[i - 1], file)
+    if wrong then return nil, wrong end
+    series[i] = file.name
+  end
+  return series
 end
 
 return names
