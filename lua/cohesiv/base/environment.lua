@@ -1,7 +1,7 @@
 --- What the variables of the environment may be: checked once, at the start, so that a slip of the hand is not taken
 -- for the default. An empty variable counts as none. Who reads a variable does so where it is needed.
 local core = require "cohesiv.core"
-local error = core.error -- a line, whatever it quotes
+local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -28,7 +28,7 @@ function M.check()
     local name, expected, accepts = table.unpack(variable)
     local text = os.getenv(name)
     if text and text ~= "" and not accepts(text) then
-      error(("%s: expected %s, found %s"):format(name, expected, core.found(text)), 0)
+      refuse("%s: expected %s, found %s", name, expected, core.found(text))
     end
   end
 end

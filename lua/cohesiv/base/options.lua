@@ -130,6 +130,12 @@ function M.one_of(default, ...)
     accepts = function(x) return known[x] ~= nil or kind ~= "string" and type(x) == kind end }
 end
 
+--- rule(default, expected, accepts): an option's value is what accepts(x) says, in messages `expected`; without a
+-- default it must be given.
+function M.rule(default, expected, holds)
+  return rule { kind = type(default), default = default, expected = expected, accepts = holds }
+end
+
 -- typed: what is no number is told by its kind.
 local function range(default, expected, holds, typed)
   return rule { kind = "number", default = default, expected = expected, accepts = holds, typed = typed }

@@ -6,6 +6,7 @@
 -- While it is written an entry lies in KIND/tmp, where each process first removes what killed ones have left. Nothing
 -- else is ever removed here: the folder may be deleted at any time.
 local core = require "cohesiv.core"
+local refuse = require "cohesiv.base.refuse"
 local error = core.error -- a line, whatever it quotes
 
 local cache = {}
@@ -56,7 +57,7 @@ function cache.write(kind, key, extension, write)
   core.io.make_folder(folder)
   local found = core.io.status(path)
   if found and found ~= "file" and not os.remove(path) then
-    error(("%s: expected a file of the cache, found a %s; remove it"):format(path, found), 0)
+    refuse("%s: expected a file of the cache, found a %s; remove it", path, found)
   end
   write(path, temporaries(kind))
 end

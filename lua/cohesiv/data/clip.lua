@@ -5,13 +5,17 @@
 local cache = require "cohesiv.data.cache"
 local companions = require "cohesiv.data.companions"
 local core = require "cohesiv.core"
+local estimator = require "cohesiv.motion.flow"
 local frames = require "cohesiv.data.frames"
-local given = require "cohesiv.data.given"
+local brought = require "cohesiv.data.given"
 local landmarks = require "cohesiv.data.landmarks"
+local maps = require "cohesiv.motion.maps"
+local options = require "cohesiv.base.options"
+local refuse = require "cohesiv.base.refuse"
 local scale = require "cohesiv.motion.scale"
 local tensor = require "cohesiv.tensor"
-local error = core.error -- a line, whatever it quotes
 
+local any = options.optional "any"
 local clip = {}
 local methods = {}
 
@@ -25,17 +29,10 @@ local Clip = {
   __tostring = function(self) return ("clip %s"):format(self.name) end,
 }
 
-local function fail(self, format, ...) error(("clip %s: " .. format):format(self.name, ...), 0) end
+local function fail(self, format, ...) refuse("clip %s: " .. format, self.name, ...) end
 
-local function check_options(self, what, options, allowed)
-  if options == nil then return {} end
-  if type(options) ~= "table" then fail(self, "%s: expected a table of options, found %s", what, type(options)) end
-  for key in pairs(options) do
-    if not allowed:find(" " .. tostring(key) .. " ", 1, true) then
-      fail(self, "%s: expected options out of%s, found %s", what, allowed:sub(1, -2), core.text(key))
-    end
-  end
-  return options
+local function read(self, what, given, schema)
+  return options.read(("clip %s: %s"):format(self.name, what), given, schema)
 end
 
 local function check_frame(self, n)
@@ -52,10 +49,10 @@ function methods:scale(size) return scale.of(self.width, self.height, size) end
 
 --- clip:scaled(n, { size, padded = true }): frame n at `size` (default 448×256), zeros right and below; with
 -- padded = false the content alone.
-function methods:scaled(n, options)
-  options = check_options(self, "scaled", options, " size padded ")
-  local sc, frame = self:scale(options.size), self:frame(n)
-  local result = options.padded == false and scale.content(frame, sc) or scale.picture(frame, sc)
+function methods:scaled(n, given)
+  local o = read(self, "scaled", given, { size = any, padded = true })
+  local sc, frame = self:scale(o.size), self:frame(n)
+  local result = not o.padded and scale.content(frame, sc) or scale.picture(frame, sc)
   frame:close()
   return result
 end
@@ -88,13 +85,13 @@ end
 --- clip:hands(n, { size }): the hands of frame n, a list of { side, score, vertices (V×2 float32),
 -- box {x0, y0, x1, y1} }, in the clip's own pixels, or in those of the scaled frame when `size` is given. Files made
 -- at another resolution are scaled to the clip's. Frames beyond the file's list have no hands.
-function methods:hands(n, options)
-  options = check_options(self, "hands", options, " size ")
+function methods:hands(n, given)
+  local o = read(self, "hands", given, { size = any })
   local doc = hands_of(self)
   check_frame(self, n)
   local list = doc:hands(n)
-  if options.size then
-    local sc = self:scale(options.size)
+  if o.size then
+    local sc = self:scale(o.size)
     for _, hand in ipairs(list) do
       hand.vertices = scale.points(hand.vertices, sc)
       for i = 1, 4 do hand.box[i] = (hand.box[i] + 0.5) * sc.s - 0.5 end
@@ -141,7 +138,6 @@ local function key_of(self, what, sc, ...)
 end
 
 local function estimate_flow(self, n, gap, size, sc, method)
-  local estimator = require "cohesiv.motion.flow"
   local key = key_of(self, ("flow %s %s\n%d\n%d"):format(method, estimator.version or 1, n, gap), sc, n, n + gap)
   return cache.get("flow", key, function()
     return tensor.tidy(function()
@@ -156,22 +152,22 @@ end
 -- pixels there, 0 in the padding. method: "auto", the default, takes the data folder's
 -- flow/NAME/gap/%06d.{flo,png,npy,npz} and estimates by "dis" without one; "dis" always estimates (cached in 1/64
 -- pixel); "truth" takes truth/flow of a generated world.
-function methods:flow(n, gap, options)
-  options = check_options(self, "flow", options, " size method ")
+function methods:flow(n, gap, given)
+  local o = read(self, "flow", given, { size = any, method = any })
   if math.type(gap) ~= "integer" or gap == 0 then
     fail(self, "expected a gap of frames other than 0, found %s", core.text(gap))
   end
   check_frame(self, n)
   check_frame(self, n + gap)
-  local sc, method = self:scale(options.size), options.method or "auto"
+  local sc, method = self:scale(o.size), o.method or "auto"
   if method == "auto" or method == "truth" then
     local folder = ("%sflow/%s/%d"):format(method == "truth" and "truth/" or "", self.name, gap)
     local path, kind = stored_file(self, folder, n, FLOW_KINDS, gap)
-    if path then return given.flow(self, path, kind, sc) end
+    if path then return brought.flow(self, path, kind, sc) end
     if method == "truth" then fail(self, "expected %s/%06d.flo (or .npz, .npy, .png), found none", folder, n) end
     method = "dis"
   end
-  return estimate_flow(self, n, gap, options.size, sc, method)
+  return estimate_flow(self, n, gap, o.size, sc, method)
 end
 
 local function find_person(self, n, size, sc)
@@ -185,30 +181,28 @@ end
 -- source: "auto", the default, takes the data folder's person/NAME/%06d.png and else "skin"; "skin" is a simple colour
 -- model seeded with the landmarks, a stand-in for a real person segmenter (cached); "truth" takes truth/person of a
 -- generated world.
-function methods:person(n, options)
-  options = check_options(self, "person", options, " size source ")
+function methods:person(n, given)
+  local o = read(self, "person", given, { size = any, source = any })
   check_frame(self, n)
-  local sc, source = self:scale(options.size), options.source or "auto"
+  local sc, source = self:scale(o.size), o.source or "auto"
   if source == "auto" or source == "truth" then
     local folder = ("%sperson/%s"):format(source == "truth" and "truth/" or "", self.name)
     local path = stored_file(self, folder, n, { "png" }, 0)
-    if path then return scale.picture(given.person(self, path), sc) end
+    if path then return scale.picture(brought.person(self, path), sc) end
     if source == "truth" then fail(self, "expected %s/%06d.png, found none", folder, n) end
   elseif source ~= "skin" then
     fail(self, "person: expected source auto, skin or truth, found %s", core.text(source))
   end
   local key = ("person skin 1\n%d\n%s"):format(n, hands_of(self):key(n))
   return cache.get("person", key_of(self, key, sc, n), function()
-    return tensor.tidy(find_person, self, n, options.size, sc)
+    return tensor.tidy(find_person, self, n, o.size, sc)
   end)
 end
 
 --- clip:responsibility(n, options): the maps of frame n; see maps.lua.
-function methods:responsibility(n, options)
-  return require("cohesiv.motion.maps").responsibility(self, n, options)
-end
+function methods:responsibility(n, given) return maps.responsibility(self, n, given) end
 
-require("cohesiv.base.options").guard("clip", methods, require("cohesiv.base.options").named "clip")
+options.guard("clip", methods, options.named "clip")
 
 --- new{ name, path, source, root, hands_files }: a clip; root is the data folder or nil.
 function clip.new(fields) return setmetatable(fields, Clip) end

@@ -11,8 +11,7 @@ local clips = require "cohesiv.data.clips"
 local core = require "cohesiv.core"
 local frames = require "cohesiv.data.frames"
 local options = require "cohesiv.base.options"
-local warn = require "cohesiv.base.warn"
-local error = core.error -- a line, whatever it quotes
+local fail = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -31,8 +30,6 @@ local Data = {
   end,
   __tostring = function(self) return ("data folder %s"):format(self.path) end,
 }
-
-local function fail(format, ...) error(warn.plain(format:format(...)), 0) end
 
 -- Sorted by bytes (Lua's order on strings in the C locale, which is the only one we use).
 local function sorted(set)

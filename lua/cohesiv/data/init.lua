@@ -5,12 +5,10 @@ local core = require "cohesiv.core"
 local frames = require "cohesiv.data.frames"
 local names = require "cohesiv.data.names"
 local scale = require "cohesiv.motion.scale"
-local warn = require "cohesiv.base.warn"
-local error = core.error -- a line, whatever it quotes
+local options = require "cohesiv.base.options"
+local fail = require "cohesiv.base.refuse"
 
 local M = { scale = scale.of }
-
-local function fail(format, ...) error(warn.plain(format:format(...)), 0) end
 
 --- data(path): the data folder at a path, of any layout that an adapter knows.
 function M.data(path)
@@ -26,12 +24,9 @@ end
 
 --- clip(file, { hands = FILE }): a lone video file or folder of pictures. Landmarks are those of FILE, else of
 -- ../hands_json/NAME.json, else of NAME.json beside it.
-function M.clip(file, options)
+function M.clip(file, given)
   if type(file) ~= "string" then fail("clip: expected the path of a video, found %s", type(file)) end
-  options = options or {}
-  for key in pairs(type(options) == "table" and options or { [type(options)] = true }) do
-    if key ~= "hands" then fail("clip %s: expected the option hands, found %s", file, core.text(key)) end
-  end
+  local o = options.read("clip " .. file, given, { hands = options.optional "any" })
   local path = #file > 1 and file:gsub("/+$", "") or file
   local folder, base = path:match "^(.*/)([^/]+)$"
   folder, base = folder or "", base or path
@@ -40,7 +35,7 @@ function M.clip(file, options)
   source:info() -- a file that is no video shall fail here
   return clip.new {
     name = name, path = path, source = source,
-    hands_files = options.hands and { options.hands }
+    hands_files = o.hands and { o.hands }
       or { ("%s../hands_json/%s.json"):format(folder, name), ("%s%s.json"):format(folder, name) },
   }
 end

@@ -2,27 +2,33 @@
 local core = require "cohesiv.core"
 local json = require "cohesiv.base.json"
 local progress = require "cohesiv.base.progress"
-local error = core.error -- a line, whatever it quotes
+local options = require "cohesiv.base.options"
+local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
 local VERSION = 1 -- of what a seed makes: raised whenever the same seed gives other clips
 local PARTS = { "flow", "person", "vertices" }
-local DEFAULTS = { seed = 1, clips = 10, frames = 10, size = { 448, 256 }, mask_every = 1, truth = PARTS,
-  progress = true, out = "" }
 
-local function fail(format, ...) error(("world: " .. format):format(...), 0) end
-
-local function check_whole(name, value, low, high)
-  if math.type(value) ~= "integer" or value < low or value > high then
-    fail("%s: expected a whole number from %d to %d, found %s", name, low, high, core.text(value))
-  end
-  return value
+local function whole(default, low, high)
+  return options.rule(default, ("a whole number from %d to %d"):format(low, high), function(x)
+    return math.type(x) == "integer" and x >= low and x <= high
+  end)
 end
 
--- true → all parts, false → none, a list of names → those.
+local SIDE = whole(nil, 16, 4096)
+local KNOWN = {
+  seed = whole(1, 0, math.maxinteger), clips = whole(10, 0, 10 ^ 12 // 1 | 0), frames = whole(10, 1, 100000),
+  mask_every = whole(1, 0, 100000), progress = true, truth = options.optional "any",
+  size = options.rule({ 448, 256 }, "{ width, height }", function(x) return type(x) == "table" and #x == 2 end),
+  out = options.rule(nil, "the path of a folder", function(x) return type(x) == "string" and x ~= "" end),
+}
+
+local function fail(format, ...) refuse("world: " .. format, ...) end
+
+-- true or nil → all parts, false → none, a list of names → those.
 local function check_truth(truth)
-  if truth == true then truth = PARTS end
+  if truth == true or truth == nil then truth = PARTS end
   if truth == false then truth = {} end
   if type(truth) ~= "table" then
     fail("truth: expected a list of flow, person, vertices, found %s", core.text(truth))
@@ -36,31 +42,11 @@ local function check_truth(truth)
 end
 
 local function check_options(given)
-  if type(given) ~= "table" then fail("expected a table of options, found %s", type(given)) end
-  for name in pairs(given) do
-    if DEFAULTS[name] == nil then
-      fail("expected the options clips, frames, mask_every, out, progress, seed, size, truth, found %s",
-        core.text(name))
-    end
-  end
-  local o = setmetatable({}, { __index = DEFAULTS })
-  for name, value in pairs(given) do o[name] = value end
-  if type(o.out) ~= "string" or o.out == "" then
-    fail("out: expected the path of a folder, found %s", core.text(given.out))
-  end
-  local size = o.size
-  if type(size) ~= "table" or #size ~= 2 then fail("size: expected { width, height }, found %s", core.text(size)) end
-  return {
-    out = o.out,
-    seed = check_whole("seed", o.seed, 0, math.maxinteger),
-    clips = check_whole("clips", o.clips, 0, 10 ^ 12 // 1 | 0),
-    frames = check_whole("frames", o.frames, 1, 100000),
-    width = check_whole("width", size[1], 16, 4096),
-    height = check_whole("height", size[2], 16, 4096),
-    mask_every = check_whole("mask_every", o.mask_every, 0, 100000),
-    truth = check_truth(o.truth),
-    progress = o.progress,
-  }
+  if given == nil then fail("expected a table of options, found nil") end
+  local o = options.read("world", given, KNOWN, ", ")
+  local sides = options.read("world", { width = o.size[1], height = o.size[2] }, { width = SIDE, height = SIDE })
+  o.width, o.height, o.truth = sides.width, sides.height, check_truth(o.truth)
+  return o
 end
 
 -- What world.json keeps: all that decides the clips' bytes, except how many there are.
@@ -106,12 +92,12 @@ function M.world(given)
   claim(o)
   core.io.make_folder(o.out .. "/clips")
   for _, part in ipairs { "", "/hands_json", "/truth/vertices" } do core.io.sweep(o.out .. part) end
-  local options = { out = o.out, seed = o.seed, width = o.width, height = o.height, frames = o.frames,
+  local how = { out = o.out, seed = o.seed, width = o.width, height = o.height, frames = o.frames,
     mask_every = o.mask_every, flow = o.truth.flow, person = o.truth.person, vertices = o.truth.vertices }
   local bar, batch = o.progress and progress.new("world", o.clips), 16
   for first = 0, o.clips - 1, batch do
     local count = math.min(batch, o.clips - first)
-    core.world.clips(options, first, count)
+    core.world.clips(how, first, count)
     if bar then bar:update(first + count) end
   end
   if bar then bar:finish() end

@@ -5,7 +5,7 @@
 --   Pictures are averaged over the area that a pixel covers when shrinking, interpolated bilinearly when growing;
 --   flows likewise, their vectors times s; masks likewise, 1 where at least half of the pixel is.
 local core = require "cohesiv.core"
-local error = core.error -- a line, whatever it quotes
+local refuse = require "cohesiv.base.refuse"
 require "cohesiv.tensor"
 
 local scale = {}
@@ -23,8 +23,8 @@ function scale.of(width, height, size)
   size = size or scale.default
   local w, h = whole(size, 1), whole(size, 2)
   if not (w and h) or w < 1 or h < 1 or w > 1 << 16 or h > 1 << 16 then
-    error(("size: expected {width, height} of 1 to 65536, found %s"):format(type(size) ~= "table" and core.text(size)
-      or ("{%s, %s}"):format(core.text(size[1]), core.text(size[2]))), 0)
+    refuse("size: expected {width, height} of 1 to 65536, found %s", type(size) ~= "table" and core.text(size)
+      or ("{%s, %s}"):format(core.text(size[1]), core.text(size[2])))
   end
   local s = math.min(w / width, h / height)
   local function content(n, full) return math.max(1, math.min(full, math.floor(n * s + 0.5))) end

@@ -5,6 +5,7 @@ local columns = require "cohesiv.base.columns"
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
 local tensor = require "cohesiv.tensor"
+local refuse = require "cohesiv.base.refuse"
 local error = core.error -- a line, whatever it quotes
 
 local M = {}
@@ -73,11 +74,11 @@ end
 function M.tune(model, given)
   if model == "reset" then return M.use {} end
   if not (type(model) == "table" and model.freeze and model.parameters) then
-    error(("tune: expected a model or \"reset\", found %s"):format(type(model) == "string" and model or type(model)), 0)
+    refuse("tune: expected a model or \"reset\", found %s", type(model) == "string" and model or type(model))
   end
   local o = checked(given)
   if o.training and model.inference_only then
-    error("tune: training: expected weights of float32, found bfloat16, which is for inference", 0)
+    refuse "tune: training: expected weights of float32, found bfloat16, which is for inference"
   end
   core.algos.autotune(true)
   local ok, message = pcall(core.unbroken, "tune", undisturbed, model, function() passes(model, o) end)

@@ -7,7 +7,7 @@ local stages = require "cohesiv.nn.stages"
 local efficientnet = require "cohesiv.nn.efficientnet"
 local excite = require "cohesiv.nn.squeeze_excite"
 local core = require "cohesiv.core"
-local error = core.error -- a line, whatever it quotes
+local refuse = require "cohesiv.base.refuse"
 
 local ops = core.ops
 local M = {}
@@ -216,9 +216,7 @@ end
 --- encoder(name): the module; module.widths are its channels at strides 2, 4, 8, 16, 32.
 function M.encoder(name)
   local e = M.table[name]
-  if not e then
-    error(("encoder: expected one of %s, found %s"):format(table.concat(M.names(), ", "), core.text(name)), 0)
-  end
+  if not e then refuse("encoder: expected one of %s, found %s", table.concat(M.names(), ", "), core.text(name)) end
   return e.build(e)
 end
 

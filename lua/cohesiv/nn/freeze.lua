@@ -5,6 +5,7 @@
 local core = require "cohesiv.core"
 local folding = require "cohesiv.nn.folding"
 local tensor = require "cohesiv.tensor"
+local refuse = require "cohesiv.base.refuse"
 local error = core.error -- a line, whatever it quotes
 
 local PLANS = 16 -- kept: one for each shape of input
@@ -23,9 +24,7 @@ function Frozen.__call(self, ...) return self:forward(...) end
 local function signature(inputs)
   local parts = {}
   for i, x in ipairs(inputs) do
-    if not core.is_tensor(x) then
-      error(("freeze: input %d: expected a tensor, found %s"):format(i, type(x)), 0)
-    end
+    if not core.is_tensor(x) then refuse("freeze: input %d: expected a tensor, found %s", i, type(x)) end
     parts[i] = x.dtype .. " " .. table.concat(x.shape, "x")
   end
   return table.concat(parts, ", ")
@@ -42,7 +41,7 @@ local function taken_apart(...)
   table.sort(names)
   for i, name in ipairs(names) do
     if not core.is_tensor(first[name]) then
-      error(("freeze: %s: expected a tensor as the pass's result, found %s"):format(name, type(first[name])), 0)
+      refuse("freeze: %s: expected a tensor as the pass's result, found %s", name, type(first[name]))
     end
     list[i] = first[name]
   end
@@ -88,8 +87,8 @@ end
 return function(module)
   module:modules(function(m, path)
     if m.training then
-      error(("freeze: expected a module in inference mode (m:eval()), found %s in training mode"):format(
-        path == "" and "it" or path), 0)
+      refuse("freeze: expected a module in inference mode (m:eval()), found %s in training mode",
+        path == "" and "it" or path)
     end
   end)
   return setmetatable({ module = module, pass = module.forward, folded = {}, plans = {}, order = {} }, Frozen)

@@ -3,7 +3,7 @@
 -- network after its first.
 local core = require "cohesiv.core"
 local Function = require("cohesiv.tensor.function").Function
-local error = core.error -- a line, whatever it quotes
+local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -23,8 +23,8 @@ local pass_through = Function {
 --- watch(x, f): x, unchanged; f(gradient) is called when a gradient for it comes back, and what f returns, if anything,
 -- takes the gradient's place.
 function M.watch(x, f)
-  if not core.is_tensor(x) then error("watch: expected a tensor, found " .. type(x), 0) end
-  if type(f) ~= "function" then error("watch: expected a function, found " .. type(f), 0) end
+  if not core.is_tensor(x) then refuse("watch: expected a tensor, found %s", type(x)) end
+  if type(f) ~= "function" then refuse("watch: expected a function, found %s", type(f)) end
   return pass_through(x, f)
 end
 
@@ -58,7 +58,7 @@ end
 --- install(Module): gives the class its hook methods.
 function M.install(Module)
   local function add(m, kind, f)
-    if type(f) ~= "function" then error("hook: expected a function, found " .. type(f), 0) end
+    if type(f) ~= "function" then refuse("hook: expected a function, found %s", type(f)) end
     m.hooks = m.hooks or { before = {}, after = {}, gradient = {} }
     table.insert(m.hooks[kind], f)
     return m
@@ -87,7 +87,7 @@ function M.install(Module)
         end
       end
     end
-    if not found then error("unhook: expected a hook of this module, found another function", 0) end
+    if not found then refuse "unhook: expected a hook of this module, found another function" end
     if f == nil or (#self.hooks.before + #self.hooks.after + #self.hooks.gradient == 0) then self.hooks = nil end
     return self
   end

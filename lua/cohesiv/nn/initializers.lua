@@ -2,7 +2,7 @@
 -- groups} or {out, in}: fan_in = kH kW in / groups, fan_out = kH kW out. Random numbers follow co.seed.
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
-local error = core.error -- a line, whatever it quotes
+local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -10,9 +10,9 @@ local M = {}
 local GAINS = { linear = 1, sigmoid = 1, tanh = 5 / 3, relu = math.sqrt(2) }
 
 local function check(name, t)
-  if not core.is_tensor(t) then error(("%s: expected a tensor, found %s"):format(name, type(t)), 0) end
+  if not core.is_tensor(t) then refuse("%s: expected a tensor, found %s", name, type(t)) end
   if t.dtype ~= "float32" and t.dtype ~= "float64" then
-    error(("%s: expected float32 or float64, found %s"):format(name, t.dtype), 0)
+    refuse("%s: expected float32 or float64, found %s", name, t.dtype)
   end
   return t
 end
@@ -22,9 +22,7 @@ local function random(draw, t) return draw(t.shape, { dtype = t.dtype }) end
 --- fans(t): fan_in, fan_out: how many numbers one output is made of, and how many outputs one input goes to.
 function M.fans(t)
   local shape = check("fans", t).shape
-  if #shape < 2 then
-    error(("fans: expected at least 2 dimensions, found %d"):format(#shape), 0)
-  end
+  if #shape < 2 then refuse("fans: expected at least 2 dimensions, found %d", #shape) end
   local kernel = 1
   for d = 2, #shape - 1 do kernel = kernel * shape[d] end
   return kernel * shape[#shape], kernel * shape[1]
@@ -36,7 +34,7 @@ function M.gain(name, a)
   options.expect("gain", "a number?", a)
   if name == "leaky_relu" then return math.sqrt(2 / (1 + (a or 0.01) ^ 2)) end
   if GAINS[name] then return GAINS[name] end
-  error(("gain: expected linear, sigmoid, tanh, relu or leaky_relu, found %s"):format(core.text(name)), 0)
+  refuse("gain: expected linear, sigmoid, tanh, relu or leaky_relu, found %s", core.text(name))
 end
 
 --- uniform(t, a = 0, b = 1): uniform in [a, b).
@@ -56,7 +54,7 @@ end
 
 --- constant(t, value): value everywhere.
 function M.constant(t, value)
-  if type(value) ~= "number" then error("constant: expected a number, found " .. type(value), 0) end
+  if type(value) ~= "number" then refuse("constant: expected a number, found %s", type(value)) end
   return check("constant", t):copy(value)
 end
 
@@ -70,7 +68,7 @@ function M.ones(t) return check("ones", t):copy(1) end
 local function kaiming_std(name, t, o)
   o = options.read(name, o, { a = 0, mode = "fan_in", nonlinearity = "leaky_relu" })
   if o.mode ~= "fan_in" and o.mode ~= "fan_out" then
-    error(("%s: mode: expected fan_in or fan_out, found %s"):format(name, o.mode), 0)
+    refuse("%s: mode: expected fan_in or fan_out, found %s", name, o.mode)
   end
   local fan_in, fan_out = M.fans(t)
   return M.gain(o.nonlinearity, o.a) / math.sqrt(math.max(o.mode == "fan_in" and fan_in or fan_out, 1))

@@ -85,9 +85,7 @@ function M.BatchNorm2d(o, named)
 end
 
 local function module_of(what, name, m)
-  if not Module.is_module(m) then
-    refuse("%s: %s: expected a module, found %s", what, name, options.text(m))
-  end
+  if not Module.is_module(m) then refuse("%s: %s: expected a module, found %s", what, name, options.text(m)) end
 end
 
 local function is_hooked(m)

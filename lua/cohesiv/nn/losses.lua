@@ -1,7 +1,7 @@
 --- co.losses: the two losses of the method, and the cross entropy of classifiers; each one pass in C.
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
-local error = core.error -- a line, whatever it quotes
+local refuse = require "cohesiv.base.refuse"
 local ops = core.ops
 
 local M = {}
@@ -21,7 +21,7 @@ end
 function M.embedding(Z, label, given)
   local o = options.read("embedding", given, { normalise = true, scale = 10, epsilon = 1e-3, means = "image" })
   if o.means ~= "image" and o.means ~= "batch" then
-    error(('embedding: means: expected "image" or "batch", found %s'):format(options.show(o.means)), 0)
+    refuse('embedding: means: expected "image" or "batch", found %s', options.show(o.means))
   end
   return ops.embedding_loss.call(Z, label, {
     normalise = o.normalise, scale = o.scale, epsilon = o.epsilon, batch_means = o.means == "batch",

@@ -10,7 +10,7 @@
 local core = require "cohesiv.core"
 local hooks = require "cohesiv.nn.hooks"
 local options = require "cohesiv.base.options"
-local error = core.error -- a line, whatever it quotes
+local refuse = require "cohesiv.base.refuse"
 
 local Module = {}
 Module.__index = Module
@@ -30,16 +30,14 @@ Module.__call = function(self, ...)
 end
 
 function Module.forward()
-  error("module: expected a forward function, found none", 0)
+  refuse "module: expected a forward function, found none"
 end
 
 hooks.install(Module)
 
 local function register(self, kind, name, value)
   options.expect("module", "name string", name)
-  if self.params[name] or self.buffers[name] or self.children[name] then
-    error(("module: %s is there already"):format(name), 0)
-  end
+  if self.params[name] or self.buffers[name] or self.children[name] then refuse("module: %s is there already", name) end
   self[kind][name] = value
   table.insert(self.order, { kind = kind, name = name })
   return value
@@ -62,9 +60,7 @@ end
 function Module:add(name, child)
   if math.type(name) == "integer" then name = tostring(name) end
   options.expect("module: add", "name string", name)
-  if not Module.is_module(child) then
-    error(("module: %s: expected a module, found %s"):format(name, type(child)), 0)
-  end
+  if not Module.is_module(child) then refuse("module: %s: expected a module, found %s", name, type(child)) end
   child.name = name
   return register(self, "children", child.name, child)
 end
@@ -130,7 +126,7 @@ end
 --- m:train(on?): training mode (batch statistics), here and below.
 function Module:train(on)
   if on ~= false and self.inference_only then
-    error("train: expected weights of float32 or float64, found bfloat16, which is for inference", 0)
+    refuse "train: expected weights of float32 or float64, found bfloat16, which is for inference"
   end
   self:modules(function(m) m.training = on ~= false end)
   return self
@@ -217,7 +213,7 @@ function Module:load_state(state, o)
     " and ")
   for name, value in next, state do
     if type(name) ~= "string" or not core.is_tensor(value) then
-      error(("load: expected tensors by name, found %s = %s"):format(options.text(name), options.show(value)), 0)
+      refuse("load: expected tensors by name, found %s = %s", options.text(name), options.show(value))
     end
   end
   local report = { missing = {}, unexpected = {}, misshaped = {} }
@@ -242,9 +238,7 @@ function Module:load_state(state, o)
   table.sort(report.unexpected)
   if o.strict ~= false then
     for _, kind in ipairs { "missing", "unexpected", "misshaped" } do
-      if #report[kind] > 0 then
-        error(("load: %d %s, the first: %s"):format(#report[kind], kind, report[kind][1]), 0)
-      end
+      if #report[kind] > 0 then refuse("load: %d %s, the first: %s", #report[kind], kind, report[kind][1]) end
     end
   end
   for _, pair in ipairs(found) do pair[1]:copy(pair[2]) end

@@ -6,6 +6,7 @@ local core = require "cohesiv.core"
 local json = require "cohesiv.base.json"
 local options = require "cohesiv.base.options"
 local thousands = require "cohesiv.base.thousands"
+local refuse = require "cohesiv.base.refuse"
 local error = core.error -- a line, whatever it quotes
 
 local M = {}
@@ -77,7 +78,7 @@ end
 -- unknown) }, the slowest first; .seconds is the whole, .outside what passed outside ops, .events every call in order,
 -- .lost how many calls beyond the first 2^18 were not kept. :top(n) keeps n rows, :save "trace.json" writes all calls.
 function M.profile(f, ...)
-  if not options.is_callable(f) then error("profile: expected a function, found " .. options.show(f), 0) end
+  if not options.is_callable(f) then refuse("profile: expected a function, found %s", options.show(f)) end
   local call = Module.__call
   local function scoped(self, ...) return leave(core.profile_enter(self:label()), call(self, ...)) end
   core.profile_start() -- nothing from here to the stop may fail
@@ -90,7 +91,7 @@ end
 --- profile:top(n): the n slowest rows; the others become one row.
 function Profile:top(n)
   if math.type(n) ~= "integer" or n < 1 then
-    error(("profile: top: expected a positive integer, found %s"):format(core.text(n)), 0)
+    refuse("profile: top: expected a positive integer, found %s", core.text(n))
   end
   local top = {}
   for key, value in pairs(self) do top[key] = value end
@@ -138,7 +139,7 @@ end
 --- profile:save "trace.json": every call in the trace event format, for chrome://tracing and ui.perfetto.dev: modules,
 -- ops and backward passes nested as they ran, with shapes and bytes. Written whole or not at all.
 function Profile:save(path)
-  if type(path) ~= "string" then error("profile: save: expected a path, found " .. type(path), 0) end
+  if type(path) ~= "string" then refuse("profile: save: expected a path, found %s", type(path)) end
   local list = { { name = "process_name", ph = "M", pid = 1, tid = 1, args = { name = "cohesiv" } } }
   for i, e in ipairs(self.events) do list[i + 1] = trace_event(e) end
   json.write(path, { displayTimeUnit = "ms", traceEvents = list })

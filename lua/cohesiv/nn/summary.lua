@@ -4,6 +4,9 @@
 -- `flops(input, output)` (layers.lua; your own may have one); what has none counts as nothing.
 local columns = require "cohesiv.base.columns"
 local core = require "cohesiv.core"
+local options = require "cohesiv.base.options"
+local refuse = require "cohesiv.base.refuse"
+local tensor = require "cohesiv.tensor"
 local thousands = require "cohesiv.base.thousands"
 local error = core.error -- a line, whatever it quotes
 
@@ -11,35 +14,21 @@ local M = {}
 local Summary = {}
 Summary.__index = Summary
 
-local DEFAULTS = { size = { 448, 256 }, batch = 1, repeats = 3 }
-
-local REPEATS = 1000 -- at most
-
-local function whole(name, value)
-  if math.type(value) == "integer" and value >= 1 then return value end
-  error(("summary: %s: expected a positive integer, found %s"):format(name, core.text(value)), 0)
+local function positive(default)
+  return options.rule(default, "a positive integer", function(x) return math.type(x) == "integer" and x >= 1 end)
 end
 
-local function checked(options)
-  local o = {}
-  if type(options or o) ~= "table" then
-    error("summary: expected a table of options, found " .. type(options), 0)
+local KNOWN = { size = { 448, 256 }, batch = positive(1), repeats = positive(3) }
+local REPEATS = 1000 -- at most
+
+local function checked(given)
+  for key in pairs(options.table_of("summary", given)) do
+    if KNOWN[key] == nil then refuse("summary: expected size, batch or repeats, found %s", options.text(key)) end
   end
-  for key in pairs(options or o) do
-    if DEFAULTS[key] == nil then
-      error(("summary: expected size, batch or repeats, found %s"):format(core.text(key)), 0)
-    end
-  end
-  for key, value in pairs(DEFAULTS) do
-    o[key] = options and options[key]
-    if o[key] == nil then o[key] = value end
-  end
-  if type(o.size) ~= "table" or #o.size ~= 2 then error("summary: size: expected {width, height}", 0) end
-  for i, side in ipairs { "width", "height" } do whole(side, o.size[i]) end
-  whole("batch", o.batch)
-  if whole("repeats", o.repeats) > REPEATS then
-    error(("summary: repeats: expected at most %d, found %d"):format(REPEATS, o.repeats), 0)
-  end
+  local o = options.read("summary", given, KNOWN)
+  if #o.size ~= 2 then refuse "summary: size: expected {width, height}" end
+  options.read("summary", { width = o.size[1], height = o.size[2] }, { width = positive(), height = positive() })
+  if o.repeats > REPEATS then refuse("summary: repeats: expected at most %d, found %d", REPEATS, o.repeats) end
   return o
 end
 
@@ -143,7 +132,6 @@ local function median(list)
 end
 
 local function measure(model, o)
-  local tensor = require "cohesiv.tensor"
   local rows = rows_of(model)
   local x = tensor.zeros(o.batch, o.size[2], o.size[1], 3, { dtype = model.dtype() })
   local total = core.with_grad(tensor.tidy, count, model, rows, x)
@@ -163,8 +151,8 @@ end
 -- { name, output, parameters, flops, memory, time }, and their .total. flops: of convolutions and linear layers, a
 -- multiplication and its addition counting as two. memory: bytes of activations that a training step keeps for its
 -- gradients. time: seconds of inference, the median of `repeats` passes. Prints as a table.
-function M.summary(self, options)
-  local model, o = self, checked(options)
+function M.summary(self, given)
+  local model, o = self, checked(given)
   local modes = {}
   model:modules(function(module) modes[module] = module.training end)
   model:eval()

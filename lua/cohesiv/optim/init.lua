@@ -3,7 +3,7 @@
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
 local schedule = require "cohesiv.optim.schedule"
-local error = core.error -- a line, whatever it quotes
+local refuse = require "cohesiv.base.refuse"
 
 local M = { Step = schedule.Step, Cosine = schedule.Cosine, Warmup = schedule.Warmup, Plateau = schedule.Plateau }
 local ops = core.ops
@@ -11,12 +11,10 @@ local ops = core.ops
 local function check_parameters(name, parameters)
   if type(parameters) ~= "table" or core.is_tensor(parameters) then
     local found = core.is_tensor(parameters) and "a tensor" or type(parameters)
-    error(("%s: expected a list of parameters, found %s"):format(name, found), 0)
+    refuse("%s: expected a list of parameters, found %s", name, found)
   end
   for i, p in ipairs(parameters) do
-    if not core.is_tensor(p) then
-      error(("%s: parameter %d: expected a tensor, found %s"):format(name, i, type(p)), 0)
-    end
+    if not core.is_tensor(p) then refuse("%s: parameter %d: expected a tensor, found %s", name, i, type(p)) end
   end
   return parameters
 end
@@ -86,7 +84,7 @@ function Optimiser:restore(state)
   for _, name in ipairs(self.kept) do
     options.expect("restore: state", name .. " tensors", state[name])
     if #state[name] ~= #self[name] then
-      error(("restore: state: %s: expected %d tensors, found %d"):format(name, #self[name], #state[name]), 0)
+      refuse("restore: state: %s: expected %d tensors, found %d", name, #self[name], #state[name])
     end
   end
   self.steps, self.lr = state.steps, state.lr
@@ -110,7 +108,7 @@ function M.AdamW(parameters, o)
   o = options.read("AdamW", o, { lr = 1e-2, betas = { 0.9, 0.999 }, eps = 1e-8, weight_decay = 1e-2 })
   local first, second = table.unpack(o.betas)
   if type(first) ~= "number" or type(second) ~= "number" then
-    error(("AdamW: betas: expected two numbers, found %s and %s"):format(type(first), type(second)), 0)
+    refuse("AdamW: betas: expected two numbers, found %s and %s", type(first), type(second))
   end
   o.betas, o.beta1, o.beta2 = nil, first, second
   return new(AdamW, parameters, o)
@@ -129,7 +127,7 @@ function M.SGD(parameters, o)
   check_parameters("SGD", parameters)
   o = options.read("SGD", o, { lr = 1e-2, momentum = 0, nesterov = false, weight_decay = 0 })
   options.within("SGD", "momentum", o.momentum, 0, 1)
-  if o.nesterov and o.momentum == 0 then error("SGD: nesterov: expected a momentum above 0, found 0", 0) end
+  if o.nesterov and o.momentum == 0 then refuse "SGD: nesterov: expected a momentum above 0, found 0" end
   return new(o.momentum > 0 and SGD or PlainSGD, parameters, o)
 end
 

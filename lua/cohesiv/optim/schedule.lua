@@ -3,15 +3,13 @@
 -- schedule: what a schedule sets there is that one's own rate, which it hands on with its factor. So a warm-up under a
 -- cosine is Cosine(Warmup(optimiser, …), …), and each is stepped at its own pace, a batch or an epoch.
 local options = require "cohesiv.base.options"
-local error = require("cohesiv.core").error -- a line, whatever it quotes
+local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
 local function check_target(name, target)
   local lr = type(target) == "table" and target.lr
-  if type(lr) ~= "number" then
-    error(("%s: expected an optimiser or a schedule, found %s"):format(name, type(target)), 0)
-  end
+  if type(lr) ~= "number" then refuse("%s: expected an optimiser or a schedule, found %s", name, type(target)) end
   return lr
 end
 
@@ -94,7 +92,7 @@ end
 
 --- schedule:step(value): the epoch's value, lower is better → "better", "same" or "stop".
 function Plateau:step(value)
-  if type(value) ~= "number" then error("schedule: step: expected a number, found " .. options.show(value), 0) end
+  if type(value) ~= "number" then refuse("schedule: step: expected a number, found %s", options.show(value)) end
   if value < self.best then
     self.best, self.bad = value, 0
     return "better"
@@ -111,7 +109,7 @@ function Plateau:state() return { best = self.best, bad = self.bad } end
 function Plateau:restore(state)
   options.expect("schedule: restore", "state table", state)
   if type(state.best) ~= "number" then
-    error("schedule: restore: best: expected a number, found " .. options.show(state.best), 0)
+    refuse("schedule: restore: best: expected a number, found %s", options.show(state.best))
   end
   self.best, self.bad = state.best, options.whole("schedule: restore", "bad", state.bad, 0)
 end

@@ -2,7 +2,7 @@
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
 local tensor = require "cohesiv.tensor"
-local error = core.error -- a line, whatever it quotes
+local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -15,9 +15,7 @@ Context.__index = Context
 function Context:save(...)
   for i = 1, select("#", ...) do
     local t = select(i, ...)
-    if not core.is_tensor(t) then
-      error(("%s: save: expected a tensor, found %s"):format(self.name, type(t)), 0)
-    end
+    if not core.is_tensor(t) then refuse("%s: save: expected a tensor, found %s", self.name, type(t)) end
     if self.kept then table.insert(self.kept, t:detach()) end
   end
 end
@@ -26,10 +24,10 @@ end
 function Context:saved() return table.unpack(self.kept or {}) end
 
 local function check_results(name, results)
-  if results.n == 0 then error(("%s: forward: expected a tensor, found no result"):format(name), 0) end
+  if results.n == 0 then refuse("%s: forward: expected a tensor, found no result", name) end
   for i = 1, results.n do
     if not core.is_tensor(results[i]) then
-      error(("%s: forward: result %d: expected a tensor, found %s"):format(name, i, type(results[i])), 0)
+      refuse("%s: forward: result %d: expected a tensor, found %s", name, i, type(results[i]))
     end
   end
 end
@@ -70,19 +68,13 @@ end
 -- keeps tensors for backward, ctx.needs[i] says whether argument i wants a gradient, other fields are yours. backward
 -- gets a gradient for each result and returns one for each argument, of its shape and dtype; nil: none.
 function M.Function(o)
-  if type(o) ~= "table" then error("Function: expected { forward, backward }, found " .. type(o), 0) end
-  for key in pairs(o) do
-    if key ~= "forward" and key ~= "backward" and key ~= "name" then
-      error(("Function: expected forward, backward or name, found %s"):format(options.text(key)), 0)
-    end
-  end
+  if type(o) ~= "table" then refuse("Function: expected { forward, backward }, found %s", type(o)) end
+  options.known("Function", o, { forward = true, backward = true, name = true })
   for _, key in ipairs { "forward", "backward" } do
-    if type(o[key]) ~= "function" then
-      error(("Function: %s: expected a function, found %s"):format(key, type(o[key])), 0)
-    end
+    if type(o[key]) ~= "function" then refuse("Function: %s: expected a function, found %s", key, type(o[key])) end
   end
   local name, forward, backward = o.name or "Function", o.forward, o.backward
-  if type(name) ~= "string" then error("Function: name: expected a string, found " .. type(name), 0) end
+  options.expect("Function", "name string", name)
   return function(...) return call(name, forward, backward, ...) end
 end
 

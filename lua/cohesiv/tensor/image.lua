@@ -1,38 +1,29 @@
 --- Pictures in files. Tensors are uint8 H×W×3 RGB, channels last; the extension says the format.
 local core = require "cohesiv.core"
-local warn = require "cohesiv.base.warn"
-local error = core.error -- a line, whatever it quotes
+local fail = require "cohesiv.base.refuse"
+local lists = require "cohesiv.base.lists"
+local options = require "cohesiv.base.options"
 
 local image = {}
-
-local function fail(format, ...) error(warn.plain(format:format(...)), 0) end
 
 local function extension(path)
   if type(path) ~= "string" then fail("image: expected a path, found %s", type(path)) end
   return (path:match "%.([^./]+)$" or ""):lower()
 end
 
-local READABLE, WRITABLE = { [8] = true, [16] = true }, { [1] = true, [8] = true, [16] = true }
+local READABLE, WRITABLE = { 8, 16 }, { 1, 8, 16 }
 
-local function depth_of(options, allowed)
-  if options ~= nil and type(options) ~= "table" then
-    fail("image: expected a table of options, found %s", type(options))
-  end
-  for key in pairs(options or {}) do
-    if key ~= "depth" then fail("image: expected the option depth, found %s", core.text(key)) end
-  end
-  local depth = options and options.depth
-  if depth ~= nil and not allowed[depth] then
-    fail("image: expected depth %s, found %s", allowed == READABLE and "8 or 16" or "1, 8 or 16", core.text(depth))
-  end
-  return depth
+local function depth_of(given, allowed)
+  local known = lists.set(allowed)
+  return options.read("image", given, { depth = options.optional(options.rule(nil, "depth " .. lists.words(allowed),
+    function(x) return known[x] ~= nil end)) }).depth
 end
 
 --- read(path, { depth = 8 }): a .png, .jpg or .jpeg file as uint8 H×W×3; grey is repeated, alpha dropped, 1 to 4 bits
 -- spread to 0 … 255, turned as its EXIF orientation says. With { depth = 16 } (PNG only) int32 H×W×3, 0 … 65535:
 -- values of 16-bit files as stored, those of 8-bit files times 257.
-function image.read(path, options)
-  local depth = depth_of(options, READABLE)
+function image.read(path, given)
+  local depth = depth_of(given, READABLE)
   local kind = extension(path)
   if kind == "png" then return core.io.png_read(path, depth == 16 and "rgb16" or "rgb8") end
   if kind ~= "jpg" and kind ~= "jpeg" then fail("%s: expected a .png, .jpg or .jpeg file, found .%s", path, kind) end
@@ -42,8 +33,8 @@ end
 
 --- write(path, t, { depth = 8 }): a .png file of uint8 H×W, H×W×1 or H×W×3; { depth = 1 }: uint8 H×W, anything but 0
 -- becomes white; { depth = 16 }: int32 of 0 … 65535. Written whole or not at all.
-function image.write(path, t, options)
-  local depth = depth_of(options, WRITABLE)
+function image.write(path, t, given)
+  local depth = depth_of(given, WRITABLE)
   local kind = extension(path)
   if kind ~= "png" then fail("%s: expected a .png file to write, found .%s", path, kind) end
   core.io.png_write(path, t, depth or (type(t) == "userdata" and t.dtype == "int32" and 16 or 8))
@@ -54,8 +45,6 @@ end
 function image.mask(path) return core.io.png_read(path, "mask") end
 
 --- png(t, { depth = 8 }): the bytes of a PNG file.
-function image.png(t, options)
-  return core.io.png_bytes(t, depth_of(options, WRITABLE))
-end
+function image.png(t, given) return core.io.png_bytes(t, depth_of(given, WRITABLE)) end
 
 return image

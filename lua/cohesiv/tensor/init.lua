@@ -1,6 +1,7 @@
 --- The Lua half of tensors: methods out of the op table, slices, arithmetic, printing, scopes, gradient checks.
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
+local refuse = require "cohesiv.base.refuse"
 local error = core.error -- a line, whatever it quotes
 
 local M = {}
@@ -31,7 +32,7 @@ function M.ones(...) return core.full(1, ...) end
 
 --- seed(n): restarts the random numbers of rand, randn and everything that draws from them.
 function M.seed(n)
-  if math.type(n) ~= "integer" then error("seed: expected an integer, found " .. core.found(n), 0) end
+  if math.type(n) ~= "integer" then refuse("seed: expected an integer, found %s", core.found(n)) end
   core.seed(n)
 end
 
@@ -39,37 +40,35 @@ end
 local function whole(v) return math.type(v) and math.tointeger(v) end
 
 local function check(name, t)
-  if not core.is_tensor(t) then error(("%s: expected a tensor, found %s"):format(name, type(t)), 0) end
+  if not core.is_tensor(t) then refuse("%s: expected a tensor, found %s", name, type(t)) end
 end
 
 --- t[{ i, {a, b}, {} }]: index, inclusive range, all; dimensions left out are taken whole.
 function methods.slice(t, key)
   check("slice", t)
-  if type(key) ~= "table" then error("slice: expected a table, found " .. core.found(key), 0) end
+  if type(key) ~= "table" then refuse("slice: expected a table, found %s", core.found(key)) end
   local shape, dim = t.shape, 1
-  if #key > #shape then
-    error(("index: expected at most %d entries, found %d"):format(#shape, #key), 0)
-  end
+  if #key > #shape then refuse("index: expected at most %d entries, found %d", #shape, #key) end
   for d, entry in ipairs(key) do
     local n = shape[d]
     if type(entry) == "number" then
       local i = whole(entry)
       if not i or i < 1 or i > n then
-        error(("index: dimension %d: expected 1 to %d, found %s"):format(d, n, core.found(entry)), 0)
+        refuse("index: dimension %d: expected 1 to %d, found %s", d, n, core.found(entry))
       end
       t = core.ops.select.call(t, dim, i)
     elseif type(entry) == "table" then
       if #entry ~= 0 then
         local a, b = whole(entry[1]), whole(entry[2])
         if #entry ~= 2 or not a or not b or a < 1 or b > n or b < a then
-          error(("index: dimension %d: expected a range {first, last} within 1 to %d, found {%s}"):format(
-            d, n, core.found(entry[1]) .. ", " .. core.found(entry[2])), 0)
+          refuse("index: dimension %d: expected a range {first, last} within 1 to %d, found {%s, %s}", d, n,
+            core.found(entry[1]), core.found(entry[2]))
         end
         if a ~= 1 or b ~= n then t = core.ops.narrow.call(t, dim, a, b - a + 1) end
       end
       dim = dim + 1
     else
-      error(("index: dimension %d: expected a number, {first, last} or {}, found %s"):format(d, core.found(entry)), 0)
+      refuse("index: dimension %d: expected a number, {first, last} or {}, found %s", d, core.found(entry))
     end
   end
   return #t.shape == 0 and t:item() or t
@@ -198,14 +197,12 @@ end
 function M.gradcheck(f, inputs, given)
   local o = options.read("gradcheck", given, { eps = 1e-6, atol = 1e-6, rtol = 1e-4 })
   options.expect("gradcheck", "f function", f)
-  if type(inputs) ~= "table" then error("gradcheck: expected a list of inputs, found " .. core.found(inputs), 0) end
+  if type(inputs) ~= "table" then refuse("gradcheck: expected a list of inputs, found %s", core.found(inputs)) end
   local n = options.whole("gradcheck", "inputs.n", rawget(inputs, "n") or rawlen(inputs), 0, 1000)
   for i = 1, n do
     local x = inputs[i]
     if core.is_tensor(x) and x.requires_grad then
-      if x.dtype ~= "float64" then
-        error(("gradcheck: input %d: expected float64, found %s"):format(i, x.dtype), 0)
-      end
+      if x.dtype ~= "float64" then refuse("gradcheck: input %d: expected float64, found %s", i, x.dtype) end
       x.grad = nil
     end
   end
@@ -216,7 +213,7 @@ function M.gradcheck(f, inputs, given)
     end
   end
   local total = weighted_sum(results, weights)
-  if not total then error("gradcheck: expected an output that requires a gradient, found none", 0) end
+  if not total then refuse "gradcheck: expected an output that requires a gradient, found none" end
   total:backward()
   for k = 1, n do
     local x = inputs[k]
@@ -226,8 +223,8 @@ function M.gradcheck(f, inputs, given)
         local found = exact[i] or 0
         local close = math.abs(found - slope) <= o.atol + o.rtol * math.abs(slope) -- false for NaN, too
         if not close then
-          error(("gradcheck: input %d, element %d: expected %.8g (central difference), found %.8g (backward)"):format(
-            k, i, slope, found), 0)
+          refuse("gradcheck: input %d, element %d: expected %.8g (central difference), found %.8g (backward)", k, i,
+            slope, found)
         end
       end
     end

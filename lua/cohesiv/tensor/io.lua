@@ -2,7 +2,7 @@
 -- read: csrc/io/array.h and csrc/io/image.h.
 local core = require "cohesiv.core"
 local image = require "cohesiv.tensor.image"
-local error = core.error -- a line, whatever it quotes
+local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -40,11 +40,10 @@ end
 -- "pth". Of a PyTorch checkpoint, the weights: the dict under "state_dict", "model" or the like, names without
 -- "module.".
 function M.weights(path)
-  if type(path) ~= "string" then error(("weights: expected a path, found %s"):format(type(path)), 0) end
+  if type(path) ~= "string" then refuse("weights: expected a path, found %s", type(path)) end
   local kind = kind_of(path)
   if not kind then
-    error(("%s: expected weights (.safetensors, .npz, .pth, .pt), found %s"):format(path,
-      core.io.kind(path) or "another kind"), 0)
+    refuse("%s: expected weights (.safetensors, .npz, .pth, .pt), found %s", path, core.io.kind(path) or "another kind")
   end
   local state, metadata = weight_readers[kind](path)
   return state, metadata, kind
@@ -66,13 +65,13 @@ local writers = {
 }
 
 local function choose(what, list, path)
-  if type(path) ~= "string" then error(("%s: expected a path, found %s"):format(what, type(path)), 0) end
+  if type(path) ~= "string" then refuse("%s: expected a path, found %s", what, type(path)) end
   local kind = (path:match "%.([^./]+)$" or ""):lower()
   if list[kind] then return list[kind] end
   local names = {}
   for name in pairs(list) do names[#names + 1] = "." .. name end
   table.sort(names)
-  error(("%s: expected a name that ends in one of %s, found %s"):format(what, table.concat(names, " "), path), 0)
+  refuse("%s: expected a name that ends in one of %s, found %s", what, table.concat(names, " "), path)
 end
 
 --- load(path): a tensor from .npy, .flo, .png or .jpg; a table of tensors by name from .npz; tensors by name and
