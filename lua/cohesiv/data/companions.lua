@@ -9,7 +9,6 @@ local lists = require "cohesiv.base.lists"
 local names = require "cohesiv.data.names"
 local refuse = require "cohesiv.base.refuse"
 local warn = require "cohesiv.base.warn"
-local fail = require "cohesiv.base.refuse"
 
 local companions = {}
 

@@ -9,6 +9,7 @@ local annotations = require "cohesiv.data.annotations"
 local clip = require "cohesiv.data.clip"
 local clips = require "cohesiv.data.clips"
 local core = require "cohesiv.core"
+local lists = require "cohesiv.base.lists"
 local frames = require "cohesiv.data.frames"
 local options = require "cohesiv.base.options"
 local fail = require "cohesiv.base.refuse"
@@ -31,18 +32,10 @@ local Data = {
   __tostring = function(self) return ("data folder %s"):format(self.path) end,
 }
 
--- Sorted by bytes (Lua's order on strings in the C locale, which is the only one we use).
-local function sorted(set)
-  local list = {}
-  for name in pairs(set) do list[#list + 1] = name end
-  table.sort(list)
-  return list
-end
-
 -- data.clips: the names of all clips, sorted by bytes; listed when first asked for.
 function methods:list_clips()
   self.places = clips.list(self, self.path)
-  return sorted(self.places)
+  return lists.keys(self.places)
 end
 
 -- data.annotated: the names of the clips that have masks, sorted by bytes.
@@ -59,7 +52,7 @@ function methods:list_annotated()
     end
   end
   if core.io.status(self.path .. "/masks") == "folder" then walk("", 1) end
-  return sorted(set)
+  return lists.keys(set)
 end
 
 local function check_name(self, name)

@@ -15,36 +15,22 @@ M.background_threshold = 1
 
 local function complain(format, ...) refuse("responsibility: " .. format, ...) end
 
--- A list of H×W×2 tensors or G×H×W×2 → a list of float32 tensors that no later write can reach.
-local function flow_list(flows)
-  if core.is_tensor(flows) and #flows.shape ~= 4 then
-    complain("flows: expected GxHxWx2 or a list, found shape %s", table.concat(flows.shape, "x"))
-  elseif not core.is_tensor(flows) and type(flows) ~= "table" then
-    complain("flows: expected a list of HxWx2 tensors or GxHxWx2, found %s", type(flows))
+-- A list of tensors (each of shape `one`), or a tensor of them all (of shape `all`, this rank), as a list of tensors of
+-- this dtype that no later write can reach. Records with vertices, as clip:hands gives them, stand for those.
+local function list_of(name, given, one, all, rank, dtype)
+  if core.is_tensor(given) and #given.shape ~= rank then
+    complain("%s: expected %s or a list, found shape %s", name, all, table.concat(given.shape, "x"))
+  elseif not core.is_tensor(given) and type(given) ~= "table" then
+    complain("%s: expected a list of %s tensors or %s, found %s", name, one, all, type(given))
   end
   local list = {}
-  for g = 1, #flows do
-    if not core.is_tensor(flows[g]) then
-      complain("flows[%d]: expected a tensor of HxWx2, found %s", g, type(flows[g]))
+  for i = 1, #given do
+    local t = given[i]
+    if type(t) == "table" and name == "hands" then t = t.vertices end
+    if not core.is_tensor(t) then
+      complain("%s[%d]: expected a tensor of %s, found %s", name, i, one, type(given[i]))
     end
-    list[g] = flows[g]:detach():to "float32"
-  end
-  return list
-end
-
--- A list of V×2 tensors (or of records with vertices, as clip:hands gives) or N×V×2 → a list of float64 tensors.
-local function hand_list(hands)
-  if core.is_tensor(hands) and #hands.shape ~= 3 then
-    complain("hands: expected NxVx2 or a list, found shape %s", table.concat(hands.shape, "x"))
-  elseif not core.is_tensor(hands) and type(hands) ~= "table" then
-    complain("hands: expected a list of Vx2 tensors or NxVx2, found %s", type(hands))
-  end
-  local list = {}
-  for k = 1, #hands do
-    local hand = hands[k]
-    if type(hand) == "table" then hand = hand.vertices end
-    if not core.is_tensor(hand) then complain("hands[%d]: expected a tensor of Vx2, found %s", k, type(hands[k])) end
-    list[k] = hand:detach():to "float64"
+    list[i] = t:detach():to(dtype)
   end
   return list
 end
@@ -181,7 +167,8 @@ end
 function M.responsibility(given)
   if given == nil then complain("expected a table of options, found nil") end
   local o = map_options.read("responsibility", given, map_options.computation)
-  local R = { scene = { flows = flow_list(o.flows), hands = hand_list(o.hands), content = o.content },
+  local R = { scene = { flows = list_of("flows", o.flows, "HxWx2", "GxHxWx2", 4, "float32"),
+      hands = list_of("hands", o.hands, "Vx2", "NxVx2", 3, "float64"), content = o.content },
     temperature = o.temperature, background = o.background, closeness = o.closeness, sharpen = check_image(o.sharpen) }
   if not R.scene.flows[1] then complain("flows: expected at least one, found none") end
   R.gaps, R.fits, o.fit.targets = {}, {}, o.targets

@@ -50,17 +50,14 @@ end
 
 -- The model as it was: modes and gradients.
 local function undisturbed(model, f)
-  local modes, gradients, parameters = {}, {}, model:parameters()
-  model:modules(function(m) modes[m] = m.training end)
+  local gradients, parameters = {}, model:parameters()
   for i, p in ipairs(parameters) do gradients[i] = p.grad or false end
   local seed, stream = core.random_state()
   local ok, message = pcall(function() -- nothing outside it that changes the model may fail
     model:zero_grad()
-    model:eval()
-    tensor.tidy(f)
+    model:in_eval(tensor.tidy, f)
   end)
   core.seed(seed, stream)
-  for m, training in pairs(modes) do m.training = training end
   for i, p in ipairs(parameters) do p.grad = gradients[i] or nil end
   if not ok then error(message, 0) end
 end

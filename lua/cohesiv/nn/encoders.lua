@@ -7,6 +7,7 @@ local stages = require "cohesiv.nn.stages"
 local efficientnet = require "cohesiv.nn.efficientnet"
 local excite = require "cohesiv.nn.squeeze_excite"
 local core = require "cohesiv.core"
+local lists = require "cohesiv.base.lists"
 local refuse = require "cohesiv.base.refuse"
 
 local ops = core.ops
@@ -203,15 +204,7 @@ M.table = {
 }
 
 --- names(first?): the sorted list of encoder names, `first` at its head.
-function M.names(first)
-  local list = {}
-  for name in pairs(M.table) do list[#list + 1] = name end
-  table.sort(list, function(a, b)
-    if (a == first) ~= (b == first) then return a == first end
-    return a < b
-  end)
-  return list
-end
+function M.names(first) return lists.keys(M.table, first) end
 
 --- encoder(name): the module; module.widths are its channels at strides 2, 4, 8, 16, 32.
 function M.encoder(name)

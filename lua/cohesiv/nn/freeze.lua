@@ -3,6 +3,7 @@
 -- Lua between them, each buffer taken again as soon as nothing reads it any more. Weights are those of the moment; the
 -- module itself stays as it is.
 local core = require "cohesiv.core"
+local lists = require "cohesiv.base.lists"
 local folding = require "cohesiv.nn.folding"
 local tensor = require "cohesiv.tensor"
 local refuse = require "cohesiv.base.refuse"
@@ -36,9 +37,7 @@ local function taken_apart(...)
   if core.is_tensor(first) then
     return { ... }, function(...) return ... end
   end
-  local names, list = {}, {}
-  for name in pairs(first) do names[#names + 1] = name end
-  table.sort(names)
+  local names, list = lists.keys(first), {}
   for i, name in ipairs(names) do
     if not core.is_tensor(first[name]) then
       refuse("freeze: %s: expected a tensor as the pass's result, found %s", name, type(first[name]))

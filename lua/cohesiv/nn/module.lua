@@ -8,6 +8,7 @@
 -- memory as {O, kH, kW, I/groups} and in state dicts and files as {O, I/groups, kH, kW}.
 
 local core = require "cohesiv.core"
+local freeze = require "cohesiv.nn.freeze"
 local hooks = require "cohesiv.nn.hooks"
 local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
@@ -135,8 +136,19 @@ end
 --- m:eval(): inference mode (running statistics), here and below.
 function Module:eval() return self:train(false) end
 
+--- m:in_eval(f, …): f(…) in inference mode, after which every module is in the mode that it was in, whatever fails.
+function Module:in_eval(f, ...)
+  local modes = {}
+  self:modules(function(m) modes[m] = m.training end)
+  local _ <close> = setmetatable({}, { __close = function()
+    for m, training in pairs(modes) do m.training = training end
+  end })
+  self:eval()
+  return f(...)
+end
+
 --- m:freeze(): the network for inference alone: faster, with the weights of this moment; called as m is.
-function Module:freeze() return require "cohesiv.nn.freeze"(self) end
+function Module:freeze() return freeze(self) end
 
 -- Once a process, where bfloat16 is worth nothing on this CPU.
 local told = false

@@ -152,14 +152,7 @@ end
 -- multiplication and its addition counting as two. memory: bytes of activations that a training step keeps for its
 -- gradients. time: seconds of inference, the median of `repeats` passes. Prints as a table.
 function M.summary(self, given)
-  local model, o = self, checked(given)
-  local modes = {}
-  model:modules(function(module) modes[module] = module.training end)
-  model:eval()
-  local ok, result = pcall(core.unbroken, "summary", measure, model, o)
-  for module, training in pairs(modes) do module.training = training end
-  if not ok then error(result, 0) end
-  return result
+  return self:in_eval(core.unbroken, "summary", measure, self, checked(given))
 end
 
 --- The table as text: a line per stage, columns aligned.

@@ -1,6 +1,7 @@
 --- co.load and co.save: tensors in files, by the extension of the name. What each format can hold is told where it is
 -- read: csrc/io/array.h and csrc/io/image.h.
 local core = require "cohesiv.core"
+local lists = require "cohesiv.base.lists"
 local image = require "cohesiv.tensor.image"
 local refuse = require "cohesiv.base.refuse"
 
@@ -68,10 +69,7 @@ local function choose(what, list, path)
   if type(path) ~= "string" then refuse("%s: expected a path, found %s", what, type(path)) end
   local kind = (path:match "%.([^./]+)$" or ""):lower()
   if list[kind] then return list[kind] end
-  local names = {}
-  for name in pairs(list) do names[#names + 1] = "." .. name end
-  table.sort(names)
-  refuse("%s: expected a name that ends in one of %s, found %s", what, table.concat(names, " "), path)
+  refuse("%s: expected a name that ends in one of .%s, found %s", what, table.concat(lists.keys(list), " ."), path)
 end
 
 --- load(path): a tensor from .npy, .flo, .png or .jpg; a table of tensors by name from .npz; tensors by name and

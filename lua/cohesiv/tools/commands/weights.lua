@@ -40,17 +40,10 @@ local function rows_of(state)
   return rows, parameters
 end
 
--- lua-cjson writes empty lists as {}
-local function list_of(texts) return "[" .. table.concat(texts, ",") .. "]" end
-
 local function print_json(rows, parameters, kind, fits, nearest)
-  local tensors, names = {}, {}
-  for i, row in ipairs(rows) do
-    tensors[i] = ('{"name":%s,"shape":%s,"dtype":%q}'):format(json.encode(row.name), list_of(row.shape), row.dtype)
-  end
-  for i, name in ipairs(fits) do names[i] = json.encode(name) end
-  print(('{"format":"%s","parameters":%d,"fits":%s,"nearest":%s,\n"tensors":%s}'):format(kind, parameters,
-    list_of(names), json.encode(nearest), "[" .. table.concat(tensors, ",\n") .. "]"))
+  for i, row in ipairs(rows) do rows[i] = { name = row.name, shape = json.list(row.shape), dtype = row.dtype } end
+  print(json.encode { format = kind, parameters = parameters, fits = json.list(fits), nearest = nearest,
+    tensors = json.list(rows) })
 end
 
 local function print_table(rows, parameters, kind, fits, nearest)
