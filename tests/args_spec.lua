@@ -44,7 +44,8 @@ describe("arguments that are names", function()
 
   it("are shown with their choices", function()
     assert.is_truthy(core.ops.conv2d_act.args:find("act:none|relu|relu6|silu=none", 1, true))
-    local result = support.run({ "./cohesiv", "-e", 'local co = require "cohesiv"; co.help(co.batch_norm_se)' }, { dir = support.root })
+    local code = 'local co = require "cohesiv"; co.help(co.batch_norm_se)'
+    local result = support.run({ "./cohesiv", "-e", code }, { dir = support.root })
     assert.is_truthy(result.stdout:find("act:relu|silu=relu", 1, true), result.stdout .. result.stderr)
   end)
 end)

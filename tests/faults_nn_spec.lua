@@ -18,6 +18,8 @@ local layers = {
   LayerNorm = { function() return nn.LayerNorm(4) end, { 2, 3, 5, 4 } },
   MaxPool2d = { function() return nn.MaxPool2d { 2 } end, { 2, 6, 4, 3 } },
   AvgPool2d = { function() return nn.AvgPool2d { 2 } end, { 2, 6, 4, 3 } },
+  InstanceNorm2d = { function() return nn.InstanceNorm2d { 4, affine = true } end, { 2, 3, 5, 4 } },
+  Unfold = { function() return nn.Unfold { 3 } end, { 2, 6, 4, 3 } },
   UpConvBN = { function() return nn.UpConvBN { 4, 3, 5, act = "relu" } end, { 1, 3, 4, 4 }, { 1, 6, 8, 3 } },
   Linear = { function() return nn.Linear { 5, 3 } end, { 4, 5 } },
   Sequential = { function() return nn.Sequential { nn.Linear { 5, 4 }, nn.ReLU(), nn.Linear { 4, 2 } } end, { 3, 5 } },

@@ -202,7 +202,8 @@ local good = {
     return list(4, { act = "relu", eps = 1e-5, momentum = 0.1 })
   end },
   ["nn.Conv2d"] = { co.nn.Conv2d, function()
-    return list { 4, 2, 3, stride = 1, padding = 1, groups = 1, bias = true, init = co.nn.init.zeros }
+    return list { 4, 2, 3, stride = { 1, 2 }, padding = { 1, 0, 1, 0 }, dilation = 1, groups = 1, bias = true,
+      init = co.nn.init.zeros }
   end },
   ["nn.ConvBN"] = { co.nn.ConvBN, function()
     return list { 4, 2, 3, stride = 1, padding = 1, groups = 1, act = "relu", names = { "0", "1" } }
@@ -210,6 +211,11 @@ local good = {
   ["nn.UpConvBN"] = { co.nn.UpConvBN, function() return list { 4, 2, 3, act = "relu" } end },
   ["nn.Linear"] = { co.nn.Linear, function() return list { 3, 2, bias = true, init = co.nn.init.zeros } end },
   ["nn.LayerNorm"] = { co.nn.LayerNorm, function() return list(4, { eps = 1e-5 }) end },
+  ["nn.InstanceNorm2d"] = { co.nn.InstanceNorm2d, function()
+    return list(4, { act = "relu", eps = 1e-5, affine = true })
+  end },
+  ["nn.PReLU"] = { co.nn.PReLU, function() return list(4, { init = 0.1 }) end },
+  ["nn.Unfold"] = { co.nn.Unfold, function() return list { 3, stride = 1, padding = { 1, 0 }, dilation = 2 } end },
   ["nn.Dropout"] = { co.nn.Dropout, function() return list(0.5) end },
   ["nn.Flatten"] = { co.nn.Flatten, function() return list() end },
   ["nn.LeakyReLU"] = { co.nn.LeakyReLU, function() return list(0.1) end },

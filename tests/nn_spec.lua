@@ -39,6 +39,19 @@ describe("layers", function()
     assert.same({ 2, 7, 5, 8 }, nn.Conv2d { 4, 8, 3, padding = "same" }(co.randn(2, 7, 5, 4)).shape)
     assert.same({ 1, 4, 3, 6 }, nn.Conv2d { 4, 6, 5, padding = "same", stride = 2 }(co.randn(1, 7, 5, 4)).shape)
     assert.same({ 6, 1, 1, 2 }, nn.Conv2d({ 4, 6, groups = 2 }).params.weight.shape)
+    assert.same({ 1, 4, 3, 6 }, nn.Conv2d { 4, 6, 2, padding = "same", stride = 2 }(co.randn(1, 7, 5, 4)).shape)
+  end)
+
+  it("Conv2d has a kernel, stride, padding and dilation for each axis", function()
+    local x = co.randn(2, 9, 8, 4)
+    local m = nn.Conv2d { 4, 6, { 1, 5 }, padding = { 0, 2 }, bias = false } -- RAFT's
+    assert.same({ 6, 1, 5, 4 }, m.params.weight.shape)
+    near(m(x), co.conv2d(x, m.params.weight, { padding = { 0, 2 } }))
+    local o = { 4, 6, { 3, 2 }, stride = { 2, 1 }, padding = { 0, 1, 2, 0 }, dilation = { 1, 3 }, act = "relu" }
+    local fused = nn.ConvBN(o):eval()
+    local y = co.no_grad(fused, x)
+    near(y, co.conv2d(x, fused.children["0"].params.weight, { stride = { 2, 1 }, padding = { 0, 1, 2, 0 },
+      dilation = { 1, 3 } }):relu(), 1e-4)
   end)
 
   it("LayerNorm has mean 0 and variance 1, and its gradient", function()
@@ -113,10 +126,14 @@ describe("layers", function()
       { "Conv2d: expected { in, out, kernel, … }, found number", nn.Conv2d, 3 },
       { "Conv2d: kernel: expected an integer of at least 1, found 0", nn.Conv2d, { 1, 2, 0 } },
       { "Conv2d: padding: expected an integer of at least 0, found -1", nn.Conv2d, { 1, 2, 3, padding = -1 } },
-      { "Conv2d: padding: expected a number, found string", nn.Conv2d, { 1, 2, 3, padding = "valid" } },
-      { "padding same: expected an odd kernel, found 2", nn.Conv2d, { 1, 2, 2, padding = "same" } },
+      { "Conv2d: padding: expected a number or a table, found string", nn.Conv2d, { 1, 2, 3, padding = "valid" } },
+      { "Conv2d: padding: expected a number, { height, width } or { top, bottom, left, right }, found 3 numbers",
+        nn.Conv2d, { 1, 2, 2, padding = { 1, 1, 1 } } },
+      { "Conv2d: stride: expected an integer of at least 1, found 0", nn.Conv2d, { 1, 2, 2, stride = { 1, 0 } } },
+      { "Conv2d: kernel: expected a number, { height, width }, found 1 numbers", nn.Conv2d, { 1, 2, { 3 } } },
       { "groups: expected a divisor of the channels 4 and 6, found 4", nn.Conv2d, { 4, 6, 1, groups = 4 } },
-      { "Conv2d: expected bias, groups, init, padding or stride, found strides", nn.Conv2d, { 1, 2, strides = 2 } },
+      { "Conv2d: expected bias, dilation, groups, init, padding or stride, found strides", nn.Conv2d,
+        { 1, 2, strides = 2 } },
       { "Conv2d: init: expected a function, found string", nn.Conv2d, { 1, 2, init = "zeros" } },
       { "Linear: out: expected an integer of at least 1, found 2.5", nn.Linear, { 3, 2.5 } },
       { "Linear: expected 3 numbers in the last dimension, found 2x4", nn.Linear { 3, 2 }, co.ones(2, 4) },

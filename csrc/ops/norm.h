@@ -40,6 +40,9 @@ bool REALNAME(norm_training)(const Call *c);
  * images x channels, filled with the means of the input's images, or NULL. */
 int REALNAME(norm_prepare)(Call *c, const NormRows *n, double *image_mean);
 
+/* Mean and sum of squared differences of every channel of every image; images x channels each. */
+int REALNAME(norm_image_moments)(Call *c, const NormRows *n, double *mean, double *squares);
+
 /* The gradients of bias and weight from the sums of dz and dz (x - mean) over all rows; each of
  * length channels. */
 int REALNAME(norm_weight_grads)(Call *c, const double *sums);

@@ -43,19 +43,60 @@ static int concat_shape(Call *c) {
   return call_out(c, 0, first->dtype, rank, shape);
 }
 
+/* What is copied: `outer` rows, each of them a piece of every input. Chunks are of so many bytes. */
+enum { PIECE = 1 << 17 };
+
+typedef struct Concat {
+  int nin;
+  size_t row, all, piece[OP_IN]; /* bytes */
+  const char *from[OP_IN];
+  char *to;
+} Concat;
+
+static int concat_chunk(void *arg, long chunk) {
+  const Concat *j = arg;
+  size_t at = (size_t)chunk * PIECE, end = at + PIECE < j->all ? at + PIECE : j->all;
+  size_t o = at / j->row, skip = at % j->row;
+  int i = 0;
+  while (skip >= j->piece[i]) skip -= j->piece[i++];
+  for (; at < end; skip = 0) {
+    size_t n = j->piece[i] - skip < end - at ? j->piece[i] - skip : end - at;
+    memcpy(j->to + at, j->from[i] + o * j->piece[i] + skip, n);
+    at += n;
+    if (++i == j->nin) i = 0, o++;
+  }
+  return 1;
+}
+
 static int concat_forward(Call *c) {
   int d = concat_axis(c);
   const Tensor *y = c->out[0];
-  size_t bytes = dtype_bytes[y->dtype];
-  long outer = outer_of(y, d), inner = inner_of(y, d);
-  char *to = tensor_write(c->out[0]);
-  if (!to) return 0;
-  for (long o = 0; o < outer; o++)
-    for (int i = 0; i < c->nin; i++) {
-      size_t n = (size_t)share(c, i, d, inner) * bytes;
-      memcpy(to, (const char *)tensor_data(c->in[i]) + (size_t)o * n, n);
-      to += n;
-    }
+  Concat j = {.nin = c->nin, .all = tensor_bytes(y), .to = tensor_write(c->out[0])};
+  for (int i = 0; i < c->nin; i++) {
+    j.from[i] = tensor_data(c->in[i]);
+    j.piece[i] = (size_t)share(c, i, d, inner_of(y, d)) * dtype_bytes[y->dtype];
+    j.row += j.piece[i];
+  }
+  return j.to && parallel((long)((j.all + PIECE - 1) / PIECE), concat_chunk, &j);
+}
+
+/* An input's gradient: `n` numbers of each row of dy. */
+typedef struct Part {
+  long n, row, all;
+  const real *dy;
+  real *g;
+  bool add;
+} Part;
+
+static int part_chunk(void *arg, long chunk) {
+  const Part *j = arg;
+  long each = PIECE / (long)sizeof(real), at = chunk * each, end = least(j->all, at + each);
+  for (long o = at / j->n, k = at % j->n, n; at < end; at += n, o++, k = 0) {
+    n = least(j->n - k, end - at);
+    const real *dy = j->dy + o * j->row + k;
+    if (!j->add) memcpy(j->g + at, dy, (size_t)n * sizeof *dy);
+    for (long p = 0; p < n && j->add; p++) j->g[at + p] += dy[p];
+  }
   return 1;
 }
 
@@ -63,21 +104,15 @@ static int concat_backward(Call *c) {
   int d = concat_axis(c);
   const Tensor *y = c->grad_out[0];
   if (!y) return 1;
-  long outer = outer_of(y, d), inner = inner_of(y, d), row = y->shape[d] * inner;
+  long outer = outer_of(y, d), inner = inner_of(y, d);
   const real *dy = tensor_data(y);
   for (int i = 0; i < c->nin; i++) {
-    long n = share(c, i, d, inner);
-    bool add;
-    if (c->needs_grad[i]) {
-      real *g = call_grad(c, i, &add);
-      if (!g) return 0;
-      for (long o = 0; o < outer; o++)
-        if (add)
-          for (long k = 0; k < n; k++) g[o * n + k] += dy[o * row + k];
-        else
-          memcpy(g + o * n, dy + o * row, (size_t)n * sizeof *g);
-    }
-    dy += n;
+    Part j = {.n = share(c, i, d, inner), .row = y->shape[d] * inner, .dy = dy};
+    dy += j.n;
+    if (!c->needs_grad[i]) continue;
+    j.all = outer * j.n;
+    j.g = call_grad(c, i, &j.add);
+    if (!j.g || !parallel((j.all * (long)sizeof(real) + PIECE - 1) / PIECE, part_chunk, &j)) return 0;
   }
   return 1;
 }

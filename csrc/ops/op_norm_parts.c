@@ -6,7 +6,8 @@
 enum { ELEMENTS = 1 << 16, ROWS = 32 };
 
 NormRows REALNAME(norm_rows)(const Call *c, long images) {
-  NormRows n = {.images = images, .channels = c->in[WEIGHT]->size};
+  const Tensor *x = c->in[INPUT];
+  NormRows n = {.images = images, .channels = x->shape[x->rank - 1]};
   long row = n.channels ? n.channels : 1, rows = ELEMENTS / row;
   n.rows = images ? c->in[INPUT]->size / row / images : 0;
   n.block = rows > ROWS ? rows : ROWS;
@@ -59,6 +60,17 @@ static void join(Moments *m, Moments more) {
   m->rows = rows;
 }
 
+/* Those of one channel of an image. */
+static Moments join_image(const MomentsJob *j, long image, long channel) {
+  const NormRows *n = j->n;
+  Moments own = {0};
+  for (long k = image * n->blocks; k < (image + 1) * n->blocks; k++) {
+    const double *p = j->partial + k * 2 * n->channels + channel;
+    join(&own, (Moments){(double)norm_count(n, k), p[0], p[n->channels]});
+  }
+  return own;
+}
+
 /* Mean and squares of all rows, and the means of the images unless image_mean is NULL, from those of the
  * chunks. */
 static void join_chunks(const MomentsJob *j, double *image_mean, double *mean, double *squares) {
@@ -67,17 +79,28 @@ static void join_chunks(const MomentsJob *j, double *image_mean, double *mean, d
   for (long i = 0; i < C; i++) {
     Moments all = {0};
     for (long image = 0; image < n->images; image++) {
-      Moments own = {0};
-      for (long k = image * n->blocks; k < (image + 1) * n->blocks; k++) {
-        const double *p = j->partial + k * 2 * C;
-        join(&own, (Moments){(double)norm_count(n, k), p[i], p[C + i]});
-      }
+      Moments own = join_image(j, image, i);
       if (image_mean) image_mean[image * C + i] = own.mean;
       join(&all, own);
     }
     mean[i] = all.mean;
     squares[i] = all.squares;
   }
+}
+
+int REALNAME(norm_image_moments)(Call *c, const NormRows *n, double *mean, double *squares) {
+  MomentsJob j = {.n = n, .x = input(c, INPUT), .squares = true};
+  long C = n->channels;
+  if (!(j.partial = call_scratch(c, (size_t)(norm_chunks(n) * 2 * C) * sizeof(double))) ||
+      !parallel(norm_chunks(n), moments_chunk, &j))
+    return 0;
+  for (long image = 0; image < n->images; image++)
+    for (long i = 0; i < C; i++) {
+      Moments own = join_image(&j, image, i);
+      mean[image * C + i] = own.mean;
+      squares[image * C + i] = own.squares;
+    }
+  return 1;
 }
 
 static void join_means(const MomentsJob *j, double *image_mean) {

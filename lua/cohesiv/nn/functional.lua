@@ -2,6 +2,7 @@
 -- Sequential; inside a forward function the ops do the same. Images are N×H×W×C. How layers are called: arguments.lua.
 local Module = require "cohesiv.nn.module"
 local arguments = require "cohesiv.nn.arguments"
+local axes = require "cohesiv.nn.axes"
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
@@ -72,17 +73,32 @@ function M.MaxPool2d(o, named)
   end, "MaxPool2d")
 end
 
---- AvgPool2d{ kernel, stride = kernel, padding = 0 }: the mean of each window, zeros of the padding counted in.
+--- AvgPool2d{ kernel, stride = kernel, padding = 0, count_include_pad = true }: the mean of each window; zeros of the
+-- padding count as numbers or not. kernel, stride and padding may differ for height and width, as Conv2d's.
 function M.AvgPool2d(o, named)
-  o = arguments("AvgPool2d", { integer(nil, 1, nil, "kernel"), stride = options.optional(integer()),
-    padding = integer(0, 0) }, o, named)
-  local k = o[1]
-  return Module.new(function(_, x) -- a depthwise convolution with equal weights
-    local channels = x.shape[4]
-    if not channels then refuse("AvgPool2d: expected N×H×W×C, found %d dimensions", #x.shape) end
-    local weight = core.full(1 / (k * k), channels, k, k, 1, { dtype = x.dtype })
-    return ops.conv2d.call(x, weight, o.stride or k, o.padding, channels)
+  local given = type(o) == "table" and o or named
+  o = arguments("AvgPool2d", { axes.rule(nil, 1, "kernel"), stride = options.optional(axes.rule()),
+    padding = axes.padding(given), count_include_pad = true }, o, named)
+  local kernel = axes.checked("AvgPool2d", "kernel", o[1])
+  local stride = o.stride and axes.checked("AvgPool2d", "stride", o.stride) or kernel
+  local padding = axes.checked("AvgPool2d", "padding", o.padding, 0)
+  return Module.new(function(_, x)
+    if #x.shape ~= 4 then refuse("AvgPool2d: expected N×H×W×C, found %d dimensions", #x.shape) end
+    return ops.avg_pool2d.call(x, kernel, stride, padding, o.count_include_pad)
   end, "AvgPool2d")
+end
+
+--- Unfold{ kernel, stride = 1, padding = 0, dilation = 1 }: every window of an image as a row: N×H×W×C →
+-- N×windows×(kernel kernel C), the numbers of a pixel side by side. All may differ for height and width, as Conv2d's.
+function M.Unfold(o, named)
+  local given = type(o) == "table" and o or named
+  o = arguments("Unfold", { axes.rule(nil, 1, "kernel"), stride = axes.rule(1), padding = axes.padding(given),
+    dilation = axes.rule(1) }, o, named)
+  local list = { o[1], o.stride, o.padding, o.dilation }
+  for i, name in ipairs { "kernel", "stride", "padding", "dilation" } do
+    list[i] = axes.checked("Unfold", name, list[i], name == "padding" and 0 or 1)
+  end
+  return Module.new(function(_, x) return ops.unfold.call(x, table.unpack(list)) end, "Unfold")
 end
 
 --- Upsample{ factor = 2 }: every pixel repeated factor × factor times; factor a power of 2.

@@ -2,6 +2,7 @@
 -- Layers without parameters are in functional.lua, how layers are called in arguments.lua.
 local Module = require "cohesiv.nn.module"
 local arguments = require "cohesiv.nn.arguments"
+local axes = require "cohesiv.nn.axes"
 local core = require "cohesiv.core"
 local folding = require "cohesiv.nn.folding"
 local init = require "cohesiv.nn.initializers"
@@ -31,28 +32,29 @@ local function weigh(m, o, shape, fan_in, out)
   if o.init then o.init(m.params.weight) end
 end
 
---- Conv2d{ in, out, kernel = 1, stride = 1, padding = 0, groups = 1, bias = true, init = co.nn.init.… }:
--- N×H×W×in → N×H'×W'×out. padding: zeros on each side, or "same" (kernel odd): H' = ⌈H / stride⌉. Weights {out, kernel,
--- kernel, in / groups} start uniform in ± 1 / √fan_in, biases too.
+--- Conv2d{ in, out, kernel = 1, stride = 1, padding = 0, dilation = 1, groups = 1, bias = true, init = co.nn.init.… }:
+-- N×H×W×in → N×H'×W'×out. kernel, stride and dilation: n or { height, width }. padding: zeros on each side, { height,
+-- width }, { top, bottom, left, right }, or "same": H' = ⌈H / stride⌉, an odd zero below or on the right, as in
+-- TensorFlow. Weights {out, kernel, kernel, in / groups} start uniform in ± 1 / √fan_in, biases too.
 function M.Conv2d(o)
-  local same = type(o) == "table" and o.padding == "same"
   o = arguments("Conv2d", {
-    integer(nil, 1, nil, "in channels"), integer(nil, 1, nil, "out channels"), integer(1, 1, nil, "kernel"),
-    stride = integer(1), padding = same and "same" or integer(0, 0), groups = integer(1), bias = true,
+    integer(nil, 1, nil, "in channels"), integer(nil, 1, nil, "out channels"), axes.rule(1, 1, "kernel"),
+    stride = axes.rule(1), padding = axes.padding(o), dilation = axes.rule(1), groups = integer(1), bias = true,
     init = optional "function",
   }, o)
-  local cin, cout, k, stride, groups = o[1], o[2], o[3], o.stride, o.groups
-  if same and k % 2 == 0 then refuse("Conv2d: padding same: expected an odd kernel, found %d", k) end
-  local padding = same and k // 2 or o.padding
+  local cin, cout, groups = o[1], o[2], o.groups
+  local kh, kw = axes.both(axes.checked("Conv2d", "kernel", o[3]))
   if cin % groups ~= 0 or cout % groups ~= 0 then
     refuse("Conv2d: groups: expected a divisor of the channels %d and %d, found %d", cin, cout, groups)
   end
   local m = Module.new(nil, "Conv2d")
-  local fan_in = cin // groups * k * k
-  weigh(m, o, { cout, k, k, cin // groups }, fan_in, cout)
-  m.stride, m.padding, m.groups = stride, padding, groups
+  local fan_in = cin // groups * kh * kw
+  weigh(m, o, { cout, kh, kw, cin // groups }, fan_in, cout)
+  m.stride, m.groups = axes.checked("Conv2d", "stride", o.stride), groups
+  m.padding = axes.checked("Conv2d", "padding", o.padding, 0)
+  m.dilation = axes.checked("Conv2d", "dilation", o.dilation)
   m.forward = function(self, x)
-    return ops.conv2d.call(x, self.params.weight, self.params.bias, stride, padding, groups)
+    return ops.conv2d.call(x, self.params.weight, self.params.bias, m.stride, m.padding, groups, m.dilation)
   end
   m.flops = function(_, _, y)
     local n, h, w = table.unpack(y.shape)
@@ -124,17 +126,18 @@ function M.conv_bn(conv, bn, x, residual)
     return z
   end
   local weight, scale, shift = folding.of(conv, bn)
-  return ops.conv2d_act.call(x, weight, scale, shift, residual, conv.stride, conv.padding, conv.groups, bn.act)
+  return ops.conv2d_act.call(x, weight, scale, shift, residual, conv.stride, conv.padding, conv.groups, bn.act,
+    conv.dilation)
 end
 
---- ConvBN{ in, out, kernel, stride = 1, padding = 0, groups = 1, act = "none", names = { "0", "1" } }: Conv2d without
--- bias and BatchNorm2d as one module with two children of these names; called as conv_bn is.
+--- ConvBN{ in, out, kernel, stride = 1, padding = 0, dilation = 1, groups = 1, act = "none", names = { "0", "1" } }:
+-- Conv2d without bias and BatchNorm2d as one module with two children of these names; called as conv_bn is.
 function M.ConvBN(o)
   options.expect("ConvBN", "options table", o)
   options.expect("ConvBN", "names list?, act string?", o.names, o.act)
   local m, names = Module.new(nil, "ConvBN"), o.names or { "0", "1" }
   local conv = m:add(names[1], M.Conv2d { o[1], o[2], o[3], stride = o.stride, padding = o.padding, groups = o.groups,
-    bias = false })
+    dilation = o.dilation, bias = false })
   local bn = m:add(names[2], M.BatchNorm2d { o[2], act = o.act })
   m.forward = function(_, x, residual) return M.conv_bn(conv, bn, x, residual) end
   return m
@@ -195,6 +198,30 @@ function M.LayerNorm(o, named)
     local deviation = (centred:square():mean(-1, true) + o.eps):sqrt()
     return centred / deviation * self.params.weight + self.params.bias
   end
+  return m
+end
+
+--- InstanceNorm2d{ channels, act = "none" | "relu" | "relu6" | "silu", eps = 1e-5, affine = false }: act of every
+-- channel of every image with mean 0 and variance 1 over its pixels; affine: times weight, plus bias.
+function M.InstanceNorm2d(o, named)
+  o = arguments("InstanceNorm2d", { integer(nil, 1, nil, "channels"), eps = 1e-5, affine = false,
+    act = options.one_of("none", "relu", "relu6", "silu") }, o, named)
+  local m = Module.new(nil, "InstanceNorm2d")
+  if o.affine then scale_and_shift(m, o[1]) end
+  m.forward = function(self, x)
+    tensor_of("InstanceNorm2d", x, o[1])
+    return ops.instance_norm.call(x, self.params.weight, self.params.bias, o.eps, o.act)
+  end
+  return m
+end
+
+--- PReLU{ channels = 1, init = 0.25 }: x above 0, weight x below, with one learnt weight, or one per channel (He et al.,
+-- ICCV 2015).
+function M.PReLU(o, named)
+  o = arguments("PReLU", { integer(1, 1, nil, "channels"), init = 0.25 }, o, named)
+  local m = Module.new(nil, "PReLU")
+  m:parameter("weight", tensor.full(o.init, o[1]))
+  m.forward = function(self, x) return ops.prelu.call(x, self.params.weight) end
   return m
 end
 
