@@ -20,6 +20,25 @@ local function write(path, text)
   file:close()
 end
 
+describe("the options of maps", function()
+  local map_options = require "cohesiv.motion.map_options"
+
+  it("are a recipe's, and clip:responsibility takes them as they are", function()
+    local base = require "experiments.cohesiv"
+    local o = map_options.of_recipe(base { maps = { background = "homography", closeness = 2 } })
+    assert.same({ "homography", 2, { 448, 256 }, 500 }, { o.background, o.closeness, o.size, o.fit.points })
+    o = map_options.read("x", o, map_options.clip)
+    assert.is_true(o.fit.fall_back)
+    assert.equal("auto", o.flow)
+  end)
+
+  it("name samples in the cache by these keys", function()
+    assert.same({ "maps.background", "maps.closeness", "maps.fit.model", "maps.fit.points", "maps.fit.robust",
+      "maps.flow", "maps.gaps", "maps.sharpen", "maps.size", "maps.targets", "maps.temperature" },
+      map_options.recipe_keys())
+  end)
+end)
+
 describe("a recipe", function()
   local base = require "experiments.cohesiv"
 
@@ -63,6 +82,10 @@ describe("a recipe", function()
 
   it("refuses changed types and values out of a closed set", function()
     has(message_of(base, { batch = "x" }), 'batch: expected a number, found "x"')
+    local whole = require "experiments.cohesiv"
+    has(message_of(whole, { maps = { temperature = -1 } }), "maps.temperature: expected pixels above 0, found -1")
+    has(message_of(whole, { maps = { fit = { points = 1.5 } } }), "maps.fit.points: expected an integer of 0 to")
+    has(message_of(whole, { maps = { closeness = 0 } }), "maps.closeness: expected hand sizes above 0, found 0")
     has(message_of(base, { maps = 3 }), "maps: expected a table with")
     has(message_of(base, { name = {} }), "name: expected a string")
     has(message_of(base, { size = { 1, "x" } }), "size[2]: expected a number")

@@ -94,6 +94,8 @@ describe("help", function()
     assert.is_truthy(text(co.flow):find("estimate", 1, true))
     assert.is_truthy(text("sum"):find("sum", 1, true))
     assert.is_truthy(text(co.zeros(2, 3)):find("shape {2, 3}", 1, true))
+    assert.is_truthy(text("sum"):find("sum(input, dim:int=none, keepdim=false)", 1, true))
+    assert.is_truthy(text("conv2d"):find("conv2d(input, weight, bias?, { stride", 1, true)) -- many: by name, in a table
   end)
 
   it("has a line for every op", function()

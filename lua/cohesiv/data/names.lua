@@ -79,7 +79,8 @@ end
 local function problem(a, b)
   local one = a.prefix ~= b.prefix and "series of pictures" or a.n == b.n and "picture of each number"
   if one then return ("expected one %s, found %s and %s"):format(one, a.name, b.name) end
-  return a.n + 1 ~= b.n and ("expected %s%0" .. #a.digits .. "d.%s, found none"):format(a.prefix, a.n + 1, a.kind) or nil
+  if a.n + 1 == b.n then return nil end
+  return ("expected %s%0" .. #a.digits .. "d.%s, found none"):format(a.prefix, a.n + 1, a.kind)
 end
 
 --- series(list): the numbered pictures among the names of a folder: { [1] = name of frame 0, …, others = the pictures

@@ -75,7 +75,17 @@ local function op_of(f)
   end
 end
 
-local function op_signature(name, op) return ("%s(%s)"):format(name, op.args:gsub("%s+", ", ")) end
+-- conv2d(input, weight, bias?, { stride:int=1, … }): many parameters are better given by name, in a table at the end.
+local function op_signature(name, op)
+  local words, parameters = {}, {}
+  for word in op.args:gmatch "%S+" do
+    local list = word:find "[=:]" and parameters or words
+    list[#list + 1] = word
+  end
+  local text = table.concat(parameters, ", ")
+  if text ~= "" then words[#words + 1] = #parameters > 2 and "{ " .. text .. " }" or text end
+  return ("%s(%s)"):format(name, table.concat(words, ", "))
+end
 
 -- One line about a value: what help lists in a module.
 local function line_of(name, value)
