@@ -4,16 +4,16 @@
 
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
-local error = core.error -- a line, whatever it quotes
+local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
-local function lines_of(path)
-  local lines, file = {}, io.open(path)
-  if file then
-    for line in file:lines() do lines[#lines + 1] = line end
-    file:close()
-  end
+-- The lines of the file that a source such as "@PATH" names; none where it is no file.
+local function lines_of(source)
+  local lines, file = {}, io.open(source:match "^@(.*)" or "")
+  if not file then return lines end
+  for line in file:lines() do lines[#lines + 1] = line end
+  file:close()
   return lines
 end
 
@@ -30,8 +30,7 @@ end
 -- The comment lines above a Lua function's definition.
 local function comment_of(f)
   local info = debug.getinfo(options.original(f), "S")
-  if info.what == "C" or info.source:sub(1, 1) ~= "@" then return {} end
-  local lines, comment = lines_of(info.source:sub(2)), {}
+  local lines, comment = lines_of(info.source), {}
   local i = info.linedefined - 1
   while lines[i] and lines[i]:find "^%s*%-%-" do
     table.insert(comment, 1, (lines[i]:gsub("^%s*%-+%s?", "")))
@@ -40,29 +39,26 @@ local function comment_of(f)
   return comment
 end
 
--- The file of a table that `require` gave, or nil.
-local function file_of(module)
+-- The source of a table that `require` gave, else the one that most of its functions come from.
+local function source_of(module)
   for name, value in pairs(package.loaded) do
-    if rawequal(value, module) then return package.searchpath(name, package.path) end
+    if rawequal(value, module) then return "@" .. (package.searchpath(name, package.path) or "") end
   end
-end
-
--- The comment at the top of a module's file, or of the file that a table's functions come from.
-local function head_of(module)
-  local sources, file = {}, file_of(module)
-  if file then sources["@" .. file] = math.huge end
+  local counts, best = {}, ""
   for _, value in next, module do
-    if type(value) == "function" and not file then
+    if type(value) == "function" then
       local source = debug.getinfo(options.original(value), "S").source
-      if source:sub(1, 1) == "@" then sources[source] = (sources[source] or 0) + 1 end
+      counts[source] = (counts[source] or 0) + 1
+      if counts[source] > (counts[best] or 0) then best = source end
     end
   end
-  local best
-  for source, count in pairs(sources) do
-    if not best or count > sources[best] then best = source end
-  end
+  return best
+end
+
+-- The comment at the top of a module's file.
+local function head_of(module)
   local comment = {}
-  for _, line in ipairs(best and lines_of(best:sub(2)) or {}) do
+  for _, line in ipairs(lines_of(source_of(module))) do
     if not line:find "^%-%-" then break end
     comment[#comment + 1] = line:gsub("^%-+%s?", "")
   end
@@ -95,25 +91,39 @@ local function line_of(name, value)
   return name, type(value) == "table" and head_of(value)[1] or options.show(value)
 end
 
-local function entries(module)
+--- names(holder): the names in a table as a set, those that its __pairs tells too.
+function M.names(holder)
   local names = {}
-  local ok = pcall(function()
-    for name in pairs(module) do
-      if type(name) == "string" and not name:find "^_" then names[#names + 1] = name end
-    end
+  pcall(function()
+    for name in pairs(holder) do names[name] = true end
   end)
-  if not ok then
-    names = {}
-    for name in next, module do
-      if type(name) == "string" and not name:find "^_" then names[#names + 1] = name end
-    end
-  end
-  table.sort(names)
+  for name in next, holder do names[name] = true end
   return names
 end
 
+local function class_of(x)
+  local meta = getmetatable(x)
+  return type(meta) == "table" and rawget(meta, "__index")
+end
+
+--- holders(x): the tables that x.name is looked up in: x itself (of a tensor the methods) and the classes behind it.
+function M.holders(x)
+  local list, seen = {}, {}
+  local holder = core.is_tensor(x) and core.methods or type(x) == "table" and x or class_of(x)
+  while type(holder) == "table" and not seen[holder] do
+    list[#list + 1], seen[holder] = holder, true
+    holder = class_of(holder)
+  end
+  return list
+end
+
 local function list(out, module)
-  for _, name in ipairs(entries(module)) do
+  local names = {}
+  for name in pairs(M.names(module)) do
+    if type(name) == "string" and not name:find "^_" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
     local head, doc = line_of(name, module[name])
     doc = doc and doc:gsub("^" .. name:gsub("%p", "%%%0") .. "%([^:]*%):%s*", "") or ""
     out[#out + 1] = #head > 30 and ("  %s\n  %-30s  %s"):format(head, "", doc) or ("  %-30s  %s"):format(head, doc)
@@ -146,8 +156,7 @@ end
 
 --- help_text(x): what help prints, as a string.
 function M.text(...)
-  local x = ...
-  local out = {}
+  local x, out = ..., {}
   if select("#", ...) == 0 then
     out[1] = "help(x) explains a function, a module, a tensor, or a name in quotes. Names in co:\n"
     list(out, require "cohesiv")
@@ -155,7 +164,7 @@ function M.text(...)
   end
   if type(x) == "string" then
     local found = find(x)
-    if found == nil then error(("help: %s: expected a name of co, found none such"):format(options.text(x)), 0) end
+    if found == nil then refuse("help: %s: expected a name of co, found none such", options.text(x)) end
     x = found
   end
   local name, op = op_of(x)
@@ -171,13 +180,7 @@ function M.text(...)
   elseif type(x) == "table" then
     for _, line in ipairs(head_of(x)) do out[#out + 1] = line end
     out[#out + 1] = "names:"
-    list(out, x)
-    local class, seen = getmetatable(x), { [x] = true }
-    while type(class) == "table" and type(rawget(class, "__index")) == "table" and not seen[class.__index] do
-      seen[class.__index] = true
-      list(out, class.__index)
-      class = getmetatable(class.__index)
-    end
+    for _, holder in ipairs(M.holders(x)) do list(out, holder) end
   else
     out[1] = ("%s: %s"):format(type(x), options.show(x))
   end

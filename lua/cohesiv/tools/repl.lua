@@ -6,7 +6,8 @@
 
 local core = require "cohesiv.core"
 local failure = require "cohesiv.base.failure"
-local lfs = require "lfs"
+local help = require "cohesiv.tools.help"
+local lists = require "cohesiv.base.lists"
 
 local system = core.system
 
@@ -58,10 +59,10 @@ end
 --- How the REPL prints a value.
 function repl.describe(value) return describe(value, 0) end
 
-local function print_results(results)
-  local texts = {}
-  for i = 1, results.n do texts[i] = describe(results[i], 0) end
-  if results.n > 0 then print(table.concat(texts, "\t")) end
+local function print_results(...)
+  local texts = table.pack(...)
+  for i = 1, texts.n do texts[i] = describe(texts[i], 0) end
+  if texts.n > 0 then print(table.concat(texts, "\t")) end
 end
 
 -- Runs a chunk and prints what it returns; false when it failed.
@@ -69,59 +70,32 @@ local function evaluate(chunk, trace)
   system.on_signal "raise"
   local results = table.pack(xpcall(chunk, failure.caught))
   system.on_signal "flag" -- at the prompt Ctrl-C only ends the line
-  local ok = results[1]
-  if ok then
-    local shown, message = pcall(print_results, table.pack(table.unpack(results, 2, results.n)))
-    if not shown then ok, results[2] = false, { message = message } end
-  end
+  local ok, caught = results[1], results[2]
+  if ok then ok, caught = pcall(print_results, table.unpack(results, 2, results.n)) end
   io.stdout:flush()
   if ok then return true end
   if system.stopped() then
     io.stderr:write(system.isatty "stderr" and "\n" or "", "interrupted\n")
   else
-    local caught = type(results[2]) == "table" and results[2] or { message = results[2] }
+    if type(caught) ~= "table" then caught = { message = caught } end
     io.stderr:write(failure.line(caught.message), "\n", trace and caught.traceback and caught.traceback .. "\n" or "")
   end
   return false
-end
-
--- The names that a value has: keys of tables, methods of tensors and objects.
-local function names_in(value)
-  local names = {}
-  local function add(holder)
-    if type(holder) ~= "table" then return end
-    pcall(function()
-      for name in pairs(holder) do names[name] = true end
-    end)
-    for name in next, holder do names[name] = true end
-  end
-  add(value)
-  if core.is_tensor and core.is_tensor(value) then add(core.methods) end
-  local meta = getmetatable(value)
-  for _ = 1, 5 do
-    if type(meta) ~= "table" then break end
-    add(meta.__index)
-    meta = type(meta.__index) == "table" and getmetatable(meta.__index) or nil
-  end
-  return names
 end
 
 --- Completion: the text before the cursor → what to insert, and the candidates.
 function repl.complete(before)
   local path = before:match "[%a_][%w_%.:]*$"
   if not path then return "", {} end
-  local holder, prefix = path:match "^(.*)[.:]([%w_]*)$"
-  local names
-  if holder then
-    local value = _G
-    for part in holder:gmatch "[^.:]+" do
-      if value == nil then return "", {} end
-      value = value[part]
-    end
-    names = names_in(value)
-  else
-    prefix, names = path, names_in(_G)
-    for _, word in ipairs(KEYWORDS) do names[word] = true end
+  local before_last, prefix = path:match "^(.-)([%w_]*)$"
+  local value = _G
+  for part in before_last:gmatch "[^.:]+" do
+    if value == nil then return "", {} end
+    value = value[part]
+  end
+  local names = before_last == "" and lists.set(KEYWORDS) or {}
+  for _, holder in ipairs(help.holders(value)) do
+    for name in pairs(help.names(holder)) do names[name] = true end
   end
   local found = {}
   for name in pairs(names) do
@@ -130,8 +104,7 @@ function repl.complete(before)
     end
   end
   table.sort(found)
-  if #found == 0 then return "", found end
-  local first, last = found[1], found[#found]
+  local first, last = found[1] or prefix, found[#found] or prefix
   local common = #prefix
   while common < #first and first:byte(common + 1) == last:byte(common + 1) do common = common + 1 end
   return first:sub(#prefix + 1, common), found
@@ -139,49 +112,44 @@ end
 
 -- Where history is kept; nil when the folder cannot be made.
 local function history_file()
-  local home = os.getenv "HOME"
-  local base = os.getenv "XDG_STATE_HOME"
+  local home, base = os.getenv "HOME", os.getenv "XDG_STATE_HOME"
   if not base or base == "" then base = home and home .. "/.local/state" end
-  if not base then return nil end
-  local path = base:sub(1, 1) == "/" and "" or "."
-  for part in (base .. "/cohesiv"):gmatch "[^/]+" do
-    path = path .. "/" .. part
-    lfs.mkdir(path)
-  end
-  return lfs.attributes(path, "mode") == "directory" and path .. "/history" or nil
+  local made = base and pcall(core.io.make_folder, base .. "/cohesiv")
+  return made and base .. "/cohesiv/history" or nil
 end
 
--- Reads inputs by `next_line(prompt)` (line, nil at the end, false after Ctrl-C) until the end; the number of failures.
+-- The exit status of a signal other than Ctrl-C, which is forgotten.
+local function ended()
+  local signal = system.stopped()
+  if signal and signal ~= 2 then return 128 + signal end
+  system.resume()
+end
+
+-- Reads inputs by `next_line(prompt)` (line, nil at the end, false after Ctrl-C) until the end; the number of failures,
+-- and the exit status where a signal ended it.
 local function loop(next_line, trace)
   local pending, failures = nil, 0
+  local function fail(message)
+    if message then io.stderr:write(message, "\n") end
+    failures = failures + 1
+  end
   while true do
     local line = next_line(pending and ">> " or "> ")
     if line == nil then break end
-    local signal = system.stopped()
-    if signal and signal ~= 2 then return failures, 128 + signal end
-    system.resume()
-    if line == false then
+    local status = ended()
+    if not line then
       pending = nil
-    elseif pending or line:find "%S" then
+    elseif not status and (pending or line:find "%S") then
       local text = pending and pending .. "\n" .. line or line
       local chunk, message, more = repl.compile(text)
       pending = more and text or nil
-      if chunk then
-        if not evaluate(chunk, trace) then failures = failures + 1 end
-      elseif not more then
-        io.stderr:write(message, "\n")
-        failures = failures + 1
-      end
-      signal = system.stopped()
-      if signal and signal ~= 2 then return failures, 128 + signal end
-      system.resume()
+      if chunk and not evaluate(chunk, trace) then fail() end
+      if not chunk and not more then fail(message) end
+      status = ended()
     end
+    if status then return failures, status end
   end
-  if pending then
-    local _, message = repl.compile(pending)
-    io.stderr:write(message, "\n")
-    failures = failures + 1
-  end
+  if pending then fail((select(2, repl.compile(pending)))) end
   return failures
 end
 
@@ -204,7 +172,7 @@ end
 function repl.run(options)
   local trace = options and options.trace
   _G.co = require "cohesiv"
-  _G.help = require("cohesiv.tools.help").help
+  _G.help = help.help
   if system.isatty "stdin" and system.isatty "stdout" then return run_on_terminal(trace) end
   local failures, status = loop(function()
     system.on_signal "raise"

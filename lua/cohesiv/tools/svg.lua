@@ -23,41 +23,45 @@ local function number_text(v)
   return ("%.3g"):format(v)
 end
 
+-- add(format, …), which appends an element to a chart that begins here, and finish(), which gives its text.
+local function chart(title, note, width, height, left, baseline)
+  local out = {}
+  local function add(format, ...) out[#out + 1] = format:format(...) end
+  add('<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="%s">', width, height, svg.escape(title))
+  add('<text class="chart-title" x="%d" y="%d">%s%s</text>', left, baseline, svg.escape(title), note)
+  return add, function() return table.concat(out, "\n") .. "\n</svg>" end
+end
+
 --- bars(title, entries, top): one horizontal bar per entry { name, mean, low, high, main }, 0 to `top`; an entry
 --- without a mean is shown as a dash.
 function svg.bars(title, entries, top)
   local left, right, row, width = 182, 46, 24, 430
-  local height = 30 + #entries * row + 18
-  local span = width - left - right
-  local out = {}
-  local function add(format, ...) out[#out + 1] = format:format(...) end
-  local function at(v) return left + span * math.min(v, top) / top end
-  add('<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="%s">', width, height, svg.escape(title))
-  add('<text class="chart-title" x="%d" y="16">%s</text>', left, svg.escape(title))
   local bottom = 26 + #entries * row
+  local add, finish = chart(title, "", width, bottom + 22, left, 16)
+  local function at(v) return left + (width - left - right) * math.min(v, top) / top end
   local step = round_step(top, 4)
   for i = 0, math.floor(top / step + 1e-9) do
-    add('<line class="gridline" x1="%.1f" x2="%.1f" y1="26" y2="%d"/>', at(i * step), at(i * step), bottom)
-    add('<text class="tick" x="%.1f" y="%d" text-anchor="middle">%s</text>', at(i * step), bottom + 13,
-      number_text(i * step))
+    local x = at(i * step)
+    add('<line class="gridline" x1="%.1f" x2="%.1f" y1="26" y2="%d"/>', x, x, bottom)
+    add('<text class="tick" x="%.1f" y="%d" text-anchor="middle">%s</text>', x, bottom + 13, number_text(i * step))
   end
   for i, e in ipairs(entries) do
     local y = 26 + (i - 1) * row
-    add('<text class="label%s" x="%d" y="%.1f" text-anchor="end">%s</text>', e.main and " main" or "", left - 8,
-      y + row / 2 + 4, svg.escape(e.name))
+    local middle, main = y + row / 2, e.main and " main" or ""
+    add('<text class="label%s" x="%d" y="%.1f" text-anchor="end">%s</text>', main, left - 8, middle + 4,
+      svg.escape(e.name))
     if e.mean then
-      add('<rect class="bar%s" x="%d" y="%.1f" width="%.1f" height="%d" rx="2"/>', e.main and " main" or "", left,
-        y + 5, math.max(at(e.mean) - left, 0.5), row - 10)
-      add('<path class="whisker" d="M%.1f %.1fH%.1fM%.1f %.1fv8M%.1f %.1fv8"/>', at(e.low), y + row / 2, at(e.high),
-        at(e.low), y + row / 2 - 4, at(e.high), y + row / 2 - 4)
-      add('<text class="value%s" x="%.1f" y="%.1f">%.1f</text>', e.main and " main" or "", at(e.high) + 6,
-        y + row / 2 + 4, e.mean)
+      local low, high = at(e.low), at(e.high)
+      add('<rect class="bar%s" x="%d" y="%.1f" width="%.1f" height="%d" rx="2"/>', main, left, y + 5,
+        math.max(at(e.mean) - left, 0.5), row - 10)
+      add('<path class="whisker" d="M%.1f %.1fH%.1fM%.1f %.1fv8M%.1f %.1fv8"/>', low, middle, high, low, middle - 4,
+        high, middle - 4)
+      add('<text class="value%s" x="%.1f" y="%.1f">%.1f</text>', main, high + 6, middle + 4, e.mean)
     else
-      add('<text class="value" x="%.1f" y="%.1f">–</text>', left + 6, y + row / 2 + 4)
+      add('<text class="value" x="%.1f" y="%.1f">–</text>', left + 6, middle + 4)
     end
   end
-  out[#out + 1] = "</svg>"
-  return table.concat(out, "\n")
+  return finish()
 end
 
 local function range_of(series)
@@ -70,8 +74,7 @@ local function range_of(series)
   end
   table.sort(values)
   -- The first steps of training may be far off: the highest hundredth does not set the scale.
-  local top = values[math.max(1, math.floor(#values * 0.99 + 0.5))]
-  return x0, x1, values[1], top
+  return x0, x1, values[1], values[math.max(1, math.floor(#values * 0.99 + 0.5))]
 end
 
 --- curves(title, series, x_label): lines through series[i] = { name, points = {{x, y}, …}, dots }, which must not all
@@ -86,11 +89,8 @@ function svg.curves(title, series, x_label)
   low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
   local function px(x) return left + (width - left - right) * (x - x0) / (x1 - x0) end
   local function py(y) return top + (height - top - bottom) * (1 - (math.min(y, high) - low) / (high - low)) end
-  local out = {}
-  local function add(format, ...) out[#out + 1] = format:format(...) end
-  add('<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="%s">', width, height, svg.escape(title))
-  add('<text class="chart-title" x="%d" y="18">%s<tspan class="tick" dx="8">by %s</tspan></text>', left,
-    svg.escape(title), svg.escape(x_label))
+  local note = ('<tspan class="tick" dx="8">by %s</tspan>'):format(svg.escape(x_label))
+  local add, finish = chart(title, note, width, height, left, 18)
   for i = 0, math.floor((high - low) / step + 0.5) do
     local v = low + i * step
     add('<line class="gridline" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>', left, width - right, py(v), py(v))
@@ -115,8 +115,7 @@ function svg.curves(title, series, x_label)
       legend + 21, height - 6, svg.escape(s.name))
     legend = legend + 34 + 6.2 * #s.name // 1
   end
-  out[#out + 1] = "</svg>"
-  return table.concat(out, "\n")
+  return finish()
 end
 
 return svg

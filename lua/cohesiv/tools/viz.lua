@@ -1,5 +1,5 @@
 --- Pictures of what the house computes, as uint8 H×W×3 tensors: maps in viridis, flow on the Middlebury wheel, masks
--- over images in the paper's colours, embeddings as their three principal components. `viz.picture` knows which of these
+-- over images in the paper's colours, embeddings as their principal components. `viz.picture` knows which of these
 -- suits a value. Nothing is read or written here; the paper's panels are in panel.lua, the terminal in show.lua.
 
 local core = require "cohesiv.core"
