@@ -8,6 +8,7 @@
 local argparse = require "argparse"
 local failure = require "cohesiv.base.failure"
 local lfs = require "lfs"
+local lists = require "cohesiv.base.lists"
 
 local cli = {}
 
@@ -33,16 +34,19 @@ function cli.runs(command, words)
   return paths, data
 end
 
-local function commands_folder()
-  return assert(package.searchpath("cohesiv.tools.cli", package.path)):gsub("[^/]*$", "") .. "commands"
+--- as(what, f): for argparse: converts an argument by f; where that gives nothing, what was expected is told.
+function cli.as(what, f)
+  return function(text)
+    local value = f(text)
+    if value then return value end
+    return nil, ("%s, found '%s'"):format(what, text)
+  end
 end
 
 --- The names of all commands, sorted.
 function cli.names()
-  local names = {}
-  for file in lfs.dir(commands_folder()) do
-    names[#names + 1] = file:match("^(%l+)%.lua$")
-  end
+  local names, folder = {}, package.searchpath("cohesiv.tools.cli", package.path):gsub("[^/]*$", "commands")
+  for file in lfs.dir(folder) do names[#names + 1] = file:match "^(%l+)%.lua$" end
   table.sort(names)
   return names
 end
@@ -76,10 +80,7 @@ local function choose(words)
   local first = words[1]
   if not first then return "repl", {} end
   if first == "-e" or first == "-" or first:find("%.lua$") then return "script", words end
-  local rest = table.move(words, 2, #words, 1, {})
-  for _, name in ipairs(cli.names()) do
-    if name == first then return name, rest end
-  end
+  if lists.set(cli.names())[first] then return first, { table.unpack(words, 2) } end
   if first:sub(1, 1) ~= "-" and lfs.attributes(first, "mode") == "file" then return "script", words end
   cli.usage("%s: expected a command or a Lua file, see cohesiv --help", first)
 end
@@ -106,11 +107,8 @@ local function dispatch(words)
   local name, rest = choose(words)
   local command = command_of(name)
   -- A script's arguments are its own; every other command's go through its parser.
-  if name == "script" then
-    in_script = true
-    return command.run(rest)
-  end
-  return command.run(parser_of(name, command):parse(join_negative(rest)))
+  in_script = name == "script"
+  return command.run(in_script and rest or parser_of(name, command):parse(join_negative(rest)))
 end
 
 -- `--trace` counts before a script's name and anywhere among a command's arguments.
@@ -140,22 +138,18 @@ function cli.main(words)
   -- Out of memory, or out of stack while the error was looked at: Lua gives a text of its own.
   if type(result) ~= "table" then result = { message = result } end
   local message = result.message
-
+  local function tell(status, line, more)
+    io.stderr:write("cohesiv: ", line, "\n", more and more .. "\n" or "")
+    return status
+  end
   local loaded = package.loaded["cohesiv.core"]
   local signal = loaded and loaded.system.stopped()
-  if signal then
-    -- Training says how to go on.
+  if signal then -- training says how to go on
     local line = type(message) == "string" and message:match "^interrupted: [^\n]*" or "interrupted"
-    io.stderr:write("cohesiv: ", failure.line(line), "\n")
-    return 128 + signal
+    return tell(128 + signal, failure.line(line))
   end
-  if getmetatable(message) == Usage then
-    io.stderr:write("cohesiv: ", failure.line(message.message), "\n", message.usage and message.usage .. "\n" or "")
-    return 2
-  end
-  io.stderr:write("cohesiv: ", failure.line(message, in_script and result.place), "\n")
-  if trace then io.stderr:write(result.traceback or "", "\n") end
-  return 1
+  if getmetatable(message) == Usage then return tell(2, failure.line(message.message), message.usage) end
+  return tell(1, failure.line(message, in_script and result.place), trace and (result.traceback or ""))
 end
 
 return cli

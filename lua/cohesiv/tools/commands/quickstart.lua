@@ -17,7 +17,6 @@ function command.run(args)
   print(quickstart.run {
     data = args.data, videos = args.videos, clips = args.clips, held = args.held, changes = args.set,
   })
-  return 0
 end
 
 return command

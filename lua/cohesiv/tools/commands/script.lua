@@ -21,7 +21,6 @@ function script.run(words)
   if not chunk then error(message, 0) end
   _G.arg = table.move(words, first + 1, #words, 1, { [0] = words[first] })
   chunk(table.unpack(_G.arg))
-  return 0
 end
 
 return script

@@ -1,5 +1,6 @@
 -- cohesiv segment IMAGE --at x,y … --model RUN --out DIR: masks of the hands at the points and of what they hold.
 
+local cli = require "cohesiv.tools.cli"
 local core = require "cohesiv.core"
 local image_part = require "cohesiv.tensor.image"
 local panel = require "cohesiv.tools.panel"
@@ -12,14 +13,13 @@ local command = { summary = "masks of hands and held objects at given points of 
 
 local function point(text)
   local x, y = text:match "^%s*([%-%d%.eE+]+)%s*,%s*([%-%d%.eE+]+)%s*$"
-  x, y = tonumber(x), tonumber(y)
-  if not (x and y) then return nil, ("--at: expected x,y in pixels, found '%s'"):format(text) end
-  return { x, y }
+  return tonumber(x) and tonumber(y) and { tonumber(x), tonumber(y) }
 end
 
 function command.configure(parser)
   parser:argument("image", "A .png or .jpg file.")
-  parser:option("--at", "A point x,y on a hand, pixels from 0; once per hand."):count "+":convert(point)
+  parser:option("--at", "A point x,y on a hand, pixels from 0; once per hand."):count "+"
+    :convert(cli.as("--at: expected x,y in pixels", point))
   parser:option("--model", "A run folder."):count(1)
   parser:option("--out", "Folder for handK.png objectK.png contactK.png (1-bit, K-th point), overlay.png, panel.png.")
     :count(1)
@@ -44,7 +44,6 @@ function command.run(args)
     })
   end)
   print(folder)
-  return 0
 end
 
 return command

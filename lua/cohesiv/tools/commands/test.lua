@@ -1,5 +1,6 @@
 -- cohesiv test: the whole suite, which lies in a checkout (tests/suite.lua).
 
+local cli = require "cohesiv.tools.cli"
 local home = require "cohesiv.base.home"
 local lfs = require "lfs"
 
@@ -10,10 +11,11 @@ function test.configure(parser)
     :args "?"
   parser:option("--part", "Only one part of the suite: release, sanitized, variants or linters.")
     :choices { "release", "sanitized", "variants", "linters" }
-  parser:option("--jobs", "Spec files at a time; as many as there are CPUs if not given."):convert(function(text)
-    local n = math.tointeger(tonumber(text))
-    return n and n >= 1 and n <= 1024 and n or nil, ("--jobs: expected an integer of 1 to 1024, found %s"):format(text)
-  end)
+  parser:option("--jobs", "Spec files at a time; as many as there are CPUs if not given.")
+    :convert(cli.as("--jobs: expected an integer of 1 to 1024", function(text)
+      local n = math.tointeger(tonumber(text))
+      return n and n >= 1 and n <= 1024 and n
+    end))
 end
 
 function test.run(args)

@@ -30,18 +30,9 @@ end
 
 function command.run(args)
   local recipe = recipes.load(args.experiment, args.changes)
-  if args.describe then
-    print(recipes.describe(recipe))
-    return 0
-  end
-  if args.dry_run then
-    dry_run(recipe)
-    return 0
-  end
-  local resume = args.resume and runs.newest(recipe.name) or nil
-  local run = train.train(recipe, { resume = resume })
-  print(run.path)
-  return 0
+  if args.describe then return print(recipes.describe(recipe)) end
+  if args.dry_run then return dry_run(recipe) end
+  print(train.train(recipe, { resume = args.resume and runs.newest(recipe.name) or nil }).path)
 end
 
 return command

@@ -31,12 +31,9 @@ local function rows_of(state)
     local size = 1
     for _, n in ipairs(t.shape) do size = size * n end
     if not is_statistic(name) then parameters = parameters + size end
-    rows[#rows + 1] = { name = name, shape = t.shape, dtype = t.dtype, key = sort_key(name) }
+    rows[#rows + 1] = { name = name, shape = t.shape, dtype = t.dtype, key = sort_key(name) .. "\0" .. name }
   end
-  table.sort(rows, function(a, b)
-    if a.key ~= b.key then return a.key < b.key end
-    return a.name < b.name
-  end)
+  table.sort(rows, function(a, b) return a.key < b.key end)
   return rows, parameters
 end
 
@@ -67,10 +64,8 @@ end
 function command.run(args)
   local state, _, kind = files.weights(args.file)
   local rows, parameters = rows_of(state)
-  local fits, nearest = tensor.no_grad(weights.fits, state)
   local show = args.json and print_json or print_table
-  show(rows, parameters, kind, fits, nearest)
-  return 0
+  show(rows, parameters, kind, tensor.no_grad(weights.fits, state))
 end
 
 return command
