@@ -7,39 +7,19 @@
 local core = require "cohesiv.core".metrics
 local evaluate = require "cohesiv.hands.evaluate"
 local metrics = require "cohesiv.hands.metrics"
+local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
-local error = require("cohesiv.core").error -- a line, whatever it quotes
 
 local calibrate = {}
 
-local function fail(format, ...) error(("calibrate: " .. format):format(...), 0) end
-
--- Mean IoU at every pair of thresholds of one goal, and how many targets counted.
-local function add_table(total, table_of_frame)
-  for i, row in ipairs(table_of_frame) do
-    local into = total[i]
-    for j, iou in ipairs(row) do into[j] = into[j] + iou end
-  end
-end
-
-local function zeros(rows, columns)
-  local t = {}
-  for i = 1, rows do
-    t[i] = {}
-    for j = 1, columns do t[i][j] = 0 end
-  end
-  return t
-end
+local function fail(format, ...) refuse("calibrate: " .. format, ...) end
 
 -- The largest entry; of equal ones the middle in reading order, away from the edges of a plateau.
 local function best_of(total)
-  local best = -1
-  for _, row in ipairs(total) do
-    for _, v in ipairs(row) do best = math.max(best, v) end
-  end
-  local at = {}
-  for i, row in ipairs(total) do
+  local best, at = -1, {}
+  for i, row in ipairs(total:totable()) do
     for j, v in ipairs(row) do
+      if v > best then best, at = v, {} end
       if v == best then at[#at + 1] = { i, j } end
     end
   end
@@ -50,31 +30,25 @@ end
 --- The thresholds of a system that maximise each goal's mean IoU over the annotated frames of some clips:
 --- { key = { t1, t2 } }, and the mean IoU reached per key. Options: ask, progress (see evaluate.score).
 function calibrate.search(system, data, names, options)
-  options = options or {}
-  local ask = options.ask or evaluate.asker(system, data)
-  local totals, counts = {}, {}
+  local totals, counts = {}, {} -- by key: the sum of the IoU at every pair of thresholds, and of how many targets
   for key, goal in pairs(system.goals) do
-    totals[key], counts[key] = zeros(#goal.grids[1], goal.grids[2] and #goal.grids[2] or 1), 0
+    local rows, columns = #goal.grids[1], goal.grids[2] and #goal.grids[2] or 1
+    totals[key], counts[key] = tensor.zeros(rows, columns, { dtype = "float64" }), 0
   end
-  local frames = evaluate.frames(data, names)
-  for f, frame in ipairs(frames) do
-    local answer = ask(frame)
-    tensor.tidy(function()
-      local truth, known = evaluate.truth(data, frame), {}
-      for key, goal in pairs(system.goals) do
-        for q = 1, goal.task == "All" and 1 or #frame.queries do
-          local target, entry = evaluate.target(truth, goal.task, q), answer[key] and answer[key][q]
-          if target then counts[key] = counts[key] + 1 end
-          if target and entry then
-            local first, second = evaluate.fitted(entry, truth, known)
-            local iou = metrics.table(first, second, target, truth.ignore, goal.grids[1], goal.grids[2])
-            add_table(totals[key], iou:totable())
-          end
+  evaluate.each(system, data, names, options, function(frame, answer, truth)
+    local known = {}
+    for key, goal in pairs(system.goals) do
+      for q = 1, goal.task == "All" and 1 or #frame.queries do
+        local target, entry = evaluate.target(truth, goal.task, q), answer[key] and answer[key][q]
+        if target then counts[key] = counts[key] + 1 end
+        if target and entry then
+          local first, second = evaluate.fitted(entry, truth, known)
+          local iou = metrics.table(first, second, target, truth.ignore, goal.grids[1], goal.grids[2])
+          totals[key]:copy(totals[key] + iou:to "float64")
         end
       end
-    end)
-    if options.progress then options.progress(f, #frames) end
-  end
+    end
+  end)
   local thresholds, reached = {}, {}
   for key, goal in pairs(system.goals) do
     if counts[key] == 0 then fail("expected annotated frames for task %s, found none", goal.task) end
@@ -148,8 +122,8 @@ function calibrate.means(model, frames, images, options)
   end
   local means = {}
   for _, class in ipairs(classes) do
-    if class.found > 0 then means[class.name] = (class.sum / class.found):totable()
-    elseif class.name ~= "background" then
+    means[class.name] = class.found > 0 and (class.sum / class.found):totable() or nil
+    if class.found == 0 and class.name ~= "background" then
       fail("expected %s pixels in the training labels, found none", class.name)
     end
   end

@@ -13,16 +13,17 @@
 local annotations = require "cohesiv.data.annotations"
 local core = require "cohesiv.core"
 local folders = require "cohesiv.data"
+local lists = require "cohesiv.base.lists"
 local metrics = require "cohesiv.hands.metrics"
+local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
-local error = core.error -- a line, whatever it quotes
 
 local evaluate = {}
 
 --- The tasks, in the order of tables.
 evaluate.tasks = { "All", "Pair", "Hand", "Obj" }
 
-local function fail(format, ...) error(("evaluate: " .. format):format(...), 0) end
+local function fail(format, ...) refuse("evaluate: " .. format, ...) end
 
 --- The calibration half (1st, 3rd, …) and the reported half (2nd, 4th, …) of the clips that have masks.
 function evaluate.split(data)
@@ -47,14 +48,12 @@ end
 --- The truth of a frame: { hand, object, pair (lists by query; object[q] nil when nothing is held), all, ignore }.
 function evaluate.truth(data, frame)
   local masks = data:masks(frame.clip, frame.n)
-  local truth = { hand = masks.hand, object = masks.object, pair = {} }
+  local truth, arms = { hand = masks.hand, object = masks.object, pair = {} }, {}
   for q = 1, #frame.queries do
-    local hand, object = masks.hand[q], masks.object[q]
-    truth.pair[q] = object and metrics.union { hand, object } or hand
+    truth.pair[q] = metrics.union { masks.hand[q], masks.object[q] }
+    arms[#arms + 1] = masks.arm[q]
   end
   truth.all = metrics.union(truth.pair)
-  local arms = {}
-  for q = 1, #frame.queries do arms[#arms + 1] = masks.arm[q] end
   if #arms > 0 then truth.ignore = metrics.union(arms) end
   truth.height, truth.width = truth.all.shape[1], truth.all.shape[2]
   return truth
@@ -68,15 +67,10 @@ end
 
 --- The maps of one entry of an answer, at the truth's resolution. `known`: a table that remembers shared maps.
 function evaluate.fitted(entry, truth, known)
-  local out = {}
-  for i = 1, 2 do
-    local map = entry[i]
-    if map and not known[map] then
-      known[map] = metrics.resize(map, truth.width, truth.height)
-    end
-    out[i] = map and known[map]
+  for _, map in ipairs(entry) do
+    known[map] = known[map] or metrics.resize(map, truth.width, truth.height)
   end
-  return out[1], out[2]
+  return known[entry[1]], entry[2] and known[entry[2]]
 end
 
 -- The mask of one key for query q, empty where the system has no entry.
@@ -127,22 +121,17 @@ end
 
 --- Means and intervals per task, in per cent, of rows { clip, task, iou }; clips are drawn from `names`.
 function evaluate.summarise(rows, names)
-  local place, sums, counts = {}, {}, {}
-  for i, name in ipairs(names) do place[name] = i end
+  local place, tasks, summary = lists.set(names), {}, {}
   for _, row in ipairs(rows) do
-    local task = row.task
-    if not sums[task] then
-      sums[task], counts[task] = {}, {}
-      for i = 1, #names do sums[task][i], counts[task][i] = 0, 0 end
-    end
+    local of = tasks[row.task] or { sums = {}, counts = {} } -- by clip
+    for i = #of.sums + 1, #names do of.sums[i], of.counts[i] = 0, 0 end
     local i = place[row.clip]
-    sums[task][i], counts[task][i] = sums[task][i] + row.iou, counts[task][i] + 1
+    tasks[row.task], of.sums[i], of.counts[i] = of, of.sums[i] + row.iou, of.counts[i] + 1
   end
-  local summary = {}
-  for task in pairs(sums) do
+  for task, of in pairs(tasks) do
     local total, n = 0, 0
-    for i = 1, #names do total, n = total + sums[task][i], n + counts[task][i] end
-    local low, high = metrics.interval(sums[task], counts[task])
+    for i = 1, #names do total, n = total + of.sums[i], n + of.counts[i] end
+    local low, high = metrics.interval(of.sums, of.counts)
     summary[task] = { mean = 100 * total / n, low = 100 * low, high = 100 * high, n = n }
   end
   return summary
@@ -184,18 +173,26 @@ function evaluate.detected(clip, frame)
   return found
 end
 
---- Scores a system with given thresholds on some clips → { summary, rows, names }.
+--- Calls visit(frame, answer, truth) for every annotated frame of some clips; returns how many there are.
 --- Options: ask (an asker to share answers), progress (called with done, total).
-function evaluate.score(system, thresholds, data, names, options)
+function evaluate.each(system, data, names, options, visit)
   options = options or {}
-  local ask, rows = options.ask or evaluate.asker(system, data), {}
-  local frames = evaluate.frames(data, names)
-  if #frames == 0 then fail("expected at least one annotated clip, found none in %s", tostring(data.path)) end
+  local ask, frames = options.ask or evaluate.asker(system, data), evaluate.frames(data, names)
   for i, frame in ipairs(frames) do
     local answer = ask(frame)
-    tensor.tidy(function() score_frame(system, answer, thresholds, frame, evaluate.truth(data, frame), rows) end)
+    tensor.tidy(function() visit(frame, answer, evaluate.truth(data, frame)) end)
     if options.progress then options.progress(i, #frames) end
   end
+  return #frames
+end
+
+--- Scores a system with given thresholds on some clips → { summary, rows, names, thresholds }. Options: see each.
+function evaluate.score(system, thresholds, data, names, options)
+  local rows = {}
+  local count = evaluate.each(system, data, names, options, function(frame, answer, truth)
+    score_frame(system, answer, thresholds, frame, truth, rows)
+  end)
+  if count == 0 then fail("expected at least one annotated clip, found none in %s", tostring(data.path)) end
   return { summary = evaluate.summarise(rows, names), rows = rows, names = names, thresholds = thresholds }
 end
 
