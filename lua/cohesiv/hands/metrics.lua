@@ -5,9 +5,10 @@
 
 local core = require "cohesiv.core".metrics
 local options = require "cohesiv.base.options"
+local refuse = require "cohesiv.base.refuse"
 local scale = require "cohesiv.motion.scale"
 
-local error, expect = require("cohesiv.core").error, options.expect
+local expect = options.expect
 
 local metrics = {}
 
@@ -26,7 +27,7 @@ metrics.over = core.over
 --- The union of a list of masks (or the maximum of a list of float maps), all of one shape.
 function metrics.union(list)
   expect("metrics.union", "list tensors", list)
-  if not list[1] then error("metrics.union: list: expected at least one mask, found none", 0) end
+  if not list[1] then refuse "metrics.union: list: expected at least one mask, found none" end
   local joined = list[1]
   for i = 2, #list do joined = core.join(joined, list[i]) end
   return joined
@@ -52,9 +53,7 @@ function metrics.resize(map, width, height)
   expect("metrics.resize", "map tensor", map)
   options.whole("metrics.resize", "width", width, 1, 1 << 20)
   options.whole("metrics.resize", "height", height, 1, 1 << 20)
-  if #map.shape ~= 2 then
-    error(("metrics.resize: map: expected HxW, found %s"):format(options.show(map)), 0)
-  end
+  if #map.shape ~= 2 then refuse("metrics.resize: map: expected HxW, found %s", options.show(map)) end
   local rows, columns = map.shape[1], map.shape[2]
   if rows == height and columns == width then return map end
   local sc = scale.of(width, height, { columns, rows })
@@ -67,30 +66,26 @@ metrics.disc = core.disc
 --- A classical saliency map of a uint8 image, in [0, 1].
 metrics.saliency = core.saliency
 
-local STEPS = 4096 -- what metrics.table takes
-
-local function check_steps(what, low, high, steps)
+-- A list of f(0), f(1), … of as many steps as there are thresholds.
+local function thresholds(what, low, high, steps, f)
   expect(what, "low number, high number", low, high)
-  options.whole(what, "steps", steps, 0, STEPS)
+  options.whole(what, "steps", steps, 0, 4096) -- what metrics.table takes
+  local list = {}
+  for i = 1, steps do list[i] = f(i - 1) end
+  return list
 end
 
 --- Evenly spaced thresholds from `low` (included) to `high` (excluded).
 function metrics.grid(low, high, steps)
-  check_steps("metrics.grid", low, high, steps)
-  local list = {}
-  for i = 1, steps do list[i] = low + (high - low) * (i - 1) / steps end
-  return list
+  return thresholds("metrics.grid", low, high, steps, function(i) return low + (high - low) * i / steps end)
 end
 
 --- Thresholds in equal ratios from `low` to `high`, both included.
 function metrics.ratios(low, high, steps)
-  check_steps("metrics.ratios", low, high, steps)
-  if not (low > 0 and high > 0) then
-    error(("metrics.ratios: expected bounds above 0, found %s and %s"):format(low, high), 0)
-  end
-  local list = {}
-  for i = 1, steps do list[i] = low * (high / low) ^ ((i - 1) / math.max(steps - 1, 1)) end
-  return list
+  return thresholds("metrics.ratios", low, high, steps, function(i)
+    if not (low > 0 and high > 0) then refuse("metrics.ratios: expected bounds above 0, found %s and %s", low, high) end
+    return low * (high / low) ^ (i / math.max(steps - 1, 1))
+  end)
 end
 
 return metrics

@@ -8,6 +8,7 @@
 local core = require "cohesiv.core".metrics
 local metrics = require "cohesiv.hands.metrics"
 local options_of = require "cohesiv.base.options"
+local refuse = require "cohesiv.base.refuse"
 local scale = require "cohesiv.motion.scale"
 local tensor = require "cohesiv.tensor"
 
@@ -15,9 +16,8 @@ local predict = {}
 
 -- What a prediction and a list of them can do: png and save.
 local Prediction = { __index = require("cohesiv.base.pictured").class {} }
-local error = require("cohesiv.core").error -- a line, whatever it quotes
 
-local function fail(format, ...) error(("predict: " .. format):format(...), 0) end
+local function fail(format, ...) refuse("predict: " .. format, ...) end
 
 --- Maps of the scaled frame, padding included: { attention = by query, objectness, personness, backgroundness (where
 --- the model has a mean of it) } (float H×W), Z (H×W×F), scale (their pixels per image pixel). Queries are { x, y } in
@@ -68,17 +68,17 @@ function predict.scores(maps, how)
 end
 
 local function check(image, queries)
-  if not tensor.is_tensor(image) or image.dtype ~= "uint8" or #image.shape ~= 3 or image.shape[3] ~= 3 then
-    fail("expected a uint8 image HxWx3, found %s", tensor.is_tensor(image) and
-      image.dtype .. " " .. table.concat(image.shape, "x") or type(image))
+  local height, width, channels = table.unpack(tensor.is_tensor(image) and image.shape or {})
+  if channels ~= 3 or #image.shape ~= 3 or image.dtype ~= "uint8" then
+    fail("expected a uint8 image HxWx3, found %s", tensor.is_tensor(image)
+      and image.dtype .. " " .. table.concat(image.shape, "x") or type(image))
   end
   if type(queries) ~= "table" then fail("expected a list of queries {x, y}, found a %s", type(queries)) end
   for k, query in ipairs(queries) do
-    local x, y = type(query) == "table" and query[1], type(query) == "table" and query[2]
+    local x, y = table.unpack(type(query) == "table" and query or {}, 1, 2)
     if type(x) ~= "number" or type(y) ~= "number" then fail("expected query %d as {x, y}, found none", k) end
-    if not (x >= -0.5 and y >= -0.5 and x < image.shape[2] - 0.5 and y < image.shape[1] - 0.5) then
-      fail("query %d: expected a point inside the image of %d x %d, found %g, %g", k, image.shape[2], image.shape[1],
-        x, y)
+    if not (x >= -0.5 and y >= -0.5 and x < width - 0.5 and y < height - 0.5) then
+      fail("query %d: expected a point inside the image of %d x %d, found %g, %g", k, width, height, x, y)
     end
   end
 end
@@ -91,15 +91,12 @@ function predict.predict(model, image, queries, options)
   options_of.known("predict", options, { thresholds = true, size = true, attention_only = true })
   check(image, queries)
   local thresholds = options and options.thresholds or model.thresholds
-  if not thresholds or (type(thresholds) == "table" and not (thresholds.object and thresholds.hand)) then
-    fail("expected thresholds = { object = {…}, hand = {…} } or a calibrated model, found none")
+  options_of.expect("predict", "thresholds table?", thresholds)
+  if not (thresholds and thresholds.object and thresholds.hand) then
+    fail "expected thresholds = { object = {…}, hand = {…} } or a calibrated model, found none"
   end
-  options_of.expect("predict", "thresholds table", thresholds)
   options_of.expect("predict: thresholds", "object numbers, hand numbers, pair numbers?", thresholds.object,
     thresholds.hand, thresholds.pair)
-  for _, task in ipairs { "object", "hand", "pair" } do
-    if thresholds[task] and not thresholds[task][1] then fail("thresholds: %s: expected a number, found none", task) end
-  end
   return tensor.tidy(function()
     local maps = predict.maps(model, image, queries, options)
     local height, width = image.shape[1], image.shape[2]
