@@ -78,7 +78,7 @@ end
 -- What the command line asks for: the command's name and its arguments.
 local function choose(words)
   local first = words[1]
-  if not first then return "repl", {} end
+  if not first then return "repl", words end
   if first == "-e" or first == "-" or first:find("%.lua$") then return "script", words end
   if lists.set(cli.names())[first] then return first, { table.unpack(words, 2) } end
   if first:sub(1, 1) ~= "-" and lfs.attributes(first, "mode") == "file" then return "script", words end
@@ -89,12 +89,8 @@ end
 local function join_negative(words)
   local joined = {}
   for _, word in ipairs(words) do
-    local last = joined[#joined]
-    if last and word:find "^%-%.?%d" and last:find "^%-%-%l[%l-]*$" then
-      joined[#joined] = last .. "=" .. word
-    else
-      joined[#joined + 1] = word
-    end
+    local option = word:find "^%-%.?%d" and (joined[#joined] or ""):match "^%-%-%l[%l-]*$"
+    if option then joined[#joined] = option .. "=" .. word else joined[#joined + 1] = word end
   end
   return joined
 end
@@ -115,12 +111,8 @@ end
 local function take_trace(words)
   local trace, rest, script = false, {}, false
   for _, word in ipairs(words) do
-    if word == "--trace" and not script then
-      trace = true
-    else
-      rest[#rest + 1] = word
-      script = script or word == "-e" or word:find("%.lua$") ~= nil
-    end
+    script = script or #rest == 0 and (word == "-e" or word:find "%.lua$")
+    if word == "--trace" and not script then trace = true else rest[#rest + 1] = word end
   end
   return trace, rest
 end

@@ -29,8 +29,10 @@ function repl.compile(text)
   return chunk, message, more
 end
 
--- A table as one line if it is short, else an entry a line; two levels deep.
-local function describe(value, depth)
+--- How the REPL prints a value: a table as one line if it is short, else an entry a line; two levels deep. `depth`: of
+-- the value in another one.
+function repl.describe(value, depth)
+  depth = depth or 0
   if type(value) == "string" then return depth > 0 and ("%q"):format(value) or value end
   local meta = getmetatable(value)
   if type(value) ~= "table" or (meta and (meta.__tostring or meta.__name)) then
@@ -39,7 +41,7 @@ local function describe(value, depth)
   end
   if depth > 2 then return "{…}" end
   local parts, keys = {}, {}
-  for i = 1, math.min(#value, 20) do parts[i] = describe(value[i], depth + 1) end
+  for i = 1, math.min(#value, 20) do parts[i] = repl.describe(value[i], depth + 1) end
   if #value > 20 then parts[21] = ("… %d entries"):format(#value) end
   for key in next, value do
     if not (math.type(key) == "integer" and key >= 1 and key <= #value) then keys[#keys + 1] = key end
@@ -47,7 +49,7 @@ local function describe(value, depth)
   table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
   for _, key in ipairs(keys) do
     local name = type(key) == "string" and key:find "^[%a_][%w_]*$" and key or ("[%s]"):format(tostring(key))
-    parts[#parts + 1] = name .. " = " .. describe(value[key], depth + 1)
+    parts[#parts + 1] = name .. " = " .. repl.describe(value[key], depth + 1)
   end
   local line = "{ " .. table.concat(parts, ", ") .. " }"
   if #parts == 0 then return "{}" end
@@ -56,12 +58,9 @@ local function describe(value, depth)
   return "{\n" .. indent .. table.concat(parts, ",\n" .. indent) .. "\n" .. ("  "):rep(depth) .. "}"
 end
 
---- How the REPL prints a value.
-function repl.describe(value) return describe(value, 0) end
-
 local function print_results(...)
   local texts = table.pack(...)
-  for i = 1, texts.n do texts[i] = describe(texts[i], 0) end
+  for i = 1, texts.n do texts[i] = repl.describe(texts[i]) end
   if texts.n > 0 then print(table.concat(texts, "\t")) end
 end
 
@@ -154,9 +153,8 @@ local function loop(next_line, trace)
 end
 
 local function run_on_terminal(trace)
-  local co = _G.co
   system.on_signal "flag"
-  print(("cohesiv %s, %s, %d threads. help() lists what there is, Ctrl-D leaves."):format(co.version,
+  print(("cohesiv %s, %s, %d threads. help() lists what there is, Ctrl-D leaves."):format(_G.co.version,
     system.cpu().isa, system.threads()))
   local editor <close> = system.editor(history_file(), repl.complete)
   local _, status = loop(function(prompt)

@@ -25,28 +25,21 @@ end
 local function json_of(summary)
   local parts = {}
   for _, task in ipairs(evaluate.tasks) do
-    local s = summary[task]
-    if s then
-      parts[#parts + 1] = ('"%s": {"mean": %.4f, "low": %.4f, "high": %.4f, "n": %d}'):format(task, s.mean, s.low,
-        s.high, s.n)
-    end
+    local s, format = summary[task], '"%s": {"mean": %.4f, "low": %.4f, "high": %.4f, "n": %d}'
+    parts[#parts + 1] = s and format:format(task, s.mean, s.low, s.high, s.n)
   end
   return "{" .. table.concat(parts, ", ") .. "}"
 end
 
 local function print_clips(result)
-  local sums = {}
-  for _, row in ipairs(result.rows) do
-    local of_clip = sums[row.clip] or {}
-    sums[row.clip] = of_clip
-    local s = of_clip[row.task] or { 0, 0 }
-    of_clip[row.task] = { s[1] + row.iou, s[2] + 1 }
-  end
   for _, clip in ipairs(result.names) do
     local cells = {}
     for k, task in ipairs(evaluate.tasks) do
-      local s = sums[clip] and sums[clip][task]
-      cells[k] = s and ("%5.1f"):format(100 * s[1] / s[2]) or "    -"
+      local sum, count = 0, 0
+      for _, row in ipairs(result.rows) do
+        if row.clip == clip and row.task == task then sum, count = sum + row.iou, count + 1 end
+      end
+      cells[k] = count > 0 and ("%5.1f"):format(100 * sum / count) or "    -"
     end
     print(("  %-32s %s"):format(clip, table.concat(cells, "  ")))
   end
