@@ -103,7 +103,8 @@ local function load_file(module, path, what, how)
 end
 
 local function load(self, path, given)
-  local how = { strict = given and given.strict, ignore = weights.is_foreign }
+  local how = options.read("load", given, { strict = true })
+  how.ignore = weights.is_foreign
   local report, extras = load_file(self, path, path, how)
   extras.options = nil
   for _, key in ipairs(EXTRAS) do self[key] = extras[key] or self[key] end
