@@ -32,14 +32,17 @@ local function json_of(summary)
 end
 
 local function print_clips(result)
+  local sums, counts = {}, {}
+  local function key(clip, task) return clip .. "\0" .. task end
+  for _, row in ipairs(result.rows) do
+    local at = key(row.clip, row.task)
+    sums[at], counts[at] = (sums[at] or 0) + row.iou, (counts[at] or 0) + 1
+  end
   for _, clip in ipairs(result.names) do
     local cells = {}
     for k, task in ipairs(evaluate.tasks) do
-      local sum, count = 0, 0
-      for _, row in ipairs(result.rows) do
-        if row.clip == clip and row.task == task then sum, count = sum + row.iou, count + 1 end
-      end
-      cells[k] = count > 0 and ("%5.1f"):format(100 * sum / count) or "    -"
+      local at = key(clip, task)
+      cells[k] = sums[at] and ("%5.1f"):format(100 * sums[at] / counts[at]) or "    -"
     end
     print(("  %-32s %s"):format(clip, table.concat(cells, "  ")))
   end
@@ -59,29 +62,20 @@ function command.run(args)
       { all = args.all_frames, score = args.score, pair = args.pair })
     all[i] = one
   end
-  local names = evaluation.names(all)
-  if args.json then
-    if #results == 1 then
-      print(json_of(results[1].summary))
-    else
-      local parts = {}
-      for i, name in ipairs(names) do
-        parts[i] = ("%s: %s"):format(json.encode(name), json_of(results[i].summary))
-      end
-      print("{" .. table.concat(parts, ",\n ") .. "}")
-    end
-  else
-    local entries = {}
-    for i, name in ipairs(names) do entries[i] = { name = name, summary = results[i].summary } end
-    print(evaluation.text(entries))
-    if args.clips then
-      for i, name in ipairs(names) do
-        print(name)
-        print_clips(results[i])
-      end
-    end
+  local entries, parts = {}, {}
+  for i, name in ipairs(evaluation.names(all)) do
+    entries[i] = { name = name, summary = results[i].summary }
+    parts[i] = ("%s: %s"):format(json.encode(name), json_of(results[i].summary))
   end
-  return 0
+  if args.json then
+    print(#parts == 1 and json_of(results[1].summary) or "{" .. table.concat(parts, ",\n ") .. "}")
+  else
+    print(evaluation.text(entries))
+  end
+  for i, entry in ipairs(args.clips and not args.json and entries or {}) do
+    print(entry.name)
+    print_clips(results[i])
+  end
 end
 
 return command
