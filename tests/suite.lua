@@ -9,8 +9,8 @@ local lfs = require "lfs"
 
 -- Specs of whole programs, pictures and files: they start processes, or compute nothing that the rest does not.
 local release_only = {
-  arrows = true, cli = true, cuda = true, damage = true, examples = true, quickstart = true, repl = true, report = true,
-  resume = true, runs = true, train = true,
+  arrows = true, cli = true, cuda = true, damage = true, examples = true, install = true, quickstart = true,
+  repl = true, report = true, runs = true, train = true,
 }
 -- Specs of what the sanitized build alone has.
 local sanitized_only = { fuzz = true }
