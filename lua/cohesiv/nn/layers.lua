@@ -215,8 +215,8 @@ function M.InstanceNorm2d(o, named)
   return m
 end
 
---- PReLU{ channels = 1, init = 0.25 }: x above 0, weight x below, with one learnt weight, or one per channel (He et al.,
--- ICCV 2015).
+--- PReLU{ channels = 1, init = 0.25 }: x above 0, weight x below, with one learnt weight, or one per channel (He et
+-- al., ICCV 2015).
 function M.PReLU(o, named)
   o = arguments("PReLU", { integer(1, 1, nil, "channels"), init = 0.25 }, o, named)
   local m = Module.new(nil, "PReLU")
