@@ -12,14 +12,12 @@ local LIMIT = 1000 -- bytes of a line
 
 -- "SCRIPT.lua:3" of the nearest function on the stack, from `level` up, that is neither ours nor C's.
 local function place(level)
-  while true do
-    local info = debug.getinfo(level + 1, "Sl")
+  for at = level + 1, math.huge do
+    local info = debug.getinfo(at, "Sl")
     if not info then return nil end
-    local mine = info.source:sub(1, #own) == own
-    if info.what ~= "C" and not mine and info.currentline > 0 then
+    if info.what ~= "C" and info.currentline > 0 and info.source:sub(1, #own) ~= own then
       return ("%s:%d"):format(info.short_src, info.currentline)
     end
-    level = level + 1
   end
 end
 
@@ -39,10 +37,8 @@ end
 -- Any value as text; __tostring is the user's and may fail.
 local function text_of(message)
   local kind = type(message)
-  if kind == "string" then return message end
-  if kind == "number" then return tostring(message) end
   local meta = kind == "table" and getmetatable(message)
-  if type(meta) == "table" and meta.__tostring then
+  if kind == "string" or kind == "number" or type(meta) == "table" and meta.__tostring then
     local ok, text = pcall(tostring, message)
     if ok then return text end
   end

@@ -33,22 +33,12 @@ function cache.intact(read, path, ...)
   local ok, value = pcall(read, path, ...)
   if ok then return value end
   if tostring(value):find("interrupted", 1, true) then error(value, 0) end
-  return nil
 end
 
 --- find(kind, key): the stored tensor, or nil when there is none that is intact.
 function cache.find(kind, key) return cache.intact(core.io.pack_read, cache.path(kind, key), stored(key)) end
 
-local swept = {}
-
--- Where entries of a kind lie until they are whole.
-local function temporaries(kind)
-  local folder = ("%s/%s/tmp"):format(cache.folder(), kind)
-  core.io.make_folder(folder)
-  if not swept[folder] then core.io.sweep(folder) end
-  swept[folder] = true
-  return folder
-end
+local swept = {} -- folders of what is not whole yet
 
 --- write(kind, key, extension, write): an entry's file by write(path, folder), where `folder` is for what is not whole
 -- yet. What is no file there gives way.
@@ -59,7 +49,11 @@ function cache.write(kind, key, extension, write)
   if found and found ~= "file" and not os.remove(path) then
     refuse("%s: expected a file of the cache, found a %s; remove it", path, found)
   end
-  write(path, temporaries(kind))
+  local temporary = ("%s/%s/tmp"):format(cache.folder(), kind)
+  core.io.make_folder(temporary)
+  if not swept[temporary] then core.io.sweep(temporary) end
+  swept[temporary] = true
+  write(path, temporary)
 end
 
 --- store(kind, key, t, { flow64 }): writes an entry, whole or not at all.
