@@ -62,23 +62,29 @@ function methods:close() self.source:close() end
 
 -- ---- landmarks ----
 
-local function hands_file(self)
+-- The file of landmarks; nil when there is none, which is refused where it is `needed`.
+local function hands_file(self, needed)
   for _, path in ipairs(self.hands_files) do
     if core.io.status(path) then return path end
   end
-  fail(self, "expected landmarks of its hands in %s (or give { hands = FILE }), found none",
-    table.concat(self.hands_files, " or "))
+  if needed then
+    fail(self, "expected landmarks of its hands in %s (or give { hands = FILE }), found none",
+      table.concat(self.hands_files, " or "))
+  end
 end
+
+--- clip:has_hands(): whether there is a file of landmarks.
+function methods:has_hands() return hands_file(self) ~= nil end
 
 --- clip:key(n): what identifies the picture of frame n, for caches: its file's place, size and time of change.
 function methods:key(n) return self.source:key(n) end
 
 --- clip:hands_key(): likewise for the landmarks.
-function methods:hands_key() return frames.stamp(hands_file(self)) end
+function methods:hands_key() return frames.stamp(hands_file(self, true)) end
 
 -- The document of landmarks, read when it is first asked for.
 local function hands_of(self)
-  self.landmarks = self.landmarks or landmarks.read(hands_file(self), self)
+  self.landmarks = self.landmarks or landmarks.read(hands_file(self, true), self)
   return self.landmarks
 end
 
@@ -100,23 +106,23 @@ function methods:hands(n, given)
   return list
 end
 
---- clip:has_hands(): whether there is a file of landmarks.
-function methods:has_hands()
-  for _, path in ipairs(self.hands_files) do
-    if core.io.status(path) then return true end
-  end
-  return false
-end
-
 -- ---- flow and person masks ----
 
-local FLOW_KINDS = { "flo", "npz", "npy", "png" }
+local KINDS = { flow = { "flo", "npz", "npy", "png" }, person = { "png" } }
 
--- The file of frame n in a folder of the data folder with one of these extensions, or nil. gap: of flow, else 0.
+-- The file of frame n of these kinds in a folder of the data folder, or nil. gap: of flow, else 0.
 local function stored_file(self, folder, n, kinds, gap)
   if not self.root then return nil end
-  local beyond = self.frames - math.max(gap, 0)
-  return companions.file(self.root .. "/" .. folder, n, kinds, self, beyond)
+  return companions.file(self.root .. "/" .. folder, n, kinds, self, self.frames - math.max(gap, 0))
+end
+
+-- The file of frame n that the data folder brings along, or the generated world's truth, which must be there.
+local function given_file(self, from, what, n, gap)
+  if from ~= "auto" and from ~= "truth" then return nil end
+  local folder = ("%s%s/%s%s"):format(from == "truth" and "truth/" or "", what, self.name, gap and "/" .. gap or "")
+  local path, kind = stored_file(self, folder, n, KINDS[what], gap or 0)
+  if path or from == "auto" then return path, kind end
+  fail(self, "expected %s/%06d.%s, found none", folder, n, what == "flow" and "flo (or .npz, .npy, .png)" or "png")
 end
 
 --- clip:given_key(n): likewise for the flow and the person mask of frame n that the data folder brings along.
@@ -127,9 +133,9 @@ function methods:given_key(n)
     if path then stamps[#stamps + 1] = frames.stamp(path) end
   end
   for _, gap in ipairs(flows and core.io.status(flows) == "folder" and core.io.list(flows) or {}) do
-    add(("flow/%s/%s"):format(self.name, gap), FLOW_KINDS, math.tointeger(tonumber(gap)) or 0)
+    add(("flow/%s/%s"):format(self.name, gap), KINDS.flow, math.tointeger(tonumber(gap)) or 0)
   end
-  add("person/" .. self.name, { "png" }, 0)
+  add("person/" .. self.name, KINDS.person, 0)
   return table.concat(stamps, "\n")
 end
 
@@ -160,14 +166,9 @@ function methods:flow(n, gap, given)
   check_frame(self, n)
   check_frame(self, n + gap)
   local sc, method = self:scale(o.size), o.method or "auto"
-  if method == "auto" or method == "truth" then
-    local folder = ("%sflow/%s/%d"):format(method == "truth" and "truth/" or "", self.name, gap)
-    local path, kind = stored_file(self, folder, n, FLOW_KINDS, gap)
-    if path then return brought.flow(self, path, kind, sc) end
-    if method == "truth" then fail(self, "expected %s/%06d.flo (or .npz, .npy, .png), found none", folder, n) end
-    method = "dis"
-  end
-  return estimate_flow(self, n, gap, o.size, sc, method)
+  local path, kind = given_file(self, method, "flow", n, gap)
+  if path then return brought.flow(self, path, kind, sc) end
+  return estimate_flow(self, n, gap, o.size, sc, method == "auto" and "dis" or method)
 end
 
 local function find_person(self, n, size, sc)
@@ -185,12 +186,9 @@ function methods:person(n, given)
   local o = read(self, "person", given, { size = any, source = any })
   check_frame(self, n)
   local sc, source = self:scale(o.size), o.source or "auto"
-  if source == "auto" or source == "truth" then
-    local folder = ("%sperson/%s"):format(source == "truth" and "truth/" or "", self.name)
-    local path = stored_file(self, folder, n, { "png" }, 0)
-    if path then return scale.picture(brought.person(self, path), sc) end
-    if source == "truth" then fail(self, "expected %s/%06d.png, found none", folder, n) end
-  elseif source ~= "skin" then
+  local path = given_file(self, source, "person", n)
+  if path then return scale.picture(brought.person(self, path), sc) end
+  if source ~= "auto" and source ~= "skin" then
     fail(self, "person: expected source auto, skin or truth, found %s", core.text(source))
   end
   local key = ("person skin 1\n%d\n%s"):format(n, hands_of(self):key(n))

@@ -64,18 +64,12 @@ local function check_name(self, name)
   end
 end
 
--- The video file or folder of pictures of a clip, or nil: as listed, if that was done, else looked for.
-local function place_of(self, name)
-  local listed = rawget(self, "places") and self.places[name]
-  local path = listed and ("%s/clips/%s"):format(self.path, listed:gsub("/$", ""))
-  if path and core.io.status(path) then return path end
-  return clips.find(self.path, name)
-end
-
---- data:clip(name): the clip of that name.
+--- data:clip(name): the clip of that name: as listed, if that was done, else looked for.
 function methods:clip(name)
   check_name(self, name)
-  local path = place_of(self, name)
+  local listed = rawget(self, "places") and self.places[name]
+  local path = listed and ("%s/clips/%s"):format(self.path, listed:gsub("/$", ""))
+  if not (path and core.io.status(path)) then path = clips.find(self.path, name) end
   if not path then
     fail("data %s: expected clips/%s.mp4 (or another video) or a folder clips/%s of numbered pictures, found neither",
       self.path, name, name)
@@ -96,13 +90,13 @@ end
 --- data:queries(name or clip): the annotated frames of a clip, sorted by number, nil when it has no masks: a list
 -- of { clip, n, width, height, queries = list of { x, y, index, side, object } } (object: its name, nil for an
 -- empty hand).
-function methods:queries(name)
-  local of = type(name) == "table" and name or nil
-  local folder = masks_folder(self, of and of.name or name)
-  local list = annotations.read(folder, of and of.name or name)
+function methods:queries(of)
+  local name = type(of) == "table" and of.name or of
+  local folder = masks_folder(self, name)
+  local list = annotations.read(folder, name)
   if not list then return nil end
   annotations.check_files(folder, list)
-  if of and list[1] then annotations.check_clip(list[1], of) end
+  if of ~= name and list[1] then annotations.check_clip(list[1], of) end
   return list
 end
 

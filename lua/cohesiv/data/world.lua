@@ -1,6 +1,7 @@
 --- The generated world: clips of hands that hold things, with exact truth, as a data folder.
 local core = require "cohesiv.core"
 local json = require "cohesiv.base.json"
+local lists = require "cohesiv.base.lists"
 local progress = require "cohesiv.base.progress"
 local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
@@ -26,35 +27,29 @@ local KNOWN = {
 
 local function fail(format, ...) refuse("world: " .. format, ...) end
 
--- true or nil → all parts, false → none, a list of names → those.
-local function check_truth(truth)
-  if truth == true or truth == nil then truth = PARTS end
-  if truth == false then truth = {} end
+-- The options, with width, height, and a flag for each part of the truth that is wanted. truth: true or nil means all
+-- parts, false none, a list of names those.
+local function check_options(given)
+  if given == nil then fail "expected a table of options, found nil" end
+  local o = options.read("world", given, KNOWN, ", ")
+  local sides = options.read("world", { width = o.size[1], height = o.size[2] }, { width = SIDE, height = SIDE })
+  o.width, o.height = sides.width, sides.height
+  local truth = (o.truth == nil or o.truth == true) and PARTS or o.truth or {}
   if type(truth) ~= "table" then
     fail("truth: expected a list of flow, person, vertices, found %s", core.text(truth))
   end
-  local want = { flow = false, person = false, vertices = false }
+  local parts = lists.set(PARTS)
   for _, part in ipairs(truth) do
-    if want[part] == nil then fail("truth: expected flow, person or vertices, found %s", core.text(part)) end
-    want[part] = true
+    if not parts[part] then fail("truth: expected flow, person or vertices, found %s", core.text(part)) end
+    o[part] = true
   end
-  return want
-end
-
-local function check_options(given)
-  if given == nil then fail("expected a table of options, found nil") end
-  local o = options.read("world", given, KNOWN, ", ")
-  local sides = options.read("world", { width = o.size[1], height = o.size[2] }, { width = SIDE, height = SIDE })
-  o.width, o.height, o.truth = sides.width, sides.height, check_truth(o.truth)
   return o
 end
 
 -- What world.json keeps: all that decides the clips' bytes, except how many there are.
 local function description(o)
   local truth = {}
-  for _, part in ipairs(PARTS) do
-    if o.truth[part] then truth[#truth + 1] = part end
-  end
+  for _, part in ipairs(PARTS) do truth[#truth + 1] = o[part] and part or nil end
   return { version = VERSION, seed = o.seed, frames = o.frames, width = o.width, height = o.height,
     mask_every = o.mask_every, truth = table.concat(truth, " ") }
 end
@@ -85,19 +80,17 @@ end
 -- to the data folder DIR, with masks, noised landmarks, and below DIR/truth/ exact flow (gaps -3..3, 16-bit PNG),
 -- person masks and landmarks. Clip i depends on (seed, i) alone: a longer world begins with the shorter one, clips
 -- that are there already are kept, and an interrupted run is finished by the same call. mask_every = 4: masks of every
--- fourth frame (2, 6, …), 0: of none. truth = { "flow", "person",
--- "vertices" } or false leaves parts out; progress = false prints nothing. Returns DIR.
+-- fourth frame (2, 6, …), 0: of none. truth = { "flow", "person", "vertices" } or false leaves parts out; progress =
+-- false prints nothing. Returns DIR.
 function M.world(given)
   local o = check_options(given)
   claim(o)
   core.io.make_folder(o.out .. "/clips")
   for _, part in ipairs { "", "/hands_json", "/truth/vertices" } do core.io.sweep(o.out .. part) end
-  local how = { out = o.out, seed = o.seed, width = o.width, height = o.height, frames = o.frames,
-    mask_every = o.mask_every, flow = o.truth.flow, person = o.truth.person, vertices = o.truth.vertices }
   local bar, batch = o.progress and progress.new("world", o.clips), 16
   for first = 0, o.clips - 1, batch do
     local count = math.min(batch, o.clips - first)
-    core.world.clips(how, first, count)
+    core.world.clips(o, first, count)
     if bar then bar:update(first + count) end
   end
   if bar then bar:finish() end
