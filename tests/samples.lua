@@ -71,7 +71,7 @@ function samples.gradients(name, inputs, args)
   for k, y in ipairs { samples.call(name, own, args) } do
     if y.requires_grad then
       local n = y:reshape({ -1 }).shape[1]
-      total = total + (y:reshape { -1 } * (co.arange(1, n + 1, { dtype = y.dtype }) / (n + k))):sum()
+      total = total + (y:reshape { -1 } * (co.arange(1, n + 1, { dtype = y.dtype, device = y.device }) / (n + k))):sum()
     end
   end
   if total.requires_grad then total:backward() end

@@ -138,7 +138,7 @@ static int raise_plain(lua_State *L) {
 /* core.not_finite(t) → the first row (entry of the first dimension, from 1) of a float tensor that holds NaN
  * or an infinity, and that number; nil when there is none */
 static int not_finite(lua_State *L) {
-  const Tensor *t = check_tensor(L, 1, "not_finite");
+  const Tensor *t = check_host(L, 1, "not_finite");
   if (t->dtype != F32 && t->dtype != F64) return 0;
   const void *p = tensor_data(t);
   for (long i = 0; i < t->size; i++) {

@@ -7,6 +7,7 @@
  *
  * The function is called on the state that called t:backward, protected: no error passes through the walk. A
  * function that holds an output of its own node makes a cycle which no collector sees. */
+#include "core/device.h"
 #include "core/graph.h"
 #include "core/profile.h"
 #include "lua/function.h"
@@ -20,6 +21,7 @@ enum { SAVED_MAX = 64 };
 
 /* What a tensor looked like, without its data. */
 typedef struct Form {
+  Device *device;
   Dtype dtype;
   int rank;
   long shape[RANK_MAX];
@@ -46,7 +48,7 @@ lua_State *function_caller(lua_State *L) {
 }
 
 static Form form_of(const Tensor *t) {
-  Form f = {t->dtype, t->rank, {0}};
+  Form f = {t->device, t->dtype, t->rank, {0}};
   memcpy(f.shape, t->shape, sizeof f.shape);
   return f;
 }
@@ -65,6 +67,9 @@ static int take_gradient(lua_State *L, int i, LuaNode *n, int k) {
     return fail("%s: backward: gradient %d: expected %s %s like the argument, found %s %s", n->name,
                 n->place[k], dtype_name[f->dtype], shape_text(f->rank, f->shape), dtype_name[g->dtype],
                 tensor_text(g));
+  if (g->device != f->device)
+    return fail("%s: backward: gradient %d: expected a tensor on %s like the argument, found one on %s",
+                n->name, n->place[k], f->device->name, g->device->name);
   return var_grad_add(n->node.in[k], g, f->rank, f->shape);
 }
 
@@ -84,7 +89,8 @@ static int call_backward(lua_State *L) {
     if (!dtype_is_real(f->dtype))
       lua_pushnil(L);
     else
-      give_tensor(L, g ? tensor_view(g, 0, f->rank, f->shape) : tensor_zeros(f->dtype, f->rank, f->shape));
+      give_tensor(L, g ? tensor_view(g, 0, f->rank, f->shape)
+                       : tensor_zeros_on(f->device, f->dtype, f->rank, f->shape));
   }
   if (profiling) n->event = profile_begin(profile_name(L, n->name), EVENT_BACKWARD);
   lua_call(L, n->node.nout + 1, LUA_MULTRET); /* stack: node, gradients... */

@@ -3,6 +3,7 @@
  * the last one. */
 #include "lua/handle.h"
 
+#include "core/device.h"
 #include "core/graph.h"
 #include "core/memory.h"
 
@@ -326,10 +327,23 @@ Tensor *check_tensor(lua_State *L, int i, const char *what) {
   return NULL;
 }
 
+Tensor *check_host(lua_State *L, int i, const char *what) {
+  Tensor *t = check_tensor(L, i, what);
+  if (t->device->kind == DEVICE_CPU) return t;
+  i = lua_absindex(L, i);
+  give_tensor(L, tensor_to(t, device_cpu()));
+  lua_replace(L, i);
+  return to_tensor(L, i);
+}
+
 Tensor *check_tensor_of(lua_State *L, int i, const char *what, Dtype dtype, int rank) {
   Tensor *t = check_tensor(L, i, what);
   if (t->dtype != dtype) {
     fail("%s: expected %s, found %s", what, dtype_name[dtype], dtype_name[t->dtype]);
+    raise_error(L);
+  }
+  if (t->device->kind != DEVICE_CPU) {
+    fail("%s: expected a tensor on cpu, found one on %s", what, t->device->name);
     raise_error(L);
   }
   if (rank >= 0 && t->rank != rank) {

@@ -66,7 +66,7 @@ static void check_tensors(lua_State *L, int i, Bundle *b) {
   }
   for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
     const char *name = check_text(L, -2, "name of a tensor");
-    Tensor *t = check_tensor(L, -1, name);
+    Tensor *t = check_host(L, -1, name);
     if (!bundle_add(b, name, strlen(name), tensor_retain(t))) raise_error(L);
   }
 }
@@ -88,13 +88,13 @@ static int l_png_read(lua_State *L) {
 
 static int l_png_write(lua_State *L) {
   const char *path = check_path(L);
-  Tensor *image = check_tensor(L, 2, "image");
+  Tensor *image = check_host(L, 2, "image");
   long depth = integer_or(L, 3, "depth", 8);
   return png_write(path, image, (int)depth) ? 0 : raise_error(L);
 }
 
 static int l_png_bytes(lua_State *L) {
-  Tensor *image = check_tensor(L, 1, "image");
+  Tensor *image = check_host(L, 1, "image");
   long depth = integer_or(L, 2, "depth", 8);
   Box *b = push_box(L);
   if (!png_encode(image, (int)depth, &b->bytes)) return raise_error(L);
@@ -107,7 +107,7 @@ static int l_jpeg_read(lua_State *L) { return give_tensor(L, jpeg_read(check_pat
 
 /* resample(image, sx, sy, content_w, content_h, full_w, full_h, gain = 1) */
 static int l_resample(lua_State *L) {
-  Tensor *image = check_tensor(L, 1, "image");
+  Tensor *image = check_host(L, 1, "image");
   Grid g = {.sx = check_number(L, 2, "sx"),
             .sy = check_number(L, 3, "sy"),
             .content_w = check_integer(L, 4, "content_w"),
@@ -124,7 +124,7 @@ static int l_flo_read(lua_State *L) { return give_tensor(L, flo_read(check_path(
 
 static int l_flo_write(lua_State *L) {
   const char *path = check_path(L);
-  return flo_write(path, check_tensor(L, 2, "flow")) ? 0 : raise_error(L);
+  return flo_write(path, check_host(L, 2, "flow")) ? 0 : raise_error(L);
 }
 
 static int l_flow_png_read(lua_State *L) {
@@ -138,7 +138,7 @@ static int l_npy_read(lua_State *L) { return give_tensor(L, npy_read(check_path(
 
 static int l_npy_write(lua_State *L) {
   const char *path = check_path(L);
-  return npy_write(path, check_tensor(L, 2, "array")) ? 0 : raise_error(L);
+  return npy_write(path, check_host(L, 2, "array")) ? 0 : raise_error(L);
 }
 
 static int l_npz_read(lua_State *L) {
@@ -207,8 +207,7 @@ static int l_pack_read(lua_State *L) {
 static int l_pack_write(lua_State *L) {
   const char *path = check_path(L), *key = check_text(L, 2, "key");
   const char *folder = lua_isnoneornil(L, 5) ? NULL : check_text(L, 5, "folder");
-  return pack_write(path, key, check_tensor(L, 3, "tensor"), lua_toboolean(L, 4), folder) ? 0
-                                                                                          : raise_error(L);
+  return pack_write(path, key, check_host(L, 3, "tensor"), lua_toboolean(L, 4), folder) ? 0 : raise_error(L);
 }
 
 /* ---- files and folders ---- */

@@ -37,7 +37,10 @@ void *check_object(lua_State *L, int i, const char *meta, const char *what);
 Tensor *check_tensor(lua_State *L, int i, const char *what);
 /* The tensor at i or NULL when it is nil/none or no tensor. Borrowed. */
 Tensor *to_tensor(lua_State *L, int i);
-/* check_tensor plus dtype (and rank, unless rank < 0). */
+/* check_tensor for code that reads the data: a tensor of another device is replaced, at i, by its copy on the
+ * CPU. */
+Tensor *check_host(lua_State *L, int i, const char *what);
+/* check_tensor plus dtype (and rank, unless rank < 0), and that it is on the CPU. */
 Tensor *check_tensor_of(lua_State *L, int i, const char *what, Dtype dtype, int rank);
 
 /* Pushes an empty handle and returns its place: fill it with a tensor (the handle then owns that reference).

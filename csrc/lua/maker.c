@@ -1,5 +1,6 @@
 /* Making tensors: from nested Lua tables, from a value, from the random generator. The last argument of each
  * may be { dtype, device, requires_grad }. */
+#include "core/device.h"
 #include "core/graph.h"
 #include "core/random.h"
 #include "lua/handle.h"
@@ -17,14 +18,22 @@ Dtype check_dtype(lua_State *L, int i) {
   return F32;
 }
 
+Device *check_device(lua_State *L, int i) {
+  if (lua_type(L, i) != LUA_TSTRING) refuse(L, "device: expected cpu, found %s", found(L, i));
+  Device *d = device_find(lua_tostring(L, i));
+  if (!d) raise_error(L);
+  return d;
+}
+
 typedef struct Options {
   Dtype dtype;
+  Device *device; /* NULL: not given */
   bool requires_grad;
 } Options;
 
 /* The options table at the last argument, if there is one; *n becomes the number of arguments before it. */
 static Options read_options(lua_State *L, int *n, Dtype dtype) {
-  Options o = {dtype, false};
+  Options o = {.dtype = dtype};
   int i = lua_gettop(L);
   *n = i;
   if (i < 1 || lua_type(L, i) != LUA_TTABLE || lua_rawlen(L, i)) return o;
@@ -36,11 +45,9 @@ static Options read_options(lua_State *L, int *n, Dtype dtype) {
       o.dtype = check_dtype(L, lua_gettop(L));
     else if (!strcmp(key, "requires_grad"))
       o.requires_grad = lua_toboolean(L, -1);
-    else if (!strcmp(key, "device")) {
-      if (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), "cpu"))
-        refuse(L, "device: expected cpu, found %s",
-               lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : found(L, lua_gettop(L)));
-    } else
+    else if (!strcmp(key, "device"))
+      o.device = check_device(L, lua_gettop(L));
+    else
       refuse(L, "options: expected dtype, device or requires_grad, found %s",
              *key ? key : found(L, lua_gettop(L) - 1));
   }
@@ -48,13 +55,20 @@ static Options read_options(lua_State *L, int *n, Dtype dtype) {
   return o;
 }
 
-static int finish(lua_State *L, Tensor *t, Options o) {
+/* The tensor of the handle as the options want it; it was made on the CPU. */
+static int finish(lua_State *L, Tensor **h, Options o) {
+  if (o.device && (*h)->device != o.device) {
+    Tensor *moved = tensor_to(*h, o.device);
+    if (!moved) return raise_error(L);
+    tensor_release(*h);
+    *h = moved;
+  }
   if (o.requires_grad) {
     if (!dtype_is_real(o.dtype)) {
       fail("requires_grad: expected float32 or float64, found %s", dtype_name[o.dtype]);
       return raise_error(L);
     }
-    if (!(t->var = var_new())) return raise_error(L);
+    if (!((*h)->var = var_new())) return raise_error(L);
   }
   return 1;
 }
@@ -148,7 +162,7 @@ static int deliver(lua_State *L, Tensor **h, Options o) {
     *h = t;
     tensor_release(wide);
   }
-  return finish(L, *h, o);
+  return finish(L, h, o);
 }
 
 /* tensor(table | number, options) */
@@ -162,7 +176,7 @@ static int from_table(lua_State *L) {
     Tensor **h = push_tensor(L);
     if (!(*h = tensor_cast(t, lua_gettop(L) > 2 ? o.dtype : t->dtype))) return raise_error(L);
     o.dtype = (*h)->dtype;
-    return finish(L, *h, o);
+    return finish(L, h, o);
   }
   int rank = measure(L, 1, shape);
   Tensor **h = draft(L, o.dtype, rank, shape);
@@ -179,24 +193,25 @@ static int full(lua_State *L) {
   Options o = read_options(L, &n, F32);
   long shape[RANK_MAX];
   int rank = read_sizes(L, 2, n, shape);
+  Device *d = o.device ? o.device : device_cpu();
   Tensor **h = push_tensor(L);
   if (v == 0)
-    *h = tensor_zeros(o.dtype, rank, shape);
+    *h = tensor_zeros_on(d, o.dtype, rank, shape);
   else {
     Tensor *one = tensor_new(F64, 0, NULL);
     if (!one) return raise_error(L);
     *(double *)one->storage->data = v;
     Tensor *unit = tensor_cast(one, o.dtype);
     tensor_release(one);
-    if (unit && (*h = tensor_new(o.dtype, rank, shape))) {
-      size_t es = dtype_bytes[o.dtype];
-      for (long i = 0; i < (*h)->size; i++)
-        memcpy((char *)(*h)->storage->data + (size_t)i * es, unit->storage->data, es);
+    if (unit && (*h = tensor_on(d, o.dtype, rank, shape)) &&
+        !d->fill(d, (*h)->storage->data, unit->storage->data, dtype_bytes[o.dtype], (*h)->size)) {
+      tensor_release(*h);
+      *h = NULL;
     }
     tensor_release(unit);
   }
   if (!*h) return raise_error(L);
-  return finish(L, *h, o);
+  return finish(L, h, o);
 }
 
 /* arange(end) or arange(start, end, step?): start (0), start + step, ... up to but not including end, as

@@ -99,7 +99,7 @@ static int over(lua_State *L) {
 
 /* join(a, b) → the larger value at each pixel: the union of two masks, or the maximum of two maps */
 static int join(lua_State *L) {
-  Tensor *a = check_tensor(L, 1, "first"), *b = check_tensor_of(L, 2, "second", a->dtype, a->rank);
+  Tensor *a = check_host(L, 1, "first"), *b = check_tensor_of(L, 2, "second", a->dtype, a->rank);
   if (!tensor_same_shape(a, b) || (a->dtype != U8 && a->dtype != F32))
     return refuse(L, "join: expected two masks or two maps of one shape, found %s and %s", tensor_text(a),
                   tensor_text(b));

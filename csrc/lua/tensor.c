@@ -1,5 +1,6 @@
 /* Tensors in Lua: making them, looking at them, indexing, assigning, walking the tape. What ops do is in
  * op.c. */
+#include "core/device.h"
 #include "core/graph.h"
 #include "core/memory.h"
 #include "core/pool.h"
@@ -37,9 +38,9 @@ static void push_element(lua_State *L, const Tensor *t, long i) {
 
 static int is_half(const Tensor *t) { return t->dtype == BF16 || t->dtype == F16; }
 
-/* The tensor at argument i, half types widened so that its elements can be read; NULL after an error. */
+/* The tensor at argument i, on the CPU and half types widened, so that its elements can be read. */
 static Tensor *readable(lua_State *L, int i) {
-  Tensor *t = check_tensor(L, i, "tensor");
+  Tensor *t = check_host(L, i, "tensor");
   if (!is_half(t)) return t;
   Tensor **h = push_tensor(L);
   *h = tensor_cast(t, F32);
@@ -138,6 +139,11 @@ static int index_integer(lua_State *L, Tensor *t, lua_Integer i) {
     return raise_error(L);
   }
   if (t->rank == 1) {
+    if (t->device->kind != DEVICE_CPU) { /* that number alone comes over */
+      give_tensor(L, tensor_view(t, i - 1, 1, (long[]){1}));
+      lua_replace(L, 1);
+      i = 1;
+    }
     t = readable(L, 1);
     push_element(L, t, i - 1);
     return 1;
@@ -186,7 +192,7 @@ static int index_(lua_State *L) {
   else if (k == 1)
     lua_pushstring(L, dtype_name[t->dtype]);
   else if (k == 2)
-    lua_pushstring(L, "cpu");
+    lua_pushstring(L, t->device->name);
   else if (k == 3)
     lua_pushboolean(L, t->var != NULL);
   else
@@ -219,6 +225,10 @@ static int set_grad(lua_State *L, Tensor *t) {
   if (g && (g->dtype != t->dtype || !tensor_same_shape(g, t))) {
     fail("grad: expected %s %s, found %s %s", dtype_name[t->dtype], tensor_text(t), dtype_name[g->dtype],
          tensor_text(g));
+    return raise_error(L);
+  }
+  if (g && g->device != t->device) {
+    fail("grad: expected a tensor on %s, found one on %s", t->device->name, g->device->name);
     return raise_error(L);
   }
   Tensor *fresh = NULL;
@@ -296,6 +306,31 @@ static void write_region(char *to, const char *from, const char *one, const Tens
   }
 }
 
+/* Writes v, of t's dtype, into the region: as a whole on the device itself; a part of what is elsewhere comes over
+ * and goes back. */
+static int write_on(Tensor *t, const Region *r, Tensor *v, long need) {
+  Device *d = t->device;
+  if (need == t->size && v->size != 1) {
+    void *to = tensor_write(t);
+    return to && device_copy(d, to, v->device, tensor_data(v), tensor_bytes(t));
+  }
+  Tensor *value = tensor_to(v, device_cpu()), *all = value ? tensor_to(t, device_cpu()) : NULL;
+  void *to = all ? tensor_write(t) : NULL; /* after the value was read: it may share this storage */
+  int ok = to != NULL;
+  if (ok && need == t->size)
+    ok = d->fill(d, to, tensor_data(value), dtype_bytes[t->dtype], t->size);
+  else if (ok) {
+    const char *from = tensor_data(value);
+    char *part = tensor_write(all);
+    ok = part != NULL;
+    if (ok) write_region(part, v->size == 1 ? NULL : from, from, t, r);
+    ok = ok && device_copy(d, to, device_cpu(), part, tensor_bytes(t));
+  }
+  tensor_release(value);
+  tensor_release(all);
+  return ok;
+}
+
 /* what: whose failure it is */
 static int assign(lua_State *L, Tensor *t, const char *what) {
   Region r;
@@ -325,6 +360,8 @@ static int assign(lua_State *L, Tensor *t, const char *what) {
   }
   if (!(*cast = tensor_cast(v, t->dtype))) return raise_error(L);
   if (!need) return 0;
+  if (t->device->kind != DEVICE_CPU || (*cast)->device->kind != DEVICE_CPU)
+    return write_on(t, &r, *cast, need) ? 0 : raise_error(L);
   char *to = tensor_write(t); /* after the value was read: it may share this storage */
   if (!to) return raise_error(L);
   const char *from = tensor_data(*cast);
@@ -380,6 +417,12 @@ static int cast(lua_State *L) {
   return give_tensor(L, tensor_cast(t, check_dtype(L, 2)));
 }
 
+/* t:move(device): t's values there, without a graph */
+static int move(lua_State *L) {
+  Tensor *t = check_tensor(L, 1, "to");
+  return give_tensor(L, tensor_to(t, check_device(L, 2)));
+}
+
 /* t:backward(gradient?, { retain_graph = false }) */
 static int backward(lua_State *L) {
   Tensor *t = check_tensor(L, 1, "backward"), *g = NULL;
@@ -425,6 +468,18 @@ static int is_tensor(lua_State *L) {
   return 1;
 }
 
+static void push_stats(lua_State *L, MemoryStats m) {
+  lua_createtable(L, 0, 4);
+  const struct {
+    const char *name;
+    size_t value;
+  } field[] = {{"live", m.live}, {"peak", m.peak}, {"cached", m.cached}, {"limit", m.limit}};
+  for (int i = 0; i < 4; i++) {
+    lua_pushinteger(L, (lua_Integer)field[i].value);
+    lua_setfield(L, -2, field[i].name);
+  }
+}
+
 /* memory{ limit = bytes, reset_peak = true, empty_cache = true } → { live, peak, cached, limit } in bytes */
 static int memory(lua_State *L) {
   if (lua_istable(L, 1)) {
@@ -439,15 +494,25 @@ static int memory(lua_State *L) {
     lua_getfield(L, 1, "empty_cache");
     if (lua_toboolean(L, -1)) memory_empty_cache(), scratch_empty();
   }
-  MemoryStats m = memory_stats();
-  lua_createtable(L, 0, 4);
-  const struct {
-    const char *name;
-    size_t value;
-  } field[] = {{"live", m.live}, {"peak", m.peak}, {"cached", m.cached}, {"limit", m.limit}};
-  for (int i = 0; i < 4; i++) {
-    lua_pushinteger(L, (lua_Integer)field[i].value);
-    lua_setfield(L, -2, field[i].name);
+  push_stats(L, memory_stats());
+  return 1;
+}
+
+/* devices() → list { name, kind, index, memory = { live, peak, cached, limit } } of those that exist */
+static int devices(lua_State *L) {
+  lua_newtable(L);
+  for (int i = 0; device_at(i); i++) {
+    Device *d = device_at(i);
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, d->name);
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, device_kind_name[d->kind]);
+    lua_setfield(L, -2, "kind");
+    lua_pushinteger(L, d->index);
+    lua_setfield(L, -2, "index");
+    push_stats(L, d->memory(d));
+    lua_setfield(L, -2, "memory");
+    lua_rawseti(L, -2, i + 1);
   }
   return 1;
 }
@@ -472,9 +537,9 @@ void open_tensor(lua_State *L) { /* stack: module */
   luaL_setfuncs(L, meta, 0);
   lua_newtable(L); /* module meta methods */
   static const luaL_Reg methods[] = {
-      {"item", item},       {"totable", totable}, {"fill", fill},         {"copy", copy},
-      {"detach", detach},   {"cast_data", cast},  {"backward", backward}, {"close", handle_close},
-      {"is_leaf", is_leaf}, {NULL, NULL}};
+      {"item", item},          {"totable", totable}, {"fill", fill},      {"copy", copy},
+      {"detach", detach},      {"move", move},       {"cast_data", cast}, {"backward", backward},
+      {"close", handle_close}, {"is_leaf", is_leaf}, {NULL, NULL}};
   luaL_setfuncs(L, methods, 0);
   lua_pushvalue(L, -1);
   lua_getglobal(L, "ipairs");
@@ -484,12 +549,9 @@ void open_tensor(lua_State *L) { /* stack: module */
   lua_setfield(L, -3, "__index");
   lua_setfield(L, -3, "methods");
   lua_setfield(L, -2, "meta");
-  static const luaL_Reg functions[] = {{"grad_enabled", grad_enabled},
-                                       {"is_tensor", is_tensor},
-                                       {"own", own},
-                                       {"memory", memory},
-                                       {"threads", threads},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"grad_enabled", grad_enabled}, {"is_tensor", is_tensor}, {"own", own}, {"memory", memory},
+      {"threads", threads},           {"devices", devices},     {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   open_makers(L);
   open_scopes(L);

@@ -28,6 +28,7 @@ void account_forward(long event, const Call *c, bool ok) {
   for (int i = 0; i < c->nin; i++)
     if (c->in[i] && mutates >> i & 1) e->written += tensor_bytes(c->in[i]);
   if (e->written) e->read = bytes_of(c->in, c->nin);
+  e->fallback = c->home != NULL;
   if (c->op->flops) e->flops = c->op->flops(c);
   const Tensor *first = c->nout ? c->out[0] : c->in[0];
   if (!first) return;
@@ -41,6 +42,7 @@ void account_backward(long event, const Call *c, bool ok) {
   e->written = bytes_of(c->grad_in, c->nin);
   if (e->written)
     e->read = bytes_of(c->grad_out, c->nout) + bytes_of(c->in, c->nin) + bytes_of(c->saved, OP_SAVED);
+  e->fallback = c->home != NULL;
   if (c->op->flops) e->flops = c->op->flops(c) * (c->needs_grad[0] + c->needs_grad[1]);
   e->rank = c->in[0]->rank;
   memcpy(e->shape, c->in[0]->shape, sizeof e->shape);

@@ -2,6 +2,7 @@
  * step makes. Slots are found by the tensor's number, so that recording keeps nothing alive. */
 #include "ops/plan.h"
 
+#include "core/device.h"
 #include "core/error.h"
 #include "core/graph.h"
 
@@ -165,6 +166,9 @@ static int check_inputs(const Plan *p, Tensor *const *inputs, int nin) {
   if (nin != p->nin) return fail("plan: expected %d inputs, found %d", p->nin, nin);
   for (int i = 0; i < nin; i++) {
     const Tensor *want = p->slot[i].constant, *got = inputs[i];
+    if (got->device != want->device)
+      return fail("plan: input %d: expected a tensor on %s, found one on %s", i + 1, want->device->name,
+                  got->device->name);
     if (got->dtype != want->dtype || !tensor_same_shape(got, want))
       return fail("plan: input %d: expected %s %s, found %s %s", i + 1, dtype_name[want->dtype],
                   tensor_text(want), dtype_name[got->dtype], tensor_text(got));

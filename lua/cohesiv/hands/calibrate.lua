@@ -106,11 +106,11 @@ function calibrate.means(model, frames, images, options)
   local count, seed = options.count or 500, options.seed or 0
   local classes = { { name = "person", label = 1 }, { name = "object", label = 2 }, { name = "background", label = 3 } }
   for _, class in ipairs(classes) do class.found = 0 end
-  local index = 0
+  local index, device = 0, model.device and model.device() or "cpu"
   for image, label in frames do
     index = index + 1
     tensor.tidy(function()
-      local Z = tensor.no_grad(model.forward, model, image).Z
+      local Z = tensor.no_grad(model.forward, model, image:to(device)).Z:to "cpu"
       for c, class in ipairs(classes) do
         -- What is still missing, spread over the images that are left; images without the class pass it on.
         local share = math.ceil((count - class.found) / math.max(images - index + 1, 1))

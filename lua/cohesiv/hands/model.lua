@@ -46,8 +46,9 @@ local function prepare(self, x)
   local dtype = self.dtype() == "float64" and "float64" or "float32"
   if x.dtype == "float32" or x.dtype == "float64" then return x:to(dtype) end
   if x.dtype ~= "uint8" then refuse("model: expected an image of uint8, float32 or float64, found %s", x.dtype) end
-  local mean = core.tensor(self.mean, { dtype = dtype }) * 255
-  local scale = core.tensor({ 1 / self.std[1], 1 / self.std[2], 1 / self.std[3] }, { dtype = dtype }) / 255
+  local like = { dtype = dtype, device = x.device }
+  local mean = core.tensor(self.mean, like) * 255
+  local scale = core.tensor({ 1 / self.std[1], 1 / self.std[2], 1 / self.std[3] }, like) / 255
   return (x:to(dtype) - mean) * scale
 end
 
@@ -138,6 +139,7 @@ function M.model(given)
   if file then load_file(encoder, file, "encoder_weights: " .. file, { ignore = is_foreign_to_encoder }) end
   m.options, m.mean, m.std = c, IMAGENET.mean, IMAGENET.std
   m.dtype = function() return head.params.weight.dtype end
+  m.device = function() return head.params.weight.device end
   for name, method in pairs(methods) do m[name] = method end
   return m
 end

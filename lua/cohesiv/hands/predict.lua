@@ -26,8 +26,9 @@ function predict.maps(model, image, queries, options)
   options = options or {}
   local size = options.size or model.calibration and model.calibration.size or scale.default
   local sc = scale.of(image.shape[2], image.shape[1], size)
-  local out = tensor.no_grad(model.forward, model, scale.picture(image, sc))
-  for name, map in pairs(out) do out[name] = map:to "float32" end -- also of a float64 model
+  local device = model.device and model.device() or "cpu"
+  local out = tensor.no_grad(model.forward, model, scale.picture(image, sc):to(device))
+  for name, map in pairs(out) do out[name] = map:to "cpu":to "float32" end -- also of a float64 model
   local maps = { attention = {}, Z = out.Z, scale = sc.s }
   local function place(at, n) -- the nearest pixel of the scaled frame, counted from 1
     return math.max(1, math.min(n, math.floor((at + 0.5) * sc.s) + 1))

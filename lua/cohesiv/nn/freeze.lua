@@ -26,7 +26,7 @@ local function signature(inputs)
   local parts = {}
   for i, x in ipairs(inputs) do
     if not core.is_tensor(x) then refuse("freeze: input %d: expected a tensor, found %s", i, type(x)) end
-    parts[i] = x.dtype .. " " .. table.concat(x.shape, "x")
+    parts[i] = x.device .. " " .. x.dtype .. " " .. table.concat(x.shape, "x")
   end
   return table.concat(parts, ", ")
 end

@@ -12,7 +12,9 @@ local M = {}
 -- gradients pass that lead back inside (same loss; scores that have left (0, 1) everywhere can return). → scalar
 function M.responsibility(Q, K, R, queries, image, given)
   local o = options.read("losses.responsibility", given, { through = false })
-  if core.is_tensor(queries) then options.finite("losses.responsibility: queries", queries) end
+  if core.is_tensor(queries) and queries.device == "cpu" then -- elsewhere the op looks, and nobody waits
+    options.finite("losses.responsibility: queries", queries)
+  end
   return ops.responsibility_loss.call(Q, K, R, queries, image, { through = o.through })
 end
 

@@ -162,19 +162,22 @@ end
 -- Rounding kernels of few channels would save nothing, and costs accuracy.
 local function worth_halving(shape) return #shape > 1 and shape[#shape] >= 16 end
 
---- m:to("float64") or m:to "cpu": converts all parameters and buffers. m:to "bfloat16" is for inference, without
--- gradients: weights in half the memory and, on CPUs that multiply bfloat16 fast, products of it; vectors (biases,
+--- m:to("float64") or m:to "cpu": converts all parameters and buffers, or moves them to a device. m:to "bfloat16" is
+-- for inference, without gradients: weights in half the memory and, on CPUs that multiply bfloat16 fast, products of it; vectors (biases,
 -- statistics) and kernels of few input channels (the first, depthwise ones) stay float32, as do activations and sums.
 function Module:to(target)
   local half = target == "bfloat16"
+  local dtype = half or type(target) == "string" and target:match "^float" -- not a device
   if half then tell_of_bfloat16() end
   walk(self, "", function(kind, _, owner, name)
     local t = owner[kind][name]
     local converted = t:detach():to((half and not worth_halving(t.shape)) and "float32" or target)
-    if kind == "params" then converted.requires_grad = not half end
+    local graded = t.requires_grad
+    if dtype then graded = not half end
+    if kind == "params" then converted.requires_grad = graded end
     owner[kind][name] = converted
   end)
-  if target ~= "cpu" then
+  if dtype then
     self:modules(function(m) m.inference_only = half end)
     if half then self:eval() end
   end

@@ -32,9 +32,11 @@ local function rows_of(events)
       local key = e.kind .. " " .. e.name
       local row = found[key]
       if not row then
-        row = { name = e.name, pass = e.kind, calls = 0, seconds = 0, read = 0, written = 0, flops = 0 }
+        row = { name = e.name, pass = e.kind, calls = 0, seconds = 0, read = 0, written = 0, flops = 0,
+          fallbacks = 0 }
         found[key], rows[#rows + 1] = row, row
       end
+      if e.fallback then row.fallbacks = row.fallbacks + 1 end
       row.calls, row.seconds = row.calls + 1, row.seconds + own[i]
       row.read, row.written, row.flops = row.read + e.read, row.written + e.written, row.flops + e.flops
     end
@@ -47,7 +49,8 @@ local function rows_of(events)
 end
 
 local function sum_of(rows, name)
-  local total = { name = name, pass = "", calls = 0, seconds = 0, read = 0, written = 0, flops = 0, share = 0 }
+  local total = { name = name, pass = "", calls = 0, seconds = 0, read = 0, written = 0, flops = 0, fallbacks = 0,
+    share = 0 }
   for _, row in ipairs(rows) do
     for key, value in pairs(row) do
       if type(value) == "number" then total[key] = total[key] + value end
@@ -60,7 +63,7 @@ local function profile_of(events, seconds, lost)
   local self = setmetatable(rows_of(events), Profile)
   for _, row in ipairs(self) do row.share = row.seconds / seconds end
   self.events, self.seconds, self.lost, self.threads = events, seconds, lost, core.threads()
-  self.calls = sum_of(self).calls
+  self.calls, self.fallbacks = sum_of(self).calls, sum_of(self).fallbacks
   self.outside = seconds - sum_of(self).seconds
   return self
 end
@@ -75,8 +78,9 @@ end
 
 --- profile(f, ...): runs f(...) and returns what it spent its time in, then f's results. Prints as a table. [i] is a
 -- row { name, pass = "forward" or "backward", calls, seconds, share, read, written (bytes of tensors), flops (0:
--- unknown) }, the slowest first; .seconds is the whole, .outside what passed outside ops, .events every call in order,
--- .lost how many calls beyond the first 2^18 were not kept. :top(n) keeps n rows, :save "trace.json" writes all calls.
+-- unknown), fallbacks (calls that the CPU computed in place of their device) }, the slowest first; .seconds is the
+-- whole, .outside what passed outside ops, .events every call in order, .lost how many calls beyond the first 2^18 were
+-- not kept. :top(n) keeps n rows, :save "trace.json" writes all calls.
 function M.profile(f, ...)
   if not options.is_callable(f) then refuse("profile: expected a function, found %s", options.show(f)) end
   local call = Module.__call
@@ -120,6 +124,9 @@ function Profile:__tostring()
   total.seconds, total.share = self.seconds, 1
   lines[#lines + 1] = line_of(total)
   local lost = self.lost > 0 and ("; %s calls more were not kept"):format(thousands(self.lost)) or ""
+  if self.fallbacks > 0 then
+    lost = ("%s; %s calls went to the CPU and back"):format(lost, thousands(self.fallbacks))
+  end
   return columns(lines, 2) .. ("\n%d thread%s; MiB: of the tensors read and written%s"):format(self.threads,
     self.threads > 1 and "s" or "", lost)
 end
@@ -132,6 +139,7 @@ local function trace_event(e)
   local arguments = { shape = e.shape }
   if e.read + e.written > 0 then arguments.read, arguments.written = e.read, e.written end
   if e.flops > 0 then arguments.flops = e.flops end
+  if e.fallback then arguments.fallback = true end
   return { name = e.kind == "backward" and e.name .. " backward" or e.name, cat = e.kind, ph = "X", pid = 1, tid = 1,
     ts = microseconds(e.start), dur = microseconds(e.seconds), args = arguments }
 end

@@ -133,7 +133,7 @@ end
 
 local function measure(model, o)
   local rows = rows_of(model)
-  local x = tensor.zeros(o.batch, o.size[2], o.size[1], 3, { dtype = model.dtype() })
+  local x = tensor.zeros(o.batch, o.size[2], o.size[1], 3, { dtype = model.dtype(), device = model.device() })
   local total = core.with_grad(tensor.tidy, count, model, rows, x)
   total.times, total.parameters = {}, model:count()
   tensor.no_grad(tensor.tidy, model.forward, model, x) -- the first pass packs weights

@@ -4,6 +4,7 @@ local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
 local schedule = require "cohesiv.optim.schedule"
 local refuse = require "cohesiv.base.refuse"
+local tensor = require "cohesiv.tensor"
 
 local M = { Step = schedule.Step, Cosine = schedule.Cosine, Warmup = schedule.Warmup, Plateau = schedule.Plateau }
 local ops = core.ops
@@ -22,7 +23,9 @@ end
 -- Tensors of zeros like the parameters, out of every scope.
 local function zeros_like(parameters)
   local list = {}
-  for i, p in ipairs(parameters) do list[i] = core.keep(core.full(0, p.shape, { dtype = p.dtype })) end
+  for i, p in ipairs(parameters) do
+    list[i] = core.keep(core.full(0, p.shape, { dtype = p.dtype, device = p.device }))
+  end
   return list
 end
 
@@ -133,23 +136,22 @@ end
 
 -- ---- clipping ----
 
-local function scalar(t)
-  local value = t:item()
-  t:close()
-  return value
-end
-
 --- clip_norm(parameters, max): scales all gradients by one factor so that their common Euclidean norm is at most max;
 -- returns the norm before.
 function M.clip_norm(parameters, max)
   check_parameters("clip_norm", parameters)
   options.within("clip_norm", "max", max, 0, math.huge)
-  local squares = 0.0
-  for _, p in ipairs(parameters) do
-    local g = p.grad
-    if g then squares = squares + scalar(ops.sum.call(ops.square.call(g))) end
-  end
-  local norm = math.sqrt(squares)
+  local squares = tensor.tidy(function() -- read at once, exactly: a device is waited for once
+    local list = {}
+    for _, p in ipairs(parameters) do
+      local g = p.grad
+      if g then list[#list + 1] = ops.sum.call(ops.square.call(g)):to "float64" end
+    end
+    return #list > 0 and tensor.stack(list):totable() or list
+  end)
+  local sum = 0.0
+  for _, v in ipairs(squares) do sum = sum + v end
+  local norm = math.sqrt(sum)
   if norm > max then
     for _, p in ipairs(parameters) do
       if p.grad then p.grad = p.grad * (max / norm) end

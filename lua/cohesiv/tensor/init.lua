@@ -17,7 +17,7 @@ local arithmetic = { __add = "add", __sub = "sub", __mul = "mul", __div = "div",
 for event, name in pairs(arithmetic) do meta[event] = core.ops[name].call end
 meta.__unm = function(t) return core.ops.neg.call(t) end -- Lua passes the operand twice
 
-for _, name in ipairs { "tensor", "full", "arange", "eye", "rand", "randn", "threads", "memory" } do
+for _, name in ipairs { "tensor", "full", "arange", "eye", "rand", "randn", "threads", "memory", "devices" } do
   M[name] = core[name]
 end
 
@@ -86,12 +86,22 @@ function methods.contiguous(t) return t end
 local dtypes = {}
 for name in core.ops.cast.args:gmatch "(%w+)=" do dtypes[name] = true end
 
+-- t on another device; gradients come back.
+local function move(t, device)
+  local home = t.device
+  if home == device then return t end
+  local moved = t:move(device)
+  if t.requires_grad and core.grad_enabled() then
+    core.record("to", function(_, g) return g:move(home) end, { t, n = 1 }, { moved }, {})
+  end
+  return moved
+end
+
 --- t:to("float64") or t:to "cpu": the same values in another dtype, or on another device.
 function methods.to(t, target)
   check("to", t)
-  if target == "cpu" then return t end
-  if target == "cuda" or (type(target) == "string" and target:match "^cuda:%d+$") then
-    error("to: device " .. target .. ": expected cpu, the only device of this build", 0)
+  if target == "cpu" or target == "guard" or type(target) == "string" and target:match "^cuda" then
+    return move(t, target)
   end
   if t.dtype == target then return t end
   if not dtypes[target] then return t:cast_data(target) end -- raises, naming those that there are

@@ -25,7 +25,7 @@ function M.of(model, decay)
   local seed, stream = core.random_state()
   local follower = models.model(model.options)
   core.seed(seed, stream)
-  follower:load_state((model:state_dict()))
+  follower:to(model.device()):load_state((model:state_dict()))
   return setmetatable({ model = follower, to = tensors(follower), from = tensors(model), decay = decay }, Average)
 end
 

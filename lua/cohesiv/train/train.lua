@@ -29,20 +29,32 @@ local function fail(format, ...) error(("train: " .. format):format(...), 0) end
 
 -- ---- one batch ----
 
-local function batch_loss(model, recipe, batch)
-  local out, w = model:forward(batch.image), recipe.loss
-  local parts, total = {}, nil
+-- The batch on the model's device.
+local function there(model, batch)
+  local device = model.device()
+  for name, v in pairs(batch) do batch[name] = core.is_tensor(v) and v:to(device) or v end
+  return batch
+end
+
+local function batch_loss(model, recipe, given)
+  local batch, w = there(model, given), recipe.loss
+  local out = model:forward(batch.image)
+  local names, values, total = {}, {}, nil
+  local function note(name, value) names[#names + 1], values[#values + 1] = name, value:detach() end
   if w.responsibility ~= 0 then
     local l = losses.responsibility(out.Q, out.K, batch.maps, batch.points, batch.image_index,
       { through = w.clamp == "through" })
-    parts.responsibility, total = l:item(), l * w.responsibility
+    note("responsibility", l)
+    total = l * w.responsibility
   end
   if w.embedding ~= 0 then
     local l = losses.embedding(out.Z, batch.label, recipe.embedding)
-    parts.embedding = l:item()
+    note("embedding", l)
     total = total and total + l * w.embedding or l * w.embedding
   end
-  parts.total = total:item()
+  note("total", total)
+  local parts = {}
+  for i, v in ipairs(tensor.stack(values):totable()) do parts[names[i]] = v end -- the one wait of a step
   return total, parts
 end
 
@@ -101,7 +113,7 @@ Training.__index = Training
 
 local function new_training(recipe, samples, data)
   core.seed(recipe.seed)
-  local model = models.model(recipe.model)
+  local model = models.model(recipe.model):to(recipe.device)
   local average = recipe.optim.average ~= 0 and averages.of(model, recipe.optim.average) or nil
   local optimiser = optim.AdamW(model:parameters(), { lr = recipe.optim.lr, weight_decay = recipe.optim.weight_decay })
   local warmup = optim.Warmup(optimiser, { steps = math.max(math.ceil(recipe.optim.warmup), 1) })
@@ -270,7 +282,7 @@ end
 -- The mean embeddings from the training samples, and thresholds where the data has masks to choose them on.
 local function finish(self)
   local run, recipe = self.run, self.recipe
-  local model = models.model(recipe.model)
+  local model = models.model(recipe.model):to(recipe.device)
   model:load(run:file "best.safetensors")
   model:eval()
   local stored = run:calibration() or {}
@@ -391,9 +403,8 @@ function M.train(recipe, options)
   if not recipes.is(recipe) then fail("expected a recipe, found a %s", type(recipe)) end
   if recipe.system ~= "cohesiv" then return untrained(recipe, options) end
   if not (recipe.data or options.data) then fail("expected a data folder (data=PATH), found none") end
-  if recipe.device ~= "cpu" then
-    fail("device: expected cpu, the only device of this build, found %s", recipe.device)
-  end
+  local there_is, message = pcall(tensor.zeros, 1, { device = recipe.device })
+  if not there_is then fail("%s", message) end
   if recipe.loss.responsibility == 0 and recipe.loss.embedding == 0 then
     fail("expected a loss with a weight, found loss.responsibility and loss.embedding both 0")
   end

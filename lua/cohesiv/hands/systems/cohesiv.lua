@@ -48,7 +48,7 @@ local function full(model, recipe)
 end
 
 return function(run)
-  local model = run:model()
+  local model = run:model():to(run.recipe.device)
   local system = (run.recipe.loss.embedding == 0 and attention_only or full)(model, run.recipe)
   system.model = model
   return system
