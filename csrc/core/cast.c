@@ -2,6 +2,7 @@
  * integers by truncation with saturation (NaN becomes 0). */
 #include "core/device.h"
 #include "core/pool.h"
+#include "core/tensor.h"
 
 #include <math.h>
 #include <string.h>

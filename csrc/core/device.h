@@ -8,11 +8,15 @@
 #ifndef CORE_DEVICE_H
 #define CORE_DEVICE_H
 
+#include "core/dtype.h"
 #include "core/memory.h"
-#include "core/tensor.h"
+
+#include <stdint.h>
 
 typedef enum DeviceKind { DEVICE_CPU, DEVICE_GUARD, DEVICE_KINDS } DeviceKind;
 extern const char *const device_kind_name[DEVICE_KINDS]; /* "cpu", "guard" */
+
+typedef struct Device Device;
 
 struct Device {
   const char *name; /* as users say it */
@@ -31,7 +35,9 @@ struct Device {
   int (*accumulate)(Device *, Dtype, void *to, const void *from, long n); /* float32 or float64 */
   int (*cast)(Device *, Dtype from_dtype, const void *from, Dtype to_dtype, void *to, long n);
 
-  /* Around kernels of ops that run here; they nest. NULL: nothing to do. */
+  /* Around kernels of ops that run here; they nest. NULL: nothing to do. window: what kernels add to an address
+   * meanwhile (a guard's: see there); 0 otherwise. */
+  ptrdiff_t window;
   void (*enter)(Device *);
   void (*leave)(Device *);
 

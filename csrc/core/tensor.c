@@ -223,7 +223,7 @@ void *tensor_write(Tensor *t) {
     t->offset = 0;
   }
   atomic_fetch_add(&t->storage->version, 1);
-  return (char *)t->storage->data + (size_t)t->offset * dtype_bytes[t->dtype];
+  return (char *)t->storage->data + t->device->window + (size_t)t->offset * dtype_bytes[t->dtype];
 }
 
 bool tensor_same_shape(const Tensor *a, const Tensor *b) {

@@ -9,16 +9,14 @@
 #ifndef CORE_TENSOR_H
 #define CORE_TENSOR_H
 
+#include "core/device.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum { RANK_MAX = 8 };
-
-typedef enum Dtype { F32, F64, U8, I32, I64, BF16, F16, DTYPES } Dtype;
-
-typedef struct Device Device;
 
 typedef struct Storage {
   atomic_int refs;
@@ -51,11 +49,6 @@ typedef struct Tensor {
   Var *var; /* NULL unless the tensor requires a gradient */
 } Tensor;
 
-extern const size_t dtype_bytes[DTYPES];
-extern const char
-    *const dtype_name[DTYPES]; /* "float32", "float64", "uint8", "int32", "int64", "bfloat16", "float16" */
-static inline bool dtype_is_real(Dtype d) { return d == F32 || d == F64; }
-
 /* Has messages about short memory name the largest tensors; core_start() calls it. */
 void tensor_start(void);
 
@@ -81,7 +74,7 @@ Tensor *tensor_to(const Tensor *t, Device *device);
 
 /* The first element, for reading: where t->device is not the CPU, by that device's kernels alone. */
 static inline const void *tensor_data(const Tensor *t) {
-  return (const char *)t->storage->data + (size_t)t->offset * dtype_bytes[t->dtype];
+  return (const char *)t->storage->data + t->device->window + (size_t)t->offset * dtype_bytes[t->dtype];
 }
 /* The first element, for writing: copies first when the storage is shared. NULL when memory is short. */
 void *tensor_write(Tensor *t);

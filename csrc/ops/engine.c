@@ -129,13 +129,15 @@ void *call_scratch(Call *c, size_t bytes) {
   while (k < OP_SCRATCH && c->scratch[k].data) k++;
   if (k == OP_SCRATCH) return call_fail(c, "expected at most %d blocks of scratch memory", OP_SCRATCH), NULL;
   c->scratch[k].bytes = bytes;
-  return c->scratch[k].data = c->device->take(c->device, bytes);
+  char *block = c->scratch[k].data = c->device->take(c->device, bytes);
+  return block ? block + c->device->window : NULL;
 }
 
 void call_drop(Call *c, void *block) {
   for (int k = 0; k < OP_SCRATCH && block; k++) {
-    if (c->scratch[k].data != block) continue;
-    c->device->give(c->device, block, c->scratch[k].bytes);
+    char *own = c->scratch[k].data;
+    if (!own || own + c->device->window != (char *)block) continue;
+    c->device->give(c->device, own, c->scratch[k].bytes);
     c->scratch[k].data = NULL;
     return;
   }

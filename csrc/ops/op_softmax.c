@@ -113,7 +113,8 @@ static int entropy_forward(Call *c) {
   long chunks = chunks_of(&j);
   size_t bytes = (size_t)chunks * 2 * sizeof(double);
   real *y = output(c, 0);
-  Tensor *lse = call_save_new(c, 0, c->dtype, 1, &j.rows), *weight = call_save_new(c, 1, F64, 0, NULL);
+  Tensor *lse = call_save_new(c, 0, c->dtype, 1, &j.rows), *kept = call_save_new(c, 1, F64, 0, NULL);
+  double *weight = kept ? tensor_write(kept) : NULL;
   if (!y || !lse || !weight || !(j.to = tensor_write(lse)) || !(j.partial = call_scratch(c, bytes))) return 0;
   j.x = input(c, LOGITS);
   j.label = input(c, LABEL);
@@ -121,7 +122,7 @@ static int entropy_forward(Call *c) {
   double sum = 0, count = 0;
   for (long k = 0; k < chunks && ok; k++) sum += j.partial[2 * k], count += j.partial[2 * k + 1];
   *y = (real)(count > 0 ? sum / count : 0);
-  *(double *)weight->storage->data = count > 0 ? 1 / count : 0;
+  *weight = count > 0 ? 1 / count : 0;
   return ok;
 }
 
