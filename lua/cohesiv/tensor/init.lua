@@ -2,7 +2,6 @@
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
-local error = core.error -- a line, whatever it quotes
 
 local M = {}
 local methods, meta = core.methods, core.meta
