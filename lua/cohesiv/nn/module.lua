@@ -163,8 +163,8 @@ end
 local function worth_halving(shape) return #shape > 1 and shape[#shape] >= 16 end
 
 --- m:to("float64") or m:to "cpu": converts all parameters and buffers, or moves them to a device. m:to "bfloat16" is
--- for inference, without gradients: weights in half the memory and, on CPUs that multiply bfloat16 fast, products of it;
--- vectors (biases, statistics) and kernels of few input channels (the first, depthwise ones) stay float32, as do
+-- for inference, without gradients: weights in half the memory and, on CPUs that multiply bfloat16 fast, products of
+-- it; vectors (biases, statistics) and kernels of few input channels (the first, depthwise ones) stay float32, as do
 -- activations and sums.
 function Module:to(target)
   local half = target == "bfloat16"
