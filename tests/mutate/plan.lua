@@ -57,7 +57,7 @@ local ROWS = {
   { "io/complaint", "video data" }, { "io/scan", "video pth io" }, { "csrc/io/", "io pictures data" },
   -- Lua
   { "base/json", "json recipe" }, { "base/o", "given recipe model nn" }, { "base/kinds", "kind recipe given" },
-  { "base/kinds", "recipe given" }, { "base/warn", "warn" }, { "base/failure", "cli warn" },
+  { "base/warn", "warn" }, { "base/failure", "cli warn" },
   { "base/pictured", "viz repl" }, { "base/", "given recipe cli repl summary" },
   { "tensor/function", "function" }, { "tensor/image", "pictures tensor" }, { "tensor/io", "io pth" },
   { "tensor/", "tensor scopes function" },
