@@ -28,9 +28,8 @@ BODY Between grid_axis(const Grid *g, real t, long size) {
   real p = g->corners ? (t + 1) * b.step : ((t + 1) * (real)size - 1) / 2;
   if (g->border) {
     real last = (real)(size - 1);
-    if (!(p > 0 && p < last))
-      b.step = 0;      /* beyond the edge nothing changes */
-    p = p > 0 ? p : 0; /* not a number: 0 */
+    if (!(p > 0 && p < last)) b.step = 0; /* beyond the edge nothing changes */
+    p = p > 0 ? p : 0;                    /* not a number: 0 */
     p = p < last ? p : last;
   } else if (!(p > -1 && p < (real)size)) { /* sees zeros alone; a whole number
                                                that is far away would not fit */
@@ -51,26 +50,19 @@ struct grid_sample_forward_args {
   Grid g;
 };
 
-BODY void grid_sample_forward_body(const struct grid_sample_forward_args *a,
-                                   long i) {
+BODY void grid_sample_forward_body(const struct grid_sample_forward_args *a, long i) {
   const Grid *g = &a->g;
-  Between u = grid_axis(g, a->grid[2 * i], g->w),
-          v = grid_axis(g, a->grid[2 * i + 1], g->h);
+  Between u = grid_axis(g, a->grid[2 * i], g->w), v = grid_axis(g, a->grid[2 * i + 1], g->h);
   const real *image = a->x + i / g->points * g->h * g->w * g->c;
   real *restrict y = a->y + i * g->c;
-  for (long k = 0; k < g->c; k++)
-    y[k] = 0;
+  for (long k = 0; k < g->c; k++) y[k] = 0;
   for (long p = v.at; p < v.at + 2; p++) {
-    if (p < 0 || p >= g->h)
-      continue;
+    if (p < 0 || p >= g->h) continue;
     for (long q = u.at; q < u.at + 2; q++) {
-      if (q < 0 || q >= g->w)
-        continue;
-      real share = (p == v.at ? 1 - v.share : v.share) *
-                   (q == u.at ? 1 - u.share : u.share);
+      if (q < 0 || q >= g->w) continue;
+      real share = (p == v.at ? 1 - v.share : v.share) * (q == u.at ? 1 - u.share : u.share);
       const real *restrict x = image + (p * g->w + q) * g->c;
-      for (long k = 0; k < g->c; k++)
-        y[k] += share * x[k];
+      for (long k = 0; k < g->c; k++) y[k] += share * x[k];
     }
   }
 }
@@ -86,24 +78,18 @@ struct grid_sample_points_args {
   Grid g;
 };
 
-BODY void grid_sample_points_body(const struct grid_sample_points_args *a,
-                                  long i) {
+BODY void grid_sample_points_body(const struct grid_sample_points_args *a, long i) {
   const Grid *g = &a->g;
-  Between u = grid_axis(g, a->grid[2 * i], g->w),
-          v = grid_axis(g, a->grid[2 * i + 1], g->h);
-  const real *image = a->x + i / g->points * g->h * g->w * g->c,
-             *dy = a->dy + i * g->c;
+  Between u = grid_axis(g, a->grid[2 * i], g->w), v = grid_axis(g, a->grid[2 * i + 1], g->h);
+  const real *image = a->x + i / g->points * g->h * g->w * g->c, *dy = a->dy + i * g->c;
   real du = 0, dv = 0;
   for (long p = v.at; p < v.at + 2; p++) {
-    if (p < 0 || p >= g->h)
-      continue;
+    if (p < 0 || p >= g->h) continue;
     for (long q = u.at; q < u.at + 2; q++) {
-      if (q < 0 || q >= g->w)
-        continue;
+      if (q < 0 || q >= g->w) continue;
       const real *x = image + (p * g->w + q) * g->c;
       real sum = 0;
-      for (long k = 0; k < g->c; k++)
-        sum += x[k] * dy[k];
+      for (long k = 0; k < g->c; k++) sum += x[k] * dy[k];
       du += (q == u.at ? -1 : 1) * (p == v.at ? 1 - v.share : v.share) * sum;
       dv += (p == v.at ? -1 : 1) * (q == u.at ? 1 - u.share : u.share) * sum;
     }
@@ -127,32 +113,24 @@ struct grid_sample_image_args {
   Grid g;
 };
 
-BODY void grid_sample_image_body(const struct grid_sample_image_args *a,
-                                 long i) {
+BODY void grid_sample_image_body(const struct grid_sample_image_args *a, long i) {
   const Grid *g = &a->g;
-  long image = i / a->bands, top = i % a->bands * a->rows,
-       end = top + a->rows < g->h ? top + a->rows : g->h;
+  long image = i / a->bands, top = i % a->bands * a->rows, end = top + a->rows < g->h ? top + a->rows : g->h;
   real *to = a->dx + image * g->h * g->w * g->c;
   if (!a->add)
-    for (long k = top * g->w * g->c; k < end * g->w * g->c; k++)
-      to[k] = 0;
+    for (long k = top * g->w * g->c; k < end * g->w * g->c; k++) to[k] = 0;
   for (long j = image * g->points; j < (image + 1) * g->points; j++) {
     Between v = grid_axis(g, a->grid[2 * j + 1], g->h);
-    if (v.at + 1 < top || v.at >= end)
-      continue;
+    if (v.at + 1 < top || v.at >= end) continue;
     Between u = grid_axis(g, a->grid[2 * j], g->w);
     const real *restrict dy = a->dy + j * g->c;
     for (long p = v.at; p < v.at + 2; p++) {
-      if (p < top || p >= end)
-        continue;
+      if (p < top || p >= end) continue;
       for (long q = u.at; q < u.at + 2; q++) {
-        if (q < 0 || q >= g->w)
-          continue;
-        real share = (p == v.at ? 1 - v.share : v.share) *
-                     (q == u.at ? 1 - u.share : u.share);
+        if (q < 0 || q >= g->w) continue;
+        real share = (p == v.at ? 1 - v.share : v.share) * (q == u.at ? 1 - u.share : u.share);
         real *restrict dx = to + (p * g->w + q) * g->c;
-        for (long k = 0; k < g->c; k++)
-          dx[k] += share * dy[k];
+        for (long k = 0; k < g->c; k++) dx[k] += share * dy[k];
       }
     }
   }

@@ -15,8 +15,7 @@ struct prelu_forward_args {
 BODY void prelu_forward_body(const struct prelu_forward_args *a, long i) {
   const real *restrict x = a->x + i * a->c;
   real *restrict y = a->y + i * a->c;
-  for (long k = 0; k < a->c; k++)
-    y[k] = x[k] > 0 ? x[k] : x[k] * a->weight[k];
+  for (long k = 0; k < a->c; k++) y[k] = x[k] > 0 ? x[k] : x[k] * a->weight[k];
 }
 HOT_KERNEL(prelu_forward)
 
@@ -52,8 +51,7 @@ BODY void prelu_slope_body(const struct prelu_slope_args *a, long i) {
   const real *restrict x = a->x + i * a->c;
   const real *restrict dy = a->dy + i * a->c;
   real *restrict to = a->to + i * a->c;
-  for (long k = 0; k < a->c; k++)
-    to[k] = x[k] > 0 ? 0 : x[k] * dy[k];
+  for (long k = 0; k < a->c; k++) to[k] = x[k] > 0 ? 0 : x[k] * dy[k];
 }
 HOT_KERNEL(prelu_slope)
 
