@@ -34,12 +34,9 @@ end
 -- Encoders: rows of the table as the public ones are, with a block or two in each of the first stages.
 local families = encoders.table
 local short = {
-  basic = { build = families.resnet18.build, block = "basic", depths = { 2 } },
-  bottleneck = { build = families.resnet50.build, block = "bottleneck", depths = { 1 } },
-  squeezed = {
-    build = families.se_resnext50_32x4d.build, block = "bottleneck", depths = { 1 }, groups = 32, base_width = 4,
-    reduction = 16, layer0 = true,
-  },
+  basic = { build = families.resnet18.build, basic = true, depths = { 2 } },
+  bottleneck = { build = families.resnet50.build, depths = { 1 } },
+  squeezed = { build = families.resnet50.build, depths = { 1 }, groups = 32, base_width = 4, reduction = 16 },
   inverted = {
     build = families.mobilenet_v2.build,
     stages = { { expand = 1, width = 8, repeats = 1, stride = 1 }, { expand = 2, width = 8, repeats = 2, stride = 2 } },

@@ -14,81 +14,52 @@ local core = require "cohesiv.core"
 local ops = core.ops
 local M = {}
 
--- A convolution without bias, added to m → it, and what pads x before it: a stride of 2 pads k - 2 in all, (k - 3) / 2
--- on the left and the top, one more on the right and at the bottom.
-local function convolution(m, name, o)
-  local k = o[3]
-  o.padding, o.bias = o.stride == 2 and (k - 3) // 2 or k // 2, false
-  return m:add(name, layers.Conv2d(o)), function(x)
-    return o.stride == 2 and ops.pad_crop.call(x, x.shape[2] + 1, x.shape[3] + 1) or x
-  end
+-- As stages.conv_bn. A stride of 2 pads k - 2 in all, (k - 3) / 2 on the left and the top, one more on the right and at
+-- the bottom, which `widened` puts there.
+local function conv_bn(m, conv_name, bn_name, o)
+  o.eps, o.momentum, o.padding = 1e-3, 0.01, o.stride == 2 and (o[3] - 3) // 2 or nil
+  return stages.conv_bn(m, conv_name, bn_name, o)
 end
 
-local function batch_norm(m, name, channels, act)
-  return m:add(name, layers.BatchNorm2d { channels, act = act, eps = 1e-3, momentum = 0.01 })
-end
-
--- Both → a function of x and of what is added at the end.
-local function conv_bn(m, conv_name, bn_name, act, o)
-  local conv, pad = convolution(m, conv_name, o)
-  local bn = batch_norm(m, bn_name, o[2], act)
-  return function(x, residual) return layers.conv_bn(conv, bn, pad(x), residual) end
-end
+local function widened(x) return ops.pad_crop.call(x, x.shape[2] + 1, x.shape[3] + 1) end
 
 -- Expansion (unless 1), depthwise k×k, squeeze and excitation, linear projection, shortcut where shapes agree.
 local function block(cin, out, kernel, stride, expansion)
-  local m = Module.new()
+  local m, steps = Module.new(), {}
   local hidden, squeezed = cin * expansion, math.max(1, cin // 4)
-  local expand = expansion ~= 1 and conv_bn(m, "_expand_conv", "_bn0", "silu", { cin, hidden, 1 })
-  local depthwise, pad = convolution(m, "_depthwise_conv", { hidden, hidden, kernel, stride = stride, groups = hidden })
-  local bn = batch_norm(m, "_bn1", hidden, "silu")
+  if expansion ~= 1 then steps[1] = conv_bn(m, "_expand_conv", "_bn0", { cin, hidden, 1, act = "silu" }) end
+  if stride == 2 then steps[#steps + 1] = widened end
+  local _, depthwise, bn = conv_bn(m, "_depthwise_conv", "_bn1",
+    { hidden, hidden, kernel, stride = stride, groups = hidden, act = "silu" })
   local gate = excite.gate(m:add("_se_reduce", layers.Conv2d { hidden, squeezed, 1 }),
     m:add("_se_expand", layers.Conv2d { squeezed, hidden, 1 }), "silu")
-  local project = conv_bn(m, "_project_conv", "_bn2", "none", { hidden, out, 1 })
-  local shortcut = stride == 1 and cin == out
-  local steps = { pad, depthwise, function(x) return excite.after(bn, gate, x) end }
-  if expand then table.insert(steps, 1, expand) end
-  m.forward = function(_, x)
-    local y = x
-    for _, step in ipairs(steps) do
-      local z = step(y)
-      if not rawequal(y, x) and not rawequal(y, z) then layers.let_go(y, m) end
-      y = z
-    end
-    local z = project(y, shortcut and x or nil)
-    layers.let_go(y, m)
-    return z
-  end
-  m.flops = function(_, _, y) return excite.flops(bn, gate, y.shape[1]) end
-  return m
+  table.move({ depthwise, function(x) return excite.after(bn, gate, x) end,
+    (conv_bn(m, "_project_conv", "_bn2", { hidden, out, 1 })) }, 1, 3, #steps + 1, steps)
+  return stages.block(m, steps, stride == 1 and cin == out)
 end
 
 --- build{ stages = { { kernel, expand, width, repeats, stride }, … }, last = { … } }: the encoder. last: numbers (from
 -- 0) of the blocks after which a feature is taken; the stem gives the first.
 function M.build(e)
   local m = Module.new()
-  local stem = conv_bn(m, "_conv_stem", "_bn0", "silu", { 3, 32, 3, stride = 2 })
-  local part = { { "_conv_stem", m.children._conv_stem }, { "_bn0", m.children._bn0 } }
-  local list = { { name = "_conv_stem", module = stages.view(part, function(_, x) return stem(x) end) } }
+  local stem, conv, bn = conv_bn(m, "_conv_stem", "_bn0", { 3, 32, 3, stride = 2, act = "silu" })
   local blocks = m:add("_blocks", Module.new())
-  local widths, n, first, cin = { 32 }, 0, 0, 32
-  part = {}
+  local list, ends, widths, cin = {}, {}, { 32 }, 32
   for _, stage in ipairs(e.stages) do
     for i = 1, stage.repeats do
       local stride = i == 1 and stage.stride or 1
-      part[#part + 1] = { n, blocks:add(n, block(cin, stage.width, stage.kernel, stride, stage.expand)) }
+      list[#list + 1] = { #list, blocks:add(#list, block(cin, stage.width, stage.kernel, stride, stage.expand)) }
       cin = stage.width
-      if n == e.last[#list] then
-        list[#list + 1] = { name = ("_blocks.%d-%d"):format(first, n), module = stages.view(part) }
-        widths[#widths + 1], part, first = cin, {}, n + 1
-      end
-      n = n + 1
+      if #list - 1 == e.last[#ends + 1] then ends[#ends + 1], widths[#widths + 1] = #list, cin end
     end
   end
+  local parts = stages.cut("_blocks", list, ends)
   -- The head is part of the public files; only their classifier reads it. It counts as the last stage's.
-  conv_bn(m, "_conv_head", "_bn1", "silu", { cin, 1280, 1 })
-  for _, name in ipairs { "_conv_head", "_bn1" } do list[#list].module:add(name, m.children[name]) end
-  return stages.encoder(m, list, widths)
+  conv_bn(m, "_conv_head", "_bn1", { cin, 1280, 1, act = "silu" })
+  for _, name in ipairs { "_conv_head", "_bn1" } do parts[#parts].module:add(name, m.children[name]) end
+  table.insert(parts, 1, { name = "_conv_stem", module = stages.view({ { "_conv_stem", conv }, { "_bn0", bn } },
+    function(_, x) return stem(widened(x)) end) })
+  return stages.encoder(m, parts, widths)
 end
 
 return M

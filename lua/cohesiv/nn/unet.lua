@@ -2,21 +2,17 @@
 -- keeps) and the two branches on top of the embedding.
 local Module = require "cohesiv.nn.module"
 local layers = require "cohesiv.nn.layers"
+local stages = require "cohesiv.nn.stages"
 
 local M = {}
 
 -- ×2 nearest up-sampling, concatenation with the skip (none in the last block), two 3×3 convolutions.
 local function block(cin, skip, out)
   local m = Module.new()
-  local conv1 = m:add("conv1", layers.UpConvBN { cin, skip, out, act = "relu" })
-  local conv2 = m:add("conv2", layers.ConvBN { out, out, 3, padding = 1, act = "relu" })
-  m.forward = function(_, x, feature)
-    local y = conv1(x, feature)
-    local z = conv2(y)
-    layers.let_go(y, conv1, conv2)
-    return z
-  end
-  return m
+  return stages.block(m, {
+    m:add("conv1", layers.UpConvBN { cin, skip, out, act = "relu" }),
+    m:add("conv2", layers.ConvBN { out, out, 3, padding = 1, act = "relu" }),
+  })
 end
 
 --- decoder(encoder_widths, widths): features at strides 2 … 32 → N×H×W×widths[5] at stride 1.
@@ -43,18 +39,11 @@ end
 -- the clamp of the responsibility loss.
 function M.branch(channels, out)
   local m = Module.new()
-  local conv = m:add(0, layers.Conv2d { channels, out, 3, padding = 1, bias = false })
-  local bn = m:add(1, layers.BatchNorm2d { out, act = "relu" })
+  local first = stages.conv_bn(m, 0, 1, { channels, out, 3, act = "relu" })
   local last = m:add(3, layers.Conv2d { out, out, 3, padding = 1 })
   last.params.weight:copy(last.params.weight:detach() * 0.25)
   last.params.bias:fill(math.sqrt(0.5 / out))
-  m.forward = function(_, z)
-    local y = layers.conv_bn(conv, bn, z)
-    local result = last(y)
-    layers.let_go(y, bn, last)
-    return result
-  end
-  return m
+  return stages.block(m, { first, last })
 end
 
 return M
