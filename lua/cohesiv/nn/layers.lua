@@ -56,10 +56,6 @@ function M.Conv2d(o)
   m.forward = function(self, x)
     return ops.conv2d.call(x, self.params.weight, self.params.bias, m.stride, m.padding, groups, m.dilation)
   end
-  m.flops = function(_, _, y)
-    local n, h, w = table.unpack(y.shape)
-    return 2 * n * h * w * cout * fan_in
-  end
   return m
 end
 
@@ -162,7 +158,6 @@ function M.UpConvBN(o)
     local weight, scale, shift = folding.of(conv, bn)
     return ops.upconv2d_act.call(x, weight, skip, scale, shift, bn.act)
   end
-  m.flops = function(_, _, y) return conv:flops(nil, y) end
   return m
 end
 
@@ -178,11 +173,6 @@ function M.Linear(o)
     local y = ops.matmul.call(one and x:reshape(1, input) or x, self.params.weight, false, true)
     if self.params.bias then y = y + self.params.bias end
     return one and y:reshape { output } or y
-  end
-  m.flops = function(_, _, y)
-    local outputs = 1
-    for _, s in ipairs(y.shape) do outputs = outputs * s end
-    return 2 * outputs * input
   end
   return m
 end

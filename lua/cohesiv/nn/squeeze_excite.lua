@@ -19,27 +19,17 @@ function M.gate(reduce, expand, act)
   return m
 end
 
-local function hooked(bn, gate) return bn.hooks or gate.hooks or gate.reduce.hooks or gate.expand.hooks end
-
 -- A weight in the dtype of activations: those of bfloat16 serve products of whole maps.
 local function full(weight) return weight.dtype == "bfloat16" and weight:to "float32" or weight end
 
 --- after(bn, gate, x, residual?): gate(bn(x), residual), as one op unless one of the modules in it has hooks. bn's
 -- activation is "silu" where the gate's is, "none" otherwise.
 function M.after(bn, gate, x, residual)
-  if hooked(bn, gate) then return gate(bn(x), residual) end
+  if bn.hooks or gate.hooks or gate.reduce.hooks or gate.expand.hooks then return gate(bn(x), residual) end
   local reduce, expand = gate.reduce.params, gate.expand.params
   return ops.batch_norm_se.call(x, bn.params.weight, bn.params.bias, bn.buffers.running_mean, bn.buffers.running_var,
     full(reduce.weight), reduce.bias, full(expand.weight), expand.bias, residual, bn.training, bn.momentum, bn.eps,
     bn.act == "silu" and "silu" or "relu")
-end
-
---- flops(bn, gate, n): operations of the gate's two layers for n images, where they are inside that op; 0 where they
--- are called and counted themselves.
-function M.flops(bn, gate, n)
-  if hooked(bn, gate) then return 0 end
-  local one = { shape = { n, 1, 1 } }
-  return gate.reduce:flops(nil, one) + gate.expand:flops(nil, one)
 end
 
 return M

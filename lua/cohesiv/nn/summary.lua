@@ -1,7 +1,7 @@
 --- model:summary(): what every stage of a network costs, measured by running it: parameters, floating-point operations,
 -- memory, time. Two kinds of passes, both in inference mode, so that no running statistic moves: one with gradients, in
--- which operations and bytes are counted, and timed ones without. Modules tell their operations by a method
--- `flops(input, output)` (layers.lua; your own may have one); what has none counts as nothing.
+-- which operations and bytes are counted, and timed ones without. Operations are those that the core's profile knows.
+local Module = require "cohesiv.nn.module"
 local columns = require "cohesiv.base.columns"
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
@@ -32,38 +32,40 @@ local function checked(given)
   return o
 end
 
+local function row_of(name, module)
+  return { name = name, module = module, parameters = module:count(), flops = 0, memory = 0, times = {} }
+end
+
 -- The rows: the stages of children that have some, else the child itself, in the order of the tree.
 local function rows_of(model)
   local rows = {}
-  local function add(name, module)
-    rows[#rows + 1] = { name = name, module = module, parameters = module:count(), flops = 0, memory = 0, times = {} }
-  end
   for _, entry in ipairs(model.order) do
     local child = model.children[entry.name]
-    if child and child.stages then
-      for _, stage in ipairs(child.stages) do add(entry.name .. "." .. stage.name, stage.module) end
-    elseif child then
-      add(entry.name, child)
+    for _, stage in ipairs(child and child.stages or {}) do
+      rows[#rows + 1] = row_of(entry.name .. "." .. stage.name, stage.module)
     end
+    if child and not child.stages then rows[#rows + 1] = row_of(entry.name, child) end
   end
   return rows
 end
 
--- Runs f while the forward pass of every module in the list goes through around(pass, extra, self, ...). list:
--- { module, around, extra } each.
-local function wrapped(list, f)
-  local before = {}
-  local ok, message = pcall(function()
-    for i, w in ipairs(list) do
-      local module, around, extra = table.unpack(w)
-      local pass = module.forward
-      before[i] = { module, rawget(module, "forward") }
-      module.forward = function(...) return around(pass, extra, ...) end
-    end
-    f()
-  end)
-  for i = #before, 1, -1 do before[i][1].forward = before[i][2] end -- a module may stand in the list twice
-  if not ok then error(message, 0) end
+-- A pass of the model. For it and every row's module, left(row, entered(row), output) is called around the pass.
+local function pass(x, total, rows, entered, left)
+  local call, known = Module.__call, {}
+  for _, row in ipairs(rows) do known[row.module] = row end
+  local function after(row, token, ...)
+    left(row, token, ...)
+    return ...
+  end
+  local _ <close> = setmetatable({}, { __close = function() Module.__call = call end }) -- whatever fails
+  Module.__call = function(m, ...)
+    local row = known[m]
+    if not row then return call(m, ...) end
+    return after(row, entered(row), call(m, ...))
+  end
+  local token = entered(total)
+  local out = total.module:forward(x) -- all of it is kept while `left` looks
+  left(total, token, out.Z)
 end
 
 local function live()
@@ -71,59 +73,34 @@ local function live()
   return core.memory().live
 end
 
--- A module may give several results: f(results...) after pass(...), then those results.
-local function after(f, ...)
-  f(...)
-  return ...
-end
-
--- One pass with gradients: fills in operations, bytes and output shapes; returns the totals.
-local function count(model, rows, x)
-  local list, total, current = {}, { flops = 0 }, nil
-  model:modules(function(module)
-    if not module.flops then return end
-    list[#list + 1] = { module, function(pass, _, self, input, ...)
-      return after(function(output)
-        local n = self:flops(input, output)
-        total.flops = total.flops + n
-        if current then current.flops = current.flops + n end
-      end, pass(self, input, ...))
-    end }
-  end)
-  for _, row in ipairs(rows) do
-    list[#list + 1] = { row.module, function(pass, own, ...)
-      local before = live()
-      current = own
-      return after(function(output)
-        current = nil
-        own.memory = own.memory + live() - before
-        own.output = core.is_tensor(output) and output.shape or nil
-      end, pass(...))
-    end, row }
+-- One pass with gradients: fills in operations, bytes and output shapes.
+local function count(x, total, rows)
+  local scopes, owner = {}, {} -- event → row
+  local function entered(row)
+    row.event = core.profile_enter(row.name)
+    scopes[row.event + 1] = row
+    return live()
   end
-  wrapped(list, function()
-    local before = live()
-    local out = model:forward(x)
-    total.memory = live() - before
-    total.output = out.Z.shape
-  end)
-  return total
+  local function left(row, before, output)
+    core.profile_leave(row.event)
+    row.memory = row.memory + live() - before
+    row.output = core.is_tensor(output) and output.shape or nil
+  end
+  core.profile_start()
+  local ok, message = pcall(pass, x, total, rows, entered, left)
+  local events = core.profile_stop()
+  if not ok then error(message, 0) end
+  for i, e in ipairs(events) do
+    local row = scopes[i] or owner[e.parent]
+    owner[i], row.flops = row, row.flops + math.tointeger(e.flops)
+  end
+  for _, row in ipairs(rows) do total.flops = total.flops + row.flops end
 end
 
 -- One pass without gradients: adds a duration to every row and to the total.
-local function time(model, rows, total, x)
-  local list, clock = {}, core.system.time
-  for _, row in ipairs(rows) do
-    list[#list + 1] = { row.module, function(pass, own, ...)
-      local start = clock()
-      return after(function() table.insert(own.times, clock() - start) end, pass(...))
-    end, row }
-  end
-  wrapped(list, function()
-    local start = clock()
-    model:forward(x)
-    table.insert(total.times, clock() - start)
-  end)
+local function time(x, total, rows)
+  local clock = core.system.time
+  pass(x, total, rows, clock, function(row, start) table.insert(row.times, clock() - start) end)
 end
 
 local function median(list)
@@ -132,19 +109,16 @@ local function median(list)
 end
 
 local function measure(model, o)
-  local rows = rows_of(model)
+  local total, rows = row_of("total", model), rows_of(model)
   local x = tensor.zeros(o.batch, o.size[2], o.size[1], 3, { dtype = model.dtype(), device = model.device() })
-  local total = core.with_grad(tensor.tidy, count, model, rows, x)
-  total.times, total.parameters = {}, model:count()
+  core.with_grad(tensor.tidy, count, x, total, rows)
   tensor.no_grad(tensor.tidy, model.forward, model, x) -- the first pass packs weights
-  for _ = 1, o.repeats do tensor.no_grad(tensor.tidy, time, model, rows, total, x) end
-  local summary = setmetatable({ size = o.size, batch = o.batch, dtype = x.dtype, threads = core.threads(),
-    total = total }, Summary)
-  for i, row in ipairs(rows) do summary[i] = row end
+  for _ = 1, o.repeats do tensor.no_grad(tensor.tidy, time, x, total, rows) end
   for _, row in ipairs { total, table.unpack(rows) } do
-    row.time, row.times, row.module = median(row.times), nil, nil
+    row.time, row.times, row.module, row.event = median(row.times), nil, nil, nil
   end
-  return summary
+  rows.size, rows.batch, rows.dtype, rows.threads, rows.total = o.size, o.batch, x.dtype, core.threads(), total
+  return setmetatable(rows, Summary)
 end
 
 --- model:summary{ size = {448, 256}, batch = 1, repeats = 3 }: what the network costs at this size, a row per stage:
