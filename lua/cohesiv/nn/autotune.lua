@@ -6,7 +6,6 @@ local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
 local tensor = require "cohesiv.tensor"
 local refuse = require "cohesiv.base.refuse"
-local error = core.error -- a line, whatever it quotes
 
 local M = {}
 local Tuning = {}
@@ -15,10 +14,9 @@ Tuning.__index = Tuning
 local PASSES = 100 -- at most: a method inside another's trial has its turn in every fourth pass or so
 
 local function checked(given)
-  local o = options.read("tune", given, { size = { 448, 256 }, batch = 1, training = false, trials = 5 })
+  local o = options.read("tune", given,
+    { size = { 448, 256 }, batch = options.integer(1), training = false, trials = options.integer(5) })
   for i, side in ipairs { "width", "height" } do options.whole("tune", side, o.size[i]) end
-  options.whole("tune", "batch", o.batch)
-  options.whole("tune", "trials", o.trials)
   return o
 end
 
@@ -48,18 +46,19 @@ local function passes(model, o)
   end)
 end
 
--- The model as it was: modes and gradients.
-local function undisturbed(model, f)
+-- The passes, measured; gradients and random numbers are then what they were, whatever fails.
+local function measure(model, o)
   local gradients, parameters = {}, model:parameters()
   for i, p in ipairs(parameters) do gradients[i] = p.grad or false end
   local seed, stream = core.random_state()
-  local ok, message = pcall(function() -- nothing outside it that changes the model may fail
-    model:zero_grad()
-    model:in_eval(tensor.tidy, f)
-  end)
-  core.seed(seed, stream)
-  for i, p in ipairs(parameters) do p.grad = gradients[i] or nil end
-  if not ok then error(message, 0) end
+  local _ <close> = setmetatable({}, { __close = function()
+    core.algos.autotune(false)
+    core.seed(seed, stream)
+    for i, p in ipairs(parameters) do p.grad = gradients[i] or nil end
+  end })
+  core.algos.autotune(true)
+  model:zero_grad()
+  model:in_eval(tensor.tidy, passes, model, o)
 end
 
 --- co.tune(model, { size = {448, 256}, batch = 1, training = false, trials = 5 }): measures the methods of every
@@ -77,10 +76,7 @@ function M.tune(model, given)
   if o.training and model.inference_only then
     refuse "tune: training: expected weights of float32, found bfloat16, which is for inference"
   end
-  core.algos.autotune(true)
-  local ok, message = pcall(core.unbroken, "tune", undisturbed, model, function() passes(model, o) end)
-  core.algos.autotune(false)
-  if not ok then error(message, 0) end
+  core.unbroken("tune", measure, model, o)
   local tuning = setmetatable({}, Tuning)
   for _, row in ipairs(core.algos.rows()) do
     if row.times and next(row.times) then tuning[#tuning + 1] = row end

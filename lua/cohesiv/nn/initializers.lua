@@ -64,12 +64,15 @@ function M.zeros(t) return check("zeros", t):copy(0) end
 --- ones(t): 1 everywhere.
 function M.ones(t) return check("ones", t):copy(1) end
 
+-- Uniform numbers around 0 with this standard deviation.
+local function spread(t, std)
+  local bound = math.sqrt(3) * std
+  return M.uniform(t, -bound, bound)
+end
+
 -- gain / √fan, for He's two.
 local function kaiming_std(name, t, o)
-  o = options.read(name, o, { a = 0, mode = "fan_in", nonlinearity = "leaky_relu" })
-  if o.mode ~= "fan_in" and o.mode ~= "fan_out" then
-    refuse("%s: mode: expected fan_in or fan_out, found %s", name, o.mode)
-  end
+  o = options.read(name, o, { a = 0, mode = options.one_of("fan_in", "fan_out"), nonlinearity = "leaky_relu" })
   local fan_in, fan_out = M.fans(t)
   return M.gain(o.nonlinearity, o.a) / math.sqrt(math.max(o.mode == "fan_in" and fan_in or fan_out, 1))
 end
@@ -80,10 +83,7 @@ function M.kaiming_normal(t, o) return M.normal(t, 0, kaiming_std("kaiming_norma
 
 --- kaiming_uniform(t, { a = 0, mode = "fan_in" | "fan_out", nonlinearity = "leaky_relu" }): uniform in
 -- ± gain √(3 / fan) (He et al., ICCV 2015).
-function M.kaiming_uniform(t, o)
-  local bound = math.sqrt(3) * kaiming_std("kaiming_uniform", t, o)
-  return M.uniform(t, -bound, bound)
-end
+function M.kaiming_uniform(t, o) return spread(t, kaiming_std("kaiming_uniform", t, o)) end
 
 local function xavier_std(t, gain)
   options.expect("xavier", "gain number?", gain)
@@ -95,10 +95,7 @@ end
 function M.xavier_normal(t, gain) return M.normal(t, 0, xavier_std(t, gain)) end
 
 --- xavier_uniform(t, gain = 1): uniform in ± gain √(6 / (fan_in + fan_out)) (Glorot and Bengio, AISTATS 2010).
-function M.xavier_uniform(t, gain)
-  local bound = math.sqrt(3) * xavier_std(t, gain)
-  return M.uniform(t, -bound, bound)
-end
+function M.xavier_uniform(t, gain) return spread(t, xavier_std(t, gain)) end
 
 --- fan_uniform(t, fan_in?): uniform in ± 1 / √fan_in: what Conv2d and Linear start with, biases too.
 function M.fan_uniform(t, fan_in)

@@ -1,7 +1,6 @@
 --- co.losses: the two losses of the method, and the cross entropy of classifiers; each one pass in C.
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
 local ops = core.ops
 
 local M = {}
@@ -21,10 +20,8 @@ end
 --- embedding(Z, label, { normalise = true, scale = 10, epsilon = 1e-3, means = "image" | "batch" }): the three-way
 -- contrastive loss. Z: N×H×W×F; label: N×H×W int32, 1 person, 2 object, 3 background, 0 ignored. → scalar
 function M.embedding(Z, label, given)
-  local o = options.read("embedding", given, { normalise = true, scale = 10, epsilon = 1e-3, means = "image" })
-  if o.means ~= "image" and o.means ~= "batch" then
-    refuse('embedding: means: expected "image" or "batch", found %s', options.show(o.means))
-  end
+  local o = options.read("embedding", given,
+    { normalise = true, scale = 10, epsilon = 1e-3, means = options.one_of("image", "batch") })
   return ops.embedding_loss.call(Z, label, {
     normalise = o.normalise, scale = o.scale, epsilon = o.epsilon, batch_means = o.means == "batch",
   })

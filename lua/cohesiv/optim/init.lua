@@ -20,20 +20,12 @@ local function check_parameters(name, parameters)
   return parameters
 end
 
--- Tensors of zeros like the parameters, out of every scope.
-local function zeros_like(parameters)
-  local list = {}
-  for i, p in ipairs(parameters) do
-    list[i] = core.keep(core.full(0, p.shape, { dtype = p.dtype, device = p.device }))
-  end
-  return list
-end
-
 -- ---- what all optimisers do ----
 
 local Optimiser = {}
 
--- kept: the names of the lists of tensors that are the optimiser's state. update(self, i, parameter, gradient).
+-- kept: the names of the lists of tensors that are the optimiser's state: out of every scope, a tensor for each
+-- parameter, zeros at first. update(self, i, parameter, gradient).
 local function class(kept, update)
   local c = { kept = kept, update = update }
   c.__index = c
@@ -43,7 +35,12 @@ end
 local function new(of, parameters, fields)
   local self = setmetatable(fields, of)
   self.parameters, self.steps = parameters, 0
-  for _, name in ipairs(of.kept) do self[name] = zeros_like(parameters) end
+  for _, name in ipairs(of.kept) do
+    self[name] = {}
+    for i, p in ipairs(parameters) do
+      self[name][i] = core.keep(core.full(0, p.shape, { dtype = p.dtype, device = p.device }))
+    end
+  end
   return self
 end
 
@@ -118,18 +115,17 @@ function M.AdamW(parameters, o)
 end
 
 local SGD = class({ "velocity" }, function(self, i, p, g)
-  ops.sgd.call(p, g, self.velocity[i], self.lr, self.momentum, self.weight_decay, self.nesterov)
+  local velocity = self.velocity and self.velocity[i]
+  ops.sgd.call(p, g, velocity, self.lr, self.momentum, self.weight_decay, self.nesterov)
 end)
-local PlainSGD = class({}, function(self, _, p, g)
-  ops.sgd.call(p, g, nil, self.lr, 0, self.weight_decay)
-end)
+local PlainSGD = class({}, SGD.update)
 
 --- SGD(parameters, { lr = 1e-2, momentum = 0, nesterov = false, weight_decay = 0 }): stochastic gradient descent,
 -- v = momentum v + d, p -= lr v, where d = g + weight_decay p; with nesterov p -= lr (d + momentum v).
 function M.SGD(parameters, o)
   check_parameters("SGD", parameters)
-  o = options.read("SGD", o, { lr = 1e-2, momentum = 0, nesterov = false, weight_decay = 0 })
-  options.within("SGD", "momentum", o.momentum, 0, 1)
+  o = options.read("SGD", o,
+    { lr = 1e-2, momentum = options.between(0, 0, 1), nesterov = false, weight_decay = 0 })
   if o.nesterov and o.momentum == 0 then refuse "SGD: nesterov: expected a momentum above 0, found 0" end
   return new(o.momentum > 0 and SGD or PlainSGD, parameters, o)
 end

@@ -24,9 +24,8 @@ end
 local Factor = {}
 Factor.__index = Factor
 
-local function factor(name, target, fields)
-  fields.lr, fields.target, fields.count = check_target(name, target), target, 0
-  local self = setmetatable(fields, Factor)
+local function factor(name, target, at)
+  local self = setmetatable({ lr = check_target(name, target), target = target, count = 0, at = at }, Factor)
   self:apply()
   return self
 end
@@ -53,27 +52,23 @@ end
 
 --- Step(target, { every, factor = 0.1 }): the rate times factor after every `every` steps.
 function M.Step(target, o)
-  o = options.read("Step", o, { every = options.optional "number", factor = 0.1 })
-  local every = options.whole("Step", "every", o.every)
-  return factor("Step", target, { at = function(n) return o.factor ^ (n // every) end })
+  o = options.read("Step", o, { every = options.integer(), factor = 0.1 })
+  return factor("Step", target, function(n) return o.factor ^ (n // o.every) end)
 end
 
 --- Cosine(target, { steps, floor = 0 }): from the rate down to floor times the rate in `steps` steps along half a
 -- cosine (Loshchilov and Hutter, ICLR 2017), and there it stays.
 function M.Cosine(target, o)
-  o = options.read("Cosine", o, { steps = options.optional "number", floor = 0 })
-  local steps = options.whole("Cosine", "steps", o.steps)
-  local floor = options.within("Cosine", "floor", o.floor, 0, 1)
-  return factor("Cosine", target, {
-    at = function(n) return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * math.min(n / steps, 1))) end,
-  })
+  o = options.read("Cosine", o, { steps = options.integer(), floor = options.between(0, 0, 1) })
+  return factor("Cosine", target, function(n)
+    return o.floor + (1 - o.floor) * 0.5 * (1 + math.cos(math.pi * math.min(n / o.steps, 1)))
+  end)
 end
 
 --- Warmup(target, { steps }): in the first `steps` steps 1/steps, 2/steps, … of the rate, then all of it.
 function M.Warmup(target, o)
-  o = options.read("Warmup", o, { steps = options.optional "number" })
-  local steps = options.whole("Warmup", "steps", o.steps)
-  return factor("Warmup", target, { at = function(n) return math.min(1, (n + 1) / steps) end })
+  o = options.read("Warmup", o, { steps = options.integer() })
+  return factor("Warmup", target, function(n) return math.min(1, (n + 1) / o.steps) end)
 end
 
 -- ---- the schedule that looks at a score ----
@@ -86,8 +81,8 @@ Plateau.__index = Plateau
 function M.Plateau(target, o)
   check_target("Plateau", target)
   o = options.read("Plateau", o, { factor = 0.5, patience = 5, stop = 10 })
-  return setmetatable({ target = target, factor = o.factor, patience = o.patience, stop = o.stop, best = math.huge,
-    bad = 0 }, Plateau)
+  o.target, o.best, o.bad = target, math.huge, 0
+  return setmetatable(o, Plateau)
 end
 
 --- schedule:step(value): the epoch's value, lower is better → "better", "same" or "stop".
