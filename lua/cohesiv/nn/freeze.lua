@@ -15,9 +15,7 @@ local Frozen = {}
 
 -- What a module without a pass of its own would be asked for: dtype, thresholds, predict, …
 function Frozen.__index(self, key)
-  local own = rawget(Frozen, key)
-  if own ~= nil then return own end
-  return self.module[key]
+  return rawget(Frozen, key) or self.module[key]
 end
 
 function Frozen.__call(self, ...) return self:forward(...) end

@@ -34,14 +34,15 @@ local function replaced(values, ...)
   return table.pack(...)
 end
 
+local function each(list) return ipairs { table.unpack(list) } end -- of a copy: a hook may remove itself
+local function all(values) return table.unpack(values, 1, values.n) end
+
 --- call(m, ...): the forward pass of a module that has hooks, with them around it.
 function M.call(m, ...)
   local inputs = table.pack(...)
-  for _, f in ipairs { table.unpack(m.hooks.before) } do -- a copy: a hook may remove itself
-    inputs = replaced(inputs, f(m, table.unpack(inputs, 1, inputs.n)))
-  end
-  local outputs = table.pack(m:forward(table.unpack(inputs, 1, inputs.n)))
-  for _, f in ipairs { table.unpack(m.hooks.gradient) } do
+  for _, f in each(m.hooks.before) do inputs = replaced(inputs, f(m, all(inputs))) end
+  local outputs = table.pack(m:forward(all(inputs)))
+  for _, f in each(m.hooks.gradient) do
     for i = 1, outputs.n do
       local y = outputs[i]
       if core.is_tensor(y) and y.requires_grad then
@@ -49,48 +50,48 @@ function M.call(m, ...)
       end
     end
   end
-  for _, f in ipairs { table.unpack(m.hooks.after) } do
-    outputs = replaced(outputs, f(m, inputs, table.unpack(outputs, 1, outputs.n)))
-  end
-  return table.unpack(outputs, 1, outputs.n)
+  for _, f in each(m.hooks.after) do outputs = replaced(outputs, f(m, inputs, all(outputs))) end
+  return all(outputs)
 end
 
---- install(Module): gives the class its hook methods.
-function M.install(Module)
-  local function add(m, kind, f)
-    if type(f) ~= "function" then refuse("hook: expected a function, found %s", type(f)) end
-    m.hooks = m.hooks or { before = {}, after = {}, gradient = {} }
-    table.insert(m.hooks[kind], f)
-    return m
-  end
+-- ---- methods of Module ----
 
-  --- m:hook(f): f(module, inputs, outputs...) is called after every forward pass; inputs is a list. What f returns, if
-  -- anything, takes the outputs' place. Returns m.
-  function Module:hook(f) return add(self, "after", f) end
+local Module = {}
+M.methods = Module
 
-  --- m:hook_before(f): f(module, inputs...) is called before every forward pass. What f returns, if anything, takes the
-  -- inputs' place. Returns m.
-  function Module:hook_before(f) return add(self, "before", f) end
+local function add(m, kind, f)
+  if type(f) ~= "function" then refuse("hook: expected a function, found %s", type(f)) end
+  m.hooks = m.hooks or { before = {}, after = {}, gradient = {} }
+  table.insert(m.hooks[kind], f)
+  return m
+end
 
-  --- m:hook_gradient(f): f(module, gradient) is called in backward with the gradient of each output. What f returns, if
-  -- anything, takes its place. Returns m.
-  function Module:hook_gradient(f) return add(self, "gradient", f) end
+--- m:hook(f): f(module, inputs, outputs...) is called after every forward pass; inputs is a list. What f returns, if
+-- anything, takes the outputs' place. Returns m.
+function Module:hook(f) return add(self, "after", f) end
 
-  --- m:unhook(f): takes f away again, of whatever kind it was; without f, all hooks. Returns m.
-  function Module:unhook(f)
-    local found = f == nil
-    for _, list in pairs(self.hooks or {}) do
-      for i = #list, 1, -1 do
-        if list[i] == f then
-          table.remove(list, i)
-          found = true
-        end
+--- m:hook_before(f): f(module, inputs...) is called before every forward pass. What f returns, if anything, takes the
+-- inputs' place. Returns m.
+function Module:hook_before(f) return add(self, "before", f) end
+
+--- m:hook_gradient(f): f(module, gradient) is called in backward with the gradient of each output. What f returns, if
+-- anything, takes its place. Returns m.
+function Module:hook_gradient(f) return add(self, "gradient", f) end
+
+--- m:unhook(f): takes f away again, of whatever kind it was; without f, all hooks. Returns m.
+function Module:unhook(f)
+  local found = f == nil
+  for _, list in pairs(self.hooks or {}) do
+    for i = #list, 1, -1 do
+      if list[i] == f then
+        table.remove(list, i)
+        found = true
       end
     end
-    if not found then refuse "unhook: expected a hook of this module, found another function" end
-    if f == nil or (#self.hooks.before + #self.hooks.after + #self.hooks.gradient == 0) then self.hooks = nil end
-    return self
   end
+  if not found then refuse "unhook: expected a hook of this module, found another function" end
+  if f == nil or (#self.hooks.before + #self.hooks.after + #self.hooks.gradient == 0) then self.hooks = nil end
+  return self
 end
 
 return M

@@ -12,6 +12,7 @@ local freeze = require "cohesiv.nn.freeze"
 local hooks = require "cohesiv.nn.hooks"
 local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
+local warn = require "cohesiv.base.warn"
 
 local Module = {}
 Module.__index = Module
@@ -34,7 +35,7 @@ function Module.forward()
   refuse "module: expected a forward function, found none"
 end
 
-hooks.install(Module)
+for name, method in pairs(hooks.methods) do Module[name] = method end
 
 local function register(self, kind, name, value)
   options.expect("module", "name string", name)
@@ -69,23 +70,23 @@ end
 --- m:label(): the name under which the module was added, else its kind.
 function Module:label() return self.name or self.kind end
 
--- Calls visit(kind, full name, module, own name) for everything below, in order.
+-- Calls visit(full name, tensor, kind, module, own name) for everything below, in order.
 local function walk(self, prefix, visit)
   for _, entry in ipairs(self.order) do
-    if entry.kind == "children" then walk(self.children[entry.name], prefix .. entry.name .. ".", visit)
-    else visit(entry.kind, prefix .. entry.name, self, entry.name) end
+    local kind, name = entry.kind, entry.name
+    local value, full = self[kind][name], prefix .. name
+    if kind == "children" then walk(value, full .. ".", visit) else visit(full, value, kind, self, name) end
   end
 end
 
 local function collect(self, wanted)
-  local list = {}
-  walk(self, "", function(kind, full, owner, name)
-    if kind == wanted then list[#list + 1] = { full, owner[kind][name] } end
+  local names, tensors, i = {}, {}, 0
+  walk(self, "", function(full, t, kind)
+    if kind == wanted then names[#names + 1], tensors[#names + 1] = full, t end
   end)
-  local i = 0
   return function()
     i = i + 1
-    if list[i] then return list[i][1], list[i][2] end
+    return names[i], tensors[i]
   end
 end
 
@@ -150,15 +151,6 @@ end
 --- m:freeze(): the network for inference alone: faster, with the weights of this moment; called as m is.
 function Module:freeze() return freeze(self) end
 
--- Once a process, where bfloat16 is worth nothing on this CPU.
-local told = false
-local function tell_of_bfloat16()
-  if not told and not core.system.cpu().bfloat16 then
-    io.stderr:write("bfloat16: slower on this CPU, which does not multiply it faster: weights are converted first\n")
-  end
-  told = true
-end
-
 -- Rounding kernels of few channels would save nothing, and costs accuracy.
 local function worth_halving(shape) return #shape > 1 and shape[#shape] >= 16 end
 
@@ -169,9 +161,10 @@ local function worth_halving(shape) return #shape > 1 and shape[#shape] >= 16 en
 function Module:to(target)
   local half = target == "bfloat16"
   local dtype = half or type(target) == "string" and target:match "^float" -- not a device
-  if half then tell_of_bfloat16() end
-  walk(self, "", function(kind, _, owner, name)
-    local t = owner[kind][name]
+  if half and not core.system.cpu().bfloat16 then
+    warn.once("bfloat16", "bfloat16: slower on this CPU, which does not multiply it: weights are converted first")
+  end
+  walk(self, "", function(_, t, kind, owner, name)
     local converted = t:detach():to((half and not worth_halving(t.shape)) and "float32" or target)
     local graded = t.requires_grad
     if dtype then graded = not half end
@@ -203,22 +196,11 @@ end
 --- m:state_dict(): public name → tensor in the layout of files; and the list of names in order.
 function Module:state_dict()
   local state, names = {}, {}
-  walk(self, "", function(kind, full, owner, name)
-    state[full] = to_file(owner[kind][name]:detach())
-    names[#names + 1] = full
-  end)
+  walk(self, "", function(full, t) state[full], names[#names + 1] = to_file(t:detach()), full end)
   return state, names
 end
 
 local function text(shape) return #shape == 0 and "scalar" or table.concat(shape, "x") end
-
-local function same(a, b)
-  if #a ~= #b then return false end
-  for i = 1, #a do
-    if a[i] ~= b[i] then return false end
-  end
-  return true
-end
 
 --- m:load_state(state, { strict, ignore }): copies values in by name (any float dtype). Returns
 -- { missing, unexpected, misshaped }: lists of names. strict: raises when any is not empty, and changes nothing.
@@ -234,17 +216,17 @@ function Module:load_state(state, o)
   end
   local report = { missing = {}, unexpected = {}, misshaped = {} }
   local known, found = {}, {}
-  walk(self, "", function(kind, full, owner, name)
-    local own, value = owner[kind][name], state[full]
+  walk(self, "", function(full, own)
+    local value = state[full]
+    local moved = value and to_memory(value)
     known[full] = true
-    if not value then table.insert(report.missing, full)
+    if not value then
+      table.insert(report.missing, full)
+    elseif text(moved.shape) == text(own.shape) then
+      found[#found + 1] = { own, moved }
     else
-      value = to_memory(value)
-      if same(value.shape, own.shape) then found[#found + 1] = { own, value }
-      else
-        table.insert(report.misshaped, ("%s (expected %s, found %s)"):format(
-          full, text(to_file(own:detach()).shape), text(state[full].shape)))
-      end
+      table.insert(report.misshaped, ("%s (expected %s, found %s)"):format(
+        full, text(to_file(own:detach()).shape), text(value.shape)))
     end
   end)
   for name in pairs(state) do

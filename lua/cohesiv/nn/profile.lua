@@ -4,6 +4,7 @@ local Module = require "cohesiv.nn.module"
 local columns = require "cohesiv.base.columns"
 local core = require "cohesiv.core"
 local json = require "cohesiv.base.json"
+local lists = require "cohesiv.base.lists"
 local options = require "cohesiv.base.options"
 local thousands = require "cohesiv.base.thousands"
 local refuse = require "cohesiv.base.refuse"
@@ -62,9 +63,9 @@ end
 local function profile_of(events, seconds, lost)
   local self = setmetatable(rows_of(events), Profile)
   for _, row in ipairs(self) do row.share = row.seconds / seconds end
+  local sum = sum_of(self)
   self.events, self.seconds, self.lost, self.threads = events, seconds, lost, core.threads()
-  self.calls, self.fallbacks = sum_of(self).calls, sum_of(self).fallbacks
-  self.outside = seconds - sum_of(self).seconds
+  self.calls, self.fallbacks, self.outside = sum.calls, sum.fallbacks, seconds - sum.seconds
   return self
 end
 
@@ -97,12 +98,11 @@ function Profile:top(n)
   if math.type(n) ~= "integer" or n < 1 then
     refuse("profile: top: expected a positive integer, found %s", core.text(n))
   end
-  local top = {}
-  for key, value in pairs(self) do top[key] = value end
-  if n >= #self - 1 then return setmetatable(top, Profile) end
+  local top = setmetatable(lists.copy(self), Profile)
+  if n >= #self - 1 then return top end
   top[n + 1] = sum_of({ table.unpack(self, n + 1) }, ("%d others"):format(#self - n))
   for i = n + 2, #self do top[i] = nil end
-  return setmetatable(top, Profile)
+  return top
 end
 
 local function rate(amount, seconds) return seconds > 0 and amount > 0 and ("%.1f"):format(amount / seconds) or "" end

@@ -59,8 +59,8 @@ local families = {
 -- Without what wrappers put in front: DataParallel, torch.compile, Lightning.
 local function unwrapped(name)
   for _, prefix in ipairs { "^module%.", "^_orig_mod%.", "^model%." } do
-    local inner, n = name:gsub(prefix, "")
-    if n > 0 and inner ~= "" then return unwrapped(inner) end
+    local inner = name:match(prefix .. "(.+)")
+    if inner then return unwrapped(inner) end
   end
   return name
 end
@@ -127,35 +127,30 @@ end
 
 -- ---- encoders ----
 
-local function encoder_shapes(name)
-  return tensor.tidy(function()
-    local shapes = {}
-    for full, t in pairs((encoders.encoder(name):state_dict())) do
-      shapes[full] = table.concat(t.shape, "x")
-    end
-    return shapes
-  end)
+local function shapes_of(state)
+  local shapes = {}
+  for name, t in pairs(state) do shapes[name] = table.concat(t.shape, "x") end
+  return shapes
 end
 
 -- How a state fits one encoder: { encoder, matching, of, renamed, fits, missing (the first name that does not match) }.
 local function compare(state, encoder)
-  local shapes = encoder_shapes(encoder)
-  local own, renamed = M.rename(state, shapes)
-  local report = { encoder = encoder, matching = 0, of = 0, renamed = renamed }
-  for name, shape in pairs(shapes) do
+  local wanted = tensor.tidy(function() return shapes_of((encoders.encoder(encoder):state_dict())) end)
+  local own, renamed = M.rename(state, wanted)
+  local found, report = shapes_of(own), { encoder = encoder, matching = 0, of = 0, renamed = renamed }
+  for name, shape in pairs(wanted) do
     report.of = report.of + 1
-    if own[name] and table.concat(own[name].shape, "x") == shape then
+    if found[name] == shape then
       report.matching = report.matching + 1
     elseif not report.missing or name < report.missing then
       report.missing = name
     end
   end
-  local extra = false
-  for name in pairs(own) do
-    local counts = not shapes[name] and not name:find "num_batches_tracked$"
-    extra = extra or counts and not M.is_foreign(name) and not M.is_beyond_encoder(name)
+  report.fits = report.matching == report.of
+  for name in pairs(found) do
+    local counts = not wanted[name] and not name:find "num_batches_tracked$"
+    if counts and not M.is_foreign(name) and not M.is_beyond_encoder(name) then report.fits = false end
   end
-  report.fits = report.matching == report.of and not extra
   return report
 end
 
@@ -164,9 +159,7 @@ end
 -- { encoder, matching, of, missing }.
 function M.fits(state)
   local reports, names = {}, {}
-  for _, encoder in ipairs(encoders.names()) do
-    reports[#reports + 1] = compare(state, encoder)
-  end
+  for i, encoder in ipairs(encoders.names()) do reports[i] = compare(state, encoder) end
   table.sort(reports, function(a, b)
     if a.fits ~= b.fits then return a.fits end
     local x, y = a.matching / a.of, b.matching / b.of
@@ -178,7 +171,8 @@ function M.fits(state)
     if report.fits then names[#names + 1] = report.encoder end
   end
   local best = reports[1]
-  return names, { encoder = best.encoder, matching = best.matching, of = best.of, missing = best.missing }
+  best.renamed, best.fits = nil, nil
+  return names, best
 end
 
 return M
