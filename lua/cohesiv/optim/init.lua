@@ -10,9 +10,8 @@ local M = { Step = schedule.Step, Cosine = schedule.Cosine, Warmup = schedule.Wa
 local ops = core.ops
 
 local function check_parameters(name, parameters)
-  if type(parameters) ~= "table" or core.is_tensor(parameters) then
-    local found = core.is_tensor(parameters) and "a tensor" or type(parameters)
-    refuse("%s: expected a list of parameters, found %s", name, found)
+  if type(parameters) ~= "table" then
+    refuse("%s: expected a list of parameters, found %s", name, options.show(parameters))
   end
   for i, p in ipairs(parameters) do
     if not core.is_tensor(p) then refuse("%s: parameter %d: expected a tensor, found %s", name, i, type(p)) end
