@@ -12,7 +12,7 @@ local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local frames = require "cohesiv.data.frames"
 local options = require "cohesiv.base.options"
-local fail = require "cohesiv.base.refuse"
+local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -56,10 +56,10 @@ function methods:list_annotated()
 end
 
 local function check_name(self, name)
-  if type(name) ~= "string" then fail("data %s: expected the name of a clip, found %s", self.path, type(name)) end
+  if type(name) ~= "string" then refuse("data %s: expected the name of a clip, found %s", self.path, type(name)) end
   for part in (name .. "/"):gmatch "([^/]*)/" do
     if part == "" or part == "." or part == ".." then
-      fail("data %s: expected the name of a clip, found %q", self.path, name)
+      refuse("data %s: expected the name of a clip, found %q", self.path, name)
     end
   end
 end
@@ -71,7 +71,7 @@ function methods:clip(name)
   local path = listed and ("%s/clips/%s"):format(self.path, listed:gsub("/$", ""))
   if not (path and core.io.status(path)) then path = clips.find(self.path, name) end
   if not path then
-    fail("data %s: expected clips/%s.mp4 (or another video) or a folder clips/%s of numbered pictures, found neither",
+    refuse("data %s: expected clips/%s.mp4 (or another video) or a folder clips/%s of numbered pictures, found neither",
       self.path, name, name)
   end
   return clip.new {
