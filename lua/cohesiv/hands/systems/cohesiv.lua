@@ -2,19 +2,14 @@
 --- answers from attention (Pair and All only), one trained with the embedding loss alone from cosines.
 
 local metrics = require "cohesiv.hands.metrics"
+local one_map = require "cohesiv.hands.one_map"
 local predict = require "cohesiv.hands.predict"
 
 local function attention_only(model, recipe)
-  local grid = metrics.grid(0, 1, recipe.calibrate.steps)
-  return {
-    goals = { All = { task = "All", grids = { grid } }, Pair = { task = "Pair", grids = { grid } } },
-    answer = function(clip, n, queries)
-      local maps = predict.maps(model, clip:frame(n), queries, { size = recipe.size, attention_only = true })
-      local pair = {}
-      for q, a in ipairs(maps.attention) do pair[q] = { a } end
-      return { Pair = pair, All = { { metrics.union(maps.attention) } } }
-    end,
-  }
+  return one_map(metrics.grid(0, 1, recipe.calibrate.steps), function(clip, n, queries)
+    local maps = predict.maps(model, clip:frame(n), queries, { size = recipe.size, attention_only = true })
+    return maps.attention, metrics.union(maps.attention)
+  end, { "All", "Pair" })
 end
 
 -- Where the scores of object and hand lie.

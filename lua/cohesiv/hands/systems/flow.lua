@@ -3,27 +3,21 @@
 
 local map_options = require "cohesiv.motion.map_options"
 local metrics = require "cohesiv.hands.metrics"
+local one_map = require "cohesiv.hands.one_map"
 
 local function speed(flow) return (flow * flow):sum(3):sqrt() end
 
 return function(run)
   local recipe = run.recipe
   local gaps = type(recipe.maps.gaps) == "table" and recipe.maps.gaps or map_options.recipe.gaps.default
-  local grid, goals = metrics.ratios(0.01, 100, recipe.calibrate.steps), {}
-  for _, task in ipairs { "All", "Pair", "Hand", "Obj" } do goals[task] = { task = task, grids = { grid } } end
-  return {
-    goals = goals,
-    answer = function(clip, n, queries)
-      local total, count = nil, 0
-      for _, gap in ipairs(gaps) do
-        if n + gap >= 0 and n + gap < clip.frames then
-          local one = speed(clip:flow(n, gap, { size = recipe.size, method = recipe.maps.flow }))
-          total, count = total and total + one or one, count + 1
-        end
+  return one_map(metrics.ratios(0.01, 100, recipe.calibrate.steps), function(clip, n)
+    local total, count = nil, 0
+    for _, gap in ipairs(gaps) do
+      if n + gap >= 0 and n + gap < clip.frames then
+        local one = speed(clip:flow(n, gap, { size = recipe.size, method = recipe.maps.flow }))
+        total, count = total and total + one or one, count + 1
       end
-      local entry, list = total and { total / count }, {}
-      for q = 1, #queries do list[q] = entry end
-      return { Pair = list, Hand = list, Obj = list, All = { entry } }
-    end,
-  }
+    end
+    return total and total / count or {}
+  end)
 end

@@ -3,21 +3,18 @@
 
 local map_options = require "cohesiv.motion.map_options"
 local metrics = require "cohesiv.hands.metrics"
+local one_map = require "cohesiv.hands.one_map"
 
 return function(run)
-  local recipe = run.recipe
-  local grid, options = metrics.grid(0, 1, recipe.calibrate.steps), map_options.of_recipe(recipe)
-  return {
-    detects = true,
-    goals = { All = { task = "All", grids = { grid } }, Pair = { task = "Pair", grids = { grid } } },
-    answer = function(clip, n, queries, detected)
-      local hands = #clip:hands(n)
-      if hands == 0 then return { Pair = {}, All = {} } end
-      local map = clip:responsibility(n, options).map
-      local of_hand, pair = {}, {}
-      for k = 1, hands do of_hand[k] = map:select(3, k) end
-      for q = 1, #queries do pair[q] = detected[q] and { of_hand[detected[q]] } or nil end
-      return { Pair = pair, All = { { metrics.union(of_hand) } } }
-    end,
-  }
+  local options = map_options.of_recipe(run.recipe)
+  local system = one_map(metrics.grid(0, 1, run.recipe.calibrate.steps), function(clip, n, queries, detected)
+    local hands, of_hand, pair = #clip:hands(n), {}, {}
+    if hands == 0 then return {} end
+    local map = clip:responsibility(n, options).map
+    for k = 1, hands do of_hand[k] = map:select(3, k) end
+    for q = 1, #queries do pair[q] = of_hand[detected[q]] end
+    return pair, metrics.union(of_hand)
+  end, { "All", "Pair" })
+  system.detects = true
+  return system
 end

@@ -2,20 +2,12 @@
 --- all four tasks.
 
 local metrics = require "cohesiv.hands.metrics"
+local one_map = require "cohesiv.hands.one_map"
 local scale = require "cohesiv.motion.scale"
 
 return function(run)
   local size = run.recipe.size
-  local grid, goals = metrics.grid(0, 1, run.recipe.calibrate.steps), {}
-  for _, task in ipairs { "All", "Pair", "Hand", "Obj" } do goals[task] = { task = task, grids = { grid } } end
-  return {
-    goals = goals,
-    answer = function(clip, n, queries)
-      local sc = clip:scale(size)
-      local content = metrics.saliency(clip:scaled(n, { size = size, padded = false }))
-      local entry, list = { scale.pad(content, sc) }, {}
-      for q = 1, #queries do list[q] = entry end
-      return { Pair = list, Hand = list, Obj = list, All = { entry } }
-    end,
-  }
+  return one_map(metrics.grid(0, 1, run.recipe.calibrate.steps), function(clip, n)
+    return scale.pad(metrics.saliency(clip:scaled(n, { size = size, padded = false })), clip:scale(size))
+  end)
 end
