@@ -13,6 +13,7 @@
 
 local calibrate = require "cohesiv.hands.calibrate"
 local core = require "cohesiv.core"
+local first_line = require "cohesiv.base.first_line"
 local home = require "cohesiv.base.home"
 local json = require "cohesiv.base.json"
 local kinds = require "cohesiv.base.kinds"
@@ -62,38 +63,13 @@ local function read_json(path, kind)
   return kinds.any(kind(json.read(path), path))
 end
 
-local function line_of(command)
-  local pipe = io.popen(command .. " 2>/dev/null")
-  local line = pipe and pipe:read "l"
-  if pipe then pipe:close() end
-  return line
-end
-
 local function environment()
   local env = { lua = _VERSION, cwd = lfs.currentdir(), time = os.date "!%Y-%m-%dT%H:%M:%SZ" }
-  env.system = line_of "uname -srm"
-  env.cpu = line_of "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo"
+  env.system = first_line "uname -srm"
+  env.cpu = first_line "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo"
   env.threads_variable = os.getenv "COHESIV_THREADS"
   env.isa_variable = os.getenv "COHESIV_ISA"
-  local commit = home.checkout and line_of(("git -C '%s' rev-parse HEAD"):format(home.checkout:gsub("'", "'\\''")))
-  return env, commit
-end
-
-local function make_folder(path)
-  local ok, why = lfs.mkdir(path)
-  if not ok and lfs.attributes(path, "mode") ~= "directory" then
-    fail("expected to make the folder %s, found %s", path, why)
-  end
-end
-
--- Every folder on the way to `path`.
-local function make_parents(path)
-  local at = path:sub(1, 1) == "/" and "/" or ""
-  for part in path:gmatch "[^/]+" do
-    at = at .. part
-    make_folder(at)
-    at = at .. "/"
-  end
+  return env, home.git "rev-parse HEAD"
 end
 
 -- ---- the lock ----
@@ -174,7 +150,7 @@ local function claim(path)
 end
 
 local function claim_next(root, name)
-  make_parents(root)
+  core.io.make_folder(root)
   local n, self = 1, claim(root .. "/" .. name)
   while not self do
     n = n + 1
@@ -206,7 +182,7 @@ function run.create(r, options)
   end
   local self, lock
   if options.path then
-    make_parents(options.path)
+    core.io.make_folder(options.path)
     self = open_folder(options.path)
     lock = self:lock()
   else

@@ -3,25 +3,18 @@
 
 local co = require "cohesiv"
 local core = require "cohesiv.core"
+local first_line = require "cohesiv.base.first_line"
 local home = require "cohesiv.base.home"
 
 local command = { summary = "version, build, CPU, BLAS, GPU, memory" }
-
-local function output_of(program)
-  local pipe = io.popen(program .. " 2>/dev/null")
-  local text = pipe and pipe:read "l"
-  if pipe then pipe:close() end
-  return text and text ~= "" and text or nil
-end
 
 local function line(name, format, ...) print(("%-9s %s"):format(name, format:format(...))) end
 
 function command.run()
   local system = core.system
   local cpu, memory, tensors = system.cpu(), system.memory(), co.memory()
-  local root = home.checkout and home.checkout:gsub("'", [['\'']])
-  local commit = root and output_of(("git -C '%s' describe --always --dirty"):format(root))
-  local gpu = output_of "nvidia-smi --query-gpu=name,memory.total --format=csv,noheader"
+  local commit = home.git "describe --always --dirty"
+  local gpu = first_line "nvidia-smi --query-gpu=name,memory.total --format=csv,noheader"
   line("cohesiv", "%s%s, %s", co.version, commit and " (" .. commit .. ")" or "", _VERSION)
   line("build", "%s", package.searchpath("cohesiv.core", package.cpath))
   line("CPU", "%s, %d online, %d threads used, instruction set %s", cpu.name, cpu.count, system.threads(), cpu.isa)
@@ -30,7 +23,7 @@ function command.run()
   line("GPU", "%s", gpu and gpu .. " (not used: this build computes on the CPU)" or "none")
   line("memory", "%.1f GB, %.1f GB available, limit for tensors %.1f GB", memory.total / 1e9, memory.available / 1e9,
     tensors.limit / 1e9)
-  line("video", "%s", output_of "ffmpeg -version" or "ffmpeg is missing: video files cannot be read")
+  line("video", "%s", first_line "ffmpeg -version" or "ffmpeg is missing: video files cannot be read")
 end
 
 return command
