@@ -22,7 +22,7 @@ local IMAGENET = { mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 }
 
 local function is_width(x) return math.type(x) == "integer" and x >= 1 and x <= WIDEST end
 
-local WIDTH = options.optional { kind = "number", typed = true, expected = "a positive integer", accepts = is_width }
+local WIDTH = options.rule(64, "a positive integer", is_width)
 local OPTIONS = {
   encoder = "se_resnext50_32x4d", encoder_weights = options.optional "string",
   decoder_widths = { 256, 128, 64, 32, 16 }, embedding_dim = WIDTH, attention_dim = WIDTH,
@@ -30,7 +30,6 @@ local OPTIONS = {
 
 local function read_options(given)
   local o = options.read("model", given, OPTIONS)
-  o.embedding_dim, o.attention_dim = o.embedding_dim or 64, o.attention_dim or 64
   local widths = o.decoder_widths
   if #widths ~= 5 then refuse("model: decoder_widths: expected 5 numbers, found %d", #widths) end
   for _, w in ipairs(widths) do

@@ -31,17 +31,17 @@ function panel.predictions(of)
   return viz.grid(cells, embedding and 5 or 4)
 end
 
---- responsibility(R, { image, gap = 1 }): a row a hand and one for the background: the image with the vertices (where
--- given), the flow of one gap, the distance to the motion of that hand at that gap (dark is near), and the map.
+--- responsibility(R, { image }): a row a hand and one for the background: the image with the vertices (where given),
+-- the flow of the first gap, the distance to the motion of that hand at that gap (dark is near), and the map.
 function panel.responsibility(R, options)
-  local image, gap = options and options.image, options and options.gap or 1
-  local flow, count, cells = viz.flow_color(R.flows[gap]), R.map.shape[3], {}
+  local image, count, cells = options and options.image, R.map.shape[3], {}
+  local flow, residuals = viz.flow_color(R.flows[1]), R.residuals[1]
   for k = 1, count do
     local hand = k < count and R.scene.hands[k] -- the last is the background
     local marks = hand and { radius = 1, color = viz.colors.hand }
     cells[#cells + 1] = image and hand and viz.points(image, hand:totable(), marks) or image
     cells[#cells + 1] = flow
-    cells[#cells + 1] = viz.viridis(R.residuals[gap]:select(3, k):clamp(0, 8), { low = 0, high = 8 })
+    cells[#cells + 1] = viz.viridis(residuals:select(3, k):clamp(0, 8), { low = 0, high = 8 })
     cells[#cells + 1] = viz.viridis(R.map:select(3, k), UNIT)
   end
   return viz.grid(cells, image and 4 or 3)

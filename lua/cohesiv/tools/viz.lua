@@ -17,11 +17,12 @@ viz.colors = {
   query = { 255, 60, 160 },
 }
 
-local NUMBER = options_of.optional "number"
-local COLOR = options_of.optional { expected = "{ red, green, blue }",
-  accepts = function(x) return type(x) == "table" and rawlen(x) == 3 end }
 local DEPTH = 16 -- of lists of masks
+local NUMBER = options_of.optional "number"
 local UNIT = { low = 0, high = 1 }
+
+local function is_color(x) return type(x) == "table" and rawlen(x) == 3 end
+local function color_rule(default) return options_of.rule(default, "{ red, green, blue }", is_color) end
 
 local function text_of(x)
   return core.is_tensor(x) and ("%s %s"):format(x.dtype, table.concat(x.shape, "x")) or "a " .. type(x)
@@ -80,11 +81,11 @@ end
 -- such tables and masks.
 function viz.overlay(image, masks, options)
   image = check_image(image, "overlay")
-  local o = read("overlay", options, { alpha = 0.6, color = COLOR })
+  local o = read("overlay", options, { alpha = 0.6, color = color_rule(viz.colors.all) })
   local function add(entry, depth)
     if depth > DEPTH then refuse("overlay: expected masks in at most %d lists, found more", DEPTH) end
     if core.is_tensor(entry) then
-      image = tint(image, mask_of(entry, "overlay"), o.color or viz.colors.all, o.alpha)
+      image = tint(image, mask_of(entry, "overlay"), o.color, o.alpha)
     elseif type(entry) ~= "table" then
       refuse("overlay: expected masks, found a %s", type(entry))
     elseif entry.hand or entry.object then
@@ -100,12 +101,11 @@ end
 --- points(image, {{x, y}, …}, { radius = 5, color }): query points as discs.
 function viz.points(image, points, options)
   image = check_image(image, "points")
-  local o = read("points", options, { radius = 5, color = COLOR })
-  local color = o.color or viz.colors.query
+  local o = read("points", options, { radius = 5, color = color_rule(viz.colors.query) })
   options_of.expect("points", "points list", points)
   for k, point in ipairs(points) do
     options_of.expect("points", ("points.%d list"):format(k), point)
-    image = paint.disc(image, point[1], point[2], o.radius, table.unpack(color, 1, 3))
+    image = paint.disc(image, point[1], point[2], o.radius, table.unpack(o.color, 1, 3))
   end
   return image
 end
