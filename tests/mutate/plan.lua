@@ -56,7 +56,7 @@ local ROWS = {
   { "io/resample", "pictures io data" }, { "io/kind", "kind" }, { "io/lock", "io runs" }, { "io/digest", "data train" },
   { "io/complaint", "video data" }, { "io/scan", "video pth io" }, { "csrc/io/", "io pictures data" },
   -- Lua
-  { "base/json", "json recipe" }, { "base/o", "given recipe model nn" }, { "base/kinds", "kind recipe given" },
+  { "base/json", "json recipe" }, { "base/o", "given recipe model nn" }, { "base/kinds", "landmarks given runs" },
   { "base/warn", "warn" }, { "base/failure", "cli warn" },
   { "base/pictured", "viz repl" }, { "base/", "given recipe cli repl summary" },
   { "tensor/function", "function" }, { "tensor/image", "pictures tensor" }, { "tensor/io", "io pth" },
@@ -69,7 +69,8 @@ local ROWS = {
   { "cohesiv/optim/", "optim" },
   { "motion/flow", "flow data" }, { "motion/homography", "homography" },
   { "lua/cohesiv/motion/", "responsibility data" },
-  { "data/landmarks", "landmarks data" }, { "data/names", "names" }, { "data/given", "given" },
+  { "data/landmarks", "landmarks data" }, { "data/document", "landmarks given" },
+  { "data/names", "names" }, { "data/given", "given" },
   { "data/world", "world" }, { "data/cache", "data damage" }, { "data/annotations", "data evaluate names" },
   { "lua/cohesiv/data/", "data landmarks names video" },
   { "hands/metrics", "metrics evaluate" }, { "hands/evaluate", "evaluate" }, { "hands/calibrate", "evaluate predict" },
