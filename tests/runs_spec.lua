@@ -286,13 +286,14 @@ describe("a training run", function()
       local name, place = arg[1]:match "^(.*)%%.(.*)$"
       require("cohesiv." .. name)[place] = function() error("memory: expected bytes, found none left", 0) end
       require("cohesiv.train.train").train(require("cohesiv.train.recipe").load(%q))]]):format(t.experiment))
-    for _, what in ipairs { "losses.responsibility", "samples.text", "tune.use", "calibrate.attach" } do
+    for _, what in ipairs { "nn.losses.responsibility", "train.samples.text", "nn.autotune.use",
+      "hands.calibrate.attach" } do
       local result = support.cohesiv({ script, what }, { dir = dir, env = t.environment })
-      if what == "calibrate.attach" then -- after the last step: everything is kept
+      if what == "hands.calibrate.attach" then -- after the last step: everything is kept
         refused(result, "memory: expected bytes")
         assert.same({ "tiny" }, support.list(dir .. "/runs"))
         support.run { "rm", "-r", dir .. "/runs/tiny" }
-      elseif what ~= "tune.use" then
+      elseif what ~= "nn.autotune.use" then
         none(result, "memory: expected bytes")
       end
       support.run { "rm", "-rf", dir .. "/runs/tiny" }
