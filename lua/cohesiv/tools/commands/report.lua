@@ -19,7 +19,6 @@ function command.run(args)
   for i, path in ipairs(paths) do list[i] = run.open(path) end
   print((report_run.write(list, { path = args.out, data = data, pictures = args.pictures,
     all_frames = args.all_frames })))
-  return 0
 end
 
 return command
