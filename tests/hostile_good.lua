@@ -60,6 +60,7 @@ local good = {
   end },
   ["is_tensor"] = { co.is_tensor, function() return list(1) end },
   ["seed"] = { co.seed, function() return list(1) end },
+  ["devices"] = { co.devices, function() return list() end },
   ["profile"] = { co.profile, function() return list(function(x) return x end, 1) end },
   ["profile:top"] = { function(...) return profile():top(...) end, function() return list(2) end },
   ["profile:save"] = { function(...) return profile():save(...) end, function() return list(folder .. "/p.json") end },
