@@ -171,7 +171,7 @@ describe("an adapter", function()
       open = function(path)
         return native.open(path, {
           list_clips = function(self) return core.io.list(self.path .. "/JPEGImages") end,
-          clip = function(self, name)
+          open_clip = function(self, name)
             local place = self.path .. "/JPEGImages/" .. name
             return clip.new { name = name, path = place, root = self.path, data = self, hands_files = {},
               source = frames.source(place) }
@@ -186,6 +186,7 @@ describe("an adapter", function()
     assert.equal(3, other:clip("walk").frames)
     assert.equal(80, other:clip("walk"):frame(2)[1][1][1])
     assert.is_nil(other:queries "walk")
+    support.raises("expected the name of a clip", other.clip, other, "../walk")
     assert.equal("data folder " .. davis, tostring(other))
   end)
 end)

@@ -21,7 +21,7 @@ local methods = {}
 
 --- Clip.frames (a count), .width, .height (pixels, after rotation); .name, .path, .source.
 local Clip = {
-  __name = "clip",
+  __name = "clip", methods = methods,
   __index = function(self, name)
     if name == "frames" or name == "width" or name == "height" then return self.source:info()[name] end
     return methods[name]
@@ -68,8 +68,8 @@ local function hands_file(self, needed)
     if core.io.status(path) then return path end
   end
   if needed then
-    fail(self, "expected landmarks of its hands in %s (or give { hands = FILE }), found none",
-      table.concat(self.hands_files, " or "))
+    fail(self, "expected landmarks of its hands in %s%s, found none", table.concat(self.hands_files, " or "),
+      self.data and "" or " (or give { hands = FILE })")
   end
 end
 

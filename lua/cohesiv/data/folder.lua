@@ -20,7 +20,7 @@ local DEPTH = 4 -- of subfolders below masks/
 
 local methods = {}
 local Data = {
-  __name = "data folder",
+  __name = "data folder", methods = methods,
   __index = function(self, name)
     local value = methods[name]
     if name == "clips" or name == "annotated" then
@@ -64,9 +64,14 @@ local function check_name(self, name)
   end
 end
 
---- data:clip(name): the clip of that name: as listed, if that was done, else looked for.
+--- data:clip(name): the clip of that name.
 function methods:clip(name)
   check_name(self, name)
+  return self:open_clip(name)
+end
+
+-- As listed, if that was done, else looked for.
+function methods:open_clip(name)
   local listed = rawget(self, "places") and self.places[name]
   local path = listed and ("%s/clips/%s"):format(self.path, listed:gsub("/$", ""))
   if not (path and core.io.status(path)) then path = clips.find(self.path, name) end
@@ -111,10 +116,9 @@ function methods:masks(name, n) return annotations.masks(masks_folder(self, name
 --- fits(path): whether the folder at `path` has clips/ in it.
 function M.fits(path) return core.io.status(path .. "/clips") == "folder" end
 
---- open(path, own): the data folder at a path. `own`: methods in place of these, of an adapter that differs from this
--- layout in a few things.
+--- open(path, own): the data folder at a path. `own`: methods in place of these, of an adapter whose layout differs.
 function M.open(path, own)
-  local self = own or {}
+  local self = lists.copy(own or {})
   self.path = path
   return setmetatable(self, Data)
 end

@@ -80,6 +80,7 @@ function M.load(path) return choose("load", readers, path)(path) end
 --- save(path, t): a tensor to .npy, .flo or .png, a table of tensors by name to .npz (deflated) or .safetensors (a
 -- third argument is its metadata, text by name). Written whole or not at all.
 function M.save(path, t, metadata)
+  if type(metadata) == "table" and metadata[1] then metadata = nil end -- the list of names behind a state_dict()
   local write = choose("save", writers, path)
   if write == core.io.safetensors_write then return write(path, t, metadata) end
   write(path, t)

@@ -46,12 +46,16 @@ end
 --- The names of all commands, sorted.
 function cli.names()
   local names, folder = {}, package.searchpath("cohesiv.tools.cli", package.path):gsub("[^/]*$", "commands")
-  for file in lfs.dir(folder) do names[#names + 1] = file:match "^(%l+)%.lua$" end
+  for file in lfs.dir(folder) do names[#names + 1] = file:match "^(%l[%l%d_-]*)%.lua$" end
   table.sort(names)
   return names
 end
 
-local function command_of(name) return require("cohesiv.tools.commands." .. name) end
+local function command_of(name)
+  local command = require("cohesiv.tools.commands." .. name)
+  if type(command) == "table" then return command end
+  error(("commands/%s.lua: expected a table with summary and run, found %s"):format(name, type(command)), 0)
+end
 
 -- The argparse parser of a command; wrong usage raises instead of leaving the process.
 local function parser_of(name, command)
@@ -59,7 +63,7 @@ local function parser_of(name, command)
   parser:flag "--trace" :description "Print the traceback of a failure."
   if command.configure then command.configure(parser) end
   function parser:error(message)
-    error(setmetatable({ message = message, usage = self:get_usage() }, Usage), 0)
+    error(setmetatable({ message = message:gsub("\n", ". "), usage = self:get_usage() }, Usage), 0)
   end
   return parser
 end

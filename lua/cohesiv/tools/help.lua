@@ -83,11 +83,17 @@ local function op_signature(name, op)
   return ("%s(%s)"):format(name, table.concat(words, ", "))
 end
 
+-- The first sentence of a comment.
+local function sentence_of(comment)
+  local text = table.concat(comment, " ")
+  return text:match "^(.-[^.]%.)%s" or text
+end
+
 -- One line about a value: what help lists in a module.
 local function line_of(name, value)
   local op_name, op = op_of(value)
   if op then return op_signature(name or op_name, op), op.doc end
-  if type(value) == "function" then return signature(name, value), comment_of(value)[1] end
+  if type(value) == "function" then return signature(name, value), sentence_of(comment_of(value)) end
   return name, type(value) == "table" and head_of(value)[1] or options.show(value)
 end
 
@@ -103,7 +109,7 @@ end
 
 local function class_of(x)
   local meta = getmetatable(x)
-  return type(meta) == "table" and rawget(meta, "__index")
+  return type(meta) == "table" and (rawget(meta, "methods") or rawget(meta, "__index"))
 end
 
 --- holders(x): the tables that x.name is looked up in: x itself (of a tensor the methods) and the classes behind it.
