@@ -16,7 +16,9 @@ local release_only = {
 local sanitized_only = { fuzz = true }
 -- Specs of single ops: what instruction sets and numbers of threads matter to.
 local function is_op_spec(name)
-  return name:find "^op" or name:find "^conv" or name:find "^gemm" or name:find "^broadcast"
+  for _, part in ipairs { "op", "conv", "broadcast", "windows", "large" } do
+    if name:find("^" .. part) then return true end
+  end
 end
 
 -- Those that take minutes, to be begun first; the order is that of the numbers.
