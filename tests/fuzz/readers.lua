@@ -1,7 +1,7 @@
 -- The readers of JSON that lua.c runs: landmarks of a small clip and the queries of one, in files that are links to
 -- the input. Each function reads all that there is to read; what it raises is judged there.
 local root, input = ...
-package.path = root .. "/lua/?.lua;" .. package.path
+package.path = ("%s/lua/?.lua;%s/lua/?/init.lua;%s"):format(root, root, package.path)
 
 local annotations = require "cohesiv.data.annotations"
 local core = require "cohesiv.core"
