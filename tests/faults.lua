@@ -139,6 +139,10 @@ local function first_and_stride(n)
   return chains % stride + 1, stride
 end
 
+-- Of a chain of more than LONG allocations the same call without failures, and what is held after it, are looked at
+-- after every PAUSE-th failure and at the end: most of the time goes there, and what is left behind adds up till then.
+local LONG, PAUSE = 100, 6
+
 --- faults.each(what, f, { lua = false, burst = 3, folder }): f(), which returns tensors, numbers, strings and tables of
 -- them, with the k-th allocation and the burst - 1 after it failing, for k = 1, 2, … (memory_take tries three times).
 -- lua: Lua's allocator in place of the library's. folder: where f writes; after a failure its files are as they were.
@@ -162,22 +166,29 @@ function faults.each(what, f, o)
   collectgarbage()
   local start, recording, files = held(), core.grad_enabled(), o.folder and content(o.folder)
   local k, stride = first_and_stride(n)
-  while true do
+  local function check_afterwards(where)
+    local done, got = cold(0, 0)
+    check(done, "%s: once more, without failures: %s", where, got)
+    check(same(got, expected), "%s: once more, without failures: expected the same values, found others", where)
+    for i, now in ipairs(held(start)) do
+      check(now == start[i], "%s: expected no %s left, found %d", where, HELD[i][1], now - start[i])
+    end
+  end
+  local pause = n > LONG and PAUSE or 1
+  for failure = 1, math.huge do
     local done, got, seen, failed = cold(k, burst)
     local where = ("%s, allocation %d of %d"):format(what, k, n)
-    if failed == 0 then return seen end
+    if failed == 0 then
+      check_afterwards(where)
+      return seen
+    end
     if done then check(same(got, expected), "%s: expected the right values or an error, found other values", where)
     else check(faults.is_clear(got), "%s: expected one line that names memory, found: %s", where, tostring(got)) end
     check(core.grad_enabled() == recording, "%s: recording for backward is not as it was", where)
     local other = files and changed(files, content(o.folder))
     check(not other, "%s: expected the files as they were, found %s", where, other)
     if o.lua then collectgarbage() end -- collections in want of memory run no finalizers: they would pile up
-    done, got = cold(0, 0)
-    check(done, "%s: once more, without failures: %s", where, got)
-    check(same(got, expected), "%s: once more, without failures: expected the same values, found others", where)
-    for i, now in ipairs(held(start)) do
-      check(now == start[i], "%s: expected no %s left, found %d", where, HELD[i][1], now - start[i])
-    end
+    if failure % pause == 0 then check_afterwards(where) end
     k = k + stride
   end
 end
