@@ -8,7 +8,8 @@
 volatile sig_atomic_t interrupted = 0;
 
 static _Thread_local char message[1024];
-static _Thread_local enum { PLAIN, MEMORY, VALUE } kind;
+typedef enum Kind { PLAIN, MEMORY, VALUE } Kind;
+static _Thread_local Kind kind;
 
 /* A control character of ASCII, or the first byte of one of UTF-8's (U+0080 to U+009F). */
 static bool is_control(const unsigned char *c) {
@@ -34,36 +35,34 @@ void error_plain(char *to, size_t size, const char *from) {
   }
 }
 
-static void keep(const char *format, va_list args) {
+static void keep(Kind of, const char *format, va_list args) {
   char text[sizeof message]; /* the arguments may hold the old message */
   vsnprintf(text, sizeof text, format, args);
   error_plain(message, sizeof message, text);
+  kind = of;
 }
 
 int fail(const char *format, ...) {
   va_list args;
   va_start(args, format);
-  keep(format, args);
+  keep(PLAIN, format, args);
   va_end(args);
-  kind = PLAIN;
   return 0;
 }
 
 int fail_memory(const char *format, ...) {
   va_list args;
   va_start(args, format);
-  keep(format, args);
+  keep(MEMORY, format, args);
   va_end(args);
-  kind = MEMORY;
   return 0;
 }
 
 int fail_value(const char *format, ...) {
   va_list args;
   va_start(args, format);
-  keep(format, args);
+  keep(VALUE, format, args);
   va_end(args);
-  kind = VALUE;
   return 0;
 }
 

@@ -1,7 +1,6 @@
-/* Bilinear samples of channels-last images at points of their own for every
- * output pixel, and their gradients. A point's place is told in -1 .. 1: from
- * the first to the last pixel's centre (align_corners), or from edge to edge.
- */
+/* Bilinear samples of channels-last images at points of their own for every output pixel, and their
+ * gradients. A point's place is told in -1 .. 1: from the first to the last pixel's centre (align_corners),
+ * or from edge to edge. */
 #ifndef OPS_BODIES_GRID_SAMPLE_H
 #define OPS_BODIES_GRID_SAMPLE_H
 
@@ -15,9 +14,8 @@ typedef struct Grid {
   bool corners;
 } Grid;
 
-/* Along one axis: the places before and behind the point, the second one's
- * share, and what a step of the grid's number is in pixels. Places outside the
- * image are for the caller to leave out. */
+/* Along one axis: the places before and behind the point, the second one's share, and what a step of the
+ * grid's number is in pixels. Places outside the image are for the caller to leave out. */
 typedef struct Between {
   long at;
   real share, step;
@@ -31,9 +29,8 @@ BODY Between grid_axis(const Grid *g, real t, long size) {
     if (!(p > 0 && p < last)) b.step = 0; /* beyond the edge nothing changes */
     p = p > 0 ? p : 0;                    /* not a number: 0 */
     p = p < last ? p : last;
-  } else if (!(p > -1 && p < (real)size)) { /* sees zeros alone; a whole number
-                                               that is far away would not fit */
-    b.at = -2;
+  } else if (!(p > -1 && p < (real)size)) {
+    b.at = -2; /* sees zeros alone; a place that is far away would not fit a whole number */
     return b;
   }
   real floor_ = RM(floor)(p);
@@ -100,9 +97,8 @@ BODY void grid_sample_points_body(const struct grid_sample_points_args *a, long 
 }
 HOT_KERNEL(grid_sample_points)
 
-/* Index i: a band of `rows` rows of an image, which looks at all points, in
- * their order, and takes what falls into it: no two indices write to one place.
- */
+/* Index i: a band of `rows` rows of an image, which looks at all points, in their order, and takes what falls
+ * into it: no two indices write to one place. */
 struct grid_sample_image_args {
   const real *grid;
   const real *dy;

@@ -1,5 +1,4 @@
-/* Rectifiers with a slope of their own for each of c channels. Index i is a row
- * of channels. */
+/* Rectifiers with a slope of their own for each of c channels. Index i is a row of channels. */
 #ifndef OPS_BODIES_PRELU_H
 #define OPS_BODIES_PRELU_H
 

@@ -1,6 +1,5 @@
-/* Windows over channels-last images: their means (average pooling) and their
- * contents side by side (unfold). Index i is a pixel, of the output in forward,
- * of the input in backward; its channels are the inner loop. */
+/* Windows over channels-last images: their means (average pooling) and their contents side by side (unfold).
+ * Index i is a pixel, of the output in forward, of the input in backward; its channels are the inner loop. */
 #ifndef OPS_BODIES_WINDOW_H
 #define OPS_BODIES_WINDOW_H
 
@@ -19,15 +18,13 @@ BODY long frame_first(const Frame *f, int axis, long window) {
   return window * f->stride[axis] - f->before[axis];
 }
 
-/* The window that has input place `at` under its tap k, or -1: there is none.
- */
+/* The window that has input place `at` under its tap k, or -1: there is none. */
 BODY long frame_window(const Frame *f, int axis, long at, long k) {
   long from = at + f->before[axis] - k * f->dilation[axis], window = from / f->stride[axis];
   return from < 0 || from % f->stride[axis] || window >= f->count[axis] ? -1 : window;
 }
 
-/* How many of a window's places along an axis lie inside the image (dilation
- * 1). */
+/* How many of a window's places along an axis lie inside the image (dilation 1). */
 BODY long frame_inside(const Frame *f, int axis, long window) {
   long first = frame_first(f, axis, window), end = first + f->kernel[axis];
   return (end < f->size[axis] ? end : f->size[axis]) - (first > 0 ? first : 0);

@@ -19,8 +19,7 @@ static int frame_of(const Call *c, Frame *f) {
     return 0;
   if (w.count[0] < 1 || w.count[1] < 1)
     return call_fail(c,
-                     "kernel: expected one that fits the padded image, found "
-                     "%ldx%ld on %s with padding "
+                     "kernel: expected one that fits the padded image, found %ldx%ld on %s with padding "
                      "{%ld, %ld, %ld, %ld}",
                      kernel[0], kernel[1], tensor_text(x), WINDOW_PADDING(w));
   *f = (Frame){.c = x->shape[3], .pad_counts = c->op->form == AVERAGE && c->arg[LAST].n != 0};
