@@ -2,7 +2,7 @@
 -- frame 0 is the first file; gaps, doubles and mixtures; what is passed over, and the files that belong to frames.
 local core = require "cohesiv.core"
 local co = require "cohesiv"
-local companions = require "cohesiv.data.companions"
+local given = require "cohesiv.data.given"
 local frames = require "cohesiv.data.frames"
 local json = require "cohesiv.base.json"
 local labels = require "cohesiv.train.labels"
@@ -229,7 +229,7 @@ describe("files of frames", function()
     return folder(all)
   end
   local anyone = {} -- a clip of two million frames
-  local function found(path, n, kinds) return companions.file(path, n, kinds or { "png" }, anyone, 2000000) end
+  local function found(path, n, kinds) return given.file(path, n, kinds or { "png" }, anyone, 2000000) end
 
   it("are found in the spelling %06d without listing, in others if one alone is meant", function()
     local path = files("000004.flo", "00005.FLO", "frame_0000000006.png", "000007.npy", "000007.png", "8.png",

@@ -1,11 +1,125 @@
---- What the flow and the person mask that a data folder brings along may hold. Which file is a frame's, and making what
--- is not there, is the clip's.
+--- What a data folder brings along for single frames, flow and person masks: which file is a frame's, and what it may
+-- hold. Making what is not there is the clip's.
+--
+-- FOLDER/%06d.png and the like are numbered as frames are, from 0, whatever the numbers of the clip's own pictures.
+-- This spelling costs one look at the disk; others (5 to 10 digits, a prefix, .PNG) are found where one file alone can
+-- be meant: the folder is listed, and again only when it has changed.
 local core = require "cohesiv.core"
+local frames = require "cohesiv.data.frames"
 local kinds = require "cohesiv.base.kinds"
+local lists = require "cohesiv.base.lists"
+local names = require "cohesiv.data.names"
 local refuse = require "cohesiv.base.refuse"
 local scale = require "cohesiv.motion.scale"
+local warn = require "cohesiv.base.warn"
 
 local given = {}
+
+-- ---- which file is a frame's ----
+
+local KEPT = 64 -- folders whose listing is kept
+local RACY = 2 -- seconds: a folder changed so lately may change again within its time stamp
+
+local listings, count = {}, 0
+
+-- The files of a folder by number, each a list of { name, kind }.
+local function listing(folder)
+  local what, _, modified = core.io.status(folder)
+  if what ~= "folder" then return {} end
+  local entry = listings[folder]
+  if entry and entry.modified == modified then return entry.files end
+  local files = {}
+  for _, name in ipairs(core.io.list(folder)) do
+    local _, digits, kind = names.numbered(name)
+    local n = digits and math.tointeger(tonumber(digits))
+    if n then
+      files[n] = files[n] or {}
+      table.insert(files[n], { name = name, kind = kind:lower() })
+    end
+  end
+  if modified // 1000000000 < os.time() - RACY then
+    if count >= KEPT then listings, count = {}, 0 end
+    count = count + 1
+    listings[folder] = { modified = modified, files = files }
+  end
+  return files
+end
+
+local function usual_spelling(folder, n, extensions)
+  for _, kind in ipairs(extensions) do
+    local path = ("%s/%06d.%s"):format(folder, n, kind)
+    if core.io.status(path) then return path, kind end
+  end
+end
+
+local function other_spelling(folder, n, extensions)
+  local wanted, found = lists.set(extensions), nil
+  for _, file in ipairs(listing(folder)[n] or {}) do
+    if found and wanted[file.kind] then
+      refuse("%s: expected one file of frame %d, found %s and %s", folder, n, found.name, file.name)
+    end
+    found = found or wanted[file.kind] and file
+  end
+  if found then return folder .. "/" .. found.name, found.kind end
+end
+
+-- A file numbered like the first frame that can have none: the files count from 1, unless frame 0 has one too.
+local checked = setmetatable({}, { __mode = "k" }) -- clip → folders
+local function check_numbers(clip, folder, beyond, find, extensions)
+  checked[clip] = checked[clip] or {}
+  if checked[clip][folder] then return end
+  local path = find(folder, beyond, extensions)
+  if path and not find(folder, 0, extensions) then
+    refuse("%s: expected files of frames 0 to %d at most, found one of frame %d and none of frame 0 (frames count from "
+      .. "0)", path, beyond - 1, beyond)
+  end
+  if path then warn.once(path, "%s: expected files of frames 0 to %d at most: it is not used", path, beyond - 1) end
+  checked[clip][folder] = true
+end
+
+--- file(folder, n, extensions, clip, beyond): path and extension of the file of frame n in a folder; of several in the
+-- usual spelling the first extension's. nil when there is none. beyond: the first frame of the clip that can have none:
+-- one that has is refused.
+function given.file(folder, n, extensions, clip, beyond)
+  for _, find in ipairs { usual_spelling, other_spelling } do
+    local path, kind = find(folder, n, extensions)
+    if path then
+      check_numbers(clip, folder, beyond, find, extensions)
+      return path, kind
+    end
+  end
+end
+
+local EXTENSIONS = { flow = { "flo", "npz", "npy", "png" }, person = { "png" } }
+
+-- The file of frame n of the clip in what/NAME/ or what/NAME/gap/ of its data folder, or of truth/ there.
+local function file_of(clip, from, what, n, gap)
+  if not clip.root then return nil end
+  local folder = ("%s%s/%s%s"):format(from == "truth" and "truth/" or "", what, clip.name, gap and "/" .. gap or "")
+  local beyond = clip.frames - math.max(math.tointeger(tonumber(gap)) or 0, 0)
+  return given.file(clip.root .. "/" .. folder, n, EXTENSIONS[what], clip, beyond)
+end
+
+-- The same, where "auto" or "truth" is asked for: the generated world's truth must be there.
+local function wanted_file(clip, from, what, n, gap)
+  if from ~= "auto" and from ~= "truth" then return nil end
+  local path, kind = file_of(clip, from, what, n, gap)
+  if path or from == "auto" then return path, kind end
+  refuse("clip %s: expected truth/%s/%s%s/%06d.%s, found none", clip.name, what, clip.name, gap and "/" .. gap or "", n,
+    what == "flow" and "flo (or .npz, .npy, .png)" or "png")
+end
+
+--- key(clip, n): what identifies the flow and the person mask of frame n, for caches.
+function given.key(clip, n)
+  local stamps, flows = {}, clip.root and ("%s/flow/%s"):format(clip.root, clip.name)
+  local function add(what, gap)
+    local path = file_of(clip, "auto", what, n, gap)
+    if path then stamps[#stamps + 1] = frames.stamp(path) end
+  end
+  for _, gap in ipairs(core.io.status(flows or "") == "folder" and core.io.list(flows) or {}) do add("flow", gap) end
+  add "person"
+  return table.concat(stamps, "\n")
+end
 
 -- ---- flow ----
 
@@ -57,8 +171,10 @@ local function check_vectors(path, flow)
   return flow
 end
 
---- flow(clip, path, kind, sc): the flow of a file at a scale.
-function given.flow(clip, path, kind, sc)
+--- flow(clip, from, n, gap, sc): the flow of a file at a scale; nil when there is none.
+function given.flow(clip, from, n, gap, sc)
+  local path, kind = wanted_file(clip, from, "flow", n, gap)
+  if not path then return nil end
   local flow = readers[kind](path)
   local shape = flow.shape
   if #shape ~= 3 or shape[3] ~= 2 or shape[1] == 0 or shape[2] == 0
@@ -70,15 +186,15 @@ function given.flow(clip, path, kind, sc)
   return scale.flow(check_vectors(path, flow), sc, clip.width)
 end
 
--- ---- person masks ----
-
---- person(clip, path): the mask of a file, uint8 H×W of 0 and 1 in the clip's own pixels.
-function given.person(clip, path)
+--- person(clip, from, n, sc): likewise the person mask, uint8 of 0 and 1.
+function given.person(clip, from, n, sc)
+  local path = wanted_file(clip, from, "person", n)
+  if not path then return nil end
   local mask = core.io.png_read(path, "mask")
   if mask.shape[1] ~= clip.height or mask.shape[2] ~= clip.width then
     refuse("%s: expected a mask of %dx%d, found %dx%d", path, clip.width, clip.height, mask.shape[2], mask.shape[1])
   end
-  return mask
+  return scale.picture(mask, sc)
 end
 
 return given
