@@ -1,8 +1,6 @@
 --- columns(lines, left): lines (lists of cells, text) as one string, cells padded to columns: the first `left` ones
 -- flush left (names), the others flush right (numbers).
-local utf8_length = utf8.len
-
-local function length(cell) return utf8_length(cell) or #cell end
+local function length(cell) return utf8.len(cell) or #cell end
 
 return function(lines, left)
   local widths, out = {}, {}

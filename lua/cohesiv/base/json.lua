@@ -123,27 +123,29 @@ local function list_size(t)
   return largest
 end
 
--- An object's keys, sorted as the texts that they become.
-local function sorted(t)
+local text_of
+
+-- The members of an object, each as text, sorted by the texts that their keys become. colon: what stands between.
+local function members(t, colon, depth)
   local keys, texts = {}, {}
   for k in pairs(t) do
     if type(k) ~= "string" and type(k) ~= "number" then cannot(("a %s as a key"):format(type(k))) end
     keys[#keys + 1], texts[k] = k, type(k) == "number" and scalar(k) or k
   end
   table.sort(keys, function(x, y) return texts[x] < texts[y] end)
-  return keys, texts
+  for i, k in ipairs(keys) do keys[i] = scalar(texts[k]) .. colon .. text_of(t[k], depth) end
+  return keys
 end
 
-local function text_of(value, depth)
+function text_of(value, depth)
   if type(value) ~= "table" then return scalar(value) end
   if depth > DEPTH then cannot(("tables within tables, more than %d deep"):format(DEPTH)) end
-  local size, parts = list_size(value), {}
-  if size == 0 then return getmetatable(value) == LIST and "[]" or "{}" end
-  for i = 1, size or 0 do parts[i] = text_of(value[i], depth + 1) end
-  if size then return "[" .. table.concat(parts, ",") .. "]" end
-  local keys, texts = sorted(value)
-  for i, k in ipairs(keys) do parts[i] = scalar(texts[k]) .. ":" .. text_of(value[k], depth + 1) end
-  return "{" .. table.concat(parts, ",") .. "}"
+  local size, items = list_size(value), {}
+  if not size or size == 0 and getmetatable(value) ~= LIST then
+    return "{" .. table.concat(members(value, ":", depth + 1), ",") .. "}"
+  end
+  for i = 1, size do items[i] = text_of(value[i], depth + 1) end
+  return "[" .. table.concat(items, ",") .. "]"
 end
 
 --- list(t): t, which is written as a list even when it is empty.
@@ -152,17 +154,15 @@ function json.list(t) return setmetatable(t, LIST) end
 --- encode(value): JSON text in one line. Lists and string-keyed tables; no functions, cycles or NaN.
 function json.encode(value) return text_of(value, 1) end
 
--- The fields of an object; `absent`: names that are null where the object lacks them. NaN and infinities are null, too.
+-- The members of an object; `absent`: names that are null where it lacks them. NaN and infinities are null, too.
 local function fields(t, absent)
-  local all, list = {}, {}
+  local all = {}
   for _, k in ipairs(absent or {}) do all[k] = json.null end
   for k, v in pairs(t) do
     local finite = type(v) ~= "number" or v - v == 0
     if finite then all[k] = v else all[k] = json.null end
   end
-  local keys, texts = sorted(all)
-  for i, k in ipairs(keys) do list[i] = ("%s: %s"):format(scalar(texts[k]), json.encode(all[k])) end
-  return list
+  return members(all, ": ", 1)
 end
 
 --- row(t): an object in one line, as a line of .jsonl has it.
@@ -177,8 +177,7 @@ function json.read(path)
   local ok, value = pcall(json.decode, text, path)
   if ok then return value end
   local kind = not text:gsub(BOM, ""):find "^%s*[%[{]" and core.io.kind(path)
-  if kind then refuse("%s: expected JSON, found %s", path, kind) end
-  core.error(value, 0)
+  core.error(kind and ("%s: expected JSON, found %s"):format(path, kind) or value)
 end
 
 --- write(path, value): a JSON file, whole or not at all.

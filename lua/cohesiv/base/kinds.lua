@@ -1,20 +1,13 @@
 --- What a JSON file must hold, as data: kinds of values. A kind takes a value and its place in the file, gives back
 -- what is to be used and raises `PLACE: expected …, found …` for any other. Knows no file and no run.
+local core = require "cohesiv.core"
 local json = require "cohesiv.base.json"
 local lists = require "cohesiv.base.lists"
 local refuse = require "cohesiv.base.refuse"
-local warn = require "cohesiv.base.warn"
 
 local kinds = {}
 
 -- ---- what messages say of a value ----
-
-local SHOWN = 40 -- bytes of a text that a message shows
-
-local function short(text, most)
-  if #text > most then text = text:sub(1, (utf8.offset(text, 0, most) or most) - 1) .. "…" end
-  return warn.plain(text)
-end
 
 --- absent(value): whether nothing is said: no such key, or null.
 function kinds.absent(value) return value == nil or value == json.null end
@@ -26,8 +19,7 @@ function kinds.is_list(value) return type(value) == "table" and (value[1] ~= nil
 function kinds.found(value)
   if kinds.absent(value) then return "null" end
   if type(value) == "number" then return ("%.14g"):format(value) end
-  if type(value) == "string" then return '"' .. short(value, SHOWN) .. '"' end
-  if type(value) ~= "table" then return tostring(value) end
+  if type(value) ~= "table" then return core.found(value) end
   return next(value) == nil and "an empty list or object" or value[1] ~= nil and "a list" or "an object"
 end
 
@@ -39,9 +31,10 @@ function kinds.entries(value)
   return ("[%s%s]"):format(table.concat(words, ", "), #value > 5 and ", …" or "")
 end
 
---- keys(object): its keys, sorted, for a message.
+--- keys(object): its keys, sorted, for a message: 160 bytes of them.
 function kinds.keys(object)
-  return next(object) == nil and "nothing" or short(table.concat(lists.keys(object), ", "), 4 * SHOWN)
+  local text = table.concat(lists.keys(object), ", ")
+  return #text > 160 and text:sub(1, utf8.offset(text, 0, 160) - 1) .. "…" or text ~= "" and text or "nothing"
 end
 
 -- ---- single values ----

@@ -21,7 +21,13 @@ end
 
 -- ---- kinds of values ----
 
-local function is_number(x) return type(x) == "number" and x == x and x ~= math.huge and x ~= -math.huge end
+local function is_number(x) return type(x) == "number" and x - x == 0 end
+
+-- What the metatable of a table has under a key itself.
+local function meta_field(x, key)
+  local meta = type(x) == "table" and getmetatable(x)
+  return type(meta) == "table" and rawget(meta, key) or nil
+end
 
 --- is_callable(f): whether f(…) is a call.
 function M.is_callable(f)
@@ -30,6 +36,17 @@ function M.is_callable(f)
 end
 
 local function type_is(kind) return function(x) return type(x) == kind end end
+
+-- A table of nothing but such entries; of long ones the beginning is looked at.
+local function list_of(is)
+  return function(x)
+    if type(x) ~= "table" then return false end
+    for i = 1, math.min(rawlen(x), 1 << 20) do
+      if not is(rawget(x, i)) then return false end
+    end
+    return true
+  end
+end
 
 -- kind → what it accepts, and how a message says it. A kind that is not here is the __name of a metatable.
 local kinds = {
@@ -42,58 +59,34 @@ local kinds = {
   boolean = { type_is "boolean", "true or false" },
   table = { type_is "table", "a table" },
   list = { type_is "table", "a list" },
-  numbers = { function(x)
-    if type(x) ~= "table" then return false end
-    for i = 1, math.min(rawlen(x), 1 << 20) do
-      if not is_number(rawget(x, i)) then return false end
-    end
-    return true
-  end, "a list of finite numbers" },
-  tensors = { function(x)
-    if type(x) ~= "table" then return false end
-    for i = 1, rawlen(x) do
-      if not core.is_tensor(rawget(x, i)) then return false end
-    end
-    return true
-  end, "a list of tensors" },
+  numbers = { list_of(is_number), "a list of finite numbers" },
+  tensors = { list_of(core.is_tensor), "a list of tensors" },
   options = { type_is "table", "a table of options" },
   ["function"] = { M.is_callable, "a function" },
 }
 
-local function accepts(kind, x)
-  if kinds[kind] then return kinds[kind][1](x) end
-  local meta = type(x) == "table" and getmetatable(x)
-  return type(meta) == "table" and rawget(meta, "__name") == kind
+-- Whether x is of one of these kinds: "number|list".
+local function is_of(alternatives, x)
+  for kind in alternatives:gmatch "%a+" do
+    if kinds[kind] and kinds[kind][1](x) or not kinds[kind] and meta_field(x, "__name") == kind then return true end
+  end
+  return false
 end
 
 local function said(kind) return kinds[kind] and kinds[kind][2] or "a " .. kind end
-
--- "image tensor, size number|list?" → { { name, kinds, optional, text } }
-local specs = {}
-local function parsed(spec)
-  if specs[spec] then return specs[spec] end
-  local list = {}
-  for name, alternatives, mark in spec:gmatch "([%w_.]+) ([%a|]+)(%??)" do
-    local words, alternative = {}, {}
-    for kind in alternatives:gmatch "%a+" do alternative[#alternative + 1], words[#words + 1] = kind, said(kind) end
-    list[#list + 1] = { name, alternative, mark == "?", table.concat(words, " or ") }
-  end
-  specs[spec] = list
-  return list
-end
 
 --- expect(what, spec, …): raises unless the arguments are as the spec says: "image tensor, size number|list?, f
 -- function", a name and its kinds for each; `?`: may be nil. Kinds: any, tensor, number (finite), integer, string,
 -- path, boolean, table, list, numbers, tensors (lists of these), options, function.
 function M.expect(what, spec, ...)
-  for i, argument in ipairs(parsed(spec)) do
-    local x, fine = (select(i, ...)), false
-    if x == nil then
-      fine = argument[3]
-    else
-      for _, kind in ipairs(argument[2]) do fine = fine or accepts(kind, x) end
+  local i = 0
+  for name, alternatives, mark in spec:gmatch "([%w_.]+) ([%a|]+)(%??)" do
+    i = i + 1
+    local x = (select(i, ...))
+    if x == nil and mark == "" or x ~= nil and not is_of(alternatives, x) then
+      local expected = alternatives:gsub("%a+", said):gsub("|", " or ")
+      refuse("%s: %s: expected %s, found %s", what, name, expected, M.show(x))
     end
-    if not fine then refuse("%s: %s: expected %s, found %s", what, argument[1], argument[4], M.show(x)) end
   end
 end
 
@@ -108,8 +101,6 @@ local function rule(fields) return setmetatable(fields, Rule) end
 
 --- is_rule(x): whether x is one of the rules below.
 function M.is_rule(x) return getmetatable(x) == Rule end
-
-local function is_group(x) return type(x) == "table" and not M.is_rule(x) and x[1] == nil and next(x) ~= nil end
 
 --- optional "number", optional(rule): an option without a default.
 function M.optional(of)
@@ -136,59 +127,56 @@ function M.rule(default, expected, holds)
   return rule { kind = type(default), default = default, expected = expected, accepts = holds }
 end
 
--- typed: what is no number is told by its kind.
-local function range(default, expected, holds, typed)
-  return rule { kind = "number", default = default, expected = expected, accepts = holds, typed = typed }
-end
-
 --- positive(default, unit): a finite number above 0.
 function M.positive(default, unit)
-  return range(default, unit .. " above 0", function(x) return is_number(x) and x > 0 end)
+  return rule { kind = "number", default = default, expected = unit .. " above 0",
+    accepts = function(x) return is_number(x) and x > 0 end }
 end
 
-local function whole_in(x, least, most)
-  local n = type(x) == "number" and math.tointeger(x)
-  return n and n >= least and n <= (most or math.maxinteger) and n
-end
-
-local function whole_text(least, most)
-  return "an integer of " .. (most and ("%d to %d"):format(least, most) or ("at least %d"):format(least))
+-- typed: what is no number is told by its kind.
+local function range(default, name, expected, holds)
+  return rule { kind = "number", typed = true, default = default, name = name, expected = expected, accepts = holds }
 end
 
 --- integer(default, least = 1, most, name?): an integer within these bounds; without a default it must be given. name:
 -- under which messages know it.
 function M.integer(default, least, most, name)
-  local of = range(default, whole_text(least or 1, most), function(x) return whole_in(x, least or 1, most) end, true)
-  of.name = name
-  return of
-end
-
-local function between_text(low, high)
-  return "a number of " .. (high == math.huge and ("at least %g"):format(low) or ("%g to %g"):format(low, high))
+  least = least or 1
+  local bounds = most and ("%d to %d"):format(least, most) or ("at least %d"):format(least)
+  return range(default, name, "an integer of " .. bounds, function(x)
+    local n = type(x) == "number" and math.tointeger(x)
+    return n and n >= least and n <= (most or n) and n
+  end)
 end
 
 --- between(default, low, high, name?): a number with low <= x <= high.
 function M.between(default, low, high, name)
-  local of = range(default, between_text(low, high), function(x) return x and x >= low and x <= high end, true)
-  of.name = name
-  return of
+  local bounds = high == math.huge and ("at least %g"):format(low) or ("%g to %g"):format(low, high)
+  return range(default, name, "a number of " .. bounds, function(x)
+    return type(x) == "number" and x >= low and x <= high
+  end)
 end
+
+-- x, which the rule must accept; integers as such.
+local function accepted(what, name, x, is)
+  local fine = is.accepts(x)
+  if fine then return math.type(fine) and fine or x end
+  refuse("%s: %s: expected %s, found %s", what, name, is.expected, M.text(x))
+end
+
+--- whole(what, name, value, least = 1, most): value, which must be such an integer.
+function M.whole(what, name, value, least, most) return accepted(what, name, value, M.integer(nil, least, most)) end
+
+--- within(what, name, value, low, high): value, which must be a number with low <= value <= high.
+function M.within(what, name, value, low, high) return accepted(what, name, value, M.between(nil, low, high)) end
 
 -- x, which the rule or default `known` allows; its default for nil.
 local function value_of(what, key, x, known)
-  local is = M.is_rule(known) and known or {}
-  local default = known
-  if is == known then default = known.default end
-  local name, kind = is.name or key, is.kind or type(default)
-  if x == nil and (default ~= nil or is.optional) then return default end
-  if is.accepts and (x == nil or not is.typed or type(x) == "number") then
-    local fine = is.accepts(x)
-    if fine then return math.type(fine) and fine or x end
-    refuse("%s: %s: expected %s, found %s", what, name, is.expected, M.text(x))
-  end
-  for one in kind:gmatch "%a+" do
-    if accepts(one, x) then return x end
-  end
+  local is = M.is_rule(known) and known or { default = known }
+  local name, kind = is.name or key, is.kind or type(is.default)
+  if x == nil and (is.default ~= nil or is.optional) then return is.default end
+  if is.accepts and (x == nil or not is.typed or type(x) == "number") then return accepted(what, name, x, is) end
+  if is_of(kind, x) then return x end
   local expected = kind == "number" and type(x) == kind and "a finite number" or "a " .. kind:gsub("|", " or a ")
   refuse("%s: %s: expected %s, found %s", what, name, expected, found(x, kind))
 end
@@ -222,7 +210,7 @@ function M.read(what, given, schema, last)
   local out = {}
   for key, known in next, schema do
     local x = rawget(given, key)
-    if is_group(known) then
+    if type(known) == "table" and not M.is_rule(known) and known[1] == nil and next(known) ~= nil then -- a group
       out[key] = M.read(what .. ": " .. key, x, known, last)
     else
       out[key] = value_of(what, key, x, known)
@@ -231,25 +219,11 @@ function M.read(what, given, schema, last)
   return out
 end
 
--- ---- numbers ----
-
 --- finite(what, t, things = "numbers"): t, a tensor whose numbers must all be finite.
 function M.finite(what, t, things)
   local row, number = core.not_finite(t)
   if row then refuse("%s: expected finite %s, found %s in row %d", what, things or "numbers", number, row) end
   return t
-end
-
---- whole(what, name, value, least, most): value, which must be an integer of at least `least` (1), at most `most`.
-function M.whole(what, name, value, least, most)
-  return whole_in(value, least or 1, most)
-    or refuse("%s: %s: expected %s, found %s", what, name, whole_text(least or 1, most), M.show(value))
-end
-
---- within(what, name, value, low, high): value, which must be a number with low <= value <= high.
-function M.within(what, name, value, low, high)
-  return type(value) == "number" and value >= low and value <= high and value
-    or refuse("%s: %s: expected %s, found %s", what, name, between_text(low, high), M.show(value))
 end
 
 -- ---- methods ----
@@ -279,14 +253,9 @@ function M.guard(name, class, is)
 end
 
 --- named(name): for guard: whether x is a table whose metatable has this __name.
-function M.named(name) return function(x) return accepts(name, x) end end
+function M.named(name) return function(x) return meta_field(x, "__name") == name end end
 
 --- having(key): for guard: whether x is a table whose metatable has this key itself.
-function M.having(key)
-  return function(x)
-    local meta = type(x) == "table" and getmetatable(x)
-    return type(meta) == "table" and rawget(meta, key) ~= nil
-  end
-end
+function M.having(key) return function(x) return meta_field(x, key) ~= nil end end
 
 return M

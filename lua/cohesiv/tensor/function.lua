@@ -23,22 +23,12 @@ end
 --- ctx:saved(): in backward; the tensors that forward saved, in that order.
 function Context:saved() return table.unpack(self.kept or {}) end
 
-local function check_results(name, results)
-  if results.n == 0 then refuse("%s: forward: expected a tensor, found no result", name) end
-  for i = 1, results.n do
-    if not core.is_tensor(results[i]) then
-      refuse("%s: forward: result %d: expected a tensor, found %s", name, i, type(results[i]))
-    end
-  end
-end
-
--- A result as a tensor of its own, where it is to get a node, has one, or is an argument.
-local function apart(t, wanted, arguments)
-  if wanted or t.requires_grad then return t:detach() end
-  for i = 1, arguments.n do
-    if rawequal(t, arguments[i]) then return t:detach() end
-  end
-  return t
+-- The i-th result as a tensor of its own, where it is to get a node, has one, or is an argument.
+local function apart(name, i, t, wanted, arguments)
+  if not core.is_tensor(t) then refuse("%s: forward: result %d: expected a tensor, found %s", name, i, type(t)) end
+  local shared = wanted or t.requires_grad
+  for k = 1, arguments.n do shared = shared or rawequal(t, arguments[k]) end
+  return shared and t:detach() or t
 end
 
 local function call(name, forward, backward, ...)
@@ -50,18 +40,20 @@ local function call(name, forward, backward, ...)
   wanted = wanted and core.grad_enabled()
   local ctx = setmetatable({ name = name, needs = needs, kept = wanted and {} or nil }, Context)
   local results = table.pack(tensor.no_grad(forward, ctx, ...))
-  check_results(name, results)
-  for i = 1, results.n do results[i] = apart(results[i], wanted, arguments) end
+  if results.n == 0 then refuse("%s: forward: expected a tensor, found no result", name) end
+  for i = 1, results.n do results[i] = apart(name, i, results[i], wanted, arguments) end
   if wanted then
-    local kept = ctx.kept
-    ctx.kept = nil
-    core.record(name, function(saved, ...)
+    local function walk(saved, ...)
       ctx.kept = saved
       return backward(ctx, ...)
-    end, arguments, results, kept)
+    end
+    core.record(name, walk, arguments, results, ctx.kept)
+    ctx.kept = nil
   end
   return table.unpack(results, 1, results.n)
 end
+
+local CODE = options.rule(nil, "a function", function(f) return type(f) == "function" end)
 
 --- Function{ forward = function(ctx, ...) end, backward = function(ctx, gradient, ...) end, name = "…" }: a function of
 -- your own that gradients flow through. forward runs without the tape and returns up to 4 tensors; ctx:save(t, ...)
@@ -69,13 +61,8 @@ end
 -- gets a gradient for each result and returns one for each argument, of its shape and dtype; nil: none.
 function M.Function(o)
   if type(o) ~= "table" then refuse("Function: expected { forward, backward }, found %s", type(o)) end
-  options.known("Function", o, { forward = true, backward = true, name = true })
-  for _, key in ipairs { "forward", "backward" } do
-    if type(o[key]) ~= "function" then refuse("Function: %s: expected a function, found %s", key, type(o[key])) end
-  end
-  local name, forward, backward = o.name or "Function", o.forward, o.backward
-  options.expect("Function", "name string", name)
-  return function(...) return call(name, forward, backward, ...) end
+  local f = options.read("Function", o, { forward = CODE, backward = CODE, name = "Function" })
+  return function(...) return call(f.name, f.forward, f.backward, ...) end
 end
 
 return M

@@ -11,13 +11,13 @@ local function extension(path)
   return (path:match "%.([^./]+)$" or ""):lower()
 end
 
-local READABLE, WRITABLE = { 8, 16 }, { 1, 8, 16 }
-
-local function depth_of(given, allowed)
-  local known = lists.set(allowed)
-  return options.read("image", given, { depth = options.optional(options.rule(nil, "depth " .. lists.words(allowed),
-    function(x) return known[x] ~= nil end)) }).depth
+local function depth_of(given, depths)
+  local known = lists.set(depths)
+  local rule = options.rule(nil, "depth " .. lists.words(depths), function(x) return known[x] ~= nil end)
+  return options.read("image", given, { depth = options.optional(rule) }).depth
 end
+
+local READABLE, WRITABLE = { 8, 16 }, { 1, 8, 16 }
 
 --- read(path, { depth = 8 }): a .png, .jpg or .jpeg file as uint8 H×W×3; grey is repeated, alpha dropped, 1 to 4 bits
 -- spread to 0 … 255, turned as its EXIF orientation says. With { depth = 16 } (PNG only) int32 H×W×3, 0 … 65535:

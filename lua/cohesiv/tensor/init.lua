@@ -12,16 +12,13 @@ for name, op in pairs(core.ops) do
   methods[name] = methods[name] or op.call
 end
 
-local arithmetic = { __add = "add", __sub = "sub", __mul = "mul", __div = "div", __pow = "pow", __unm = "neg" }
-for event, name in pairs(arithmetic) do meta[event] = core.ops[name].call end
+for _, name in ipairs { "add", "sub", "mul", "div", "pow" } do meta["__" .. name] = core.ops[name].call end
 meta.__unm = function(t) return core.ops.neg.call(t) end -- Lua passes the operand twice
 
-for _, name in ipairs { "tensor", "full", "arange", "eye", "rand", "randn", "threads", "memory", "devices" } do
+for _, name in ipairs { "tensor", "is_tensor", "full", "arange", "eye", "rand", "randn", "threads", "memory",
+  "devices" } do
   M[name] = core[name]
 end
-
---- Whether x is a tensor.
-M.is_tensor = core.is_tensor
 
 --- zeros(2, 3, { dtype = "float32" }): a tensor of zeros.
 function M.zeros(...) return core.full(0, ...) end
@@ -49,25 +46,22 @@ function methods.slice(t, key)
   local shape, dim = t.shape, 1
   if #key > #shape then refuse("index: expected at most %d entries, found %d", #shape, #key) end
   for d, entry in ipairs(key) do
-    local n = shape[d]
-    if type(entry) == "number" then
-      local i = whole(entry)
-      if not i or i < 1 or i > n then
-        refuse("index: dimension %d: expected 1 to %d, found %s", d, n, core.found(entry))
-      end
-      t = core.ops.select.call(t, dim, i)
-    elseif type(entry) == "table" then
-      if #entry ~= 0 then
-        local a, b = whole(entry[1]), whole(entry[2])
-        if #entry ~= 2 or not a or not b or a < 1 or b > n or b < a then
-          refuse("index: dimension %d: expected a range {first, last} within 1 to %d, found {%s, %s}", d, n,
-            core.found(entry[1]), core.found(entry[2]))
-        end
-        if a ~= 1 or b ~= n then t = core.ops.narrow.call(t, dim, a, b - a + 1) end
-      end
-      dim = dim + 1
-    else
+    local n, single = shape[d], type(entry) == "number"
+    if not single and type(entry) ~= "table" then
       refuse("index: dimension %d: expected a number, {first, last} or {}, found %s", d, core.found(entry))
+    end
+    local a, b = whole(single and entry or entry[1]), whole(single and entry or entry[2])
+    local inside = a and b and 1 <= a and a <= b and b <= n
+    if single then
+      if not inside then refuse("index: dimension %d: expected 1 to %d, found %s", d, n, core.found(entry)) end
+      t = core.ops.select.call(t, dim, a)
+    else
+      if #entry ~= 0 and (#entry ~= 2 or not inside) then
+        refuse("index: dimension %d: expected a range {first, last} within 1 to %d, found {%s, %s}", d, n,
+          core.found(entry[1]), core.found(entry[2]))
+      end
+      if inside and b - a + 1 < n then t = core.ops.narrow.call(t, dim, a, b - a + 1) end
+      dim = dim + 1
     end
   end
   return #t.shape == 0 and t:item() or t
@@ -110,26 +104,22 @@ end
 --- t:keep(): takes t out of the surrounding co.tidy.
 function methods.keep(t) return core.keep(t) end
 
--- cat and stack take any number of tensors; the op takes eight at once.
+-- call, which takes eight tensors at once, of a list of any length: what is stacked already is joined.
+local function fold(call, list, dim)
+  if #list <= 8 then return call(list, dim) end
+  local parts = {}
+  for i = 1, #list, 8 do
+    parts[#parts + 1] = call(table.move(list, i, math.min(i + 7, #list), 1, {}), dim)
+  end
+  return fold(core.ops.cat.call, parts, dim)
+end
+
 for _, name in ipairs { "cat", "stack" } do
   local call = core.ops[name].call
-  local function fold(list, dim, ...)
+  M[name] = function(list, dim, ...)
     if type(list) ~= "table" then return call(list, dim, ...) end -- cat(a, b, c)
-    if #list <= 8 then return call(list, dim or 1) end
-    local parts = {}
-    for i = 1, #list, 8 do
-      parts[#parts + 1] = call(table.move(list, i, math.min(i + 7, #list), 1, {}), dim or 1)
-    end
-    while #parts > 1 do -- what is stacked already is joined
-      local joined = {}
-      for i = 1, #parts, 8 do
-        joined[#joined + 1] = core.ops.cat.call(table.move(parts, i, math.min(i + 7, #parts), 1, {}), dim or 1)
-      end
-      parts = joined
-    end
-    return parts[1]
+    return fold(call, list, dim or 1)
   end
-  M[name] = fold
 end
 
 -- ---- printing ----
@@ -168,35 +158,20 @@ function M.tidy(f, ...) return core.tidy(f, ...) end
 --- no_grad(f, ...): what f returns; nothing inside is recorded for backward.
 function M.no_grad(f, ...) return core.no_grad(f, ...) end
 
--- The scalar that both sides of the check look at: outputs weighted by fixed random numbers.
-local function weighted_sum(results, weights)
-  local total
-  for i, y in ipairs(results) do
-    if weights[i] then
-      local s = (y * weights[i]):sum()
-      total = total and total + s or s
-    end
-  end
-  return total
-end
+local function differentiable(x) return core.is_tensor(x) and x.requires_grad end
 
-local function run(f, inputs) return { f(table.unpack(inputs, 1, inputs.n or #inputs)) } end
-
--- (f(x + eps) - f(x - eps)) / 2 eps for every element of one input
-local function numeric(f, inputs, k, weights, eps)
-  local x = inputs[k]
-  local flat = x:detach():reshape { -1 }
-  local values, slopes = flat:totable(), {}
-  local probe = table.move(inputs, 1, inputs.n or #inputs, 1, { n = inputs.n })
-  for i, v in ipairs(values) do
-    local sides = {}
-    for side, h in ipairs { eps, -eps } do
-      flat[i] = v + h
-      probe[k] = flat:reshape(x.shape)
-      sides[side] = M.no_grad(function() return weighted_sum(run(f, probe), weights):item() end)
-    end
+-- (f(x + eps) - f(x - eps)) / 2 eps for every element x of the k-th of n inputs.
+local function slopes_of(f, inputs, k, n, eps)
+  local flat, slopes = inputs[k]:detach():reshape { -1 }, {}
+  local probe = table.move(inputs, 1, n, 1, {})
+  local function at(i, v)
     flat[i] = v
-    slopes[i] = (sides[1] - sides[2]) / (2 * eps)
+    probe[k] = flat:reshape(inputs[k].shape)
+    return M.no_grad(f, probe):item()
+  end
+  for i, v in ipairs(flat:totable()) do
+    slopes[i] = (at(i, v + eps) - at(i, v - eps)) / (2 * eps)
+    flat[i] = v
   end
   return slopes
 end
@@ -210,25 +185,33 @@ function M.gradcheck(f, inputs, given)
   local n = options.whole("gradcheck", "inputs.n", rawget(inputs, "n") or rawlen(inputs), 0, 1000)
   for i = 1, n do
     local x = inputs[i]
-    if core.is_tensor(x) and x.requires_grad then
+    if differentiable(x) then
       if x.dtype ~= "float64" then refuse("gradcheck: input %d: expected float64, found %s", i, x.dtype) end
       x.grad = nil
     end
   end
-  local results, weights = run(f, inputs), {}
-  for i, y in ipairs(results) do
-    if core.is_tensor(y) and y.requires_grad then
-      weights[i] = core.rand(y.shape, { dtype = "float64" }) + 0.5
+  local weights = {} -- fixed random numbers; false for an output without a gradient
+  local function weighted_sum(list)
+    local total
+    for i, y in ipairs { f(table.unpack(list, 1, n)) } do
+      if weights[i] == nil then
+        weights[i] = differentiable(y) and core.rand(y.shape, { dtype = "float64" }) + 0.5
+      end
+      if weights[i] then
+        local s = (y * weights[i]):sum()
+        total = total and total + s or s
+      end
     end
+    return total
   end
-  local total = weighted_sum(results, weights)
+  local total = weighted_sum(inputs)
   if not total then refuse "gradcheck: expected an output that requires a gradient, found none" end
   total:backward()
   for k = 1, n do
     local x = inputs[k]
-    if core.is_tensor(x) and x.requires_grad then
+    if differentiable(x) then
       local exact = x.grad and x.grad:reshape({ -1 }):totable() or {}
-      for i, slope in ipairs(M.tidy(numeric, f, inputs, k, weights, o.eps)) do
+      for i, slope in ipairs(M.tidy(slopes_of, weighted_sum, inputs, k, n, o.eps)) do
         local found = exact[i] or 0
         local close = math.abs(found - slope) <= o.atol + o.rtol * math.abs(slope) -- false for NaN, too
         if not close then

@@ -52,7 +52,6 @@ end
 
 -- ---- by extension ----
 
-local function picture(path, t) image.write(path, t) end
 local function pytorch(path) return (M.weights(path)) end
 
 local readers = {
@@ -61,15 +60,14 @@ local readers = {
   pth = pytorch, pt = pytorch,
 }
 local writers = {
-  npy = core.io.npy_write, npz = core.io.npz_write, flo = core.io.flo_write, png = picture,
+  npy = core.io.npy_write, npz = core.io.npz_write, flo = core.io.flo_write, png = image.write,
   safetensors = core.io.safetensors_write,
 }
 
 local function choose(what, list, path)
   if type(path) ~= "string" then refuse("%s: expected a path, found %s", what, type(path)) end
-  local kind = (path:match "%.([^./]+)$" or ""):lower()
-  if list[kind] then return list[kind] end
-  refuse("%s: expected a name that ends in one of .%s, found %s", what, table.concat(lists.keys(list), " ."), path)
+  return list[(path:match "%.([^./]+)$" or ""):lower()]
+    or refuse("%s: expected a name that ends in one of .%s, found %s", what, table.concat(lists.keys(list), " ."), path)
 end
 
 --- load(path): a tensor from .npy, .flo, .png or .jpg; a table of tensors by name from .npz; tensors by name and
@@ -80,10 +78,9 @@ function M.load(path) return choose("load", readers, path)(path) end
 --- save(path, t): a tensor to .npy, .flo or .png, a table of tensors by name to .npz (deflated) or .safetensors (a
 -- third argument is its metadata, text by name). Written whole or not at all.
 function M.save(path, t, metadata)
-  if type(metadata) == "table" and metadata[1] then metadata = nil end -- the list of names behind a state_dict()
   local write = choose("save", writers, path)
-  if write == core.io.safetensors_write then return write(path, t, metadata) end
-  write(path, t)
+  local listed = type(metadata) == "table" and metadata[1] -- the names behind a state_dict()
+  write(path, t, write == core.io.safetensors_write and not listed and metadata or nil)
 end
 
 return M
