@@ -144,6 +144,13 @@ describe("freeze", function()
     support.raises("freeze: z: expected a tensor as the pass's result, found number", function()
       co.nn.Module.new(function() return { z = 1 } end):eval():freeze()(co.zeros(1))
     end)
+    local mean = co.zeros(3)
+    support.raises("plan: expected operations that make values, found lerp, which writes to its inputs", function()
+      co.nn.Module.new(function(_, x) -- a pass that moves its state would do so once, when it is recorded
+        core.ops.lerp.call(mean, x, 0.5)
+        return x + mean
+      end):eval():freeze()(co.ones(3))
+    end)
     assert.same({ 2 }, (co.zeros(1) + 2):totable()) -- nothing is being recorded any more
   end)
 end)

@@ -79,6 +79,9 @@ static int note(OpWatch *watch, const OpInfo *info, const Call *c) {
   Plan *p = (Plan *)watch;
   Step s = {.info = info, .nin = c->nin, .nout = c->nout};
   bool fixed = true;
+  if (op_mutates(c))
+    return fail("plan: expected operations that make values, found %s, which writes to its inputs",
+                c->op->name);
   memcpy(s.arg, c->arg, sizeof s.arg);
   for (int i = 0; i < c->nin; i++) {
     if ((s.in[i] = c->in[i] ? operand(p, c->in[i]) : -1) < 0 && c->in[i]) return 0;
