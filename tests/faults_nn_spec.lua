@@ -39,14 +39,11 @@ local short = {
   squeezed = { build = families.resnet50.build, depths = { 1 }, groups = 32, base_width = 4, reduction = 16 },
   inverted = {
     build = families.mobilenet_v2.build,
-    stages = { { expand = 1, width = 8, repeats = 1, stride = 1 }, { expand = 2, width = 8, repeats = 2, stride = 2 } },
+    stages = { { 1, 8, 1, 1 }, { 2, 8, 2, 2 } },
   },
   efficient = {
     build = families.efficientnet_b0.build, last = { 0, 2 },
-    stages = {
-      { kernel = 3, expand = 1, width = 8, repeats = 1, stride = 2 },
-      { kernel = 5, expand = 2, width = 8, repeats = 2, stride = 1 },
-    },
+    stages = { { 1, 8, 1, 2, 3 }, { 2, 8, 2, 1, 5 } },
   },
 }
 for name, row in pairs(short) do
@@ -87,8 +84,8 @@ end
 
 -- An encoder for the whole network: five stages of one block.
 local FIVE = { build = families.efficientnet_b0.build, last = { 0, 1, 2, 3 }, stages = {} }
-for i = 1, 4 do FIVE.stages[i] = { kernel = 3, expand = 1, width = 8, repeats = 1, stride = 2 } end
-FIVE.stages[5] = { kernel = 3, expand = 1, width = 8, repeats = 1, stride = 1 }
+for i = 1, 4 do FIVE.stages[i] = { 1, 8, 1, 2, 3 } end
+FIVE.stages[5] = { 1, 8, 1, 1, 3 }
 
 local function with_five(f, ...)
   families.five = FIVE

@@ -1,18 +1,20 @@
 --- The layers that hold parameters, and Sequential. Each is a function that returns a Module; images are channels-last.
--- Layers without parameters are in functional.lua, how layers are called in arguments.lua.
+-- Layers without parameters are in functional.lua, how layers are called in layer.lua.
 local Module = require "cohesiv.nn.module"
-local arguments = require "cohesiv.nn.arguments"
-local axes = require "cohesiv.nn.axes"
 local core = require "cohesiv.core"
 local folding = require "cohesiv.nn.folding"
 local init = require "cohesiv.nn.initializers"
+local layer = require "cohesiv.nn.layer"
 local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
 
 local M = {}
-local ops = core.ops
+local ops, axes = core.ops, layer.axes
 local integer, optional = options.integer, options.optional
+local act = options.one_of("none", "relu", "relu6", "silu")
+
+local function count(name, least) return integer(nil, least or 1, nil, name) end
 
 local function tensor_of(what, x, last)
   if not core.is_tensor(x) then refuse("%s: expected a tensor, found %s", what, type(x)) end
@@ -36,23 +38,16 @@ end
 -- N×H×W×in → N×H'×W'×out. kernel, stride and dilation: n or { height, width }. padding: zeros on each side, { height,
 -- width }, { top, bottom, left, right }, or "same": H' = ⌈H / stride⌉, an odd zero below or on the right, as in
 -- TensorFlow. Weights {out, kernel, kernel, in / groups} start uniform in ± 1 / √fan_in, biases too.
-function M.Conv2d(o)
-  o = arguments("Conv2d", {
-    integer(nil, 1, nil, "in channels"), integer(nil, 1, nil, "out channels"), axes.rule(1, 1, "kernel"),
-    stride = axes.rule(1), padding = axes.padding(o), dilation = axes.rule(1), groups = integer(1), bias = true,
-    init = optional "function",
-  }, o)
-  local cin, cout, groups = o[1], o[2], o.groups
-  local kh, kw = axes.both(axes.checked("Conv2d", "kernel", o[3]))
+function M.Conv2d(given)
+  local m, o = layer.new("Conv2d", { count "in channels", count "out channels", axes(1, 1, "kernel"), stride = axes(1),
+    padding = axes(0, 0), dilation = axes(1), groups = integer(1), bias = true, init = optional "function" }, given)
+  local cin, cout, groups, kernel = o[1], o[2], o.groups, o[3]
   if cin % groups ~= 0 or cout % groups ~= 0 then
     refuse("Conv2d: groups: expected a divisor of the channels %d and %d, found %d", cin, cout, groups)
   end
-  local m = Module.new(nil, "Conv2d")
-  local fan_in = cin // groups * kh * kw
-  weigh(m, o, { cout, kh, kw, cin // groups }, fan_in, cout)
-  m.stride, m.groups = axes.checked("Conv2d", "stride", o.stride), groups
-  m.padding = axes.checked("Conv2d", "padding", o.padding, 0)
-  m.dilation = axes.checked("Conv2d", "dilation", o.dilation)
+  if type(kernel) ~= "table" then kernel = { kernel, kernel } end
+  weigh(m, o, { cout, kernel[1], kernel[2], cin // groups }, cin // groups * kernel[1] * kernel[2], cout)
+  m.stride, m.padding, m.dilation, m.groups = o.stride, o.padding, o.dilation, groups
   m.forward = function(self, x)
     return ops.conv2d.call(x, self.params.weight, self.params.bias, m.stride, m.padding, groups, m.dilation)
   end
@@ -67,13 +62,11 @@ end
 
 --- BatchNorm2d{ channels, act = "none" | "relu" | "relu6" | "silu", eps = 1e-5, momentum = 0.1 }: over all but
 -- the last dimension. Called as bn(x, residual?): act(normalised x + residual), one op.
-function M.BatchNorm2d(o, named)
-  o = arguments("BatchNorm2d", { integer(nil, 1, nil, "channels"), eps = 1e-5, momentum = 0.1,
-    act = options.one_of("none", "relu", "relu6", "silu") }, o, named)
-  local m, channels = Module.new(nil, "BatchNorm2d"), o[1]
-  scale_and_shift(m, channels)
-  m:buffer("running_mean", tensor.zeros(channels))
-  m:buffer("running_var", tensor.ones(channels))
+function M.BatchNorm2d(given, named)
+  local m, o = layer.new("BatchNorm2d", { count "channels", eps = 1e-5, momentum = 0.1, act = act }, given, named)
+  scale_and_shift(m, o[1])
+  m:buffer("running_mean", tensor.zeros(o[1]))
+  m:buffer("running_var", tensor.ones(o[1]))
   m.eps, m.momentum, m.act = o.eps, o.momentum, o.act
   m.forward = function(self, x, residual)
     return ops.batch_norm.call(x, self.params.weight, self.params.bias, self.buffers.running_mean,
@@ -127,26 +120,27 @@ function M.conv_bn(conv, bn, x, residual)
 end
 
 --- ConvBN{ in, out, kernel, stride = 1, padding = 0, dilation = 1, groups = 1, act = "none", names = { "0", "1" } }:
--- Conv2d without bias and BatchNorm2d as one module with two children of these names; called as conv_bn is.
+-- Conv2d without bias and BatchNorm2d (its eps and momentum, too) as one module with two children of these names, also
+-- m.conv and m.bn; called as conv_bn is.
 function M.ConvBN(o)
   options.expect("ConvBN", "options table", o)
   options.expect("ConvBN", "names list?, act string?", o.names, o.act)
   local m, names = Module.new(nil, "ConvBN"), o.names or { "0", "1" }
-  local conv = m:add(names[1], M.Conv2d { o[1], o[2], o[3], stride = o.stride, padding = o.padding, groups = o.groups,
+  m.conv = m:add(names[1], M.Conv2d { o[1], o[2], o[3], stride = o.stride, padding = o.padding, groups = o.groups,
     dilation = o.dilation, bias = false })
-  local bn = m:add(names[2], M.BatchNorm2d { o[2], act = o.act })
-  m.forward = function(_, x, residual) return M.conv_bn(conv, bn, x, residual) end
+  m.bn = m:add(names[2], M.BatchNorm2d { o[2], act = o.act, eps = o.eps, momentum = o.momentum })
+  m.forward = function(_, x, residual) return M.conv_bn(m.conv, m.bn, x, residual) end
   return m
 end
 
 --- UpConvBN{ map_channels, skip_channels, out_channels, act = "none" }: called as m(x, skip?): ×2 nearest up-sampling
 -- of x, skip's channels behind it, a 3×3 convolution without bias, batch norm. Children "0", "1", as ConvBN's.
-function M.UpConvBN(o)
-  o = arguments("UpConvBN", { integer(nil, 1, nil, "map channels"), integer(nil, 0, nil, "skip channels"),
-    integer(nil, 1, nil, "out channels"), act = optional "string" }, o)
-  local m = Module.new(nil, "UpConvBN")
-  local conv = m:add("0", M.Conv2d { o[1] + o[2], o[3], 3, padding = 1, bias = false })
-  local bn = m:add("1", M.BatchNorm2d { o[3], act = o.act })
+function M.UpConvBN(given)
+  local _, o = layer.new("UpConvBN", { count "map channels", count("skip channels", 0), count "out channels",
+    act = optional "string" }, given)
+  local m = M.ConvBN { o[1] + o[2], o[3], 3, padding = 1, act = o.act }
+  local conv, bn = m.conv, m.bn
+  m.kind = "UpConvBN"
   m.forward = function(_, x, skip)
     if conv.hooks then return bn(conv(ops.upsample2_cat.call(x, skip))) end
     if not foldable(bn) then
@@ -163,10 +157,9 @@ end
 
 --- Linear{ in, out, bias = true, init = co.nn.init.… }: …×in → …×out. Weights {out, in} start uniform in ± 1 / √in, the
 -- bias too.
-function M.Linear(o)
-  o = arguments("Linear", { integer(nil, 1, nil, "in"), integer(nil, 1, nil, "out"), bias = true,
-    init = optional "function" }, o)
-  local m, input, output = Module.new(nil, "Linear"), o[1], o[2]
+function M.Linear(given)
+  local m, o = layer.new("Linear", { count "in", count "out", bias = true, init = optional "function" }, given)
+  local input, output = o[1], o[2]
   weigh(m, o, { output, input }, input, output)
   m.forward = function(self, x)
     local one = #tensor_of("Linear", x, input).shape == 1
@@ -179,12 +172,11 @@ end
 
 --- LayerNorm{ channels, eps = 1e-5 }: every row of the last dimension with mean 0 and variance 1, times weight, plus
 -- bias (Ba et al., 2016).
-function M.LayerNorm(o, named)
-  o = arguments("LayerNorm", { integer(nil, 1, nil, "channels"), eps = 1e-5 }, o, named)
-  local m, channels = Module.new(nil, "LayerNorm"), o[1]
-  scale_and_shift(m, channels)
+function M.LayerNorm(given, named)
+  local m, o = layer.new("LayerNorm", { count "channels", eps = 1e-5 }, given, named)
+  scale_and_shift(m, o[1])
   m.forward = function(self, x)
-    local centred = tensor_of("LayerNorm", x, channels) - x:mean(-1, true)
+    local centred = tensor_of("LayerNorm", x, o[1]) - x:mean(-1, true)
     local deviation = (centred:square():mean(-1, true) + o.eps):sqrt()
     return centred / deviation * self.params.weight + self.params.bias
   end
@@ -193,10 +185,8 @@ end
 
 --- InstanceNorm2d{ channels, act = "none" | "relu" | "relu6" | "silu", eps = 1e-5, affine = false }: act of every
 -- channel of every image with mean 0 and variance 1 over its pixels; affine: times weight, plus bias.
-function M.InstanceNorm2d(o, named)
-  o = arguments("InstanceNorm2d", { integer(nil, 1, nil, "channels"), eps = 1e-5, affine = false,
-    act = options.one_of("none", "relu", "relu6", "silu") }, o, named)
-  local m = Module.new(nil, "InstanceNorm2d")
+function M.InstanceNorm2d(given, named)
+  local m, o = layer.new("InstanceNorm2d", { count "channels", eps = 1e-5, affine = false, act = act }, given, named)
   if o.affine then scale_and_shift(m, o[1]) end
   m.forward = function(self, x)
     tensor_of("InstanceNorm2d", x, o[1])
@@ -207,9 +197,8 @@ end
 
 --- PReLU{ channels = 1, init = 0.25 }: x above 0, weight x below, with one learnt weight, or one per channel (He et
 -- al., ICCV 2015).
-function M.PReLU(o, named)
-  o = arguments("PReLU", { integer(1, 1, nil, "channels"), init = 0.25 }, o, named)
-  local m = Module.new(nil, "PReLU")
+function M.PReLU(given, named)
+  local m, o = layer.new("PReLU", { integer(1, 1, nil, "channels"), init = 0.25 }, given, named)
   m:parameter("weight", tensor.full(o.init, o[1]))
   m.forward = function(self, x) return ops.prelu.call(x, self.params.weight) end
   return m

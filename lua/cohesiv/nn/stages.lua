@@ -2,18 +2,9 @@
 -- encoders have, each at half the size of the one before; what a stage gives is a feature. A stage may be a module of
 -- the encoder's tree, or a view: a module outside the tree that holds some of its modules, where public names do not
 -- follow the stages.
-local Module = require "cohesiv.nn.module"
 local layers = require "cohesiv.nn.layers"
 
 local M = {}
-
---- in_turn(steps): a forward function that calls them one after the other.
-function M.in_turn(steps)
-  return function(_, x)
-    for _, step in ipairs(steps) do x = step(x) end
-    return x
-  end
-end
 
 --- block(m, steps, shortcut?): m, whose pass calls the steps in turn; what is between two of them is closed as soon as
 -- the second has seen it. The first step gets what m gets. The last also gets what is to be added: shortcut(m's input),
@@ -32,30 +23,23 @@ function M.block(m, steps, shortcut)
   return m
 end
 
---- conv_bn(m, conv, bn, { in, out, kernel, … }): adds a convolution without bias and its batch norm to m under these
--- names; options are Conv2d's (padding = kernel // 2) and BatchNorm2d's → both as a step, and each.
-function M.conv_bn(m, conv_name, bn_name, o)
-  local conv = m:add(conv_name, layers.Conv2d { o[1], o[2], o[3], stride = o.stride,
-    padding = o.padding or o[3] // 2, groups = o.groups, bias = false })
-  local bn = m:add(bn_name, layers.BatchNorm2d { o[2], act = o.act, eps = o.eps, momentum = o.momentum })
-  return function(x, residual) return layers.conv_bn(conv, bn, x, residual) end, conv, bn
+--- conv_bn(m, conv, bn, o): adds the two modules of layers.ConvBN(o) to m under these names; the padding is kernel // 2
+-- unless o has another → both as a step, with the fields conv and bn.
+function M.conv_bn(m, conv, bn, o)
+  o.padding = o.padding or o[3] // 2
+  local step = layers.ConvBN(o)
+  m:add(conv, step.conv)
+  m:add(bn, step.bn)
+  return step
 end
 
---- view(list, forward?): a stage made of { own name, module } pairs that the tree holds; called in turn, unless
--- forward says otherwise.
-function M.view(list, forward)
-  local steps = {}
-  local view = Module.new(forward or M.in_turn(steps))
-  for i, pair in ipairs(list) do steps[i] = view:add(pair[1], pair[2]) end
-  return view
-end
-
---- cut(name, list, ends): a list of such pairs, numbered from 0, as stages: views that end at these places.
+--- cut(name, list, ends): the list of a tree's modules, numbered from 0, as stages: views that end at these places.
 function M.cut(name, list, ends)
   local parts, first = {}, 1
   for i, last in ipairs(ends) do
-    local part = table.move(list, first, last, 1, {})
-    parts[i] = { name = ("%s.%d-%d"):format(name, first - 1, last - 1), module = M.view(part) }
+    local view = layers.Sequential {}
+    for k = first, last do view[#view + 1] = view:add(k - 1, list[k]) end
+    parts[i] = { name = ("%s.%d-%d"):format(name, first - 1, last - 1), module = view }
     first = last + 1
   end
   return parts
