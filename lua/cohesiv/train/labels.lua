@@ -3,12 +3,13 @@
 local cache = require "cohesiv.data.cache"
 local core = require "cohesiv.core"
 local map_options = require "cohesiv.motion.map_options"
+local lists = require "cohesiv.base.lists"
 local progress = require "cohesiv.base.progress"
 local recipes = require "cohesiv.train.recipe"
+local refuse = require "cohesiv.base.refuse"
 local scale = require "cohesiv.motion.scale"
 local tensor = require "cohesiv.tensor"
 local warn = require "cohesiv.base.warn"
-local error = core.error -- a line, whatever it quotes
 
 local M = {}
 
@@ -20,26 +21,18 @@ local STILL = 0.5 -- pixels a frame, at the size of training: a hand that moves 
 
 local function centre(v) return v:mean(1):totable() end
 
--- How far the nearest hand of the frames around has moved, pixels a frame at `size`; 0 when nobody is seen there.
-local function motion(clip, n, point, sc)
-  local most = 0
-  for _, gap in ipairs { -3, 3 } do
-    local m = n + gap
-    if m >= 0 and m < clip.frames then
-      local nearest = math.huge
-      for _, hand in ipairs(clip:hands(m)) do
-        local c = centre(hand.vertices)
-        nearest = math.min(nearest, math.sqrt((c[1] - point[1]) ^ 2 + (c[2] - point[2]) ^ 2))
-      end
-      if nearest < math.huge then most = math.max(most, nearest * sc.s / math.abs(gap)) end
-    end
-  end
-  return most
-end
-
+-- Whether a hand moves, by the nearest one in a frame some gap away; where nobody is seen there, it does not.
 local function moves(clip, n, sc)
   for _, hand in ipairs(clip:hands(n)) do
-    if motion(clip, n, centre(hand.vertices), sc) >= STILL then return true end
+    local from = centre(hand.vertices)
+    for _, gap in ipairs { -3, 3 } do
+      local nearest, there = math.huge, n + gap
+      for _, other in ipairs(there >= 0 and there < clip.frames and clip:hands(there) or {}) do
+        local to = centre(other.vertices)
+        nearest = math.min(nearest, math.sqrt((to[1] - from[1]) ^ 2 + (to[2] - from[2]) ^ 2))
+      end
+      if nearest < math.huge and nearest * sc.s / math.abs(gap) >= STILL then return true end
+    end
   end
   return false
 end
@@ -67,8 +60,6 @@ end
 
 -- ---- one frame ----
 
-local function bytes(t) return (t * 255 + 0.5):to "uint8" end
-
 -- The hands' maps at the recipe's size; finer ones are averaged.
 local function scaled_map(map, from, to)
   map = map:narrow(3, 1, map.shape[3] - 1)
@@ -81,31 +72,25 @@ end
 local function write_sample(path, folder, clip, n, recipe)
   local sc, R = clip:scale(recipe.size), clip:responsibility(n, map_options.of_recipe(recipe))
   local map = scaled_map(R.map, clip:scale(R.size), sc)
-  local hands = map.shape[3]
   local person = clip:person(n, { size = recipe.size, source = recipe.person.source })
   local points = {}
   for k, hand in ipairs(clip:hands(n)) do points[k] = centre(scale.points(hand.vertices:to "float32", sc)) end
-  if hands ~= #points then
-    error(("%s, frame %d: expected a map for each of %d hands, found %d"):format(clip.name, n, #points, hands), 0)
+  if map.shape[3] ~= #points then
+    refuse("%s, frame %d: expected a map for each of %d hands, found %d", clip.name, n, #points, map.shape[3])
   end
   core.sample_write(path, {
-    image = clip:scaled(n, { size = recipe.size }), maps = bytes(map),
+    image = clip:scaled(n, { size = recipe.size }), maps = (map * 255 + 0.5):to "uint8",
     person = (person * 255):to "uint8", points = core.tensor(points), content = { sc.content_w, sc.content_h },
   }, folder)
 end
 
 -- Everything that a sample depends on.
 local function key_of(clip, n, recipe)
-  local values, names = recipes.flatten(recipe), map_options.recipe_keys()
-  local parts = { "sample 2", clip:key(n), tostring(n), clip:hands_key(), clip:given_key(n) }
-  for name in pairs(values) do
-    if name:match "^person%." or name == "size" then names[#names + 1] = name end
-  end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    if values[name] ~= nil then parts[#parts + 1] = name .. "=" .. recipes.show(values[name]) end
-  end
-  return table.concat(parts, "\n")
+  local wanted = lists.set(map_options.recipe_keys())
+  wanted.size = true
+  for key in pairs(recipe.person) do wanted["person." .. key] = true end
+  return table.concat({ "sample 2", clip:key(n), n, clip:hands_key(), clip:given_key(n),
+    table.unpack(recipes.assignments(recipe, wanted)) }, "\n")
 end
 
 local function make_sample(key, clip, n, recipe)
@@ -139,13 +124,13 @@ function M.mend(entry, data, recipe)
   local ok, message = pcall(function()
     local key = key_of(clip, entry.frame, recipe)
     if cache.path("samples", key, "npz") ~= entry.path then
-      error(("clip %s: expected the data of the training's start, found it changed"):format(entry.clip), 0)
+      refuse("clip %s: expected the data of the training's start, found it changed", entry.clip)
     end
     make_sample(key, clip, entry.frame, recipe)
   end)
   clip:close()
   core.seed(seed, stream)
-  if not ok then error(message, 0) end
+  if not ok then core.error(message, 0) end
   entry.digest = core.sample_digest(entry.path)
 end
 
@@ -153,16 +138,11 @@ end
 
 -- Every k-th clip validates, spread over the list; with a single clip its last frames do.
 local function split(list, share)
-  local train, validation = {}, {}
-  local clips, order = {}, {}
-  for _, s in ipairs(list) do
-    if not clips[s.clip] then
-      clips[s.clip] = true
-      order[#order + 1] = s.clip
-    end
+  local train, validation, order, held = {}, {}, {}, {}
+  for i, s in ipairs(list) do
+    if i == 1 or s.clip ~= list[i - 1].clip then order[#order + 1] = s.clip end
   end
   local step = share > 0 and math.max(2, math.floor(1 / share + 0.5)) or math.huge
-  local held = {}
   for i, name in ipairs(order) do held[name] = #order > 1 and i % step == (#order >= step and 0 or #order % step) end
   for _, s in ipairs(list) do table.insert(held[s.clip] and validation or train, s) end
   if #validation == 0 and #train > 1 and share > 0 then
@@ -201,8 +181,7 @@ function M.survey(data, recipe, names)
       or ("%d clip%s, "):format(found.clips, found.clips == 1 and "" or "s")
         .. (found.hands == 0 and "none with landmarks (give hands_json/NAME.json)"
           or ("%d with landmarks, none of a hand that moves"):format(found.hands))
-    error(warn.plain(("labels: expected clips in %s with landmarks of a moving hand, found %s"):format(
-      tostring(data.path), why)), 0)
+    refuse("labels: expected clips in %s with landmarks of a moving hand, found %s", tostring(data.path), why)
   end
   tell(data, "have no landmarks", bare, found.clips)
   tell(data, "show no moving hand", still, found.clips)
@@ -221,7 +200,7 @@ function M.prepare(data, recipe, names)
       list[#list + 1] = { clip = entry.name, frame = n, path = path, digest = digest }
       bar:update(#list, entry.name)
       if core.system.stopped() then
-        error("interrupted: the maps made so far are kept; the same command goes on with the rest", 0)
+        refuse "interrupted: the maps made so far are kept; the same command goes on with the rest"
       end
     end
     clip:close()

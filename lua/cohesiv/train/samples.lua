@@ -2,7 +2,7 @@
 -- whether the data is still what the run began with. How a sample is made is in labels.lua.
 local core = require "cohesiv.core"
 local json = require "cohesiv.base.json"
-local error = core.error -- a line, whatever it quotes
+local lists = require "cohesiv.base.lists"
 
 local M = {}
 
@@ -31,7 +31,7 @@ function Loader:next()
     local ok, batch = pcall(self.core.next, self.core)
     if ok then return batch end
     local at = self.core:damaged()
-    if not at or mended[at] then error(batch, 0) end
+    if not at or mended[at] then core.error(batch, 0) end
     mended[at] = true
     self.source.mend(self.source.entries[at])
   end
@@ -43,72 +43,39 @@ function Loader:close() self.core:close() end
 
 -- ---- the list ----
 
--- Names of clips as JSON has them.
-local names = setmetatable({}, { __index = function(t, name)
-  t[name] = json.encode(name)
-  return t[name]
-end })
-
-local function line_of(use, entry)
-  return ('["%s",%s,%d,"%s"]'):format(use, names[entry.clip], entry.frame, entry.digest)
+-- The lines of the list and the entries that they are of.
+local function lines_of(samples)
+  local lines, entries = {}, {}
+  for _, use in ipairs { "train", "validation" } do
+    for _, entry in ipairs(samples[use]) do
+      entries[#entries + 1] = entry
+      lines[#entries] = ('["%s",%s,%d,"%s"]'):format(use, json.encode(entry.clip), entry.frame, entry.digest)
+    end
+  end
+  return lines, entries
 end
 
 --- text(samples): a line of JSON for each, ["train" | "validation", clip, frame, digest], in their order.
 function M.text(samples)
-  local lines = {}
-  for _, use in ipairs { "train", "validation" } do
-    for _, entry in ipairs(samples[use]) do
-      lines[#lines + 1] = line_of(use, entry)
-    end
-  end
+  local lines = lines_of(samples)
   lines[#lines + 1] = ""
   return table.concat(lines, "\n")
 end
 
-local function lines_of(text)
-  local list, known = {}, {}
-  for line in text:gmatch "[^\n]+" do
-    list[#list + 1], known[line] = line, true
-  end
-  return list, known
-end
-
--- What a line is of: its sample without the digest.
-local function sample_of(line) return line:match '^(.*),"%x*"%]$' or line end
-
--- The samples that only one of two lists has like this, in order.
-local function differing(before, now)
-  local old, in_old = lines_of(before)
-  local new, in_new = lines_of(now)
-  local list, told = {}, {}
-  local function add(lines, known)
-    for _, line in ipairs(lines) do
-      local sample = sample_of(line)
-      if not known[line] and not told[sample] then
-        told[sample] = true
-        list[#list + 1] = sample
-      end
+-- The samples that only one of two lists of lines has like this, in order: their lines without the digest.
+local function differing(old, new)
+  local list, told, in_old, in_new = {}, {}, lists.set(old), lists.set(new)
+  for _, line in ipairs(table.move(old, 1, #old, #new + 1, lists.copy(new))) do
+    local sample = line:match '^(.*),"%x*"%]$' or line
+    if not (in_old[line] and in_new[line]) and not told[sample] then
+      told[sample] = true
+      list[#list + 1] = sample
     end
   end
-  add(new, in_old)
-  add(old, in_new)
-  return list, math.max(#old, #new)
+  return list
 end
 
--- Makes again what is damaged among the samples that differ, up to the first that really does.
-local function mend_differing(samples, before, mend)
-  local _, known = lines_of(before)
-  for _, use in ipairs { "train", "validation" } do
-    for _, entry in ipairs(samples[use]) do
-      if not known[line_of(use, entry)] then
-        if pcall(core.sample_check, entry.path) then return end
-        mend(entry)
-      end
-    end
-  end
-end
-
--- "clip cups frame 30", of a line without its digest
+-- "clip cups frame 30"
 local function name_of(sample)
   local ok, of = pcall(json.decode, sample .. "]")
   if not ok or type(of) ~= "table" or type(of[2]) ~= "string" then return "a line of another kind" end
@@ -116,15 +83,22 @@ local function name_of(sample)
 end
 
 --- difference(samples, before, mend): nil when the samples are those of the list `before` (text), else what differs, in
--- words. A sample that differs because its file is damaged is made again.
+-- words. Samples that differ because their files are damaged are made again, up to the first that really differs.
 function M.difference(samples, before, mend)
+  local old = {}
+  for line in before:gmatch "[^\n]+" do old[#old + 1] = line end
+  local known, lines, entries = lists.set(old), lines_of(samples)
+  for i, entry in ipairs(entries) do
+    if not known[lines[i]] then
+      if pcall(core.sample_check, entry.path) then break end
+      mend(entry)
+    end
+  end
   if M.text(samples) == before then return nil end
-  mend_differing(samples, before, mend)
-  local now = M.text(samples)
-  if now == before then return nil end
-  local list, count = differing(before, now)
+  local new = lines_of(samples)
+  local list = differing(old, new)
   if #list == 0 then return "their order differs" end
-  return ("%d of %d samples differ, first: %s"):format(#list, count, name_of(list[1]))
+  return ("%d of %d samples differ, first: %s"):format(#list, math.max(#old, #new), name_of(list[1]))
 end
 
 return M
