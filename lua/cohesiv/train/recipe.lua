@@ -138,7 +138,8 @@ local function merge(r, group, changes)
     elseif type(value) == "table" and #value == 0 then
       merge(r, known, value)
     else
-      fail("%s: expected a table with %s, found %s", known.name, table.concat(lists.keys(known.keys), ", "), show(value))
+      local keys = table.concat(lists.keys(known.keys), ", ")
+      fail("%s: expected a table with %s, found %s", known.name, keys, show(value))
     end
   end
 end
@@ -146,7 +147,7 @@ end
 local derive
 
 -- A recipe with these values by name. Reading or writing a key that was not declared raises.
-local function new(schema, values)
+local function create(schema, values)
   local r = {}
   local function fill(t, group)
     for key, known in pairs(group.keys) do
@@ -167,7 +168,7 @@ end
 
 function derive(old, changes)
   if changes ~= nil and type(changes) ~= "table" then fail("expected a table of changes, found %s", show(changes)) end
-  local r = new(schemas[old], recipe.flatten(old))
+  local r = create(schemas[old], recipe.flatten(old))
   merge(r, schemas[r][""], changes or {})
   sources[r] = sources[old]
   return r
@@ -202,7 +203,7 @@ function recipe.base(defaults)
     place(name, setmetatable({ kind = rule.kind or kind_of(rule.default) }, { __index = rule }))
     values[name] = rule.default
   end
-  return new(schema, values)
+  return create(schema, values)
 end
 
 --- Whether a value is a recipe.

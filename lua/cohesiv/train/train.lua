@@ -7,15 +7,16 @@ local checkpoint = require "cohesiv.train.checkpoint"
 local core = require "cohesiv.core"
 local folders = require "cohesiv.data"
 local labels = require "cohesiv.train.labels"
+local lists = require "cohesiv.base.lists"
 local losses = require "cohesiv.nn.losses"
 local models = require "cohesiv.hands.model"
 local optim = require "cohesiv.optim"
 local progress = require "cohesiv.base.progress"
 local recipes = require "cohesiv.train.recipe"
+local refuse = require "cohesiv.base.refuse"
 local runs = require "cohesiv.train.run"
 local sampled = require "cohesiv.train.samples"
 local tensor = require "cohesiv.tensor"
-local error = core.error -- a line, whatever it quotes
 
 local M = {}
 
@@ -25,34 +26,27 @@ M.may_change = { "device", "epochs", "minutes", "threads" }
 -- Between checkpoints inside an epoch.
 local CHECKPOINT_SECONDS = tonumber(os.getenv "COHESIV_CHECKPOINT_SECONDS") or 300
 
-local function fail(format, ...) error(("train: " .. format):format(...), 0) end
+local function fail(format, ...) refuse("train: " .. format, ...) end
 
 -- ---- one batch ----
 
--- The batch on the model's device.
-local function there(model, batch)
-  local device = model.device()
+-- The loss of a batch, and its parts as numbers.
+local function batch_loss(model, recipe, batch)
+  local device, w = model.device(), recipe.loss
   for name, v in pairs(batch) do batch[name] = core.is_tensor(v) and v:to(device) or v end
-  return batch
-end
-
-local function batch_loss(model, recipe, given)
-  local batch, w = there(model, given), recipe.loss
   local out = model:forward(batch.image)
   local names, values, total = {}, {}, nil
-  local function note(name, value) names[#names + 1], values[#values + 1] = name, value:detach() end
+  local function add(name, loss)
+    names[#names + 1], values[#values + 1] = name, loss:detach()
+    loss = loss * w[name]
+    total = total and total + loss or loss
+  end
   if w.responsibility ~= 0 then
-    local l = losses.responsibility(out.Q, out.K, batch.maps, batch.points, batch.image_index,
-      { through = w.clamp == "through" })
-    note("responsibility", l)
-    total = l * w.responsibility
+    add("responsibility", losses.responsibility(out.Q, out.K, batch.maps, batch.points, batch.image_index,
+      { through = w.clamp == "through" }))
   end
-  if w.embedding ~= 0 then
-    local l = losses.embedding(out.Z, batch.label, recipe.embedding)
-    note("embedding", l)
-    total = total and total + l * w.embedding or l * w.embedding
-  end
-  note("total", total)
+  if w.embedding ~= 0 then add("embedding", losses.embedding(out.Z, batch.label, recipe.embedding)) end
+  names[#names + 1], values[#values + 1] = "total", total:detach()
   local parts = {}
   for i, v in ipairs(tensor.stack(values):totable()) do parts[names[i]] = v end -- the one wait of a step
   return total, parts
@@ -81,26 +75,12 @@ local function means(sums, prefix, record)
   end
 end
 
--- ---- data ----
-
--- `how`: what a loader is asked for beyond what the recipe says.
-local function loader(self, entries, how)
-  local recipe = self.recipe
-  how.size, how.seed, how.tau, how.band = recipe.size, recipe.seed, recipe.maps.tau, recipe.maps.band
-  return sampled.loader({ entries = entries, mend = function(entry) self:mend(entry) end }, how)
-end
-
 local function validate(model, recipe, data)
   local sums = {}
   model:eval()
   data:seek(1, 1)
   for _ = 1, data:batches() do
-    tensor.tidy(function()
-      tensor.no_grad(function()
-        local _, parts = batch_loss(model, recipe, data:next())
-        add(sums, parts)
-      end)
-    end)
+    tensor.tidy(tensor.no_grad, function() add(sums, select(2, batch_loss(model, recipe, data:next()))) end)
   end
   model:train()
   return sums
@@ -111,31 +91,40 @@ end
 local Training = {}
 Training.__index = Training
 
-local function new_training(recipe, samples, data)
-  core.seed(recipe.seed)
-  local model = models.model(recipe.model):to(recipe.device)
-  local average = recipe.optim.average ~= 0 and averages.of(model, recipe.optim.average) or nil
-  local optimiser = optim.AdamW(model:parameters(), { lr = recipe.optim.lr, weight_decay = recipe.optim.weight_decay })
-  local warmup = optim.Warmup(optimiser, { steps = math.max(math.ceil(recipe.optim.warmup), 1) })
-  local self = setmetatable({
-    rate = warmup, -- its .lr is the rate before warm-up: the schedules' to change
-    cosine = recipe.optim.schedule == "cosine" and optim.Cosine(warmup, { steps = 1, floor = 0.01 }) or nil,
-    recipe = recipe, model = model, optimiser = optimiser, average = average, samples = samples, source = data,
-    schedule = optim.Plateau(warmup, { patience = recipe.optim.patience, stop = recipe.optim.stop }),
-    epoch = 1, batch = 1, sums = {}, seconds = 0.0, ended = false, stopped = false,
-  }, Training)
-  self.data = loader(self, samples.train, { batch = recipe.batch, shuffle = true, augment = recipe.augment })
-  if #samples.validation > 0 then
-    self.validation = loader(self, samples.validation, { batch = recipe.batch, shuffle = false })
+-- Batches of samples; those whose files are damaged are made again. `how`: what a loader is asked for beyond what the
+-- recipe says.
+function Training:loader(entries, how)
+  local recipe = self.recipe
+  local function mend(entry)
+    local before = entry.digest
+    labels.mend(entry, self.source, recipe)
+    if self.run and entry.digest ~= before then self:list_samples() end -- its digest had been damaged, too
   end
-  return self
+  how.size, how.seed, how.tau, how.band = recipe.size, recipe.seed, recipe.maps.tau, recipe.maps.band
+  return sampled.loader({ entries = entries, mend = mend }, how)
 end
 
--- A sample whose file is damaged, made again.
-function Training:mend(entry)
-  local before = entry.digest
-  labels.mend(entry, self.source, self.recipe)
-  if self.run and entry.digest ~= before then self:list_samples() end -- its digest had been damaged, too
+local function new_training(recipe, options)
+  local data = options.data or folders.data(recipe.data)
+  local samples = labels.prepare(data, recipe)
+  if #samples.train == 0 then fail("expected training samples, found none") end
+  core.seed(recipe.seed)
+  local o, model = recipe.optim, models.model(recipe.model):to(recipe.device)
+  local average = o.average ~= 0 and averages.of(model, o.average) or nil
+  local optimiser = optim.AdamW(model:parameters(), { lr = o.lr, weight_decay = o.weight_decay })
+  local warmup = optim.Warmup(optimiser, { steps = math.max(math.ceil(o.warmup), 1) })
+  local self = setmetatable({
+    rate = warmup, -- its .lr is the rate before warm-up: the schedules' to change
+    cosine = o.schedule == "cosine" and optim.Cosine(warmup, { steps = 1, floor = 0.01 }) or nil,
+    schedule = optim.Plateau(warmup, { patience = o.patience, stop = o.stop }),
+    recipe = recipe, model = model, optimiser = optimiser, average = average, samples = samples, source = data,
+    epoch = 1, batch = 1, sums = {}, seconds = 0.0, ended = false, stopped = false,
+  }, Training)
+  self.data = self:loader(samples.train, { batch = recipe.batch, shuffle = true, augment = recipe.augment })
+  if #samples.validation > 0 then
+    self.validation = self:loader(samples.validation, { batch = recipe.batch, shuffle = false })
+  end
+  return self
 end
 
 -- What is trained on, as the run folder and the checkpoints have it.
@@ -145,54 +134,44 @@ function Training:list_samples()
   self.run:write("samples.jsonl", text)
 end
 
-function Training:position()
-  local seed, stream = core.random_state()
-  return {
-    epoch = self.epoch, batch = self.batch, sums = self.sums, ended = self.ended, stopped = self.stopped,
-    schedule = self.schedule:state(), rate = self.rate.lr, random = { seed, stream }, samples = #self.samples.train,
-    data = self.digest,
-  }
-end
-
-function Training:since() return self.started and core.system.time() - self.started or 0.0 end
+-- Seconds of training, those before it was resumed included.
+function Training:since() return self.seconds + (self.started and core.system.time() - self.started or 0.0) end
 
 function Training:set_status(state)
-  local samples = self.samples
-  local finished = state ~= "training" and state ~= "stopped"
-  self.run:set_status { state = state, epoch = finished and self.epoch - 1 or self.epoch,
-    step = self.optimiser.steps, seconds = self.seconds + self:since(), samples = #samples.train,
-    validation = #samples.validation }
+  local going = state == "training" or state == "stopped"
+  self.run:set_status { state = state, epoch = going and self.epoch or self.epoch - 1, step = self.optimiser.steps,
+    seconds = self:since(), samples = #self.samples.train, validation = #self.samples.validation }
 end
 
 -- Times are not in the checkpoint: equal runs have equal ones.
 function Training:write_checkpoint(state)
-  checkpoint.write(self.run:file "last.safetensors", self, self:position())
+  checkpoint.write(self.run:file "last.safetensors", self, {
+    epoch = self.epoch, batch = self.batch, sums = self.sums, ended = self.ended, stopped = self.stopped,
+    schedule = self.schedule:state(), rate = self.rate.lr, random = { core.random_state() },
+    samples = #self.samples.train, data = self.digest,
+  })
   self:set_status(state or "training")
   self.written, self.kept = core.system.time(), true
 end
 
--- Raises unless the samples are those that the run began with.
+-- Raises unless the samples are those that the run began with; a checkpoint without a digest of them tells how many.
 function Training:check_samples(p)
-  if core.io.digest(sampled.text(self.samples)) == p.data then return end
-  local path, what = self.run:file "samples.jsonl", nil
-  local before = self.run:has "samples.jsonl" and core.io.read_file(path)
+  local count, digest, what = #self.samples.train, core.io.digest(sampled.text(self.samples)), nil
+  if p.data == digest or not p.data and p.samples == count then return end
+  local before = self.run:has "samples.jsonl" and core.io.read_file(self.run:file "samples.jsonl")
   if before and core.io.digest(before) == p.data then
     what = sampled.difference(self.samples, before, function(entry) labels.mend(entry, self.source, self.recipe) end)
     if not what then return end
   end
   fail("%s: expected the samples that the run began with, found that the data has changed: %s", self.run.path,
-    what or ("%d samples then, %d now"):format(p.samples, #self.samples.train))
+    what or ("%d samples then, %d now"):format(p.samples, count))
 end
 
 function Training:resume()
-  local status = self.run:status()
   local p = checkpoint.read(self.run:file "last.safetensors", self)
-  if p.data then self:check_samples(p) elseif p.samples ~= #self.samples.train then
-    fail("%s: expected the %d training samples of the checkpoint, found %d: the data has changed", self.run.path,
-      p.samples, #self.samples.train)
-  end
+  self:check_samples(p)
   self.epoch, self.batch, self.sums, self.stopped = p.epoch, p.batch, p.sums, p.stopped
-  self.seconds = status.seconds or p.seconds or 0.0
+  self.seconds = self.run:status().seconds or p.seconds or 0.0
   self.schedule:restore(p.schedule)
   self.rate.lr = p.rate
   core.seed(p.random[1], p.random[2])
@@ -206,24 +185,19 @@ function Training:share()
   local recipe = self.recipe
   local batches = self.data:batches()
   local share = ((self.epoch - 1) * batches + self.batch - 1) / (recipe.epochs * batches)
-  if recipe.minutes then share = math.max(share, (self.seconds + self:since()) / (60 * recipe.minutes)) end
+  if recipe.minutes then share = math.max(share, self:since() / (60 * recipe.minutes)) end
   return math.min(share, 1)
 end
 
 -- Whether the recipe's epochs or minutes are used up, at the end of an epoch.
 function Training:is_over() return self.epoch > self.recipe.epochs or self:share() >= 1 end
 
-function Training:set_rate()
-  if self.cosine then self.cosine:step(self:share()) end
-  self.rate:step(self.optimiser.steps)
-end
-
 -- Validation, schedule, checkpoints and the record of an epoch. What is validated and kept as the best is the average
 -- of the weights, where there is one.
 function Training:end_epoch()
   local model = self.average and self.average.model or self.model
   local record = { epoch = self.epoch, step = self.optimiser.steps, lr = self.optimiser.lr,
-    seconds = self.seconds + self:since() }
+    seconds = self:since() }
   means(self.sums, "train_", record)
   local score = record.train_total
   if self.validation then
@@ -242,11 +216,6 @@ function Training:end_epoch()
   return record
 end
 
-local function note(record)
-  return ("epoch %d  train %.4f%s  lr %.2g"):format(record.epoch, record.train_total,
-    record.validation_total and ("  validation %.4f"):format(record.validation_total) or "", record.lr)
-end
-
 -- Runs until the end, or until a signal asks to stop. Returns whether it ended.
 function Training:go()
   local system, batches = core.system, self.data:batches()
@@ -260,7 +229,8 @@ function Training:go()
         self:write_checkpoint "stopped"
         return false
       end
-      self:set_rate()
+      if self.cosine then self.cosine:step(self:share()) end
+      self.rate:step(self.optimiser.steps)
       local parts = tensor.tidy(function()
         return train_batch(self.model, self.recipe, self.optimiser, self.data:next())
       end)
@@ -272,12 +242,11 @@ function Training:go()
       if self:share() >= 1 and self.batch <= batches and self.recipe.minutes then break end
     end
     local record = self:end_epoch()
-    bar:finish(note(record))
+    bar:finish(("epoch %d  train %.4f%s  lr %.2g"):format(record.epoch, record.train_total,
+      record.validation_total and ("  validation %.4f"):format(record.validation_total) or "", record.lr))
   end
   return true
 end
-
--- ---- calibration ----
 
 -- The mean embeddings from the training samples, and thresholds where the data has masks to choose them on.
 local function finish(self)
@@ -287,7 +256,7 @@ local function finish(self)
   model:eval()
   local stored = run:calibration() or {}
   if recipe.loss.embedding ~= 0 then
-    local plain = loader(self, self.samples.train, { batch = 1, shuffle = true })
+    local plain = self:loader(self.samples.train, { batch = 1, shuffle = true })
     local count, i = math.min(#self.samples.train, 200), 0
     stored.means = calibrate.means(model, function()
       i = i + 1
@@ -307,11 +276,9 @@ end
 
 -- What of the recipe is another than when the run began; raises when that may not be.
 local function changed(run, recipe)
-  local changes, refused = recipes.changes(run.recipe, recipe), {}
+  local changes, refused, may_change = recipes.changes(run.recipe, recipe), {}, lists.set(M.may_change)
   for _, c in ipairs(changes) do
-    local may = false
-    for _, key in ipairs(M.may_change) do may = may or key == c.key end
-    if not may then refused[#refused + 1] = c end
+    if not may_change[c.key] then refused[#refused + 1] = c end
   end
   if #refused == 0 then return changes end
   fail("%s: expected the recipe that the run began with, found another: %s (only %s may change)", run.path,
@@ -319,39 +286,40 @@ local function changed(run, recipe)
 end
 
 local function take_changes(run, recipe, changes, step)
-  if #changes == 0 then return end
+  if not changes or #changes == 0 then return end
   run:change_recipe(recipe, changes, step)
   io.stderr:write(("%s: from step %d on %s\n"):format(run.path, step, recipes.changes_text(changes)))
 end
 
--- f(run, …) in a run folder that goes when f fails before there was something to keep: kept() tells.
-local function in_new_folder(recipe, root, kept, f)
-  local run, lock = runs.create(recipe, { root = root, hold = true })
+-- The run, after f(run, changes) in its folder: the one to resume, or a new one, without changes, which goes when f
+-- fails before there was something to keep: kept() tells.
+local function in_folder(recipe, options, kept, f)
+  if options.resume then
+    local run, lock = runs.open(options.resume, { hold = true })
+    local _ <close> = lock
+    f(run, changed(run, recipe))
+    return run
+  end
+  local run, lock = runs.create(recipe, { root = options.root, hold = true })
   local _ <close> = lock
   local ok, message = pcall(f, run)
   if ok then return run end
   if not kept() then run:discard() end
-  error(message, 0)
+  core.error(message, 0)
 end
 
 -- A system without training: its run folder holds the recipe and the thresholds.
 local function untrained(recipe, options)
   if not recipe.data then fail("expected a data folder (data=PATH), found none") end
-  local function calibrated(run)
+  return in_folder(recipe, options, function() return false end, function(run, changes)
+    take_changes(run, recipe, changes, 0)
     calibrate.thresholds(run)
     run:set_status { state = "done" }
-  end
-  if not options.resume then return in_new_folder(recipe, options.root, function() return false end, calibrated) end
-  local run, lock = runs.open(options.resume, { hold = true })
-  local _ <close> = lock
-  take_changes(run, recipe, changed(run, recipe), 0)
-  calibrated(run)
-  return run
+  end)
 end
 
 -- Trains to the end in the run folder, from its last checkpoint where it has one.
 local function follow(training, run, changes, options)
-  local recipe = training.recipe
   training.run = run
   if changes then run:restore_choices() end
   if changes and run:has "last.safetensors" then
@@ -359,36 +327,23 @@ local function follow(training, run, changes, options)
   else
     run:cut(function() return false end) -- killed before the first checkpoint: from the start
   end
-  take_changes(run, recipe, changes or {}, training.optimiser.steps)
+  take_changes(run, training.recipe, changes, training.optimiser.steps)
   training:list_samples()
   training:set_status "training"
   if not training.ended and not training:go() then
-    local again = options.again or "--resume"
-    error(("interrupted: a checkpoint was written; go on with %s (%s)"):format(again, run.path), 0)
+    refuse("interrupted: a checkpoint was written; go on with %s (%s)", options.again or "--resume", run.path)
   end
   training.data:close()
   finish(training)
   training:set_status(options.state or "done")
 end
 
-local function prepared(recipe, options)
-  local data = options.data or folders.data(recipe.data)
-  local samples = labels.prepare(data, recipe)
-  if #samples.train == 0 then fail("expected training samples, found none") end
-  return new_training(recipe, samples, data)
-end
-
 local function trained(recipe, options)
-  if not options.resume then
-    local training = prepared(recipe, options) -- first: a recipe that fails leaves no folder
-    local function kept() return training.kept or training.optimiser.steps > 0 end
-    return in_new_folder(recipe, options.root, kept, function(run) follow(training, run, nil, options) end)
-  end
-  local run, lock = runs.open(options.resume, { hold = true })
-  local _ <close> = lock
-  local changes = changed(run, recipe)
-  follow(prepared(recipe, options), run, changes, options)
-  return run
+  local training = not options.resume and new_training(recipe, options) -- first: if it fails, it leaves no folder
+  local function kept() return training.kept or training.optimiser.steps > 0 end
+  return in_folder(recipe, options, kept, function(run, changes)
+    follow(training or new_training(recipe, options), run, changes, options)
+  end)
 end
 
 -- ---- the public function ----
@@ -413,7 +368,7 @@ function M.train(recipe, options)
   local before = core.system.on_signal "flag"
   local ok, result = pcall(trained, recipe, options)
   core.system.on_signal(before)
-  if not ok then error(result, 0) end
+  if not ok then core.error(result, 0) end
   return result
 end
 
