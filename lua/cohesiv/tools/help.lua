@@ -3,18 +3,23 @@
 -- own, so it cannot be out of date.
 
 local core = require "cohesiv.core"
+local lists = require "cohesiv.base.lists"
 local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
--- The lines of the file that a source such as "@PATH" names; none where it is no file.
-local function lines_of(source)
-  local lines, file = {}, io.open(source:match "^@(.*)" or "")
-  if not file then return lines end
+-- The comment in a file that a source such as "@PATH" names, from a line on, down (1) or up (-1).
+local function comment_at(source, at, step)
+  local lines, comment, file = {}, {}, io.open(source:match "^@(.*)" or "")
+  if not file then return comment end
   for line in file:lines() do lines[#lines + 1] = line end
   file:close()
-  return lines
+  while lines[at] and lines[at]:find "^%s*%-%-" do
+    table.insert(comment, step > 0 and #comment + 1 or 1, (lines[at]:gsub("^%s*%-+%s?", "")))
+    at = at + step
+  end
+  return comment
 end
 
 -- "name(a, b, …)" of a Lua function.
@@ -27,16 +32,10 @@ local function signature(name, f)
   return ("%s(%s)"):format(name, table.concat(parameters, ", "))
 end
 
--- The comment lines above a Lua function's definition.
+-- The comment above a Lua function's definition.
 local function comment_of(f)
   local info = debug.getinfo(options.original(f), "S")
-  local lines, comment = lines_of(info.source), {}
-  local i = info.linedefined - 1
-  while lines[i] and lines[i]:find "^%s*%-%-" do
-    table.insert(comment, 1, (lines[i]:gsub("^%s*%-+%s?", "")))
-    i = i - 1
-  end
-  return comment
+  return comment_at(info.source, info.linedefined - 1, -1)
 end
 
 -- The source of a table that `require` gave, else the one that most of its functions come from.
@@ -56,14 +55,7 @@ local function source_of(module)
 end
 
 -- The comment at the top of a module's file.
-local function head_of(module)
-  local comment = {}
-  for _, line in ipairs(lines_of(source_of(module))) do
-    if not line:find "^%-%-" then break end
-    comment[#comment + 1] = line:gsub("^%-+%s?", "")
-  end
-  return comment
-end
+local function head_of(module) return comment_at(source_of(module), 1, 1) end
 
 local function op_of(f)
   for name, op in pairs(core.ops) do
@@ -83,27 +75,26 @@ local function op_signature(name, op)
   return ("%s(%s)"):format(name, table.concat(words, ", "))
 end
 
--- The first sentence of a comment.
-local function sentence_of(comment)
-  local text = table.concat(comment, " ")
-  return text:match "^(.-[^.]%.)%s" or text
-end
-
--- One line about a value: what help lists in a module.
+-- One line about a value in two parts, as help lists it in a module.
 local function line_of(name, value)
-  local op_name, op = op_of(value)
-  if op then return op_signature(name or op_name, op), op.doc end
-  if type(value) == "function" then return signature(name, value), sentence_of(comment_of(value)) end
-  return name, type(value) == "table" and head_of(value)[1] or options.show(value)
+  local _, op = op_of(value)
+  if op then return op_signature(name, op), op.doc end
+  if type(value) == "table" then return name, head_of(value)[1] or options.show(value) end
+  if type(value) ~= "function" then return name, options.show(value) end
+  local comment = table.concat(comment_of(value), " ")
+  return signature(name, value), comment:match "^(.-[^.]%.)%s" or comment
 end
 
---- names(holder): the names in a table as a set, those that its __pairs tells too.
+--- names(holder): the texts that are keys of a table as a set, those that its __pairs tells too.
 function M.names(holder)
   local names = {}
-  pcall(function()
-    for name in pairs(holder) do names[name] = true end
-  end)
-  for name in next, holder do names[name] = true end
+  local function add(...)
+    for name in ... do
+      if type(name) == "string" then names[name] = true end
+    end
+  end
+  pcall(function() add(pairs(holder)) end)
+  add(next, holder)
   return names
 end
 
@@ -124,15 +115,12 @@ function M.holders(x)
 end
 
 local function list(out, module)
-  local names = {}
-  for name in pairs(M.names(module)) do
-    if type(name) == "string" and not name:find "^_" then names[#names + 1] = name end
-  end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    local head, doc = line_of(name, module[name])
-    doc = doc and doc:gsub("^" .. name:gsub("%p", "%%%0") .. "%([^:]*%):%s*", "") or ""
-    out[#out + 1] = #head > 30 and ("  %s\n  %-30s  %s"):format(head, "", doc) or ("  %-30s  %s"):format(head, doc)
+  for _, name in ipairs(lists.keys(M.names(module))) do
+    if not name:find "^_" then
+      local head, doc = line_of(name, module[name])
+      doc = doc:gsub("^" .. name:gsub("%p", "%%%0") .. "%([^:]*%):%s*", "")
+      out[#out + 1] = #head > 30 and ("  %s\n  %-30s  %s"):format(head, "", doc) or ("  %-30s  %s"):format(head, doc)
+    end
   end
 end
 

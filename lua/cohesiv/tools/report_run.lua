@@ -1,7 +1,5 @@
---- The report of runs: a table with baselines, curves, responsibility maps, best and worst answers. Chooses what is
---- shown, as sections of report.lua, which says how it looks. All of it comes from the run folders and the data: a
---- report says nothing that another run's would not.
-
+--- The report of runs: chooses what is shown, as sections of report.lua, which says how it looks. All of it comes from
+-- the run folders and the data: a report says nothing that another run's would not.
 local calibrate = require "cohesiv.hands.calibrate"
 local core = require "cohesiv.core"
 local evaluate = require "cohesiv.hands.evaluate"
@@ -11,6 +9,7 @@ local map_options = require "cohesiv.motion.map_options"
 local panel = require "cohesiv.tools.panel"
 local predict = require "cohesiv.hands.predict"
 local progress = require "cohesiv.base.progress"
+local refuse = require "cohesiv.base.refuse"
 local report = require "cohesiv.tools.report"
 local scale = require "cohesiv.motion.scale"
 local tensor = require "cohesiv.tensor"
@@ -30,47 +29,45 @@ local SYSTEMS = { -- name in tables, what it sees
 
 -- ---- results ----
 
-local function with_progress(name, f)
+local function evaluated(name, run, data, options)
   local bar = progress.new("evaluate " .. name, 0)
-  local result = f(function(done, total)
+  function options.progress(done, total)
     bar.total = total
     bar:update(done)
-  end)
+  end
+  local result = evaluation.full(run, data, options)
   bar:finish "done"
   return result
 end
 
--- Rows { name, note, main, result } of runs and of the systems without training, each of which has the thresholds of
--- the same clips.
+-- Rows { name, note, main, cells, result } of runs and of the systems without training, each of which has the
+-- thresholds of the same clips.
 local function results_of(runs, data, baselines)
   local list, names = {}, evaluation.names(runs)
   local function add(run, name, note, main)
-    local result = with_progress(name, function(tell) return evaluation.full(run, data, { progress = tell }) end)
-    list[#list + 1] = { name = name, note = note, main = main, result = result }
+    local result = evaluated(name, run, data, {})
+    list[#list + 1] = { name = name, note = note, main = main, cells = result.summary, result = result }
   end
   for i, run in ipairs(runs) do
     local system = SYSTEMS[run.recipe.system]
     add(run, #runs == 1 and system[1] or names[i], system[2], true)
     if table.concat(list[i].result.names, "\n") ~= table.concat(list[1].result.names, "\n") then
-      error(("report: expected runs reported on the same clips, found others for %s than for %s: give data=PATH")
-        :format(names[i], names[1]), 0)
+      refuse("report: expected runs reported on the same clips, found others for %s than for %s: give data=PATH",
+        names[i], names[1])
     end
   end
   local recipe = runs[1].recipe
   for _, system in ipairs(baselines or BASELINES) do
     if #runs > 1 or system ~= recipe.system then
       local untrained = recipe { system = system, name = system, size = recipe.maps.size or recipe.size }
-      add(evaluation.untrained(untrained), SYSTEMS[system][1], SYSTEMS[system][2])
+      add(evaluation.untrained(untrained), table.unpack(SYSTEMS[system]))
     end
   end
   return list
 end
 
-local function table_of(results)
-  local rows, counts, first = {}, {}, results[1].result
-  for i, r in ipairs(results) do
-    rows[i] = { name = r.name, note = r.note, main = r.main, cells = r.result.summary }
-  end
+local function table_of(rows)
+  local counts, first = {}, rows[1].result
   for _, task in ipairs(evaluate.tasks) do
     local s = first.summary[task]
     if s then counts[#counts + 1] = ("%s %d"):format(task, s.n) end
@@ -105,9 +102,7 @@ end
 -- Thresholds chosen on what is reported, as some figures are made.
 local function all_frames(run, data)
   local system = SYSTEMS[run.recipe.system]
-  local result = with_progress("on all frames", function(tell)
-    return evaluation.full(run, data, { all = true, score = "difference", pair = "own", progress = tell })
-  end)
+  local result = evaluated("on all frames", run, data, { all = true, score = "difference", pair = "own" })
   return { title = "Thresholds chosen on all annotated frames",
     text = "For comparison with figures measured that way; these are not held out.",
     table = { caption = "Mean IoU, per cent", columns = evaluate.tasks,
@@ -143,48 +138,47 @@ end
 
 -- ---- maps ----
 
--- The middle one of the frames of a clip that are trained on, nil where there is none.
-local function middle_frame(clip, recipe)
+-- f(clip, n) for the middle one of the frames of a clip that are trained on, where there is one.
+local function at_middle_frame(data, name, recipe, f)
+  local clip = data:clip(name)
   local frames = clip:has_hands() and labels.frames(clip, recipe) or {}
-  return frames[(#frames + 1) // 2]
+  local n = frames[(#frames + 1) // 2]
+  if n then f(clip, n) end
+  clip:close()
 end
 
 -- Maps of `count` clips, evenly spread.
 local function map_strips(run, data, count)
   local items, names, recipe = {}, data.clips, run.recipe
   for i = 1, math.min(count, #names) do
-    local clip = data:clip(names[(2 * i - 1) * #names // (2 * count) + 1] or names[i])
-    local n = middle_frame(clip, recipe)
-    if n then
+    local name = names[(2 * i - 1) * #names // (2 * count) + 1] or names[i]
+    at_middle_frame(data, name, recipe, function(clip, n)
       tensor.tidy(function()
         local R = clip:responsibility(n, map_options.of_recipe(recipe))
         local picture = panel.responsibility(R, { image = clip:scaled(n, { size = R.size }) })
         items[#items + 1] = { image = core.io.png_bytes(picture), caption = ("%s, frame %d"):format(clip.name, n) }
       end)
-    end
-    clip:close()
+    end)
   end
   return #items > 0 and { { columns = 1, items = items } } or {}
 end
 
 -- ---- answers ----
 
--- A picture at the page's size.
-local function small(image)
-  return scale.content(image, scale.of(image.shape[2], image.shape[1], { WIDTH, 4 * WIDTH }))
-end
-
 -- The part of a map of the scaled frame that the frame covers.
 local function content_of(map, sc) return map[{ { 1, sc.content_h }, { 1, sc.content_w } }] end
 
--- Everything about one query of one frame, as pictures of the scaled frame. `of`: run, system, thresholds, data, and
--- measured, whether there is truth.
+-- Everything about one query of one frame, as pictures of the scaled frame. `of`: run, system, thresholds, data, result
+-- (where there is truth), and for sections: prefix (of titles), shown (how many).
 local function query_items(of, clip, frame, q)
   local system, size = of.system, of.run.recipe.size
   local sc = clip:scale(size)
   local image = clip:scaled(frame.n, { size = size, padded = false })
   local query, items = frame.queries[q], {}
-  local function add(picture, caption) items[#items + 1] = { image = small(picture):keep(), caption = caption } end
+  local function add(picture, caption) -- at the page's size
+    local small = scale.content(picture, scale.of(picture.shape[2], picture.shape[1], { WIDTH, 4 * WIDTH }))
+    items[#items + 1] = { image = small:keep(), caption = caption }
+  end
   add(viz.points(image, { { (query[1] + 0.5) * sc.s - 0.5, (query[2] + 0.5) * sc.s - 0.5 } },
     { radius = math.max(3, sc.content_w / 90) }), "image and query")
   if system.model then
@@ -193,7 +187,7 @@ local function query_items(of, clip, frame, q)
     add(viz.pca(content_of(found.Z, sc)), "embedding (PCA)")
     add(viz.viridis(content_of(found.attention[1], sc), { low = 0, high = 1 }), "attention")
   end
-  local truth = of.measured and evaluate.truth(of.data, frame)
+  local truth = of.result and evaluate.truth(of.data, frame)
   local masks = evaluate.masks(system, evaluate.asker(system, of.data)(frame), of.thresholds, frame,
     truth or { width = clip.width, height = clip.height })
   local function overlay(hand, object, both)
@@ -201,7 +195,9 @@ local function query_items(of, clip, frame, q)
     return viz.overlay(image, (hand or object) and { hand = scaled(hand), object = scaled(object) } or scaled(both))
   end
   add(overlay(masks.Hand and masks.Hand[q], masks.Obj and masks.Obj[q], masks.Pair[q]), "answer")
-  if truth then add(overlay(truth.hand[q], truth.object[q]), "truth") else
+  if truth then
+    add(overlay(truth.hand[q], truth.object[q]), "truth")
+  else
     add(overlay(nil, nil, masks.All), "all answers")
   end
   return items
@@ -209,7 +205,6 @@ end
 
 local function strip_of(of, clip, frame, q, text)
   local items = tensor.tidy(query_items, of, clip, frame, q)
-  clip:close()
   return { title = ("%s, frame %d, hand %d"):format(frame.clip, frame.n, q), columns = #items, items = items,
            text = text }
 end
@@ -222,35 +217,37 @@ local function ranked(rows)
   end
   table.sort(list, function(a, b)
     if a.iou ~= b.iou then return a.iou > b.iou end
-    if a.clip ~= b.clip then return a.clip < b.clip end
-    if a.n ~= b.n then return a.n < b.n end
+    for _, key in ipairs { "clip", "n" } do
+      if a[key] ~= b[key] then return a[key] < b[key] end
+    end
     return a.q < b.q
   end)
   return list
 end
 
-local function measured_strip(of, result, row)
+local function measured_strip(of, row)
   local values, frame = {}, nil
-  for _, f in ipairs(evaluate.frames(of.data, { row.clip })) do
-    if f.n == row.n then frame = f end
-  end
-  for _, other in ipairs(result.rows) do
+  for _, f in ipairs(evaluate.frames(of.data, { row.clip })) do frame = f.n == row.n and f or frame end
+  for _, other in ipairs(of.result.rows) do
     if other.clip == row.clip and other.n == row.n and other.q == row.q and other.task ~= "Contact" then
       values[#values + 1] = ("%s %.0f"):format(other.task, 100 * other.iou)
     end
   end
-  return strip_of(of, of.data:clip(row.clip), frame, row.q, "IoU: " .. table.concat(values, ", "))
+  local clip = of.data:clip(row.clip)
+  local strip = strip_of(of, clip, frame, row.q, "IoU: " .. table.concat(values, ", "))
+  clip:close()
+  return strip
 end
 
 -- Sections of the best, the middling and the worst answers.
-local function add_measured(of, result, prefix, shown, add)
-  local order = ranked(result.rows)
-  local best, worst = math.min(shown, (#order + 1) // 2), math.min(shown, #order // 2)
-  local middle = math.min((shown + 1) // 2, #order - best - worst)
+local function add_measured(of, add)
+  local order = ranked(of.result.rows)
+  local best, worst = math.min(of.shown, (#order + 1) // 2), math.min(of.shown, #order // 2)
+  local middle = math.min((of.shown + 1) // 2, #order - best - worst)
   local function section(title, first, last, step, text)
     local strips = {}
-    for i = first, last, step do strips[#strips + 1] = measured_strip(of, result, order[i]) end
-    add { title = prefix .. title, pictures = strips, text = text }
+    for i = first, last, step do strips[#strips + 1] = measured_strip(of, order[i]) end
+    add { title = of.prefix .. title, pictures = strips, text = text }
   end
   local from = (#order - middle) // 2 + 1
   section("Best answers", 1, best, 1,
@@ -260,19 +257,17 @@ local function add_measured(of, result, prefix, shown, add)
 end
 
 -- A section of answers where there is no truth: for the first hand of a frame of each of the first clips.
-local function add_unmeasured(of, prefix, shown, add)
+local function add_unmeasured(of, add)
   local strips = {}
   for _, name in ipairs(of.data.clips) do
-    if #strips == 2 * shown then break end
-    local clip = of.data:clip(name)
-    local n = middle_frame(clip, of.run.recipe)
-    if n then
+    if #strips == 2 * of.shown then break end
+    at_middle_frame(of.data, name, of.run.recipe, function(clip, n)
       local frame = { clip = name, n = n, queries = {}, width = clip.width, height = clip.height }
       for k, hand in ipairs(clip:hands(n)) do frame.queries[k] = hand.vertices:mean(1):totable() end
       strips[#strips + 1] = strip_of(of, clip, frame, 1)
-    end
+    end)
   end
-  add { title = prefix .. "Answers", pictures = strips,
+  add { title = of.prefix .. "Answers", pictures = strips,
     text = "Hand green, object blue, overlap cyan; attention in viridis, 0 to 1; all answers of the frame in red." }
 end
 
@@ -280,7 +275,7 @@ end
 
 local FLOWS = { auto = "the data folder's, else dense inverse search", dis = "dense inverse search", truth = "exact" }
 
-local function facts_of(run, result)
+local function facts_of(run, result, started)
   local recipe, status, records = run.recipe, run:status(), run:metrics()
   local seconds, commit = (records[#records] or {}).seconds, run:info().commit
   local facts = {}
@@ -291,6 +286,7 @@ local function facts_of(run, result)
     { "Seed", recipe.seed }, { "Epochs", status.epoch }, { "Steps", status.step },
     { "Training images", status.samples }, { "Training", seconds and ("%.1f minutes"):format(seconds / 60) },
     { "CPU", core.system.cpu().name }, { "Threads", core.threads() }, { "Commit", commit and commit:sub(1, 10) },
+    { "Whole job", started and ("%.1f minutes"):format((core.system.time() - started) / 60) },
   } do
     if fact[2] then facts[#facts + 1] = fact end
   end
@@ -298,28 +294,28 @@ local function facts_of(run, result)
 end
 
 --- write(run or list of runs, options): evaluates them beside baselines and writes their report; clips without masks
---- are shown and not measured. Options: path (default: report.html in the folder of the first run), data (another
---- folder than the recipe's), baselines (names of systems), all_frames (a section with thresholds chosen on all
---- annotated frames), pictures (how many best and worst, default 6), started (when the job began). Returns the path
---- and the rows of the table, a list of { name, note, main, result }.
+-- are shown and not measured. Options: path (default: report.html in the folder of the first run), data (another
+-- folder than the recipe's), baselines (names of systems), all_frames (a section with thresholds chosen on all
+-- annotated frames), pictures (how many best and worst, default 6), started (when the job began). Returns the path
+-- and the rows of the table, a list of { name, note, main, cells, result }.
 function report_run.write(runs, options)
   options = options or {}
   if runs.recipe then runs = { runs } end
   local one, given = runs[1], options.data and evaluate.data(runs[1], options.data)
-  local data, names = given, given and given.annotated
-  if not given then data, names = evaluate.part(one, "evaluate") end
-  local measured, shown, sections = #names > 0, options.pictures or 6, {}
+  local data, annotated = given, given and given.annotated
+  if not given then data, annotated = evaluate.part(one, "evaluate") end
+  local measured, names, sections, curves = #annotated > 0, evaluation.names(runs), {}, {}
   local results = measured and results_of(runs, given, options.baselines) or {}
+  local function prefix(i) return #runs > 1 and names[i] .. ": " or "" end
   local function add(section) -- one whose pictures or curves there are none of is left out
     local list = section.pictures or section.curves
     if not list or #list > 0 then sections[#sections + 1] = section end
   end
-  local first = results[1] and results[1].result
+  local first = measured and results[1].result
   add { title = measured and "Results" or "What was done", text = text_of(one, first),
         table = measured and table_of(results) or nil }
   if measured and options.all_frames then add(all_frames(one, given)) end
-  local curves = {}
-  for i, run in ipairs(runs) do add_curves(run, #runs > 1 and results[i].name .. ": " or "", curves) end
+  for i, run in ipairs(runs) do add_curves(run, prefix(i), curves) end
   add { title = "Training", curves = curves }
   local learned = one.recipe.system == "cohesiv" and not (given and not measured)
   add { title = "Responsibility maps",
@@ -328,21 +324,17 @@ function report_run.write(runs, options)
       .. "the motion model (dark is near), and the map: which pixels move with the hand. They are made from video "
       .. "alone; the network learns from such maps and sees one image at a time." }
   for i, run in ipairs(runs) do
-    local system, prefix = evaluate.system(run), #runs > 1 and evaluation.names(runs)[i] .. ": " or ""
-    local of = { run = run, system = system, data = data, measured = measured,
-      thresholds = measured and results[i].result.thresholds or calibrate.thresholds_of(run, system) }
-    if measured then add_measured(of, results[i].result, prefix, shown, add)
-    elseif of.thresholds then add_unmeasured(of, prefix, shown, add) end
-  end
-  local facts = facts_of(one, first)
-  if options.started then
-    facts[#facts + 1] = { "Whole job", ("%.1f minutes"):format((core.system.time() - options.started) / 60) }
+    local result, system = measured and results[i].result, evaluate.system(run)
+    local of = { run = run, system = system, data = data, result = result, prefix = prefix(i),
+      shown = options.pictures or 6,
+      thresholds = result and result.thresholds or calibrate.thresholds_of(run, system) }
+    if result then add_measured(of, add) elseif of.thresholds then add_unmeasured(of, add) end
   end
   local path = options.path or one:file "report.html"
   report.write(path, {
-    title = table.concat(evaluation.names(runs), ", ") .. ": hands and what they hold",
+    title = table.concat(names, ", ") .. ": hands and what they hold",
     lead = one.recipe.system == "cohesiv" and "Hand and held-object masks learned from video without a single mask.",
-    facts = facts, sections = sections,
+    facts = facts_of(one, first, options.started), sections = sections,
     footer = ("cohesiv · %s · IoU at the images' own resolution, arms left out."):format(os.date "!%Y-%m-%d"),
   })
   return path, results

@@ -18,22 +18,18 @@ local home = require "cohesiv.base.home"
 local json = require "cohesiv.base.json"
 local kinds = require "cohesiv.base.kinds"
 local lfs = require "lfs"
+local lists = require "cohesiv.base.lists"
 local models = require "cohesiv.hands.model"
 local recipe = require "cohesiv.train.recipe"
+local refuse = require "cohesiv.base.refuse"
 local tune = require "cohesiv.nn.autotune"
 local warn = require "cohesiv.base.warn"
-local error = core.error -- a line, whatever it quotes
 
 local run = {}
 local Run = { __name = "run" }
 Run.__index = Run
 
-local function fail(format, ...) error(("run: " .. format):format(...), 0) end
-
-local function read(path)
-  local file <close> = io.open(path, "rb")
-  return file and file:read "a"
-end
+local function fail(format, ...) refuse("run: " .. format, ...) end
 
 -- ---- what the files hold ----
 
@@ -50,44 +46,47 @@ local CALIBRATION = object({
   thresholds = map(list(number, 1, 2)), means = map(list(number)), calibrated_on = list(text), reached = map(number),
 }, ": ")
 
-local function record_kind(key)
-  local is_number = key == "epoch" or key == "step" or key == "seconds" or key == "lr" or key:match "^train_"
-    or key:match "^validation_"
-  return is_number and number or kinds.scalar
-end
-local RECORD = object(setmetatable({}, { __index = function(_, key) return record_kind(tostring(key)) end }), ": ")
+local RECORD = object(setmetatable({}, { __index = function(_, key)
+  for _, pattern in ipairs { "^epoch$", "^step$", "^seconds$", "^lr$", "^train_", "^validation_" } do
+    if tostring(key):find(pattern) then return number end
+  end
+  return kinds.scalar
+end }), ": ")
 
 -- The value of a JSON file of the run, nil where there is none.
-local function read_json(path, kind)
+local function read_json(self, name, kind)
+  local path = self:file(name)
   if not core.io.status(path) then return nil end
   return kinds.any(kind(json.read(path), path))
 end
 
-local function environment()
-  local env = { lua = _VERSION, cwd = lfs.currentdir(), time = os.date "!%Y-%m-%dT%H:%M:%SZ" }
-  env.system = first_line "uname -srm"
-  env.cpu = first_line "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo"
-  env.threads_variable = os.getenv "COHESIV_THREADS"
-  env.isa_variable = os.getenv "COHESIV_ISA"
-  return env, home.git "rev-parse HEAD"
-end
+local function now() return os.date "!%Y-%m-%dT%H:%M:%SZ" end
 
 -- ---- the lock ----
 
 local LOCK = ".lock"
 local PATIENCE, PAUSE = 2, 0.05 -- seconds: a process that was killed a moment ago may still be on its way out
 
--- Takes the run's lock, or adds a user to it; or false and by whom it is held. What killed writers have left goes.
--- `until_when`: the time until which a holder may let go, none for not waiting.
-local function take_lock(self, until_when)
-  local held, who = self.held or { users = 0, lock = false }, nil
+local Holding = { __close = function(holding)
+  local self = holding.run
+  self.held.users = self.held.users - 1
+  if self.held.users > 0 then return end
+  self.held.lock:close()
+  self.held = false
+end }
+
+-- Takes the run's lock, or adds a user to it: what gives it back when it is closed; or nil and by whom it is held.
+-- What killed writers have left goes.
+local function hold(self, patience)
+  local held, who = self.held or { users = 0 }, nil
   if not self.held then
+    local until_when = core.system.time() + patience
     held.lock, who = core.io.lock(self:file(LOCK))
-    while not held.lock and until_when and core.system.time() < until_when and not core.system.stopped() do
+    while not held.lock and core.system.time() < until_when and not core.system.stopped() do
       core.system.sleep(PAUSE)
       held.lock, who = core.io.lock(self:file(LOCK))
     end
-    if not held.lock then return false, who end
+    if not held.lock then return nil, who end
     self.held = held
     core.io.sweep(self.path)
   end
@@ -96,25 +95,14 @@ local function take_lock(self, until_when)
     warn.once(self.path, "%s: expected a file system with locks, found: %s; let nobody else write this run", self.path,
       who)
   end
-  return true
+  return setmetatable({ run = self }, Holding)
 end
-
-local function give_lock(self)
-  self.held.users = self.held.users - 1
-  if self.held.users > 0 then return end
-  self.held.lock:close()
-  self.held = false
-end
-
-local Holding = { __close = function(h) give_lock(h.run) end }
 
 --- lock(): until the returned value is closed (`local _ <close> = run:lock()`) nobody else writes this run. Raises when
---- somebody does. May be nested; whatever here writes takes it by itself.
+-- somebody does. May be nested; whatever here writes takes it by itself.
 function Run:lock()
-  local holding = setmetatable({ run = self }, Holding)
-  local taken, who = take_lock(self, core.system.time() + PATIENCE)
-  if not taken then error(("%s: expected a run nobody writes, found it held by %s"):format(self.path, who), 0) end
-  return holding
+  local holding, who = hold(self, PATIENCE)
+  return holding or refuse("%s: expected a run nobody writes, found it held by %s", self.path, who)
 end
 
 -- ---- making and opening ----
@@ -136,7 +124,7 @@ local function is_abandoned(path)
   return true
 end
 
--- The folder, made and locked, as a run that is still empty; nil when there is one of that name already.
+-- The folder, made, as a run that is still empty, and its lock; nil when there is one of that name already.
 local function claim(path)
   local made, why = lfs.mkdir(path)
   if not made and not lfs.attributes(path, "mode") then
@@ -144,32 +132,36 @@ local function claim(path)
   end
   if not made and not is_abandoned(path) then return nil end
   local self = open_folder(path)
-  if not take_lock(self) then return nil end
-  if made or is_abandoned(path) then return self end -- else its maker has just finished
-  give_lock(self)
+  local lock = hold(self, 0)
+  if lock and (made or is_abandoned(path)) then return self, lock end
+  local _ <close> = lock -- its maker has just finished
 end
+
+local function numbered(root, name, n) return ("%s/%s%s"):format(root, name, n > 1 and "-" .. n or "") end
 
 local function claim_next(root, name)
   core.io.make_folder(root)
-  local n, self = 1, claim(root .. "/" .. name)
-  while not self do
-    n = n + 1
-    self = claim(("%s/%s-%d"):format(root, name, n))
+  for n = 1, math.huge do
+    local self, lock = claim(numbered(root, name, n))
+    if self then return self, lock end
   end
-  return self
 end
 
 -- recipe.json comes last: what has it is a run.
-local function write_new(self, r)
-  local values, names = recipe.flatten(r)
-  local env, commit = environment()
+local function write_new(self)
   local choices = tune.choices()
-  core.io.write_file(self:file "recipe.lua",
-    recipe.source(r) or "-- made in memory; its values are in recipe.json\n")
-  core.io.write_file(self:file "run.json", json.lines { name = self.name, seed = r.seed, commit = commit,
-    environment = env, convolutions = #choices > 0 and choices or nil })
+  self:write("recipe.lua", recipe.source(self.recipe) or "-- made in memory; its values are in recipe.json\n")
+  self:write("run.json", json.lines {
+    name = self.name, seed = self.recipe.seed, commit = home.git "rev-parse HEAD",
+    environment = {
+      lua = _VERSION, cwd = lfs.currentdir(), time = now(), system = first_line "uname -srm",
+      cpu = first_line "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo",
+      threads_variable = os.getenv "COHESIV_THREADS", isa_variable = os.getenv "COHESIV_ISA",
+    },
+    convolutions = #choices > 0 and choices or nil,
+  })
   self:set_status { state = "created" }
-  core.io.write_file(self:file "recipe.json", json.lines(values, names))
+  self:write("recipe.json", json.lines(recipe.flatten(self.recipe)))
 end
 
 --- Makes runs/NAME (NAME-2, NAME-3, … when it exists) for a recipe. `options.root`: the folder of runs, "runs".
@@ -186,16 +178,14 @@ function run.create(r, options)
     self = open_folder(options.path)
     lock = self:lock()
   else
-    self = claim_next(options.root or "runs", r.name)
-    lock = setmetatable({ run = self }, Holding)
+    self, lock = claim_next(options.root or "runs", r.name)
   end
+  local _ <close> = lock
   self.recipe = r
-  local ok, message = pcall(write_new, self, r)
-  if ok and options.hold then return self, lock end
-  if not ok and not options.path then self:discard() end
-  give_lock(self)
-  if not ok then error(message, 0) end
-  return self
+  local ok, message = pcall(write_new, self)
+  if ok then return self, options.hold and self:lock() or nil end
+  if not options.path then self:discard() end
+  core.error(message, 0)
 end
 
 --- discard(): removes the run's folder, which must have nothing but files in it.
@@ -210,30 +200,26 @@ end
 --- newest(name, root = "runs"): the path of the last one of ROOT/NAME, NAME-2, NAME-3, … that is a run; nil when there
 --- is none yet (a start that was killed may have left a folder without a recipe).
 function run.newest(name, root)
-  root = root or "runs"
-  local path, n, found = root .. "/" .. name, 1, nil
-  while lfs.attributes(path, "mode") == "directory" do
+  local found
+  for n = 1, math.huge do
+    local path = numbered(root or "runs", name, n)
+    if lfs.attributes(path, "mode") ~= "directory" then return found end
     if lfs.attributes(path .. "/recipe.json", "mode") == "file" then found = path end
-    n = n + 1
-    path = ("%s/%s-%d"):format(root, name, n)
   end
-  return found
 end
 
 -- The recipe in a run folder; names of keys without a value are kept.
 local function read_recipe(path)
-  local names = {}
   local flat = json.read(path)
-  for name in pairs(type(flat) == "table" and flat or {}) do names[#names + 1] = name end
+  local names = lists.keys(type(flat) == "table" and flat or {})
   local values = kinds.any(RECIPE(flat, path))
   local ok, r = pcall(function()
-    if values.name == nil then error("name: expected a text, found none", 0) end
+    if values.name == nil then refuse "name: expected a text, found none" end
     local found, base = pcall(require, "experiments.cohesiv")
     if found and recipe.is(base) then recipe.fits(values, base) end
     return recipe.unflatten(values, names)
   end)
-  if not ok then fail("%s: %s", path, r) end
-  return r
+  return ok and r or fail("%s: %s", path, r)
 end
 
 --- Opens an existing run folder: `co.run "runs/x"`. `options.hold`: locks it before it is read, and returns the lock,
@@ -242,14 +228,9 @@ function run.open(path, options)
   if type(path) ~= "string" then fail("expected the path of a run folder, found a %s", type(path)) end
   local self = open_folder(#path > 1 and path:gsub("/+$", "") or path)
   if not self:has "recipe.json" then fail("expected a run folder with recipe.json, found %s", self.path) end
-  local lock = options and options.hold and self:lock() or nil
-  local ok, r = pcall(read_recipe, self:file "recipe.json")
-  if ok then
-    self.recipe = r
-    return self, lock
-  end
-  if lock then give_lock(self) end
-  error(r, 0)
+  local lock <close> = options and options.hold and self:lock() or nil
+  self.recipe = read_recipe(self:file "recipe.json")
+  return self, lock and self:lock()
 end
 
 --- co.run(path): run.open, for everybody.
@@ -269,16 +250,14 @@ end
 
 --- What run.json says: name, seed, commit, environment, convolutions (nil when nothing was tuned), changes (a list of
 --- { step, key, from, to } of a recipe that was changed on the way).
-function Run:info() return read_json(self:file "run.json", INFO) or {} end
+function Run:info() return read_json(self, "run.json", INFO) or {} end
 
--- Convolutions as when the run began, by tune.use or tune.include.
-local function with_choices(self, take)
-  local ok, message = pcall(take, self:info().convolutions or {})
+--- Convolutions as when the run began, and no other choices of co.tune, for going on bit for bit; with tune.include
+-- for `take` beside the others.
+function Run:restore_choices(take)
+  local ok, message = pcall(take or tune.use, self:info().convolutions or {})
   if not ok then fail("%s: %s", self:file "run.json", message) end
 end
-
---- Convolutions as when the run began, and no other choices of co.tune: for going on bit for bit.
-function Run:restore_choices() with_choices(self, tune.use) end
 
 --- The recipe from here on: run.json gets the changes (see recipe.changes) with the step at which they came,
 --- recipe.json the new values.
@@ -290,21 +269,20 @@ function Run:change_recipe(r, changes, step)
     info.changes[#info.changes + 1] = { step = step, key = c.key, from = c.from, to = c.to }
   end
   self:write("run.json", json.lines(info))
-  local values, names = recipe.flatten(r)
-  self:write("recipe.json", json.lines(values, names))
+  self:write("recipe.json", json.lines(recipe.flatten(r)))
   self.recipe = r
 end
 
 --- The run's state: a table with `state` ("created", "training", "stopped", "done", …) and what the trainer adds.
 function Run:status()
-  local status = read_json(self:file "status.json", STATUS) or {}
+  local status = read_json(self, "status.json", STATUS) or {}
   status.state = status.state or "unknown"
   return status
 end
 
 --- Replaces the state.
 function Run:set_status(status)
-  status.time = os.date "!%Y-%m-%dT%H:%M:%SZ"
+  status.time = now()
   self:write("status.json", json.lines(status))
 end
 
@@ -328,9 +306,9 @@ end
 
 --- All records of metrics.jsonl, in order, and their lines. A last line cut short by a crash is left out.
 function Run:metrics()
-  local records, lines = {}, {}
-  for line in (read(self:file "metrics.jsonl") or ""):gmatch "([^\n]*)\n" do
-    local where = ("run: %s: line %d"):format(self:file "metrics.jsonl", #records + 1)
+  local records, lines, path = {}, {}, self:file "metrics.jsonl"
+  for line in (self:has "metrics.jsonl" and core.io.read_file(path) or ""):gmatch "([^\n]*)\n" do
+    local where = ("run: %s: line %d"):format(path, #records + 1)
     records[#records + 1], lines[#lines + 1] = kinds.any(RECORD(json.decode(line, where), where)), line
   end
   return records, lines
@@ -348,7 +326,7 @@ function Run:cut(keep)
 end
 
 --- The calibration: { thresholds = …, means = { object = {…}, person = {…} }, … }, or nil before it was made.
-function Run:calibration() return read_json(self:file "calibration.json", CALIBRATION) end
+function Run:calibration() return read_json(self, "calibration.json", CALIBRATION) end
 
 --- Stores the calibration.
 function Run:set_calibration(t) self:write("calibration.json", json.lines(t)) end
@@ -359,11 +337,9 @@ function Run:set_calibration(t) self:write("calibration.json", json.lines(t)) en
 function Run:model(name)
   local file = (name or "best") .. ".safetensors"
   if not self:has(file) then fail("%s: expected a trained model (%s), found none", self.path, file) end
-  local options = {}
-  for k, v in pairs(self.recipe.model) do
-    if k ~= "encoder_weights" then options[k] = v end
-  end
-  with_choices(self, tune.include)
+  local options = lists.copy(self.recipe.model)
+  options.encoder_weights = nil -- the checkpoint has them
+  self:restore_choices(tune.include)
   local model = models.model(options)
   model:load(self:file(file))
   model:eval()
