@@ -4,7 +4,6 @@
 -- A command is a file of lua/cohesiv/tools/commands/ that returns
 --   { summary = "one line", configure = function(parser) … end, run = function(args) → exit status or nil }
 -- so that a new one needs no line here.
-
 local argparse = require "argparse"
 local failure = require "cohesiv.base.failure"
 local lfs = require "lfs"

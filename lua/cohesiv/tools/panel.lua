@@ -1,6 +1,5 @@
 --- The panels of the paper's figures: what a responsibility is made of (Figure 2), and what the network answers for an
 -- image and its query points (the qualitative figures). Rows and columns only; colours are viz.lua's.
-
 local core = require "cohesiv.core"
 local metrics = require "cohesiv.hands.metrics"
 local viz = require "cohesiv.tools.viz"

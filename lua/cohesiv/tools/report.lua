@@ -1,8 +1,5 @@
---- Reports: one HTML file that needs nothing beside it (styles, charts, pictures inside), readable in light and dark.
---
---   report.write(path, content) puts texts, tables, curves and pictures on a page; it knows nothing of runs.
---   What a run's page shows is chosen in report_run.lua.
-
+--- Reports: one HTML file that needs nothing beside it (styles, charts, pictures inside), readable in light and dark:
+-- texts, tables, curves and pictures on a page. What a run's page shows is chosen in report_run.lua.
 local core = require "cohesiv.core"
 local svg = require "cohesiv.tools.svg"
 
@@ -63,21 +60,18 @@ figcaption { font-size: 12.5px; color: var(--soft); padding-top: 3px; }
 footer { margin-top: 56px; color: var(--soft); font-size: 13px; border-top: 1px solid var(--edge); padding-top: 12px; }
 ]]
 
-local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+local PAIRS = {} -- 12 bits → two digits
+for i = 0, 4095 do PAIRS[i] = DIGITS:sub(i // 64 + 1, i // 64 + 1) .. DIGITS:sub(i % 64 + 1, i % 64 + 1) end
 
 --- Bytes as base64 text.
 function report.base64(bytes)
-  local letters = {}
-  for i = 1, 64 do letters[i - 1] = ALPHABET:sub(i, i) end
-  local out, n = {}, 0
-  for i = 1, #bytes, 3 do
-    local a, b, c = bytes:byte(i, i + 2)
-    local word = a << 16 | (b or 0) << 8 | (c or 0)
-    n = n + 1
-    out[n] = letters[word >> 18] .. letters[word >> 12 & 63] .. (b and letters[word >> 6 & 63] or "=")
-      .. (c and letters[word & 63] or "=")
-  end
-  return table.concat(out)
+  local absent = -#bytes % 3
+  local text = (bytes .. ("\0"):rep(absent)):gsub("...", function(three)
+    local word = (">I3"):unpack(three)
+    return PAIRS[word >> 12] .. PAIRS[word & 4095]
+  end)
+  return text:sub(1, #text - absent) .. ("="):rep(absent)
 end
 
 -- An image (uint8 tensor, or the bytes of a PNG file) as a data: address.
@@ -95,40 +89,41 @@ end
 -- A row's cell: by the column's name, or by its place.
 local function cell_of(row, i, column) return row.cells[column] or row.cells[i] end
 
+-- f(x, i) of every entry, as one text.
+local function each(list, f)
+  local parts = {}
+  for i, x in ipairs(list) do parts[i] = f(x, i) end
+  return table.concat(parts)
+end
+
 local function table_html(t, add)
   add('<div class="card scroll"><table>')
   if t.caption then add("<caption>%s</caption>", escape(t.caption)) end
-  local heads = { "<th></th>" }
-  for _, column in ipairs(t.columns) do heads[#heads + 1] = "<th>" .. escape(column) .. "</th>" end
-  add("<thead><tr>%s</tr></thead><tbody>", table.concat(heads))
+  add("<thead><tr><th></th>%s</tr></thead><tbody>",
+    each(t.columns, function(column) return "<th>" .. escape(column) .. "</th>" end))
   for _, row in ipairs(t.rows) do
     local note = row.note and "<small>" .. escape(row.note) .. "</small>" or ""
-    local cells = { ("<td>%s%s</td>"):format(escape(row.name), note) }
-    for i, column in ipairs(t.columns) do cells[#cells + 1] = cell(cell_of(row, i, column)) end
-    add("<tr%s>%s</tr>", row.main and ' class="main"' or "", table.concat(cells))
+    add("<tr%s><td>%s%s</td>%s</tr>", row.main and ' class="main"' or "", escape(row.name), note,
+      each(t.columns, function(column, i) return cell(cell_of(row, i, column)) end))
   end
   add "</tbody></table></div>"
 end
 
 -- One chart per column: every row's bar with its interval.
 local function bars_html(t, add)
-  local top = 10
-  for _, row in ipairs(t.rows) do
-    for i, column in ipairs(t.columns) do
-      local s = cell_of(row, i, column)
-      if type(s) == "table" then top = math.max(top, s.high) end
-    end
-  end
-  top = math.min(100, math.ceil(top / 10) * 10)
-  add '<div class="card charts">'
+  local top, charts = 10, {}
   for c, column in ipairs(t.columns) do
-    local entries = {}
+    charts[c] = {}
     for i, row in ipairs(t.rows) do
       local s = cell_of(row, c, column)
       s = type(s) == "table" and s or {}
-      entries[i] = { name = row.name, mean = s.mean, low = s.low, high = s.high, main = row.main }
+      top = math.max(top, s.high or 0)
+      charts[c][i] = { name = row.name, mean = s.mean, low = s.low, high = s.high, main = row.main }
     end
-    add("%s", svg.bars(column, entries, top))
+  end
+  add '<div class="card charts">'
+  for c, column in ipairs(t.columns) do
+    add("%s", svg.bars(column, charts[c], math.min(100, math.ceil(top / 10) * 10)))
   end
   add "</div>"
 end

@@ -1,20 +1,14 @@
 --- co.show(x): a picture in the terminal, two pixels a character in 24-bit colours, as large as fits; x:png() and
 -- x:save "file.png" for everything that viz.picture knows. Where stdout is no terminal (or has no colours), one line
 -- that describes x is printed instead.
-
 local core = require "cohesiv.core"
 local io_part = require "cohesiv.tensor.io"
 local image = require "cohesiv.tensor.image"
+local refuse = require "cohesiv.base.refuse"
 local terminal = require "cohesiv.base.terminal"
 local viz = require "cohesiv.tools.viz"
-local error = core.error -- a line, whatever it quotes
 
 local M = {}
-
-local function describe(x)
-  if core.is_tensor(x) then return ("%s %s"):format(x.dtype, table.concat(x.shape, "x")) end
-  return (tostring(x):match "^[^\n]*")
-end
 
 --- text(x, columns, lines): a picture as half blocks, at most so many columns and lines, its aspect kept.
 function M.text(x, columns, lines)
@@ -29,8 +23,8 @@ end
 function M.show(x)
   local picture = viz.picture(x) -- refuses what cannot be shown, also without a terminal
   if not terminal.colors() then
-    print(("%s: a picture of %dx%d"):format(describe(x), picture.shape[2], picture.shape[1]))
-    return
+    local what = core.is_tensor(x) and x.dtype .. " " .. table.concat(x.shape, "x") or tostring(x):match "^[^\n]*"
+    return print(("%s: a picture of %dx%d"):format(what, picture.shape[2], picture.shape[1]))
   end
   local columns, lines = terminal.size()
   io.write(M.text(picture, columns, math.max(4, lines - 2)))
@@ -41,9 +35,9 @@ function M.png(x) return image.png(viz.picture(x)) end
 
 --- save(x, path): a .png of the picture of x; tensors also in the array formats of co.save.
 function M.save(x, path)
-  if type(path) ~= "string" then error("save: expected a path, found " .. type(path), 0) end
+  if type(path) ~= "string" then refuse("save: expected a path, found %s", type(path)) end
   if path:lower():find "%.png$" then return image.write(path, viz.picture(x)) end
-  if not core.is_tensor(x) then error(path .. ": expected a .png file to save a picture in, found another", 0) end
+  if not core.is_tensor(x) then refuse("%s: expected a .png file to save a picture in, found another", path) end
   return io_part.save(path, x)
 end
 

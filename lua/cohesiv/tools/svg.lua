@@ -1,6 +1,5 @@
 --- Charts as SVG text for reports: bars with whiskers, curves. Colours are CSS classes of the page (report.lua has
---- them for light and dark), sizes are those of the viewBox. Numbers in, text out; nothing else.
-
+-- them for light and dark), sizes are those of the viewBox.
 local svg = {}
 
 --- Text safe inside HTML and SVG.
@@ -12,10 +11,9 @@ end
 local function round_step(range, count)
   local rough = range / count
   local power = 10 ^ math.floor(math.log(rough, 10))
-  for _, m in ipairs { 1, 2, 5 } do
-    if rough <= m * power * 1.0001 then return m * power end
+  for _, m in ipairs { 1, 2, 5, 10 } do
+    if m == 10 or rough <= m * power * 1.0001 then return m * power end
   end
-  return 10 * power
 end
 
 local function number_text(v)

@@ -1,7 +1,6 @@
 --- Pictures of what the house computes, as uint8 H×W×3 tensors: maps in viridis, flow on the Middlebury wheel, masks
 -- over images in the paper's colours, embeddings as their principal components. `viz.picture` knows which of these
 -- suits a value. Nothing is read or written here; the paper's panels are in panel.lua, the terminal in show.lua.
-
 local core = require "cohesiv.core"
 local options_of = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
@@ -62,18 +61,9 @@ local function mask_of(x, name)
   return x.dtype == "uint8" and x or core.ops.ne.call(x, 0)
 end
 
+-- The image under a mask in a colour; where another mask is given, only where that one is 0, or (want) where it is not.
 local function tint(image, mask, color, alpha, other, want)
   return paint.tint(image, mask, color[1], color[2], color[3], alpha, other, want)
-end
-
--- One picture with a hand and what it holds; either may be missing.
-local function tint_pair(image, hand, object, alpha)
-  local c = viz.colors
-  hand, object = hand and mask_of(hand, "overlay: hand"), object and mask_of(object, "overlay: object")
-  if hand then image = tint(image, hand, c.hand, alpha, object, false) end
-  if object then image = tint(image, object, c.object, alpha, hand, false) end
-  if hand and object then image = tint(image, hand, c.overlap, alpha, object, true) end
-  return image
 end
 
 --- overlay(image, masks, { alpha = 0.6, color }): masks over an image uint8 H×W×3. `masks` is one mask H×W (red, or
@@ -82,6 +72,12 @@ end
 function viz.overlay(image, masks, options)
   image = check_image(image, "overlay")
   local o = read("overlay", options, { alpha = 0.6, color = color_rule(viz.colors.all) })
+  local function add_pair(hand, object)
+    hand, object = hand and mask_of(hand, "overlay: hand"), object and mask_of(object, "overlay: object")
+    if hand then image = tint(image, hand, viz.colors.hand, o.alpha, object, false) end
+    if object then image = tint(image, object, viz.colors.object, o.alpha, hand, false) end
+    if hand and object then image = tint(image, hand, viz.colors.overlap, o.alpha, object, true) end
+  end
   local function add(entry, depth)
     if depth > DEPTH then refuse("overlay: expected masks in at most %d lists, found more", DEPTH) end
     if core.is_tensor(entry) then
@@ -89,7 +85,7 @@ function viz.overlay(image, masks, options)
     elseif type(entry) ~= "table" then
       refuse("overlay: expected masks, found a %s", type(entry))
     elseif entry.hand or entry.object then
-      image = tint_pair(image, entry.hand, entry.object, o.alpha)
+      add_pair(entry.hand, entry.object)
     else
       for _, inner in ipairs(entry) do add(inner, depth + 1) end
     end
@@ -110,8 +106,7 @@ function viz.points(image, points, options)
   return image
 end
 
--- The three leading eigenvectors of a symmetric matrix by orthogonal iteration, each with its largest entry positive;
--- and their eigenvalues.
+-- The three leading eigenvectors of a symmetric matrix by orthogonal iteration, and their eigenvalues.
 local function leading(matrix)
   local n, vectors, values = #matrix, {}, {}
   for k = 1, 3 do
@@ -127,15 +122,11 @@ local function leading(matrix)
       if values[k] > 1e-20 then vectors[k] = v / values[k] end
     end
   end
-  for k, v in ipairs(vectors) do
-    local _, at = v:abs():max(1)
-    if v[at:item()] < 0 then vectors[k] = -v end
-  end
   return vectors, values
 end
 
 --- pca(Z): an embedding H×W×C as its three principal components, z-scored, in red, green and blue: the mean is mid
--- grey, two standard deviations reach black and white.
+-- grey, two standard deviations reach black and white. The largest entry of each component's axis is positive.
 function viz.pca(Z)
   Z = real(check(Z, "pca", "an embedding HxWxC", 3))
   local height, width, channels = table.unpack(Z.shape)
@@ -147,6 +138,8 @@ function viz.pca(Z)
     local covariance = core.ops.matmul.call(centred:transpose(1, 2), centred) / n
     local axes, values = leading(covariance:to "float64")
     for k, v in ipairs(axes) do -- over their standard deviations
+      local _, largest = v:abs():max(1)
+      if v[largest:item()] < 0 then v = -v end
       axes[k] = values[k] > 1e-12 and v / math.sqrt(values[k]) * 255 / 4 or v * 0
     end
     local colors = core.ops.matmul.call(centred, real(tensor.stack(axes, 2))) + 127.5

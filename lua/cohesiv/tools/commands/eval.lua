@@ -1,5 +1,4 @@
---- cohesiv eval RUN… [data=PATH] [--json]: IoU of runs on the four tasks, with 95 % intervals.
-
+-- cohesiv eval RUN… [data=PATH] [--json]: IoU of runs on the four tasks, with 95 % intervals.
 local cli = require "cohesiv.tools.cli"
 local evaluate = require "cohesiv.hands.evaluate"
 local evaluation = require "cohesiv.train.evaluation"
@@ -21,7 +20,7 @@ function command.configure(parser)
   parser:flag("--clips", "Print the mean of every clip too.")
 end
 
---- A summary as JSON text, tasks in their order.
+-- A summary as JSON text, tasks in their order.
 local function json_of(summary)
   local parts = {}
   for _, task in ipairs(evaluate.tasks) do
@@ -32,17 +31,13 @@ local function json_of(summary)
 end
 
 local function print_clips(result)
-  local sums, counts = {}, {}
-  local function key(clip, task) return clip .. "\0" .. task end
-  for _, row in ipairs(result.rows) do
-    local at = key(row.clip, row.task)
-    sums[at], counts[at] = (sums[at] or 0) + row.iou, (counts[at] or 0) + 1
-  end
+  local rows = {}
+  for _, clip in ipairs(result.names) do rows[clip] = {} end
+  for _, row in ipairs(result.rows) do table.insert(rows[row.clip], row) end
   for _, clip in ipairs(result.names) do
-    local cells = {}
+    local summary, cells = evaluate.summarise(rows[clip], { clip }), {}
     for k, task in ipairs(evaluate.tasks) do
-      local at = key(clip, task)
-      cells[k] = sums[at] and ("%5.1f"):format(100 * sums[at] / counts[at]) or "    -"
+      cells[k] = summary[task] and ("%5.1f"):format(summary[task].mean) or "    -"
     end
     print(("  %-32s %s"):format(clip, table.concat(cells, "  ")))
   end
@@ -52,29 +47,27 @@ function command.run(args)
   local paths, data = cli.runs("eval", args.what)
   local results, all = {}, {}
   for i, path in ipairs(paths) do
-    local one = path:find "%.lua$" and evaluation.untrained(path) or run.open(path)
+    local untrained = path:find "%.lua$"
+    local one = untrained and evaluation.untrained(path) or run.open(path)
     one.dtype = args.dtype
-    if path:find "%.lua$" then -- it has no thresholds yet: its data is where they come from
-      one.recipe = one.recipe { data = one.recipe.data or data }
-    end
-    local own = path:find "%.lua$" and one.recipe.data == data
+    if untrained then one.recipe = one.recipe { data = one.recipe.data or data } end -- where its thresholds come from
+    local own = untrained and one.recipe.data == data
     results[i] = evaluation.full(one, not own and data or nil,
       { all = args.all_frames, score = args.score, pair = args.pair })
     all[i] = one
   end
-  local entries, parts = {}, {}
+  local parts = {}
   for i, name in ipairs(evaluation.names(all)) do
-    entries[i] = { name = name, summary = results[i].summary }
+    results[i].name = name
     parts[i] = ("%s: %s"):format(json.encode(name), json_of(results[i].summary))
   end
   if args.json then
-    print(#parts == 1 and json_of(results[1].summary) or "{" .. table.concat(parts, ",\n ") .. "}")
-  else
-    print(evaluation.text(entries))
+    return print(#parts == 1 and json_of(results[1].summary) or "{" .. table.concat(parts, ",\n ") .. "}")
   end
-  for i, entry in ipairs(args.clips and not args.json and entries or {}) do
-    print(entry.name)
-    print_clips(results[i])
+  print(evaluation.text(results))
+  for _, result in ipairs(args.clips and results or {}) do
+    print(result.name)
+    print_clips(result)
   end
 end
 

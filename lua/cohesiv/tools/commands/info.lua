@@ -1,6 +1,5 @@
 -- cohesiv info: what runs here: version, build, CPU, BLAS, GPU, memory. For bug reports, and to see whether the
 -- instruction set and the number of threads are those that were meant.
-
 local co = require "cohesiv"
 local core = require "cohesiv.core"
 local first_line = require "cohesiv.base.first_line"

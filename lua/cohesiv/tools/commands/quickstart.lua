@@ -1,5 +1,4 @@
---- cohesiv quickstart [--data PATH | VIDEO…]: the main job, end to end; prints the report's path last.
-
+-- cohesiv quickstart [--data PATH | VIDEO…]: the main job, end to end; prints the report's path last.
 local quickstart = require "cohesiv.tools.quickstart"
 
 local command = { summary = "Videos in, masks out: learns from a small world (or your data) and writes a report." }
@@ -14,9 +13,8 @@ function command.configure(parser)
 end
 
 function command.run(args)
-  print(quickstart.run {
-    data = args.data, videos = args.videos, clips = args.clips, held = args.held, changes = args.set,
-  })
+  args.changes = args.set
+  print(quickstart.run(args))
 end
 
 return command

@@ -1,5 +1,4 @@
---- cohesiv report RUN… [data=PATH] [--out FILE]: the page of runs, with baselines measured on the same clips.
-
+-- cohesiv report RUN… [data=PATH] [--out FILE]: the page of runs, with baselines measured on the same clips.
 local cli = require "cohesiv.tools.cli"
 local report_run = require "cohesiv.tools.report_run"
 local run = require "cohesiv.train.run"
@@ -17,8 +16,8 @@ function command.run(args)
   local paths, data = cli.runs("report", args.what)
   local list = {}
   for i, path in ipairs(paths) do list[i] = run.open(path) end
-  print((report_run.write(list, { path = args.out, data = data, pictures = args.pictures,
-    all_frames = args.all_frames })))
+  args.path, args.data = args.out, data
+  print((report_run.write(list, args)))
 end
 
 return command

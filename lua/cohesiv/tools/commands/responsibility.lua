@@ -1,5 +1,4 @@
 -- cohesiv responsibility CLIP --frame n [--out F.png]: which hand, or the background, moves each pixel of a frame.
-
 local cli = require "cohesiv.tools.cli"
 local data = require "cohesiv.data"
 local image_part = require "cohesiv.tensor.image"
@@ -50,10 +49,8 @@ end
 function command.run(args)
   local clip = data.clip(args.clip, { hands = args.hands })
   tensor.tidy(tensor.no_grad, function()
-    local R = clip:responsibility(args.frame, {
-      gaps = args.gaps, temperature = args.temperature, background = args.background, size = args.size,
-      sharpen = args.sharpen,
-    })
+    local R = clip:responsibility(args.frame, { gaps = args.gaps, temperature = args.temperature,
+      background = args.background, size = args.size, sharpen = args.sharpen })
     if args.out then
       image_part.write(args.out, panel.responsibility(R, { image = clip:scaled(args.frame, { size = R.size }) }))
       return print(args.out)

@@ -1,6 +1,5 @@
 -- cohesiv SCRIPT.lua ARGS…, cohesiv -e CODE ARGS…, cohesiv - (from stdin): runs Lua with the module on its path, with
 -- the arguments in `arg` and `...`, as `lua` does.
-
 local cli = require "cohesiv.tools.cli"
 
 local script = { summary = "run a Lua file (SCRIPT.lua ARGS… or -e CODE)" }

@@ -1,5 +1,4 @@
 -- cohesiv segment IMAGE --at x,y … --model RUN --out DIR: masks of the hands at the points and of what they hold.
-
 local cli = require "cohesiv.tools.cli"
 local core = require "cohesiv.core"
 local image_part = require "cohesiv.tensor.image"
@@ -39,9 +38,8 @@ function command.run(args)
       end
     end
     image_part.write(folder .. "/overlay.png", viz.overlay(image, predictions))
-    image_part.write(folder .. "/panel.png", panel.predictions {
-      image = image, queries = args.at, predictions = predictions, Z = maps.Z, scale = maps.scale,
-    })
+    image_part.write(folder .. "/panel.png", panel.predictions { image = image, queries = args.at,
+      predictions = predictions, Z = maps.Z, scale = maps.scale })
   end)
   print(folder)
 end

@@ -1,5 +1,4 @@
 -- cohesiv test: the whole suite, which lies in a checkout (tests/suite.lua).
-
 local cli = require "cohesiv.tools.cli"
 local home = require "cohesiv.base.home"
 local lfs = require "lfs"

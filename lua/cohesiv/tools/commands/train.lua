@@ -1,5 +1,4 @@
---- cohesiv train EXPERIMENT.lua [key=value …]: learns a network; prints the run folder last.
-
+-- cohesiv train EXPERIMENT.lua [key=value …]: learns a network; prints the run folder last.
 local folders = require "cohesiv.data"
 local labels = require "cohesiv.train.labels"
 local models = require "cohesiv.hands.model"

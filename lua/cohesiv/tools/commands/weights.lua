@@ -1,5 +1,4 @@
---- cohesiv weights FILE [--json]: what a file of weights holds, and which encoder takes it.
-
+-- cohesiv weights FILE [--json]: what a file of weights holds, and which encoder takes it.
 local json = require "cohesiv.base.json"
 local tensor = require "cohesiv.tensor"
 local thousands = require "cohesiv.base.thousands"
@@ -20,17 +19,14 @@ local function sort_key(name)
   return (name:gsub("%d+", function(digits) return ("%s%s"):format(("0"):rep(9 - #digits), digits) end))
 end
 
-local function is_statistic(name)
-  return name:find "running_mean$" or name:find "running_var$" or name:find "num_batches_tracked$"
-end
-
 -- → { { name, shape, dtype }, … } in order, and the number of parameters
 local function rows_of(state)
   local rows, parameters = {}, 0
   for name, t in pairs(state) do
     local size = 1
     for _, n in ipairs(t.shape) do size = size * n end
-    if not is_statistic(name) then parameters = parameters + size end
+    local statistic = name:find "running_mean$" or name:find "running_var$" or name:find "num_batches_tracked$"
+    parameters = parameters + (statistic and 0 or size)
     rows[#rows + 1] = { name = name, shape = t.shape, dtype = t.dtype, key = sort_key(name) .. "\0" .. name }
   end
   table.sort(rows, function(a, b) return a.key < b.key end)
