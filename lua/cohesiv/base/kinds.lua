@@ -63,13 +63,14 @@ function kinds.spelled(value)
   return type(value) == "number" and value - value == 0 and value or nil
 end
 
-local function of_type(name, what)
+--- of_type(name, what): the kind of values of this Lua type, which messages call `what`.
+function kinds.of_type(name, what)
   return kinds.kind(what, function(value) if type(value) == name then return value end end)
 end
 
-kinds.text = of_type("string", "a text")
-kinds.number = of_type("number", "a number")
-kinds.flag = of_type("boolean", "true or false")
+kinds.text = kinds.of_type("string", "a text")
+kinds.number = kinds.of_type("number", "a number")
+kinds.flag = kinds.of_type("boolean", "true or false")
 
 --- A whole number.
 kinds.whole = kinds.kind("a whole number", function(value)

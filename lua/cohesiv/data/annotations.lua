@@ -14,23 +14,17 @@ local annotations = {}
 
 local absent, found = kinds.absent, kinds.found
 
-local function file_of(folder) return folder .. "/queries.json" end
-
 -- ---- queries.json ----
 
-local function name_kind(what)
-  return kinds.optional(kinds.kind(what, function(value) return type(value) == "string" and value or nil end))
-end
-local side_of, object_of = name_kind "left, right or null", name_kind "a name or null"
-
-local query_at = kinds.kind("query = [x, y]", function(q) return type(q) == "table" and not absent(q.query) or nil end,
-  function(q) return type(q) == "table" and kinds.keys(q) or found(q) end)
+local side_of = kinds.optional(kinds.of_type("string", "left, right or null"))
+local object_of = kinds.optional(kinds.of_type("string", "a name or null"))
 
 local function query_of(where, k, q, width, height)
   where = ("%s: query %d"):format(where, k)
-  query_at(q, where)
+  if type(q) ~= "table" then refuse("%s: expected query = [x, y], found %s", where, found(q)) end
+  if absent(q.query) then refuse("%s: expected query = [x, y], found %s", where, kinds.keys(q)) end
   local x, y = document.point(q.query)
-  if not x then refuse("%s: expected query = [x, y] in pixels, found %s", where, document.no_point(q.query)) end
+  if not x then refuse("%s: expected query = [x, y] in pixels, found %s", where, y) end
   if width and (x < -0.5 or y < -0.5 or x > width - 0.5 or y > height - 0.5) then
     refuse("%s: expected a point in the picture of %gx%g, found [%g, %g]", where, width, height, x, y)
   end
@@ -50,7 +44,7 @@ end
 --- read(folder, name): the annotated frames of a clip, sorted by number: { clip, n, width, height, file, queries };
 -- nil when the folder has no queries.json.
 function annotations.read(folder, name)
-  local path = file_of(folder)
+  local path = folder .. "/queries.json"
   if not core.io.status(path) then return nil end
   local doc, width, height = document.read(path, '{ width, height, frames = { "FRAME": [queries] } }', true)
   local frames, _, _, keys = document.by_number(path, doc.frames)
@@ -115,22 +109,15 @@ function annotations.check_files(folder, list)
   end
 end
 
--- mask_of(n, kind, k) gives the mask of this meaning, of the size that queries.json says, nil when there is none; and
--- frame n of queries.json.
+-- mask_of(kind, k) gives the mask of the K-th query of frame n, nil when there is none; and frame n of queries.json.
 local function masks_in(folder, n)
   local files, frame = files_in(folder), nil
   for _, other in ipairs(annotations.read(folder) or {}) do frame = other.n == n and other or frame end
-  return function(kind, k)
+  local function mask_of(kind, k)
     local file = files[("%s %s %s"):format(n, kind, k)]
-    if not file then return nil end
-    local path = folder .. "/" .. file
-    local mask = core.io.png_read(path, "mask")
-    if frame and frame.width and (mask.shape[2] ~= frame.width or mask.shape[1] ~= frame.height) then
-      refuse("%s: expected a mask of %gx%g as queries.json says, found %dx%d", path, frame.width, frame.height,
-        mask.shape[2], mask.shape[1])
-    end
-    return mask
-  end, frame
+    return file and document.mask(folder .. "/" .. file, frame or {}, " as queries.json says")
+  end
+  return mask_of, frame
 end
 
 --- mask(folder, n, kind, k): one mask, uint8 H×W of 0 and 1, nil when there is none.

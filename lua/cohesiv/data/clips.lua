@@ -10,12 +10,14 @@ local clips = {}
 local DEPTH = 4 -- of subfolders below clips/
 local SHOWN = 5 -- of what is passed over
 
--- The usual name of the first picture saves listing a folder of thousands.
-local function begins_as_usual(path)
+-- The names in a folder that is no clip, nil of one that is. The usual name of the first picture saves listing
+-- thousands.
+local function names_within(path)
   for _, kind in ipairs(names.PICTURES) do
-    if core.io.status(("%s/000000.%s"):format(path, kind)) then return true end
+    if core.io.status(("%s/000000.%s"):format(path, kind)) then return nil end
   end
-  return false
+  local list = core.io.list(path)
+  return not names.has_series(list) and list or nil
 end
 
 -- A listing under way: root, found (names → where), ranks (of videos), passed (list of { what, why, name }; name: of a
@@ -30,6 +32,7 @@ function Walk:take(name, file, rank)
   local other, other_rank = self.found[name], self.ranks[name]
   if not other or rank <= other_rank then self.found[name], self.ranks[name] = file, rank end
   if other then self:pass(other_rank < rank and file or other, nil, name) end
+  return true
 end
 
 -- The entries of a folder that is no clip, by their names; whether there was a clip among them or below.
@@ -40,7 +43,7 @@ function Walk:enter(prefix, depth, list)
     if names.any_picture(file) then
       picture = picture or file
     else
-      clip = self:look(prefix .. file, file, depth) or clip
+      clip = self:look(prefix, file, depth) or clip
     end
   end
   if picture and (clip or depth == 1) then
@@ -54,23 +57,17 @@ function Walk:enter(prefix, depth, list)
 end
 
 -- One entry of a folder, no picture; whether there was a clip at it or below.
-function Walk:look(where, file, depth)
+function Walk:look(prefix, file, depth)
+  local where = prefix .. file
   local what = core.io.status(self.root .. where)
-  local _, kind = names.video(file)
-  if what == "file" and kind then
-    self:take(names.video(where), where, names.rank(kind))
-    return true
-  elseif not what then
-    return self:pass(where, "a link to nothing")
-  elseif names.ignored(file) then
-    return false
-  elseif what ~= "folder" then
-    return self:pass(where, "no video by its name")
-  end
-  local list = not begins_as_usual(self.root .. where) and core.io.list(self.root .. where) or nil
-  if list and not names.has_series(list) then return self:enter(where .. "/", depth + 1, list) end
-  self:take(where, where .. "/", names.FOLDER)
-  return true
+  local stem, kind = names.video(file)
+  if what == "file" and kind then return self:take(prefix .. stem, where, names.rank(kind)) end
+  if not what then return self:pass(where, "a link to nothing") end
+  if names.ignored(file) then return false end
+  if what ~= "folder" then return self:pass(where, "no video by its name") end
+  local list = names_within(self.root .. where)
+  if list then return self:enter(where .. "/", depth + 1, list) end
+  return self:take(where, where .. "/", names.FOLDER)
 end
 
 --- list(owner, path): where the clips of the data folder at `path` lie, by name: { NAME = "NAME.mp4" or "NAME/" below
@@ -78,26 +75,16 @@ end
 function clips.list(owner, path)
   local walk = setmetatable({ root = path .. "/clips/", found = {}, ranks = {}, passed = {} }, Walk)
   walk:enter("", 1, core.io.list(walk.root))
-  local told, passed = {}, walk.passed
-  for i = 1, math.min(#passed, SHOWN) do
-    local one = passed[i]
-    told[i] = ("%s (%s)"):format(one.what, one.why or "its name is that of " .. walk.found[one.name])
+  local told, more = {}, #walk.passed - SHOWN
+  for i, one in ipairs(walk.passed) do
+    local why = one.why or "its name is that of " .. walk.found[one.name]
+    told[i] = i <= SHOWN and ("%s (%s)"):format(one.what, why) or nil
   end
-  if #passed > 0 then
+  if #told > 0 then
     warn.once(owner, "data %s: passed over in clips/: %s%s", path, table.concat(told, ", "),
-      #passed > SHOWN and (" and %d more"):format(#passed - SHOWN) or "")
+      more > 0 and (" and %d more"):format(more) or "")
   end
   return walk.found
-end
-
--- The first video of that stem in a folder, whatever the case of its extension; only for want of the usual ones.
-local function any_video(folder, stem)
-  local best, lowest
-  for _, file in ipairs(core.io.status(folder) == "folder" and core.io.list(folder) or {}) do
-    local name, kind = names.video(file)
-    if name == stem and (not best or names.rank(kind) < lowest) then best, lowest = folder .. file, names.rank(kind) end
-  end
-  return best
 end
 
 --- find(path, name): the video file or folder of the clip of that name, as list would choose it, or nil. clips/ is
@@ -110,9 +97,15 @@ function clips.find(path, name)
       if core.io.status(file) == "file" then return file end
     end
   end
-  local folder = core.io.status(base) == "folder"
-  if folder and (begins_as_usual(base) or names.has_series(core.io.list(base))) then return base end
-  return any_video(base:match "^(.*/)([^/]*)$") or (folder and base or nil)
+  local is_folder = core.io.status(base) == "folder"
+  if is_folder and not names_within(base) then return base end
+  local best
+  local folder, stem = base:match "^(.*/)([^/]*)$"
+  for _, file in ipairs(core.io.status(folder) == "folder" and core.io.list(folder) or {}) do
+    local other, kind = names.video(file)
+    if other == stem and (not best or names.rank(kind) < names.rank(best)) then best = kind end
+  end
+  return best and base .. "." .. best or is_folder and base or nil
 end
 
 return clips

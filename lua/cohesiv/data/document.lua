@@ -1,5 +1,6 @@
 --- What the JSON files of a clip have in common (landmarks.lua, annotations.lua): the size of the pictures that points
 -- lie in, frames by number, points in their usual spellings.
+local core = require "cohesiv.core"
 local json = require "cohesiv.base.json"
 local kinds = require "cohesiv.base.kinds"
 local refuse = require "cohesiv.base.refuse"
@@ -50,21 +51,26 @@ function document.by_number(path, object)
   return frames, high, low, keys
 end
 
---- point(value): x, y of [x, y] or { "x": x, "y": y }, else nil.
+--- mask(path, size, said = ""): the mask in a picture, uint8 H×W of 0 and 1, of size.width × size.height, where these
+-- are known, as is `said`.
+function document.mask(path, size, said)
+  local mask = core.io.png_read(path, "mask")
+  local h, w = table.unpack(mask.shape)
+  if size.width and (w ~= size.width or h ~= size.height) then
+    refuse("%s: expected a mask of %gx%g%s, found %dx%d", path, size.width, size.height, said or "", w, h)
+  end
+  return mask
+end
+
+--- point(value): x, y of [x, y] or { "x": x, "y": y }; of anything else nil and how a message calls it.
 function document.point(value)
-  if type(value) ~= "table" or #value > 2 then return nil end
+  if type(value) ~= "table" then return nil, kinds.found(value) end
   local px, py = value[1], value[2]
   if px == nil then px, py = value.x, value.y end
   local x, y = kinds.spelled(px), kinds.spelled(py)
-  if x and y and math.max(math.abs(x), math.abs(y)) < MOST then return x, y end
-end
-
---- no_point(value): how a message calls what is no point.
-function document.no_point(value)
-  if kinds.is_list(value) then
-    return kinds.entries(value) .. (#value == 3 and " (with a third number: give x and y alone)" or "")
-  end
-  return type(value) == "table" and "an object of " .. kinds.keys(value) or kinds.found(value)
+  if x and y and #value <= 2 and math.max(math.abs(x), math.abs(y)) < MOST then return x, y end
+  if not kinds.is_list(value) then return nil, "an object of " .. kinds.keys(value) end
+  return nil, kinds.entries(value) .. (#value == 3 and " (with a third number: give x and y alone)" or "")
 end
 
 return document

@@ -57,10 +57,8 @@ end
 
 local function check_name(self, name)
   if type(name) ~= "string" then refuse("data %s: expected the name of a clip, found %s", self.path, type(name)) end
-  for part in (name .. "/"):gmatch "([^/]*)/" do
-    if part == "" or part == "." or part == ".." then
-      refuse("data %s: expected the name of a clip, found %q", self.path, name)
-    end
+  if ("/" .. name .. "/"):find "/%.?%.?/" then -- a part that is empty, . or ..
+    refuse("data %s: expected the name of a clip, found %q", self.path, name)
   end
 end
 

@@ -34,14 +34,6 @@ local function drop(key)
   entry.tensor:close()
 end
 
-local function drop_oldest()
-  local oldest = next(kept)
-  for key, entry in pairs(kept) do
-    if entry.used < kept[oldest].used then oldest = key end
-  end
-  drop(oldest)
-end
-
 local function remember(source, n, t)
   local key = source.id .. n
   if kept[key] then drop(key) end
@@ -49,16 +41,13 @@ local function remember(source, n, t)
   local size = t.shape[1] * t.shape[2] * t.shape[3]
   kept[key] = { tensor = t:keep(), bytes = size, used = clock }
   bytes = bytes + size
-  while bytes > MEMORY and next(kept, next(kept)) do drop_oldest() end
-end
-
--- A handle of its own on a kept frame (the pixels are shared until someone writes), or nil.
-local function recall(source, n)
-  local entry = kept[source.id .. n]
-  if not entry then return nil end
-  clock = clock + 1
-  entry.used = clock
-  return entry.tensor:reshape(entry.tensor.shape)
+  while bytes > MEMORY and next(kept, next(kept)) do
+    local oldest = next(kept)
+    for other, entry in pairs(kept) do
+      if entry.used < kept[oldest].used then oldest = other end
+    end
+    drop(oldest)
+  end
 end
 
 -- ---- what sources have in common ----
@@ -72,12 +61,13 @@ local function frame(source, n)
   if math.type(n) ~= "integer" or n < 0 then
     refuse("%s: expected a frame number of 0 or more, found %s", source.path, core.found(n))
   end
-  local count = source:info().frames
+  local count, key = source:info().frames, source.id .. n
   if n >= count then refuse("%s: expected a frame of 0 to %d, found %d", source.path, count - 1, n) end
-  local known = recall(source, n)
-  if known then return known end
-  source:read(n)
-  return recall(source, n)
+  if not kept[key] then source:read(n) end
+  clock = clock + 1
+  kept[key].used = clock
+  local t = kept[key].tensor
+  return t:reshape(t.shape) -- a handle of its own; the pixels are shared until someone writes
 end
 
 local function class(methods)
@@ -85,9 +75,7 @@ local function class(methods)
   return methods
 end
 
-local function absolute(path)
-  return path:sub(1, 1) == "/" and path or lfs.currentdir() .. "/" .. path
-end
+local function absolute(path) return path:sub(1, 1) == "/" and path or lfs.currentdir() .. "/" .. path end
 
 --- stamp(path): place, size and time of change of a file: together they stand for its content.
 function frames.stamp(path)
@@ -124,25 +112,21 @@ local function decoder_before(self, n)
   return self.decoder
 end
 
--- decoder:METHOD(…); a decoder that failed (or was interrupted in the middle of a frame) is of no more use.
-local function drive(self, method, ...)
-  local ok, result = pcall(self.decoder[method], self.decoder, ...)
-  if ok then return result end
-  self:close()
-  error(result, 0)
-end
-
-function Video:read(n)
-  local decoder = decoder_before(self, n)
-  drive(self, "skip", n - BEHIND - decoder.next)
+local function decode(self, decoder, n)
+  decoder:skip(n - BEHIND - decoder.next)
   for i = decoder.next, n do
-    local t = drive(self, "read")
-    if not t then
-      self:close()
-      refuse("%s: expected %d frames as when they were counted, found %d", self.path, self.known.frames, i)
-    end
+    local t = decoder:read()
+      or refuse("%s: expected %d frames as when they were counted, found %d", self.path, self.known.frames, i)
     remember(self, i, t)
   end
+end
+
+-- A decoder that failed (or was interrupted in the middle of a frame) is of no more use.
+function Video:read(n)
+  local ok, problem = pcall(decode, self, decoder_before(self, n), n)
+  if ok then return end
+  self:close()
+  error(problem, 0)
 end
 
 function Video:key() return frames.stamp(self.path) end
@@ -174,21 +158,20 @@ end
 
 local Folder = class { close = function() end }
 
--- The names of the pictures by frame (from 1), as names.series gives them.
-local function series_of(self)
-  if self.series then return self.series end
-  local series, reason = names.series(core.io.list(self.path))
-  if not series then refuse("%s: %s", self.path, reason) end
-  local others = #series.others
-  if others > 0 then
-    warn.once("series " .. absolute(self.path), "%s: passed over %s%s: not numbered as the others", self.path,
-      series.others[1], others > 1 and (" and %d more"):format(others - 1) or "")
+-- The path of frame n; nil when there is none. The folder is listed once.
+local function picture_path(self, n)
+  if not self.series then
+    local series, reason = names.series(core.io.list(self.path))
+    if not series then refuse("%s: %s", self.path, reason) end
+    local others = #series.others
+    if others > 0 then
+      warn.once("series " .. absolute(self.path), "%s: passed over %s%s: not numbered as the others", self.path,
+        series.others[1], others > 1 and (" and %d more"):format(others - 1) or "")
+    end
+    self.series = series
   end
-  self.series = series
-  return series
+  return self.series[n + 1] and self.path .. "/" .. self.series[n + 1]
 end
-
-local function picture_path(self, n) return self.path .. "/" .. series_of(self)[n + 1] end
 
 function Folder:read(n)
   local path, first = picture_path(self, n), self.known
@@ -202,9 +185,10 @@ function Folder:read(n)
 end
 
 function Folder:key(...)
-  local list, series = { absolute(self.path) }, series_of(self)
+  local list = { absolute(self.path) }
   for i, n in ipairs { ... } do
-    list[i + 1] = series[n + 1] and frames.stamp(picture_path(self, n)) or "none"
+    local path = picture_path(self, n)
+    list[i + 1] = path and frames.stamp(path) or "none"
   end
   return table.concat(list, "\n")
 end

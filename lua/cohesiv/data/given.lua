@@ -5,6 +5,7 @@
 -- This spelling costs one look at the disk; others (5 to 10 digits, a prefix, .PNG) are found where one file alone can
 -- be meant: the folder is listed, and again only when it has changed.
 local core = require "cohesiv.core"
+local document = require "cohesiv.data.document"
 local frames = require "cohesiv.data.frames"
 local kinds = require "cohesiv.base.kinds"
 local lists = require "cohesiv.base.lists"
@@ -189,12 +190,7 @@ end
 --- person(clip, from, n, sc): likewise the person mask, uint8 of 0 and 1.
 function given.person(clip, from, n, sc)
   local path = wanted_file(clip, from, "person", n)
-  if not path then return nil end
-  local mask = core.io.png_read(path, "mask")
-  if mask.shape[1] ~= clip.height or mask.shape[2] ~= clip.width then
-    refuse("%s: expected a mask of %dx%d, found %dx%d", path, clip.width, clip.height, mask.shape[2], mask.shape[1])
-  end
-  return scale.picture(mask, sc)
+  return path and scale.picture(document.mask(path, clip), sc)
 end
 
 return given

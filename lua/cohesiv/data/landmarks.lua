@@ -31,11 +31,10 @@ end
 -- Without width and height the clip's are meant, unless they seem to be there under other names.
 local function check_keys(self, doc)
   for key, value in pairs(doc) do
-    for _, word in ipairs(absent(value) and {} or { "width", "height", "size", "resolution" }) do
-      if key:lower():find(word, 1, true) then
-        return tell(self, "keys", self.path, "expected width and height, found the keys %s: vertices are taken for the "
-          .. "clip's pixels", kinds.keys(doc))
-      end
+    local name = absent(value) and "" or key:lower()
+    if name:find "width" or name:find "height" or name:find "size" or name:find "resolution" then
+      return tell(self, "keys", self.path, "expected width and height, found the keys %s: vertices are taken for the "
+        .. "clip's pixels", kinds.keys(doc))
     end
   end
 end
@@ -93,17 +92,16 @@ local function check_number(where, n, frame)
   end
 end
 
+-- The list of hands of frame n, and its place.
 local function raw(self, n)
-  local where = ("%s: frames[%d]"):format(self.path, n)
-  local frame = self.frames[n + self.first]
-  local hands = frame
-  if type(frame) == "table" and not is_list(frame) then
-    check_number(where, n, frame)
-    if frame.vertices == nil and frame.hands ~= nil then hands = frame.hands end
+  local where, hands = ("%s: frames[%d]"):format(self.path, n), self.frames[n + self.first]
+  if type(hands) == "table" and not is_list(hands) then
+    check_number(where, n, hands)
+    if hands.vertices == nil and hands.hands ~= nil then hands = hands.hands end
   end
+  if type(hands) == "table" and hands.vertices ~= nil then hands = { hands } end
   if absent(hands) then return {}, where end
   if is_list(hands) then return hands, where end
-  if type(hands) == "table" and hands.vertices ~= nil then return { hands }, where end
   refuse("%s: expected a list of hands, found %s", where, found(hands))
 end
 
@@ -126,13 +124,9 @@ end))
 local score_of = kinds.optional(kinds.kind("a number", kinds.spelled), 1)
 
 local corners_of = kinds.kind("[x0, y0, x1, y1]", function(box)
-  if type(box) ~= "table" or #box ~= 4 then return nil end
   local corners = {}
-  for i, value in ipairs(box) do
-    corners[i] = kinds.spelled(value)
-    if not corners[i] then return nil end
-  end
-  return corners
+  for _, value in ipairs(type(box) == "table" and box or {}) do corners[#corners + 1] = kinds.spelled(value) end
+  return #corners == 4 and #box == 4 and corners or nil
 end, kinds.entries)
 
 local vertices_of = kinds.kind("vertices [[x, y], …]", function(hand)
@@ -146,7 +140,7 @@ local function points_of(where, hand)
   local points, x0, y0, x1, y1 = {}, math.huge, math.huge, -math.huge, -math.huge
   for i, p in ipairs(vertices_of(hand, where)) do
     local x, y = document.point(p)
-    if not x then refuse("%s: vertex %d: expected [x, y] in pixels, found %s", where, i, document.no_point(p)) end
+    if not x then refuse("%s: vertex %d: expected [x, y] in pixels, found %s", where, i, y) end
     points[i] = { x, y }
     x0, y0, x1, y1 = math.min(x0, x), math.min(y0, y), math.max(x1, x), math.max(y1, y)
   end

@@ -1,7 +1,6 @@
 --- Pictures in files. Tensors are uint8 H×W×3 RGB, channels last; the extension says the format.
 local core = require "cohesiv.core"
 local fail = require "cohesiv.base.refuse"
-local lists = require "cohesiv.base.lists"
 local options = require "cohesiv.base.options"
 
 local image = {}
@@ -11,20 +10,14 @@ local function extension(path)
   return (path:match "%.([^./]+)$" or ""):lower()
 end
 
-local function depth_of(given, depths)
-  local known = lists.set(depths)
-  local rule = options.rule(nil, "depth " .. lists.words(depths), function(x) return known[x] ~= nil end)
-  return options.read("image", given, { depth = options.optional(rule) }).depth
-end
-
-local READABLE, WRITABLE = { 8, 16 }, { 1, 8, 16 }
+local READING = { depth = options.rule(8, "depth 8 or 16", function(x) return x == 8 or x == 16 end) }
+local WRITING = { depth = options.optional "number" } -- the writer says which
 
 --- read(path, { depth = 8 }): a .png, .jpg or .jpeg file as uint8 H×W×3; grey is repeated, alpha dropped, 1 to 4 bits
 -- spread to 0 … 255, turned as its EXIF orientation says. With { depth = 16 } (PNG only) int32 H×W×3, 0 … 65535:
 -- values of 16-bit files as stored, those of 8-bit files times 257.
 function image.read(path, given)
-  local depth = depth_of(given, READABLE)
-  local kind = extension(path)
+  local depth, kind = options.read("image", given, READING).depth, extension(path)
   if kind == "png" then return core.io.png_read(path, depth == 16 and "rgb16" or "rgb8") end
   if kind ~= "jpg" and kind ~= "jpeg" then fail("%s: expected a .png, .jpg or .jpeg file, found .%s", path, kind) end
   if depth == 16 then fail("%s: expected a PNG file for depth 16, found a JPEG", path) end
@@ -34,8 +27,7 @@ end
 --- write(path, t, { depth = 8 }): a .png file of uint8 H×W, H×W×1 or H×W×3; { depth = 1 }: uint8 H×W, anything but 0
 -- becomes white; { depth = 16 }: int32 of 0 … 65535. Written whole or not at all.
 function image.write(path, t, given)
-  local depth = depth_of(given, WRITABLE)
-  local kind = extension(path)
+  local depth, kind = options.read("image", given, WRITING).depth, extension(path)
   if kind ~= "png" then fail("%s: expected a .png file to write, found .%s", path, kind) end
   core.io.png_write(path, t, depth or (type(t) == "userdata" and t.dtype == "int32" and 16 or 8))
 end
@@ -45,6 +37,6 @@ end
 function image.mask(path) return core.io.png_read(path, "mask") end
 
 --- png(t, { depth = 8 }): the bytes of a PNG file.
-function image.png(t, given) return core.io.png_bytes(t, depth_of(given, WRITABLE)) end
+function image.png(t, given) return core.io.png_bytes(t, options.read("image", given, WRITING).depth) end
 
 return image
