@@ -15,9 +15,7 @@ local cli = {}
 local Usage = { __tostring = function(e) return e.message end }
 
 --- Raises a usage error (status 2) from within a command's run.
-function cli.usage(format, ...)
-  error(setmetatable({ message = format:format(...) }, Usage), 0)
-end
+function cli.usage(format, ...) error(setmetatable({ message = format:format(...) }, Usage), 0) end
 
 --- Paths and data of a command's words RUN… [data=PATH].
 function cli.runs(command, words)
@@ -35,11 +33,7 @@ end
 
 --- as(what, f): for argparse: converts an argument by f; where that gives nothing, what was expected is told.
 function cli.as(what, f)
-  return function(text)
-    local value = f(text)
-    if value then return value end
-    return nil, ("%s, found '%s'"):format(what, text)
-  end
+  return function(text) return f(text) or nil, ("%s, found '%s'"):format(what, text) end
 end
 
 --- The names of all commands, sorted.

@@ -57,19 +57,18 @@ function repl.describe(value, depth)
   return "{\n" .. indent .. table.concat(parts, ",\n" .. indent) .. "\n" .. ("  "):rep(depth) .. "}"
 end
 
-local function print_results(...)
-  local texts = table.pack(...)
-  for i = 1, texts.n do texts[i] = repl.describe(texts[i]) end
-  if texts.n > 0 then print(table.concat(texts, "\t")) end
-end
-
 -- Runs a chunk and prints what it returns; false when it failed.
 local function evaluate(chunk, trace)
   system.on_signal "raise"
   local results = table.pack(xpcall(chunk, failure.caught))
   system.on_signal "flag" -- at the prompt Ctrl-C only ends the line
   local ok, caught = results[1], results[2]
-  if ok then ok, caught = pcall(print_results, table.unpack(results, 2, results.n)) end
+  if ok and results.n > 1 then
+    ok, caught = pcall(function()
+      for i = 2, results.n do results[i] = repl.describe(results[i]) end
+      print(table.concat(results, "\t", 2))
+    end)
+  end
   io.stdout:flush()
   if ok then return true end
   if system.stopped() then
@@ -97,7 +96,7 @@ function repl.complete(before)
   end
   local found = {}
   for name in pairs(names) do
-    if type(name) == "string" and name:sub(1, #prefix) == prefix and (prefix ~= "" or name:sub(1, 2) ~= "__") then
+    if name:sub(1, #prefix) == prefix and (prefix ~= "" or name:sub(1, 2) ~= "__") then
       found[#found + 1] = name
     end
   end
@@ -123,59 +122,51 @@ local function ended()
   system.resume()
 end
 
--- Reads inputs by `next_line(prompt)` (line, nil at the end, false after Ctrl-C) until the end; the number of failures,
--- and the exit status where a signal ended it.
-local function loop(next_line, trace)
-  local pending, failures = nil, 0
-  local function fail(message)
-    if message then io.stderr:write(message, "\n") end
-    failures = failures + 1
+-- Runs an input; whether it was without failure, nil where more lines could complete it.
+local function take(text, trace)
+  local chunk, message, more = repl.compile(text)
+  if chunk then return evaluate(chunk, trace) end
+  if more then return nil end
+  io.stderr:write(message, "\n")
+  return false
+end
+
+--- Runs the REPL until its input ends; returns the exit status. options: trace.
+function repl.run(options)
+  local trace, pending, failed = options and options.trace, nil, false
+  _G.co = require "cohesiv"
+  _G.help = help.help
+  local editor <close> = system.isatty "stdin" and system.isatty "stdout"
+    and system.editor(history_file(), repl.complete) or nil
+  if editor then
+    system.on_signal "flag"
+    print(("cohesiv %s, %s, %d threads. help() lists what there is, Ctrl-D leaves."):format(_G.co.version,
+      system.cpu().isa, system.threads()))
   end
-  while true do
-    local line = next_line(pending and ">> " or "> ")
-    if line == nil then break end
+  local function next_line() -- nil at the end, false after Ctrl-C
+    if not editor then
+      system.on_signal "raise"
+      return io.read "l"
+    end
+    local line = editor:line(pending and ">> " or "> ")
+    if line and line:find "%S" then editor:remember(line) end
+    return line
+  end
+  for line in next_line do
     local status = ended()
     if not line then
       pending = nil
     elseif not status and (pending or line:find "%S") then
       local text = pending and pending .. "\n" .. line or line
-      local chunk, message, more = repl.compile(text)
-      pending = more and text or nil
-      if chunk and not evaluate(chunk, trace) then fail() end
-      if not chunk and not more then fail(message) end
+      local fine = take(text, trace)
+      pending, failed = fine == nil and text or nil, failed or fine == false
       status = ended()
     end
-    if status then return failures, status end
+    if status then return status end
   end
-  if pending then fail((select(2, repl.compile(pending)))) end
-  return failures
-end
-
-local function run_on_terminal(trace)
-  system.on_signal "flag"
-  print(("cohesiv %s, %s, %d threads. help() lists what there is, Ctrl-D leaves."):format(_G.co.version,
-    system.cpu().isa, system.threads()))
-  local editor <close> = system.editor(history_file(), repl.complete)
-  local _, status = loop(function(prompt)
-    local line = editor:line(prompt)
-    if line and line:find "%S" then editor:remember(line) end
-    return line
-  end, trace)
-  if not status then print() end
-  return status or 0
-end
-
---- Runs the REPL until its input ends; returns the exit status. options: trace.
-function repl.run(options)
-  local trace = options and options.trace
-  _G.co = require "cohesiv"
-  _G.help = help.help
-  if system.isatty "stdin" and system.isatty "stdout" then return run_on_terminal(trace) end
-  local failures, status = loop(function()
-    system.on_signal "raise"
-    return io.read "l"
-  end, trace)
-  return status or (failures > 0 and 1 or 0)
+  if pending then io.stderr:write((select(2, repl.compile(pending))), "\n") end
+  if editor then print() end
+  return not editor and (failed or pending) and 1 or 0
 end
 
 return repl

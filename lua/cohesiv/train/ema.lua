@@ -2,7 +2,7 @@
 -- that follows the trained one. It answers better than the weights of any single step, most of all after few steps.
 local core = require "cohesiv.core"
 local models = require "cohesiv.hands.model"
-local error = core.error -- a line, whatever it quotes
+local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 local Average = {}
@@ -20,7 +20,7 @@ end
 -- average.model is the averaged network, validated and saved in place of the other.
 function M.of(model, decay)
   if type(decay) ~= "number" or not (decay > 0 and decay < 1) then
-    error(("average: expected a decay between 0 and 1, found %s"):format(tostring(decay)), 0)
+    refuse("average: expected a decay between 0 and 1, found %s", tostring(decay))
   end
   local seed, stream = core.random_state()
   local follower = models.model(model.options)

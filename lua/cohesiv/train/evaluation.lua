@@ -3,13 +3,14 @@
 local calibrate = require "cohesiv.hands.calibrate"
 local core = require "cohesiv.core"
 local evaluate = require "cohesiv.hands.evaluate"
+local lists = require "cohesiv.base.lists"
 local recipe = require "cohesiv.train.recipe"
+local refuse = require "cohesiv.base.refuse"
 local runs = require "cohesiv.train.run"
-local error = core.error -- a line, whatever it quotes
 
 local evaluation = {}
 
-local function fail(format, ...) error(("evaluate: " .. format):format(...), 0) end
+local function fail(format, ...) refuse("evaluate: " .. format, ...) end
 
 --- Everything about a run on some data: { summary, rows, names, thresholds }. Without `data`: reported on the clips
 --- that its recipe says, calibrated if need be; with `data`: the run's thresholds, every annotated clip of it. Options:
@@ -64,22 +65,19 @@ end
 function evaluation.text(entries)
   local widest, lines = 3, {}
   for _, entry in ipairs(entries) do widest = math.max(widest, #entry.name) end
-  local function add(name, cell)
-    local cells = {}
-    for k, task in ipairs(evaluate.tasks) do cells[k] = ("%-17s"):format(cell(task)) end
-    lines[#lines + 1] = (("%%-%ds  %%s"):format(widest):format(name, table.concat(cells, " ")):gsub("%s+$", ""))
+  local function add(name, summary, cell)
+    local cells = { name .. (" "):rep(widest - #name + 1) }
+    for k, task in ipairs(evaluate.tasks) do
+      local s = summary[task]
+      cells[k + 1] = ("%-17s"):format(s and cell(s, task) or "    -")
+    end
+    lines[#lines + 1] = table.concat(cells, " "):gsub("%s+$", "")
   end
-  add("IoU", function(task) return (" "):rep(5 - #task) .. task end)
+  add("IoU", lists.set(evaluate.tasks), function(_, task) return (" "):rep(5 - #task) .. task end)
   for _, entry in ipairs(entries) do
-    add(entry.name, function(task)
-      local s = entry.summary[task]
-      return s and ("%5.1f (%.1f-%.1f)"):format(s.mean, s.low, s.high) or "    -"
-    end)
+    add(entry.name, entry.summary, function(s) return ("%5.1f (%.1f-%.1f)"):format(s.mean, s.low, s.high) end)
   end
-  add("n", function(task)
-    local s = entries[1].summary[task]
-    return s and ("%5d"):format(s.n) or "    -"
-  end)
+  add("n", entries[1].summary, function(s) return ("%5d"):format(s.n) end)
   return table.concat(lines, "\n")
 end
 

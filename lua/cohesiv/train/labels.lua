@@ -17,8 +17,6 @@ local WINDOW, FIRST, LAST = 10, 3, 6 -- of every ten frames the 4th to the 7th (
 local SHOWN = 5 -- clips that a warning names
 local STILL = 0.5 -- pixels a frame, at the size of training: a hand that moves less teaches nothing
 
--- ---- which frames ----
-
 local function centre(v) return v:mean(1):totable() end
 
 -- Whether a hand moves, by the nearest one in a frame some gap away; where nobody is seen there, it does not.
@@ -57,8 +55,6 @@ function M.frames(clip, recipe)
   end)
   return thin(list, recipe.maps.frames)
 end
-
--- ---- one frame ----
 
 -- The hands' maps at the recipe's size; finer ones are averaged.
 local function scaled_map(map, from, to)
@@ -134,8 +130,6 @@ function M.mend(entry, data, recipe)
   entry.digest = core.sample_digest(entry.path)
 end
 
--- ---- all of them ----
-
 -- Every k-th clip validates, spread over the list; with a single clip its last frames do.
 local function split(list, share)
   local train, validation, order, held = {}, {}, {}, {}
@@ -148,7 +142,7 @@ local function split(list, share)
   if #validation == 0 and #train > 1 and share > 0 then
     for _ = 1, math.max(1, math.floor(#train * share)) do table.insert(validation, 1, table.remove(train)) end
   end
-  return train, validation
+  return { train = train, validation = validation }
 end
 
 -- "N of M clips …: a, b, c", once for a data folder.
@@ -159,12 +153,11 @@ local function tell(data, what, list, all)
     .. "%s%s", #list, all, tostring(data.path), what, shown, #list > SHOWN and ", …" or "")
 end
 
---- survey(data, recipe, names?): what there is to train on: { clips = count, hands = count of those with landmarks,
+--- survey(data, recipe): what there is to train on: { clips = count, hands = count of those with landmarks,
 -- total = count of frames, wanted = list of { name, frames } }. Tells which clips are passed over; fails when all are.
-function M.survey(data, recipe, names)
-  names = names or data.clips
-  local found, bare, still = { clips = #names, hands = 0, total = 0, wanted = {} }, {}, {}
-  for _, name in ipairs(names) do
+function M.survey(data, recipe)
+  local found, bare, still = { clips = #data.clips, hands = 0, total = 0, wanted = {} }, {}, {}
+  for _, name in ipairs(data.clips) do
     local clip = data:clip(name)
     if clip:has_hands() then
       local frames = M.frames(clip, recipe)
@@ -188,10 +181,10 @@ function M.survey(data, recipe, names)
   return found
 end
 
---- prepare(data, recipe, names?): { train, validation }: lists of { clip, frame, path, digest } of the samples of all
--- clips (or those named) that have hands. Shows progress; what is made already is found in the cache.
-function M.prepare(data, recipe, names)
-  local found = M.survey(data, recipe, names)
+--- prepare(data, recipe): { train, validation }: lists of { clip, frame, path, digest } of the samples of all clips with
+-- hands. Shows progress; what is made already is found in the cache.
+function M.prepare(data, recipe)
+  local found = M.survey(data, recipe)
   local list, bar = {}, progress.new("maps", found.total)
   for _, entry in ipairs(found.wanted) do
     local clip = data:clip(entry.name)
@@ -206,8 +199,7 @@ function M.prepare(data, recipe, names)
     clip:close()
   end
   bar:finish()
-  local train, validation = split(list, recipe.validation)
-  return { train = train, validation = validation }
+  return split(list, recipe.validation)
 end
 
 return M

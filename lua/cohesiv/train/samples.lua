@@ -6,8 +6,6 @@ local lists = require "cohesiv.base.lists"
 
 local M = {}
 
--- ---- batches ----
-
 local Loader = {}
 Loader.__index = Loader
 
@@ -40,8 +38,6 @@ end
 function Loader:seek(epoch, index) self.core:seek(epoch, index) end
 function Loader:batches() return self.core:batches() end
 function Loader:close() self.core:close() end
-
--- ---- the list ----
 
 -- The lines of the list and the entries that they are of.
 local function lines_of(samples)

@@ -23,12 +23,9 @@ local M = {}
 --- Keys of a recipe that may be others when a run is resumed.
 M.may_change = { "device", "epochs", "minutes", "threads" }
 
--- Between checkpoints inside an epoch.
-local CHECKPOINT_SECONDS = tonumber(os.getenv "COHESIV_CHECKPOINT_SECONDS") or 300
+local CHECKPOINT_SECONDS = tonumber(os.getenv "COHESIV_CHECKPOINT_SECONDS") or 300 -- between two inside an epoch
 
 local function fail(format, ...) refuse("train: " .. format, ...) end
-
--- ---- one batch ----
 
 -- The loss of a batch, and its parts as numbers.
 local function batch_loss(model, recipe, batch)
@@ -196,8 +193,7 @@ function Training:is_over() return self.epoch > self.recipe.epochs or self:share
 -- of the weights, where there is one.
 function Training:end_epoch()
   local model = self.average and self.average.model or self.model
-  local record = { epoch = self.epoch, step = self.optimiser.steps, lr = self.optimiser.lr,
-    seconds = self:since() }
+  local record = { epoch = self.epoch, step = self.optimiser.steps, lr = self.optimiser.lr, seconds = self:since() }
   means(self.sums, "train_", record)
   local score = record.train_total
   if self.validation then
