@@ -74,12 +74,6 @@ function report.base64(bytes)
   return text:sub(1, #text - absent) .. ("="):rep(absent)
 end
 
--- An image (uint8 tensor, or the bytes of a PNG file) as a data: address.
-local function address(picture)
-  local bytes = type(picture) == "string" and picture or core.io.png_bytes(picture)
-  return "data:image/png;base64," .. report.base64(bytes)
-end
-
 local function cell(s)
   if not s then return "<td>–</td>" end
   if type(s) ~= "table" then return ("<td>%s</td>"):format(escape(s)) end
@@ -110,28 +104,19 @@ local function table_html(t, add)
 end
 
 -- One chart per column: every row's bar with its interval.
-local function bars_html(t, add)
-  local top, charts = 10, {}
+local function bars(t)
+  local top, entries = 10, {}
   for c, column in ipairs(t.columns) do
-    charts[c] = {}
+    entries[c] = {}
     for i, row in ipairs(t.rows) do
       local s = cell_of(row, c, column)
       s = type(s) == "table" and s or {}
       top = math.max(top, s.high or 0)
-      charts[c][i] = { name = row.name, mean = s.mean, low = s.low, high = s.high, main = row.main }
+      entries[c][i] = { name = row.name, mean = s.mean, low = s.low, high = s.high, main = row.main }
     end
   end
-  add '<div class="card charts">'
-  for c, column in ipairs(t.columns) do
-    add("%s", svg.bars(column, charts[c], math.min(100, math.ceil(top / 10) * 10)))
-  end
-  add "</div>"
-end
-
-local function curves_html(curves, add)
-  add '<div class="card charts">'
-  for _, c in ipairs(curves) do add("%s", svg.curves(c.title, c.series, c.x_label or "epoch")) end
-  add "</div>"
+  top = math.min(100, math.ceil(top / 10) * 10)
+  return each(t.columns, function(column, c) return svg.bars(column, entries[c], top) end)
 end
 
 local function strip_html(strip, add)
@@ -142,11 +127,15 @@ local function strip_html(strip, add)
   add('<div class="pictures%s" style="grid-template-columns: repeat(%d, 1fr)">', columns == 1 and " single" or "",
     columns)
   for _, item in ipairs(strip.items) do
-    local caption = escape(item.caption or "")
-    add('<figure><img alt="%s" src="%s"><figcaption>%s</figcaption></figure>', caption, address(item.image), caption)
+    local caption, image = escape(item.caption or ""), item.image
+    local data = report.base64(type(image) == "string" and image or core.io.png_bytes(image))
+    add('<figure><img alt="%s" src="data:image/png;base64,%s"><figcaption>%s</figcaption></figure>', caption, data,
+      caption)
   end
   add "</div></div>"
 end
+
+local CHARTS = '<div class="card charts">%s</div>'
 
 --- Writes one HTML file, whole or not at all. `content`:
 ---   title, lead (a line under it), facts = list of { name, value }, footer
@@ -180,11 +169,11 @@ function report.write(path, content)
     for _, paragraph in ipairs(type(text) == "string" and { text } or text or {}) do
       add("<p>%s</p>", escape(paragraph))
     end
-    if section.table then
-      table_html(section.table, add)
-      if section.table.bars then bars_html(section.table, add) end
+    if section.table then table_html(section.table, add) end
+    if section.table and section.table.bars then add(CHARTS, bars(section.table)) end
+    if section.curves and #section.curves > 0 then
+      add(CHARTS, each(section.curves, function(c) return svg.curves(c.title, c.series, c.x_label or "epoch") end))
     end
-    if section.curves and #section.curves > 0 then curves_html(section.curves, add) end
     for _, strip in ipairs(section.pictures or {}) do strip_html(strip, add) end
     add "</section>"
   end

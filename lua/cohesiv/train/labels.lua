@@ -35,17 +35,9 @@ local function moves(clip, n, sc)
   return false
 end
 
--- At most `most` of a list, evenly spread.
-local function thin(list, most)
-  if not most or #list <= most then return list end
-  local kept = {}
-  for i = 1, most do kept[i] = list[(2 * i - 1) * #list // (2 * most) + 1] end
-  return kept
-end
-
---- frames(clip, recipe): the numbers of the frames of a clip to train on.
+--- frames(clip, recipe): the numbers of the frames of a clip to train on; at most maps.frames, evenly spread.
 function M.frames(clip, recipe)
-  local sc, list = clip:scale(recipe.size), {}
+  local sc, list, most = clip:scale(recipe.size), {}, recipe.maps.frames
   tensor.tidy(function()
     for start = 0, math.max(clip.frames - WINDOW, 0), WINDOW do
       for n = start + FIRST, math.min(start + LAST, clip.frames - 1) do
@@ -53,7 +45,10 @@ function M.frames(clip, recipe)
       end
     end
   end)
-  return thin(list, recipe.maps.frames)
+  if not most or #list <= most then return list end
+  local kept = {}
+  for i = 1, most do kept[i] = list[(2 * i - 1) * #list // (2 * most) + 1] end
+  return kept
 end
 
 -- The hands' maps at the recipe's size; finer ones are averaged.
@@ -181,8 +176,8 @@ function M.survey(data, recipe)
   return found
 end
 
---- prepare(data, recipe): { train, validation }: lists of { clip, frame, path, digest } of the samples of all clips with
--- hands. Shows progress; what is made already is found in the cache.
+--- prepare(data, recipe): { train, validation }: lists of { clip, frame, path, digest } of the samples of all clips.
+-- Shows progress; what is made already is found in the cache.
 function M.prepare(data, recipe)
   local found = M.survey(data, recipe)
   local list, bar = {}, progress.new("maps", found.total)

@@ -139,14 +139,6 @@ end
 
 local function numbered(root, name, n) return ("%s/%s%s"):format(root, name, n > 1 and "-" .. n or "") end
 
-local function claim_next(root, name)
-  core.io.make_folder(root)
-  for n = 1, math.huge do
-    local self, lock = claim(numbered(root, name, n))
-    if self then return self, lock end
-  end
-end
-
 -- recipe.json comes last: what has it is a run.
 local function write_new(self)
   local choices = tune.choices()
@@ -178,7 +170,12 @@ function run.create(r, options)
     self = open_folder(options.path)
     lock = self:lock()
   else
-    self, lock = claim_next(options.root or "runs", r.name)
+    local root = options.root or "runs"
+    core.io.make_folder(root)
+    for n = 1, math.huge do
+      self, lock = claim(numbered(root, r.name, n))
+      if self then break end
+    end
   end
   local _ <close> = lock
   self.recipe = r

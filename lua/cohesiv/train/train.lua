@@ -49,18 +49,6 @@ local function batch_loss(model, recipe, batch)
   return total, parts
 end
 
-local function train_batch(model, recipe, optimiser, batch)
-  local loss, parts = batch_loss(model, recipe, batch)
-  if parts.total ~= parts.total then
-    fail("the loss became NaN at step %d; try a smaller optim.lr", optimiser.steps + 1)
-  end
-  optimiser:zero_grad()
-  loss:backward()
-  optimiser:step()
-  optimiser:zero_grad()
-  return parts
-end
-
 local function add(sums, parts)
   for name, v in pairs(parts) do sums[name] = (sums[name] or 0.0) + v end
   sums.batches = (sums.batches or 0) + 1
@@ -71,19 +59,6 @@ local function means(sums, prefix, record)
     if name ~= "batches" then record[prefix .. name] = v / sums.batches end
   end
 end
-
-local function validate(model, recipe, data)
-  local sums = {}
-  model:eval()
-  data:seek(1, 1)
-  for _ = 1, data:batches() do
-    tensor.tidy(tensor.no_grad, function() add(sums, select(2, batch_loss(model, recipe, data:next()))) end)
-  end
-  model:train()
-  return sums
-end
-
--- ---- the loop ----
 
 local Training = {}
 Training.__index = Training
@@ -189,6 +164,34 @@ end
 -- Whether the recipe's epochs or minutes are used up, at the end of an epoch.
 function Training:is_over() return self.epoch > self.recipe.epochs or self:share() >= 1 end
 
+-- A batch, by gradient descent; returns its loss.
+function Training:step()
+  local loss, parts = batch_loss(self.model, self.recipe, self.data:next())
+  if parts.total ~= parts.total then
+    fail("the loss became NaN at step %d; try a smaller optim.lr", self.optimiser.steps + 1)
+  end
+  self.optimiser:zero_grad()
+  loss:backward()
+  self.optimiser:step()
+  self.optimiser:zero_grad()
+  add(self.sums, parts)
+  return parts.total
+end
+
+-- The validation losses of a network.
+function Training:validate(model)
+  local sums = {}
+  model:eval()
+  self.validation:seek(1, 1)
+  for _ = 1, self.validation:batches() do
+    tensor.tidy(tensor.no_grad, function()
+      add(sums, select(2, batch_loss(model, self.recipe, self.validation:next())))
+    end)
+  end
+  model:train()
+  return sums
+end
+
 -- Validation, schedule, checkpoints and the record of an epoch. What is validated and kept as the best is the average
 -- of the weights, where there is one.
 function Training:end_epoch()
@@ -197,7 +200,7 @@ function Training:end_epoch()
   means(self.sums, "train_", record)
   local score = record.train_total
   if self.validation then
-    means(validate(model, self.recipe, self.validation), "validation_", record)
+    means(self:validate(model), "validation_", record)
     score = record.validation_total
   end
   local verdict = self.schedule:step(score)
@@ -227,13 +230,10 @@ function Training:go()
       end
       if self.cosine then self.cosine:step(self:share()) end
       self.rate:step(self.optimiser.steps)
-      local parts = tensor.tidy(function()
-        return train_batch(self.model, self.recipe, self.optimiser, self.data:next())
-      end)
+      local loss = tensor.tidy(self.step, self)
       if self.average then self.average:step(self.optimiser.steps) end
-      add(self.sums, parts)
+      bar:update(self.batch, ("loss %.4f"):format(loss))
       self.batch = self.batch + 1
-      bar:update(self.batch - 1, ("loss %.4f"):format(parts.total))
       if system.time() - self.written > CHECKPOINT_SECONDS then self:write_checkpoint() end
       if self:share() >= 1 and self.batch <= batches and self.recipe.minutes then break end
     end
@@ -268,8 +268,6 @@ local function finish(self)
   if recipe.calibrate.data or #self.source.annotated > 0 then calibrate.thresholds(run) end
 end
 
--- ---- run folders ----
-
 -- What of the recipe is another than when the run began; raises when that may not be.
 local function changed(run, recipe)
   local changes, refused, may_change = recipes.changes(run.recipe, recipe), {}, lists.set(M.may_change)
@@ -290,17 +288,16 @@ end
 -- The run, after f(run, changes) in its folder: the one to resume, or a new one, without changes, which goes when f
 -- fails before there was something to keep: kept() tells.
 local function in_folder(recipe, options, kept, f)
+  local run, lock
   if options.resume then
-    local run, lock = runs.open(options.resume, { hold = true })
-    local _ <close> = lock
-    f(run, changed(run, recipe))
-    return run
+    run, lock = runs.open(options.resume, { hold = true })
+  else
+    run, lock = runs.create(recipe, { root = options.root, hold = true })
   end
-  local run, lock = runs.create(recipe, { root = options.root, hold = true })
   local _ <close> = lock
-  local ok, message = pcall(f, run)
+  local ok, message = pcall(f, run, options.resume and changed(run, recipe))
   if ok then return run end
-  if not kept() then run:discard() end
+  if not options.resume and not kept() then run:discard() end
   core.error(message, 0)
 end
 
@@ -341,8 +338,6 @@ local function trained(recipe, options)
     follow(training or new_training(recipe, options), run, changes, options)
   end)
 end
-
--- ---- the public function ----
 
 --- co.train(recipe, { resume = RUN_FOLDER, root = "runs", data, again, state = "done" }) → run: makes the pseudo-labels
 -- that are not cached yet, trains, calibrates where the data has masks. On Ctrl-C or SIGTERM a checkpoint is written
