@@ -1,7 +1,6 @@
 -- The REPL: reads statements and expressions, runs them in the global environment, prints results. An error costs its
 -- line, never the session; Ctrl-C stops a computation and comes back to the prompt. On a terminal lines are edited
 -- (csrc/lua/editor.c); from a pipe the same statements are read without prompts, and the status tells of errors.
---
 -- A `local` at the start of an input is dropped where that still compiles: what one line names the next shall see.
 local core = require "cohesiv.core"
 local failure = require "cohesiv.base.failure"

@@ -109,8 +109,6 @@ local function all_frames(run, data)
       rows = { { name = system[1], note = system[2], main = true, cells = result.summary } } } }
 end
 
--- ---- curves ----
-
 -- What the log holds, by epoch: the whole loss, its parts, the learning rate.
 local CHARTS = {
   { title = "Loss", { "train_total", "training" }, { "validation_total", "validation" } },
@@ -135,8 +133,6 @@ local function add_curves(run, prefix, shown)
     if #series > 0 then shown[#shown + 1] = { title = prefix .. chart.title, x_label = "epoch", series = series } end
   end
 end
-
--- ---- maps ----
 
 -- f(clip, n) for the middle one of the frames of a clip that are trained on, where there is one.
 local function at_middle_frame(data, name, recipe, f)
@@ -270,8 +266,6 @@ local function add_unmeasured(of, add)
   add { title = of.prefix .. "Answers", pictures = strips,
     text = "Hand green, object blue, overlap cyan; attention in viridis, 0 to 1; all answers of the frame in red." }
 end
-
--- ---- facts ----
 
 local FLOWS = { auto = "the data folder's, else dense inverse search", dis = "dense inverse search", truth = "exact" }
 

@@ -1,6 +1,5 @@
---- co.show(x): a picture in the terminal, two pixels a character in 24-bit colours, as large as fits; x:png() and
--- x:save "file.png" for everything that viz.picture knows. Where stdout is no terminal (or has no colours), one line
--- that describes x is printed instead.
+--- co.show(x): a picture in the terminal, two pixels a character in 24-bit colours, as large as fits, or a line that
+-- describes x where stdout is no terminal or has no colours; x:png(), x:save "file.png". Of all that viz.picture knows.
 local core = require "cohesiv.core"
 local io_part = require "cohesiv.tensor.io"
 local image = require "cohesiv.tensor.image"

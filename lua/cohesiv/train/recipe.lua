@@ -3,10 +3,10 @@
 --   local base = require "experiments.cohesiv"
 --   return base { name = "attention_only", loss = { embedding = 0 } }
 --
--- `recipe.base{…}` declares every key that exists, by its default; calling a recipe merges a difference into a copy.
--- A key is a plain value, or `optional "number"` (no default), or `one_of(default, …)` (a string among several, or a
--- value of the default's type or one of the strings). Unknown keys and changed types raise one line that names
--- the nearest known key. What is not here: what the keys mean (experiments/cohesiv.lua says it) and ranges of values.
+-- `recipe.base{…}` declares every key by its default; calling a recipe merges a difference into a copy. A key is a
+-- plain value, `optional "number"` (no default), or `one_of(default, …)` (a string among several, or a value of the
+-- default's type or one of the strings). Unknown keys and changed types raise one line that names the nearest known
+-- key. What the keys mean, experiments/cohesiv.lua says.
 local home = require "cohesiv.base.home"
 local lfs = require "lfs"
 local lists = require "cohesiv.base.lists"
@@ -50,8 +50,6 @@ local function copied(value)
   return out
 end
 
--- ---- names ----
-
 local function joined(group, key) return group == "" and tostring(key) or group .. "." .. tostring(key) end
 
 -- Edit distance (Levenshtein) of two short names.
@@ -81,8 +79,6 @@ local function unknown(schema, name)
   fail("unknown key %q; the nearest known one is %q", name, best)
 end
 
--- ---- values ----
-
 local function among(strings)
   local quoted = {}
   for _, s in ipairs(strings) do
@@ -110,8 +106,6 @@ local function checked(leaf, value)
   end
   return copied(value)
 end
-
--- ---- recipes ----
 
 -- The table of a recipe that a group or the group of a leaf is.
 local function group_in(r, name)
@@ -185,8 +179,7 @@ local function flat(defaults, group, out)
   return out
 end
 
---- The first recipe of a family: declares all keys with their defaults, in groups or by dotted names. Call the result
--- to derive another.
+--- The first recipe of a family: declares all keys with their defaults. Call the result to derive another.
 function recipe.base(defaults)
   local schema, values = { [""] = { name = "", keys = {} } }, flat(defaults, "", {})
   local function place(name, what)
@@ -224,8 +217,6 @@ function recipe.unflatten(values, names)
   end
   return recipe.base(all)
 end
-
--- ---- texts ----
 
 local FLAGS = { ["true"] = true, ["false"] = false }
 
@@ -290,8 +281,6 @@ function recipe.assignments(r, wanted)
   return lines
 end
 
--- ---- files ----
-
 -- Makes `require "experiments.x"` find the files beside this library and beside the experiment, from any folder.
 local function extend_path(folder)
   local pattern = folder .. "/?.lua"
@@ -331,8 +320,6 @@ function recipe.source(r)
   local source = sources[r]
   if source then return source.text, source.path end
 end
-
--- ---- two recipes ----
 
 --- fits(values, base): raises when a value is none that a recipe of that base may have; names that the base lacks pass.
 function recipe.fits(values, base)

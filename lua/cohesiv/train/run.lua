@@ -8,9 +8,7 @@
 --   best.safetensors, last.safetensors                           checkpoints (the trainer writes them)
 --
 -- Files are written whole or not at all, by one process at a time (.lock); metrics.jsonl grows by whole lines and is
--- cut back on resume. Equal runs have equal files, but for the times in run.json, status.json and metrics.jsonl
--- (seconds). Nothing here knows what a record means.
-
+-- cut back on resume. Equal runs have equal files, but for the times in run.json, status.json and metrics.jsonl.
 local calibrate = require "cohesiv.hands.calibrate"
 local core = require "cohesiv.core"
 local first_line = require "cohesiv.base.first_line"
@@ -30,8 +28,6 @@ local Run = { __name = "run" }
 Run.__index = Run
 
 local function fail(format, ...) refuse("run: " .. format, ...) end
-
--- ---- what the files hold ----
 
 local text, number, list, map, object = kinds.text, kinds.number, kinds.list, kinds.map, kinds.object
 
@@ -61,8 +57,6 @@ local function read_json(self, name, kind)
 end
 
 local function now() return os.date "!%Y-%m-%dT%H:%M:%SZ" end
-
--- ---- the lock ----
 
 local LOCK = ".lock"
 local PATIENCE, PAUSE = 2, 0.05 -- seconds: a process that was killed a moment ago may still be on its way out
@@ -105,8 +99,6 @@ function Run:lock()
   return holding or refuse("%s: expected a run nobody writes, found it held by %s", self.path, who)
 end
 
--- ---- making and opening ----
-
 local function open_folder(path)
   return setmetatable({ path = path, name = path:match "[^/]+$", recipe = false, held = false }, Run)
 end
@@ -114,8 +106,7 @@ end
 local OWN = { ["."] = true, [".."] = true, [LOCK] = true, ["recipe.lua"] = true, ["run.json"] = true,
   ["status.json"] = true }
 
--- Whether the folder is what a start left that was killed: there is a lock and no recipe yet, and nothing that is not
--- ours.
+-- Whether the folder is what a killed start left: a lock, no recipe yet, and nothing that is not ours.
 local function is_abandoned(path)
   if lfs.attributes(path, "mode") ~= "directory" or not core.io.status(path .. "/" .. LOCK) then return false end
   for name in lfs.dir(path) do
@@ -157,7 +148,7 @@ local function write_new(self)
 end
 
 --- Makes runs/NAME (NAME-2, NAME-3, … when it exists) for a recipe. `options.root`: the folder of runs, "runs".
---- `options.path`: exactly this folder instead, which may exist. `options.hold`: returns its lock, too.
+-- `options.path`: exactly this folder instead, which may exist. `options.hold`: returns its lock, too.
 function run.create(r, options)
   options = options or {}
   if not recipe.is(r) then fail("expected a recipe, found a %s", type(r)) end
@@ -194,8 +185,7 @@ function Run:discard()
   lfs.rmdir(self.path)
 end
 
---- newest(name, root = "runs"): the path of the last one of ROOT/NAME, NAME-2, NAME-3, … that is a run; nil when there
---- is none yet (a start that was killed may have left a folder without a recipe).
+--- newest(name, root = "runs"): the path of the last of ROOT/NAME, NAME-2, … that is a run (has a recipe), or nil.
 function run.newest(name, root)
   local found
   for n = 1, math.huge do
@@ -219,8 +209,7 @@ local function read_recipe(path)
   return ok and r or fail("%s: %s", path, r)
 end
 
---- Opens an existing run folder: `co.run "runs/x"`. `options.hold`: locks it before it is read, and returns the lock,
---- too.
+--- Opens a run folder: `co.run "runs/x"`. `options.hold`: locks it before it is read, and returns the lock, too.
 function run.open(path, options)
   if type(path) ~= "string" then fail("expected the path of a run folder, found a %s", type(path)) end
   local self = open_folder(#path > 1 and path:gsub("/+$", "") or path)
@@ -245,8 +234,8 @@ function Run:write(name, content)
   core.io.write_file(self:file(name), content)
 end
 
---- What run.json says: name, seed, commit, environment, convolutions (nil when nothing was tuned), changes (a list of
---- { step, key, from, to } of a recipe that was changed on the way).
+--- What run.json says: name, seed, commit, environment; convolutions, where some were tuned; changes, where the recipe
+-- was changed on the way: a list of { step, key, from, to }.
 function Run:info() return read_json(self, "run.json", INFO) or {} end
 
 --- Convolutions as when the run began, and no other choices of co.tune, for going on bit for bit; with tune.include
@@ -256,8 +245,7 @@ function Run:restore_choices(take)
   if not ok then fail("%s: %s", self:file "run.json", message) end
 end
 
---- The recipe from here on: run.json gets the changes (see recipe.changes) with the step at which they came,
---- recipe.json the new values.
+--- The recipe from a step on: run.json gets the changes (see recipe.changes) and the step, recipe.json the new values.
 function Run:change_recipe(r, changes, step)
   local _ <close> = self:lock()
   local info = self:info()
@@ -328,9 +316,8 @@ function Run:calibration() return read_json(self, "calibration.json", CALIBRATIO
 --- Stores the calibration.
 function Run:set_calibration(t) self:write("calibration.json", json.lines(t)) end
 
---- The trained model in evaluation mode, ready for `predict`. `name`: which checkpoint, "best" (default) or "last".
--- run.dtype, where it is set, is what the model is converted to. Its convolutions are computed as when the run began:
--- choices that co.tune had made then count again.
+--- The trained model in evaluation mode, ready for `predict`, converted to run.dtype where that is set. `name`: which
+-- checkpoint, "best" (default) or "last". Choices that co.tune had made when the run began count again.
 function Run:model(name)
   local file = (name or "best") .. ".safetensors"
   if not self:has(file) then fail("%s: expected a trained model (%s), found none", self.path, file) end
