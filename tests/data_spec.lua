@@ -414,8 +414,8 @@ describe("cache", function()
 
   it("rounds flow to 1/64 from the first use on", function()
     local flow = co.tensor { { { 0.5 + 1 / 200, -1 / 64 }, { 1e6, -1e6 } } }
-    local first = cache.get("flow", "f", function() return flow:clone() end, { flow64 = true })
-    local second = cache.get("flow", "f", error, { flow64 = true })
+    local first = cache.get("flow", "f", function() return flow:clone() end, true)
+    local second = cache.get("flow", "f", error, true)
     assert.same(first:totable(), second:totable())
     assert.same({ { { 0.5, -1 / 64 }, { 32767 / 64, -32767 / 64 } } }, second:totable())
     assert.is_true(#support.read(cache.path("flow", "f")) < 60)

@@ -1,14 +1,10 @@
 --- What is told of an error: one line. An error may be any value, raised anywhere: by a script, by a module of the
--- user's, by this library (whose messages name no place), or by Lua itself. Printing is left to who asks. Loads nothing
--- before there is something to tell.
-
+-- user's, by this library (whose messages name no place), or by Lua itself. Loads nothing before there is one to tell.
 local M = {}
 
 -- The folder that cohesiv/ lies in, as Lua names it: own files are those of cohesiv/.
 local folder = debug.getinfo(1, "S").source:match "^@(.-)cohesiv/base/[^/]*$" or ""
 local own = "@" .. folder .. "cohesiv/"
-
-local LIMIT = 1000 -- bytes of a line
 
 -- "SCRIPT.lua:3" of the nearest function on the stack, from `level` up, that is neither ours nor C's.
 local function place(level)
@@ -58,7 +54,7 @@ function M.line(message, at)
   end
   local loaded, warn = pcall(require, "cohesiv.base.warn") -- not where the core itself cannot be loaded
   text = loaded and warn.plain(text) or text:gsub("%c", " ")
-  return #text > LIMIT and text:sub(1, LIMIT):gsub("[\xC0-\xFF]?[\x80-\xBF]*$", "") .. "…" or text
+  return #text > 1000 and text:sub(1, 1000):gsub("[\xC0-\xFF]?[\x80-\xBF]*$", "") .. "…" or text
 end
 
 return M

@@ -22,11 +22,9 @@ local LIST = {} -- marks what is a list even when it is empty
 
 -- Line and column (in characters) of a byte of the text.
 local function place(text, at)
-  local line, start = 1, 1
-  for i in text:sub(1, at - 1):gmatch "()\n" do
-    line, start = line + 1, i + 1
-  end
-  return line, (utf8.len(text, start, at - 1, true) or at - start) + 1
+  local before = text:sub(1, at - 1)
+  local start = before:match "^.*\n()" or 1
+  return select(2, before:gsub("\n", "")) + 1, (utf8.len(text, start, at - 1, true) or at - start) + 1
 end
 
 -- What stands at a byte: a word or number as it is, else the next bytes in quotes.
@@ -106,7 +104,6 @@ end
 
 local function cannot(why) refuse("json: expected a value that JSON can hold, found: %s", why) end
 
--- Text of what is no table; of tables cjson would write the keys in any order.
 local function scalar(value)
   local ok, text = pcall(cjson.encode, value)
   return ok and text or cannot(tostring(text))

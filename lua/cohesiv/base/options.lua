@@ -1,6 +1,5 @@
 --- Checks of what users hand to functions: arguments, option tables, numbers, and the object before a colon. Each
--- raises one line that names the thing, the expected and the found. What a thing must be beyond its kind its own file
--- says.
+-- raises one line that names the thing, the expected and the found.
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local refuse = require "cohesiv.base.refuse"
@@ -23,17 +22,14 @@ end
 
 local function is_number(x) return type(x) == "number" and x - x == 0 end
 
--- What the metatable of a table has under a key itself.
+-- What a metatable has under a key itself.
 local function meta_field(x, key)
-  local meta = type(x) == "table" and getmetatable(x)
-  return type(meta) == "table" and rawget(meta, key) or nil
+  local meta = debug.getmetatable(x)
+  return meta and rawget(meta, key)
 end
 
 --- is_callable(f): whether f(…) is a call.
-function M.is_callable(f)
-  local meta = debug.getmetatable(f)
-  return type(f) == "function" or (type(meta) == "table" and rawget(meta, "__call") ~= nil)
-end
+function M.is_callable(f) return type(f) == "function" or meta_field(f, "__call") ~= nil end
 
 local function type_is(kind) return function(x) return type(x) == kind end end
 
@@ -112,12 +108,11 @@ end
 
 --- one_of(default, …): a string among several; a default of another type stays allowed, too.
 function M.one_of(default, ...)
-  local strings, words = { default, ... }, {}
-  local kind = type(default)
-  for i, s in ipairs(strings) do words[i] = kind == "string" and s or i > 1 and ('"%s"'):format(s) or nil end
-  if kind ~= "string" then words[1] = kind == "table" and "a list" or "a " .. kind end
-  local known = lists.set(strings)
-  return rule { default = default, strings = strings, closed = true, expected = lists.words(words),
+  local strings, kind = { default, ... }, type(default)
+  local known, words = lists.set(strings), { kind == "table" and "a list" or "a " .. kind }
+  for i = 2, #strings do words[i] = ('"%s"'):format(strings[i]) end
+  return rule { default = default, strings = strings, closed = true,
+    expected = lists.words(kind == "string" and strings or words),
     accepts = function(x) return known[x] ~= nil or kind ~= "string" and type(x) == kind end }
 end
 
@@ -164,10 +159,9 @@ local function accepted(what, name, x, is)
   refuse("%s: %s: expected %s, found %s", what, name, is.expected, M.text(x))
 end
 
---- whole(what, name, value, least = 1, most): value, which must be such an integer.
+--- whole(what, name, value, least = 1, most), within(what, name, value, low, high): value, which must be such an
+-- integer, or such a number.
 function M.whole(what, name, value, least, most) return accepted(what, name, value, M.integer(nil, least, most)) end
-
---- within(what, name, value, low, high): value, which must be a number with low <= value <= high.
 function M.within(what, name, value, low, high) return accepted(what, name, value, M.between(nil, low, high)) end
 
 -- x, which the rule or default `known` allows; its default for nil.
@@ -252,10 +246,8 @@ function M.guard(name, class, is)
   return class
 end
 
---- named(name): for guard: whether x is a table whose metatable has this __name.
+--- named(name), having(key): for guard: whether the metatable of x has this __name, or this key itself.
 function M.named(name) return function(x) return meta_field(x, "__name") == name end end
-
---- having(key): for guard: whether x is a table whose metatable has this key itself.
 function M.having(key) return function(x) return meta_field(x, key) ~= nil end end
 
 return M

@@ -7,7 +7,6 @@
 -- else is ever removed here: the folder may be deleted at any time.
 local core = require "cohesiv.core"
 local refuse = require "cohesiv.base.refuse"
-local error = core.error -- a line, whatever it quotes
 
 local cache = {}
 
@@ -32,7 +31,7 @@ function cache.intact(read, path, ...)
   if not core.io.status(path) then return nil end
   local ok, value = pcall(read, path, ...)
   if ok then return value end
-  if tostring(value):find("interrupted", 1, true) then error(value, 0) end
+  if tostring(value):find("interrupted", 1, true) then core.error(value) end
 end
 
 --- find(kind, key): the stored tensor, or nil when there is none that is intact.
@@ -56,26 +55,22 @@ function cache.write(kind, key, extension, write)
   write(path, temporary)
 end
 
---- store(kind, key, t, { flow64 }): writes an entry, whole or not at all.
-function cache.store(kind, key, t, options)
-  cache.write(kind, key, "pack", function(path, folder)
-    core.io.pack_write(path, stored(key), t, options ~= nil and options.flow64, folder)
-  end)
+--- store(kind, key, t, flow64): writes an entry, whole or not at all. flow64: float32 kept as int16 in 1/64 (pixel),
+-- saturating at ±512.
+function cache.store(kind, key, t, flow64)
+  cache.write(kind, key, "pack", function(path, folder) core.io.pack_write(path, stored(key), t, flow64, folder) end)
 end
 
---- get(kind, key, make, { flow64 }): the stored tensor; if there is none, that of make(), stored. What is returned is
--- always what the file holds, so that the first run and later ones see the same numbers. flow64: float32 kept as int16
--- in 1/64 (pixel), saturating at ±512.
-function cache.get(kind, key, make, options)
+--- get(kind, key, make, flow64): the stored tensor; if there is none, that of make(), stored. What is returned is what
+-- the file holds, so that the first run and later ones see the same numbers.
+function cache.get(kind, key, make, flow64)
   local value = cache.find(kind, key)
   if value then return value end
   value = make()
-  cache.store(kind, key, value, options)
-  if options and options.flow64 then
-    value:close()
-    value = core.io.pack_read(cache.path(kind, key), stored(key))
-  end
-  return value
+  cache.store(kind, key, value, flow64)
+  if not flow64 then return value end
+  value:close()
+  return core.io.pack_read(cache.path(kind, key), stored(key))
 end
 
 return cache

@@ -113,7 +113,7 @@ local function made(self, kind, key, sc, of, make)
   key = ("%s\n%dx%d\n%s"):format(key, sc.w, sc.h, self.source:key(table.unpack(of)))
   return cache.get(kind, key, function()
     return tensor.tidy(function() return scale.pad(make(), sc) end)
-  end, { flow64 = kind == "flow" })
+  end, kind == "flow")
 end
 
 --- clip:flow(n, gap, { size, method }): the flow from frame n to n + gap, float32 H×W×2 at `size` (default 448×256), in

@@ -22,12 +22,9 @@ local methods = {}
 local Data = {
   __name = "data folder", methods = methods,
   __index = function(self, name)
-    local value = methods[name]
-    if name == "clips" or name == "annotated" then
-      value = self["list_" .. name](self)
-      rawset(self, name, value)
-    end
-    return value
+    if name ~= "clips" and name ~= "annotated" then return methods[name] end
+    self[name] = self["list_" .. name](self)
+    return self[name]
   end,
   __tostring = function(self) return ("data folder %s"):format(self.path) end,
 }
@@ -40,33 +37,27 @@ end
 
 -- data.annotated: the names of the clips that have masks, sorted by bytes.
 function methods:list_annotated()
-  local set = {}
+  local set, root = {}, self.path .. "/masks/"
   local function walk(prefix, depth)
-    for _, file in ipairs(core.io.list(self.path .. "/masks/" .. prefix)) do
+    if depth > DEPTH or core.io.status(root .. prefix) ~= "folder" then return end
+    for _, file in ipairs(core.io.list(root .. prefix)) do
       local name = prefix .. file
-      if core.io.status(self.path .. "/masks/" .. name .. "/queries.json") then
-        set[name] = true
-      elseif depth < DEPTH and core.io.status(self.path .. "/masks/" .. name) == "folder" then
-        walk(name .. "/", depth + 1)
-      end
+      if core.io.status(root .. name .. "/queries.json") then set[name] = true else walk(name .. "/", depth + 1) end
     end
   end
-  if core.io.status(self.path .. "/masks") == "folder" then walk("", 1) end
+  walk("", 1)
   return lists.keys(set)
 end
 
-local function check_name(self, name)
+-- name, which must be one: a text without parts that are empty, . or ..
+local function checked(self, name)
   if type(name) ~= "string" then refuse("data %s: expected the name of a clip, found %s", self.path, type(name)) end
-  if ("/" .. name .. "/"):find "/%.?%.?/" then -- a part that is empty, . or ..
-    refuse("data %s: expected the name of a clip, found %q", self.path, name)
-  end
+  if not ("/" .. name .. "/"):find "/%.?%.?/" then return name end
+  refuse("data %s: expected the name of a clip, found %q", self.path, name)
 end
 
 --- data:clip(name): the clip of that name.
-function methods:clip(name)
-  check_name(self, name)
-  return self:open_clip(name)
-end
+function methods:clip(name) return self:open_clip(checked(self, name)) end
 
 -- As listed, if that was done, else looked for.
 function methods:open_clip(name)
@@ -85,10 +76,7 @@ end
 
 -- ---- masks, for calibration and evaluation only ----
 
-local function masks_folder(self, name)
-  check_name(self, name)
-  return ("%s/masks/%s"):format(self.path, name)
-end
+local function masks_folder(self, name) return ("%s/masks/%s"):format(self.path, checked(self, name)) end
 
 --- data:queries(name or clip): the annotated frames of a clip, sorted by number, nil when it has no masks: a list
 -- of { clip, n, width, height, queries = list of { x, y, index, side, object } } (object: its name, nil for an

@@ -140,26 +140,20 @@ local readers = {
   png = function(path) return (core.io.flow_png_read(path)) end,
 }
 
--- Where the first vector with a component that is no number stands.
-local function refuse_strange(path, flow)
-  for y, row in ipairs(flow:totable()) do
-    for x, v in ipairs(row) do
-      local strange = v[1] - v[1] ~= 0 and v[1] or v[2]
-      if strange - strange ~= 0 then
-        refuse("%s: expected a flow of numbers, found %s at (%d, %d)", path, strange ~= strange and "NaN" or "infinity",
-          x - 1, y - 1)
-      end
-    end
-  end
-end
-
 -- Vectors that are no numbers are refused, unknown ones count as 0 (as the invalid pixels of KITTI's pictures do), and
 -- those that lead pictures away are of no flow in pixels.
 local function check_vectors(path, flow)
   local h, w = flow.shape[1], flow.shape[2]
   local size = flow:abs()
   local longest = size:max():item()
-  if longest - longest ~= 0 then refuse_strange(path, flow) end
+  local row = longest - longest ~= 0 and core.not_finite(flow)
+  for x, v in ipairs(row and flow[row]:totable() or {}) do
+    local strange = v[1] - v[1] ~= 0 and v[1] or v[2]
+    if strange - strange ~= 0 then
+      refuse("%s: expected a flow of numbers, found %s at (%d, %d)", path, strange ~= strange and "NaN" or "infinity",
+        x - 1, row - 1)
+    end
+  end
   if longest > UNKNOWN then
     local known = core.ops.le.call((size:max(3)), UNKNOWN):to "float32"
     flow = flow * known:reshape(h, w, 1)

@@ -15,11 +15,11 @@ local scale = require "cohesiv.motion.scale"
 local tensor = require "cohesiv.tensor"
 local warn = require "cohesiv.base.warn"
 
+local absent, found, is_list = kinds.absent, kinds.found, kinds.is_list
+
 local landmarks = {}
 local Document = {}
 Document.__index = Document
-
-local absent, found, is_list = kinds.absent, kinds.found, kinds.is_list
 
 -- A warning about a place in the file, once for each kind.
 local function tell(self, kind, where, format, ...)
@@ -29,20 +29,16 @@ end
 -- ---- the document ----
 
 -- Without width and height the clip's are meant, unless they seem to be there under other names.
-local function check_keys(self, doc)
-  for key, value in pairs(doc) do
+local function check_size(self, doc)
+  local w, h, W, H = self.width, self.height, self.clip.width, self.clip.height
+  for key, value in pairs(w and {} or doc) do
     local name = absent(value) and "" or key:lower()
     if name:find "width" or name:find "height" or name:find "size" or name:find "resolution" then
       return tell(self, "keys", self.path, "expected width and height, found the keys %s: vertices are taken for the "
         .. "clip's pixels", kinds.keys(doc))
     end
   end
-end
-
-local function check_size(self, doc)
-  local w, h, W, H = self.width, self.height, self.clip.width, self.clip.height
-  if not w then return check_keys(self, doc) end
-  if w == 1 and h == 1 or scale.same_aspect(w, h, W, H) then return end -- 1: parts of the picture
+  if not w or w == 1 and h == 1 or scale.same_aspect(w, h, W, H) then return end -- 1: parts of the picture
   refuse("%s: expected the aspect of the clip (%dx%d), found %gx%g%s", self.path, W, H, w, h,
     scale.same_aspect(h, w, W, H) and ": swapped (landmarks of the unrotated video?)" or "")
 end
@@ -120,25 +116,21 @@ local SIDES = { left = "left", l = "left", right = "right", r = "right" }
 local side_of = kinds.optional(kinds.kind("left or right", function(side)
   return type(side) == "string" and (SIDES[side:lower()] or side) or nil
 end))
-
 local score_of = kinds.optional(kinds.kind("a number", kinds.spelled), 1)
-
 local corners_of = kinds.kind("[x0, y0, x1, y1]", function(box)
   local corners = {}
   for _, value in ipairs(type(box) == "table" and box or {}) do corners[#corners + 1] = kinds.spelled(value) end
   return #corners == 4 and #box == 4 and corners or nil
 end, kinds.entries)
 
-local vertices_of = kinds.kind("vertices [[x, y], …]", function(hand)
-  return is_list(hand.vertices) and #hand.vertices > 0 and hand.vertices or nil
-end, function(hand)
-  return hand.vertices == nil and "only " .. kinds.keys(hand) or found(hand.vertices)
-end)
-
 -- The vertices of a hand, as in the file, and their bounds.
 local function points_of(where, hand)
+  if not is_list(hand.vertices) or #hand.vertices == 0 then
+    refuse("%s: expected vertices [[x, y], …], found %s", where,
+      hand.vertices == nil and "only " .. kinds.keys(hand) or found(hand.vertices))
+  end
   local points, x0, y0, x1, y1 = {}, math.huge, math.huge, -math.huge, -math.huge
-  for i, p in ipairs(vertices_of(hand, where)) do
+  for i, p in ipairs(hand.vertices) do
     local x, y = document.point(p)
     if not x then refuse("%s: vertex %d: expected [x, y] in pixels, found %s", where, i, y) end
     points[i] = { x, y }

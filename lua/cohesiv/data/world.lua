@@ -38,9 +38,8 @@ local function check_options(given)
   if type(truth) ~= "table" then
     fail("truth: expected a list of flow, person, vertices, found %s", core.text(truth))
   end
-  local parts = lists.set(PARTS)
   for _, part in ipairs(truth) do
-    if not parts[part] then fail("truth: expected flow, person or vertices, found %s", core.text(part)) end
+    if not lists.set(PARTS)[part] then fail("truth: expected flow, person or vertices, found %s", core.text(part)) end
     o[part] = true
   end
   return o

@@ -4,10 +4,20 @@ local core = require "cohesiv.core"
 local io_part = require "cohesiv.tensor.io"
 local image = require "cohesiv.tensor.image"
 local refuse = require "cohesiv.base.refuse"
-local terminal = require "cohesiv.base.terminal"
 local viz = require "cohesiv.tools.viz"
 
 local M = {}
+
+-- Columns and rows: of the terminal, else $COLUMNS and $LINES, else 80 and 24.
+local function size()
+  local columns, rows = core.system.terminal()
+  return columns or tonumber(os.getenv "COLUMNS") or 80, rows or tonumber(os.getenv "LINES") or 24
+end
+
+-- Whether 24-bit colours may be used on stdout: a terminal that is not "dumb" and no $NO_COLOR.
+local function colors()
+  return core.system.isatty "stdout" and os.getenv "TERM" ~= "dumb" and (os.getenv "NO_COLOR" or "") == ""
+end
 
 --- text(x, columns, lines): a picture as half blocks, at most so many columns and lines, its aspect kept.
 function M.text(x, columns, lines)
@@ -21,11 +31,11 @@ end
 --- show(x): draws x in the terminal: images, masks, maps, flows, embeddings, responsibilities, predictions.
 function M.show(x)
   local picture = viz.picture(x) -- refuses what cannot be shown, also without a terminal
-  if not terminal.colors() then
+  if not colors() then
     local what = core.is_tensor(x) and x.dtype .. " " .. table.concat(x.shape, "x") or tostring(x):match "^[^\n]*"
     return print(("%s: a picture of %dx%d"):format(what, picture.shape[2], picture.shape[1]))
   end
-  local columns, lines = terminal.size()
+  local columns, lines = size()
   io.write(M.text(picture, columns, math.max(4, lines - 2)))
 end
 
