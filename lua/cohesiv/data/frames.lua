@@ -19,35 +19,55 @@ local lfs = require "lfs"
 
 local frames = {}
 
-local MEMORY = 256 << 20 -- bytes of decoded frames
-local OPEN = 3 -- decoders at a time
 local BEHIND = 40 -- frames kept before the one asked for, when memory allows
 
--- ---- decoded frames, least recently used out first ----
+-- ---- what is kept ----
 
-local kept, bytes, clock = {}, 0, 0
+-- A shelf of things by keys, of so much room: the least recently used are closed first.
+local function shelf(room)
+  local entries, clock = {}, 0
+  local self = {}
 
-local function drop(key)
-  local entry = kept[key]
-  kept[key] = nil
-  bytes = bytes - entry.bytes
-  entry.tensor:close()
+  function self.drop(key)
+    local entry = entries[key]
+    if not entry then return end
+    entries[key], room = nil, room + entry.size
+    entry.thing:close()
+  end
+
+  function self.get(key)
+    clock = clock + 1
+    if entries[key] then entries[key].used = clock end
+    return entries[key] and entries[key].thing
+  end
+
+  function self.put(key, size, make)
+    self.drop(key)
+    while room < size and next(entries) do
+      local oldest = next(entries)
+      for other, entry in pairs(entries) do
+        if entry.used < entries[oldest].used then oldest = other end
+      end
+      self.drop(oldest)
+    end
+    entries[key], room = { thing = make(), size = size }, room - size
+    return self.get(key)
+  end
+
+  function self.clear()
+    for key in pairs(entries) do self.drop(key) end
+  end
+
+  return self
 end
 
-local function remember(source, n, t)
-  local key = source.id .. n
-  if kept[key] then drop(key) end
-  clock = clock + 1
-  local size = t.shape[1] * t.shape[2] * t.shape[3]
-  kept[key] = { tensor = t:keep(), bytes = size, used = clock }
-  bytes = bytes + size
-  while bytes > MEMORY and next(kept, next(kept)) do
-    local oldest = next(kept)
-    for other, entry in pairs(kept) do
-      if entry.used < kept[oldest].used then oldest = other end
-    end
-    drop(oldest)
-  end
+local kept = shelf(256 << 20) -- decoded frames, by bytes
+local decoders = shelf(3) -- of videos
+
+--- forget(): lets go of all decoded frames and ends all decoders.
+function frames.forget()
+  kept.clear()
+  decoders.clear()
 end
 
 -- ---- what sources have in common ----
@@ -63,11 +83,13 @@ local function frame(source, n)
   end
   local count, key = source:info().frames, source.id .. n
   if n >= count then refuse("%s: expected a frame of 0 to %d, found %d", source.path, count - 1, n) end
-  if not kept[key] then source:read(n) end
-  clock = clock + 1
-  kept[key].used = clock
-  local t = kept[key].tensor
+  if not kept.get(key) then source:read(n) end
+  local t = kept.get(key)
   return t:reshape(t.shape) -- a handle of its own; the pixels are shared until someone writes
+end
+
+local function remember(source, n, t)
+  kept.put(source.id .. n, t.shape[1] * t.shape[2] * t.shape[3], function() return t:keep() end)
 end
 
 local function class(methods)
@@ -86,33 +108,14 @@ end
 -- ---- videos ----
 
 local Video = class {}
-local open = {} -- sources with a running decoder, the last used at the end
 
-local function retire(source)
-  for i, other in ipairs(open) do
-    if other == source then table.remove(open, i) end
+function Video:close() decoders.drop(self) end
+
+local function decode(self, n)
+  local decoder = decoders.get(self)
+  if not decoder or decoder.next > n then
+    decoder = decoders.put(self, 1, function() return core.io.video_open(self.path) end)
   end
-end
-
-function Video:close()
-  retire(self)
-  if self.decoder then self.decoder:close() end
-  self.decoder = nil
-end
-
--- The decoder, such that frame n is still to come.
-local function decoder_before(self, n)
-  if self.decoder and self.decoder.next > n then self:close() end
-  retire(self)
-  if not self.decoder then
-    if #open >= OPEN then open[1]:close() end
-    self.decoder = core.io.video_open(self.path)
-  end
-  open[#open + 1] = self
-  return self.decoder
-end
-
-local function decode(self, decoder, n)
   decoder:skip(n - BEHIND - decoder.next)
   for i = decoder.next, n do
     local t = decoder:read()
@@ -123,7 +126,7 @@ end
 
 -- A decoder that failed (or was interrupted in the middle of a frame) is of no more use.
 function Video:read(n)
-  local ok, problem = pcall(decode, self, decoder_before(self, n), n)
+  local ok, problem = pcall(decode, self, n)
   if ok then return end
   self:close()
   error(problem, 0)
@@ -146,12 +149,6 @@ function Video:measure()
   local list = stored:totable()
   stored:close()
   return { frames = list[1], width = list[2], height = list[3] }
-end
-
---- forget(): lets go of all decoded frames and ends all decoders.
-function frames.forget()
-  for key in pairs(kept) do drop(key) end
-  while open[1] do open[1]:close() end
 end
 
 -- ---- folders of pictures ----
