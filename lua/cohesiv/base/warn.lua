@@ -1,5 +1,4 @@
---- Warnings: what may be right but is better known, one line each on standard error. What cannot be right is an error
--- and not told here.
+--- Warnings: what may be right but is better known, one line each on standard error.
 local core = require "cohesiv.core"
 
 local warn = {}
@@ -11,9 +10,7 @@ end
 
 --- plain(text): the text with its control bytes written out (\n, \x1b), so that names of files keep a message on one
 -- line and tell a terminal nothing. UTF-8 stays as it is, but for its control characters.
-function warn.plain(text)
-  return (tostring(text):gsub("[\0-\31\127]", escape):gsub("\xC2[\x80-\x9F]", escape))
-end
+function warn.plain(text) return (tostring(text):gsub("[\0-\31\127]", escape):gsub("\xC2[\x80-\x9F]", escape)) end
 
 --- write(line): where warnings go; tests listen here.
 function warn.write(line)

@@ -104,21 +104,18 @@ end
 --- t:keep(): takes t out of the surrounding co.tidy.
 function methods.keep(t) return core.keep(t) end
 
--- call, which takes eight tensors at once, of a list of any length: what is stacked already is joined.
+-- call, which takes eight tensors at once, of a list of any length.
 local function fold(call, list, dim)
   if #list <= 8 then return call(list, dim) end
   local parts = {}
-  for i = 1, #list, 8 do
-    parts[#parts + 1] = call(table.move(list, i, math.min(i + 7, #list), 1, {}), dim)
-  end
-  return fold(core.ops.cat.call, parts, dim)
+  for i = 1, #list, 8 do parts[#parts + 1] = call(table.move(list, i, math.min(i + 7, #list), 1, {}), dim) end
+  return fold(core.ops.cat.call, parts, dim) -- what is stacked already is joined
 end
 
 for _, name in ipairs { "cat", "stack" } do
   local call = core.ops[name].call
-  M[name] = function(list, dim, ...)
-    if type(list) ~= "table" then return call(list, dim, ...) end -- cat(a, b, c)
-    return fold(call, list, dim or 1)
+  M[name] = function(list, dim, ...) -- also cat(a, b, c)
+    return type(list) == "table" and fold(call, list, dim or 1) or call(list, dim, ...)
   end
 end
 
