@@ -1,6 +1,6 @@
---- co.tune: which method computes a convolution fastest depends on the machine; the rule that chooses by shape is right
--- on most. Tuning measures the methods that there are, in the passes of a model, and the core remembers the fastest for
--- each shape (csrc/backend/conv_choice.h). Results differ between methods in their last bits.
+--- co.tune: which method computes a convolution fastest depends on the machine. Tuning measures those that there are in
+-- the passes of a model, and the core remembers the fastest for each shape (csrc/backend/conv_algo.h) where otherwise
+-- a rule chooses by shape. Results differ between methods in their last bits.
 local columns = require "cohesiv.base.columns"
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
@@ -13,25 +13,12 @@ Tuning.__index = Tuning
 
 local PASSES = 100 -- at most: a method inside another's trial has its turn in every fourth pass or so
 
-local function checked(given)
-  local o = options.read("tune", given,
-    { size = { 448, 256 }, batch = options.integer(1), training = false, trials = options.integer(5) })
-  for i, side in ipairs { "width", "height" } do options.whole("tune", side, o.size[i]) end
-  return o
-end
-
 -- Passes until every method of every shape was tried often enough.
 local function try(trials, pass)
   for _ = 1, PASSES do
     tensor.tidy(pass)
     if core.algos.trials() >= trials then return end
   end
-end
-
-local function sum(out)
-  local total
-  for _, y in pairs(core.is_tensor(out) and { out } or out) do total = total and total + y:sum() or y:sum() end
-  return total
 end
 
 -- In inference mode, as a step in training mode would move running statistics; the convolutions are the same.
@@ -41,7 +28,9 @@ local function passes(model, o)
   try(o.trials, function() frozen:forward(x) end)
   if not o.training then return end
   core.with_grad(try, o.trials, function()
-    sum(model:forward(x)):backward()
+    local out, total = model:forward(x), 0
+    for _, y in pairs(core.is_tensor(out) and { out } or out) do total = total + y:sum() end
+    total:backward()
     model:zero_grad()
   end)
 end
@@ -72,7 +61,9 @@ function M.tune(model, given)
   if not (type(model) == "table" and model.freeze and model.parameters) then
     refuse("tune: expected a model or \"reset\", found %s", type(model) == "string" and model or type(model))
   end
-  local o = checked(given)
+  local o = options.read("tune", given,
+    { size = { 448, 256 }, batch = options.integer(1), training = false, trials = options.integer(5) })
+  for i, side in ipairs { "width", "height" } do options.whole("tune", side, o.size[i]) end
   if o.training and model.inference_only then
     refuse "tune: training: expected weights of float32, found bfloat16, which is for inference"
   end
@@ -110,11 +101,10 @@ local function shape_text(row)
     s[5] > 1 and (" x %d groups"):format(s[5]) or "", s[1], s[2], s[3])
 end
 
-local TASKS = { convolution = 12, upconv2d = 7 } -- where the shape says whether weights were packed before
-
+-- The last number of the other shapes says whether weights were packed before.
 local function task_text(row)
   if row.task == "weight_gradient" then return "gradient of weights" end
-  return row.task .. (row.shape[TASKS[row.task]] == 0 and ", training" or "")
+  return row.task .. (row.shape[#row.shape] == 0 and ", training" or "")
 end
 
 --- The table as text: a line per shape, milliseconds of every method, the usual one when another is chosen.

@@ -1,6 +1,5 @@
---- Batch norm in inference is a scale and a shift for each channel: of a convolution's results, or, once and for all,
--- of its weights. Who computes a pass many times keeps the folded weights (with); otherwise the convolution's epilogue
--- applies scale and shift to its results.
+--- Batch norm in inference is a scale and a shift for each channel: of a convolution's results, in its epilogue, or,
+-- once and for all, of its weights, which who computes a pass many times keeps (with).
 local core = require "cohesiv.core"
 
 local M = {}
@@ -22,10 +21,7 @@ end
 --- of(conv, bn) → weight, scale or nil, shift: what the convolution computes with so that bn needs no pass of its own.
 function M.of(conv, bn)
   local weight = conv.params.weight
-  if not kept then
-    local scale, shift = scale_and_shift(bn)
-    return weight, scale, shift
-  end
+  if not kept then return weight, scale_and_shift(bn) end
   if not kept[bn] then
     local scale, shift = scale_and_shift(bn)
     local folded = weight:detach() * scale:reshape { scale.shape[1], 1, 1, 1 }

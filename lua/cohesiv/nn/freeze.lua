@@ -1,7 +1,7 @@
---- module:freeze(): a network for inference alone. Batch norm goes into the weights before it (unless SiLU or a gate
--- follows: one op is both), what follows from weights alone is computed once, and a pass runs as a plan of ops without
--- Lua between them, each buffer taken again as soon as nothing reads it any more. Weights are those of the moment; the
--- module itself stays as it is.
+--- module:freeze(): a network for inference alone, with the weights of the moment; the module itself stays as it is.
+-- Batch norm goes into the weights before it (unless SiLU or a gate follows: one op is both), what follows from weights
+-- alone is computed once, and a pass runs as a plan of ops without Lua between them, each buffer taken again as soon as
+-- nothing reads it any more.
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local folding = require "cohesiv.nn.folding"
@@ -32,9 +32,7 @@ end
 -- A pass's results as a list of tensors, and how to put them together again.
 local function taken_apart(...)
   local first = ...
-  if core.is_tensor(first) then
-    return { ... }, function(...) return ... end
-  end
+  if core.is_tensor(first) then return { ... }, function(...) return ... end end
   local names, list = lists.keys(first), {}
   for i, name in ipairs(names) do
     if not core.is_tensor(first[name]) then
@@ -70,17 +68,15 @@ end
 function Frozen:forward(...)
   local inputs = { ... }
   local key = signature(inputs)
-  local plan = self.plans[key]
-  if not plan then
+  if not self.plans[key] then
     if #self.order == PLANS then self.plans[table.remove(self.order, 1)] = nil end
-    plan = record(self, inputs)
-    self.plans[key] = plan
+    self.plans[key] = record(self, inputs)
     table.insert(self.order, key)
   end
-  return plan.together(plan.run(...))
+  return self.plans[key].together(self.plans[key].run(...))
 end
 
---- freeze(module): see above. The module must be in inference mode.
+--- freeze(module), which must be in inference mode.
 return function(module)
   module:modules(function(m, path)
     if m.training then

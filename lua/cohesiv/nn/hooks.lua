@@ -15,8 +15,7 @@ local pass_through = Function {
   end,
   backward = function(ctx, gradient)
     local changed = ctx.f(gradient)
-    if changed == nil then return gradient end
-    return changed
+    return changed == nil and gradient or changed
   end,
 }
 
@@ -29,10 +28,7 @@ function M.watch(x, f)
 end
 
 -- f(…)'s results, or the values so far when there are none.
-local function replaced(values, ...)
-  if select("#", ...) == 0 or (...) == nil then return values end
-  return table.pack(...)
-end
+local function replaced(values, ...) return (...) == nil and values or table.pack(...) end
 
 local function each(list) return ipairs { table.unpack(list) } end -- of a copy: a hook may remove itself
 local function all(values) return table.unpack(values, 1, values.n) end
@@ -80,17 +76,15 @@ function Module:hook_gradient(f) return add(self, "gradient", f) end
 
 --- m:unhook(f): takes f away again, of whatever kind it was; without f, all hooks. Returns m.
 function Module:unhook(f)
-  local found = f == nil
+  local found, left = f == nil, 0
   for _, list in pairs(self.hooks or {}) do
     for i = #list, 1, -1 do
-      if list[i] == f then
-        table.remove(list, i)
-        found = true
-      end
+      if f == nil or list[i] == f then found = table.remove(list, i) end
     end
+    left = left + #list
   end
   if not found then refuse "unhook: expected a hook of this module, found another function" end
-  if f == nil or (#self.hooks.before + #self.hooks.after + #self.hooks.gradient == 0) then self.hooks = nil end
+  if left == 0 then self.hooks = nil end
   return self
 end
 

@@ -17,8 +17,6 @@ local function check(name, t)
   return t
 end
 
-local function random(draw, t) return draw(t.shape, { dtype = t.dtype }) end
-
 --- fans(t): fan_in, fan_out: how many numbers one output is made of, and how many outputs one input goes to.
 function M.fans(t)
   local shape = check("fans", t).shape
@@ -32,9 +30,8 @@ end
 -- leaky_relu with slope a (0.01).
 function M.gain(name, a)
   options.expect("gain", "a number?", a)
-  if name == "leaky_relu" then return math.sqrt(2 / (1 + (a or 0.01) ^ 2)) end
-  if GAINS[name] then return GAINS[name] end
-  refuse("gain: expected linear, sigmoid, tanh, relu or leaky_relu, found %s", core.text(name))
+  local gain = name == "leaky_relu" and math.sqrt(2 / (1 + (a or 0.01) ^ 2)) or GAINS[name]
+  return gain or refuse("gain: expected linear, sigmoid, tanh, relu or leaky_relu, found %s", core.text(name))
 end
 
 --- uniform(t, a = 0, b = 1): uniform in [a, b).
@@ -42,14 +39,14 @@ function M.uniform(t, a, b)
   options.expect("uniform", "a number?, b number?", a, b)
   a, b = a or 0, b or 1
   check("uniform", t)
-  return t:copy((random(core.rand, t) * 2 - 1) * ((b - a) / 2) + (a + b) / 2)
+  return t:copy((core.rand(t.shape, { dtype = t.dtype }) * 2 - 1) * ((b - a) / 2) + (a + b) / 2)
 end
 
 --- normal(t, mean = 0, std = 1): normal numbers.
 function M.normal(t, mean, std)
   options.expect("normal", "mean number?, std number?", mean, std)
   check("normal", t)
-  return t:copy(random(core.randn, t) * (std or 1) + (mean or 0))
+  return t:copy(core.randn(t.shape, { dtype = t.dtype }) * (std or 1) + (mean or 0))
 end
 
 --- constant(t, value): value everywhere.
@@ -81,8 +78,7 @@ end
 -- deviation gain / √fan (He et al., ICCV 2015); a is leaky_relu's slope.
 function M.kaiming_normal(t, o) return M.normal(t, 0, kaiming_std("kaiming_normal", t, o)) end
 
---- kaiming_uniform(t, { a = 0, mode = "fan_in" | "fan_out", nonlinearity = "leaky_relu" }): uniform in
--- ± gain √(3 / fan) (He et al., ICCV 2015).
+--- kaiming_uniform(t, options): uniform in ± gain √(3 / fan); kaiming_normal has the options and the source.
 function M.kaiming_uniform(t, o) return spread(t, kaiming_std("kaiming_uniform", t, o)) end
 
 local function xavier_std(t, gain)

@@ -6,7 +6,6 @@
 --
 -- Names join with dots ("encoder.layer1.0.conv1.weight"), as in public checkpoints. Convolution weights lie in
 -- memory as {O, kH, kW, I/groups} and in state dicts and files as {O, I/groups, kH, kW}.
-
 local core = require "cohesiv.core"
 local freeze = require "cohesiv.nn.freeze"
 local hooks = require "cohesiv.nn.hooks"
@@ -20,10 +19,8 @@ Module.__index = Module
 --- Module.new(forward?, kind?): an empty module; forward(self, ...) may also be set later. kind: what it prints as.
 function Module.new(forward, kind)
   options.expect("module", "forward function?, kind string?", forward, kind)
-  local m = setmetatable({ order = {}, params = {}, buffers = {}, children = {}, training = true }, Module)
-  m.kind = kind or "Module"
-  if forward then m.forward = forward end
-  return m
+  return setmetatable({ order = {}, params = {}, buffers = {}, children = {}, training = true, forward = forward,
+    kind = kind or "Module" }, Module)
 end
 
 Module.__call = function(self, ...)
@@ -31,14 +28,11 @@ Module.__call = function(self, ...)
   return self:forward(...)
 end
 
-function Module.forward()
-  refuse "module: expected a forward function, found none"
-end
+function Module.forward() refuse "module: expected a forward function, found none" end
 
 for name, method in pairs(hooks.methods) do Module[name] = method end
 
 local function register(self, kind, name, value)
-  options.expect("module", "name string", name)
   if self.params[name] or self.buffers[name] or self.children[name] then refuse("module: %s is there already", name) end
   self[kind][name] = value
   table.insert(self.order, { kind = kind, name = name })
@@ -64,7 +58,7 @@ function Module:add(name, child)
   options.expect("module: add", "name string", name)
   if not Module.is_module(child) then refuse("module: %s: expected a module, found %s", name, type(child)) end
   child.name = name
-  return register(self, "children", child.name, child)
+  return register(self, "children", name, child)
 end
 
 --- m:label(): the name under which the module was added, else its kind.
@@ -117,10 +111,11 @@ end
 --- m:modules(f): f(module, path) for the module and everything below it.
 function Module:modules(f, path)
   options.expect("module: modules", "f function, path string?", f, path)
-  f(self, path or "")
+  path = path or ""
+  f(self, path)
   for _, entry in ipairs(self.order) do
     if entry.kind == "children" then
-      self.children[entry.name]:modules(f, path and path ~= "" and path .. "." .. entry.name or entry.name)
+      self.children[entry.name]:modules(f, path == "" and entry.name or path .. "." .. entry.name)
     end
   end
 end
@@ -185,13 +180,8 @@ end
 
 -- ---- state dicts ----
 
-local function to_file(t) -- O,kH,kW,I → O,I,kH,kW
-  return #t.shape == 4 and t:permute { 1, 4, 2, 3 } or t
-end
-
-local function to_memory(t)
-  return #t.shape == 4 and t:permute { 1, 3, 4, 2 } or t
-end
+local function to_file(t) return #t.shape == 4 and t:permute { 1, 4, 2, 3 } or t end -- O,kH,kW,I → O,I,kH,kW
+local function to_memory(t) return #t.shape == 4 and t:permute { 1, 3, 4, 2 } or t end
 
 --- m:state_dict(): public name → tensor in the layout of files; and the list of names in order.
 function Module:state_dict()
@@ -214,8 +204,7 @@ function Module:load_state(state, o)
       refuse("load: expected tensors by name, found %s = %s", options.text(name), options.show(value))
     end
   end
-  local report = { missing = {}, unexpected = {}, misshaped = {} }
-  local known, found = {}, {}
+  local report, known, found = { missing = {}, unexpected = {}, misshaped = {} }, {}, {}
   walk(self, "", function(full, own)
     local value = state[full]
     local moved = value and to_memory(value)
@@ -245,25 +234,18 @@ end
 
 -- ---- printing ----
 
-local function add_lines(m, indent, lines)
-  local words = { indent .. (m.name and m.name .. ": " or "") .. m.kind }
+local function tree(m, indent)
+  local words, below = { indent .. (m.name and m.name .. ": " or "") .. m.kind }, {}
   for _, entry in ipairs(m.order) do
-    if entry.kind == "params" then
-      words[#words + 1] = ("%s %s"):format(entry.name, text(m.params[entry.name].shape))
-    end
+    local name, child = entry.name, m.children[entry.name]
+    if entry.kind == "params" then words[#words + 1] = name .. " " .. text(m.params[name].shape) end
+    if child then below[#below + 1] = "\n" .. tree(child, indent .. "  ") end
   end
-  lines[#lines + 1] = table.concat(words, "  ")
-  for _, entry in ipairs(m.order) do
-    if entry.kind == "children" then add_lines(m.children[entry.name], indent .. "  ", lines) end
-  end
+  return table.concat(words, "  ") .. table.concat(below)
 end
 
 --- The tree of modules as text, a line for each, with its parameters as they lie in memory.
-function Module:__tostring()
-  local lines = {}
-  add_lines(self, "", lines)
-  return table.concat(lines, "\n")
-end
+function Module:__tostring() return tree(self, "") end
 
 Module.is_module = function(x) return type(x) == "table" and getmetatable(x) == Module end
 

@@ -16,9 +16,8 @@ Profile.__index = Profile
 
 -- ---- recording ----
 
-local function leave(event, ...)
-  core.profile_leave(event)
-  return ...
+local function row_of(name, pass)
+  return { name = name, pass = pass, calls = 0, seconds = 0, read = 0, written = 0, flops = 0, fallbacks = 0 }
 end
 
 -- Rows by op and pass, the slowest first. An event's own time is what nothing inside it took.
@@ -33,8 +32,7 @@ local function rows_of(events)
       local key = e.kind .. " " .. e.name
       local row = found[key]
       if not row then
-        row = { name = e.name, pass = e.kind, calls = 0, seconds = 0, read = 0, written = 0, flops = 0,
-          fallbacks = 0 }
+        row = row_of(e.name, e.kind)
         found[key], rows[#rows + 1] = row, row
       end
       if e.fallback then row.fallbacks = row.fallbacks + 1 end
@@ -50,11 +48,10 @@ local function rows_of(events)
 end
 
 local function sum_of(rows, name)
-  local total = { name = name, pass = "", calls = 0, seconds = 0, read = 0, written = 0, flops = 0, fallbacks = 0,
-    share = 0 }
+  local total = row_of(name, "")
   for _, row in ipairs(rows) do
     for key, value in pairs(row) do
-      if type(value) == "number" then total[key] = total[key] + value end
+      if type(value) == "number" then total[key] = (total[key] or 0) + value end
     end
   end
   return total
@@ -85,6 +82,10 @@ end
 function M.profile(f, ...)
   if not options.is_callable(f) then refuse("profile: expected a function, found %s", options.show(f)) end
   local call = Module.__call
+  local function leave(event, ...)
+    core.profile_leave(event)
+    return ...
+  end
   local function scoped(self, ...) return leave(core.profile_enter(self:label()), call(self, ...)) end
   core.profile_start() -- nothing from here to the stop may fail
   Module.__call = scoped -- modules show as scopes
@@ -118,17 +119,15 @@ end
 function Profile:__tostring()
   local lines = { { "op", "pass", "calls", "ms", "share", "MiB", "GiB/s", "GFLOP/s" } }
   for _, row in ipairs(self) do lines[#lines + 1] = line_of(row) end
-  lines[#lines + 1] = line_of { name = "outside ops", pass = "", seconds = self.outside,
-    share = self.outside / self.seconds, read = 0, written = 0, flops = 0 }
-  local total = sum_of(self, "total")
+  local outside, total = row_of("outside ops", ""), sum_of(self, "total")
+  outside.calls, outside.seconds, outside.share = nil, self.outside, self.outside / self.seconds
+  lines[#lines + 1] = line_of(outside)
   total.seconds, total.share = self.seconds, 1
   lines[#lines + 1] = line_of(total)
-  local lost = self.lost > 0 and ("; %s calls more were not kept"):format(thousands(self.lost)) or ""
-  if self.fallbacks > 0 then
-    lost = ("%s; %s calls went to the CPU and back"):format(lost, thousands(self.fallbacks))
-  end
-  return columns(lines, 2) .. ("\n%d thread%s; MiB: of the tensors read and written%s"):format(self.threads,
-    self.threads > 1 and "s" or "", lost)
+  local function told(n, what) return n > 0 and ("; %s calls %s"):format(thousands(n), what) or "" end
+  return ("%s\n%d thread%s; MiB: of the tensors read and written%s%s"):format(columns(lines, 2), self.threads,
+    self.threads > 1 and "s" or "", told(self.lost, "more were not kept"),
+    told(self.fallbacks, "went to the CPU and back"))
 end
 
 -- ---- the trace ----

@@ -1,6 +1,6 @@
---- model:summary(): what every stage of a network costs, measured by running it: parameters, floating-point operations,
--- memory, time. Two kinds of passes, both in inference mode, so that no running statistic moves: one with gradients, in
--- which operations and bytes are counted, and timed ones without. Operations are those that the core's profile knows.
+--- model:summary(): what every stage of a network costs, measured by running it in inference mode, so that no running
+-- statistic moves: a pass with gradients, in which the core's profile counts operations and bytes are counted here, and
+-- timed ones without.
 local Module = require "cohesiv.nn.module"
 local columns = require "cohesiv.base.columns"
 local core = require "cohesiv.core"
@@ -14,9 +14,8 @@ local M = {}
 local Summary = {}
 Summary.__index = Summary
 
-local function positive(default)
-  return options.rule(default, "a positive integer", function(x) return math.type(x) == "integer" and x >= 1 end)
-end
+local function is_positive(x) return math.type(x) == "integer" and x >= 1 end
+local function positive(default) return options.rule(default, "a positive integer", is_positive) end
 
 local KNOWN = { size = { 448, 256 }, batch = positive(1), repeats = positive(3) }
 local REPEATS = 1000 -- at most
@@ -40,32 +39,31 @@ end
 local function rows_of(model)
   local rows = {}
   for _, entry in ipairs(model.order) do
-    local child = model.children[entry.name]
+    local name, child = entry.name, model.children[entry.name]
     for _, stage in ipairs(child and child.stages or {}) do
-      rows[#rows + 1] = row_of(entry.name .. "." .. stage.name, stage.module)
+      rows[#rows + 1] = row_of(name .. "." .. stage.name, stage.module)
     end
-    if child and not child.stages then rows[#rows + 1] = row_of(entry.name, child) end
+    if child and not child.stages then rows[#rows + 1] = row_of(name, child) end
   end
   return rows
 end
 
--- A pass of the model. For it and every row's module, left(row, entered(row), output) is called around the pass.
-local function pass(x, total, rows, entered, left)
+-- A pass of the model. Around it and the pass of every row's module: left = entered(row), then left(output).
+local function pass(x, total, rows, entered)
   local call, known = Module.__call, {}
   for _, row in ipairs(rows) do known[row.module] = row end
-  local function after(row, token, ...)
-    left(row, token, ...)
+  local function leave(left, ...)
+    left(...)
     return ...
   end
   local _ <close> = setmetatable({}, { __close = function() Module.__call = call end }) -- whatever fails
   Module.__call = function(m, ...)
-    local row = known[m]
-    if not row then return call(m, ...) end
-    return after(row, entered(row), call(m, ...))
+    if not known[m] then return call(m, ...) end
+    return leave(entered(known[m]), call(m, ...))
   end
-  local token = entered(total)
+  local left = entered(total)
   local out = total.module:forward(x) -- all of it is kept while `left` looks
-  left(total, token, out.Z)
+  left(out.Z)
 end
 
 local function live()
@@ -75,23 +73,21 @@ end
 
 -- One pass with gradients: fills in operations, bytes and output shapes.
 local function count(x, total, rows)
-  local scopes, owner = {}, {} -- event → row
-  local function entered(row)
-    row.event = core.profile_enter(row.name)
-    scopes[row.event + 1] = row
-    return live()
-  end
-  local function left(row, before, output)
-    core.profile_leave(row.event)
-    row.memory = row.memory + live() - before
-    row.output = core.is_tensor(output) and output.shape or nil
-  end
+  local owner = {} -- event → row
   core.profile_start()
-  local ok, message = pcall(pass, x, total, rows, entered, left)
+  local ok, message = pcall(pass, x, total, rows, function(row)
+    local event, before = core.profile_enter(row.name), live()
+    owner[event + 1] = row
+    return function(output)
+      core.profile_leave(event)
+      row.memory = row.memory + live() - before
+      row.output = core.is_tensor(output) and output.shape or nil
+    end
+  end)
   local events = core.profile_stop()
   if not ok then error(message, 0) end
   for i, e in ipairs(events) do
-    local row = scopes[i] or owner[e.parent]
+    local row = owner[i] or owner[e.parent]
     owner[i], row.flops = row, row.flops + math.tointeger(e.flops)
   end
   for _, row in ipairs(rows) do total.flops = total.flops + row.flops end
@@ -100,12 +96,10 @@ end
 -- One pass without gradients: adds a duration to every row and to the total.
 local function time(x, total, rows)
   local clock = core.system.time
-  pass(x, total, rows, clock, function(row, start) table.insert(row.times, clock() - start) end)
-end
-
-local function median(list)
-  table.sort(list)
-  return list[(#list + 1) // 2] or 0
+  pass(x, total, rows, function(row)
+    local start = clock()
+    return function() table.insert(row.times, clock() - start) end
+  end)
 end
 
 local function measure(model, o)
@@ -115,7 +109,8 @@ local function measure(model, o)
   tensor.no_grad(tensor.tidy, model.forward, model, x) -- the first pass packs weights
   for _ = 1, o.repeats do tensor.no_grad(tensor.tidy, time, x, total, rows) end
   for _, row in ipairs { total, table.unpack(rows) } do
-    row.time, row.times, row.module, row.event = median(row.times), nil, nil, nil
+    table.sort(row.times)
+    row.time, row.times, row.module = row.times[(o.repeats + 1) // 2] or 0, nil, nil -- the median
   end
   rows.size, rows.batch, rows.dtype, rows.threads, rows.total = o.size, o.batch, x.dtype, core.threads(), total
   return setmetatable(rows, Summary)

@@ -2,6 +2,7 @@
 -- and which encoders a file fits. Files are read by io.lua; what a network takes of them, and what it says about the
 -- rest, is Module:load_state's. Layouts are those of files: O×I×kH×kW.
 local encoders = require "cohesiv.nn.encoders"
+local lists = require "cohesiv.base.lists"
 local tensor = require "cohesiv.tensor"
 
 local M = {}
@@ -51,7 +52,7 @@ end
 -- In the order in which they are tried.
 local families = {
   function(name) return name end,
-  function(name, file) return not file.ungrouped and from_timm_se(name) end,
+  function(name, ungrouped) return not ungrouped and from_timm_se(name) end,
   function(name) return from_timm_blocks(name, MOBILENET) end,
   function(name) return from_timm_blocks(name, EFFICIENTNET) end,
 }
@@ -96,10 +97,11 @@ local function is_ungrouped(state)
   return false
 end
 
-local function known_name(name, known, file)
+-- Its name among the known ones by the first family that has one; nil if none has.
+local function known_name(name, known, ungrouped)
   local inner = bare(name)
   for _, family in ipairs(families) do
-    local own = family(inner, file)
+    local own = family(inner, ungrouped)
     if own and known[own] then return own end
     if own and known["encoder." .. own] then return "encoder." .. own end
   end
@@ -109,18 +111,12 @@ end
 -- pretrained-models, timm or segmentation_models.pytorch (encoder alone or whole) lead there, else under their own.
 -- Returns also how many got another name.
 function M.rename(state, known)
-  local out, count, file = {}, 0, { ungrouped = is_ungrouped(state) }
+  local out, count, ungrouped = {}, 0, is_ungrouped(state)
   for name, t in pairs(state) do
-    if known[name] then out[name] = t end
-  end
-  for name, t in pairs(state) do
-    local own = not known[name] and known_name(name, known, file)
-    if own and not out[own] then
-      out[own] = t
-      count = count + 1
-    elseif not known[name] then
-      out[name] = t
-    end
+    local own = not known[name] and known_name(name, known, ungrouped)
+    local renamed = own and not state[own] and not out[own]
+    out[renamed and own or name] = t
+    count = count + (renamed and 1 or 0)
   end
   return out, count
 end
@@ -138,13 +134,10 @@ local function compare(state, encoder)
   local wanted = tensor.tidy(function() return shapes_of((encoders.encoder(encoder):state_dict())) end)
   local own, renamed = M.rename(state, wanted)
   local found, report = shapes_of(own), { encoder = encoder, matching = 0, of = 0, renamed = renamed }
-  for name, shape in pairs(wanted) do
-    report.of = report.of + 1
-    if found[name] == shape then
-      report.matching = report.matching + 1
-    elseif not report.missing or name < report.missing then
-      report.missing = name
-    end
+  for _, name in ipairs(lists.keys(wanted)) do
+    local matches = found[name] == wanted[name]
+    report.of, report.matching = report.of + 1, report.matching + (matches and 1 or 0)
+    report.missing = report.missing or not matches and name or nil
   end
   report.fits = report.matching == report.of
   for name in pairs(found) do

@@ -1,12 +1,13 @@
 --- co.optim: optimisers, clipping of gradients, and learning-rate schedules (schedule.lua). An optimiser updates the
 -- parameters that have a gradient, in place, one pass over memory each; its .lr may be written at any time.
 local core = require "cohesiv.core"
+local lists = require "cohesiv.base.lists"
 local options = require "cohesiv.base.options"
 local schedule = require "cohesiv.optim.schedule"
 local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
 
-local M = { Step = schedule.Step, Cosine = schedule.Cosine, Warmup = schedule.Warmup, Plateau = schedule.Plateau }
+local M = lists.copy(schedule) -- Step, Cosine, Warmup, Plateau
 local ops = core.ops
 
 local function check_parameters(name, parameters)
@@ -16,7 +17,6 @@ local function check_parameters(name, parameters)
   for i, p in ipairs(parameters) do
     if not core.is_tensor(p) then refuse("%s: parameter %d: expected a tensor, found %s", name, i, type(p)) end
   end
-  return parameters
 end
 
 -- ---- what all optimisers do ----
@@ -114,8 +114,7 @@ function M.AdamW(parameters, o)
 end
 
 local SGD = class({ "velocity" }, function(self, i, p, g)
-  local velocity = self.velocity and self.velocity[i]
-  ops.sgd.call(p, g, velocity, self.lr, self.momentum, self.weight_decay, self.nesterov)
+  ops.sgd.call(p, g, self.velocity and self.velocity[i], self.lr, self.momentum, self.weight_decay, self.nesterov)
 end)
 local PlainSGD = class({}, SGD.update)
 
@@ -139,10 +138,9 @@ function M.clip_norm(parameters, max)
   local squares = tensor.tidy(function() -- read at once, exactly: a device is waited for once
     local list = {}
     for _, p in ipairs(parameters) do
-      local g = p.grad
-      if g then list[#list + 1] = ops.sum.call(ops.square.call(g)):to "float64" end
+      if p.grad then list[#list + 1] = p.grad:square():sum():to "float64" end
     end
-    return #list > 0 and tensor.stack(list):totable() or list
+    return list[1] and tensor.stack(list):totable() or list
   end)
   local sum = 0.0
   for _, v in ipairs(squares) do sum = sum + v end

@@ -1,7 +1,7 @@
---- Learning-rate schedules, one shape for all: schedule:step(value?) moves on and sets the rate of its target, state()
--- and restore(state) carry it through a checkpoint. The target is an optimiser, anything with a number `lr`, or another
--- schedule: what a schedule sets there is that one's own rate, which it hands on with its factor. So a warm-up under a
--- cosine is Cosine(Warmup(optimiser, …), …), and each is stepped at its own pace, a batch or an epoch.
+--- Learning-rate schedules: schedule:step(value?) moves on and sets the rate of its target, state() and restore(state)
+-- carry it through a checkpoint. The target is an optimiser, anything with a number `lr`, or another schedule, which
+-- hands the rate on with its own factor. So a warm-up under a cosine is Cosine(Warmup(optimiser, …), …), and each is
+-- stepped at its own pace, a batch or an epoch.
 local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
 
