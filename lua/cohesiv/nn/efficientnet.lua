@@ -3,8 +3,7 @@
 -- Two public networks are called efficientnet_b0. This is the one that segmentation_models.pytorch 0.6 calls
 -- "efficientnet-b0": names and numerics of its checkpoints (_conv_stem, _blocks.N._depthwise_conv, …), batch norm with
 -- eps 1e-3 and momentum 0.01, TensorFlow's "same" padding (that of even sizes: the extra row and column are right and
--- bottom). Not here: dropping whole blocks by chance in training (drop connect), which that network does by default and
--- which would need random numbers in the forward pass.
+-- bottom). Not here: dropping whole blocks by chance in training (drop connect), as that network does by default.
 local Module = require "cohesiv.nn.module"
 local excite = require "cohesiv.nn.squeeze_excite"
 local layers = require "cohesiv.nn.layers"
@@ -13,8 +12,7 @@ local ops = require("cohesiv.core").ops
 
 local M = {}
 
--- As stages.conv_bn. A stride of 2 pads k - 2 in all, (k - 3) / 2 on the left and the top, one more on the right and at
--- the bottom, which `widened` puts there.
+-- As stages.conv_bn. A stride of 2 pads (k - 3) / 2 on each side and what `widened` puts on the right and the bottom.
 local function conv_bn(m, conv, bn, o)
   o.eps, o.momentum, o.padding = 1e-3, 0.01, o.stride == 2 and (o[3] - 3) // 2 or nil
   return stages.conv_bn(m, conv, bn, o)

@@ -1,7 +1,6 @@
 --- module:freeze(): a network for inference alone, with the weights of the moment; the module itself stays as it is.
 -- Batch norm goes into the weights before it (unless SiLU or a gate follows: one op is both), what follows from weights
--- alone is computed once, and a pass runs as a plan of ops without Lua between them, each buffer taken again as soon as
--- nothing reads it any more.
+-- alone is computed once, and a pass is a plan of ops without Lua between them that reuses buffers once they are free.
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local folding = require "cohesiv.nn.folding"

@@ -63,8 +63,7 @@ end
 
 -- ---- pooling and resampling ----
 
---- MaxPool2d{ kernel, stride = kernel, padding = 0, ceil = false }: the largest number of each window. ceil: a last
--- window may hang over the border.
+--- MaxPool2d{ kernel, stride = kernel, padding = 0, ceil = false }: each window's maximum; ceil: the last may stick out.
 function M.MaxPool2d(given, named)
   local m, o = layer.new("MaxPool2d", { integer(nil, 1, nil, "kernel"), stride = options.optional(integer()),
     padding = integer(0, 0), ceil = false }, given, named)

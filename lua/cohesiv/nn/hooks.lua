@@ -1,6 +1,5 @@
---- Hooks of modules: functions that see, or change, what goes into a module, what comes out, and the gradient that
--- comes back. They run when the module is called (m(x)); m:forward(x) passes them by, and so do the passes of a frozen
--- network after its first.
+--- Hooks of modules: functions that see, or change, what goes into one, what comes out, and the gradient that comes
+-- back. They run when it is called (m(x)), not in m:forward(x), nor in the passes of a frozen network after its first.
 local core = require "cohesiv.core"
 local Function = require("cohesiv.tensor.function").Function
 local refuse = require "cohesiv.base.refuse"
@@ -19,8 +18,7 @@ local pass_through = Function {
   end,
 }
 
---- watch(x, f): x, unchanged; f(gradient) is called when a gradient for it comes back, and what f returns, if anything,
--- takes the gradient's place.
+--- watch(x, f): x, unchanged; f(gradient) is called when a gradient comes back for it, and may return another one.
 function M.watch(x, f)
   if not core.is_tensor(x) then refuse("watch: expected a tensor, found %s", type(x)) end
   if type(f) ~= "function" then refuse("watch: expected a function, found %s", type(f)) end
@@ -62,16 +60,13 @@ local function add(m, kind, f)
   return m
 end
 
---- m:hook(f): f(module, inputs, outputs...) is called after every forward pass; inputs is a list. What f returns, if
--- anything, takes the outputs' place. Returns m.
+--- m:hook(f): f(module, inputs (a list), outputs...) after every forward pass may return other outputs. Returns m.
 function Module:hook(f) return add(self, "after", f) end
 
---- m:hook_before(f): f(module, inputs...) is called before every forward pass. What f returns, if anything, takes the
--- inputs' place. Returns m.
+--- m:hook_before(f): f(module, inputs...) before every forward pass may return other inputs. Returns m.
 function Module:hook_before(f) return add(self, "before", f) end
 
---- m:hook_gradient(f): f(module, gradient) is called in backward with the gradient of each output. What f returns, if
--- anything, takes its place. Returns m.
+--- m:hook_gradient(f): f(module, gradient) in backward, for each output, may return another gradient. Returns m.
 function Module:hook_gradient(f) return add(self, "gradient", f) end
 
 --- m:unhook(f): takes f away again, of whatever kind it was; without f, all hooks. Returns m.

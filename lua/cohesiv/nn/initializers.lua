@@ -26,8 +26,7 @@ function M.fans(t)
   return kernel * shape[#shape], kernel * shape[1]
 end
 
---- gain(name, a?): the factor of a nonlinearity: 1 of linear and sigmoid, 5/3 of tanh, √2 of relu, √(2 / (1 + a²)) of
--- leaky_relu with slope a (0.01).
+--- gain(name, a = 0.01): the factor of linear and sigmoid (1), tanh (5/3), relu (√2) or leaky_relu (√(2 / (1 + a²))).
 function M.gain(name, a)
   options.expect("gain", "a number?", a)
   local gain = name == "leaky_relu" and math.sqrt(2 / (1 + (a or 0.01) ^ 2)) or GAINS[name]

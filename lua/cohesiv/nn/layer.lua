@@ -1,7 +1,6 @@
---- How every layer begins: from what it was called with. That is one table, what a layer needs in front and its options
--- by name: nn.Linear{ 16, 10 }, nn.BatchNorm2d{ 64, act = "relu" }, nn.ReLU{}. Where one thing alone stands in front it
--- may also come by itself, the options in a table behind it: nn.BatchNorm2d(64, { act = "relu" }), nn.Dropout(0.1),
--- nn.ReLU().
+--- How every layer begins: called with one table, what it needs in front and its options by name: nn.Linear{ 16, 10 },
+-- nn.BatchNorm2d{ 64, act = "relu" }, nn.ReLU{}. Where one thing alone stands in front it may also come by itself, the
+-- options in a table behind it: nn.BatchNorm2d(64, { act = "relu" }), nn.Dropout(0.1), nn.ReLU().
 local Module = require "cohesiv.nn.module"
 local lists = require "cohesiv.base.lists"
 local options = require "cohesiv.base.options"
@@ -29,8 +28,7 @@ local function per_axis(kind, name, value, least)
   return list
 end
 
---- new(kind, schema, given, named?): an empty module of this kind, and what it was given as the schema
--- (base/options.lua) has it.
+--- new(kind, schema, given, named?): an empty module, and what it was given, read by the schema (base/options.lua).
 function M.new(kind, schema, given, named)
   if type(given) ~= "table" then
     if schema[2] then

@@ -26,8 +26,7 @@ local function tensor_of(what, x, last)
   return x
 end
 
--- The parameters of a layer with a weight and, perhaps, a bias of `out` numbers. o.init(weight) replaces the usual
--- start.
+-- The parameters of a layer: a weight, which o.init(weight) may start in another way, and perhaps a bias.
 local function weigh(m, o, shape, fan_in, out)
   m:parameter("weight", init.fan_uniform(tensor.zeros(shape), fan_in))
   if o.bias then m:parameter("bias", init.fan_uniform(tensor.zeros(out), fan_in)) end
@@ -120,8 +119,7 @@ function M.conv_bn(conv, bn, x, residual)
 end
 
 --- ConvBN{ in, out, kernel, stride = 1, padding = 0, dilation = 1, groups = 1, act = "none", names = { "0", "1" } }:
--- Conv2d without bias and BatchNorm2d (its eps and momentum, too) as one module with two children of these names, also
--- m.conv and m.bn; called as conv_bn is.
+-- Conv2d without bias and BatchNorm2d (with its eps, momentum), also m.conv and m.bn, as one; called as conv_bn is.
 function M.ConvBN(o)
   options.expect("ConvBN", "options table", o)
   options.expect("ConvBN", "names list?, act string?", o.names, o.act)
@@ -155,8 +153,7 @@ function M.UpConvBN(given)
   return m
 end
 
---- Linear{ in, out, bias = true, init = co.nn.init.… }: …×in → …×out. Weights {out, in} start uniform in ± 1 / √in, the
--- bias too.
+--- Linear{ in, out, bias = true, init = co.nn.init.… }: …×in → …×out. Weights {out, in}, bias: uniform in ± 1 / √in.
 function M.Linear(given)
   local m, o = layer.new("Linear", { count "in", count "out", bias = true, init = optional "function" }, given)
   local input, output = o[1], o[2]
@@ -170,8 +167,7 @@ function M.Linear(given)
   return m
 end
 
---- LayerNorm{ channels, eps = 1e-5 }: every row of the last dimension with mean 0 and variance 1, times weight, plus
--- bias (Ba et al., 2016).
+--- LayerNorm{ channels, eps = 1e-5 }: the last dimension's rows, normalised, times weight, plus bias (Ba et al., 2016).
 function M.LayerNorm(given, named)
   local m, o = layer.new("LayerNorm", { count "channels", eps = 1e-5 }, given, named)
   scale_and_shift(m, o[1])
@@ -195,8 +191,7 @@ function M.InstanceNorm2d(given, named)
   return m
 end
 
---- PReLU{ channels = 1, init = 0.25 }: x above 0, weight x below, with one learnt weight, or one per channel (He et
--- al., ICCV 2015).
+--- PReLU{ channels = 1, init = 0.25 }: x above 0, weight x below, one learnt or one per channel (He et al., ICCV 2015).
 function M.PReLU(given, named)
   local m, o = layer.new("PReLU", { integer(1, 1, nil, "channels"), init = 0.25 }, given, named)
   m:parameter("weight", tensor.full(o.init, o[1]))

@@ -149,10 +149,9 @@ function Module:freeze() return freeze(self) end
 -- Rounding kernels of few channels would save nothing, and costs accuracy.
 local function worth_halving(shape) return #shape > 1 and shape[#shape] >= 16 end
 
---- m:to("float64") or m:to "cpu": converts all parameters and buffers, or moves them to a device. m:to "bfloat16" is
--- for inference, without gradients: weights in half the memory and, on CPUs that multiply bfloat16 fast, products of
--- it; vectors (biases, statistics) and kernels of few input channels (the first, depthwise ones) stay float32, as do
--- activations and sums.
+--- m:to("float64") or m:to "cpu": converts parameters and buffers, or moves them to a device. m:to "bfloat16" is for
+-- inference, without gradients: weights in half the memory, products of it on CPUs that multiply it fast. Vectors,
+-- kernels of few input channels (the first, depthwise ones), activations and sums stay float32.
 function Module:to(target)
   local half = target == "bfloat16"
   local dtype = half or type(target) == "string" and target:match "^float" -- not a device

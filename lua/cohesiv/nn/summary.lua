@@ -1,6 +1,5 @@
---- model:summary(): what every stage of a network costs, measured by running it in inference mode, so that no running
--- statistic moves: a pass with gradients, in which the core's profile counts operations and bytes are counted here, and
--- timed ones without.
+--- model:summary(): what every stage of a network costs, measured in inference mode, which moves no running statistics.
+-- A pass with gradients counts bytes, and operations as the core's profile knows them; passes without are timed.
 local Module = require "cohesiv.nn.module"
 local columns = require "cohesiv.base.columns"
 local core = require "cohesiv.core"

@@ -35,8 +35,7 @@ function M.decoder(encoder_widths, widths)
 end
 
 --- branch(channels, out): conv 3×3 without bias, batch norm, ReLU, conv 3×3 with bias; children "0", "1", "3". The
--- last convolution starts small, with bias sqrt(0.5 / out), so that qᵀk of two branches starts near 0.5, inside
--- the clamp of the responsibility loss.
+-- last convolution starts small, with bias sqrt(0.5 / out): qᵀk of two branches near 0.5, inside the loss's clamp.
 function M.branch(channels, out)
   local m = Module.new()
   local first = stages.conv_bn(m, 0, 1, { channels, out, 3, act = "relu" })

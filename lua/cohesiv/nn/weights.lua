@@ -1,6 +1,5 @@
 --- The names of weights that others have saved: those of the public libraries turned into those of the encoders here,
--- and which encoders a file fits. Files are read by io.lua; what a network takes of them, and what it says about the
--- rest, is Module:load_state's. Layouts are those of files: O×I×kH×kW.
+-- and which encoders a file fits. Files are read by tensor/io.lua and taken by Module:load_state. Layout: O×I×kH×kW.
 local encoders = require "cohesiv.nn.encoders"
 local lists = require "cohesiv.base.lists"
 local tensor = require "cohesiv.tensor"
@@ -42,8 +41,7 @@ local function from_timm_blocks(name, family)
   return place and family.format:format(index, place) .. rest
 end
 
--- Cadene's SE networks hold the stem in layer0 and call the gate se_module, timm's do neither (and pad before the first
--- pooling: what they see is one pixel of that stage aside).
+-- Cadene's SE networks hold the stem in layer0 and call the gate se_module; timm's do neither (and pad before pooling).
 local function from_timm_se(name)
   if name:find "^conv1%." or name:find "^bn1%." then return "layer0." .. name end
   return (name:gsub("%.se%.fc", ".se_module.fc"))
@@ -88,8 +86,7 @@ function M.is_beyond_encoder(name)
   return (name:find "^decoder%." or name:find "^segmentation_head%." or name:find "_branch%.") ~= nil
 end
 
--- timm's SE-ResNets, unlike its SE-ResNeXts, halve sizes in other convolutions than Cadene's: their shapes would fit,
--- their numbers not.
+-- timm's SE-ResNets (unlike its SE-ResNeXts) halve sizes elsewhere than Cadene's: their shapes would fit, not they.
 local function is_ungrouped(state)
   for name, t in pairs(state) do
     if bare(name) == "layer1.0.conv2.weight" then return t.shape[1] == t.shape[2] end
@@ -147,9 +144,8 @@ local function compare(state, encoder)
   return report
 end
 
---- fits(state): the names of the encoders that take a state as their weights (all of theirs are there, of the right
--- shapes, and no others), those with the names of the file first; and the nearest one as a table
--- { encoder, matching, of, missing }.
+--- fits(state): the names of the encoders that take a state as their weights (all of theirs, in shape, and no others),
+-- those with the names of the file first; and the nearest one as a table { encoder, matching, of, missing }.
 function M.fits(state)
   local reports, names = {}, {}
   for i, encoder in ipairs(encoders.names()) do reports[i] = compare(state, encoder) end

@@ -48,8 +48,7 @@ function Optimiser:zero_grad()
   for _, p in ipairs(self.parameters) do p.grad = nil end
 end
 
---- opt:step(): one update of every parameter that has a gradient. When memory is short it raises before anything has
--- changed.
+--- opt:step(): one update of every parameter that has a gradient. Short of memory, it raises with nothing changed.
 function Optimiser:step()
   local gradients = {}
   for i, p in ipairs(self.parameters) do -- what needs memory comes first
@@ -130,8 +129,7 @@ end
 
 -- ---- clipping ----
 
---- clip_norm(parameters, max): scales all gradients by one factor so that their common Euclidean norm is at most max;
--- returns the norm before.
+--- clip_norm(parameters, max): scales all gradients by one factor to a common Euclidean norm <= max → the norm before.
 function M.clip_norm(parameters, max)
   check_parameters("clip_norm", parameters)
   options.within("clip_norm", "max", max, 0, math.huge)
