@@ -1,9 +1,7 @@
---- Calibration: the mean embeddings of the classes, and the thresholds that maximise the mean IoU.
---
--- Means come from training images and their pseudo-labels; thresholds from the masks of the calibration half, by exact
--- search over a grid: one pass over the pixels gives a query's IoU at every pair of thresholds (metrics.table).
--- Both are kept in the run folder (calibration.json) and travel with run:model(). Training is not here.
-
+--- Calibration: the mean embeddings of the classes, from training images and pseudo-labels, and the thresholds that
+-- maximise the mean IoU, by exact search over a grid on the masks of the calibration half: one pass over the pixels
+-- gives a query's IoU at every pair of thresholds (metrics.table). Both are kept in the run folder (calibration.json)
+-- and travel with run:model(). Training is not here.
 local core = require "cohesiv.core".metrics
 local evaluate = require "cohesiv.hands.evaluate"
 local metrics = require "cohesiv.hands.metrics"
@@ -11,8 +9,6 @@ local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
 
 local calibrate = {}
-
-local function fail(format, ...) refuse("calibrate: " .. format, ...) end
 
 -- The largest entry; of equal ones the middle in reading order, away from the edges of a plateau.
 local function best_of(total)
@@ -28,12 +24,12 @@ local function best_of(total)
 end
 
 --- The thresholds of a system that maximise each goal's mean IoU over the annotated frames of some clips:
---- { key = { t1, t2 } }, and the mean IoU reached per key. Options: ask, progress (see evaluate.score).
+--- { key = { t1, t2 } }, and the mean IoU reached per key. Options: see evaluate.each.
 function calibrate.search(system, data, names, options)
   local totals, counts = {}, {} -- by key: the sum of the IoU at every pair of thresholds, and of how many targets
   for key, goal in pairs(system.goals) do
-    local rows, columns = #goal.grids[1], goal.grids[2] and #goal.grids[2] or 1
-    totals[key], counts[key] = tensor.zeros(rows, columns, { dtype = "float64" }), 0
+    totals[key] = tensor.zeros(#goal.grids[1], goal.grids[2] and #goal.grids[2] or 1, { dtype = "float64" })
+    counts[key] = 0
   end
   evaluate.each(system, data, names, options, function(frame, answer, truth)
     local known = {}
@@ -51,7 +47,7 @@ function calibrate.search(system, data, names, options)
   end)
   local thresholds, reached = {}, {}
   for key, goal in pairs(system.goals) do
-    if counts[key] == 0 then fail("expected annotated frames for task %s, found none", goal.task) end
+    if counts[key] == 0 then refuse("calibrate: expected annotated frames for task %s, found none", goal.task) end
     local i, j, best = best_of(totals[key])
     thresholds[key] = { goal.grids[1][i], goal.grids[2] and goal.grids[2][j] }
     reached[key] = 100 * best / counts[key]
@@ -59,12 +55,11 @@ function calibrate.search(system, data, names, options)
   return thresholds, reached
 end
 
---- Finds a run's thresholds on the clips that its recipe calibrates on and stores them. Returns thresholds and means
---- reached. Options: see search.
+--- Finds a run's thresholds on the clips that its recipe calibrates on, stores and returns them, and the means reached.
 function calibrate.thresholds(run, options)
   local _ <close> = run.lock and run:lock() or nil -- a run in memory has none
   local data, names = evaluate.part(run, "calibrate")
-  if #names == 0 then fail("expected clips with masks in %s, found none", tostring(data.path)) end
+  if #names == 0 then refuse("calibrate: expected clips with masks in %s, found none", tostring(data.path)) end
   local system = evaluate.system(run)
   local thresholds, reached = calibrate.search(system, data, names, options)
   local stored = run:calibration() or {}
@@ -99,39 +94,35 @@ end
 --- The mean embeddings { object = {…}, person = {…}, background = {…} } from `count` (default 500) embeddings of each
 --- class, drawn evenly over labelled images; without a background where none is labelled. `frames()` returns the next
 --- image (as model:forward takes it, H×W×3) and label map (H×W int32: 1 person, 2 object, 3 background) or nil at the
---- end; `images` is how many it will give. Options: count, seed, normalise (default true: each embedding is divided by
---- its length first, as the loss does).
+--- end; `images` is how many. Options: count, seed, normalise (default true: embeddings of length 1, as in the loss).
 function calibrate.means(model, frames, images, options)
   options = options or {}
   local count, seed = options.count or 500, options.seed or 0
-  local classes = { { name = "person", label = 1 }, { name = "object", label = 2 }, { name = "background", label = 3 } }
-  for _, class in ipairs(classes) do class.found = 0 end
+  local sums, found = {}, { 0, 0, 0 } -- by label
   local index, device = 0, model.device and model.device() or "cpu"
   for image, label in frames do
     index = index + 1
     tensor.tidy(function()
       local Z = tensor.no_grad(model.forward, model, image:to(device)).Z:to "cpu"
-      for c, class in ipairs(classes) do
+      for class, n in ipairs(found) do
         -- What is still missing, spread over the images that are left; images without the class pass it on.
-        local share = math.ceil((count - class.found) / math.max(images - index + 1, 1))
-        local sum, n = core.sample(Z, label, class.label, share, seed, #classes * index + c, options.normalise ~= false)
-        class.sum, class.found = class.sum and class.sum + sum or sum, class.found + n
-        class.sum:keep()
+        local share = math.ceil((count - n) / math.max(images - index + 1, 1))
+        local sum, more = core.sample(Z, label, class, share, seed, #found * index + class, options.normalise ~= false)
+        sums[class], found[class] = (sums[class] and sums[class] + sum or sum):keep(), n + more
       end
     end)
   end
   local means = {}
-  for _, class in ipairs(classes) do
-    means[class.name] = class.found > 0 and (class.sum / class.found):totable() or nil
-    if class.found == 0 and class.name ~= "background" then
-      fail("expected %s pixels in the training labels, found none", class.name)
+  for class, name in ipairs { "person", "object", "background" } do
+    means[name] = found[class] > 0 and (sums[class] / found[class]):totable() or nil
+    if found[class] == 0 and name ~= "background" then
+      refuse("calibrate: expected %s pixels in the training labels, found none", name)
     end
   end
   return means
 end
 
---- Gives a model what `predict` needs: the recipe's size and score, and a calibration's mean embeddings and
---- thresholds. They travel with the weights (model:save).
+--- Gives a model what `predict` needs, and model:save keeps: the recipe's size and score, stored means and thresholds.
 function calibrate.attach(model, recipe, stored)
   stored = stored or {}
   model.calibration = { size = { recipe.size[1], recipe.size[2] }, score = recipe.calibrate.score,

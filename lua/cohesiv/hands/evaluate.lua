@@ -7,9 +7,8 @@
 -- entry; no entry is an empty prediction. `detected` (see below) is given to systems that say detects = true.
 -- A key's mask is first > t[1] and second > t[2]. A system with the keys `object` and `hand` gets Pair as their union
 -- (unless it has the key `pair`) and All as the union of its Pairs; any other has one key per task, named like it.
--- IoU is taken at the image's own resolution, pixels of `arm` masks left out. What is not here: the choice of
--- thresholds (calibrate.lua) and whole runs (train/evaluation.lua).
-
+-- IoU is taken at the image's own resolution, pixels of `arm` masks left out. Not here: the choice of thresholds
+-- (calibrate.lua) and whole runs (train/evaluation.lua).
 local annotations = require "cohesiv.data.annotations"
 local core = require "cohesiv.core"
 local folders = require "cohesiv.data"
@@ -23,8 +22,6 @@ local evaluate = {}
 --- The tasks, in the order of tables.
 evaluate.tasks = { "All", "Pair", "Hand", "Obj" }
 
-local function fail(format, ...) refuse("evaluate: " .. format, ...) end
-
 --- The calibration half (1st, 3rd, …) and the reported half (2nd, 4th, …) of the clips that have masks.
 function evaluate.split(data)
   local halves = { {}, {} }
@@ -37,7 +34,7 @@ function evaluate.frames(data, names)
   local list = {}
   for _, name in ipairs(names) do
     local frames = data:queries(name)
-    if not frames then fail("%s: expected a clip with masks, found none of them", name) end
+    if not frames then refuse("evaluate: %s: expected a clip with masks, found none of them", name) end
     for _, frame in ipairs(frames) do
       if #frame.queries > 0 then list[#list + 1] = frame end -- nobody's hand: nothing to ask
     end
@@ -54,7 +51,7 @@ function evaluate.truth(data, frame)
     arms[#arms + 1] = masks.arm[q]
   end
   truth.all = metrics.union(truth.pair)
-  if #arms > 0 then truth.ignore = metrics.union(arms) end
+  truth.ignore = arms[1] and metrics.union(arms)
   truth.height, truth.width = truth.all.shape[1], truth.all.shape[2]
   return truth
 end
@@ -78,7 +75,7 @@ local function mask_of(answer, key, q, thresholds, truth, known)
   local entry = answer[key] and answer[key][q]
   if not entry then return tensor.zeros(truth.height, truth.width, { dtype = "uint8" }) end
   local t = thresholds[key]
-  if not t then fail("expected thresholds for %s, found none: calibrate the run first", key) end
+  if not t then refuse("evaluate: expected thresholds for %s, found none: calibrate the run first", key) end
   local first, second = evaluate.fitted(entry, truth, known)
   return metrics.over(first, t[1], second, t[2])
 end
@@ -87,10 +84,9 @@ end
 function evaluate.masks(system, answer, thresholds, frame, truth)
   local known, out = {}, {}
   for key, goal in pairs(system.goals) do
-    local count = goal.task == "All" and 1 or #frame.queries
-    local list = {}
-    for q = 1, count do list[q] = mask_of(answer, key, q, thresholds, truth, known) end
-    out[goal.task] = goal.task == "All" and list[1] or list
+    local list, whole = {}, goal.task == "All"
+    for q = 1, whole and 1 or #frame.queries do list[q] = mask_of(answer, key, q, thresholds, truth, known) end
+    out[goal.task] = whole and list[1] or list
   end
   if out.Hand and out.Obj and not out.Pair then
     out.Pair = {}
@@ -103,18 +99,18 @@ end
 -- Adds the frame's rows: { clip, n, q, task, iou }; Contact beside the four tasks where hand and object are told apart.
 local function score_frame(system, answer, thresholds, frame, truth, rows)
   local masks = evaluate.masks(system, answer, thresholds, frame, truth)
-  local function add(task, q, iou)
+  local function add(task, q, mask, target)
+    if not (mask and target) then return end
+    local iou = metrics.iou(mask, target, truth.ignore)
     rows[#rows + 1] = { clip = frame.clip, n = frame.n, q = q, task = task, iou = iou }
   end
-  if masks.All then add("All", nil, metrics.iou(masks.All, truth.all, truth.ignore)) end
+  add("All", nil, masks.All, truth.all)
   for q = 1, #frame.queries do
     for _, task in ipairs { "Pair", "Hand", "Obj" } do
-      local target = evaluate.target(truth, task, q)
-      if masks[task] and target then add(task, q, metrics.iou(masks[task][q], target, truth.ignore)) end
+      add(task, q, masks[task] and masks[task][q], evaluate.target(truth, task, q))
     end
     if system.goals.object and truth.object[q] then
-      local predicted = metrics.contact(masks.Hand[q], masks.Obj[q])
-      add("Contact", q, metrics.iou(predicted, metrics.contact(truth.hand[q], truth.object[q]), truth.ignore))
+      add("Contact", q, metrics.contact(masks.Hand[q], masks.Obj[q]), metrics.contact(truth.hand[q], truth.object[q]))
     end
   end
 end
@@ -160,15 +156,15 @@ end
 function evaluate.detected(clip, frame)
   local hands, found = clip:hands(frame.n), {}
   for q, query in ipairs(frame.queries) do
-    local x, y, best, best_distance = query[1], query[2], false, math.huge
+    local x, y, nearest = query[1], query[2], math.huge
+    found[q] = false
     for k, hand in ipairs(hands) do
       local box, centre = hand.box, hand.vertices:mean(1)
       local d = (centre[1] - x) ^ 2 + (centre[2] - y) ^ 2
-      if x >= box[1] and x <= box[3] and y >= box[2] and y <= box[4] and d < best_distance then
-        best, best_distance = k, d
+      if x >= box[1] and x <= box[3] and y >= box[2] and y <= box[4] and d < nearest then
+        found[q], nearest = k, d
       end
     end
-    found[q] = best
   end
   return found
 end
@@ -192,7 +188,7 @@ function evaluate.score(system, thresholds, data, names, options)
   local count = evaluate.each(system, data, names, options, function(frame, answer, truth)
     score_frame(system, answer, thresholds, frame, truth, rows)
   end)
-  if count == 0 then fail("expected at least one annotated clip, found none in %s", tostring(data.path)) end
+  if count == 0 then refuse("evaluate: expected at least one annotated clip, found none in %s", tostring(data.path)) end
   return { summary = evaluate.summarise(rows, names), rows = rows, names = names, thresholds = thresholds }
 end
 
@@ -211,9 +207,8 @@ end
 
 --- A data folder from a path, a data folder, or nil for the recipe's own.
 function evaluate.data(run, data)
-  if type(data) == "string" then return folders.data(data) end
-  if data then return data end
-  if not run.recipe.data then fail("%s: expected data=PATH, found none in the recipe either", run.name) end
+  if data then return type(data) == "string" and folders.data(data) or data end
+  if not run.recipe.data then refuse("evaluate: %s: expected data=PATH, found none in the recipe either", run.name) end
   return folder_of(run, run.recipe.data)
 end
 
@@ -224,8 +219,7 @@ function evaluate.part(run, what)
   local path = group and rawget(group, "data")
   local data = path and folder_of(run, path) or evaluate.data(run)
   if path then return data, data.annotated end
-  local calibrated, reported = evaluate.split(data)
-  return data, what == "calibrate" and calibrated or reported
+  return data, (select(what == "calibrate" and 1 or 2, evaluate.split(data)))
 end
 
 return evaluate

@@ -1,8 +1,6 @@
---- Measures of masks: what the evaluator counts, under the names that scripts use (co.metrics.*).
---
--- Masks are uint8 H×W (anything but 0 is in), at the image's own resolution. The loops are in C (csrc/data/metrics*.c);
--- this file gives them their arguments' meaning. Which masks are compared, and how they are averaged: evaluate.lua.
-
+--- Measures of masks, under the names that scripts use (co.metrics.*). Masks are uint8 H×W (anything but 0 is in), at
+-- the image's own resolution. The loops are in C (csrc/data/metrics*.c); which masks are compared, and how they are
+-- averaged, is evaluate.lua's.
 local core = require "cohesiv.core".metrics
 local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
@@ -33,15 +31,14 @@ function metrics.union(list)
   return joined
 end
 
---- Contact pixels of a hand and an object: those of either mask at most `reach` (default 0.02) times the diagonal of
---- the hand's bounding box away from the other mask.
+--- Contact pixels of a hand and an object: those of either mask within `reach` (default 0.02) times the diagonal of the
+--- hand's bounding box of the other.
 metrics.contact = core.contact
 
 --- IoU at every pair of thresholds: a float tensor n1×n2 for ascending lists t1, t2 (`second` and t2 may be nil).
 function metrics.table(first, second, truth, ignore, t1, t2) return core.table(first, second, truth, ignore, t1, t2) end
 
---- The 95 % bootstrap interval of sum(sums) / sum(counts) over groups (clips) drawn with replacement.
---- Options: draws (10,000), seed (0).
+--- The 95 % bootstrap interval of sum(sums) / sum(counts) over groups (clips). Options: draws (10,000), seed (0).
 function metrics.interval(sums, counts, o)
   o = options.read("metrics.interval", o, { draws = 10000, seed = 0 })
   return core.bootstrap(sums, counts, o.draws, o.seed)

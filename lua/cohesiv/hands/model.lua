@@ -21,7 +21,6 @@ local WIDEST = 1 << 16 -- channels of a part: more is a slip, and would be made 
 local IMAGENET = { mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 } }
 
 local function is_width(x) return math.type(x) == "integer" and x >= 1 and x <= WIDEST end
-
 local WIDTH = options.rule(64, "a positive integer", is_width)
 local OPTIONS = {
   encoder = "se_resnext50_32x4d", encoder_weights = options.optional "string",
@@ -37,8 +36,6 @@ local function read_options(given)
   end
   return o
 end
-
--- ---- the forward pass ----
 
 -- uint8 → float, normalised; floats are taken as they are, in the model's dtype (float32 with weights of bfloat16).
 local function prepare(self, x)
@@ -76,18 +73,18 @@ local function forward(self, x)
   return out
 end
 
--- ---- files ----
-
 -- What travels with the weights beside them.
 local EXTRAS = { "options", "mean", "std", "thresholds", "embeddings", "calibration" }
 
-local function extras_of(self)
+local methods = { forward = forward, summary = summary.summary, predict = predict.predict }
+
+function methods.extras(self)
   local extras = {}
   for _, key in ipairs(EXTRAS) do extras[key] = self[key] end
   return extras
 end
 
-local function save(self, path)
+function methods.save(self, path)
   core.io.safetensors_write(path, (self:state_dict()), { cohesiv = json.encode(self:extras()) })
 end
 
@@ -102,7 +99,7 @@ local function load_file(module, path, what, how)
   return report, metadata and metadata.cohesiv and json.decode(metadata.cohesiv) or {}
 end
 
-local function load(self, path, given)
+function methods.load(self, path, given)
   local how = options.read("load", given, { strict = true })
   how.ignore = weights.is_foreign
   local report, extras = load_file(self, path, path, how)
@@ -113,17 +110,12 @@ end
 
 local function is_foreign_to_encoder(name) return weights.is_foreign(name) or weights.is_beyond_encoder(name) end
 
-local methods = options.guard("model", {
-  forward = forward, save = save, load = load, extras = extras_of,
-  summary = summary.summary,
-  predict = predict.predict,
-}, Module.stands)
+options.guard("model", methods, Module.stands)
 
 --- co.model{ encoder, encoder_weights, decoder_widths, embedding_dim, attention_dim }: a new network with random
--- weights (an encoder with those of a file, if given). See Module for what it can do; beside that:
--- model:forward(x) → { Z, Q, K }; model:predict(image, points, options); model:load(path, { strict }), which returns
--- { missing, unexpected, misshaped }; model:save(path); model:summary{ size, batch }: what every stage costs. Files are
--- those of cohesiv.weights; saved are safetensors.
+-- weights (an encoder with those of a file, if given): a Module that also has model:forward(x) → { Z, Q, K };
+-- model:predict(image, points, options); model:load(path, { strict }) → { missing, unexpected, misshaped }, of any file
+-- of weights; model:save(path), as safetensors; model:summary{ size, batch }: what every stage costs.
 function M.model(given)
   local c = read_options(given)
   local file = c.encoder_weights

@@ -3,8 +3,7 @@
 --   image → scaled to the recipe's size → Z, Q, K → attention a = clamp(q·K, 0, 1) per query, objectness o and
 --   personness p = cosines of Z with the stored means → scores → the image's own resolution → thresholds → masks
 --
--- Means, thresholds and size travel with the model (see calibrate.lua). Training is not here.
-
+-- Means, thresholds and size travel with the model (see calibrate.lua).
 local core = require "cohesiv.core".metrics
 local metrics = require "cohesiv.hands.metrics"
 local options_of = require "cohesiv.base.options"
@@ -16,8 +15,6 @@ local predict = {}
 
 -- What a prediction and a list of them can do: png and save.
 local Prediction = { __index = require("cohesiv.base.pictured").class {} }
-
-local function fail(format, ...) refuse("predict: " .. format, ...) end
 
 --- Maps of the scaled frame, padding included: { attention = by query, objectness, personness, backgroundness (where
 --- the model has a mean of it) } (float H×W), Z (H×W×F), scale (their pixels per image pixel). Queries are { x, y } in
@@ -39,7 +36,7 @@ function predict.maps(model, image, queries, options)
   end
   if not options.attention_only then
     local means = model.embeddings
-    if not means then fail("expected a model with mean embeddings (train or calibrate it first), found none") end
+    if not means then refuse "predict: expected a model with mean embeddings (train or calibrate it first), found none" end
     for name, mean in pairs(means) do maps[name .. "ness"] = core.project(out.Z, tensor.tensor(mean), true) end
   end
   return maps
@@ -49,13 +46,14 @@ end
 -- frequent as the others. → object, person, either
 local function posterior(maps, scale_of_logits)
   local cosines = { maps.objectness, maps.personness, maps.backgroundness }
-  if not cosines[3] then fail("expected a model with a mean embedding of the background, found none: train again") end
-  local top, sum, parts = metrics.union(cosines), nil, {}
-  for k, cosine in ipairs(cosines) do
-    parts[k] = ((cosine - top) * scale_of_logits):exp()
-    sum = sum and sum + parts[k] or parts[k]
+  if not cosines[3] then
+    refuse "predict: expected a model with a mean embedding of the background, found none: train again"
   end
-  return parts[1] / sum, parts[2] / sum, (parts[1] + parts[2]) / sum
+  local top, parts = metrics.union(cosines), {}
+  for k, cosine in ipairs(cosines) do parts[k] = ((cosine - top) * scale_of_logits):exp() end
+  local either = parts[1] + parts[2]
+  local sum = either + parts[3]
+  return parts[1] / sum, parts[2] / sum, either / sum
 end
 
 --- What the thresholds of object, hand and pair apply to, by how.score: "cosine" (pair: the larger), "difference" of
@@ -71,15 +69,15 @@ end
 local function check(image, queries)
   local height, width, channels = table.unpack(tensor.is_tensor(image) and image.shape or {})
   if channels ~= 3 or #image.shape ~= 3 or image.dtype ~= "uint8" then
-    fail("expected a uint8 image HxWx3, found %s", tensor.is_tensor(image)
+    refuse("predict: expected a uint8 image HxWx3, found %s", tensor.is_tensor(image)
       and image.dtype .. " " .. table.concat(image.shape, "x") or type(image))
   end
-  if type(queries) ~= "table" then fail("expected a list of queries {x, y}, found a %s", type(queries)) end
+  if type(queries) ~= "table" then refuse("predict: expected a list of queries {x, y}, found a %s", type(queries)) end
   for k, query in ipairs(queries) do
     local x, y = table.unpack(type(query) == "table" and query or {}, 1, 2)
-    if type(x) ~= "number" or type(y) ~= "number" then fail("expected query %d as {x, y}, found none", k) end
+    if type(x) ~= "number" or type(y) ~= "number" then refuse("predict: expected query %d as {x, y}, found none", k) end
     if not (x >= -0.5 and y >= -0.5 and x < width - 0.5 and y < height - 0.5) then
-      fail("query %d: expected a point inside the image of %d x %d, found %g, %g", k, width, height, x, y)
+      refuse("predict: query %d: expected a point inside the image of %d x %d, found %g, %g", k, width, height, x, y)
     end
   end
 end
@@ -94,7 +92,7 @@ function predict.predict(model, image, queries, options)
   local thresholds = options and options.thresholds or model.thresholds
   options_of.expect("predict", "thresholds table?", thresholds)
   if not (thresholds and thresholds.object and thresholds.hand) then
-    fail "expected thresholds = { object = {…}, hand = {…} } or a calibrated model, found none"
+    refuse "predict: expected thresholds = { object = {…}, hand = {…} } or a calibrated model, found none"
   end
   options_of.expect("predict: thresholds", "object numbers, hand numbers, pair numbers?", thresholds.object,
     thresholds.hand, thresholds.pair)
@@ -102,19 +100,17 @@ function predict.predict(model, image, queries, options)
     local maps = predict.maps(model, image, queries, options)
     local height, width = image.shape[1], image.shape[2]
     local function own(map) return metrics.resize(map, width, height) end
-    local objectness, personness = own(maps.objectness), own(maps.personness)
+    local objectness, personness, list = own(maps.objectness), own(maps.personness), {}
     local object_score, hand_score, pair_score = predict.scores(maps, model.calibration or {})
     object_score, hand_score = own(object_score), own(hand_score)
     pair_score = thresholds.pair and own(pair_score)
-    local list = {}
     for k in ipairs(queries) do
       local attention = own(maps.attention[k])
       local function mask(score, t) return metrics.over(score, t[1], attention, t[2] or -1) end
       local hand, object = mask(hand_score, thresholds.hand), mask(object_score, thresholds.object)
       local pair = pair_score and mask(pair_score, thresholds.pair) or metrics.union { hand, object }
-      list[k] = { attention = attention, objectness = objectness, personness = personness, hand = hand,
-                  object = object, pair = pair, contact = metrics.contact(hand, object) }
-      setmetatable(list[k], Prediction)
+      list[k] = setmetatable({ attention = attention, objectness = objectness, personness = personness, hand = hand,
+        object = object, pair = pair, contact = metrics.contact(hand, object) }, Prediction)
     end
     return setmetatable(list, Prediction)
   end)

@@ -15,10 +15,9 @@ end
 
 --- fit(source, target, { model = "homography" | "affine" | "similarity" | "translation", robust = false }): the 3×3
 -- motion (float64) that takes source to target (N×2 each, (x, y)), by least squares; homographies by the normalised
--- direct linear transform. Its last entry is 1; where that is 0, since the origin goes to infinity, its Frobenius norm
--- is 1 and its largest entry positive. robust = true finds outliers by itself (up to half of the points), a number is
--- the distance beyond which a point is one. Raises when the points do not determine the motion. The second result is
--- the share of inliers.
+-- direct linear transform. Its last entry is 1 or, where the origin goes to infinity, 0, its Frobenius norm then 1 and
+-- its largest entry positive. robust = true finds outliers by itself (up to half of the points), a number is the
+-- distance that makes one. Raises when the points do not determine the motion. Also returns the share of inliers.
 function M.fit(source, target, o)
   o = options.read("homography.fit", o, { model = options.optional "any", robust = options.optional "any" },
     " and ")

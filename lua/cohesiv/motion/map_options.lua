@@ -30,10 +30,10 @@ local function like(schema, own)
   return out
 end
 
-local robust = optional "boolean|number" -- true: outliers are found; a number: pixels
-
 --- with(own): what stands under `maps` in a recipe that says more of them.
 function M.with(own) return like(M.recipe, own) end
+
+local robust = optional "boolean|number" -- true: outliers are found; a number: pixels
 
 --- What clip:responsibility is asked for. fall_back: a hand whose points do not determine the model gets a poorer one.
 M.clip = like(M.recipe, { fit = like(M.recipe.fit, { robust = robust, fall_back = true }), flow = optional "any",
@@ -68,13 +68,10 @@ end
 --- recipe_keys(): the dotted names of what a recipe says of its maps, sorted.
 function M.recipe_keys()
   local keys = {}
-  for name, rule in pairs(M.recipe) do
-    for inner in pairs(name == "fit" and rule or { [""] = true }) do
-      keys[#keys + 1] = "maps." .. name .. (inner ~= "" and "." .. inner or "")
-    end
-  end
-  table.sort(keys)
-  return keys
+  for name in pairs(M.recipe) do keys["maps." .. name] = true end
+  for name in pairs(M.recipe.fit) do keys["maps.fit." .. name] = true end
+  keys["maps.fit"] = nil
+  return lists.keys(keys)
 end
 
 return M

@@ -1,7 +1,7 @@
---- Responsibility maps of a frame of a clip: chooses gaps, brings vertices to the size of the flow, and leaves
--- the computation to responsibility.lua. A clip is anything with frames, width, height, hands(n) and flow(n,
--- gap, { size }); files and caches are its own business.
+--- Responsibility maps of a frame of a clip: chooses gaps and brings vertices to the size of the flow; the computation
+-- is responsibility.lua's. A clip is anything with frames, width, height, hands(n) and flow(n, gap, { size }).
 local core = require "cohesiv.core"
+local lists = require "cohesiv.base.lists"
 local map_options = require "cohesiv.motion.map_options"
 local refuse = require "cohesiv.base.refuse"
 local responsibility = require "cohesiv.motion.responsibility"
@@ -9,12 +9,10 @@ local scale = require "cohesiv.motion.scale"
 
 local M = {}
 
---- The gaps of the choice by motion, and how far (pixels) a hand must move for it.
-M.motion_gaps = { 1, 2, 3, 6, 12 }
+--- The gaps of the choice by motion, how far (pixels) a hand must move for it, and how many are chosen on each side.
+M.motion_gaps = { -12, -6, -3, -2, -1, 1, 2, 3, 6, 12 }
 M.motion_least = 4
-M.motion_most = 3 -- gaps on each side
-
-local function complain(format, ...) refuse("clip:responsibility: " .. format, ...) end
+M.motion_most = 3
 
 -- The hands' vertices, V×2 float64, in the pixels of the map.
 local function scaled_hands(clip, n, sc)
@@ -23,66 +21,51 @@ local function scaled_hands(clip, n, sc)
   return list
 end
 
--- ---- gaps ----
-
 local function available(clip, n, gaps)
   local list = {}
   for _, gap in ipairs(gaps) do
     if math.type(gap) ~= "integer" or gap == 0 then
-      complain("gaps: expected integers other than 0, found %s", core.text(gap))
+      refuse("clip:responsibility: gaps: expected integers other than 0, found %s", core.text(gap))
     end
     if n + gap >= 0 and n + gap < clip.frames then list[#list + 1] = gap end
   end
   return list
 end
 
-local function both_sides(sizes)
-  local gaps = {}
-  for _, size in ipairs(sizes) do gaps[#gaps + 1], gaps[#gaps + 2] = -size, size end
-  table.sort(gaps)
-  return gaps
-end
-
 -- The gaps of one hand: on each side the smallest that move it far enough, or else the three of largest motion.
 local function moving_gaps(gaps, motion)
-  local chosen, count = {}, { [-1] = 0, [1] = 0 }
-  local nearest, largest = {}, {}
-  for i in ipairs(gaps) do nearest[i], largest[i] = i, i end
-  table.sort(nearest, function(a, b) return math.abs(gaps[a]) < math.abs(gaps[b]) end)
-  for _, i in ipairs(nearest) do
-    local side = gaps[i] < 0 and -1 or 1
-    if motion[i] >= M.motion_least and count[side] < M.motion_most then
-      count[side] = count[side] + 1
+  local order, chosen, count = {}, {}, { [true] = 0, [false] = 0 } -- by whether they lead back
+  for i in ipairs(gaps) do order[i] = i end
+  table.sort(order, function(a, b) return math.abs(gaps[a]) < math.abs(gaps[b]) end)
+  for _, i in ipairs(order) do
+    local back = gaps[i] < 0
+    if motion[i] >= M.motion_least and count[back] < M.motion_most then
+      count[back] = count[back] + 1
       chosen[#chosen + 1] = gaps[i]
     end
   end
   if #chosen > 0 then return chosen end
-  table.sort(largest, function(a, b)
+  table.sort(order, function(a, b)
     if motion[a] ~= motion[b] then return motion[a] > motion[b] end
     return a < b
   end)
-  for i = 1, math.min(M.motion_most, #largest) do chosen[i] = gaps[largest[i]] end
+  for i = 1, math.min(M.motion_most, #order) do chosen[i] = gaps[order[i]] end
   return chosen
 end
 
 --- choose(gaps, motion, hands): the union over hands of the gaps chosen by motion (motion[g][k]: pixels), ascending.
 function M.choose(gaps, motion, hands)
-  local chosen, list = {}, {}
+  local chosen = {}
   for k = 1, hands do
     local own = {}
     for g in ipairs(gaps) do own[g] = motion[g][k] end
     for _, gap in ipairs(moving_gaps(gaps, own)) do chosen[gap] = true end
   end
-  for _, gap in ipairs(gaps) do
-    if chosen[gap] then list[#list + 1] = gap end
-  end
-  return list
+  return lists.keys(chosen)
 end
 
--- ---- targets ----
-
--- The hand of frame n + gap that is hand k of frame n: the nearest one of the same number of vertices, within a hand
--- size and a half; sides are not asked, since detectors confuse them.
+-- The hand of frame n + gap that is hand k of frame n: the nearest one of as many vertices, within a hand size and a
+-- half; sides are not asked, since detectors confuse them.
 local function same_hand(vertices, others)
   local low, high = vertices:min(1), vertices:max(1)
   local size = math.sqrt(math.max(0, (high[1] - low[1]) * (high[2] - low[2])))
@@ -107,28 +90,26 @@ local function landmark_targets(clip, n, gaps, hands, sc)
   return targets
 end
 
--- ---- the map ----
-
---- clip:responsibility(n, { gaps = {-3, -2, -1, 1, 2, 3} | "motion", size = {448, 256}, temperature = 2, background
--- = "static" | "homography", fit = { model = "homography", points = 500, robust = false }, targets = "flow" |
--- "landmarks", closeness = nil, sharpen = false, flow = nil }): R of frame n at `size`, padding included (it
--- counts as background). sharpen: cut out along colours and edges of the frame. flow: the method of clip:flow.
--- Gaps that leave the clip are left out. "motion": per hand and side up to three of the smallest gaps of {1, 2, 3,
--- 6, 12} in which it moves at least 4 pixels against the fitted background, or else the three of largest motion;
--- the union is used for all hands. Hands whose points do not determine the model get the next poorer one (see
--- R.quality).
+--- clip:responsibility(n, { gaps = {-3, -2, -1, 1, 2, 3} | "motion", size = {448, 256}, temperature = 2, background =
+-- "static" | "homography", fit = { model = "homography", points = 500, robust = false }, targets = "flow" |
+-- "landmarks", closeness = nil, sharpen = false, flow = nil }): R of frame n at `size`, padding included (it counts as
+-- background). sharpen: cut out along colours and edges of the frame. flow: the method of clip:flow. Gaps that leave
+-- the clip are left out. "motion": per hand and side up to three of the smallest gaps of {1, 2, 3, 6, 12} in which it
+-- moves at least 4 pixels against the fitted background, or else the three of largest motion; the union is used for
+-- all hands. Hands whose points do not determine the model get the next poorer one (see R.quality).
 function M.responsibility(clip, n, given)
   if math.type(n) ~= "integer" or n < 0 or n >= clip.frames then
-    complain("frame: expected 0 to %d, found %s", clip.frames - 1, core.text(n))
+    refuse("clip:responsibility: frame: expected 0 to %d, found %s", clip.frames - 1, core.text(n))
   end
   local o = map_options.read("clip:responsibility", given, map_options.clip)
   local sc = scale.of(clip.width, clip.height, o.size)
   local hands = scaled_hands(clip, n, sc)
-  local by_motion = o.gaps == "motion" and #hands > 0
-  local usual = o.gaps == "motion" and map_options.clip.gaps.default or o.gaps
-  local wanted = by_motion and both_sides(M.motion_gaps) or usual
+  local by_motion, wanted = o.gaps == "motion" and #hands > 0, o.gaps
+  if wanted == "motion" then wanted = by_motion and M.motion_gaps or map_options.clip.gaps.default end
   local list, flow_of = available(clip, n, wanted), {}
-  if #list == 0 then complain("gaps: expected one within the clip's %d frames, found none", clip.frames) end
+  if not list[1] then
+    refuse("clip:responsibility: gaps: expected one within the clip's %d frames, found none", clip.frames)
+  end
   local how = { size = { sc.w, sc.h }, method = o.flow }
   local function flows(of)
     local found = {}

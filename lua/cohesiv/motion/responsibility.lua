@@ -1,9 +1,9 @@
---- co.responsibility: which hand, or the background, moves each pixel, from given flows and hands. The result R keeps
--- what its fields need and computes the heavy ones (residuals, stacked flows, quality) when they are first read.
--- Knows nothing of clips; see maps.lua.
+--- co.responsibility: which hand, or the background, moves each pixel, from given flows and hands (of clips: maps.lua).
+-- The result R keeps what its fields need; the heavy ones (residuals, stacked flows, quality) are made when first read.
 local core = require "cohesiv.core"
+local lists = require "cohesiv.base.lists"
 local map_options = require "cohesiv.motion.map_options"
-local options_of = require "cohesiv.base.options"
+local options = require "cohesiv.base.options"
 local pictured = require "cohesiv.base.pictured"
 local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
@@ -13,22 +13,20 @@ local M = {}
 --- How far from the background's motion, in pixels of the flow, a vector counts as an outlier of its robust fit.
 M.background_threshold = 1
 
-local function complain(format, ...) refuse("responsibility: " .. format, ...) end
-
 -- A list of tensors (each of shape `one`), or a tensor of them all (of shape `all`, this rank), as a list of tensors of
 -- this dtype that no later write can reach. Records with vertices, as clip:hands gives them, stand for those.
 local function list_of(name, given, one, all, rank, dtype)
   if core.is_tensor(given) and #given.shape ~= rank then
-    complain("%s: expected %s or a list, found shape %s", name, all, table.concat(given.shape, "x"))
+    refuse("responsibility: %s: expected %s or a list, found shape %s", name, all, table.concat(given.shape, "x"))
   elseif not core.is_tensor(given) and type(given) ~= "table" then
-    complain("%s: expected a list of %s tensors or %s, found %s", name, one, all, type(given))
+    refuse("responsibility: %s: expected a list of %s tensors or %s, found %s", name, one, all, type(given))
   end
   local list = {}
   for i = 1, #given do
     local t = given[i]
     if type(t) == "table" and name == "hands" then t = t.vertices end
     if not core.is_tensor(t) then
-      complain("%s[%d]: expected a tensor of %s, found %s", name, i, one, type(given[i]))
+      refuse("responsibility: %s[%d]: expected a tensor of %s, found %s", name, i, one, type(given[i]))
     end
     list[i] = t:detach():to(dtype)
   end
@@ -37,21 +35,16 @@ end
 
 -- The frame that maps are sharpened by, or nil for false.
 local function check_image(value)
-  if value and not core.is_tensor(value) then
-    complain("sharpen: expected an image, found %s", options_of.text(value))
-  end
-  return value or nil
+  if not value or core.is_tensor(value) then return value or nil end
+  refuse("responsibility: sharpen: expected an image, found %s", options.text(value))
 end
-
--- ---- R ----
 
 local methods, lazy = {}, {}
 
 --- G×H×W×2: the flows, one per gap.
 function lazy.flows(R) return tensor.stack(R.scene.flows, 1) end
 
---- G×H×W×(N+1): distances in pixels to the motions of the hands and, last, of the background; infinite at and beyond
--- the horizon.
+--- G×H×W×(N+1): pixels to where each hand's motion and, last, the background's lead; infinite from the horizon on.
 function lazy.residuals(R) return core.responsibility.residuals(R.scene, R.homographies, R.background_homographies) end
 
 --- Per hand: for every gap the median fit error (pixels), the share of inliers, the model fitted and the hand's motion
@@ -75,8 +68,7 @@ end
 local meta = {}
 
 function meta.__index(R, name)
-  if methods[name] then return methods[name] end
-  if not lazy[name] then return nil end
+  if methods[name] or not lazy[name] then return methods[name] end
   local value = lazy[name](R)
   if core.is_tensor(value) then value:keep() end -- it belongs to R, not to a scope that happens to be open
   rawset(R, name, value)
@@ -89,7 +81,7 @@ function meta.__tostring(R)
 end
 
 meta.__name = "responsibility"
-options_of.guard("responsibility", methods, options_of.named "responsibility")
+options.guard("responsibility", methods, options.named "responsibility")
 M.meta, M.methods = meta, pictured.class(methods)
 
 local function finish(R)
@@ -108,13 +100,13 @@ local function fit_background(R)
   end
 end
 
--- { scene with hands[i] for i in keep, their homographies and fits }
+-- The scene with these hands alone, their homographies and fits.
 local function keep_hands(R, keep)
-  if type(keep) ~= "table" then complain("keep: expected a list of hands, found %s", type(keep)) end
+  if type(keep) ~= "table" then refuse("responsibility: keep: expected a list of hands, found %s", type(keep)) end
   local hands, seen, motions, fits = {}, {}, {}, {}
   for i, k in ipairs(keep) do
     if math.type(k) ~= "integer" or k < 1 or k > #R.scene.hands or seen[k] then
-      complain("keep: expected hands from 1 to %d, each once, found %s", #R.scene.hands, options_of.text(k))
+      refuse("responsibility: keep: expected hands from 1 to %d, each once, found %s", #R.scene.hands, options.text(k))
     end
     seen[k], hands[i] = true, R.scene.hands[k]
   end
@@ -133,11 +125,10 @@ end
 -- that was fitted stays the one fitted away from all hands, since the hands left out move all the same.
 function methods.with(self, changes)
   local R = self
-  if changes == nil then complain("expected a table of options, found nil") end
+  if changes == nil then refuse("responsibility: expected a table of options, found nil") end
   local given = map_options.read("responsibility", changes, map_options.change)
-  local new = { scene = R.scene, gaps = R.gaps, size = R.size, homographies = R.homographies, fits = R.fits,
-    background = R.background, background_homographies = R.background_homographies,
-    background_fits = R.background_fits, temperature = R.temperature, closeness = R.closeness, sharpen = R.sharpen }
+  local new = lists.copy(R)
+  new.map, new.quality, new.frame = nil, nil, nil
   if changes.temperature ~= nil then new.temperature = given.temperature end
   if changes.closeness ~= nil then new.closeness = given.closeness end
   if changes.sharpen ~= nil then new.sharpen = check_image(changes.sharpen) end
@@ -145,16 +136,10 @@ function methods.with(self, changes)
     new.background = given.background
     fit_background(new)
   end
-  if changes.keep ~= nil then
-    new.scene, new.homographies, new.fits = keep_hands(R, changes.keep)
-  else
-    new.residuals = changes.background == nil and rawget(R, "residuals") or nil
-  end
-  new.flows = rawget(R, "flows")
+  if changes.keep ~= nil then new.scene, new.homographies, new.fits = keep_hands(R, changes.keep) end
+  if changes.keep ~= nil or changes.background ~= nil then new.residuals = nil end
   return finish(new)
 end
-
--- ---- making one ----
 
 --- responsibility{ flows = list or G×H×W×2, hands = list of V×2 or N×V×2, temperature = 2, background = "static" |
 -- "homography", fit = { model = "homography", points = 0, robust = false, fall_back = false }, closeness = nil,
@@ -165,12 +150,12 @@ end
 -- its colours and edges, without the flow's halo (after GrabCut, see csrc/motion/sharpen.h). gaps: the names of
 -- the flows in R.gaps; content = { width, height }: the rest is padding; targets: lists of V×2 per hand and gap.
 function M.responsibility(given)
-  if given == nil then complain("expected a table of options, found nil") end
+  if given == nil then refuse("responsibility: expected a table of options, found nil") end
   local o = map_options.read("responsibility", given, map_options.computation)
   local R = { scene = { flows = list_of("flows", o.flows, "HxWx2", "GxHxWx2", 4, "float32"),
       hands = list_of("hands", o.hands, "Vx2", "NxVx2", 3, "float64"), content = o.content },
     temperature = o.temperature, background = o.background, closeness = o.closeness, sharpen = check_image(o.sharpen) }
-  if not R.scene.flows[1] then complain("flows: expected at least one, found none") end
+  if not R.scene.flows[1] then refuse("responsibility: flows: expected at least one, found none") end
   R.gaps, R.fits, o.fit.targets = {}, {}, o.targets
   local homographies, fits = core.responsibility.fit(R.scene, o.fit)
   local N, shape = #R.scene.hands, R.scene.flows[1].shape

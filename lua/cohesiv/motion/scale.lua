@@ -13,16 +13,16 @@ local scale = {}
 --- The size of training and maps unless a recipe says another.
 scale.default = { 448, 256 }
 
-local function whole(size, i)
-  local n = type(size) == "table" and size[i]
-  return type(n) == "number" and math.tointeger(n)
+local function side(size, i)
+  local n = type(size) == "table" and type(size[i]) == "number" and math.tointeger(size[i])
+  return n and n >= 1 and n <= 1 << 16 and n
 end
 
 --- of(width, height, size) → { s, content_w, content_h, w, h } for a clip of width × height at size = { w, h }.
 function scale.of(width, height, size)
   size = size or scale.default
-  local w, h = whole(size, 1), whole(size, 2)
-  if not (w and h) or w < 1 or h < 1 or w > 1 << 16 or h > 1 << 16 then
+  local w, h = side(size, 1), side(size, 2)
+  if not (w and h) then
     refuse("size: expected {width, height} of 1 to 65536, found %s", type(size) ~= "table" and core.text(size)
       or ("{%s, %s}"):format(core.text(size[1]), core.text(size[2])))
   end
@@ -56,8 +56,7 @@ function scale.picture(t, sc)
   return core.io.resample(t, sc.s, sc.s, sc.content_w, sc.content_h, sc.w, sc.h)
 end
 
---- flow(f, sc, width): a flow of any resolution of the whole frame (the clip is `width` pixels wide) at the scale,
--- padded; vectors become pixels there.
+--- flow(f, sc, width): a flow of any resolution of the whole frame, `width` pixels wide in the clip, as the picture.
 function scale.flow(f, sc, width)
   local s = sc.s * width / f.shape[2]
   return core.io.resample(f, s, s, sc.content_w, sc.content_h, sc.w, sc.h, s)

@@ -6,7 +6,6 @@ local lists = require "cohesiv.base.lists"
 local folding = require "cohesiv.nn.folding"
 local tensor = require "cohesiv.tensor"
 local refuse = require "cohesiv.base.refuse"
-local error = core.error -- a line, whatever it quotes
 
 local PLANS = 16 -- kept: one for each shape of input
 
@@ -58,7 +57,7 @@ local function record(self, inputs)
   local ok, message = pcall(core.unbroken, "freeze", tensor.no_grad, tensor.tidy, pass)
   if not ok then
     plan:cancel()
-    error(message, 0)
+    core.error(message, 0)
   end
   return { run = plan, together = together }
 end

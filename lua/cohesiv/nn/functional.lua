@@ -10,8 +10,6 @@ local M = {}
 local ops, axes = core.ops, layer.axes
 local integer, between = options.integer, options.between
 
--- ---- activations, and what else needs nothing ----
-
 -- A module of this kind that calls f(x).
 local function plain(kind, given, f)
   local m = layer.new(kind, {}, given)
@@ -61,9 +59,7 @@ function M.LeakyReLU(given)
   return m
 end
 
--- ---- pooling and resampling ----
-
---- MaxPool2d{ kernel, stride = kernel, padding = 0, ceil = false }: each window's maximum; ceil: the last may stick out.
+--- MaxPool2d{ kernel, stride = kernel, padding = 0, ceil = false }: the windows' maxima; ceil: the last may stick out.
 function M.MaxPool2d(given, named)
   local m, o = layer.new("MaxPool2d", { integer(nil, 1, nil, "kernel"), stride = options.optional(integer()),
     padding = integer(0, 0), ceil = false }, given, named)

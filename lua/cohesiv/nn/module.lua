@@ -177,8 +177,6 @@ function Module:zero_grad()
   for _, t in self:named_parameters() do t.grad = nil end
 end
 
--- ---- state dicts ----
-
 local function to_file(t) return #t.shape == 4 and t:permute { 1, 4, 2, 3 } or t end -- O,kH,kW,I → O,I,kH,kW
 local function to_memory(t) return #t.shape == 4 and t:permute { 1, 3, 4, 2 } or t end
 
@@ -230,8 +228,6 @@ function Module:load_state(state, o)
   for _, pair in ipairs(found) do pair[1]:copy(pair[2]) end
   return report
 end
-
--- ---- printing ----
 
 local function tree(m, indent)
   local words, below = { indent .. (m.name and m.name .. ": " or "") .. m.kind }, {}

@@ -8,13 +8,10 @@ local lists = require "cohesiv.base.lists"
 local options = require "cohesiv.base.options"
 local thousands = require "cohesiv.base.thousands"
 local refuse = require "cohesiv.base.refuse"
-local error = core.error -- a line, whatever it quotes
 
 local M = {}
 local Profile = {}
 Profile.__index = Profile
-
--- ---- recording ----
 
 local function row_of(name, pass)
   return { name = name, pass = pass, calls = 0, seconds = 0, read = 0, written = 0, flops = 0, fallbacks = 0 }
@@ -70,7 +67,7 @@ end
 local function stopped(call, ok, ...)
   Module.__call = call
   local events, seconds, lost = core.profile_stop()
-  if not ok then error((...), 0) end
+  if not ok then core.error((...), 0) end
   return profile_of(events, seconds, lost), ...
 end
 
@@ -91,8 +88,6 @@ function M.profile(f, ...)
   Module.__call = scoped -- modules show as scopes
   return stopped(call, pcall(core.unbroken, "profile", f, ...))
 end
-
--- ---- the table ----
 
 --- profile:top(n): the n slowest rows; the others become one row.
 function Profile:top(n)
@@ -129,8 +124,6 @@ function Profile:__tostring()
     self.threads > 1 and "s" or "", told(self.lost, "more were not kept"),
     told(self.fallbacks, "went to the CPU and back"))
 end
-
--- ---- the trace ----
 
 local function microseconds(seconds) return math.floor(seconds * 1e9 + 0.5) / 1e3 end
 

@@ -7,7 +7,6 @@ local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
 local thousands = require "cohesiv.base.thousands"
-local error = core.error -- a line, whatever it quotes
 
 local M = {}
 local Summary = {}
@@ -84,7 +83,7 @@ local function count(x, total, rows)
     end
   end)
   local events = core.profile_stop()
-  if not ok then error(message, 0) end
+  if not ok then core.error(message, 0) end
   for i, e in ipairs(events) do
     local row = owner[i] or owner[e.parent]
     owner[i], row.flops = row, row.flops + math.tointeger(e.flops)

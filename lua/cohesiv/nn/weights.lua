@@ -6,8 +6,6 @@ local tensor = require "cohesiv.tensor"
 
 local M = {}
 
--- ---- names ----
-
 -- timm calls the blocks of MobileNetV2 and EfficientNet alike: blocks.STAGE.BLOCK.LAYER, and what is around them. For
 -- each, the names here: blocks in a stage, top layers, layers of a block without expansion (those of stage 0) and with
 -- it, and the format of a block's number. (tf_efficientnet_b0 is the one here; efficientnet_b0 pads in other places.)
@@ -117,8 +115,6 @@ function M.rename(state, known)
   end
   return out, count
 end
-
--- ---- encoders ----
 
 local function shapes_of(state)
   local shapes = {}

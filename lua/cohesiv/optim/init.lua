@@ -19,8 +19,6 @@ local function check_parameters(name, parameters)
   end
 end
 
--- ---- what all optimisers do ----
-
 local Optimiser = {}
 
 -- kept: the names of the lists of tensors that are the optimiser's state: out of every scope, a tensor for each
@@ -93,8 +91,6 @@ end
 
 options.guard("optimiser", Optimiser, options.having "kept")
 
--- ---- the optimisers ----
-
 local AdamW = class({ "m", "v" }, function(self, i, p, g)
   ops.adamw.call(p, g, self.m[i], self.v[i], self.lr, self.beta1, self.beta2, self.eps, self.weight_decay, self.steps)
 end)
@@ -126,8 +122,6 @@ function M.SGD(parameters, o)
   if o.nesterov and o.momentum == 0 then refuse "SGD: nesterov: expected a momentum above 0, found 0" end
   return new(o.momentum > 0 and SGD or PlainSGD, parameters, o)
 end
-
--- ---- clipping ----
 
 --- clip_norm(parameters, max): scales all gradients by one factor to a common Euclidean norm <= max → the norm before.
 function M.clip_norm(parameters, max)

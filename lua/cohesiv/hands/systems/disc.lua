@@ -1,5 +1,4 @@
 --- A disc at the query, the simplest baseline: radius = the task's calibrated threshold × image width. Sees no pixels.
-
 local metrics = require "cohesiv.hands.metrics"
 local one_map = require "cohesiv.hands.one_map"
 

@@ -1,11 +1,7 @@
---- Flow: what moves. The magnitude of the optical flow, averaged over the recipe's gaps that the clip has, one map for
---- every query and all four tasks.
-
+--- Flow: what moves. The magnitude of the optical flow, averaged over the recipe's gaps that the clip has.
 local map_options = require "cohesiv.motion.map_options"
 local metrics = require "cohesiv.hands.metrics"
 local one_map = require "cohesiv.hands.one_map"
-
-local function speed(flow) return (flow * flow):sum(3):sqrt() end
 
 return function(run)
   local recipe = run.recipe
@@ -14,8 +10,9 @@ return function(run)
     local total, count = nil, 0
     for _, gap in ipairs(gaps) do
       if n + gap >= 0 and n + gap < clip.frames then
-        local one = speed(clip:flow(n, gap, { size = recipe.size, method = recipe.maps.flow }))
-        total, count = total and total + one or one, count + 1
+        local flow = clip:flow(n, gap, { size = recipe.size, method = recipe.maps.flow })
+        local speed = (flow * flow):sum(3):sqrt()
+        total, count = total and total + speed or speed, count + 1
       end
     end
     return total and total / count or {}

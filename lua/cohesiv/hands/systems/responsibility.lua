@@ -1,6 +1,5 @@
 --- Thresholded responsibility, which sees the video: R of the query's detected hand (Pair), the largest R of all hands
 --- (All). Responsibility cannot tell hand from object, so there is no Hand and no Obj.
-
 local map_options = require "cohesiv.motion.map_options"
 local metrics = require "cohesiv.hands.metrics"
 local one_map = require "cohesiv.hands.one_map"

@@ -1,6 +1,4 @@
---- Saliency: what stands out in one image, by a classical detector (csrc/data/saliency.c); one map for every query and
---- all four tasks.
-
+--- Saliency: what stands out in one image, by a classical detector (csrc/data/saliency.c).
 local metrics = require "cohesiv.hands.metrics"
 local one_map = require "cohesiv.hands.one_map"
 local scale = require "cohesiv.motion.scale"
