@@ -1,5 +1,4 @@
 --- The evaluator: every system's maps against hand-drawn masks, the four tasks, 95 % intervals.
---
 -- A system (lua/cohesiv/hands/systems/NAME.lua) says which `goals` it has and answers a frame with maps:
 --   goals[key] = { task = "Hand", grids = { thresholds of the first map, of the second or nil } }
 --   answer(clip, n, queries, detected) → { [key] = list of { first, second } }
@@ -70,22 +69,19 @@ function evaluate.fitted(entry, truth, known)
   return known[entry[1]], entry[2] and known[entry[2]]
 end
 
--- The mask of one key for query q, empty where the system has no entry.
-local function mask_of(answer, key, q, thresholds, truth, known)
-  local entry = answer[key] and answer[key][q]
-  if not entry then return tensor.zeros(truth.height, truth.width, { dtype = "uint8" }) end
-  local t = thresholds[key]
-  if not t then refuse("evaluate: expected thresholds for %s, found none: calibrate the run first", key) end
-  local first, second = evaluate.fitted(entry, truth, known)
-  return metrics.over(first, t[1], second, t[2])
-end
-
 --- The predicted masks of a frame: { All = mask, Pair = by query, Hand = by query, Obj = by query }.
 function evaluate.masks(system, answer, thresholds, frame, truth)
   local known, out = {}, {}
+  local function mask(key, q) -- empty where the system has no entry
+    local entry, t = answer[key] and answer[key][q], thresholds[key]
+    if not entry then return tensor.zeros(truth.height, truth.width, { dtype = "uint8" }) end
+    if not t then refuse("evaluate: expected thresholds for %s, found none: calibrate the run first", key) end
+    local first, second = evaluate.fitted(entry, truth, known)
+    return metrics.over(first, t[1], second, t[2])
+  end
   for key, goal in pairs(system.goals) do
     local list, whole = {}, goal.task == "All"
-    for q = 1, whole and 1 or #frame.queries do list[q] = mask_of(answer, key, q, thresholds, truth, known) end
+    for q = 1, whole and 1 or #frame.queries do list[q] = mask(key, q) end
     out[goal.task] = whole and list[1] or list
   end
   if out.Hand and out.Obj and not out.Pair then
@@ -193,9 +189,7 @@ function evaluate.score(system, thresholds, data, names, options)
 end
 
 --- The system that a run's recipe names, ready to answer.
-function evaluate.system(run)
-  return require("cohesiv.hands.systems." .. run.recipe.system)(run)
-end
+function evaluate.system(run) return require("cohesiv.hands.systems." .. run.recipe.system)(run) end
 
 -- A folder that the recipe names, which may be relative to where the run was started.
 local function folder_of(run, path)

@@ -27,16 +27,6 @@ local OPTIONS = {
   decoder_widths = { 256, 128, 64, 32, 16 }, embedding_dim = WIDTH, attention_dim = WIDTH,
 }
 
-local function read_options(given)
-  local o = options.read("model", given, OPTIONS)
-  local widths = o.decoder_widths
-  if #widths ~= 5 then refuse("model: decoder_widths: expected 5 numbers, found %d", #widths) end
-  for _, w in ipairs(widths) do
-    if not is_width(w) then refuse("model: decoder_widths: expected positive integers, found %s", core.text(w)) end
-  end
-  return o
-end
-
 -- uint8 → float, normalised; floats are taken as they are, in the model's dtype (float32 with weights of bfloat16).
 local function prepare(self, x)
   local dtype = self.dtype() == "float64" and "float64" or "float32"
@@ -108,8 +98,6 @@ function methods.load(self, path, given)
   return report
 end
 
-local function is_foreign_to_encoder(name) return weights.is_foreign(name) or weights.is_beyond_encoder(name) end
-
 options.guard("model", methods, Module.stands)
 
 --- co.model{ encoder, encoder_weights, decoder_widths, embedding_dim, attention_dim }: a new network with random
@@ -117,17 +105,24 @@ options.guard("model", methods, Module.stands)
 -- model:predict(image, points, options); model:load(path, { strict }) → { missing, unexpected, misshaped }, of any file
 -- of weights; model:save(path), as safetensors; model:summary{ size, batch }: what every stage costs.
 function M.model(given)
-  local c = read_options(given)
-  local file = c.encoder_weights
+  local c = options.read("model", given, OPTIONS)
+  local file, widths = c.encoder_weights, c.decoder_widths
+  if #widths ~= 5 then refuse("model: decoder_widths: expected 5 numbers, found %d", #widths) end
+  for _, w in ipairs(widths) do
+    if not is_width(w) then refuse("model: decoder_widths: expected positive integers, found %s", core.text(w)) end
+  end
   c.encoder_weights = nil
   local m = Module.new()
   local encoder = m:add("encoder", encoders.encoder(c.encoder))
-  m:add("decoder", unet.decoder(encoder.widths, c.decoder_widths))
-  local head = layers.Conv2d { c.decoder_widths[5], c.embedding_dim, 3, padding = 1 }
+  m:add("decoder", unet.decoder(encoder.widths, widths))
+  local head = layers.Conv2d { widths[5], c.embedding_dim, 3, padding = 1 }
   m:add("segmentation_head", layers.Sequential { head })
   m:add("hand_branch", unet.branch(c.embedding_dim, c.attention_dim))
   m:add("object_branch", unet.branch(c.embedding_dim, c.attention_dim))
-  if file then load_file(encoder, file, "encoder_weights: " .. file, { ignore = is_foreign_to_encoder }) end
+  if file then
+    local function ignored(name) return weights.is_foreign(name) or weights.is_beyond_encoder(name) end
+    load_file(encoder, file, "encoder_weights: " .. file, { ignore = ignored })
+  end
   m.options, m.mean, m.std = c, IMAGENET.mean, IMAGENET.std
   m.dtype = function() return head.params.weight.dtype end
   m.device = function() return head.params.weight.device end

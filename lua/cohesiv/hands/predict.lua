@@ -1,8 +1,6 @@
---- model:predict: one image, any number of query points, one forward pass.
---
+--- model:predict: one image, any number of query points, one forward pass:
 --   image → scaled to the recipe's size → Z, Q, K → attention a = clamp(q·K, 0, 1) per query, objectness o and
 --   personness p = cosines of Z with the stored means → scores → the image's own resolution → thresholds → masks
---
 -- Means, thresholds and size travel with the model (see calibrate.lua).
 local core = require "cohesiv.core".metrics
 local metrics = require "cohesiv.hands.metrics"
@@ -35,9 +33,12 @@ function predict.maps(model, image, queries, options)
     maps.attention[k] = core.project(out.K, q):clamp(0, 1)
   end
   if not options.attention_only then
-    local means = model.embeddings
-    if not means then refuse "predict: expected a model with mean embeddings (train or calibrate it first), found none" end
-    for name, mean in pairs(means) do maps[name .. "ness"] = core.project(out.Z, tensor.tensor(mean), true) end
+    if not model.embeddings then
+      refuse "predict: expected a model with mean embeddings (train or calibrate it first), found none"
+    end
+    for class, mean in pairs(model.embeddings) do
+      maps[class .. "ness"] = core.project(out.Z, tensor.tensor(mean), true)
+    end
   end
   return maps
 end

@@ -103,21 +103,20 @@ end
 -- The scene with these hands alone, their homographies and fits.
 local function keep_hands(R, keep)
   if type(keep) ~= "table" then refuse("responsibility: keep: expected a list of hands, found %s", type(keep)) end
-  local hands, seen, motions, fits = {}, {}, {}, {}
+  local hands, seen, fits, motions = {}, {}, {}, {}
   for i, k in ipairs(keep) do
     if math.type(k) ~= "integer" or k < 1 or k > #R.scene.hands or seen[k] then
       refuse("responsibility: keep: expected hands from 1 to %d, each once, found %s", #R.scene.hands, options.text(k))
     end
-    seen[k], hands[i] = true, R.scene.hands[k]
+    seen[k], hands[i], motions[i] = true, R.scene.hands[k], R.homographies:select(2, k)
   end
-  local all = #keep > 0 and R.homographies:totable()
   for g, row in ipairs(R.fits) do
-    fits[g], motions[g] = {}, {}
-    for i, k in ipairs(keep) do fits[g][i], motions[g][i] = row[k], all[g][k] end
+    fits[g] = {}
+    for i, k in ipairs(keep) do fits[g][i] = row[k] end
   end
-  local scene = { flows = R.scene.flows, hands = hands, content = R.scene.content }
-  if #keep == 0 then return scene, core.full(0, #R.fits, 0, 3, 3, { dtype = "float64" }), fits end
-  return scene, core.tensor(motions, { dtype = "float64" }), fits
+  local none = core.full(0, #R.fits, 0, 3, 3, { dtype = "float64" })
+  return { flows = R.scene.flows, hands = hands, content = R.scene.content },
+    motions[1] and tensor.stack(motions, 2) or none, fits
 end
 
 --- R:with{ temperature = …, keep = { hands }, background = …, closeness = … | false, sharpen = image | false }: a
@@ -143,12 +142,11 @@ end
 
 --- responsibility{ flows = list or G×H×W×2, hands = list of V×2 or N×V×2, temperature = 2, background = "static" |
 -- "homography", fit = { model = "homography", points = 0, robust = false, fall_back = false }, closeness = nil,
--- sharpen = nil }: R with map (H×W×(N+1), background last), residuals, homographies (G×N×3×3),
--- background_homographies (G×3×3 or nil), flows, gaps, size, quality, and R:with{…}. Pixels of the flows given.
--- fall_back: hands whose points do not determine the model get the next poorer one (affine, similarity,
--- translation; see R.quality) instead of an error. sharpen: the frame (H×W×3 uint8): the maps are cut out along
--- its colours and edges, without the flow's halo (after GrabCut, see csrc/motion/sharpen.h). gaps: the names of
--- the flows in R.gaps; content = { width, height }: the rest is padding; targets: lists of V×2 per hand and gap.
+-- sharpen = nil }: R with map (H×W×(N+1), background last), residuals, homographies (G×N×3×3), background_homographies
+-- (G×3×3 or nil), flows, gaps, size, quality, and R:with{…}. Pixels of the flows given. fall_back: hands whose points
+-- do not determine the model get the next poorer one (affine, similarity, translation; see R.quality), no error.
+-- sharpen: the frame (H×W×3 uint8): maps are cut out along its colours and edges, without the flow's halo (GrabCut, see
+-- csrc/motion/sharpen.h). gaps: names of the flows; content = { width, height }; targets: V×2 per hand and gap.
 function M.responsibility(given)
   if given == nil then refuse("responsibility: expected a table of options, found nil") end
   local o = map_options.read("responsibility", given, map_options.computation)

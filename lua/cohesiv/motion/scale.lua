@@ -1,5 +1,4 @@
 --- How a clip's pixels become pixels at a recipe's size (width, height): one scale for both axes, the rest padded.
---
 --   s = min(w/W, h/H); the content is round(W·s) × round(H·s) pixels, at the top left; right and below it zeros.
 --   A point (x, y) goes to ((x + 0.5)·s − 0.5, (y + 0.5)·s − 0.5): pixel centres on integers on both sides.
 --   Pictures are averaged over the area that a pixel covers when shrinking, interpolated bilinearly when growing;
@@ -52,9 +51,7 @@ function scale.pad(t, sc)
 end
 
 --- picture(t, sc): content and padding in one pass.
-function scale.picture(t, sc)
-  return core.io.resample(t, sc.s, sc.s, sc.content_w, sc.content_h, sc.w, sc.h)
-end
+function scale.picture(t, sc) return core.io.resample(t, sc.s, sc.s, sc.content_w, sc.content_h, sc.w, sc.h) end
 
 --- flow(f, sc, width): a flow of any resolution of the whole frame, `width` pixels wide in the clip, as the picture.
 function scale.flow(f, sc, width)

@@ -1,5 +1,4 @@
 --- EfficientNet (Tan and Le, ICML 2019) as an encoder: inverted residuals with squeeze and excitation, SiLU throughout.
---
 -- Two public networks are called efficientnet_b0. This is the one that segmentation_models.pytorch 0.6 calls
 -- "efficientnet-b0": names and numerics of its checkpoints (_conv_stem, _blocks.N._depthwise_conv, …), batch norm with
 -- eps 1e-3 and momentum 0.01, TensorFlow's "same" padding (that of even sizes: the extra row and column are right and

@@ -12,9 +12,7 @@ local PLANS = 16 -- kept: one for each shape of input
 local Frozen = {}
 
 -- What a module without a pass of its own would be asked for: dtype, thresholds, predict, …
-function Frozen.__index(self, key)
-  return rawget(Frozen, key) or self.module[key]
-end
+function Frozen.__index(self, key) return rawget(Frozen, key) or self.module[key] end
 
 function Frozen.__call(self, ...) return self:forward(...) end
 

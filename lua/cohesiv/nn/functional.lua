@@ -6,7 +6,6 @@ local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
 
-local M = {}
 local ops, axes = core.ops, layer.axes
 local integer, between = options.integer, options.between
 
@@ -17,40 +16,34 @@ local function plain(kind, given, f)
   return m
 end
 
---- ReLU{}: max(x, 0).
-function M.ReLU(given) return plain("ReLU", given, ops.relu.call) end
-
---- ReLU6{}: min(max(x, 0), 6).
-function M.ReLU6(given) return plain("ReLU6", given, ops.relu6.call) end
-
---- SiLU{}: x / (1 + exp(-x)).
-function M.SiLU(given) return plain("SiLU", given, ops.silu.call) end
-
---- Sigmoid{}: 1 / (1 + exp(-x)).
-function M.Sigmoid(given) return plain("Sigmoid", given, ops.sigmoid.call) end
-
---- Tanh{}: hyperbolic tangent.
-function M.Tanh(given) return plain("Tanh", given, ops.tanh.call) end
-
---- Softmax{}: exp(x) / Σ exp(x) over the last dimension.
-function M.Softmax(given) return plain("Softmax", given, ops.softmax.call) end
-
---- LogSoftmax{}: the logarithm of Softmax.
-function M.LogSoftmax(given) return plain("LogSoftmax", given, ops.log_softmax.call) end
-
---- GlobalAvgPool{}: the mean over all pixels: N×H×W×C → N×C.
-function M.GlobalAvgPool(given)
-  return plain("GlobalAvgPool", given, function(x)
-    local y = ops.global_pool.call(x)
-    return y:reshape(y.shape[1], y.shape[4])
-  end)
-end
-
---- Flatten{}: N×… → N×C, in the order in which the numbers lie (of images: rows, columns, channels).
-function M.Flatten(given) return plain("Flatten", given, function(x) return x:reshape(x.shape[1], -1) end) end
-
---- Identity{}: its input.
-function M.Identity(given) return plain("Identity", given, function(x) return x end) end
+-- What needs nothing but its input.
+local M = {
+  --- ReLU{}: max(x, 0).
+  ReLU = function(given) return plain("ReLU", given, ops.relu.call) end,
+  --- ReLU6{}: min(max(x, 0), 6).
+  ReLU6 = function(given) return plain("ReLU6", given, ops.relu6.call) end,
+  --- SiLU{}: x / (1 + exp(-x)).
+  SiLU = function(given) return plain("SiLU", given, ops.silu.call) end,
+  --- Sigmoid{}: 1 / (1 + exp(-x)).
+  Sigmoid = function(given) return plain("Sigmoid", given, ops.sigmoid.call) end,
+  --- Tanh{}: hyperbolic tangent.
+  Tanh = function(given) return plain("Tanh", given, ops.tanh.call) end,
+  --- Softmax{}: exp(x) / Σ exp(x) over the last dimension.
+  Softmax = function(given) return plain("Softmax", given, ops.softmax.call) end,
+  --- LogSoftmax{}: the logarithm of Softmax.
+  LogSoftmax = function(given) return plain("LogSoftmax", given, ops.log_softmax.call) end,
+  --- GlobalAvgPool{}: the mean over all pixels: N×H×W×C → N×C.
+  GlobalAvgPool = function(given)
+    return plain("GlobalAvgPool", given, function(x)
+      local y = ops.global_pool.call(x)
+      return y:reshape(y.shape[1], y.shape[4])
+    end)
+  end,
+  --- Flatten{}: N×… → N×C, in the order in which the numbers lie (of images: rows, columns, channels).
+  Flatten = function(given) return plain("Flatten", given, function(x) return x:reshape(x.shape[1], -1) end) end,
+  --- Identity{}: its input.
+  Identity = function(given) return plain("Identity", given, function(x) return x end) end,
+}
 
 --- LeakyReLU{ slope = 0.01 }: x above 0, slope x below.
 function M.LeakyReLU(given)

@@ -98,9 +98,7 @@ function M.let_go(x, ...)
 end
 
 -- Whether a convolution's epilogue may do what bn does: in inference without gradients, and not for SiLU.
-local function foldable(bn)
-  return not (bn.training or core.grad_enabled() or bn.hooks or bn.act == "silu")
-end
+local function foldable(bn) return not (bn.training or core.grad_enabled() or bn.hooks or bn.act == "silu") end
 
 --- conv_bn(conv, bn, x, residual?): bn(conv(x), residual). In inference without gradients it is one op: the
 -- convolution's epilogue normalises, adds and rectifies while the result is in registers (unless one has hooks).

@@ -54,21 +54,17 @@ local function sum_of(rows, name)
   return total
 end
 
-local function profile_of(events, seconds, lost)
-  local self = setmetatable(rows_of(events), Profile)
-  for _, row in ipairs(self) do row.share = row.seconds / seconds end
-  local sum = sum_of(self)
-  self.events, self.seconds, self.lost, self.threads = events, seconds, lost, core.threads()
-  self.calls, self.fallbacks, self.outside = sum.calls, sum.fallbacks, seconds - sum.seconds
-  return self
-end
-
 -- The end of a record, whatever f did: call is what a module is called by otherwise.
 local function stopped(call, ok, ...)
   Module.__call = call
   local events, seconds, lost = core.profile_stop()
   if not ok then core.error((...), 0) end
-  return profile_of(events, seconds, lost), ...
+  local self = rows_of(events)
+  for _, row in ipairs(self) do row.share = row.seconds / seconds end
+  local sum = sum_of(self)
+  self.events, self.seconds, self.lost, self.threads = events, seconds, lost, core.threads()
+  self.calls, self.fallbacks, self.outside = sum.calls, sum.fallbacks, seconds - sum.seconds
+  return setmetatable(self, Profile), ...
 end
 
 --- profile(f, ...): runs f(...) and returns what it spent its time in, then f's results. Prints as a table. [i] is a

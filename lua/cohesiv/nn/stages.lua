@@ -1,14 +1,12 @@
 --- What the networks are built of: steps, which are modules or functions called in turn, and the five stages that all
--- encoders have, each at half the size of the one before; what a stage gives is a feature. A stage may be a module of
--- the encoder's tree, or a view: a module outside the tree that holds some of its modules, where public names do not
--- follow the stages.
+-- encoders have, each at half the size of the one before; what a stage gives is a feature. A stage is a module of the
+-- encoder's tree or, where public names do not follow the stages, a view: one beside it with some of its modules.
 local layers = require "cohesiv.nn.layers"
 
 local M = {}
 
---- block(m, steps, shortcut?): m, whose pass calls the steps in turn; what is between two of them is closed as soon as
--- the second has seen it. The first step gets what m gets. The last also gets what is to be added: shortcut(m's input),
--- or that input where shortcut is true.
+--- block(m, steps, shortcut?): m, whose pass calls the steps in turn, the first with all that m gets, and closes what
+-- lies between two of them. The last also gets what is to be added: shortcut(m's input), that input if it is true.
 function M.block(m, steps, shortcut)
   m.forward = function(_, x, ...)
     local added = shortcut == true and x or shortcut and shortcut(x) or nil

@@ -18,17 +18,6 @@ local function positive(default) return options.rule(default, "a positive intege
 local KNOWN = { size = { 448, 256 }, batch = positive(1), repeats = positive(3) }
 local REPEATS = 1000 -- at most
 
-local function checked(given)
-  for key in pairs(options.table_of("summary", given)) do
-    if KNOWN[key] == nil then refuse("summary: expected size, batch or repeats, found %s", options.text(key)) end
-  end
-  local o = options.read("summary", given, KNOWN)
-  if #o.size ~= 2 then refuse "summary: size: expected {width, height}" end
-  options.read("summary", { width = o.size[1], height = o.size[2] }, { width = positive(), height = positive() })
-  if o.repeats > REPEATS then refuse("summary: repeats: expected at most %d, found %d", REPEATS, o.repeats) end
-  return o
-end
-
 local function row_of(name, module)
   return { name = name, module = module, parameters = module:count(), flops = 0, memory = 0, times = {} }
 end
@@ -119,7 +108,14 @@ end
 -- multiplication and its addition counting as two. memory: bytes of activations that a training step keeps for its
 -- gradients. time: seconds of inference, the median of `repeats` passes. Prints as a table.
 function M.summary(self, given)
-  return self:in_eval(core.unbroken, "summary", measure, self, checked(given))
+  for key in pairs(options.table_of("summary", given)) do
+    if KNOWN[key] == nil then refuse("summary: expected size, batch or repeats, found %s", options.text(key)) end
+  end
+  local o = options.read("summary", given, KNOWN)
+  if #o.size ~= 2 then refuse "summary: size: expected {width, height}" end
+  options.read("summary", { width = o.size[1], height = o.size[2] }, { width = positive(), height = positive() })
+  if o.repeats > REPEATS then refuse("summary: repeats: expected at most %d, found %d", REPEATS, o.repeats) end
+  return self:in_eval(core.unbroken, "summary", measure, self, o)
 end
 
 --- The table as text: a line per stage, columns aligned.

@@ -102,9 +102,8 @@ local function known_name(name, known, ungrouped)
   end
 end
 
---- rename(state, known): the tensors under the names of `known` (a set) where the names of torchvision, Cadene's
--- pretrained-models, timm or segmentation_models.pytorch (encoder alone or whole) lead there, else under their own.
--- Returns also how many got another name.
+--- rename(state, known): the tensors under names of `known` (a set) where those of torchvision, Cadene's, timm or
+-- segmentation_models.pytorch (encoder alone or whole) lead there, else under their own; and how many were renamed.
 function M.rename(state, known)
   local out, count, ungrouped = {}, 0, is_ungrouped(state)
   for name, t in pairs(state) do
@@ -152,9 +151,7 @@ function M.fits(state)
     if a.renamed ~= b.renamed then return a.renamed < b.renamed end
     return a.encoder < b.encoder
   end)
-  for _, report in ipairs(reports) do
-    if report.fits then names[#names + 1] = report.encoder end
-  end
+  for i, report in ipairs(reports) do names[i] = report.fits and report.encoder or nil end -- those that fit come first
   local best = reports[1]
   best.renamed, best.fits = nil, nil
   return names, best

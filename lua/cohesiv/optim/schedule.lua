@@ -1,7 +1,6 @@
---- Learning-rate schedules: schedule:step(value?) moves on and sets the rate of its target, state() and restore(state)
--- carry it through a checkpoint. The target is an optimiser, anything with a number `lr`, or another schedule, which
--- hands the rate on with its own factor. So a warm-up under a cosine is Cosine(Warmup(optimiser, …), …), and each is
--- stepped at its own pace, a batch or an epoch.
+--- Learning-rate schedules: schedule:step(value?) moves on and sets the rate of its target: an optimiser, anything with
+-- a number `lr`, or another schedule, which hands it on with its own factor: a warm-up under a cosine is
+-- Cosine(Warmup(optimiser, …), …), each stepped at its own pace. state() and restore(state) are for checkpoints.
 local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
 
