@@ -62,29 +62,22 @@ local LOCK = ".lock"
 local PATIENCE, PAUSE = 2, 0.05 -- seconds: a process that was killed a moment ago may still be on its way out
 
 local Holding = { __close = function(holding)
-  local self = holding.run
-  self.held.users = self.held.users - 1
-  if self.held.users > 0 then return end
-  self.held.lock:close()
-  self.held = false
+  holding.run.held:close()
+  holding.run.held = false
 end }
 
--- Takes the run's lock, or adds a user to it: what gives it back when it is closed; or nil and by whom it is held.
--- What killed writers have left goes.
+-- Takes the run's lock: what gives it back when it is closed, or nil and by whom it is held. What killed writers have
+-- left goes.
 local function hold(self, patience)
-  local held, who = self.held or { users = 0 }, nil
-  if not self.held then
-    local until_when = core.system.time() + patience
-    held.lock, who = core.io.lock(self:file(LOCK))
-    while not held.lock and core.system.time() < until_when and not core.system.stopped() do
-      core.system.sleep(PAUSE)
-      held.lock, who = core.io.lock(self:file(LOCK))
-    end
-    if not held.lock then return nil, who end
-    self.held = held
-    core.io.sweep(self.path)
+  local until_when = core.system.time() + patience
+  local lock, who = core.io.lock(self:file(LOCK))
+  while not lock and core.system.time() < until_when and not core.system.stopped() do
+    core.system.sleep(PAUSE)
+    lock, who = core.io.lock(self:file(LOCK))
   end
-  held.users = held.users + 1
+  if not lock then return nil, who end
+  self.held = lock
+  core.io.sweep(self.path)
   if who then
     warn.once(self.path, "%s: expected a file system with locks, found: %s; let nobody else write this run", self.path,
       who)
@@ -93,8 +86,9 @@ local function hold(self, patience)
 end
 
 --- lock(): until the returned value is closed (`local _ <close> = run:lock()`) nobody else writes this run. Raises when
--- somebody does. May be nested; whatever here writes takes it by itself.
+-- somebody does. Whatever here writes takes it by itself; nil where this run holds it already.
 function Run:lock()
+  if self.held then return nil end
   local holding, who = hold(self, PATIENCE)
   return holding or refuse("%s: expected a run nobody writes, found it held by %s", self.path, who)
 end
@@ -168,10 +162,11 @@ function run.create(r, options)
       if self then break end
     end
   end
-  local _ <close> = lock
   self.recipe = r
   local ok, message = pcall(write_new, self)
-  if ok then return self, options.hold and self:lock() or nil end
+  if ok and options.hold then return self, lock end
+  local _ <close> = lock
+  if ok then return self end
   if not options.path then self:discard() end
   core.error(message, 0)
 end
@@ -181,7 +176,7 @@ function Run:discard()
   for name in lfs.dir(self.path) do
     if name ~= "." and name ~= ".." and name ~= LOCK then os.remove(self:file(name)) end
   end
-  if self.held then self.held.lock:close() end -- removes its file; whoever closes it once more does no harm
+  if self.held then self.held:close() end -- removes its file; whoever closes it once more does no harm
   lfs.rmdir(self.path)
 end
 
@@ -214,9 +209,11 @@ function run.open(path, options)
   if type(path) ~= "string" then fail("expected the path of a run folder, found a %s", type(path)) end
   local self = open_folder(#path > 1 and path:gsub("/+$", "") or path)
   if not self:has "recipe.json" then fail("expected a run folder with recipe.json, found %s", self.path) end
-  local lock <close> = options and options.hold and self:lock() or nil
-  self.recipe = read_recipe(self:file "recipe.json")
-  return self, lock and self:lock()
+  local lock = options and options.hold and self:lock() or nil
+  local ok, message = pcall(function() self.recipe = read_recipe(self:file "recipe.json") end)
+  if ok then return self, lock end
+  local _ <close> = lock
+  core.error(message, 0)
 end
 
 --- co.run(path): run.open, for everybody.

@@ -247,10 +247,7 @@ end
 -- The mean embeddings from the training samples, and thresholds where the data has masks to choose them on.
 local function finish(self)
   local run, recipe = self.run, self.recipe
-  local model = models.model(recipe.model):to(recipe.device)
-  model:load(run:file "best.safetensors")
-  model:eval()
-  local stored = run:calibration() or {}
+  local model, stored = run:model():to(recipe.device), run:calibration() or {}
   if recipe.loss.embedding ~= 0 then
     local plain = self:loader(self.samples.train, { batch = 1, shuffle = true })
     local count, i = math.min(#self.samples.train, 200), 0

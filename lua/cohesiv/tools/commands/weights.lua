@@ -14,11 +14,6 @@ function command.configure(parser)
   parser:flag("--json", "Print JSON.")
 end
 
--- "layer1.10.x" after "layer1.9.x"
-local function sort_key(name)
-  return (name:gsub("%d+", function(digits) return ("%s%s"):format(("0"):rep(9 - #digits), digits) end))
-end
-
 -- → { { name, shape, dtype }, … } in order, and the number of parameters
 local function rows_of(state)
   local rows, parameters = {}, 0
@@ -27,16 +22,11 @@ local function rows_of(state)
     for _, n in ipairs(t.shape) do size = size * n end
     local statistic = name:find "running_mean$" or name:find "running_var$" or name:find "num_batches_tracked$"
     parameters = parameters + (statistic and 0 or size)
-    rows[#rows + 1] = { name = name, shape = t.shape, dtype = t.dtype, key = sort_key(name) .. "\0" .. name }
+    local key = name:gsub("%d+", function(digits) return ("0"):rep(9 - #digits) .. digits end) -- x.10 after x.9
+    rows[#rows + 1] = { name = name, shape = t.shape, dtype = t.dtype, key = key .. "\0" .. name }
   end
   table.sort(rows, function(a, b) return a.key < b.key end)
   return rows, parameters
-end
-
-local function print_json(rows, parameters, kind, fits, nearest)
-  for i, row in ipairs(rows) do rows[i] = { name = row.name, shape = json.list(row.shape), dtype = row.dtype } end
-  print(json.encode { format = kind, parameters = parameters, fits = json.list(fits), nearest = nearest,
-    tensors = json.list(rows) })
 end
 
 local function print_table(rows, parameters, kind, fits, nearest)
@@ -60,8 +50,11 @@ end
 function command.run(args)
   local state, _, kind = files.weights(args.file)
   local rows, parameters = rows_of(state)
-  local show = args.json and print_json or print_table
-  show(rows, parameters, kind, tensor.no_grad(weights.fits, state))
+  local fits, nearest = tensor.no_grad(weights.fits, state)
+  if not args.json then return print_table(rows, parameters, kind, fits, nearest) end
+  for i, row in ipairs(rows) do rows[i] = { name = row.name, shape = json.list(row.shape), dtype = row.dtype } end
+  print(json.encode { format = kind, parameters = parameters, fits = json.list(fits), nearest = nearest,
+    tensors = json.list(rows) })
 end
 
 return command
