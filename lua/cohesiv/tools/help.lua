@@ -139,10 +139,8 @@ local function name_of(f)
   local co = require "cohesiv"
   for name, value in next, co do
     if value == f then return name end
-    if type(value) == "table" then
-      for inner, v in next, value do
-        if v == f then return name .. "." .. inner end
-      end
+    for inner, v in next, type(value) == "table" and value or {} do
+      if v == f then return name .. "." .. inner end
     end
   end
 end

@@ -220,25 +220,21 @@ end
 
 local FLAGS = { ["true"] = true, ["false"] = false }
 
+-- What a text stands for at a leaf; the text itself where that is for `checked` to refuse.
 local function parse(leaf, text)
+  local kind, number, flag = leaf.kind, tonumber(text), FLAGS[text]
   if leaf.optional and (text == "none" or text == "nil") then return nil end
   if leaf.closed and leaf.accepts(text) then return text end
-  local name, kind = leaf.name, leaf.kind
-  if kind == "any" then kind = tonumber(text) and "number" or FLAGS[text] ~= nil and "boolean" or "string" end
-  if kind == "number" then
-    return tonumber(text) or fail("%s: expected a number, found %q", name, text)
-  elseif kind == "boolean" then
-    if FLAGS[text] == nil then fail("%s: expected true or false, found %q", name, text) end
-    return FLAGS[text]
-  elseif kind ~= "list" then
-    return text
-  end
+  if number and (kind == "number" or kind == "any") then return number end
+  if flag ~= nil and (kind == "boolean" or kind == "any") then return flag end
+  if kind == "boolean" then fail("%s: expected true or false, found %q", leaf.name, text) end
+  if kind ~= "list" then return text end
   local list, of_numbers = {}, leaf.default == nil or type(leaf.default[1]) == "number"
   local inner = text:match "^%s*{(.*)}%s*$" or text:match "^%d+x%d+$" and text:gsub("x", ",") or text
   for word in inner:gmatch "[^,]+" do
     word = word:match "^%s*(.-)%s*$"
-    if of_numbers then word = tonumber(word) or fail("%s: expected numbers between commas, found %q", name, text) end
-    list[#list + 1] = word
+    list[#list + 1] = of_numbers and tonumber(word) or word
+    if of_numbers and not tonumber(word) then fail("%s: expected numbers between commas, found %q", leaf.name, text) end
   end
   return list
 end

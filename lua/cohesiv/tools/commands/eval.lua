@@ -5,21 +5,6 @@ local evaluation = require "cohesiv.train.evaluation"
 local json = require "cohesiv.base.json"
 local run = require "cohesiv.train.run"
 
-local command = { summary = "Scores runs on the four tasks: All, Pair, Hand, Obj." }
-
-function command.configure(parser)
-  parser:argument("what", "Run folders, or EXPERIMENT.lua of a system without training; data=PATH reports every "
-    .. "annotated clip of another data folder with the run's thresholds."):args "+"
-  parser:flag("--json", "Print JSON: one object, or one per name for several runs.")
-  parser:flag("--all-frames", "Choose thresholds on all annotated frames and report all of them.")
-  parser:option("--score", "With --all-frames: cosine, difference or posterior.")
-    :choices { "cosine", "difference", "posterior" }
-  parser:option("--pair", "With --all-frames: union, or own thresholds for Pair."):choices { "union", "own" }
-  parser:option("--dtype", "What networks compute in: float32, float64, or bfloat16 weights.")
-    :choices { "float32", "float64", "bfloat16" }
-  parser:flag("--clips", "Print the mean of every clip too.")
-end
-
 -- A summary as JSON text, tasks in their order.
 local function json_of(summary)
   local parts = {}
@@ -43,32 +28,45 @@ local function print_clips(result)
   end
 end
 
-function command.run(args)
-  local paths, data = cli.runs("eval", args.what)
-  local results, all = {}, {}
-  for i, path in ipairs(paths) do
-    local untrained = path:find "%.lua$"
-    local one = untrained and evaluation.untrained(path) or run.open(path)
-    one.dtype = args.dtype
-    if untrained then one.recipe = one.recipe { data = one.recipe.data or data } end -- where its thresholds come from
-    local own = untrained and one.recipe.data == data
-    results[i] = evaluation.full(one, not own and data or nil,
-      { all = args.all_frames, score = args.score, pair = args.pair })
-    all[i] = one
-  end
-  local parts = {}
-  for i, name in ipairs(evaluation.names(all)) do
-    results[i].name = name
-    parts[i] = ("%s: %s"):format(json.encode(name), json_of(results[i].summary))
-  end
-  if args.json then
-    return print(#parts == 1 and json_of(results[1].summary) or "{" .. table.concat(parts, ",\n ") .. "}")
-  end
-  print(evaluation.text(results))
-  for _, result in ipairs(args.clips and results or {}) do
-    print(result.name)
-    print_clips(result)
-  end
-end
-
-return command
+return {
+  summary = "Scores runs on the four tasks: All, Pair, Hand, Obj.",
+  configure = function(parser)
+    parser:argument("what", "Run folders, or EXPERIMENT.lua of a system without training; data=PATH reports every "
+      .. "annotated clip of another data folder with the run's thresholds."):args "+"
+    parser:flag("--json", "Print JSON: one object, or one per name for several runs.")
+    parser:flag("--all-frames", "Choose thresholds on all annotated frames and report all of them.")
+    parser:option("--score", "With --all-frames: cosine, difference or posterior.")
+      :choices { "cosine", "difference", "posterior" }
+    parser:option("--pair", "With --all-frames: union, or own thresholds for Pair."):choices { "union", "own" }
+    parser:option("--dtype", "What networks compute in: float32, float64, or bfloat16 weights.")
+      :choices { "float32", "float64", "bfloat16" }
+    parser:flag("--clips", "Print the mean of every clip too.")
+  end,
+  run = function(args)
+    local paths, data = cli.runs("eval", args.what)
+    local results, all = {}, {}
+    for i, path in ipairs(paths) do
+      local untrained = path:find "%.lua$"
+      local one = untrained and evaluation.untrained(path) or run.open(path)
+      one.dtype = args.dtype
+      if untrained then one.recipe = one.recipe { data = one.recipe.data or data } end -- where its thresholds come from
+      local own = untrained and one.recipe.data == data
+      results[i] = evaluation.full(one, not own and data or nil,
+        { all = args.all_frames, score = args.score, pair = args.pair })
+      all[i] = one
+    end
+    local parts = {}
+    for i, name in ipairs(evaluation.names(all)) do
+      results[i].name = name
+      parts[i] = ("%s: %s"):format(json.encode(name), json_of(results[i].summary))
+    end
+    if args.json then
+      return print(#parts == 1 and json_of(results[1].summary) or "{" .. table.concat(parts, ",\n ") .. "}")
+    end
+    print(evaluation.text(results))
+    for _, result in ipairs(args.clips and results or {}) do
+      print(result.name)
+      print_clips(result)
+    end
+  end,
+}

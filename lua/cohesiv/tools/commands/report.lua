@@ -3,21 +3,19 @@ local cli = require "cohesiv.tools.cli"
 local report_run = require "cohesiv.tools.report_run"
 local run = require "cohesiv.train.run"
 
-local command = { summary = "Writes the report of runs: table with baselines, curves, maps, best and worst answers." }
-
-function command.configure(parser)
-  parser:argument("what", "Run folders; data=PATH: another data folder, with the runs' thresholds."):args "+"
-  parser:option("--out", "The file to write; default: report.html in the (first) run folder.")
-  parser:option("--pictures", "How many best and worst answers are shown (6)."):convert(math.tointeger)
-  parser:flag("--all-frames", "Also choose thresholds on all annotated frames and report all of them.")
-end
-
-function command.run(args)
-  local paths, data = cli.runs("report", args.what)
-  local list = {}
-  for i, path in ipairs(paths) do list[i] = run.open(path) end
-  args.path, args.data = args.out, data
-  print((report_run.write(list, args)))
-end
-
-return command
+return {
+  summary = "Writes the report of runs: table with baselines, curves, maps, best and worst answers.",
+  configure = function(parser)
+    parser:argument("what", "Run folders; data=PATH: another data folder, with the runs' thresholds."):args "+"
+    parser:option("--out", "The file to write; default: report.html in the (first) run folder.")
+    parser:option("--pictures", "How many best and worst answers are shown (6)."):convert(math.tointeger)
+    parser:flag("--all-frames", "Also choose thresholds on all annotated frames and report all of them.")
+  end,
+  run = function(args)
+    local paths, data = cli.runs("report", args.what)
+    local list = {}
+    for i, path in ipairs(paths) do list[i] = run.open(path) end
+    args.path, args.data = args.out, data
+    print((report_run.write(list, args)))
+  end,
+}

@@ -6,17 +6,6 @@ local recipes = require "cohesiv.train.recipe"
 local runs = require "cohesiv.train.run"
 local train = require "cohesiv.train.train"
 
-local command = { summary = "Trains the network that an experiment describes; prints its run folder last." }
-
-function command.configure(parser)
-  parser:argument("experiment", "The experiment's file, e.g. experiments/cohesiv.lua.")
-  parser:argument("changes", "Changes of its recipe: key=value, e.g. data=PATH optim.lr=0.001."):args "*"
-  parser:flag("--resume", ("Go on with the newest run of this name; begin it if there is none. Of its "
-    .. "recipe only %s may change: the run folder records it."):format(table.concat(train.may_change, ", ")))
-  parser:flag("--describe", "Print the whole recipe and stop.")
-  parser:flag("--dry-run", "Build the network, count its parameters and the data, and stop.")
-end
-
 local function dry_run(recipe)
   local model = models.model(recipe.model)
   print(("%s: %d parameters"):format(recipe.model.encoder, model:count()))
@@ -27,11 +16,20 @@ local function dry_run(recipe)
   end
 end
 
-function command.run(args)
-  local recipe = recipes.load(args.experiment, args.changes)
-  if args.describe then return print(recipes.describe(recipe)) end
-  if args.dry_run then return dry_run(recipe) end
-  print(train.train(recipe, { resume = args.resume and runs.newest(recipe.name) or nil }).path)
-end
-
-return command
+return {
+  summary = "Trains the network that an experiment describes; prints its run folder last.",
+  configure = function(parser)
+    parser:argument("experiment", "The experiment's file, e.g. experiments/cohesiv.lua.")
+    parser:argument("changes", "Changes of its recipe: key=value, e.g. data=PATH optim.lr=0.001."):args "*"
+    parser:flag("--resume", ("Go on with the newest run of this name; begin it if there is none. Of its "
+      .. "recipe only %s may change: the run folder records it."):format(table.concat(train.may_change, ", ")))
+    parser:flag("--describe", "Print the whole recipe and stop.")
+    parser:flag("--dry-run", "Build the network, count its parameters and the data, and stop.")
+  end,
+  run = function(args)
+    local recipe = recipes.load(args.experiment, args.changes)
+    if args.describe then return print(recipes.describe(recipe)) end
+    if args.dry_run then return dry_run(recipe) end
+    print(train.train(recipe, { resume = args.resume and runs.newest(recipe.name) or nil }).path)
+  end,
+}

@@ -5,14 +5,7 @@ local thousands = require "cohesiv.base.thousands"
 local files = require "cohesiv.tensor.io"
 local weights = require "cohesiv.nn.weights"
 
-local command = { summary = "names, shapes and dtypes in a file of weights, and the encoders that they fit" }
-
 local FORMATS = { pth = "PyTorch", npz = "NumPy", safetensors = "safetensors" }
-
-function command.configure(parser)
-  parser:argument("file", "A .pth, .pt, .safetensors or .npz file.")
-  parser:flag("--json", "Print JSON.")
-end
 
 -- → { { name, shape, dtype }, … } in order, and the number of parameters
 local function rows_of(state)
@@ -47,14 +40,19 @@ local function print_table(rows, parameters, kind, fits, nearest)
   end
 end
 
-function command.run(args)
-  local state, _, kind = files.weights(args.file)
-  local rows, parameters = rows_of(state)
-  local fits, nearest = tensor.no_grad(weights.fits, state)
-  if not args.json then return print_table(rows, parameters, kind, fits, nearest) end
-  for i, row in ipairs(rows) do rows[i] = { name = row.name, shape = json.list(row.shape), dtype = row.dtype } end
-  print(json.encode { format = kind, parameters = parameters, fits = json.list(fits), nearest = nearest,
-    tensors = json.list(rows) })
-end
-
-return command
+return {
+  summary = "names, shapes and dtypes in a file of weights, and the encoders that they fit",
+  configure = function(parser)
+    parser:argument("file", "A .pth, .pt, .safetensors or .npz file.")
+    parser:flag("--json", "Print JSON.")
+  end,
+  run = function(args)
+    local state, _, kind = files.weights(args.file)
+    local rows, parameters = rows_of(state)
+    local fits, nearest = tensor.no_grad(weights.fits, state)
+    if not args.json then return print_table(rows, parameters, kind, fits, nearest) end
+    for i, row in ipairs(rows) do rows[i] = { name = row.name, shape = json.list(row.shape), dtype = row.dtype } end
+    print(json.encode { format = kind, parameters = parameters, fits = json.list(fits), nearest = nearest,
+      tensors = json.list(rows) })
+  end,
+}
