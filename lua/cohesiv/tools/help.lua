@@ -31,7 +31,6 @@ local function signature(name, f)
   return ("%s(%s)"):format(name, table.concat(parameters, ", "))
 end
 
--- The comment above a Lua function's definition.
 local function comment_of(f)
   local info = debug.getinfo(options.original(f), "S")
   return comment_at(info.source, info.linedefined - 1, -1)
@@ -53,9 +52,6 @@ local function source_of(module)
   return best
 end
 
--- The comment at the top of a module's file.
-local function head_of(module) return comment_at(source_of(module), 1, 1) end
-
 local function op_of(f)
   for name, op in pairs(core.ops) do
     if op.call == f then return name, op end
@@ -72,16 +68,6 @@ local function op_signature(name, op)
   local text = table.concat(parameters, ", ")
   if text ~= "" then words[#words + 1] = #parameters > 2 and "{ " .. text .. " }" or text end
   return ("%s(%s)"):format(name, table.concat(words, ", "))
-end
-
--- One line about a value in two parts, as help lists it in a module.
-local function line_of(name, value)
-  local _, op = op_of(value)
-  if op then return op_signature(name, op), op.doc end
-  if type(value) == "table" then return name, head_of(value)[1] or options.show(value) end
-  if type(value) ~= "function" then return name, options.show(value) end
-  local comment = table.concat(comment_of(value), " ")
-  return signature(name, value), comment:match "^(.-[^.]%.)%s" or comment
 end
 
 --- names(holder): the texts that are keys of a table as a set, those that its __pairs tells too.
@@ -113,16 +99,6 @@ function M.holders(x)
   return list
 end
 
-local function list(out, module)
-  for _, name in ipairs(lists.keys(M.names(module))) do
-    if not name:find "^_" then
-      local head, doc = line_of(name, module[name])
-      doc = doc:gsub("^" .. name:gsub("%p", "%%%0") .. "%([^:]*%):%s*", "")
-      out[#out + 1] = #head > 30 and ("  %s\n  %-30s  %s"):format(head, "", doc) or ("  %-30s  %s"):format(head, doc)
-    end
-  end
-end
-
 -- A name such as "conv2d", "co.flow.read" or "sum" → the value, or nil.
 local function find(name)
   local value = require "cohesiv"
@@ -145,6 +121,30 @@ local function name_of(f)
   end
 end
 
+-- How a value is written, and the lines that its source says of it.
+local function told(x, name)
+  local op_name, op = op_of(x)
+  if op then return op_signature(name or op_name, op), { op.doc } end
+  if type(x) == "function" then return signature(name or name_of(x) or "function", x), comment_of(x) end
+  return name, type(x) == "table" and comment_at(source_of(x), 1, 1) or {}
+end
+
+local function list(out, module)
+  for _, name in ipairs(lists.keys(M.names(module))) do
+    if not name:find "^_" then
+      local value = module[name]
+      local head, lines = told(value, name)
+      local doc = lines[1] or options.show(value)
+      if type(value) == "function" and not op_of(value) then -- the first sentence
+        doc = table.concat(lines, " ")
+        doc = doc:match "^(.-[^.]%.)%s" or doc
+      end
+      doc = doc:gsub("^" .. name:gsub("%p", "%%%0") .. "%([^:]*%):%s*", "")
+      out[#out + 1] = #head > 30 and ("  %s\n  %-30s  %s"):format(head, "", doc) or ("  %-30s  %s"):format(head, doc)
+    end
+  end
+end
+
 --- help_text(x): what help prints, as a string.
 function M.text(...)
   local x, out = ..., {}
@@ -158,19 +158,16 @@ function M.text(...)
     if found == nil then refuse("help: %s: expected a name of co, found none such", options.text(x)) end
     x = found
   end
-  local name, op = op_of(x)
-  if op then return ("%s\n  %s"):format(op_signature(name, op), op.doc) end
+  local head, lines = told(x)
   if type(x) == "function" then
-    out[1] = signature(name_of(x) or "function", x)
-    local comment = comment_of(x)
-    if #comment == 0 then comment[1] = "(no comment in its source)" end
-    for _, line in ipairs(comment) do out[#out + 1] = "  " .. line end
+    if #lines == 0 then lines[1] = "(no comment in its source)" end
+    return head .. "\n  " .. table.concat(lines, "\n  ")
   elseif core.is_tensor(x) then
     out[1] = ("tensor: shape {%s}, %s on %s\nmethods:"):format(table.concat(x.shape, ", "), x.dtype, x.device)
     list(out, core.methods)
   elseif type(x) == "table" then
-    for _, line in ipairs(head_of(x)) do out[#out + 1] = line end
-    out[#out + 1] = "names:"
+    lines[#lines + 1] = "names:"
+    out[1] = table.concat(lines, "\n")
     for _, holder in ipairs(M.holders(x)) do list(out, holder) end
   else
     out[1] = ("%s: %s"):format(type(x), options.show(x))

@@ -13,7 +13,7 @@ local STYLE = [[
 @media (prefers-color-scheme: dark) { :root { --ground: #131519; --card: #1b1e24; --ink: #e8eaee; --soft: #9aa3b2;
   --edge: #30353e; --accent: #79a3ff; --bar: #4b5567; --s1: #79a3ff; --s2: #f2ab4b; --s3: #43cfa5; --s4: #e07fcb; } }
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink); line-height: 1.55;
+body { margin: 0; background: var(--ground); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 main { max-width: 1120px; margin: 0 auto; padding: 40px 24px 80px; }
 h1 { font-size: 30px; line-height: 1.2; margin: 0 0 6px; letter-spacing: -0.01em; }
@@ -42,10 +42,8 @@ td small { font-weight: 400; color: var(--soft); font-size: 12.5px; display: blo
 .chart .main { font-weight: 650; } .chart .value { font-size: 11.5px; }
 .gridline { stroke: var(--edge); stroke-width: 1; } .whisker { stroke: var(--ink); stroke-width: 1.2; fill: none; }
 .bar { fill: var(--bar); } .bar.main { fill: var(--accent); }
-.line { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
-.s1 { stroke: var(--s1); } .s2 { stroke: var(--s2); } .s3 { stroke: var(--s3); } .s4 { stroke: var(--s4); }
-.dot { stroke: none; } .dot.s1 { fill: var(--s1); } .dot.s2 { fill: var(--s2); } .dot.s3 { fill: var(--s3); }
-.dot.s4 { fill: var(--s4); }
+.line { fill: none; stroke: var(--series); stroke-width: 1.8; stroke-linejoin: round; } .dot { fill: var(--series); }
+.s1 { --series: var(--s1); } .s2 { --series: var(--s2); } .s3 { --series: var(--s3); } .s4 { --series: var(--s4); }
 .strip { margin: 16px 0 22px; }
 .strip h3 { font-size: 15px; margin: 0 0 2px; }
 .pictures { display: grid; gap: 8px; margin-top: 6px; }

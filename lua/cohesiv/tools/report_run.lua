@@ -27,8 +27,6 @@ local SYSTEMS = { -- name in tables, what it sees
   disc = { "Disc", "a disc at the point; sees no pixels" },
 }
 
--- ---- results ----
-
 local function evaluated(name, run, data, options)
   local bar = progress.new("evaluate " .. name, 0)
   function options.progress(done, total)
@@ -40,8 +38,7 @@ local function evaluated(name, run, data, options)
   return result
 end
 
--- Rows { name, note, main, cells, result } of runs and of the systems without training, each of which has the
--- thresholds of the same clips.
+-- Rows { name, note, main, cells, result } of runs and of systems without training, with thresholds of the same clips.
 local function results_of(runs, data, baselines)
   local list, names = {}, evaluation.names(runs)
   local function add(run, name, note, main)
@@ -151,15 +148,13 @@ local function map_strips(run, data, count)
     at_middle_frame(data, name, recipe, function(clip, n)
       tensor.tidy(function()
         local R = clip:responsibility(n, map_options.of_recipe(recipe))
-        local picture = panel.responsibility(R, { image = clip:scaled(n, { size = R.size }) })
+        local picture = panel.responsibility(R, clip:scaled(n, { size = R.size }))
         items[#items + 1] = { image = core.io.png_bytes(picture), caption = ("%s, frame %d"):format(clip.name, n) }
       end)
     end)
   end
   return #items > 0 and { { columns = 1, items = items } } or {}
 end
-
--- ---- answers ----
 
 -- The part of a map of the scaled frame that the frame covers.
 local function content_of(map, sc) return map[{ { 1, sc.content_h }, { 1, sc.content_w } }] end
@@ -199,8 +194,10 @@ local function query_items(of, clip, frame, q)
   return items
 end
 
-local function strip_of(of, clip, frame, q, text)
+local function strip_of(of, frame, q, text)
+  local clip = of.data:clip(frame.clip)
   local items = tensor.tidy(query_items, of, clip, frame, q)
+  clip:close()
   return { title = ("%s, frame %d, hand %d"):format(frame.clip, frame.n, q), columns = #items, items = items,
            text = text }
 end
@@ -229,10 +226,7 @@ local function measured_strip(of, row)
       values[#values + 1] = ("%s %.0f"):format(other.task, 100 * other.iou)
     end
   end
-  local clip = of.data:clip(row.clip)
-  local strip = strip_of(of, clip, frame, row.q, "IoU: " .. table.concat(values, ", "))
-  clip:close()
-  return strip
+  return strip_of(of, frame, row.q, "IoU: " .. table.concat(values, ", "))
 end
 
 -- Sections of the best, the middling and the worst answers.
@@ -260,7 +254,7 @@ local function add_unmeasured(of, add)
     at_middle_frame(of.data, name, of.run.recipe, function(clip, n)
       local frame = { clip = name, n = n, queries = {}, width = clip.width, height = clip.height }
       for k, hand in ipairs(clip:hands(n)) do frame.queries[k] = hand.vertices:mean(1):totable() end
-      strips[#strips + 1] = strip_of(of, clip, frame, 1)
+      strips[#strips + 1] = strip_of(of, frame, 1)
     end)
   end
   add { title = of.prefix .. "Answers", pictures = strips,

@@ -164,7 +164,6 @@ end
 -- Whether the recipe's epochs or minutes are used up, at the end of an epoch.
 function Training:is_over() return self.epoch > self.recipe.epochs or self:share() >= 1 end
 
--- A batch, by gradient descent; returns its loss.
 function Training:step()
   local loss, parts = batch_loss(self.model, self.recipe, self.data:next())
   if parts.total ~= parts.total then
@@ -178,7 +177,6 @@ function Training:step()
   return parts.total
 end
 
--- The validation losses of a network.
 function Training:validate(model)
   local sums = {}
   model:eval()
@@ -245,7 +243,7 @@ function Training:go()
 end
 
 -- The mean embeddings from the training samples, and thresholds where the data has masks to choose them on.
-local function finish(self)
+function Training:finish()
   local run, recipe = self.run, self.recipe
   local model, stored = run:model():to(recipe.device), run:calibration() or {}
   if recipe.loss.embedding ~= 0 then
@@ -309,30 +307,27 @@ local function untrained(recipe, options)
 end
 
 -- Trains to the end in the run folder, from its last checkpoint where it has one.
-local function follow(training, run, changes, options)
-  training.run = run
-  if changes then run:restore_choices() end
-  if changes and run:has "last.safetensors" then
-    training:resume()
-  else
-    run:cut(function() return false end) -- killed before the first checkpoint: from the start
-  end
-  take_changes(run, training.recipe, changes, training.optimiser.steps)
-  training:list_samples()
-  training:set_status "training"
-  if not training.ended and not training:go() then
-    refuse("interrupted: a checkpoint was written; go on with %s (%s)", options.again or "--resume", run.path)
-  end
-  training.data:close()
-  finish(training)
-  training:set_status(options.state or "done")
-end
-
 local function trained(recipe, options)
   local training = not options.resume and new_training(recipe, options) -- first: if it fails, it leaves no folder
   local function kept() return training.kept or training.optimiser.steps > 0 end
   return in_folder(recipe, options, kept, function(run, changes)
-    follow(training or new_training(recipe, options), run, changes, options)
+    training = training or new_training(recipe, options)
+    training.run = run
+    if changes then run:restore_choices() end
+    if changes and run:has "last.safetensors" then
+      training:resume()
+    else
+      run:cut(function() return false end) -- killed before the first checkpoint: from the start
+    end
+    take_changes(run, recipe, changes, training.optimiser.steps)
+    training:list_samples()
+    training:set_status "training"
+    if not training.ended and not training:go() then
+      refuse("interrupted: a checkpoint was written; go on with %s (%s)", options.again or "--resume", run.path)
+    end
+    training.data:close()
+    training:finish()
+    training:set_status(options.state or "done")
   end)
 end
 

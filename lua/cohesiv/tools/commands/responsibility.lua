@@ -51,7 +51,7 @@ return {
       local R = clip:responsibility(args.frame, { gaps = args.gaps, temperature = args.temperature,
         background = args.background, size = args.size, sharpen = args.sharpen })
       if args.out then
-        image_part.write(args.out, panel.responsibility(R, { image = clip:scaled(args.frame, { size = R.size }) }))
+        image_part.write(args.out, panel.responsibility(R, clip:scaled(args.frame, { size = R.size })))
         return print(args.out)
       end
       show.show(R)
