@@ -1,4 +1,4 @@
---- Lists of names, as messages and files need them.
+--- Lists and tables: their keys, entries and words, as messages and files need them.
 local M = {}
 
 --- keys(t, first?): the keys of a table, sorted by bytes (Lua's order in the C locale, the only one used here), `first`
@@ -24,6 +24,13 @@ function M.set(list)
   local set = {}
   for i, entry in ipairs(list) do set[entry] = i end
   return set
+end
+
+--- map(list, f): f(entry, place) of every entry, in order; nil and false are left out.
+function M.map(list, f)
+  local out = {}
+  for i, entry in ipairs(list) do out[#out + 1] = f(entry, i) or nil end
+  return out
 end
 
 --- copy(t): a table with the same entries.

@@ -1,6 +1,7 @@
 --- Reports: one HTML file that needs nothing beside it (styles, charts, pictures inside), readable in light and dark:
 -- texts, tables, curves and pictures on a page. What a run's page shows is chosen in report_run.lua.
 local core = require "cohesiv.core"
+local lists = require "cohesiv.base.lists"
 local svg = require "cohesiv.tools.svg"
 
 local report = {}
@@ -81,12 +82,7 @@ end
 -- A row's cell: by the column's name, or by its place.
 local function cell_of(row, i, column) return row.cells[column] or row.cells[i] end
 
--- f(x, i) of every entry, as one text.
-local function each(list, f)
-  local parts = {}
-  for i, x in ipairs(list) do parts[i] = f(x, i) end
-  return table.concat(parts)
-end
+local function each(list, f) return table.concat(lists.map(list, f)) end
 
 local function table_html(t, add)
   add('<div class="card scroll"><table>')
@@ -103,16 +99,15 @@ end
 
 -- One chart per column: every row's bar with its interval.
 local function bars(t)
-  local top, entries = 10, {}
-  for c, column in ipairs(t.columns) do
-    entries[c] = {}
-    for i, row in ipairs(t.rows) do
+  local top = 10
+  local entries = lists.map(t.columns, function(column, c)
+    return lists.map(t.rows, function(row)
       local s = cell_of(row, c, column)
       s = type(s) == "table" and s or {}
       top = math.max(top, s.high or 0)
-      entries[c][i] = { name = row.name, mean = s.mean, low = s.low, high = s.high, main = row.main }
-    end
-  end
+      return { name = row.name, mean = s.mean, low = s.low, high = s.high, main = row.main }
+    end)
+  end)
   top = math.min(100, math.ceil(top / 10) * 10)
   return each(t.columns, function(column, c) return svg.bars(column, entries[c], top) end)
 end

@@ -5,6 +5,7 @@ local core = require "cohesiv.core"
 local evaluate = require "cohesiv.hands.evaluate"
 local evaluation = require "cohesiv.train.evaluation"
 local labels = require "cohesiv.train.labels"
+local lists = require "cohesiv.base.lists"
 local map_options = require "cohesiv.motion.map_options"
 local panel = require "cohesiv.tools.panel"
 local predict = require "cohesiv.hands.predict"
@@ -64,11 +65,11 @@ local function results_of(runs, data, baselines)
 end
 
 local function table_of(rows)
-  local counts, first = {}, rows[1].result
-  for _, task in ipairs(evaluate.tasks) do
+  local first = rows[1].result
+  local counts = lists.map(evaluate.tasks, function(task)
     local s = first.summary[task]
-    if s then counts[#counts + 1] = ("%s %d"):format(task, s.n) end
-  end
+    return s and ("%s %d"):format(task, s.n)
+  end)
   return { columns = evaluate.tasks, rows = rows, bars = true,
            caption = ("Mean IoU in per cent with 95 %% bootstrap intervals over %d clips. n: %s."):format(#first.names,
              table.concat(counts, ", ")) }
@@ -118,15 +119,13 @@ local CHARTS = {
 local function add_curves(run, prefix, shown)
   local records = run:metrics()
   for _, chart in ipairs(CHARTS) do
-    local series = {}
-    for _, key in ipairs(chart) do
-      local points = {}
-      for _, record in ipairs(records) do
+    local series = lists.map(chart, function(key)
+      local points = lists.map(records, function(record)
         local value = record[key[1]]
-        if type(value) == "number" and record.epoch then points[#points + 1] = { record.epoch, value } end
-      end
-      if #points > 0 then series[#series + 1] = { name = key[2], points = points, dots = #points <= 40 } end
-    end
+        return type(value) == "number" and record.epoch and { record.epoch, value }
+      end)
+      return #points > 0 and { name = key[2], points = points, dots = #points <= 40 }
+    end)
     if #series > 0 then shown[#shown + 1] = { title = prefix .. chart.title, x_label = "epoch", series = series } end
   end
 end
@@ -204,10 +203,7 @@ end
 
 -- Rows of Pair by their IoU, best first; ties by clip, frame and query.
 local function ranked(rows)
-  local list = {}
-  for _, row in ipairs(rows) do
-    if row.task == "Pair" then list[#list + 1] = row end
-  end
+  local list = lists.map(rows, function(row) return row.task == "Pair" and row end)
   table.sort(list, function(a, b)
     if a.iou ~= b.iou then return a.iou > b.iou end
     for _, key in ipairs { "clip", "n" } do
@@ -219,14 +215,12 @@ local function ranked(rows)
 end
 
 local function measured_strip(of, row)
-  local values, frame = {}, nil
-  for _, f in ipairs(evaluate.frames(of.data, { row.clip })) do frame = f.n == row.n and f or frame end
-  for _, other in ipairs(of.result.rows) do
-    if other.clip == row.clip and other.n == row.n and other.q == row.q and other.task ~= "Contact" then
-      values[#values + 1] = ("%s %.0f"):format(other.task, 100 * other.iou)
-    end
-  end
-  return strip_of(of, frame, row.q, "IoU: " .. table.concat(values, ", "))
+  local values = lists.map(of.result.rows, function(other)
+    local same = other.clip == row.clip and other.n == row.n and other.q == row.q and other.task ~= "Contact"
+    return same and ("%s %.0f"):format(other.task, 100 * other.iou)
+  end)
+  local frames = lists.map(evaluate.frames(of.data, { row.clip }), function(f) return f.n == row.n and f end)
+  return strip_of(of, frames[1], row.q, "IoU: " .. table.concat(values, ", "))
 end
 
 -- Sections of the best, the middling and the worst answers.
@@ -252,8 +246,8 @@ local function add_unmeasured(of, add)
   for _, name in ipairs(of.data.clips) do
     if #strips == 2 * of.shown then break end
     at_middle_frame(of.data, name, of.run.recipe, function(clip, n)
-      local frame = { clip = name, n = n, queries = {}, width = clip.width, height = clip.height }
-      for k, hand in ipairs(clip:hands(n)) do frame.queries[k] = hand.vertices:mean(1):totable() end
+      local queries = lists.map(clip:hands(n), function(hand) return hand.vertices:mean(1):totable() end)
+      local frame = { clip = name, n = n, queries = queries, width = clip.width, height = clip.height }
       strips[#strips + 1] = strip_of(of, frame, 1)
     end)
   end
@@ -266,8 +260,7 @@ local FLOWS = { auto = "the data folder's, else dense inverse search", dis = "de
 local function facts_of(run, result, started)
   local recipe, status, records = run.recipe, run:status(), run:metrics()
   local seconds, commit = (records[#records] or {}).seconds, run:info().commit
-  local facts = {}
-  for _, fact in ipairs {
+  return lists.map({
     { "Data", (recipe.data or "–"):match "([^/]+)/*$" }, { "Encoder", recipe.model.encoder },
     { "Size", ("%d × %d"):format(recipe.size[1], recipe.size[2]) }, { "Reported clips", result and #result.names },
     { "Flow", FLOWS[recipe.maps.flow] or recipe.maps.flow }, { "Background", recipe.maps.background },
@@ -275,10 +268,7 @@ local function facts_of(run, result, started)
     { "Training images", status.samples }, { "Training", seconds and ("%.1f minutes"):format(seconds / 60) },
     { "CPU", core.system.cpu().name }, { "Threads", core.threads() }, { "Commit", commit and commit:sub(1, 10) },
     { "Whole job", started and ("%.1f minutes"):format((core.system.time() - started) / 60) },
-  } do
-    if fact[2] then facts[#facts + 1] = fact end
-  end
-  return facts
+  }, function(fact) return fact[2] and fact end)
 end
 
 --- write(run or list of runs, options): evaluates them beside baselines and writes their report; clips without masks

@@ -64,8 +64,9 @@ local function write_sample(path, folder, clip, n, recipe)
   local sc, R = clip:scale(recipe.size), clip:responsibility(n, map_options.of_recipe(recipe))
   local map = scaled_map(R.map, clip:scale(R.size), sc)
   local person = clip:person(n, { size = recipe.size, source = recipe.person.source })
-  local points = {}
-  for k, hand in ipairs(clip:hands(n)) do points[k] = centre(scale.points(hand.vertices:to "float32", sc)) end
+  local points = lists.map(clip:hands(n), function(hand)
+    return centre(scale.points(hand.vertices:to "float32", sc))
+  end)
   if map.shape[3] ~= #points then
     refuse("%s, frame %d: expected a map for each of %d hands, found %d", clip.name, n, #points, map.shape[3])
   end

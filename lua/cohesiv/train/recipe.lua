@@ -37,9 +37,7 @@ function recipe.show(value)
   if type(value) == "number" then return ("%.10g"):format(value) end
   if type(value) ~= "table" then return tostring(value) end
   if kind_of(value) == "group" then return "a table of named values" end
-  local parts = {}
-  for i, v in ipairs(value) do parts[i] = recipe.show(v) end
-  return "{" .. table.concat(parts, ", ") .. "}"
+  return "{" .. table.concat(lists.map(value, recipe.show), ", ") .. "}"
 end
 local show = recipe.show
 
@@ -80,11 +78,8 @@ local function unknown(schema, name)
 end
 
 local function among(strings)
-  local quoted = {}
-  for _, s in ipairs(strings) do
-    if type(s) == "string" then quoted[#quoted + 1] = ("%q"):format(s) end
-  end
-  return table.concat(quoted, ", ")
+  local function quoted(s) return type(s) == "string" and ("%q"):format(s) end
+  return table.concat(lists.map(strings, quoted), ", ")
 end
 
 -- Raises unless `value` may stand at the leaf; returns what to store.
@@ -327,21 +322,19 @@ end
 --- changes(old, new): what a recipe has otherwise than an older one, a list of { key, from, to } by key. A key that the
 -- older one lacks has its default there: it may be younger than that recipe.
 function recipe.changes(old, new)
-  local before, now, either, list = recipe.flatten(old), recipe.flatten(new), lists.copy(schemas[old]), {}
+  local before, now, either = recipe.flatten(old), recipe.flatten(new), lists.copy(schemas[old])
   for name, leaf in pairs(schemas[new]) do either[name] = leaf end
-  for _, name in ipairs(lists.keys(either)) do
+  return lists.map(lists.keys(either), function(name)
     local from, to = before[name], now[name]
     if not schemas[old][name] then from = either[name].default end
-    if show(from) ~= show(to) then list[#list + 1] = { key = name, from = from, to = to } end
-  end
-  return list
+    return show(from) ~= show(to) and { key = name, from = from, to = to }
+  end)
 end
 
 --- changes_text(list): "batch: 2 → 4, minutes: none → 5".
 function recipe.changes_text(list)
-  local parts = {}
-  for i, c in ipairs(list) do parts[i] = ("%s: %s → %s"):format(c.key, show(c.from), show(c.to)) end
-  return table.concat(parts, ", ")
+  local function text(c) return ("%s: %s → %s"):format(c.key, show(c.from), show(c.to)) end
+  return table.concat(lists.map(list, text), ", ")
 end
 
 --- same(a, b): whether two recipes have the same keys and values.

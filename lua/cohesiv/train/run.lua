@@ -300,10 +300,7 @@ end
 function Run:cut(keep)
   if not self:has "metrics.jsonl" then return end
   local records, lines = self:metrics()
-  local kept = {}
-  for i, record in ipairs(records) do
-    if keep(record) then kept[#kept + 1] = lines[i] .. "\n" end
-  end
+  local kept = lists.map(records, function(record, i) return keep(record) and lines[i] .. "\n" end)
   self:write("metrics.jsonl", table.concat(kept))
 end
 

@@ -17,8 +17,7 @@ Loader.__index = Loader
 --     the other, with NAME_index: which sample, from 1, each row is of
 --   size, augment, tau, band: pseudo-labels of hands (labels.lua), collated as image, label, maps, points, image_index
 function M.loader(source, options)
-  options.paths = {}
-  for i, entry in ipairs(source.entries) do options.paths[i] = entry.path end
+  options.paths = lists.map(source.entries, function(entry) return entry.path end)
   return setmetatable({ source = source, core = core.loader(options) }, Loader)
 end
 

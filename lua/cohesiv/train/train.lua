@@ -265,10 +265,8 @@ end
 
 -- What of the recipe is another than when the run began; raises when that may not be.
 local function changed(run, recipe)
-  local changes, refused, may_change = recipes.changes(run.recipe, recipe), {}, lists.set(M.may_change)
-  for _, c in ipairs(changes) do
-    if not may_change[c.key] then refused[#refused + 1] = c end
-  end
+  local changes, may_change = recipes.changes(run.recipe, recipe), lists.set(M.may_change)
+  local refused = lists.map(changes, function(c) return not may_change[c.key] and c end)
   if #refused == 0 then return changes end
   fail("%s: expected the recipe that the run began with, found another: %s (only %s may change)", run.path,
     recipes.changes_text(refused), table.concat(M.may_change, ", "))

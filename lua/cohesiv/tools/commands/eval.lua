@@ -3,15 +3,15 @@ local cli = require "cohesiv.tools.cli"
 local evaluate = require "cohesiv.hands.evaluate"
 local evaluation = require "cohesiv.train.evaluation"
 local json = require "cohesiv.base.json"
+local lists = require "cohesiv.base.lists"
 local run = require "cohesiv.train.run"
 
 -- A summary as JSON text, tasks in their order.
 local function json_of(summary)
-  local parts = {}
-  for _, task in ipairs(evaluate.tasks) do
+  local parts = lists.map(evaluate.tasks, function(task)
     local s, format = summary[task], '"%s": {"mean": %.4f, "low": %.4f, "high": %.4f, "n": %d}'
-    parts[#parts + 1] = s and format:format(task, s.mean, s.low, s.high, s.n)
-  end
+    return s and format:format(task, s.mean, s.low, s.high, s.n)
+  end)
   return "{" .. table.concat(parts, ", ") .. "}"
 end
 
@@ -20,10 +20,10 @@ local function print_clips(result)
   for _, clip in ipairs(result.names) do rows[clip] = {} end
   for _, row in ipairs(result.rows) do table.insert(rows[row.clip], row) end
   for _, clip in ipairs(result.names) do
-    local summary, cells = evaluate.summarise(rows[clip], { clip }), {}
-    for k, task in ipairs(evaluate.tasks) do
-      cells[k] = summary[task] and ("%5.1f"):format(summary[task].mean) or "    -"
-    end
+    local summary = evaluate.summarise(rows[clip], { clip })
+    local cells = lists.map(evaluate.tasks, function(task)
+      return summary[task] and ("%5.1f"):format(summary[task].mean) or "    -"
+    end)
     print(("  %-32s %s"):format(clip, table.concat(cells, "  ")))
   end
 end

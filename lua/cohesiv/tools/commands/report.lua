@@ -1,5 +1,6 @@
 -- cohesiv report RUN… [data=PATH] [--out FILE]: the page of runs, with baselines measured on the same clips.
 local cli = require "cohesiv.tools.cli"
+local lists = require "cohesiv.base.lists"
 local report_run = require "cohesiv.tools.report_run"
 local run = require "cohesiv.train.run"
 
@@ -13,9 +14,7 @@ return {
   end,
   run = function(args)
     local paths, data = cli.runs("report", args.what)
-    local list = {}
-    for i, path in ipairs(paths) do list[i] = run.open(path) end
     args.path, args.data = args.out, data
-    print((report_run.write(list, args)))
+    print((report_run.write(lists.map(paths, run.run), args)))
   end,
 }
