@@ -200,8 +200,6 @@ local function is_prediction(x)
   return type(x) == "table" and is_map(rawget(x, "attention")) and is_map(rawget(x, "hand"))
 end
 
-local is_responsibility = options_of.named "responsibility"
-
 -- The picture of a responsibility, of a prediction or of a list of predictions; nil for other tables.
 local function picture_of_table(x)
   local cells = {}
@@ -213,7 +211,7 @@ local function picture_of_table(x)
       cells[#cells + 1] = viz.overlay(black(p.hand.shape[1], p.hand.shape[2]), p, { alpha = 1 })
     end
     return viz.grid(cells, 2)
-  elseif is_responsibility(x) then
+  elseif options_of.named "responsibility"(x) then
     for k = 1, x.map.shape[3] do cells[k] = viz.viridis(x.map:select(3, k), UNIT) end
     return viz.grid(cells)
   end

@@ -128,10 +128,8 @@ end
 
 -- Every k-th clip validates, spread over the list; with a single clip its last frames do.
 local function split(list, share)
-  local train, validation, order, held = {}, {}, {}, {}
-  for i, s in ipairs(list) do
-    if i == 1 or s.clip ~= list[i - 1].clip then order[#order + 1] = s.clip end
-  end
+  local train, validation, held = {}, {}, {}
+  local order = lists.map(list, function(s, i) return (i == 1 or s.clip ~= list[i - 1].clip) and s.clip end)
   local step = share > 0 and math.max(2, math.floor(1 / share + 0.5)) or math.huge
   for i, name in ipairs(order) do held[name] = #order > 1 and i % step == (#order >= step and 0 or #order % step) end
   for _, s in ipairs(list) do table.insert(held[s.clip] and validation or train, s) end

@@ -57,19 +57,6 @@ function M.text(samples)
   return table.concat(lines, "\n")
 end
 
--- The samples that only one of two lists of lines has like this, in order: their lines without the digest.
-local function differing(old, new)
-  local list, told, in_old, in_new = {}, {}, lists.set(old), lists.set(new)
-  for _, line in ipairs(table.move(old, 1, #old, #new + 1, lists.copy(new))) do
-    local sample = line:match '^(.*),"%x*"%]$' or line
-    if not (in_old[line] and in_new[line]) and not told[sample] then
-      told[sample] = true
-      list[#list + 1] = sample
-    end
-  end
-  return list
-end
-
 -- "clip cups frame 30"
 local function name_of(sample)
   local ok, of = pcall(json.decode, sample .. "]")
@@ -77,23 +64,31 @@ local function name_of(sample)
   return ("clip %s frame %s"):format(of[2], math.tointeger(of[3]) or "unknown")
 end
 
+-- A line without the digest.
+local function sample_of(line) return line:match '^(.*),"%x*"%]$' or line end
+
 --- difference(samples, before, mend): nil when the samples are those of the list `before` (text), else what differs, in
 -- words. Samples that differ because their files are damaged are made again, up to the first that really differs.
 function M.difference(samples, before, mend)
-  local old = {}
-  for line in before:gmatch "[^\n]+" do old[#old + 1] = line end
-  local known, lines, entries = lists.set(old), lines_of(samples)
+  local old, was, is = {}, {}, {} -- lines; sample → its line
+  for line in before:gmatch "[^\n]+" do
+    old[#old + 1], was[sample_of(line)] = line, line
+  end
+  local lines, entries = lines_of(samples)
   for i, entry in ipairs(entries) do
-    if not known[lines[i]] then
+    if was[sample_of(lines[i])] ~= lines[i] then
       if pcall(core.sample_check, entry.path) then break end
       mend(entry)
     end
   end
   if M.text(samples) == before then return nil end
   local new = lines_of(samples)
-  local list = differing(old, new)
-  if #list == 0 then return "their order differs" end
-  return ("%d of %d samples differ, first: %s"):format(#list, math.max(#old, #new), name_of(list[1]))
+  for _, line in ipairs(new) do is[sample_of(line)] = line end
+  local changed = lists.map(new, function(line) return was[sample_of(line)] ~= line and sample_of(line) end)
+  local gone = lists.map(old, function(line) return not is[sample_of(line)] and sample_of(line) end)
+  if #changed + #gone == 0 then return "their order differs" end
+  return ("%d of %d samples differ, first: %s"):format(#changed + #gone, math.max(#old, #new),
+    name_of(changed[1] or gone[1]))
 end
 
 return M
