@@ -93,13 +93,9 @@ function repl.complete(before)
   for _, holder in ipairs(help.holders(value)) do
     for name in pairs(help.names(holder)) do names[name] = true end
   end
-  local found = {}
-  for name in pairs(names) do
-    if name:sub(1, #prefix) == prefix and (prefix ~= "" or name:sub(1, 2) ~= "__") then
-      found[#found + 1] = name
-    end
-  end
-  table.sort(found)
+  local found = lists.map(lists.keys(names), function(name)
+    return name:sub(1, #prefix) == prefix and (prefix ~= "" or name:sub(1, 2) ~= "__") and name
+  end)
   local first, last = found[1] or prefix, found[#found] or prefix
   local common = #prefix
   while common < #first and first:byte(common + 1) == last:byte(common + 1) do common = common + 1 end

@@ -24,14 +24,14 @@ local function exact(v)
   return math.type(v) == "float" and ("%a"):format(v) or v
 end
 
+local INFINITE = { inf = math.huge, ["-inf"] = -math.huge }
+
 local function back(v)
   if type(v) == "table" then
     for k, x in pairs(v) do v[k] = back(x) end
     return v
   end
-  if type(v) == "string" and (v:match "^%-?0x" or v:match "^%-?inf$") then
-    return v:match "inf" and (v:sub(1, 1) == "-" and -math.huge or math.huge) or tonumber(v)
-  end
+  if type(v) == "string" then return INFINITE[v] or v:find "^%-?0x" and tonumber(v) or v end
   return math.type(v) == "float" and math.tointeger(v) or v
 end
 
