@@ -30,16 +30,15 @@ local function kind_of(value)
   return (next(value) == nil or #value > 0) and "list" or "group"
 end
 
---- show(value): a value as messages and files have it.
-function recipe.show(value)
+-- A value as messages and files have it.
+local function show(value)
   if value == nil then return "none" end
   if type(value) == "string" then return ("%q"):format(value) end
   if type(value) == "number" then return ("%.10g"):format(value) end
   if type(value) ~= "table" then return tostring(value) end
   if kind_of(value) == "group" then return "a table of named values" end
-  return "{" .. table.concat(lists.map(value, recipe.show), ", ") .. "}"
+  return "{" .. table.concat(lists.map(value, show), ", ") .. "}"
 end
-local show = recipe.show
 
 local function copied(value)
   if type(value) ~= "table" then return value end
@@ -108,13 +107,13 @@ local function group_in(r, name)
   return r
 end
 
--- visit(name, value, leaf) of every leaf, by name.
+-- What visit(name, value, leaf) returns for every leaf, by name.
 local function walk(r, visit)
   local schema = schemas[r]
-  for _, name in ipairs(lists.keys(schema)) do
+  return lists.map(lists.keys(schema), function(name)
     local leaf = schema[name]
-    if not leaf.keys then visit(name, rawget(group_in(r, leaf.group), leaf.key), leaf) end
-  end
+    return not leaf.keys and visit(name, rawget(group_in(r, leaf.group), leaf.key), leaf)
+  end)
 end
 
 -- Writes `changes` into a group of a recipe.
@@ -199,8 +198,11 @@ function recipe.is(value) return type(value) == "table" and schemas[value] ~= ni
 
 --- Dotted names and values: `values["optim.lr"]`, and the sorted list of all names (optional ones without a value too).
 function recipe.flatten(r)
-  local values, names = {}, {}
-  walk(r, function(name, value) names[#names + 1], values[name] = name, value end)
+  local values = {}
+  local names = walk(r, function(name, value)
+    values[name] = value
+    return name
+  end)
   return values, names
 end
 
@@ -255,21 +257,17 @@ end
 
 --- One line per key, "key = value", changed ones marked with the base's value.
 function recipe.describe(r)
-  local lines = {}
-  walk(r, function(name, value, leaf)
+  return table.concat(walk(r, function(name, value, leaf)
     local text, before = show(value), show(leaf.default)
-    lines[#lines + 1] = ("%-26s %s%s"):format(name, text, text ~= before and ("   (base: %s)"):format(before) or "")
-  end)
-  return table.concat(lines, "\n")
+    return ("%-26s %s%s"):format(name, text, text ~= before and ("   (base: %s)"):format(before) or "")
+  end), "\n")
 end
 
 --- assignments(r, wanted?): "key=value" of all keys that have a value, or of those in the set `wanted`, by name.
 function recipe.assignments(r, wanted)
-  local lines = {}
-  walk(r, function(name, value)
-    if value ~= nil and (not wanted or wanted[name]) then lines[#lines + 1] = name .. "=" .. show(value) end
+  return walk(r, function(name, value)
+    return value ~= nil and (not wanted or wanted[name]) and name .. "=" .. show(value)
   end)
-  return lines
 end
 
 -- Makes `require "experiments.x"` find the files beside this library and beside the experiment, from any folder.
