@@ -1,7 +1,6 @@
 --- JSON in and out, strictly, over lua-cjson: one line per failure with its place, limits on size and depth, no NaN, no
--- key twice in an object. What is written has its keys sorted: the same value always gives the same text.
---
--- Nulls inside tables become json.null (a value that is true, unlike nil); empty objects and lists are both {}.
+-- key twice in an object. What is written has its keys sorted: the same value always gives the same text. Nulls inside
+-- tables become json.null (a value that is true, unlike nil); empty objects and lists are both {}.
 local core = require "cohesiv.core"
 local refuse = require "cohesiv.base.refuse"
 local cjson = require("cjson").new()

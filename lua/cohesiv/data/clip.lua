@@ -1,7 +1,5 @@
---- A clip: frames, landmarks, flow, person masks and maps of one video. Made by co.clip and data:clip; everything is
--- read when it is asked for. Frame numbers count from 0.
---
--- What a data folder holds is taken from there, what it lacks is made and cached: see method and source below.
+--- A clip: frames, landmarks, flow, person masks and maps of one video. Everything is read when it is asked for; what
+-- the data folder lacks is made and cached. Frame numbers count from 0.
 local cache = require "cohesiv.data.cache"
 local core = require "cohesiv.core"
 local estimator = require "cohesiv.motion.flow"

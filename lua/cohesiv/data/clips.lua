@@ -20,18 +20,19 @@ local function names_within(path)
   return not names.has_series(list) and list or nil
 end
 
--- A listing under way: root, found (names → where), ranks (of videos), passed (list of { what, why, name }; name: of a
--- clip that has the same name as another).
+-- A listing under way: root, found (names → where), passed (list of { what, why, name }; name: of a clip that has the
+-- same name as another).
 local Walk = {}
 Walk.__index = Walk
 
 function Walk:pass(what, why, name) table.insert(self.passed, { what = what, why = why, name = name }) end
 
 -- Takes a clip that lies at `file` (below clips/); of two with one name the one of the lower rank.
-function Walk:take(name, file, rank)
-  local other, other_rank = self.found[name], self.ranks[name]
-  if not other or rank <= other_rank then self.found[name], self.ranks[name] = file, rank end
-  if other then self:pass(other_rank < rank and file or other, nil, name) end
+function Walk:take(name, file)
+  local other = self.found[name]
+  if other and names.rank(file) > names.rank(other) then file, other = other, file end
+  self.found[name] = file
+  if other then self:pass(other, nil, name) end
   return true
 end
 
@@ -60,20 +61,20 @@ end
 function Walk:look(prefix, file, depth)
   local where = prefix .. file
   local what = core.io.status(self.root .. where)
-  local stem, kind = names.video(file)
-  if what == "file" and kind then return self:take(prefix .. stem, where, names.rank(kind)) end
+  local stem = names.video(file)
+  if what == "file" and stem then return self:take(prefix .. stem, where) end
   if not what then return self:pass(where, "a link to nothing") end
   if names.ignored(file) then return false end
   if what ~= "folder" then return self:pass(where, "no video by its name") end
   local list = names_within(self.root .. where)
   if list then return self:enter(where .. "/", depth + 1, list) end
-  return self:take(where, where .. "/", names.FOLDER)
+  return self:take(where, where .. "/")
 end
 
 --- list(owner, path): where the clips of the data folder at `path` lie, by name: { NAME = "NAME.mp4" or "NAME/" below
 -- clips/ }. What is passed over is told once for an owner.
 function clips.list(owner, path)
-  local walk = setmetatable({ root = path .. "/clips/", found = {}, ranks = {}, passed = {} }, Walk)
+  local walk = setmetatable({ root = path .. "/clips/", found = {}, passed = {} }, Walk)
   walk:enter("", 1, core.io.list(walk.root))
   local told, more = {}, #walk.passed - SHOWN
   for i, one in ipairs(walk.passed) do
@@ -91,21 +92,17 @@ end
 -- listed for spellings such as .Mp4 alone.
 function clips.find(path, name)
   local base = ("%s/clips/%s"):format(path, name)
-  for _, kind in ipairs(names.VIDEOS) do
-    for _, spelling in ipairs { kind, kind:upper() } do
-      local file = base .. "." .. spelling
-      if core.io.status(file) == "file" then return file end
-    end
+  for _, kind in ipairs(names.SPELLINGS) do
+    if core.io.status(base .. "." .. kind) == "file" then return base .. "." .. kind end
   end
   local is_folder = core.io.status(base) == "folder"
   if is_folder and not names_within(base) then return base end
   local best
   local folder, stem = base:match "^(.*/)([^/]*)$"
   for _, file in ipairs(core.io.status(folder) == "folder" and core.io.list(folder) or {}) do
-    local other, kind = names.video(file)
-    if other == stem and (not best or names.rank(kind) < names.rank(best)) then best = kind end
+    if names.video(file) == stem and (not best or names.rank(file) < names.rank(best)) then best = file end
   end
-  return best and base .. "." .. best or is_folder and base or nil
+  return best and folder .. best or is_folder and base or nil
 end
 
 return clips

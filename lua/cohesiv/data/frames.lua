@@ -3,8 +3,6 @@
 --   source:info() → { frames, width, height }     source:frame(n) → uint8 H×W×3, n from 0
 --   source:key(n, …) → text that names the content of these frames, for the cache     source:close()
 --
--- Each kind of source says how it measures itself for info and what it reads for a frame that is not kept.
---
 -- Videos are decoded in order; the frames last seen are kept (bounded bytes, all videos together), so that steps of a
 -- few frames back cost nothing. Farther back decoding starts anew: exact frame numbers never rest on seeking. No frame
 -- is given before the whole file is known to be sound: a damaged one may lack frames, and all numbers after them.
@@ -70,7 +68,7 @@ function frames.forget()
   decoders.clear()
 end
 
--- ---- what sources have in common ----
+-- ---- what sources have in common: measure() is asked once, read(n) where frame n is not kept ----
 
 local function info(source)
   source.known = source.known or source:measure()

@@ -78,9 +78,8 @@ local function check_numbers(clip, folder, beyond, find, extensions)
   checked[clip][folder] = true
 end
 
---- file(folder, n, extensions, clip, beyond): path and extension of the file of frame n in a folder; of several in the
--- usual spelling the first extension's. nil when there is none. beyond: the first frame of the clip that can have none:
--- one that has is refused.
+--- file(folder, n, extensions, clip, beyond): path and extension of the file of frame n in a folder, if any; of several
+-- in the usual spelling the first extension's. beyond: the first frame of the clip that can have none.
 function given.file(folder, n, extensions, clip, beyond)
   for _, find in ipairs { usual_spelling, other_spelling } do
     local path, kind = find(folder, n, extensions)

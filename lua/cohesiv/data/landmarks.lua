@@ -199,8 +199,7 @@ local function hand_of(self, where, hand)
   return { side = side, score = score, vertices = tensor.tensor(points), box = { x0 * rx, y0 * ry, x1 * rx, y1 * ry } }
 end
 
---- document:hands(n): the hands of frame n in the clip's pixels, a list of { side, score, vertices (V×2 float32),
--- box { x0, y0, x1, y1 } }. Frames beyond the file's have none.
+--- document:hands(n): the hands of frame n as clip:hands gives them, in the clip's own pixels.
 function Document:hands(n)
   local list, hands, where = {}, raw(self, n)
   for k, hand in ipairs(hands) do

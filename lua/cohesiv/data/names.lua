@@ -1,14 +1,13 @@
 --- What the name of a file or folder means: a video, a picture, a numbered picture, or nothing of ours. Listing and
 -- opening both ask here, so that what is listed opens. No file is opened, no folder is read here.
 --
--- A numbered file is [prefix]NUMBER.extension: 5 to 10 digits, a prefix that does not end in a digit, extensions in any
--- case: frame_0000000001.jpg, 00017.PNG.
+-- A numbered file is [prefix]NUMBER.extension, 5 to 10 digits, the extension in any case: img00017.PNG, 000001.jpg.
 local lists = require "cohesiv.base.lists"
 
 local names = {}
 
---- Extensions of videos; of several with one stem the first of this list is the clip.
-names.VIDEOS = {
+-- Extensions of videos; of several with one stem the first of this list is the clip.
+local VIDEOS = {
   "mp4", "mov", "mkv", "webm", "avi", "m4v", "mpg", "mpeg", "wmv", "asf", "flv", "f4v", "ts", "mts", "m2ts", "3gp",
   "3g2", "ogv", "vob", "mxf",
 }
@@ -17,7 +16,7 @@ names.PICTURES = { "png", "jpg", "jpeg" }
 
 local LEAST, MOST = 5, 10 -- digits
 
-local videos, pictures = lists.set(names.VIDEOS), lists.set(names.PICTURES)
+local videos, pictures = lists.set(VIDEOS), lists.set(names.PICTURES)
 -- Pictures that are not read, so that they are told of rather than taken for something else.
 local foreign = lists.set {
   "bmp", "tif", "tiff", "webp", "gif", "ppm", "pgm", "exr", "heic", "avif", "jp2", "tga", "dng",
@@ -40,13 +39,14 @@ function names.video(file)
   if videos[lower] then return stem, kind end
 end
 
---- FOLDER, rank(kind): of several clips of one name the lowest is taken: videos in the order of VIDEOS, .mp4 before
--- .MP4, then a folder of pictures, then spellings such as .Mp4, which cannot be found without listing.
-names.FOLDER = 1000
-function names.rank(kind)
-  local lower = kind:lower()
-  local place = 2 * videos[lower]
-  return kind == lower and place or kind == kind:upper() and place + 1 or names.FOLDER + place
+--- SPELLINGS, rank(file): of several clips of one name the lowest is taken: videos in the order of SPELLINGS, .mp4
+-- before .MP4, then a folder of pictures, then spellings such as .Mp4, which cannot be found without listing.
+names.SPELLINGS = {}
+for i, kind in ipairs(VIDEOS) do table.move({ kind, kind:upper() }, 1, 2, 2 * i - 1, names.SPELLINGS) end
+local ranks = lists.set(names.SPELLINGS)
+function names.rank(file)
+  local lower, _, kind = split(file)
+  return ranks[kind] or #names.SPELLINGS + 1 + (videos[lower] or 0)
 end
 
 --- picture(file): whether the file is a picture by its name.

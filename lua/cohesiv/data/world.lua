@@ -45,18 +45,13 @@ local function check_options(given)
   return o
 end
 
--- What world.json keeps: all that decides the clips' bytes, except how many there are.
-local function description(o)
-  local truth = {}
-  for _, part in ipairs(PARTS) do truth[#truth + 1] = o[part] and part or nil end
-  return { version = VERSION, seed = o.seed, frames = o.frames, width = o.width, height = o.height,
-    mask_every = o.mask_every, truth = table.concat(truth, " ") }
-end
-
--- A world is continued only with the options that began it; other people's folders are left alone.
+-- A world is continued only with the options that began it; other people's folders are left alone. world.json keeps all
+-- that decides the clips' bytes, except how many there are.
 local function claim(o)
-  local path, want = o.out .. "/world.json", description(o)
-  local kind = core.io.status(o.out)
+  local path, truth, kind = o.out .. "/world.json", {}, core.io.status(o.out)
+  for _, part in ipairs(PARTS) do truth[#truth + 1] = o[part] and part or nil end
+  local want = { version = VERSION, seed = o.seed, frames = o.frames, width = o.width, height = o.height,
+    mask_every = o.mask_every, truth = table.concat(truth, " ") }
   if kind and kind ~= "folder" then fail("out: expected a folder, found the file %s", o.out) end
   if core.io.status(path) then
     local have = json.read(path)
