@@ -3,13 +3,25 @@
 -- alone is computed once, and a pass is a plan of ops without Lua between them that reuses buffers once they are free.
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
-local folding = require "cohesiv.nn.folding"
 local tensor = require "cohesiv.tensor"
 local refuse = require "cohesiv.base.refuse"
 
 local PLANS = 16 -- kept: one for each shape of input
 
-local Frozen = {}
+local M, Frozen = {}, {}
+local folded -- batch norm → { weight, shift }, while a frozen network's pass is recorded
+
+--- fold(conv, bn) → weight, scale or nil, shift: what the convolution computes with in inference so that bn needs no
+-- pass of its own: in its epilogue or, in a frozen network, once and for all in its weights.
+function M.fold(conv, bn)
+  if folded and folded[bn] then return folded[bn].weight, nil, folded[bn].shift end
+  local weight, scale = conv.params.weight, bn.params.weight / (bn.buffers.running_var + bn.eps):sqrt()
+  local shift = bn.params.bias - bn.buffers.running_mean * scale
+  if not folded then return weight, scale, shift end
+  local product = weight:detach() * scale:reshape { scale.shape[1], 1, 1, 1 }
+  folded[bn] = { weight = core.keep(product:to(weight.dtype)), shift = core.keep(shift) }
+  return folded[bn].weight, nil, shift
+end
 
 -- What a module without a pass of its own would be asked for: dtype, thresholds, predict, …
 function Frozen.__index(self, key) return rawget(Frozen, key) or self.module[key] end
@@ -47,12 +59,15 @@ local function record(self, inputs)
   local plan, together
   local function pass()
     local outputs
-    outputs, together = taken_apart(folding.with(self.folded, self.pass, self.module, table.unpack(inputs)))
+    outputs, together = taken_apart(self.pass(self.module, table.unpack(inputs)))
     plan:finish(outputs)
   end
   plan = core.plan(inputs)
   -- Nothing between these lines may fail.
+  local before = folded
+  folded = self.folded
   local ok, message = pcall(core.unbroken, "freeze", tensor.no_grad, tensor.tidy, pass)
+  folded = before
   if not ok then
     plan:cancel()
     core.error(message, 0)
@@ -73,7 +88,7 @@ function Frozen:forward(...)
 end
 
 --- freeze(module), which must be in inference mode.
-return function(module)
+function M.freeze(module)
   module:modules(function(m, path)
     if m.training then
       refuse("freeze: expected a module in inference mode (m:eval()), found %s in training mode",
@@ -82,3 +97,5 @@ return function(module)
   end)
   return setmetatable({ module = module, pass = module.forward, folded = {}, plans = {}, order = {} }, Frozen)
 end
+
+return M

@@ -2,7 +2,7 @@
 -- Layers without parameters are in functional.lua, how layers are called in layer.lua.
 local Module = require "cohesiv.nn.module"
 local core = require "cohesiv.core"
-local folding = require "cohesiv.nn.folding"
+local fold = require("cohesiv.nn.freeze").fold
 local init = require "cohesiv.nn.initializers"
 local layer = require "cohesiv.nn.layer"
 local options = require "cohesiv.base.options"
@@ -111,7 +111,7 @@ function M.conv_bn(conv, bn, x, residual)
     M.let_go(y, conv, bn)
     return z
   end
-  local weight, scale, shift = folding.of(conv, bn)
+  local weight, scale, shift = fold(conv, bn)
   return ops.conv2d_act.call(x, weight, scale, shift, residual, conv.stride, conv.padding, conv.groups, bn.act,
     conv.dilation)
 end
@@ -145,7 +145,7 @@ function M.UpConvBN(given)
       M.let_go(y, bn)
       return z
     end
-    local weight, scale, shift = folding.of(conv, bn)
+    local weight, scale, shift = fold(conv, bn)
     return ops.upconv2d_act.call(x, weight, skip, scale, shift, bn.act)
   end
   return m
