@@ -55,11 +55,10 @@ function evaluate.truth(data, frame)
   return truth
 end
 
+local FIELDS = { Pair = "pair", Hand = "hand", Obj = "object" }
+
 --- The truth of one task: for All of the frame, else of query q (nil: the query does not count).
-function evaluate.target(truth, task, q)
-  if task == "All" then return truth.all end
-  return truth[({ Pair = "pair", Hand = "hand", Obj = "object" })[task]][q]
-end
+function evaluate.target(truth, task, q) return task == "All" and truth.all or truth[FIELDS[task]][q] end
 
 --- The maps of one entry of an answer, at the truth's resolution. `known`: a table that remembers shared maps.
 function evaluate.fitted(entry, truth, known)

@@ -5,8 +5,6 @@ local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
 local scale = require "cohesiv.motion.scale"
 
-local expect = options.expect
-
 local metrics = {}
 
 --- Intersection over union of two masks, pixels of `ignore` left out. Two empty masks agree: 1.
@@ -23,7 +21,7 @@ metrics.over = core.over
 
 --- The union of a list of masks (or the maximum of a list of float maps), all of one shape.
 function metrics.union(list)
-  expect("metrics.union", "list tensors", list)
+  options.expect("metrics.union", "list tensors", list)
   if not list[1] then refuse "metrics.union: list: expected at least one mask, found none" end
   local joined = list[1]
   for i = 2, #list do joined = core.join(joined, list[i]) end
@@ -46,7 +44,7 @@ end
 --- A float map of a scaled frame, padding included, brought back to the frame's own width × height by bilinear
 --- interpolation (see scale.lua for where the frame lies in it). A map that is of that size already is returned.
 function metrics.resize(map, width, height)
-  expect("metrics.resize", "map tensor", map)
+  options.expect("metrics.resize", "map tensor", map)
   options.whole("metrics.resize", "width", width, 1, 1 << 20)
   options.whole("metrics.resize", "height", height, 1, 1 << 20)
   if #map.shape ~= 2 then refuse("metrics.resize: map: expected HxW, found %s", options.show(map)) end
@@ -64,7 +62,7 @@ metrics.saliency = core.saliency
 
 -- A list of f(0), f(1), … of as many steps as there are thresholds.
 local function thresholds(what, low, high, steps, f)
-  expect(what, "low number, high number", low, high)
+  options.expect(what, "low number, high number", low, high)
   options.whole(what, "steps", steps, 0, 4096) -- what metrics.table takes
   local list = {}
   for i = 1, steps do list[i] = f(i - 1) end

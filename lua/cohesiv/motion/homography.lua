@@ -19,8 +19,7 @@ end
 -- its largest entry positive. robust = true finds outliers by itself (up to half of the points), a number is the
 -- distance that makes one. Raises when the points do not determine the motion. Also returns the share of inliers.
 function M.fit(source, target, o)
-  o = options.read("homography.fit", o, { model = options.optional "any", robust = options.optional "any" },
-    " and ")
+  o = options.read("homography.fit", o, { model = options.optional "any", robust = options.optional "any" }, " and ")
   return core.homography.fit(points(source, "source"), points(target, "target"), o.model, o.robust)
 end
 

@@ -44,7 +44,7 @@ local methods, lazy = {}, {}
 --- G×H×W×2: the flows, one per gap.
 function lazy.flows(R) return tensor.stack(R.scene.flows, 1) end
 
---- G×H×W×(N+1): pixels to where each hand's motion and, last, the background's lead; infinite from the horizon on.
+--- G×H×W×(N+1): distances in pixels to the motions of hands and, last, background; infinite at the horizon and beyond.
 function lazy.residuals(R) return core.responsibility.residuals(R.scene, R.homographies, R.background_homographies) end
 
 --- Per hand: for every gap the median fit error (pixels), the share of inliers, the model fitted and the hand's motion
@@ -93,11 +93,9 @@ local function finish(R)
   return setmetatable(R, meta)
 end
 
-local function fit_background(R)
-  R.background_homographies, R.background_fits = nil, nil
-  if R.background == "homography" then
-    R.background_homographies, R.background_fits = core.responsibility.background(R.scene, M.background_threshold)
-  end
+-- The motions of the background and their fits, where it moves.
+local function background_of(R)
+  if R.background == "homography" then return core.responsibility.background(R.scene, M.background_threshold) end
 end
 
 -- The scene with these hands alone, their homographies and fits.
@@ -114,28 +112,26 @@ local function keep_hands(R, keep)
     fits[g] = {}
     for i, k in ipairs(keep) do fits[g][i] = row[k] end
   end
-  local none = core.full(0, #R.fits, 0, 3, 3, { dtype = "float64" })
-  return { flows = R.scene.flows, hands = hands, content = R.scene.content },
-    motions[1] and tensor.stack(motions, 2) or none, fits
+  local all = motions[1] and tensor.stack(motions, 2) or core.full(0, #R.fits, 0, 3, 3, { dtype = "float64" })
+  return { flows = R.scene.flows, hands = hands, content = R.scene.content }, all, fits
 end
 
 --- R:with{ temperature = …, keep = { hands }, background = …, closeness = … | false, sharpen = image | false }: a
 -- new R in which only what changed is computed. `keep`: only these hands take part in the softmax; a background
 -- that was fitted stays the one fitted away from all hands, since the hands left out move all the same.
 function methods.with(self, changes)
-  local R = self
   if changes == nil then refuse("responsibility: expected a table of options, found nil") end
   local given = map_options.read("responsibility", changes, map_options.change)
-  local new = lists.copy(R)
+  local new = lists.copy(self)
   new.map, new.quality, new.frame = nil, nil, nil
   if changes.temperature ~= nil then new.temperature = given.temperature end
   if changes.closeness ~= nil then new.closeness = given.closeness end
   if changes.sharpen ~= nil then new.sharpen = check_image(changes.sharpen) end
-  if changes.background ~= nil and changes.background ~= R.background then
+  if changes.background ~= nil and changes.background ~= self.background then
     new.background = given.background
-    fit_background(new)
+    new.background_homographies, new.background_fits = background_of(new)
   end
-  if changes.keep ~= nil then new.scene, new.homographies, new.fits = keep_hands(R, changes.keep) end
+  if changes.keep ~= nil then new.scene, new.homographies, new.fits = keep_hands(self, changes.keep) end
   if changes.keep ~= nil or changes.background ~= nil then new.residuals = nil end
   return finish(new)
 end
@@ -161,7 +157,7 @@ function M.responsibility(given)
     R.gaps[g], R.fits[g] = (o.gaps or {})[g] or g, table.move(fits, (g - 1) * N + 1, g * N, 1, {})
   end
   R.homographies, R.size = homographies, { shape[2], shape[1] }
-  fit_background(R)
+  R.background_homographies, R.background_fits = background_of(R)
   return finish(R)
 end
 

@@ -9,7 +9,6 @@ local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 local Tuning = {}
-Tuning.__index = Tuning
 
 local PASSES = 100 -- at most: a method inside another's trial has its turn in every fourth pass or so
 
@@ -51,11 +50,10 @@ local function measure(model, o)
 end
 
 --- co.tune(model, { size = {448, 256}, batch = 1, training = false, trials = 5 }): measures the methods of every
--- convolution in a pass of the model over `batch` images of {width, height}, on as many threads as are set, and from
--- then on uses the fastest of each; training: also those of a training step. A method must take less than 95 % of the
--- usual one's time to replace it. Returns a list of rows { task, shape, method (chosen now), usual, times = { method =
--- seconds } }, which prints as a table. The machine should have nothing else to do. A run folder records the choices,
--- and going on with it, or run:model(), makes them again; co.tune "reset" forgets them all.
+-- convolution in a pass over `batch` images of {width, height} (training: in a training step, too), on as many threads
+-- as are set, and from then on uses the fastest of each that takes less than 95 % of the usual one's time → rows {
+-- task, shape, method (chosen now), usual, times = { method = seconds } }, which print as a table. Leave the machine
+-- idle otherwise. A run folder records the choices, which going on or run:model() repeats; "reset" forgets them all.
 function M.tune(model, given)
   if model == "reset" then return M.use {} end
   if not (type(model) == "table" and model.freeze and model.parameters) then

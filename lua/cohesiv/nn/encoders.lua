@@ -148,8 +148,8 @@ local function efficientnet(e)
   local last = parts[#parts].module
   last:add("_conv_head", conv_bn(m, "_conv_head", "_bn1", { cin, 1280, 1, act = "silu" }))
   local first = Module.new()
-  table.insert(parts, 1, { name = "_conv_stem",
-    module = stages.block(first, { widened, first:add("_conv_stem", stem) }) })
+  stages.block(first, { widened, first:add("_conv_stem", stem) })
+  table.insert(parts, 1, { name = "_conv_stem", module = first })
   return stages.encoder(m, parts, widths)
 end
 
@@ -163,20 +163,10 @@ M.table = {
   se_resnet50 = { build = resnet, depths = { 3, 4, 6, 3 }, reduction = 16, stride_first = true },
   se_resnext50_32x4d = { build = resnet, depths = { 3, 4, 6, 3 }, groups = 32, base_width = 4, reduction = 16 },
   se_resnext101_32x4d = { build = resnet, depths = { 3, 4, 23, 3 }, groups = 32, base_width = 4, reduction = 16 },
-  mobilenet_v2 = {
-    build = mobilenet,
-    stages = {
-      { 1, 16, 1, 1 }, { 6, 24, 2, 2 }, { 6, 32, 3, 2 }, { 6, 64, 4, 2 }, { 6, 96, 3, 1 }, { 6, 160, 3, 2 },
-      { 6, 320, 1, 1 },
-    },
-  },
-  efficientnet_b0 = {
-    build = efficientnet, last = { 2, 4, 8, 15 },
-    stages = {
-      { 1, 16, 1, 1, 3 }, { 6, 24, 2, 2, 3 }, { 6, 40, 2, 2, 5 }, { 6, 80, 3, 2, 3 }, { 6, 112, 3, 1, 5 },
-      { 6, 192, 4, 2, 5 }, { 6, 320, 1, 1, 3 },
-    },
-  },
+  mobilenet_v2 = { build = mobilenet, stages = { { 1, 16, 1, 1 }, { 6, 24, 2, 2 }, { 6, 32, 3, 2 }, { 6, 64, 4, 2 },
+    { 6, 96, 3, 1 }, { 6, 160, 3, 2 }, { 6, 320, 1, 1 } } },
+  efficientnet_b0 = { build = efficientnet, last = { 2, 4, 8, 15 }, stages = { { 1, 16, 1, 1, 3 }, { 6, 24, 2, 2, 3 },
+    { 6, 40, 2, 2, 5 }, { 6, 80, 3, 2, 3 }, { 6, 112, 3, 1, 5 }, { 6, 192, 4, 2, 5 }, { 6, 320, 1, 1, 3 } } },
 }
 
 --- names(first?): the sorted list of encoder names, `first` at its head.

@@ -14,7 +14,7 @@ function M.responsibility(Q, K, R, queries, image, given)
   if core.is_tensor(queries) and queries.device == "cpu" then -- elsewhere the op looks, and nobody waits
     options.finite("losses.responsibility: queries", queries)
   end
-  return ops.responsibility_loss.call(Q, K, R, queries, image, { through = o.through })
+  return ops.responsibility_loss.call(Q, K, R, queries, image, o)
 end
 
 --- embedding(Z, label, { normalise = true, scale = 10, epsilon = 1e-3, means = "image" | "batch" }): the three-way
@@ -22,9 +22,8 @@ end
 function M.embedding(Z, label, given)
   local o = options.read("embedding", given,
     { normalise = true, scale = 10, epsilon = 1e-3, means = options.one_of("image", "batch") })
-  return ops.embedding_loss.call(Z, label, {
-    normalise = o.normalise, scale = o.scale, epsilon = o.epsilon, batch_means = o.means == "batch",
-  })
+  o.batch_means, o.means = o.means == "batch", nil
+  return ops.embedding_loss.call(Z, label, o)
 end
 
 --- cross_entropy(logits, label): the mean of -log softmax(logits) at the label, over all that have one. logits: N×C, or

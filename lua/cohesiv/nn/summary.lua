@@ -10,7 +10,6 @@ local thousands = require "cohesiv.base.thousands"
 
 local M = {}
 local Summary = {}
-Summary.__index = Summary
 
 local function is_positive(x) return math.type(x) == "integer" and x >= 1 end
 local function positive(default) return options.rule(default, "a positive integer", is_positive) end
@@ -97,7 +96,7 @@ local function measure(model, o)
   for _ = 1, o.repeats do tensor.no_grad(tensor.tidy, time, x, total, rows) end
   for _, row in ipairs { total, table.unpack(rows) } do
     table.sort(row.times)
-    row.time, row.times, row.module = row.times[(o.repeats + 1) // 2] or 0, nil, nil -- the median
+    row.time, row.times, row.module = row.times[(#row.times + 1) // 2] or 0, nil, nil -- the median
   end
   rows.size, rows.batch, rows.dtype, rows.threads, rows.total = o.size, o.batch, x.dtype, core.threads(), total
   return setmetatable(rows, Summary)

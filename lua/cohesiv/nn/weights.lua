@@ -18,14 +18,10 @@ local MOBILENET = {
 local EFFICIENTNET = {
   stages = { 1, 2, 2, 3, 3, 4, 1 }, first = 0, format = "_blocks.%d.%s", -- segmentation_models.pytorch's
   top = { conv_stem = "_conv_stem", bn1 = "_bn0", conv_head = "_conv_head", bn2 = "_bn1" },
-  plain = {
-    conv_dw = "_depthwise_conv", bn1 = "_bn1", conv_pw = "_project_conv", bn2 = "_bn2",
-    ["se.conv_reduce"] = "_se_reduce", ["se.conv_expand"] = "_se_expand",
-  },
-  expanding = {
-    conv_pw = "_expand_conv", bn1 = "_bn0", conv_dw = "_depthwise_conv", bn2 = "_bn1", conv_pwl = "_project_conv",
-    bn3 = "_bn2", ["se.conv_reduce"] = "_se_reduce", ["se.conv_expand"] = "_se_expand",
-  },
+  plain = { conv_dw = "_depthwise_conv", bn1 = "_bn1", conv_pw = "_project_conv", bn2 = "_bn2",
+    ["se.conv_reduce"] = "_se_reduce", ["se.conv_expand"] = "_se_expand" },
+  expanding = { conv_pw = "_expand_conv", bn1 = "_bn0", conv_dw = "_depthwise_conv", bn2 = "_bn1", bn3 = "_bn2",
+    conv_pwl = "_project_conv", ["se.conv_reduce"] = "_se_reduce", ["se.conv_expand"] = "_se_expand" },
 }
 
 local function from_timm_blocks(name, family)

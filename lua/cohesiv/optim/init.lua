@@ -117,8 +117,7 @@ local PlainSGD = class({}, SGD.update)
 -- v = momentum v + d, p -= lr v, where d = g + weight_decay p; with nesterov p -= lr (d + momentum v).
 function M.SGD(parameters, o)
   check_parameters("SGD", parameters)
-  o = options.read("SGD", o,
-    { lr = 1e-2, momentum = options.between(0, 0, 1), nesterov = false, weight_decay = 0 })
+  o = options.read("SGD", o, { lr = 1e-2, momentum = options.between(0, 0, 1), nesterov = false, weight_decay = 0 })
   if o.nesterov and o.momentum == 0 then refuse "SGD: nesterov: expected a momentum above 0, found 0" end
   return new(o.momentum > 0 and SGD or PlainSGD, parameters, o)
 end
