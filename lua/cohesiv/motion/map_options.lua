@@ -57,11 +57,9 @@ end
 
 --- of_recipe(recipe): what clip:responsibility is asked for; maps are of maps.size, where the recipe has it.
 function M.of_recipe(recipe)
-  local o = { fit = lists.copy(recipe.maps.fit) }
-  for name in pairs(M.recipe) do
-    if name ~= "fit" then o[name] = recipe.maps[name] end
-  end
-  o.size = o.size or recipe.size
+  local o = {}
+  for name in pairs(M.recipe) do o[name] = recipe.maps[name] end
+  o.fit, o.size = lists.copy(o.fit), o.size or recipe.size
   return o
 end
 

@@ -48,8 +48,20 @@ function M.call(m, ...)
   return all(outputs)
 end
 
--- ---- methods of Module ----
+--- around(class, entered, f, ...): f(...), during which entered(m) is called before every pass of a module m that is
+-- called, and what it returns, if anything, after it, with the outputs. class: the modules'.
+function M.around(class, entered, f, ...)
+  local call = class.__call
+  local _ <close> = setmetatable({}, { __close = function() class.__call = call end }) -- whatever fails
+  local function leave(left, ...)
+    if left then left(...) end
+    return ...
+  end
+  class.__call = function(m, ...) return leave(entered(m), call(m, ...)) end
+  return f(...)
+end
 
+-- What Module gets as its methods.
 local Module = {}
 M.methods = Module
 

@@ -3,6 +3,7 @@
 local Module = require "cohesiv.nn.module"
 local columns = require "cohesiv.base.columns"
 local core = require "cohesiv.core"
+local hooks = require "cohesiv.nn.hooks"
 local json = require "cohesiv.base.json"
 local lists = require "cohesiv.base.lists"
 local options = require "cohesiv.base.options"
@@ -54,9 +55,8 @@ local function sum_of(rows, name)
   return total
 end
 
--- The end of a record, whatever f did: call is what a module is called by otherwise.
-local function stopped(call, ok, ...)
-  Module.__call = call
+-- The end of a record, whatever f did.
+local function stopped(ok, ...)
   local events, seconds, lost = core.profile_stop()
   if not ok then core.error((...), 0) end
   local self = rows_of(events)
@@ -74,15 +74,12 @@ end
 -- not kept. :top(n) keeps n rows, :save "trace.json" writes all calls.
 function M.profile(f, ...)
   if not options.is_callable(f) then refuse("profile: expected a function, found %s", options.show(f)) end
-  local call = Module.__call
-  local function leave(event, ...)
-    core.profile_leave(event)
-    return ...
+  local function entered(m) -- modules show as scopes
+    local event = core.profile_enter(m:label())
+    return function() core.profile_leave(event) end
   end
-  local function scoped(self, ...) return leave(core.profile_enter(self:label()), call(self, ...)) end
   core.profile_start() -- nothing from here to the stop may fail
-  Module.__call = scoped -- modules show as scopes
-  return stopped(call, pcall(core.unbroken, "profile", f, ...))
+  return stopped(pcall(core.unbroken, "profile", hooks.around, Module, entered, f, ...))
 end
 
 --- profile:top(n): the n slowest rows; the others become one row.

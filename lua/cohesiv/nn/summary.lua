@@ -3,6 +3,7 @@
 local Module = require "cohesiv.nn.module"
 local columns = require "cohesiv.base.columns"
 local core = require "cohesiv.core"
+local hooks = require "cohesiv.nn.hooks"
 local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
@@ -36,19 +37,11 @@ end
 
 -- A pass of the model. Around it and the pass of every row's module: left = entered(row), then left(output).
 local function pass(x, total, rows, entered)
-  local call, known = Module.__call, {}
+  local known = {}
   for _, row in ipairs(rows) do known[row.module] = row end
-  local function leave(left, ...)
-    left(...)
-    return ...
-  end
-  local _ <close> = setmetatable({}, { __close = function() Module.__call = call end }) -- whatever fails
-  Module.__call = function(m, ...)
-    if not known[m] then return call(m, ...) end
-    return leave(entered(known[m]), call(m, ...))
-  end
   local left = entered(total)
-  local out = total.module:forward(x) -- all of it is kept while `left` looks
+  local out = hooks.around(Module, function(m) return known[m] and entered(known[m]) end, total.module.forward,
+    total.module, x) -- all of it is kept while `left` looks
   left(out.Z)
 end
 

@@ -18,8 +18,7 @@ local function set(target, lr)
   if target.apply then target:apply() end
 end
 
--- ---- schedules that are a factor of where they are: at(count or share) ----
-
+-- Schedules that are a factor of where they are: at(count or share).
 local Factor = {}
 Factor.__index = Factor
 
@@ -70,8 +69,7 @@ function M.Warmup(target, o)
   return factor("Warmup", target, function(n) return math.min(1, (n + 1) / o.steps) end)
 end
 
--- ---- the schedule that looks at a score ----
-
+-- The schedule that looks at a score.
 local Plateau = {}
 Plateau.__index = Plateau
 

@@ -21,20 +21,20 @@ local function full(model, recipe)
   local cosines_only = recipe.loss.responsibility == 0
   if cosines_only then grids[2] = nil end
   local goals = { object = { task = "Obj", grids = grids }, hand = { task = "Hand", grids = grids } }
-  local own_pair = recipe.calibrate.pair == "own"
-  if own_pair then
+  if recipe.calibrate.pair == "own" then
     goals.pair = { task = "Pair", grids = { metrics.grid(math.max(range[1], -1), 1, steps), grids[2] } }
   end
   return {
     goals = goals,
     answer = function(clip, n, queries)
       local maps = predict.maps(model, clip:frame(n), queries, { size = recipe.size })
-      local object, person, either = predict.scores(maps, how)
-      local answer = { object = {}, hand = {}, pair = own_pair and {} or nil }
-      for q, attention in ipairs(maps.attention) do
-        local a = not cosines_only and attention or nil
-        answer.object[q], answer.hand[q] = { object, a }, { person, a }
-        if own_pair then answer.pair[q] = { either, a } end
+      local scores, answer = {}, {}
+      scores.object, scores.hand, scores.pair = predict.scores(maps, how)
+      for key in pairs(goals) do
+        answer[key] = {}
+        for q, attention in ipairs(maps.attention) do
+          answer[key][q] = { scores[key], not cosines_only and attention or nil }
+        end
       end
       return answer
     end,
