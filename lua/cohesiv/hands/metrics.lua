@@ -5,19 +5,27 @@ local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
 local scale = require "cohesiv.motion.scale"
 
-local metrics = {}
+local metrics = {
+  --- Pixels in both masks and in either.
+  overlap = core.overlap,
+  --- The mask of the pixels where `first` > t1 and, when given, `second` > t2.
+  over = core.over,
+  --- Contact pixels of a hand and an object: those of either mask within `reach` (default 0.02) times the diagonal of
+  --- the hand's bounding box of the other.
+  contact = core.contact,
+  --- IoU at every pair of thresholds: a float tensor n1×n2 for ascending lists t1, t2 (`second` and t2 may be nil).
+  table = function(first, second, truth, ignore, t1, t2) return core.table(first, second, truth, ignore, t1, t2) end,
+  --- Minus the distance to (x, y) over the width, H×W: a disc of radius r is what lies over −r / width.
+  disc = core.disc,
+  --- A classical saliency map of a uint8 image, in [0, 1].
+  saliency = core.saliency,
+}
 
 --- Intersection over union of two masks, pixels of `ignore` left out. Two empty masks agree: 1.
 function metrics.iou(prediction, truth, ignore)
   local both, either = core.overlap(prediction, truth, ignore)
   return either == 0 and 1 or both / either
 end
-
---- Pixels in both masks and in either.
-metrics.overlap = core.overlap
-
---- The mask of the pixels where `first` > t1 and, when given, `second` > t2.
-metrics.over = core.over
 
 --- The union of a list of masks (or the maximum of a list of float maps), all of one shape.
 function metrics.union(list)
@@ -27,13 +35,6 @@ function metrics.union(list)
   for i = 2, #list do joined = core.join(joined, list[i]) end
   return joined
 end
-
---- Contact pixels of a hand and an object: those of either mask within `reach` (default 0.02) times the diagonal of the
---- hand's bounding box of the other.
-metrics.contact = core.contact
-
---- IoU at every pair of thresholds: a float tensor n1×n2 for ascending lists t1, t2 (`second` and t2 may be nil).
-function metrics.table(first, second, truth, ignore, t1, t2) return core.table(first, second, truth, ignore, t1, t2) end
 
 --- The 95 % bootstrap interval of sum(sums) / sum(counts) over groups (clips). Options: draws (10,000), seed (0).
 function metrics.interval(sums, counts, o)
@@ -53,12 +54,6 @@ function metrics.resize(map, width, height)
   local sc = scale.of(width, height, { columns, rows })
   return core.resize(map, width, height, sc.s, sc.content_w, sc.content_h)
 end
-
---- Minus the distance to (x, y) over the width, H×W: a disc of radius r is what lies over −r / width.
-metrics.disc = core.disc
-
---- A classical saliency map of a uint8 image, in [0, 1].
-metrics.saliency = core.saliency
 
 -- A list of f(0), f(1), … of as many steps as there are thresholds.
 local function thresholds(what, low, high, steps, f)

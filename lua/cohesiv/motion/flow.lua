@@ -5,10 +5,19 @@ local lists = require "cohesiv.base.lists"
 local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
 
-local M = {}
-
---- Changes with what estimate gives, so that caches know.
-M.version = 2
+local M = {
+  --- Changes with what estimate gives, so that caches know.
+  version = 2,
+  --- read(path): the flow of a Middlebury .flo file.
+  read = function(path) return core.io.flo_read(path) end,
+  --- write(path, flow): writes a .flo file, whole or not at all.
+  write = function(path, flow) return core.io.flo_write(path, flow) end,
+  --- check(forward, backward, relative = 0.01, absolute = 0.5): uint8 H×W, 1 where |f + g|² ≤ relative (|f|² + |g|²) +
+  -- absolute, with f the forward flow of a pixel and g the backward flow at its target; outside targets are 0.
+  check = function(forward, backward, relative, absolute)
+    return core.flow.check(forward, backward, relative, absolute)
+  end,
+}
 
 local methods = { dis = core.flow.dis }
 
@@ -24,18 +33,6 @@ function M.estimate(a, b, o)
   end
   return run(a, b, { check = o.check })
 end
-
---- check(forward, backward, relative = 0.01, absolute = 0.5): uint8 H×W, 1 where |f + g|² ≤ relative (|f|² + |g|²) +
--- absolute, with f the forward flow of a pixel and g the backward flow at its target; outside targets are 0.
-function M.check(forward, backward, relative, absolute)
-  return core.flow.check(forward, backward, relative, absolute)
-end
-
---- read(path): the flow of a Middlebury .flo file.
-function M.read(path) return core.io.flo_read(path) end
-
---- write(path, flow): writes a .flo file, whole or not at all.
-function M.write(path, flow) return core.io.flo_write(path, flow) end
 
 --- color(flow, { full }): the flow H×W×2 as a picture, uint8 H×W×3, on the colour wheel of Baker et al. (IJCV 2011):
 -- hue is direction, saturation magnitude, full at `full` pixels (default: the largest); unknown flow is black.

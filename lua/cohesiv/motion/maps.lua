@@ -9,10 +9,8 @@ local scale = require "cohesiv.motion.scale"
 
 local M = {}
 
---- The gaps of the choice by motion, how far (pixels) a hand must move for it, and how many are chosen on each side.
-M.motion_gaps = { -12, -6, -3, -2, -1, 1, 2, 3, 6, 12 }
-M.motion_least = 4
-M.motion_most = 3
+-- The gaps of the choice by motion, how far (pixels) a hand must move for it, and how many are chosen on each side.
+local GAPS, LEAST, MOST = { -12, -6, -3, -2, -1, 1, 2, 3, 6, 12 }, 4, 3
 
 -- The hands' vertices, V×2 float64, in the pixels of the map.
 local function scaled_hands(clip, n, sc)
@@ -39,7 +37,7 @@ local function moving_gaps(gaps, motion)
   table.sort(order, function(a, b) return math.abs(gaps[a]) < math.abs(gaps[b]) end)
   for _, i in ipairs(order) do
     local back = gaps[i] < 0
-    if motion[i] >= M.motion_least and count[back] < M.motion_most then
+    if motion[i] >= LEAST and count[back] < MOST then
       count[back] = count[back] + 1
       chosen[#chosen + 1] = gaps[i]
     end
@@ -49,7 +47,7 @@ local function moving_gaps(gaps, motion)
     if motion[a] ~= motion[b] then return motion[a] > motion[b] end
     return a < b
   end)
-  for i = 1, math.min(M.motion_most, #order) do chosen[i] = gaps[order[i]] end
+  for i = 1, math.min(MOST, #order) do chosen[i] = gaps[order[i]] end
   return chosen
 end
 
@@ -105,7 +103,7 @@ function M.responsibility(clip, n, given)
   local sc = scale.of(clip.width, clip.height, o.size)
   local hands = scaled_hands(clip, n, sc)
   local by_motion, wanted = o.gaps == "motion" and #hands > 0, o.gaps
-  if wanted == "motion" then wanted = by_motion and M.motion_gaps or map_options.clip.gaps.default end
+  if wanted == "motion" then wanted = by_motion and GAPS or map_options.clip.gaps.default end
   local list, flow_of = available(clip, n, wanted), {}
   if not list[1] then
     refuse("clip:responsibility: gaps: expected one within the clip's %d frames, found none", clip.frames)

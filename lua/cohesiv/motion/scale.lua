@@ -7,10 +7,20 @@ local core = require "cohesiv.core"
 local refuse = require "cohesiv.base.refuse"
 require "cohesiv.tensor"
 
-local scale = {}
-
---- The size of training and maps unless a recipe says another.
-scale.default = { 448, 256 }
+local scale = {
+  --- The size of training and maps unless a recipe says another.
+  default = { 448, 256 },
+  --- same_aspect(w, h, W, H): whether w × h can be W × H scaled, within 2 %.
+  same_aspect = function(w, h, W, H) return math.abs(w * H / (h * W) - 1) <= 0.02 end,
+  --- points(v, sc): V×2 points of the clip in the pixels of the scaled frame.
+  points = function(v, sc) return sc.s == 1 and v or (v + 0.5) * sc.s - 0.5 end,
+  --- picture(t, sc): a picture, mask or map (uint8 or float32, H×W or H×W×C) scaled, with the padding.
+  picture = function(t, sc) return core.io.resample(t, sc.s, sc.s, sc.content_w, sc.content_h, sc.w, sc.h) end,
+  --- content(t, sc): the same without the padding.
+  content = function(t, sc)
+    return core.io.resample(t, sc.s, sc.s, sc.content_w, sc.content_h, sc.content_w, sc.content_h)
+  end,
+}
 
 local function side(size, i)
   local n = type(size) == "table" and type(size[i]) == "number" and math.tointeger(size[i])
@@ -30,28 +40,11 @@ function scale.of(width, height, size)
   return { s = s, content_w = content(width, w), content_h = content(height, h), w = w, h = h }
 end
 
---- same_aspect(w, h, W, H): whether w × h can be W × H scaled, within 2 %.
-function scale.same_aspect(w, h, W, H) return math.abs(w * H / (h * W) - 1) <= 0.02 end
-
---- points(v, sc): V×2 points of the clip in the pixels of the scaled frame.
-function scale.points(v, sc)
-  if sc.s == 1 then return v end
-  return (v + 0.5) * sc.s - 0.5
-end
-
---- content(t, sc): a picture, mask or map (uint8 or float32, H×W or H×W×C) scaled, without the padding.
-function scale.content(t, sc)
-  return core.io.resample(t, sc.s, sc.s, sc.content_w, sc.content_h, sc.content_w, sc.content_h)
-end
-
 --- pad(t, sc): zeros right of and below a map of the content's size.
 function scale.pad(t, sc)
   if sc.content_w == sc.w and sc.content_h == sc.h then return t end
   return core.io.resample(t, 1, 1, sc.content_w, sc.content_h, sc.w, sc.h)
 end
-
---- picture(t, sc): content and padding in one pass.
-function scale.picture(t, sc) return core.io.resample(t, sc.s, sc.s, sc.content_w, sc.content_h, sc.w, sc.h) end
 
 --- flow(f, sc, width): a flow of any resolution of the whole frame, `width` pixels wide in the clip, as the picture.
 function scale.flow(f, sc, width)

@@ -7,7 +7,12 @@ local options = require "cohesiv.base.options"
 local tensor = require "cohesiv.tensor"
 local refuse = require "cohesiv.base.refuse"
 
-local M = {}
+local M = {
+  --- use(list): from now on exactly these choices.
+  use = function(list) core.algos.set(list) end,
+  --- include(list): these choices, too.
+  include = function(list) core.algos.add(list) end,
+}
 local Tuning = {}
 
 local PASSES = 100 -- at most: a method inside another's trial has its turn in every fourth pass or so
@@ -81,12 +86,6 @@ function M.choices()
   end
   return list
 end
-
---- use(list): from now on exactly these choices.
-function M.use(list) core.algos.set(list) end
-
---- include(list): these choices, too.
-function M.include(list) core.algos.add(list) end
 
 local METHODS = { "winograd6", "winograd4", "grouped", "direct", "taps", "joined" }
 

@@ -4,8 +4,6 @@ local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
 
-local M = {}
-
 -- Factors that keep the variance through a function (PyTorch's table).
 local GAINS = { linear = 1, sigmoid = 1, tanh = 5 / 3, relu = math.sqrt(2) }
 
@@ -16,6 +14,18 @@ local function check(name, t)
   end
   return t
 end
+
+local M = {
+  --- zeros(t): 0 everywhere.
+  zeros = function(t) return check("zeros", t):copy(0) end,
+  --- ones(t): 1 everywhere.
+  ones = function(t) return check("ones", t):copy(1) end,
+  --- constant(t, value): value everywhere.
+  constant = function(t, value)
+    if type(value) ~= "number" then refuse("constant: expected a number, found %s", type(value)) end
+    return check("constant", t):copy(value)
+  end,
+}
 
 --- fans(t): fan_in, fan_out: how many numbers one output is made of, and how many outputs one input goes to.
 function M.fans(t)
@@ -47,18 +57,6 @@ function M.normal(t, mean, std)
   check("normal", t)
   return t:copy(core.randn(t.shape, { dtype = t.dtype }) * (std or 1) + (mean or 0))
 end
-
---- constant(t, value): value everywhere.
-function M.constant(t, value)
-  if type(value) ~= "number" then refuse("constant: expected a number, found %s", type(value)) end
-  return check("constant", t):copy(value)
-end
-
---- zeros(t): 0 everywhere.
-function M.zeros(t) return check("zeros", t):copy(0) end
-
---- ones(t): 1 everywhere.
-function M.ones(t) return check("ones", t):copy(1) end
 
 -- Uniform numbers around 0 with this standard deviation.
 local function spread(t, std)
