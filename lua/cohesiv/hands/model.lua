@@ -66,18 +66,6 @@ end
 -- What travels with the weights beside them.
 local EXTRAS = { "options", "mean", "std", "thresholds", "embeddings", "calibration" }
 
-local methods = { forward = forward, summary = summary.summary, predict = predict.predict }
-
-function methods.extras(self)
-  local extras = {}
-  for _, key in ipairs(EXTRAS) do extras[key] = self[key] end
-  return extras
-end
-
-function methods.save(self, path)
-  core.io.safetensors_write(path, (self:state_dict()), { cohesiv = json.encode(self:extras()) })
-end
-
 -- A file's tensors into a module, under its names; the report of load_state, and what travelled with them.
 local function load_file(module, path, what, how)
   local state, metadata = files.weights(path)
@@ -89,16 +77,25 @@ local function load_file(module, path, what, how)
   return report, metadata and metadata.cohesiv and json.decode(metadata.cohesiv) or {}
 end
 
-function methods.load(self, path, given)
-  local how = options.read("load", given, { strict = true })
-  how.ignore = weights.is_foreign
-  local report, extras = load_file(self, path, path, how)
-  extras.options = nil
-  for _, key in ipairs(EXTRAS) do self[key] = extras[key] or self[key] end
-  return report
-end
-
-options.guard("model", methods, Module.stands)
+local methods = options.guard("model", {
+  forward = forward, summary = summary.summary, predict = predict.predict,
+  extras = function(self)
+    local extras = {}
+    for _, key in ipairs(EXTRAS) do extras[key] = self[key] end
+    return extras
+  end,
+  save = function(self, path)
+    core.io.safetensors_write(path, (self:state_dict()), { cohesiv = json.encode(self:extras()) })
+  end,
+  load = function(self, path, given)
+    local how = options.read("load", given, { strict = true })
+    how.ignore = weights.is_foreign
+    local report, extras = load_file(self, path, path, how)
+    extras.options = nil
+    for _, key in ipairs(EXTRAS) do self[key] = extras[key] or self[key] end
+    return report
+  end,
+}, Module.stands)
 
 --- co.model{ encoder, encoder_weights, decoder_widths, embedding_dim, attention_dim }: a new network with random
 -- weights (an encoder with those of a file, if given): a Module that also has model:forward(x) → { Z, Q, K };

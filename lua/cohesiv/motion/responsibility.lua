@@ -39,13 +39,13 @@ local function check_image(value)
   refuse("responsibility: sharpen: expected an image, found %s", options.text(value))
 end
 
-local methods, lazy = {}, {}
-
---- G×H×W×2: the flows, one per gap.
-function lazy.flows(R) return tensor.stack(R.scene.flows, 1) end
-
---- G×H×W×(N+1): distances in pixels to the motions of hands and, last, background; infinite at the horizon and beyond.
-function lazy.residuals(R) return core.responsibility.residuals(R.scene, R.homographies, R.background_homographies) end
+local methods = {}
+local lazy = {
+  --- G×H×W×2: the flows, one per gap.
+  flows = function(R) return tensor.stack(R.scene.flows, 1) end,
+  --- G×H×W×(N+1): distances in pixels to the motions of hands and, last, background; infinite from the horizon on.
+  residuals = function(R) return core.responsibility.residuals(R.scene, R.homographies, R.background_homographies) end,
+}
 
 --- Per hand: for every gap the median fit error (pixels), the share of inliers, the model fitted and the hand's motion
 -- against the background (pixels); and the share of the image that it is responsible for.

@@ -61,10 +61,6 @@ function M.around(class, entered, f, ...)
   return f(...)
 end
 
--- What Module gets as its methods.
-local Module = {}
-M.methods = Module
-
 local function add(m, kind, f)
   if type(f) ~= "function" then refuse("hook: expected a function, found %s", type(f)) end
   m.hooks = m.hooks or { before = {}, after = {}, gradient = {} }
@@ -72,27 +68,27 @@ local function add(m, kind, f)
   return m
 end
 
---- m:hook(f): f(module, inputs (a list), outputs...) after every forward pass may return other outputs. Returns m.
-function Module:hook(f) return add(self, "after", f) end
-
---- m:hook_before(f): f(module, inputs...) before every forward pass may return other inputs. Returns m.
-function Module:hook_before(f) return add(self, "before", f) end
-
---- m:hook_gradient(f): f(module, gradient) in backward, for each output, may return another gradient. Returns m.
-function Module:hook_gradient(f) return add(self, "gradient", f) end
-
---- m:unhook(f): takes f away again, of whatever kind it was; without f, all hooks. Returns m.
-function Module:unhook(f)
-  local found, left = f == nil, 0
-  for _, list in pairs(self.hooks or {}) do
-    for i = #list, 1, -1 do
-      if f == nil or list[i] == f then found = table.remove(list, i) end
+-- What Module gets as its methods.
+M.methods = {
+  --- m:hook(f): f(module, inputs (a list), outputs...), called after every forward pass, may return other outputs. → m
+  hook = function(self, f) return add(self, "after", f) end,
+  --- m:hook_before(f): f(module, inputs...), called before every forward pass, may return other inputs. → m
+  hook_before = function(self, f) return add(self, "before", f) end,
+  --- m:hook_gradient(f): f(module, gradient), called in backward for each output, may return another gradient. → m
+  hook_gradient = function(self, f) return add(self, "gradient", f) end,
+  --- m:unhook(f): takes f away again, of whatever kind it was; without f, all hooks. Returns m.
+  unhook = function(self, f)
+    local found, left = f == nil, 0
+    for _, list in pairs(self.hooks or {}) do
+      for i = #list, 1, -1 do
+        if f == nil or list[i] == f then found = table.remove(list, i) end
+      end
+      left = left + #list
     end
-    left = left + #list
-  end
-  if not found then refuse "unhook: expected a hook of this module, found another function" end
-  if left == 0 then self.hooks = nil end
-  return self
-end
+    if not found then refuse "unhook: expected a hook of this module, found another function" end
+    if left == 0 then self.hooks = nil end
+    return self
+  end,
+}
 
 return M
