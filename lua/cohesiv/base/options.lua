@@ -66,7 +66,7 @@ local function is_of(alternatives, x)
   local alone = kinds[alternatives]
   if alone then return alone[1](x) end
   for kind in alternatives:gmatch "%a+" do
-    if kinds[kind] and kinds[kind][1](x) or meta_field(x, "__name") == kind then return true end
+    if kinds[kind] and kinds[kind][1](x) or not kinds[kind] and meta_field(x, "__name") == kind then return true end
   end
   return false
 end

@@ -79,26 +79,19 @@ function methods.contiguous(t) return t end
 local dtypes = {}
 for name in core.ops.cast.args:gmatch "(%w+)=" do dtypes[name] = true end
 
--- t on another device; gradients come back.
-local function move(t, device)
-  local home = t.device
-  if home == device then return t end
-  local moved = t:move(device)
+--- t:to("float64") or t:to "cpu": the same values in another dtype, or on another device; gradients come back.
+function methods.to(t, target)
+  check("to", t)
+  if t.dtype == target or t.device == target then return t end
+  if dtypes[target] then return core.ops.cast.call(t, { [target] = true }) end -- an op: gradients and plans see it
+  if target ~= "cpu" and target ~= "guard" and not (type(target) == "string" and target:find "^cuda") then
+    return t:cast_data(target) -- raises, naming the dtypes that there are
+  end
+  local home, moved = t.device, t:move(target)
   if t.requires_grad and core.grad_enabled() then
     core.record("to", function(_, g) return g:move(home) end, { t, n = 1 }, { moved }, {})
   end
   return moved
-end
-
---- t:to("float64") or t:to "cpu": the same values in another dtype, or on another device.
-function methods.to(t, target)
-  check("to", t)
-  if target == "cpu" or target == "guard" or type(target) == "string" and target:match "^cuda" then
-    return move(t, target)
-  end
-  if t.dtype == target then return t end
-  if not dtypes[target] then return t:cast_data(target) end -- raises, naming those that there are
-  return core.ops.cast.call(t, { [target] = true }) -- an op, so that gradients and plans see it
 end
 
 --- t:keep(): takes t out of the surrounding co.tidy.
@@ -123,10 +116,7 @@ end
 
 local function row(t, n)
   local cells = {}
-  for i = 1, math.min(n, 8) do
-    local v = t[i]
-    cells[i] = math.type(v) == "integer" and tostring(v) or ("%.4g"):format(v)
-  end
+  for i = 1, math.min(n, 8) do cells[i] = (math.type(t[i]) == "integer" and "%d" or "%.4g"):format(t[i]) end
   if n > 8 then cells[#cells + 1] = "..." end
   return table.concat(cells, "  ")
 end

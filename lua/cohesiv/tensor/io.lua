@@ -7,8 +7,6 @@ local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
--- ---- weights ----
-
 -- PyTorch's data-parallel wrapper goes before all names or none.
 local function read_pth(path)
   local state, bare = core.io.pth_read(path), {}
@@ -49,8 +47,6 @@ function M.weights(path)
   local state, metadata = weight_readers[kind](path)
   return state, metadata, kind
 end
-
--- ---- by extension ----
 
 local function pytorch(path) return (M.weights(path)) end
 
