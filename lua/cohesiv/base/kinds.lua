@@ -26,8 +26,7 @@ end
 --- entries(value): the same, but a list as it stands.
 function kinds.entries(value)
   if not kinds.is_list(value) or #value == 0 then return kinds.found(value) end
-  local words = {}
-  for i = 1, math.min(#value, 5) do words[i] = kinds.found(value[i]) end
+  local words = lists.map({ table.unpack(value, 1, math.min(#value, 5)) }, kinds.found)
   return ("[%s%s]"):format(table.concat(words, ", "), #value > 5 and ", …" or "")
 end
 

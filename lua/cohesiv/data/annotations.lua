@@ -6,6 +6,7 @@
 local core = require "cohesiv.core"
 local document = require "cohesiv.data.document"
 local kinds = require "cohesiv.base.kinds"
+local lists = require "cohesiv.base.lists"
 local names = require "cohesiv.data.names"
 local refuse = require "cohesiv.base.refuse"
 local warn = require "cohesiv.base.warn"
@@ -36,9 +37,7 @@ local function queries_of(where, value, width, height)
   if absent(value) then return {} end
   if type(value) == "table" and value.query ~= nil then value = { value } end
   if not kinds.is_list(value) then refuse("%s: expected a list of queries, found %s", where, found(value)) end
-  local list = {}
-  for k, q in ipairs(value) do list[k] = query_of(where, k, q, width, height) end
-  return list
+  return lists.map(value, function(q, k) return query_of(where, k, q, width, height) end)
 end
 
 --- read(folder, name): the annotated frames of a clip, sorted by number: { clip, n, width, height, file, queries };

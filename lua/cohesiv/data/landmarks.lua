@@ -10,6 +10,7 @@ local core = require "cohesiv.core"
 local document = require "cohesiv.data.document"
 local json = require "cohesiv.base.json"
 local kinds = require "cohesiv.base.kinds"
+local lists = require "cohesiv.base.lists"
 local refuse = require "cohesiv.base.refuse"
 local scale = require "cohesiv.motion.scale"
 local tensor = require "cohesiv.tensor"
@@ -201,11 +202,10 @@ end
 
 --- document:hands(n): the hands of frame n as clip:hands gives them, in the clip's own pixels.
 function Document:hands(n)
-  local list, hands, where = {}, raw(self, n)
-  for k, hand in ipairs(hands) do
-    if not absent(hand) then list[#list + 1] = hand_of(self, ("%s: hand %d"):format(where, k), hand) end
-  end
-  return list
+  local hands, where = raw(self, n)
+  return lists.map(hands, function(hand, k)
+    return not absent(hand) and hand_of(self, ("%s: hand %d"):format(where, k), hand)
+  end)
 end
 
 return landmarks

@@ -48,8 +48,8 @@ end
 -- A world is continued only with the options that began it; other people's folders are left alone. world.json keeps all
 -- that decides the clips' bytes, except how many there are.
 local function claim(o)
-  local path, truth, kind = o.out .. "/world.json", {}, core.io.status(o.out)
-  for _, part in ipairs(PARTS) do truth[#truth + 1] = o[part] and part or nil end
+  local path, kind = o.out .. "/world.json", core.io.status(o.out)
+  local truth = lists.map(PARTS, function(part) return o[part] and part end)
   local want = { version = VERSION, seed = o.seed, frames = o.frames, width = o.width, height = o.height,
     mask_every = o.mask_every, truth = table.concat(truth, " ") }
   if kind and kind ~= "folder" then fail("out: expected a folder, found the file %s", o.out) end
