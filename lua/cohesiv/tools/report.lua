@@ -59,6 +59,17 @@ figcaption { font-size: 12.5px; color: var(--soft); padding-top: 3px; }
 footer { margin-top: 56px; color: var(--soft); font-size: 13px; border-top: 1px solid var(--edge); padding-top: 12px; }
 ]]
 
+local PAGE = [[
+<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>%s</title>
+<style>
+%s</style></head><body><main>
+<h1>%s</h1>
+%s%s%s%s</main></body></html>
+]]
+
 local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 local PAIRS = {} -- 12 bits → two digits
 for i = 0, 4095 do PAIRS[i] = DIGITS:sub(i // 64 + 1, i // 64 + 1) .. DIGITS:sub(i % 64 + 1, i % 64 + 1) end
@@ -73,28 +84,27 @@ function report.base64(bytes)
   return text:sub(1, #text - absent) .. ("="):rep(absent)
 end
 
-local function cell(s)
-  if not s then return "<td>–</td>" end
-  if type(s) ~= "table" then return ("<td>%s</td>"):format(escape(s)) end
-  return ("<td>%.1f<small>%.1f – %.1f</small></td>"):format(s.mean, s.low, s.high)
-end
+local function each(list, f) return table.concat(lists.map(list or {}, f)) end
+
+-- An element with a text; nothing without one.
+local function element(format, text) return text and format:format(escape(text)) or "" end
 
 -- A row's cell: by the column's name, or by its place.
 local function cell_of(row, i, column) return row.cells[column] or row.cells[i] end
 
-local function each(list, f) return table.concat(lists.map(list, f)) end
-
-local function table_html(t, add)
-  add('<div class="card scroll"><table>')
-  if t.caption then add("<caption>%s</caption>", escape(t.caption)) end
-  add("<thead><tr><th></th>%s</tr></thead><tbody>",
-    each(t.columns, function(column) return "<th>" .. escape(column) .. "</th>" end))
-  for _, row in ipairs(t.rows) do
-    local note = row.note and "<small>" .. escape(row.note) .. "</small>" or ""
-    add("<tr%s><td>%s%s</td>%s</tr>", row.main and ' class="main"' or "", escape(row.name), note,
-      each(t.columns, function(column, i) return cell(cell_of(row, i, column)) end))
+local function table_html(t)
+  local function cell(s)
+    if type(s) ~= "table" then return element("<td>%s</td>", s or "–") end
+    return ("<td>%.1f<small>%.1f – %.1f</small></td>"):format(s.mean, s.low, s.high)
   end
-  add "</tbody></table></div>"
+  local heads = each(t.columns, function(column) return element("<th>%s</th>", column) end)
+  local rows = each(t.rows, function(row)
+    local cells = each(t.columns, function(column, i) return cell(cell_of(row, i, column)) end)
+    return ("<tr%s><td>%s%s</td>%s</tr>\n"):format(row.main and ' class="main"' or "", escape(row.name),
+      element("<small>%s</small>", row.note), cells)
+  end)
+  return ('<div class="card scroll"><table>%s\n<thead><tr><th></th>%s</tr></thead><tbody>\n%s</tbody></table></div>\n')
+    :format(element("<caption>%s</caption>", t.caption), heads, rows)
 end
 
 -- One chart per column: every row's bar with its interval.
@@ -112,23 +122,30 @@ local function bars(t)
   return each(t.columns, function(column, c) return svg.bars(column, entries[c], top) end)
 end
 
-local function strip_html(strip, add)
-  add '<div class="strip">'
-  if strip.title then add("<h3>%s</h3>", escape(strip.title)) end
-  if strip.text then add('<div class="note">%s</div>', escape(strip.text)) end
+local function charts_html(charts) return charts ~= "" and '<div class="card charts">' .. charts .. "</div>\n" or "" end
+
+local function strip_html(strip)
   local columns = strip.columns or #strip.items
-  add('<div class="pictures%s" style="grid-template-columns: repeat(%d, 1fr)">', columns == 1 and " single" or "",
-    columns)
-  for _, item in ipairs(strip.items) do
+  local figures = each(strip.items, function(item)
     local caption, image = escape(item.caption or ""), item.image
     local data = report.base64(type(image) == "string" and image or core.io.png_bytes(image))
-    add('<figure><img alt="%s" src="data:image/png;base64,%s"><figcaption>%s</figcaption></figure>', caption, data,
-      caption)
-  end
-  add "</div></div>"
+    return ('<figure><img alt="%s" src="data:image/png;base64,%s"><figcaption>%s</figcaption></figure>\n'):format(
+      caption, data, caption)
+  end)
+  local grid = ('<div class="pictures%s" style="grid-template-columns: repeat(%d, 1fr)">\n'):format(
+    columns == 1 and " single" or "", columns)
+  return '<div class="strip">' .. element("<h3>%s</h3>\n", strip.title)
+    .. element('<div class="note">%s</div>\n', strip.text) .. grid .. figures .. "</div></div>\n"
 end
 
-local CHARTS = '<div class="card charts">%s</div>'
+local function section_html(section)
+  local t, text = section.table, section.text
+  local curves = each(section.curves, function(c) return svg.curves(c.title, c.series, c.x_label or "epoch") end)
+  return element("<section><h2>%s</h2>\n", section.title)
+    .. each(type(text) == "string" and { text } or text, function(p) return element("<p>%s</p>\n", p) end)
+    .. (t and table_html(t) or "") .. charts_html(t and t.bars and bars(t) or "") .. charts_html(curves)
+    .. each(section.pictures, strip_html) .. "</section>\n"
+end
 
 --- Writes one HTML file, whole or not at all. `content`:
 ---   title, lead (a line under it), facts = list of { name, value }, footer
@@ -139,40 +156,13 @@ local CHARTS = '<div class="card charts">%s</div>'
 ---     pictures = list of strips { title, text, columns,
 ---       items = list of { image = uint8 tensor or PNG bytes, caption } } }
 function report.write(path, content)
-  local out = {}
-  local function add(format, ...)
-    out[#out + 1] = select("#", ...) == 0 and format or format:format(...)
-  end
-  add '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-  add '<meta name="viewport" content="width=device-width, initial-scale=1">'
-  add("<title>%s</title>", escape(content.title))
-  out[#out + 1] = "<style>\n" .. STYLE .. "</style></head><body><main>"
-  add("<h1>%s</h1>", escape(content.title))
-  if content.lead then add('<p class="lead">%s</p>', escape(content.lead)) end
-  if content.facts and #content.facts > 0 then
-    add '<div class="card"><dl class="facts">'
-    for _, fact in ipairs(content.facts) do
-      add("<div><dt>%s</dt><dd>%s</dd></div>", escape(fact[1]), escape(fact[2]))
-    end
-    add "</dl></div>"
-  end
-  for _, section in ipairs(content.sections or {}) do
-    add("<section><h2>%s</h2>", escape(section.title))
-    local text = section.text
-    for _, paragraph in ipairs(type(text) == "string" and { text } or text or {}) do
-      add("<p>%s</p>", escape(paragraph))
-    end
-    if section.table then table_html(section.table, add) end
-    if section.table and section.table.bars then add(CHARTS, bars(section.table)) end
-    if section.curves and #section.curves > 0 then
-      add(CHARTS, each(section.curves, function(c) return svg.curves(c.title, c.series, c.x_label or "epoch") end))
-    end
-    for _, strip in ipairs(section.pictures or {}) do strip_html(strip, add) end
-    add "</section>"
-  end
-  if content.footer then add("<footer>%s</footer>", escape(content.footer)) end
-  out[#out + 1] = "</main></body></html>\n"
-  core.io.write_file(path, table.concat(out, "\n"))
+  local facts = each(content.facts, function(fact)
+    return ("<div><dt>%s</dt><dd>%s</dd></div>\n"):format(escape(fact[1]), escape(fact[2]))
+  end)
+  if facts ~= "" then facts = '<div class="card"><dl class="facts">\n' .. facts .. "</dl></div>\n" end
+  local title = escape(content.title)
+  core.io.write_file(path, PAGE:format(title, STYLE, title, element('<p class="lead">%s</p>\n', content.lead), facts,
+    each(content.sections, section_html), element("<footer>%s</footer>\n", content.footer)))
   return path
 end
 
