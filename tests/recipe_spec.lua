@@ -114,6 +114,23 @@ describe("a recipe", function()
     has(message_of(recipe.override, base, { "maps.temperature.x=1" }), "unknown key")
   end)
 
+  it("lists its values as assignments, and is the same as another that has the same ones", function()
+    local one = base { name = "x", minutes = 2 }
+    assert.are.same({ "minutes=2", 'name="x"', "size={448, 256}" },
+      recipe.assignments(one, { size = 1, minutes = 1, name = 1, threads = 1 }))
+    local count = 0
+    for _ in pairs((recipe.flatten(one))) do count = count + 1 end
+    assert.are.equal(count, #recipe.assignments(one))
+    assert.is_true(recipe.same(one, base { minutes = 2, name = "x" }))
+    assert.is_false(recipe.same(one, base { name = "x" }))
+  end)
+
+  it("refuses names that are a key and a group at once, or empty in part", function()
+    has(message_of(recipe.unflatten, { a = 1, ["a.b"] = 2 }), "a: expected a group of keys, found 1")
+    has(message_of(recipe.unflatten, { ["a..b"] = 2 }), "expected a name, found a part of it empty")
+    assert.are.equal(2, recipe.unflatten({ ["a.b"] = 2 }, { "a.b", "a.c" }).a.b)
+  end)
+
   it("describes itself, marking what differs", function()
     local text = recipe.describe(base { batch = 4 })
     has(text, "batch                      4   (base: 10)")
