@@ -217,3 +217,13 @@ describe("given person masks", function()
     refuses("person/a/000002.png: expected a mask of 40x24, found 80x48", clip.person, clip, 2)
   end)
 end)
+
+describe("lists", function()
+  local lists = require "cohesiv.base.lists"
+
+  it("are mapped in order, what is nil or false left out", function()
+    local function f(x, i) return x > 1 and x * 10 + i end
+    assert.same({ 32, 23 }, lists.map({ 1, 3, 2 }, f))
+    assert.same({}, lists.map({}, f))
+  end)
+end)
