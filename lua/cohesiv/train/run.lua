@@ -69,7 +69,7 @@ end }
 -- Takes the run's lock: what gives it back when it is closed, or nil and by whom it is held. What killed writers have
 -- left goes.
 local function hold(self, patience)
-  local until_when = core.system.time() + patience
+  local holding, until_when = setmetatable({ run = self }, Holding), core.system.time() + patience
   local lock, who = core.io.lock(self:file(LOCK))
   while not lock and core.system.time() < until_when and not core.system.stopped() do
     core.system.sleep(PAUSE)
@@ -82,7 +82,7 @@ local function hold(self, patience)
     warn.once(self.path, "%s: expected a file system with locks, found: %s; let nobody else write this run", self.path,
       who)
   end
-  return setmetatable({ run = self }, Holding)
+  return holding
 end
 
 --- lock(): until the returned value is closed (`local _ <close> = run:lock()`) nobody else writes this run. Raises when
@@ -209,11 +209,15 @@ function run.open(path, options)
   if type(path) ~= "string" then fail("expected the path of a run folder, found a %s", type(path)) end
   local self = open_folder(#path > 1 and path:gsub("/+$", "") or path)
   if not self:has "recipe.json" then fail("expected a run folder with recipe.json, found %s", self.path) end
+  local file = self:file "recipe.json"
   local lock = options and options.hold and self:lock() or nil
-  local ok, message = pcall(function() self.recipe = read_recipe(self:file "recipe.json") end)
-  if ok then return self, lock end
+  local ok, r = pcall(read_recipe, file)
+  if ok then
+    self.recipe = r
+    return self, lock
+  end
   local _ <close> = lock
-  core.error(message, 0)
+  core.error(r, 0)
 end
 
 --- co.run(path): run.open, for everybody.
