@@ -13,13 +13,14 @@ local below = {
   world = { io = true, motion = true, backend = true, core = true },
   data = { io = true, motion = true, backend = true, core = true },
   model = { ops = true, backend = true, core = true },
+  cuda = { ops = true, backend = true, core = true },
   lua = "*",
 }
 
 -- Headers of libraries and the one folder that may know each.
 local owners = {
   ["^lua.*%.h$"] = "lua", ["^lauxlib%.h$"] = "lua", ["^lualib%.h$"] = "lua", ["^histedit%.h$"] = "lua",
-  ["cblas"] = "backend", ["lapack"] = "backend", ["openblas"] = "backend", ["^cu[bd]"] = "backend",
+  ["cblas"] = "backend", ["lapack"] = "backend", ["openblas"] = "backend", ["^cu[bd]"] = "cuda",
   ["^png%.h$"] = "io", ["^jpeglib%.h$"] = "io", ["^zlib%.h$"] = "io",
 }
 

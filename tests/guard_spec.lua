@@ -135,9 +135,9 @@ describe("ops on several devices", function()
   end)
 
   it("refuse devices that there are not", function()
-    support.raises("device: expected cpu, found cuda:1", function() return co.zeros(2, { device = "cuda:1" }) end)
-    support.raises("device: expected cpu, found cuda", function() return co.zeros(2):to "cuda" end)
-    support.raises("device: expected cpu, found 1", function() return co.zeros(2, { device = 1 }) end)
+    support.raises("device: expected cpu, found cuda:1 (this build has no CUDA)", function() return co.zeros(2, { device = "cuda:1" }) end)
+    support.raises("device: expected cpu, found cuda (this build has no CUDA)", function() return co.zeros(2):to "cuda" end)
+    support.raises("device: expected cpu or cuda, found 1", function() return co.zeros(2, { device = 1 }) end)
   end)
 
   it("say later what was wrong with values, once, where nobody waits for them", function()

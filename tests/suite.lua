@@ -13,7 +13,7 @@ local release_only = {
   repl = true, report = true, runs = true, train = true,
 }
 -- Specs of what the sanitized build alone has.
-local sanitized_only = { fuzz = true }
+local sanitized_only = { cuda_kernels = true, fuzz = true }
 -- Specs of single ops: what instruction sets and numbers of threads matter to.
 local function is_op_spec(name)
   for _, part in ipairs { "op", "conv", "broadcast", "windows", "large" } do
@@ -157,7 +157,7 @@ local function run_sanitized(root, names)
   say "AddressSanitizer and UBSan, small samples (building first)"
   local library = output_of "gcc -print-file-name=libasan.so"
   if not library or not library:find "^/" then return note("skipped", "sanitizers: gcc has no libasan") end
-  if not build(root, folder, "-DCOHESIV_SANITIZE=address,undefined -DCOHESIV_FUZZ=1") then return end
+  if not build(root, folder, "-DCOHESIV_SANITIZE=address,undefined -DCOHESIV_FUZZ=1 -DCOHESIV_CUDA_ON_CPU=1") then return end
   local env = {
     COHESIV_BUILD = folder,
     COHESIV_SMALL = "1",
@@ -174,7 +174,13 @@ local function run_sanitized(root, names)
     env.ASAN_OPTIONS = "detect_leaks=0"
     note("skipped", "leak detection: not permitted here")
   end
-  run_specs(root, "  built", filter(names, function(name) return not release_only[name] end), env)
+  local function on_cuda(name) return name:find "^cuda" ~= nil end
+  run_specs(root, "  built", filter(names, function(name) return not release_only[name] and not on_cuda(name) end), env)
+  env.COHESIV_CUDA_MODULE = folder .. "/cohesiv/cuda_on_cpu.so"
+  names = filter(names, function(name) return not release_only[name] and on_cuda(name) end)
+  run_specs(root, "  CUDA kernels on the CPU", names, env)
+  env.COHESIV_CUDA_BACKWARDS = "1"
+  run_specs(root, "  CUDA kernels on the CPU, threads in the other order", names, env)
 end
 
 -- The release run used the best instruction set and as many threads as there are CPUs: those need no second one.

@@ -16,6 +16,10 @@
 #define BACKEND_EACH_H
 
 #ifdef __CUDACC__
+#define ON_CUDA
+#endif
+
+#ifdef ON_CUDA
 
 #define BODY static __device__ inline
 #define KERNEL(name) KERNEL_OF(name, struct name##_args)

@@ -5,11 +5,13 @@
 #include "core/error.h"
 #include "core/pool.h"
 
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-const char *const device_kind_name[DEVICE_KINDS] = {"cpu", "guard"};
+const char *const device_kind_name[DEVICE_KINDS] = {"cpu", "guard", "cuda"};
 
 enum { GRAIN = 1 << 16 };
 
@@ -97,15 +99,55 @@ Device *device_cpu(void) { return &cpu; }
 
 /* ---- the registry ---- */
 
-static Device *guard; /* once it was asked for */
+enum { OPENED = 64 };
+static Device *opened[OPENED] = {&cpu}; /* in the order in which they were asked for */
+static _Thread_local char notice[256];
 
-Device *device_find(const char *name) {
-  if (!strcmp(name, cpu.name)) return &cpu;
-  if (!strcmp(name, device_kind_name[DEVICE_GUARD])) return guard ? guard : (guard = device_guard());
-  return fail("device: expected cpu, found %s", name), NULL;
+static Device *keep(Device *d) {
+  int i = 0;
+  while (d && i < OPENED - 1 && opened[i] && opened[i] != d) i++;
+  if (d) opened[i] = d;
+  return d;
 }
 
-Device *device_at(int i) { return i == 0 ? &cpu : i == 1 ? guard : NULL; }
+/* The number behind "cuda:", 0 for "cuda" alone; -1: not such a name. */
+static int cuda_index(const char *name) {
+  const char *kind = device_kind_name[DEVICE_CUDA];
+  size_t n = strlen(kind);
+  char *end;
+  if (strncmp(name, kind, n)) return -1;
+  if (!name[n]) return 0;
+  if (name[n] != ':' || name[n + 1] < '0' || name[n + 1] > '9') return -1;
+  long i = strtol(name + n + 1, &end, 10);
+  return *end || i >= OPENED ? -1 : (int)i;
+}
+
+static Device *find_cuda(const char *name, int index) {
+  const DeviceModule *m = device_module(DEVICE_CUDA);
+  if (!m) return fail("device: expected cpu, found %s (%s)", name, error_message()), NULL;
+  if (!m->count) {
+    static bool said;
+    if (!said) snprintf(notice, sizeof notice, "%s: no GPU (%s): computing on the CPU", name, m->why);
+    said = true;
+    return &cpu;
+  }
+  if (index >= m->count)
+    return fail("device: expected cpu or one of cuda:0 to cuda:%d, found %s", m->count - 1, name), NULL;
+  return keep(m->open(index));
+}
+
+Device *device_find(const char *name) {
+  int index = cuda_index(name);
+  *notice = 0;
+  if (!strcmp(name, cpu.name)) return &cpu;
+  if (!strcmp(name, device_kind_name[DEVICE_GUARD])) return keep(device_guard());
+  if (index >= 0) return find_cuda(name, index);
+  return fail("device: expected cpu or cuda, found %s", name), NULL;
+}
+
+const char *device_notice(void) { return notice; }
+
+Device *device_at(int i) { return i < OPENED ? opened[i] : NULL; }
 
 void device_defer(Device *d, const char *message) {
   if (!*d->deferred) snprintf(d->deferred, sizeof d->deferred, "%s", message);

@@ -4,7 +4,8 @@
  *   Tensor ──> Storage ──> memory of ──> Device { take give copy fill accumulate cast wait memory }
  *
  * The CPU is the first device and always there. A guard (device_guard.c) runs the CPU's kernels on memory that
- * nobody may touch otherwise: what reads tensors behind a device's back faults on it. */
+ * nobody may touch otherwise: what reads tensors behind a device's back faults on it. Devices of other kinds
+ * come from a shared object beside the core (device_module.c). */
 #ifndef CORE_DEVICE_H
 #define CORE_DEVICE_H
 
@@ -13,8 +14,10 @@
 
 #include <stdint.h>
 
-typedef enum DeviceKind { DEVICE_CPU, DEVICE_GUARD, DEVICE_KINDS } DeviceKind;
-extern const char *const device_kind_name[DEVICE_KINDS]; /* "cpu", "guard" */
+#pragma GCC visibility push(default) /* for the shared objects of other devices */
+
+typedef enum DeviceKind { DEVICE_CPU, DEVICE_GUARD, DEVICE_CUDA, DEVICE_KINDS } DeviceKind;
+extern const char *const device_kind_name[DEVICE_KINDS]; /* "cpu", "guard", "cuda" */
 
 typedef struct Device Device;
 
@@ -49,8 +52,11 @@ struct Device {
 };
 
 Device *device_cpu(void);
-/* By name; NULL with a message when there is none. A guard begins to exist when it is asked for. */
+/* By name: "cpu", "guard", "cuda", "cuda:1"; NULL with a message when there is none. Those beside the CPU begin
+ * to exist when they are asked for. Where CUDA is built in and no GPU is at hand, "cuda" is the CPU, and
+ * device_notice() says so, once; "" otherwise. */
 Device *device_find(const char *name);
+const char *device_notice(void);
 /* Those that exist: the i-th, from 0; NULL beyond the last. */
 Device *device_at(int i);
 
@@ -59,6 +65,17 @@ Device *device_at(int i);
 void device_defer(Device *, const char *message);
 /* What wait says in the end: 1, or 0 with the message that was deferred, which is then forgotten. */
 int device_heard(Device *);
+
+/* ---- devices of a shared object ---- */
+typedef struct DeviceModule {
+  int count;                  /* how many devices there are */
+  const char *why;            /* … and why there is none */
+  Device *(*open)(int index); /* of 0 .. count-1, always the same one; NULL with a message */
+  const void *(*kernel)(int op, Dtype compute); /* a Kernel (ops/op.h) of op number `op`; NULL: none */
+} DeviceModule;
+
+/* Opens the shared object of this kind at the first call; NULL where there is none: the message is why. */
+const DeviceModule *device_module(DeviceKind);
 
 /* Copies between any two devices; waits for the source's work when it comes to the host. */
 int device_copy(Device *to, void *p, Device *from, const void *q, size_t bytes);
@@ -70,5 +87,7 @@ int host_cast(Dtype from_dtype, const void *from, Dtype to_dtype, void *to, long
 
 /* The guard's struct; its first use reserves address space. NULL with a message. */
 Device *device_guard(void);
+
+#pragma GCC visibility pop
 
 #endif

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#pragma GCC visibility push(default) /* for the shared objects of devices */
+
 /* Stores the formatted line as this thread's message. Always returns 0, so `return fail(...)` reads well. */
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -38,5 +40,7 @@ void error_plain(char *to, size_t size, const char *from);
 
 /* Set by Ctrl-C (the Lua side installs the handler). Long loops look at it; `parallel` does so by itself. */
 extern volatile sig_atomic_t interrupted;
+
+#pragma GCC visibility pop
 
 #endif

@@ -40,14 +40,14 @@ static void unlist_large(Storage *s) {
   pthread_mutex_unlock(&large_lock);
 }
 
-/* Adds to the message which tensors hold most of the memory. */
-static void name_largest(void) {
+/* Adds to the message which tensors hold most of a device's memory. */
+static void name_largest_of(const Device *device) {
   const Storage *top[NAMED] = {NULL};
   char text[1024];
   int n = 0;
   pthread_mutex_lock(&large_lock);
   for (const Storage *s = large; s; s = s->next) {
-    const Storage *t = s;
+    const Storage *t = s->device == device ? s : NULL;
     for (int i = 0; i < NAMED && t; i++)
       if (!top[i] || t->bytes > top[i]->bytes) {
         const Storage *smaller = top[i];
@@ -63,6 +63,8 @@ static void name_largest(void) {
   if (n) fail_memory("%s%s", error_message(), text);
 }
 
+static void name_largest(void) { name_largest_of(device_cpu()); }
+
 void tensor_start(void) { memory_set_census(name_largest); }
 
 static atomic_ulong made; /* tensors and storages so far */
@@ -77,6 +79,7 @@ static Storage *storage_new(const Tensor *t) {
   s->bytes = tensor_bytes(t);
   s->device = t->device;
   if (!(s->data = s->device->take(s->device, s->bytes))) {
+    if (s->device != device_cpu() && failed_for_memory()) name_largest_of(s->device);
     free(s);
     return NULL;
   }

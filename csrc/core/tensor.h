@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#pragma GCC visibility push(default) /* for the shared objects of devices */
+
 enum { RANK_MAX = 8 };
 
 typedef struct Storage {
@@ -85,5 +87,7 @@ bool tensor_same_shape(const Tensor *a, const Tensor *b);
 /* "2x3x4" (rank 0: "scalar") into this thread's next of a few rotating buffers: for messages. */
 const char *shape_text(int rank, const long *shape);
 static inline const char *tensor_text(const Tensor *t) { return shape_text(t->rank, t->shape); }
+
+#pragma GCC visibility pop
 
 #endif

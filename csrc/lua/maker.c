@@ -9,6 +9,8 @@
 #include <math.h>
 #include <string.h>
 
+#define NOTICE "cohesiv.device_notice"
+
 Dtype check_dtype(lua_State *L, int i) {
   const char *name = lua_type(L, i) == LUA_TSTRING ? lua_tostring(L, i) : "";
   for (int d = 0; d < DTYPES; d++)
@@ -18,10 +20,21 @@ Dtype check_dtype(lua_State *L, int i) {
   return F32;
 }
 
+/* on_notice(f): f(text) is told what there is to know about a device that was asked for. */
+static int on_notice(lua_State *L) {
+  lua_settop(L, 1);
+  lua_setfield(L, LUA_REGISTRYINDEX, NOTICE);
+  return 0;
+}
+
 Device *check_device(lua_State *L, int i) {
-  if (lua_type(L, i) != LUA_TSTRING) refuse(L, "device: expected cpu, found %s", found(L, i));
+  if (lua_type(L, i) != LUA_TSTRING) refuse(L, "device: expected cpu or cuda, found %s", found(L, i));
   Device *d = device_find(lua_tostring(L, i));
   if (!d) raise_error(L);
+  if (*device_notice() && lua_getfield(L, LUA_REGISTRYINDEX, NOTICE) == LUA_TFUNCTION) {
+    lua_pushstring(L, device_notice());
+    lua_call(L, 1, 0);
+  }
   return d;
 }
 
@@ -290,6 +303,7 @@ void open_makers(lua_State *L) {
                                        {"randn", randn},
                                        {"seed", seed},
                                        {"random_state", random_state},
+                                       {"on_notice", on_notice},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

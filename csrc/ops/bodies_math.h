@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdint.h>
 
-#if defined __CUDACC__ || defined REAL_IS_DOUBLE
+#if defined ON_CUDA || defined REAL_IS_DOUBLE
 #define EXP(x) RM(exp)(x)
 #define LOG(x) RM(log)(x)
 #define SQRT(x) RM(sqrt)(x)

@@ -4,36 +4,7 @@
 #define OPS_BODIES_POINTWISE_H
 
 #include "ops/hot.h"
-
-/* rows by number */
-#define BOUNDED(name, ...) UNARY(name)
-#define UNARY(name, ...) UNARY_##name,
-#define BINARY(name, ...)
-#define COMPARE(name, ...)
-enum {
-#include "ops/pointwise.def"
-  UNARIES
-};
-#undef UNARY
-#undef BINARY
-#define UNARY(name, ...)
-#define BINARY(name, ...) BINARY_##name,
-enum {
-#include "ops/pointwise.def"
-  BINARIES
-};
-#undef BINARY
-#undef COMPARE
-#define BINARY(name, ...)
-#define COMPARE(name, ...) COMPARE_##name,
-enum {
-#include "ops/pointwise.def"
-  COMPARES
-};
-#undef UNARY
-#undef BOUNDED
-#undef BINARY
-#undef COMPARE
+#include "ops/pointwise_rows.h"
 
 typedef void (*BinaryBackward)(long n, const real *restrict A, int sa, const real *restrict B, int sb,
                                const real *restrict Y, const real *restrict DY, real *restrict G, bool add);

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef __CUDACC__
+#ifdef ON_CUDA
 #define restrict __restrict__
 #define HOT_KERNEL(name) KERNEL(name)
 #else

@@ -1,6 +1,8 @@
 /* The kernels of all ops on the CPU: those of the float and of the double build, and the few that compute in
- * bfloat16, on float32 tensors and weights of either kind. */
+ * bfloat16, on float32 tensors and weights of either kind. CUDA's are its module's. */
 #include "ops/kernels.h"
+
+#include "ops/engine.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +53,8 @@ static bool guard_lacks(int op) {
 }
 
 const Kernel *op_kernel(int op, DeviceKind kind, Dtype compute) {
+  if (kind == DEVICE_CUDA) /* those that take any dtype have one kernel for all */
+    return device_module(kind)->kernel(op, compute == F64 && op_info(op)->any_dtype ? F32 : compute);
   if (kind == DEVICE_GUARD && guard_lacks(op)) return NULL;
   return cpu[compute] ? cpu[compute][op] : NULL;
 }

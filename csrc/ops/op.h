@@ -13,6 +13,8 @@
 #include "core/random.h"
 #include "core/tensor.h"
 
+#pragma GCC visibility push(default) /* for the shared objects of devices */
+
 enum { OP_IN = 10, OP_OUT = 4, OP_ARG = 12, OP_SAVED = 6, OP_SCRATCH = 6, ARG_LIST = 8 };
 
 /* A parameter that is not a tensor: a number, boolean (0/1), a list of integers, or one of some names. */
@@ -118,5 +120,7 @@ int sample_input(Call *c, int i, Random *r, int rank, const long *shape);
 void sample_arg(Call *c, int i, double n);
 void sample_choice(Call *c, int i, int place); /* of a parameter that is a name; from 0 */
 void sample_list(Call *c, int i, int count, const long *list);
+
+#pragma GCC visibility pop
 
 #endif

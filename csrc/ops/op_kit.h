@@ -59,6 +59,8 @@ static inline int axis(const Call *c, int arg, int rank) {
 static inline long outer_of(const Tensor *t, int d) { return extent(t->shape, 0, d); }
 static inline long inner_of(const Tensor *t, int d) { return extent(t->shape, d + 1, t->rank); }
 
+#pragma GCC visibility push(default) /* for the shared objects of devices */
+
 /* ---- broadcasting ---- */
 /* Operands as strides over the output's shape, neighbouring dimensions merged where all operands allow it;
  * the step of the last dimension is 0 or 1. */
@@ -90,6 +92,8 @@ int REALNAME(sum_middle)(Call *c, const real *x, long outer, long reduced, long 
                          bool add);
 /* Adds x (of a broadcast shape) up to t's shape: the gradient of broadcasting. */
 int REALNAME(sum_to)(Call *c, const real *x, int rank, const long *shape, const Tensor *t, real *y, bool add);
+
+#pragma GCC visibility pop
 
 /* ---- samples ---- */
 /* Normal numbers of standard deviation `scale`, none nearer than 0.05 to the places where pointwise functions

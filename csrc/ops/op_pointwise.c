@@ -6,7 +6,6 @@
 #include "ops/bodies_pointwise.h"
 
 enum { CHUNK = 1 << 15 };
-enum { KEEP_NONE = 0, KEEP_X = 1, KEEP_A = 1, KEEP_B = 2, KEEP_Y = 4, PASS_A = 8, PASS_B = 16 };
 enum { ANY, POSITIVE };
 
 static const PointwiseLoops *loops(void) { return HOT(pointwise_loops)(); }

@@ -4,6 +4,7 @@
 #include "ops/op_kit.h"
 
 #include "ops/bodies_sum.h"
+#include "ops/sum_sizes.h"
 
 enum { COLUMNS = 1024, ELEMENTS = 1 << 15, PARTS = 64 };
 
@@ -68,51 +69,26 @@ int REALNAME(sum_middle)(Call *c, const real *x, long outer, long reduced, long 
   return ok;
 }
 
-/* One run of repeated dimensions is summed at a time, the last one first;
- * what is left is a smaller tensor. */
+/* One run of repeated dimensions is summed at a time; what is left is a smaller tensor. */
 int REALNAME(sum_to)(Call *c, const real *x, int rank, const long *shape, const Tensor *t, real *y,
                      bool add) {
-  long left[RANK_MAX];
-  bool repeated[RANK_MAX];
-  for (int d = 0; d < rank; d++) {
-    int own = d - (rank - t->rank);
-    left[d] = shape[d];
-    repeated[d] = own < 0 || t->shape[own] != shape[d];
-  }
+  SumTo s;
   real *temporary = NULL;
-  int ok = 1, end = rank;
-  while (ok) {
-    while (end > 0 && !repeated[end - 1]) end--;
-    int begin = end;
-    while (begin > 0 && repeated[begin - 1]) begin--;
-    bool more = false;
-    for (int d = 0; d < begin; d++) more |= repeated[d];
-    long outer = extent(left, 0, begin), reduced = extent(left, begin, end), inner = extent(left, end, rank);
-    real *next = more ? call_scratch(c, (size_t)(outer * inner) * sizeof(real)) : y;
-    ok = next && REALNAME(sum_middle)(c, x, outer, reduced, inner, 1, next, more ? false : add);
+  int ok = 1;
+  sum_to_start(&s, rank, shape, t);
+  for (bool more = true; ok && more;) {
+    more = sum_to_next(&s);
+    real *next = more ? call_scratch(c, (size_t)(s.outer * s.inner) * sizeof(real)) : y;
+    ok = next && REALNAME(sum_middle)(c, x, s.outer, s.reduced, s.inner, 1, next, more ? false : add);
     call_drop(c, temporary);
     temporary = more ? next : NULL;
     x = next;
-    for (int d = begin; d < end; d++) left[d] = 1;
-    end = begin;
-    if (!more) break;
   }
   call_drop(c, temporary);
   return ok;
 }
 
 /* ---- the ops ---- */
-typedef struct Sizes {
-  long outer, reduced, inner;
-} Sizes;
-
-static Sizes sizes(const Call *c) {
-  const Tensor *t = c->in[0];
-  if (!c->arg[0].given) return (Sizes){1, t->size, 1};
-  int d = axis(c, 0, t->rank);
-  return (Sizes){outer_of(t, d), t->shape[d], inner_of(t, d)};
-}
-
 static int reduce_shape(Call *c) {
   const Tensor *t = c->in[0];
   long shape[RANK_MAX];
@@ -129,7 +105,7 @@ static int reduce_shape(Call *c) {
 }
 
 static int sum_scaled(Call *c, bool mean) {
-  Sizes s = sizes(c);
+  SumSizes s = sum_sizes(c);
   real *y = output(c, 0);
   return y && REALNAME(sum_middle)(c, input(c, 0), s.outer, s.reduced, s.inner,
                                    mean ? 1 / (double)s.reduced : 1, y, false);
@@ -137,7 +113,7 @@ static int sum_scaled(Call *c, bool mean) {
 
 /* dx = scale dy, or for var scale dy (x - mean), repeated along the reduced dimension. */
 typedef struct GroupedJob {
-  Sizes s;
+  SumSizes s;
   const real *dy, *x, *mean;
   real *g, scale;
   bool add;
@@ -163,7 +139,7 @@ static int spread_chunk(void *arg, long chunk) {
 }
 
 static int spread(Call *c, double scale, const real *x, const real *mean) {
-  GroupedJob j = {.s = sizes(c), .dy = grad_out(c, 0), .x = x, .mean = mean, .scale = (real)scale};
+  GroupedJob j = {.s = sum_sizes(c), .dy = grad_out(c, 0), .x = x, .mean = mean, .scale = (real)scale};
   if (!j.dy) return 1;
   if (!(j.g = call_grad(c, 0, &j.add))) return 0;
   return parallel((c->in[0]->size + ELEMENTS - 1) / ELEMENTS, spread_chunk, &j);
@@ -172,12 +148,10 @@ static int spread(Call *c, double scale, const real *x, const real *mean) {
 static int sum_forward(Call *c) { return sum_scaled(c, false); }
 static int sum_backward(Call *c) { return spread(c, 1, NULL, NULL); }
 static int mean_forward(Call *c) { return sum_scaled(c, true); }
-static int mean_backward(Call *c) { return spread(c, 1 / (double)sizes(c).reduced, NULL, NULL); }
-
-static double freedom(const Call *c, long n) { return (double)(n - (c->arg[2].n != 0 ? 1 : 0)); }
+static int mean_backward(Call *c) { return spread(c, 1 / (double)sum_sizes(c).reduced, NULL, NULL); }
 
 typedef struct VarJob {
-  Sizes s;
+  SumSizes s;
   const real *x, *mean;
   real *y;
   double divisor;
@@ -200,17 +174,17 @@ static int var_chunk(void *arg, long at) {
 }
 
 static int var_forward(Call *c) {
-  Sizes s = sizes(c);
+  SumSizes s = sum_sizes(c);
   Tensor *mean = call_save_new(c, 0, c->dtype, c->out[0]->rank, c->out[0]->shape);
   real *m = mean ? tensor_write(mean) : NULL, *y = output(c, 0);
   if (!m || !y) return 0;
-  VarJob j = {s, input(c, 0), m, y, freedom(c, s.reduced)};
+  VarJob j = {s, input(c, 0), m, y, var_freedom(c, s.reduced)};
   return REALNAME(sum_middle)(c, j.x, s.outer, s.reduced, s.inner, 1 / (double)s.reduced, m, false) &&
          parallel(s.outer * s.inner, var_chunk, &j);
 }
 
 static int var_backward(Call *c) {
-  return spread(c, 2 / freedom(c, sizes(c).reduced), input(c, 0), saved(c, 0));
+  return spread(c, 2 / var_freedom(c, sum_sizes(c).reduced), input(c, 0), saved(c, 0));
 }
 
 static const struct {

@@ -30,4 +30,6 @@ function warn.once(key, format, ...)
   return true
 end
 
+core.on_notice(function(text) warn.line("%s", text) end)
+
 return warn

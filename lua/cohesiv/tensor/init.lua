@@ -2,6 +2,7 @@
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
 local refuse = require "cohesiv.base.refuse"
+require "cohesiv.base.warn" -- tells what there is to know about a device
 
 local M = {}
 local methods, meta = core.methods, core.meta

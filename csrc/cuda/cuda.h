@@ -1,0 +1,28 @@
+/* The CUDA half, a shared object of its own that is linked against the core: its devices (device.c), the kernels of
+ * ops (op_X.c: what runs on the host; kernels/X.cu: what runs on the GPU), and the one symbol by which the core
+ * finds both (module.c).
+ *
+ *   op_run() ──> Kernel of op_X.c ──> launcher of kernels/X.h ──> kernels/X.cu on the device's stream
+ *
+ * Nothing here waits but Device.wait and copies to the host; everything is in order on one stream. */
+#ifndef CUDA_CUDA_H
+#define CUDA_CUDA_H
+
+#include "core/device.h"
+#include "ops/op.h"
+
+#include <cuda_runtime_api.h>
+
+/* Device number i, made at its first use. NULL with a message. */
+Device *cuda_device(int i);
+/* How many there are; 0 with CUDA's words in *why. */
+int cuda_devices(const char **why);
+
+/* The stream on which a device computes. */
+cudaStream_t cuda_stream(Device *d);
+static inline cudaStream_t stream_of(const Call *c) { return cuda_stream(c->device); }
+
+/* Kernels of ops/op.h by the op's number and what is computed in; NULL: none. */
+const void *cuda_kernel(int op, Dtype compute);
+
+#endif

@@ -1,0 +1,158 @@
+/* A GPU as a Device: memory from CUDA's stream-ordered pool, which keeps what is given back, and one stream on
+ * which everything happens in order. */
+#include "cuda/cuda.h"
+
+#include "core/error.h"
+#include "cuda/kernels/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { MOST = 64 };
+
+typedef struct Cuda {
+  Device device; /* first: what the core has */
+  char name[16];
+  cudaStream_t stream;
+  cudaMemPool_t pool;
+  MemoryStats stats;
+} Cuda;
+
+static Cuda *cuda_of(Device *d) { return (Cuda *)d; }
+
+cudaStream_t cuda_stream(Device *d) { return cuda_of(d)->stream; }
+
+/* 1, or 0 with what the device was to do and CUDA's words. */
+static int done(const Device *d, const char *what, cudaError_t e) {
+  return e == cudaSuccess || fail("%s: %s: %s", d->name, what, cudaGetErrorString(e));
+}
+
+static int select_device(const Device *d) { return done(d, "choosing the device", cudaSetDevice(d->index)); }
+
+/* ---- memory ---- */
+
+static void *take(Device *d, size_t bytes) {
+  Cuda *g = cuda_of(d);
+  void *block = NULL;
+  if (!select_device(d)) return NULL;
+  cudaError_t e = cudaMallocAsync(&block, bytes ? bytes : 1, g->stream);
+  if (e == cudaErrorMemoryAllocation) { /* what was given back but is kept, or not yet free */
+    cudaGetLastError();
+    cudaStreamSynchronize(g->stream);
+    cudaMemPoolTrimTo(g->pool, 0);
+    e = cudaMallocAsync(&block, bytes ? bytes : 1, g->stream);
+  }
+  if (e == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    return fail_memory("out of memory: %zu bytes of %s asked for, %zu of %zu in use", bytes, d->name,
+                       g->stats.live, g->stats.limit),
+           NULL;
+  }
+  if (!done(d, "taking memory", e)) return NULL;
+  g->stats.live += bytes;
+  if (g->stats.live > g->stats.peak) g->stats.peak = g->stats.live;
+  return block;
+}
+
+static void give(Device *d, void *block, size_t bytes) {
+  Cuda *g = cuda_of(d);
+  if (!block) return;
+  cudaSetDevice(d->index);
+  cudaFreeAsync(block, g->stream);
+  g->stats.live -= bytes;
+}
+
+static MemoryStats memory(Device *d) {
+  Cuda *g = cuda_of(d);
+  MemoryStats s = g->stats;
+  unsigned long long reserved = 0, used = 0;
+  cudaMemPoolGetAttribute(g->pool, cudaMemPoolAttrReservedMemCurrent, &reserved);
+  cudaMemPoolGetAttribute(g->pool, cudaMemPoolAttrUsedMemCurrent, &used);
+  s.cached = reserved > used ? (size_t)(reserved - used) : 0;
+  return s;
+}
+
+/* ---- work ---- */
+
+static int copy(Device *d, void *to, const void *from, size_t bytes) {
+  cudaStream_t s = cuda_stream(d);
+  struct cudaPointerAttributes at = {.type = cudaMemoryTypeUnregistered};
+  if (!bytes) return 1;
+  if (!select_device(d) || !done(d, "a copy", cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, s)))
+    return 0;
+  cudaPointerGetAttributes(&at, to);
+  return at.type == cudaMemoryTypeDevice || done(d, "a copy to the host", cudaStreamSynchronize(s));
+}
+
+static int fill(Device *d, void *to, const void *unit, size_t bytes, long n) {
+  if (!n) return 1;
+  if (!select_device(d)) return 0;
+  if (unit) return fill_units(cuda_stream(d), to, unit, bytes, n);
+  return done(d, "filling", cudaMemsetAsync(to, 0, bytes * (size_t)n, cuda_stream(d)));
+}
+
+static int accumulate(Device *d, Dtype dtype, void *to, const void *from, long n) {
+  return select_device(d) && accumulate_into(cuda_stream(d), dtype == F64, to, from, n);
+}
+
+static int cast(Device *d, Dtype from_dtype, const void *from, Dtype to_dtype, void *to, long n) {
+  return select_device(d) && cast_numbers(cuda_stream(d), from_dtype, from, to_dtype, to, n);
+}
+
+static int wait(Device *d) {
+  return select_device(d) && done(d, "waiting", cudaStreamSynchronize(cuda_stream(d))) && device_heard(d);
+}
+
+static int64_t mark(Device *d) {
+  struct timespec t;
+  cudaStreamSynchronize(cuda_stream(d));
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void enter(Device *d) { cudaSetDevice(d->index); }
+
+/* ---- the devices ---- */
+
+static int open_device(Cuda *g, int i) {
+  Device *d = &g->device;
+  size_t available;
+  unsigned long long keep = ~0ull; /* nothing goes back to the system by itself */
+  snprintf(g->name, sizeof g->name, i ? "cuda:%d" : "cuda", i);
+  *d = (Device){.name = g->name,
+                .kind = DEVICE_CUDA,
+                .index = i,
+                .take = take,
+                .give = give,
+                .memory = memory,
+                .copy = copy,
+                .fill = fill,
+                .accumulate = accumulate,
+                .cast = cast,
+                .enter = enter,
+                .wait = wait,
+                .mark = mark};
+  return select_device(d) &&
+         done(d, "making a stream", cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking)) &&
+         done(d, "its memory", cudaDeviceGetDefaultMemPool(&g->pool, i)) &&
+         done(d, "its memory", cudaMemPoolSetAttribute(g->pool, cudaMemPoolAttrReleaseThreshold, &keep)) &&
+         done(d, "its memory", cudaMemGetInfo(&available, &g->stats.limit));
+}
+
+Device *cuda_device(int i) {
+  static Cuda *known[MOST];
+  if (known[i]) return &known[i]->device;
+  Cuda *g = calloc(1, sizeof *g);
+  if (!g) return fail_memory("out of memory: a device"), NULL;
+  if (!open_device(g, i)) return free(g), NULL;
+  known[i] = g;
+  return &g->device;
+}
+
+int cuda_devices(const char **why) {
+  int count = 0;
+  cudaError_t e = cudaGetDeviceCount(&count);
+  *why = cudaGetErrorString(e);
+  return e != cudaSuccess ? 0 : count < MOST ? count : MOST;
+}

@@ -1,0 +1,272 @@
+/* A row of pointwise.def is a type with its functions; the kernels are templates over rows. A thread computes four
+ * neighbours, which it moves at once where the memory is aligned. */
+#include "cuda/kernels/pointwise.h"
+
+#include "cuda/launch.h"
+#include "ops/bodies_math.h"
+#include "ops/pointwise_rows.h"
+
+#include <math.h>
+
+#ifdef __CUDACC__
+#pragma nv_diag_suppress 550 /* not every row reads all of x, y, p, q */
+#endif
+
+/* In a row's expressions the operands are x, y, dy, p, q, or a and b. */
+#define UNUSED(...) unused(__VA_ARGS__)
+template <class... T> static __device__ inline void unused(T...) {}
+
+#define UNARY(name, keep, domain, doc, f, dx) BOUNDED(name, keep, , , , doc, f, dx)
+#define BOUNDED(name, keep, args, absent_p, absent_q, doc, f, dx)                                            \
+  struct name##_row {                                                                                        \
+    static const char *label() { return #name; }                                                             \
+    static __device__ float forward(float x, float p, float q) {                                             \
+      UNUSED(p, q);                                                                                          \
+      return f;                                                                                              \
+    }                                                                                                        \
+    static __device__ float backward(float x, float y, float dy, float p, float q) {                         \
+      UNUSED(x, y, p, q);                                                                                    \
+      return dx;                                                                                             \
+    }                                                                                                        \
+  };
+#define BINARY(name, keep, domain, doc, f, da, db)                                                           \
+  struct name##_row {                                                                                        \
+    static const char *label() { return #name; }                                                             \
+    static __device__ float forward(float a, float b) { return f; }                                          \
+    static __device__ float backward(int side, float a, float b, float y, float dy) {                        \
+      UNUSED(a, b, y);                                                                                       \
+      return side ? (db) : (da);                                                                             \
+    }                                                                                                        \
+  };
+#define COMPARE(name, doc, f)                                                                                \
+  struct name##_row {                                                                                        \
+    static const char *label() { return #name; }                                                             \
+    template <class T> static __device__ bool forward(T a, T b) { return f; }                                \
+  };
+#include "ops/pointwise.def"
+#undef UNARY
+#undef BOUNDED
+#undef BINARY
+#undef COMPARE
+
+/* ---- four neighbours ---- */
+
+enum { WIDTH = 4 };
+
+struct Four {
+  float v[WIDTH];
+};
+
+static __device__ inline Four load(const float *p, long i, long n, bool whole) {
+  Four f;
+  if (whole) {
+    float4 w = *(const float4 *)(p + i);
+    f.v[0] = w.x, f.v[1] = w.y, f.v[2] = w.z, f.v[3] = w.w;
+  } else {
+    for (int k = 0; k < WIDTH; k++) f.v[k] = i + k < n ? p[i + k] : 0;
+  }
+  return f;
+}
+
+static __device__ inline void store(float *p, long i, long n, bool whole, const Four &f) {
+  if (whole)
+    *(float4 *)(p + i) = make_float4(f.v[0], f.v[1], f.v[2], f.v[3]);
+  else
+    for (int k = 0; k < WIDTH && i + k < n; k++) p[i + k] = f.v[k];
+}
+
+/* ---- one operand ---- */
+
+template <class Row>
+static __global__ void unary_forward(long n, bool aligned, const float *x, float *y, float p, float q) {
+  long i = INDEX * WIDTH;
+  if (i >= n) return;
+  bool whole = aligned && i + WIDTH <= n;
+  Four f = load(x, i, n, whole);
+  for (int k = 0; k < WIDTH; k++) f.v[k] = Row::forward(f.v[k], p, q);
+  store(y, i, n, whole, f);
+}
+
+template <class Row>
+static __global__ void unary_backward(long n, bool aligned, const float *x, const float *y, const float *dy,
+                                      float *g, bool add, float p, float q) {
+  long i = INDEX * WIDTH;
+  if (i >= n) return;
+  bool whole = aligned && i + WIDTH <= n;
+  Four fx = load(x, i, n, whole), fy = load(y, i, n, whole), fd = load(dy, i, n, whole), to = {};
+  if (add) to = load(g, i, n, whole);
+  for (int k = 0; k < WIDTH; k++) to.v[k] += Row::backward(fx.v[k], fy.v[k], fd.v[k], p, q);
+  store(g, i, n, whole, to);
+}
+
+template <class Row>
+static int unary_forward_as(CudaStream s, long n, const float *x, float *y, float p, float q) {
+  LAUNCH(unary_forward<Row>, blocks_for(n, THREADS * WIDTH), THREADS, 0, s, n, aligned16(x) && aligned16(y),
+         x, y, p, q);
+  return launched(Row::label());
+}
+
+template <class Row>
+static int unary_backward_as(CudaStream s, long n, const float *x, const float *y, const float *dy, float *g,
+                             bool add, float p, float q) {
+  bool aligned = aligned16(x) && aligned16(y) && aligned16(dy) && aligned16(g);
+  LAUNCH(unary_backward<Row>, blocks_for(n, THREADS * WIDTH), THREADS, 0, s, n, aligned, x, y, dy, g, add, p,
+         q);
+  return launched(Row::label());
+}
+
+/* ---- two operands ---- */
+
+static __device__ inline void offsets(const Strides &w, long at, long *a, long *b) {
+  *a = *b = 0;
+  for (int d = w.rank - 1; d >= 0; d--) {
+    long k = at % w.shape[d];
+    at /= w.shape[d];
+    *a += k * w.a[d];
+    *b += k * w.b[d];
+  }
+}
+
+template <class T>
+static __device__ inline Four gather(const Strides &w, const T *p, bool second, long i, long n) {
+  Four f;
+  for (int k = 0; k < WIDTH; k++) {
+    long a = 0, b = 0;
+    if (i + k < n) offsets(w, i + k, &a, &b);
+    f.v[k] = i + k < n ? p[second ? b : a] : 0;
+  }
+  return f;
+}
+
+template <class Row>
+static __global__ void binary_forward(long n, bool plain, bool aligned, Strides w, const float *a,
+                                      const float *b, float *y) {
+  long i = INDEX * WIDTH;
+  if (i >= n) return;
+  bool whole = aligned && i + WIDTH <= n;
+  Four fa = plain ? load(a, i, n, whole) : gather(w, a, false, i, n);
+  Four fb = plain ? load(b, i, n, whole) : gather(w, b, true, i, n), to;
+  for (int k = 0; k < WIDTH; k++) to.v[k] = Row::forward(fa.v[k], fb.v[k]);
+  store(y, i, n, whole, to);
+}
+
+template <class Row>
+static __global__ void binary_backward(int side, long n, bool plain, bool aligned, Strides w, const float *a,
+                                       const float *b, const float *y, const float *dy, float *g, bool add) {
+  long i = INDEX * WIDTH;
+  if (i >= n) return;
+  bool whole = aligned && i + WIDTH <= n;
+  Four fa = plain ? load(a, i, n, whole) : gather(w, a, false, i, n);
+  Four fb = plain ? load(b, i, n, whole) : gather(w, b, true, i, n);
+  Four fy = load(y, i, n, whole), fd = load(dy, i, n, whole), to = {};
+  if (add) to = load(g, i, n, whole);
+  for (int k = 0; k < WIDTH; k++) to.v[k] += Row::backward(side, fa.v[k], fb.v[k], fy.v[k], fd.v[k]);
+  store(g, i, n, whole, to);
+}
+
+template <class Row, class T>
+static __global__ void compare_kernel(long n, Strides w, const T *a, const T *b, uint8_t *y) {
+  long i = INDEX, at, bt;
+  if (i >= n) return;
+  offsets(w, i, &at, &bt);
+  y[i] = Row::forward(a[at], b[bt]);
+}
+
+/* Whether both operands have the output's shape. */
+static bool is_plain(const Strides *w) { return w->rank == 1 && w->a[0] == 1 && w->b[0] == 1; }
+
+template <class Row>
+static int binary_forward_as(CudaStream s, long n, const Strides *w, const float *a, const float *b,
+                             float *y) {
+  bool plain = is_plain(w), aligned = aligned16(y) && (!plain || (aligned16(a) && aligned16(b)));
+  LAUNCH(binary_forward<Row>, blocks_for(n, THREADS * WIDTH), THREADS, 0, s, n, plain, aligned, *w, a, b, y);
+  return launched(Row::label());
+}
+
+template <class Row>
+static int binary_backward_as(CudaStream s, int side, long n, const Strides *w, const float *a,
+                              const float *b, const float *y, const float *dy, float *g, bool add) {
+  bool plain = is_plain(w),
+       aligned = aligned16(y) && aligned16(dy) && aligned16(g) && (!plain || (aligned16(a) && aligned16(b)));
+  LAUNCH(binary_backward<Row>, blocks_for(n, THREADS * WIDTH), THREADS, 0, s, side, n, plain, aligned, *w, a,
+         b, y, dy, g, add);
+  return launched(Row::label());
+}
+
+template <class Row, class T>
+static int compare_as(CudaStream s, long n, const Strides *w, const void *a, const void *b, uint8_t *y) {
+  LAUNCH((compare_kernel<Row, T>), blocks_for(n), THREADS, 0, s, n, *w, (const T *)a, (const T *)b, y);
+  return launched(Row::label());
+}
+
+/* ---- rows by number ---- */
+
+#define BOUNDED(name, ...) UNARY(name)
+#define BINARY(...)
+#define COMPARE(...)
+int unary_forward_on(CudaStream s, int row, long n, const float *x, float *y, float p, float q) {
+  switch (n ? row : UNARIES) {
+#define UNARY(name, ...)                                                                                     \
+  case UNARY_##name:                                                                                         \
+    return unary_forward_as<name##_row>(s, n, x, y, p, q);
+#include "ops/pointwise.def"
+#undef UNARY
+  }
+  return 1;
+}
+
+int unary_backward_on(CudaStream s, int row, long n, const float *x, const float *y, const float *dy,
+                      float *g, bool add, float p, float q) {
+  switch (n ? row : UNARIES) {
+#define UNARY(name, ...)                                                                                     \
+  case UNARY_##name:                                                                                         \
+    return unary_backward_as<name##_row>(s, n, x, y, dy, g, add, p, q);
+#include "ops/pointwise.def"
+#undef UNARY
+  }
+  return 1;
+}
+#undef BOUNDED
+#undef BINARY
+
+#define UNARY(...)
+#define BOUNDED(...)
+int binary_forward_on(CudaStream s, int row, long n, const Strides *w, const float *a, const float *b,
+                      float *y) {
+  switch (n ? row : BINARIES) {
+#define BINARY(name, ...)                                                                                    \
+  case BINARY_##name:                                                                                        \
+    return binary_forward_as<name##_row>(s, n, w, a, b, y);
+#include "ops/pointwise.def"
+#undef BINARY
+  }
+  return 1;
+}
+
+int binary_backward_on(CudaStream s, int row, int side, long n, const Strides *w, const float *a,
+                       const float *b, const float *y, const float *dy, float *g, bool add) {
+  switch (n ? row : BINARIES) {
+#define BINARY(name, ...)                                                                                    \
+  case BINARY_##name:                                                                                        \
+    return binary_backward_as<name##_row>(s, side, n, w, a, b, y, dy, g, add);
+#include "ops/pointwise.def"
+#undef BINARY
+  }
+  return 1;
+}
+#undef COMPARE
+
+#define BINARY(...)
+int compare_on(CudaStream s, int row, Dtype dtype, long n, const Strides *w, const void *a, const void *b,
+               uint8_t *y) {
+  switch (n ? row : COMPARES) {
+#define COMPARE(name, ...)                                                                                   \
+  case COMPARE_##name:                                                                                       \
+    return dtype == F32   ? compare_as<name##_row, float>(s, n, w, a, b, y)                                  \
+           : dtype == F64 ? compare_as<name##_row, double>(s, n, w, a, b, y)                                 \
+                          : compare_as<name##_row, int64_t>(s, n, w, a, b, y);
+#include "ops/pointwise.def"
+#undef COMPARE
+  }
+  return 1;
+}

@@ -1,0 +1,10 @@
+/* What the core finds in this shared object. */
+#include "cuda/cuda.h"
+
+extern __attribute__((visibility("default"))) const DeviceModule *cohesiv_cuda(void);
+
+const DeviceModule *cohesiv_cuda(void) {
+  static DeviceModule module = {.open = cuda_device, .kernel = cuda_kernel};
+  module.count = cuda_devices(&module.why);
+  return &module;
+}

@@ -1,0 +1,69 @@
+/* sum, mean, var, and the sums that broadcasting's gradients need (ops/op_sum.c). */
+#include "cuda/op_kit.h"
+
+#include "cuda/kernels/reduce.h"
+#include "ops/sum_sizes.h"
+
+int cuda_sum_middle(Call *c, const float *x, long outer, long reduced, long inner, float scale, float *y,
+                    bool add) {
+  size_t n = sum_middle_scratch(outer, reduced, inner);
+  float *scratch = n ? call_scratch(c, n * sizeof *scratch) : NULL;
+  if (n && !scratch) return 0;
+  int ok = sum_middle_on(stream_of(c), x, outer, reduced, inner, scale, y, add, scratch);
+  call_drop(c, scratch);
+  return ok;
+}
+
+int cuda_sum_to(Call *c, const float *x, int rank, const long *shape, const Tensor *t, float *y, bool add) {
+  SumTo s;
+  float *temporary = NULL;
+  int ok = 1;
+  sum_to_start(&s, rank, shape, t);
+  for (bool more = true; ok && more;) {
+    more = sum_to_next(&s);
+    float *next = more ? call_scratch(c, (size_t)(s.outer * s.inner) * sizeof *next) : y;
+    ok = next && cuda_sum_middle(c, x, s.outer, s.reduced, s.inner, 1, next, more ? false : add);
+    call_drop(c, temporary);
+    temporary = more ? next : NULL;
+    x = next;
+  }
+  call_drop(c, temporary);
+  return ok;
+}
+
+static int sum_scaled(Call *c, bool mean) {
+  SumSizes s = sum_sizes(c);
+  float *y = output(c, 0);
+  return y && cuda_sum_middle(c, input(c, 0), s.outer, s.reduced, s.inner, mean ? 1 / (float)s.reduced : 1, y,
+                              false);
+}
+
+static int spread(Call *c, float scale, const float *x, const float *mean) {
+  SumSizes s = sum_sizes(c);
+  bool add;
+  float *g = c->grad_out[0] ? call_grad(c, 0, &add) : NULL;
+  if (!c->grad_out[0]) return 1;
+  return g && spread_on(stream_of(c), s.outer, s.reduced, s.inner, grad_out(c, 0), x, mean, scale, g, add);
+}
+
+static int sum_forward(Call *c) { return sum_scaled(c, false); }
+static int sum_backward(Call *c) { return spread(c, 1, NULL, NULL); }
+static int mean_forward(Call *c) { return sum_scaled(c, true); }
+static int mean_backward(Call *c) { return spread(c, 1 / (float)sum_sizes(c).reduced, NULL, NULL); }
+
+static int var_forward(Call *c) {
+  SumSizes s = sum_sizes(c);
+  Tensor *mean = call_save_new(c, 0, c->dtype, c->out[0]->rank, c->out[0]->shape);
+  float *m = mean ? tensor_write(mean) : NULL, *y = output(c, 0);
+  const float *x = input(c, 0);
+  return m && y && cuda_sum_middle(c, x, s.outer, s.reduced, s.inner, 1 / (float)s.reduced, m, false) &&
+         squares_on(stream_of(c), x, m, s.outer, s.reduced, s.inner, (float)var_freedom(c, s.reduced), y);
+}
+
+static int var_backward(Call *c) {
+  return spread(c, (float)(2 / var_freedom(c, sum_sizes(c).reduced)), input(c, 0), saved(c, 0));
+}
+
+const Kernel cuda_sum = {.forward = sum_forward, .backward = sum_backward};
+const Kernel cuda_mean = {.forward = mean_forward, .backward = mean_backward};
+const Kernel cuda_var = {.forward = var_forward, .backward = var_backward};

@@ -1,0 +1,121 @@
+-- The CUDA half on the CPU: every thread of every kernel runs (tests/cuda), in the sanitized build with its checks, and
+-- gives what the CPU's own kernels give, to 1e-5 of the largest number. COHESIV_CUDA_MODULE names its shared object.
+local co = require "cohesiv"
+local core = require "cohesiv.core"
+local large = require "tests.large"
+local samples = require "tests.samples"
+local support = require "tests.support"
+
+local TOLERANCE = 1e-5
+
+local function there(inputs)
+  local list = {}
+  for i, t in ipairs(inputs) do list[i] = t and t:to "cuda" end
+  return list
+end
+
+-- The tensors are alike: shapes, dtypes, and numbers to the tolerance of the largest one.
+local function same(expected, found, what)
+  assert.equal(#expected, #found, what)
+  for k, a in ipairs(expected) do
+    local b, where = found[k], ("%s: result %d"):format(what, k)
+    assert.equal("cuda", b.device, where)
+    assert.same({ a.dtype, a.shape }, { b.dtype, b.shape }, where)
+    a = a:reshape { -1 }
+    if a.dtype:match "^float" and #a > 0 then
+      local host = b:to("cpu"):reshape { -1 }
+      assert.equal(a:ne(a):sum():item(), host:ne(host):sum():item(), where .. ": how many are no numbers")
+      local largest = math.max(a:abs():max():item(), 1e-3)
+      local difference = support.difference(a, host)
+      assert.is_true(difference <= TOLERANCE * largest,
+        ("%s: differs by %g, the largest number is %g"):format(where, difference, largest))
+    else
+      assert.same(a:totable(), b:to("cpu"):reshape({ -1 }):totable(), where)
+    end
+  end
+end
+
+for _, name in ipairs(samples.names) do
+  local wide = core.ops[name].args:match "^%*" ~= nil
+  it("op " .. name .. " computes on the GPU what it does on the CPU", function()
+    local count = samples.each(name, false, function(inputs, args, variant)
+      same(large.results(name, inputs, args), large.results(name, there(inputs), args), "sample " .. variant)
+    end)
+    assert.is_true(count > 0)
+    if wide then return end
+    local inputs, args = large.case(name)
+    assert.is_truthy(inputs, "expected a large case of " .. name .. " in tests/large.lua")
+    same(large.results(name, inputs, args or {}), large.results(name, there(inputs), args or {}), "the large case")
+  end)
+end
+
+describe("a tensor on a GPU", function()
+  it("has the numbers that the CPU's would have", function()
+    local t = co.tensor({ { 1, 2 }, { 3, 4 } }, { device = "cuda" })
+    assert.equal("cuda", t.device)
+    assert.same({ { 1, 2 }, { 3, 4 } }, t:totable())
+    assert.equal(4, t[2][2])
+    t[1] = 5
+    assert.same({ { 5, 5 }, { 3, 4 } }, t:totable())
+    assert.same({ 7, 7 }, co.full(7, 2, { device = "cuda", dtype = "uint8" }):totable())
+    assert.same({ 0, 0, 0 }, co.zeros(3, { device = "cuda" }):totable())
+  end)
+
+  it("is converted as on the CPU", function()
+    local values = { 0, -0.0, 1, -1.5, 2.5, 3.5, 255.9, 256, -3, 1e-8, 6e-5, 5.9e-8, 65519, 65520, 1e10, -1e20, 2147483647,
+      0 / 0, 1 / 0, -1 / 0, 0.1, 1 / 3, 1.0009765625, 1.00048828125 }
+    for _, from in ipairs { "float64", "float32", "float16", "bfloat16", "uint8", "int32", "int64" } do
+      local x = co.tensor(values, { dtype = "float64" }):to(from)
+      for _, to in ipairs { "float64", "float32", "float16", "bfloat16", "uint8", "int32", "int64" } do
+        local a, b = x:to(to), x:to("cuda"):to(to)
+        assert.equal(to, b.dtype)
+        a, b = a:to "float64", b:to("cpu"):to "float64"
+        for i = 1, #values do
+          local p, q = a[i], b[i]
+          assert.is_true(p == q or p ~= p and q ~= q, ("%s to %s: %g: expected %g, found %g"):format(from, to, values[i], p, q))
+        end
+      end
+    end
+  end)
+end)
+
+describe("a GPU", function()
+  local function run(code, environment)
+    environment.COHESIV_CUDA_MODULE = os.getenv "COHESIV_CUDA_MODULE"
+    return support.run({ "lua5.4", "-e", ([[
+      package.path = %q .. "/lua/?.lua;" .. %q .. "/lua/?/init.lua;" .. package.path
+      package.cpath = %q .. "/?.so;" .. package.cpath
+      local co = require "cohesiv" ]]):format(support.root, support.root,
+        os.getenv "COHESIV_BUILD" or support.root .. "/build") .. code }, { env = environment })
+  end
+
+  it("is found by number, and refused by name where there is none of it", function()
+    local result = run([[
+      print(co.zeros(2, { device = "cuda:1" }).device, co.zeros(2, { device = "cuda:0" }).device)
+      print(select(2, pcall(co.zeros, 2, { device = "cuda:2" })))
+      print(select(2, pcall(co.zeros, 2, { device = "cuda:x" })))
+      for _, d in ipairs(co.devices()) do io.write(d.name, " ", d.kind, " ", d.index, "; ") end ]],
+      { COHESIV_CUDA_DEVICES = "2" })
+    assert.equal(table.concat({ "cuda:1\tcuda", "device: expected cpu or one of cuda:0 to cuda:1, found cuda:2",
+      "device: expected cpu or cuda, found cuda:x", "cpu cpu 0; cuda:1 cuda 1; cuda cuda 0; " }, "\n"), result.stdout)
+  end)
+
+  it("that is not there is said once, and the CPU computes", function()
+    local result = run([[
+      local a, b = co.ones(2, { device = "cuda" }), co.ones(2):to "cuda"
+      print(a.device, b.device, (a + b):sum():item()) ]], { COHESIV_CUDA_DEVICES = "0" })
+    assert.equal("cpu\tcpu\t4.0\n", result.stdout)
+    assert.equal("cohesiv: warning: cuda: no GPU (no device): computing on the CPU\n", result.stderr)
+  end)
+
+  it("that is full says what holds its memory", function()
+    local result = run([[
+      local t = co.zeros(1 << 20, { device = "cuda" })
+      print(select(2, pcall(co.zeros, 1 << 20, { device = "cuda" })))
+      t:close()
+      print(co.zeros(1 << 20, { device = "cuda" }):sum():item(), co.devices()[2].memory.live) ]],
+      { COHESIV_CUDA_MEMORY = tostring(6 << 20) })
+    assert.equal("out of memory: 4194304 bytes of cuda asked for, 4194304 of 6291456 in use; the largest: float32 "
+      .. "1048576 (4.2 MB)\n0.0\t4194308\n", result.stdout)
+  end)
+end)
