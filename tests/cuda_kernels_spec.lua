@@ -97,7 +97,19 @@ describe("a GPU", function()
       for _, d in ipairs(co.devices()) do io.write(d.name, " ", d.kind, " ", d.index, "; ") end ]],
       { COHESIV_CUDA_DEVICES = "2" })
     assert.equal(table.concat({ "cuda:1\tcuda", "device: expected cpu or one of cuda:0 to cuda:1, found cuda:2",
-      "device: expected cpu or cuda, found cuda:x", "cpu cpu 0; cuda:1 cuda 1; cuda cuda 0; " }, "\n"), result.stdout)
+      "device: expected cpu or cuda, found cuda:x", "cpu cpu 0; cuda cuda 0; cuda:1 cuda 1; " }, "\n"), result.stdout)
+  end)
+
+  it("is named by `cohesiv info`, or why there is none", function()
+    local function info(environment)
+      environment.COHESIV_CUDA_MODULE = os.getenv "COHESIV_CUDA_MODULE"
+      environment.COHESIV_BUILD = os.getenv "COHESIV_BUILD" or support.root .. "/build"
+      return support.run({ "lua5.4", support.root .. "/lua/cohesiv/main.lua", "info" }, { env = environment }).stdout
+    end
+    assert.is_truthy(info({}):find("GPU       cuda: CPU in place of a GPU, 4.3 GB, compute capability 9.0; CUDA 13.0, "
+      .. "driver for 13.1\n", 1, true))
+    assert.is_truthy(info({ COHESIV_CUDA_DEVICES = "0" }):find("GPU       none used: CUDA 13.0, driver for 13.1: no "
+      .. "device\n", 1, true))
   end)
 
   it("that is not there is said once, and the CPU computes", function()

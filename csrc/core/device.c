@@ -99,16 +99,8 @@ Device *device_cpu(void) { return &cpu; }
 
 /* ---- the registry ---- */
 
-enum { OPENED = 64 };
-static Device *opened[OPENED] = {&cpu}; /* in the order in which they were asked for */
+static Device *guard; /* once it was asked for */
 static _Thread_local char notice[256];
-
-static Device *keep(Device *d) {
-  int i = 0;
-  while (d && i < OPENED - 1 && opened[i] && opened[i] != d) i++;
-  if (d) opened[i] = d;
-  return d;
-}
 
 /* The number behind "cuda:", 0 for "cuda" alone; -1: not such a name. */
 static int cuda_index(const char *name) {
@@ -119,7 +111,7 @@ static int cuda_index(const char *name) {
   if (!name[n]) return 0;
   if (name[n] != ':' || name[n + 1] < '0' || name[n + 1] > '9') return -1;
   long i = strtol(name + n + 1, &end, 10);
-  return *end || i >= OPENED ? -1 : (int)i;
+  return *end || i > INT16_MAX ? -1 : (int)i;
 }
 
 static Device *find_cuda(const char *name, int index) {
@@ -133,21 +125,27 @@ static Device *find_cuda(const char *name, int index) {
   }
   if (index >= m->count)
     return fail("device: expected cpu or one of cuda:0 to cuda:%d, found %s", m->count - 1, name), NULL;
-  return keep(m->open(index));
+  return m->open(index);
 }
 
 Device *device_find(const char *name) {
   int index = cuda_index(name);
   *notice = 0;
   if (!strcmp(name, cpu.name)) return &cpu;
-  if (!strcmp(name, device_kind_name[DEVICE_GUARD])) return keep(device_guard());
+  if (!strcmp(name, device_kind_name[DEVICE_GUARD])) return guard = device_guard();
   if (index >= 0) return find_cuda(name, index);
   return fail("device: expected cpu or cuda, found %s", name), NULL;
 }
 
 const char *device_notice(void) { return notice; }
 
-Device *device_at(int i) { return i < OPENED ? opened[i] : NULL; }
+Device *device_at(int i) {
+  if (i == 0) return &cpu;
+  if (i == 1 && guard) return guard;
+  const DeviceModule *m = device_module(DEVICE_CUDA);
+  i -= guard ? 2 : 1;
+  return m && i < m->count ? m->open(i) : NULL;
+}
 
 void device_defer(Device *d, const char *message) {
   if (!*d->deferred) snprintf(d->deferred, sizeof d->deferred, "%s", message);

@@ -57,7 +57,7 @@ Device *device_cpu(void);
  * device_notice() says so, once; "" otherwise. */
 Device *device_find(const char *name);
 const char *device_notice(void);
-/* Those that exist: the i-th, from 0; NULL beyond the last. */
+/* The i-th, from 0: the CPU, the guard once it was asked for, GPUs; NULL beyond the last. */
 Device *device_at(int i);
 
 /* What a kernel found wrong with the values it read, where nobody waits for it: the next wait says so. The first
@@ -68,9 +68,11 @@ int device_heard(Device *);
 
 /* ---- devices of a shared object ---- */
 typedef struct DeviceModule {
-  int count;                  /* how many devices there are */
-  const char *why;            /* … and why there is none */
-  Device *(*open)(int index); /* of 0 .. count-1, always the same one; NULL with a message */
+  int count;                       /* how many devices there are */
+  const char *why;                 /* … and why there is none */
+  const char *software;            /* "CUDA 13.0, driver for 13.0" */
+  const char *(*label)(int index); /* "NVIDIA H200, 150.8 GB, compute capability 9.0"; until the next call */
+  Device *(*open)(int index);      /* of 0 .. count-1, always the same one; NULL with a message */
   const void *(*kernel)(int op, Dtype compute); /* a Kernel (ops/op.h) of op number `op`; NULL: none */
 } DeviceModule;
 

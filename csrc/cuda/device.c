@@ -156,3 +156,24 @@ int cuda_devices(const char **why) {
   *why = cudaGetErrorString(e);
   return e != cudaSuccess ? 0 : count < MOST ? count : MOST;
 }
+
+const char *cuda_label(int i) {
+  static char text[320];
+  struct cudaDeviceProp p;
+  cudaError_t e = cudaGetDeviceProperties(&p, i);
+  if (e != cudaSuccess) return cudaGetErrorString(e);
+  snprintf(text, sizeof text, "%s, %.1f GB, compute capability %d.%d", p.name, (double)p.totalGlobalMem / 1e9,
+           p.major, p.minor);
+  return text;
+}
+
+const char *cuda_software(void) {
+  static char text[64];
+  int runtime = 0, driver = 0; /* 1000 major + 10 minor */
+  cudaRuntimeGetVersion(&runtime);
+  cudaDriverGetVersion(&driver);
+  int n = snprintf(text, sizeof text, "CUDA %d.%d, ", runtime / 1000, runtime % 1000 / 10);
+  snprintf(text + n, sizeof text - (size_t)n, driver ? "driver for %d.%d" : "no driver", driver / 1000,
+           driver % 1000 / 10);
+  return text;
+}

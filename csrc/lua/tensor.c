@@ -498,7 +498,8 @@ static int memory(lua_State *L) {
   return 1;
 }
 
-/* devices() → list { name, kind, index, memory = { live, peak, cached, limit } } of those that exist */
+/* devices() → list { name, kind, index, memory = { live, peak, cached, limit } } of what there is; of GPUs also
+ * `label`, which tells name, memory and compute capability */
 static int devices(lua_State *L) {
   lua_newtable(L);
   for (int i = 0; device_at(i); i++) {
@@ -512,9 +513,22 @@ static int devices(lua_State *L) {
     lua_setfield(L, -2, "index");
     push_stats(L, d->memory(d));
     lua_setfield(L, -2, "memory");
+    if (d->kind == DEVICE_CUDA) {
+      lua_pushstring(L, device_module(DEVICE_CUDA)->label(d->index));
+      lua_setfield(L, -2, "label");
+    }
     lua_rawseti(L, -2, i + 1);
   }
   return 1;
+}
+
+/* cuda() → the versions of CUDA and its driver, and why there is no GPU (nil where there is one); nil and why for a
+ * build without CUDA. */
+static int cuda(lua_State *L) {
+  const DeviceModule *m = device_module(DEVICE_CUDA);
+  lua_pushstring(L, m ? m->software : NULL);
+  lua_pushstring(L, !m ? error_message() : m->count ? NULL : m->why);
+  return 2;
 }
 
 static int threads(lua_State *L) {
@@ -550,8 +564,8 @@ void open_tensor(lua_State *L) { /* stack: module */
   lua_setfield(L, -3, "methods");
   lua_setfield(L, -2, "meta");
   static const luaL_Reg functions[] = {
-      {"grad_enabled", grad_enabled}, {"is_tensor", is_tensor}, {"own", own}, {"memory", memory},
-      {"threads", threads},           {"devices", devices},     {NULL, NULL}};
+      {"grad_enabled", grad_enabled}, {"is_tensor", is_tensor}, {"own", own},   {"memory", memory},
+      {"threads", threads},           {"devices", devices},     {"cuda", cuda}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   open_makers(L);
   open_scopes(L);

@@ -13,13 +13,16 @@ return {
     local system = core.system
     local cpu, memory, tensors = system.cpu(), system.memory(), co.memory()
     local commit = home.git "describe --always --dirty"
-    local gpu = first_line "nvidia-smi --query-gpu=name,memory.total --format=csv,noheader"
+    local software, why = core.cuda()
     line("cohesiv", "%s%s, %s", co.version, commit and " (" .. commit .. ")" or "", _VERSION)
     line("build", "%s", package.searchpath("cohesiv.core", package.cpath))
     line("CPU", "%s, %d online, %d threads used, instruction set %s", cpu.name, cpu.count, system.threads(), cpu.isa)
     if cpu.complaint then line("", "%s", cpu.complaint) end
     line("BLAS", "%s", system.blas())
-    line("GPU", "%s", gpu and gpu .. " (not used: this build computes on the CPU)" or "none")
+    for _, device in ipairs(co.devices()) do
+      if device.label then line("GPU", "%s: %s; %s", device.name, device.label, software) end
+    end
+    if why then line("GPU", "none used: %s", software and software .. ": " .. why or why) end
     line("memory", "%.1f GB, %.1f GB available, limit for tensors %.1f GB", memory.total / 1e9, memory.available / 1e9,
       tensors.limit / 1e9)
     line("video", "%s", first_line "ffmpeg -version" or "ffmpeg is missing: video files cannot be read")
