@@ -62,8 +62,8 @@ describe("a tensor on a GPU", function()
   end)
 
   it("is converted as on the CPU", function()
-    local values = { 0, -0.0, 1, -1.5, 2.5, 3.5, 255.9, 256, -3, 1e-8, 6e-5, 5.9e-8, 65519, 65520, 1e10, -1e20, 2147483647,
-      0 / 0, 1 / 0, -1 / 0, 0.1, 1 / 3, 1.0009765625, 1.00048828125 }
+    local values = { 0, -0.0, 1, -1.5, 2.5, 3.5, 255.9, 256, -3, 1e-8, 6e-5, 5.9e-8, 65519, 65520, 1e10, -1e20,
+      2147483647, 0 / 0, 1 / 0, -1 / 0, 0.1, 1 / 3, 1.0009765625, 1.00048828125 }
     for _, from in ipairs { "float64", "float32", "float16", "bfloat16", "uint8", "int32", "int64" } do
       local x = co.tensor(values, { dtype = "float64" }):to(from)
       for _, to in ipairs { "float64", "float32", "float16", "bfloat16", "uint8", "int32", "int64" } do
@@ -72,7 +72,8 @@ describe("a tensor on a GPU", function()
         a, b = a:to "float64", b:to("cpu"):to "float64"
         for i = 1, #values do
           local p, q = a[i], b[i]
-          assert.is_true(p == q or p ~= p and q ~= q, ("%s to %s: %g: expected %g, found %g"):format(from, to, values[i], p, q))
+          assert.is_true(p == q or p ~= p and q ~= q,
+            ("%s to %s: %g: expected %g, found %g"):format(from, to, values[i], p, q))
         end
       end
     end

@@ -482,6 +482,8 @@ describe("writing", function()
     io_.write_file(at "w", bytes)
     assert.equal(bytes, io_.read_file(at "w"))
     support.raises("at most 10 bytes", io_.read_file, at "w", 10)
+    io_.write_file(at "w", "x") -- a write may end before the last byte
+    assert.equal("x", io_.read_file(at "w"))
     io_.write_file(at "w", "")
     assert.equal("", io_.read_file(at "w"))
   end)

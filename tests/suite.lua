@@ -157,7 +157,8 @@ local function run_sanitized(root, names)
   say "AddressSanitizer and UBSan, small samples (building first)"
   local library = output_of "gcc -print-file-name=libasan.so"
   if not library or not library:find "^/" then return note("skipped", "sanitizers: gcc has no libasan") end
-  if not build(root, folder, "-DCOHESIV_SANITIZE=address,undefined -DCOHESIV_FUZZ=1 -DCOHESIV_CUDA_ON_CPU=1") then return end
+  local options = "-DCOHESIV_SANITIZE=address,undefined -DCOHESIV_FUZZ=1 -DCOHESIV_CUDA_ON_CPU=1"
+  if not build(root, folder, options) then return end
   local env = {
     COHESIV_BUILD = folder,
     COHESIV_SMALL = "1",

@@ -295,15 +295,9 @@ static int rand_(lua_State *L) { return draw(L, random_uniform); }
 static int randn(lua_State *L) { return draw(L, random_normal); }
 
 void open_makers(lua_State *L) {
-  static const luaL_Reg functions[] = {{"tensor", from_table},
-                                       {"full", full},
-                                       {"arange", arange},
-                                       {"eye", eye},
-                                       {"rand", rand_},
-                                       {"randn", randn},
-                                       {"seed", seed},
-                                       {"random_state", random_state},
-                                       {"on_notice", on_notice},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"tensor", from_table},   {"full", full},   {"arange", arange}, {"eye", eye},
+      {"rand", rand_},          {"randn", randn}, {"seed", seed},     {"random_state", random_state},
+      {"on_notice", on_notice}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

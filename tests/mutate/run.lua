@@ -13,7 +13,7 @@ local plan = require "tests.mutate.plan"
 local sites = require "tests.mutate.sites"
 
 local FOLDER = ROOT .. "/build/mutate"
-local MEMORY = "ulimit -v 20000000; " -- a mutant may ask for any memory
+local MEMORY = "ulimit -v 60000000; " -- a mutant may ask for any memory; address space is not all used
 
 local function quote(word) return "'" .. tostring(word):gsub("'", [['\'']]) .. "'" end
 
