@@ -29,7 +29,9 @@ local ROWS = {
   { "ops/op_minmax", "ops:argmax,op_max,op_min tensor" },
   { "ops/.*norm_se", "ops:batch_norm_se excite nn" }, { "ops/.*squeeze_excite", "ops:batch_norm_se excite nn" },
   { "ops/bodies_se", "ops:batch_norm_se excite nn" },
-  { "ops/.*norm", "ops:batch_norm,normalise nn golden" },
+  { "ops/.*norm", "ops:batch_norm,normalise,instance_norm nn golden" },
+  { "ops/.*grid_sample", "ops:grid_sample nn" }, { "ops/.*prelu", "ops:prelu nn" },
+  { "ops/.*window", "windows ops:unfold,avg_pool2d,conv2d nn" },
   { "ops/.*pointwise", "ops:abs,op_add,clamp,op_div,op_eq,exp,op_g,op_l,op_m,op_ne,pow,relu,sigmoid,silu,sq,sub,tanh "
     .. "tensor broadcast" },
   { "ops/bodies_math", "ops:exp,log,sigmoid,silu,tanh,pow,softmax tensor nn" },
@@ -46,7 +48,7 @@ local ROWS = {
   -- motion
   { "motion/.*flow", "flow" }, { "motion/smooth", "flow" },
   { "motion/homography", "homography golden responsibility" },
-  { "motion/person", "responsibility data" }, { "motion/mixture", "responsibility" },
+  { "motion/person", "flow responsibility data" }, { "motion/mixture", "flow responsibility" },
   { "motion/sharpen", "responsibility" },
   { "csrc/motion/", "golden homography responsibility" },
   -- files

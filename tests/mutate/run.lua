@@ -3,9 +3,11 @@
 --
 --     ./cohesiv tests/mutate/run.lua [--count 60] [--seed 1] [--jobs 1]
 --
--- Works on clones of HEAD below build/mutate; the checkout is only read. A mutant that does not compile, or compiles to
--- the same machine code, is drawn again; one that runs out of time is caught. What was found is kept line by line in
--- build/mutate/SEED.txt (SEED-WORKER.txt with several jobs), so that the same command goes on where it was stopped.
+-- What the release build does not notice is tried once more under AddressSanitizer and UBSan, as the suite does: a
+-- write beyond an array may change no result. Works on clones of HEAD below build/mutate; the checkout is only read. A
+-- mutant that does not compile, or compiles to the same machine code, is drawn again; one that runs out of time is
+-- caught. What was found is kept line by line in build/mutate/SEED.txt (SEED-WORKER.txt with several jobs), so that the
+-- same command goes on where it was stopped.
 local lfs = require "lfs"
 local ROOT = assert(package.searchpath("tests.mutate.plan", package.path)):match "^(.*)/tests/mutate/plan%.lua$"
 if ROOT:sub(1, 1) ~= "/" then ROOT = lfs.currentdir() .. "/" .. ROOT end
@@ -61,10 +63,14 @@ local function prepare(work, commit)
   must("the checkout of " .. commit, shell("cd %s && git fetch -q origin && git reset -q --hard %s", work, commit))
 end
 
-local function build(work)
+local SANITIZED = "-DCOHESIV_SANITIZE=address,undefined "
+
+-- Builds the clone in its folder `name`.
+local function build(work, name, options)
   local ccache = shell "command -v ccache >/dev/null" == 0 and "-DCMAKE_C_COMPILER_LAUNCHER=ccache" or ""
-  return shell("(test -f %s/build/build.ninja || cmake -G Ninja -S %s -B %s/build " .. ccache .. ") >%s 2>&1 && "
-    .. "cmake --build %s/build >>%s 2>&1", work, work, work, work .. ".log", work, work .. ".log") == 0
+  local folder, log = work .. "/" .. (name or "build"), work .. ".log"
+  return shell("(test -f %s/build.ninja || cmake -G Ninja -S %s -B %s " .. (options or "") .. ccache .. ") >%s 2>&1 && "
+    .. "cmake --build %s >>%s 2>&1", folder, work, folder, log, folder, log) == 0
 end
 
 -- The library without what tells versions of the same machine code apart.
@@ -74,13 +80,18 @@ local function code(work)
   return read(path)
 end
 
--- Runs one spec → "passed", "failed" or "timeout", and the seconds.
-local function run_spec(work, spec, limit)
+-- Runs one spec → "passed", "failed" or "timeout", and the seconds. `sanitized`: on that build.
+local function run_spec(work, spec, limit, sanitized)
   local filters, started = {}, os.time()
   for _, f in ipairs(spec.filters) do filters[#filters + 1] = quote("--filter=" .. f) end
   local counts = work .. ".counts"
   os.remove(counts)
-  local status = shell("cd %s && " .. MEMORY .. "env -u COHESIV_BUILD COHESIV_DATA= COHESIV_PYTHON= "
+  local how = MEMORY .. "env -u COHESIV_BUILD"
+  if sanitized then -- no limit: the sanitizer reserves address space without end
+    how = ("env COHESIV_SMALL=1 COHESIV_BUILD=%s/sanitized LD_PRELOAD=$(gcc -print-file-name=libasan.so) "
+      .. "ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0:intercept_tls_get_addr=0"):format(quote(work))
+  end
+  local status = shell("cd %s && " .. how .. " COHESIV_DATA= COHESIV_PYTHON= "
     .. ("COHESIV_TEST_COUNTS=%%s timeout -k 5 %d lua5.4 lua/cohesiv/main.lua tests/busted_run.lua "):format(limit)
     .. "--output=tests/busted_report.lua --no-keep-going " .. table.concat(filters, " "):gsub("%%", "%%%%")
     .. " tests/" .. spec.name .. "_spec.lua </dev/null >%s 2>&1", work, counts, work .. ".spec.log")
@@ -150,6 +161,32 @@ local function worker(o, commit, index)
     return baseline[key]
   end
 
+  -- The specs that pass in the sanitized build without a mutant, and with one? → which does not, and the seconds.
+  -- put "text" | "mutant": which one the file holds.
+  local sound = {}
+  local function judge_sanitized(specs, put)
+    local seconds = 0
+    local function run(spec)
+      local outcome, time = run_spec(work, spec, 30 * time_of(spec) + 60, true)
+      seconds = seconds + time
+      return outcome == "passed"
+    end
+    put "text"
+    if not build(work, "sanitized", SANITIZED) then error("mutate: the sanitized build failed", 0) end
+    for _, spec in ipairs(specs) do
+      local key = spec.name .. table.concat(spec.filters)
+      if sound[key] == nil then sound[key] = run(spec) end
+    end
+    put "mutant"
+    if not build(work, "sanitized", SANITIZED) then return nil, seconds end
+    for _, spec in ipairs(specs) do
+      if sound[spec.name .. table.concat(spec.filters)] and not run(spec) then
+        return spec.name .. ", sanitized", seconds
+      end
+    end
+    return nil, seconds
+  end
+
   local function judge(s, text)
     local specs = plan.specs(s.file)
     for _, spec in ipairs(specs) do time_of(spec) end -- before the mutant is there
@@ -170,6 +207,11 @@ local function worker(o, commit, index)
           outcome, by = how == "timeout" and "timeout" or "caught", spec.name
           break
         end
+      end
+      if native and not by then
+        local more
+        by, more = judge_sanitized(specs, function(which) write(target, which == "mutant" and mutant or text) end)
+        outcome, seconds = by and "caught" or outcome, seconds + more
       end
     end
     write(target, text)
