@@ -29,8 +29,9 @@ local ROWS = {
   { "ops/op_minmax", "ops:argmax,op_max,op_min tensor" },
   { "ops/.*norm_se", "ops:batch_norm_se excite nn" }, { "ops/.*squeeze_excite", "ops:batch_norm_se excite nn" },
   { "ops/bodies_se", "ops:batch_norm_se excite nn" },
-  { "ops/.*norm", "ops:batch_norm,normalise,instance_norm nn golden" },
-  { "ops/.*grid_sample", "ops:grid_sample nn" }, { "ops/.*prelu", "ops:prelu nn" },
+  { "ops/op_instance_norm", "windows ops:instance_norm nn" },
+  { "ops/.*norm", "ops:batch_norm,normalise nn golden" },
+  { "ops/.*grid_sample", "windows ops:grid_sample" }, { "ops/.*prelu", "windows ops:prelu" },
   { "ops/.*window", "windows ops:unfold,avg_pool2d,conv2d nn" },
   { "ops/.*pointwise", "ops:abs,op_add,clamp,op_div,op_eq,exp,op_g,op_l,op_m,op_ne,pow,relu,sigmoid,silu,sq,sub,tanh "
     .. "tensor broadcast" },
