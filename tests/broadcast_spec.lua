@@ -23,6 +23,9 @@ describe("broadcasting", function()
     assert.same({ 2, 3 }, y.shape)
     assert.same({ 3, 5, 7, 6, 10, 14 }, values(y))
     assert.same({ 4, 1, 2, 3 }, (co.ones(4, 1, 1, 3) - co.ones(2, 1)).shape)
+    local most = co.ones(2, 1, 2, 1, 2, 1, 2, 1) + co.ones(1, 3, 1, 1, 1, 1, 1, 2) -- as many dimensions as there may be
+    assert.same({ 2, 3, 2, 1, 2, 1, 2, 2 }, most.shape)
+    assert.equal(2 * 96, most:sum():item())
   end)
 
   it("keeps empty tensors empty", function()

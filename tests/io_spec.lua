@@ -238,11 +238,14 @@ describe("safetensors", function()
       { '{"\\ud800":{}}', "" }, { '{"\\u0000":{}}', "" }, { '{"\\x":{}}', "" }, { '{"a\n":{}}', "" },
       { '{"__metadata__":{"a":1}}', "" },
       { "{" .. one("a", "F32", "[99999999999999999999999]", 0, 4) .. "}", "abcd" },
+      { "{" .. one("a", "F32", "[4611686018427387900]", 0, 4) .. "}", "abcd", nil, "a number below 2^62" },
+      { "{" .. one("a", "F32", "[4611686018427387899]", 0, 4) .. "}", "abcd", nil, "4611686018427387899" },
     }
     for i, case in ipairs(cases) do
       local ok, message = pcall(co.load, file(case[1], case[2], case[3]))
       assert.is_false(ok, "case " .. i)
       assert.is_truthy(message:find("x.safetensors", 1, true) and not message:find "\n", message)
+      if case[4] then assert.is_truthy(message:find(case[4], 1, true), message) end
     end
   end)
 end)
