@@ -1,6 +1,6 @@
 /* A GPU as a Device: memory from CUDA's stream-ordered pool, which keeps what is given back, and one stream on
  * which everything happens in order. */
-#include "cuda/cuda.h"
+#include "cuda/refusals.h"
 
 #include "core/error.h"
 #include "cuda/kernels/memory.h"
@@ -17,6 +17,7 @@ typedef struct Cuda {
   cudaStream_t stream;
   cudaMemPool_t pool;
   MemoryStats stats;
+  Refused *refused; /* of the device's memory, made at its first use */
 } Cuda;
 
 static Cuda *cuda_of(Device *d) { return (Cuda *)d; }
@@ -100,8 +101,23 @@ static int cast(Device *d, Dtype from_dtype, const void *from, Dtype to_dtype, v
   return select_device(d) && cast_numbers(cuda_stream(d), from_dtype, from, to_dtype, to, n);
 }
 
+/* What kernels have refused meanwhile is deferred, and forgotten there. */
+static int ask_kernels(Device *d) {
+  Cuda *g = cuda_of(d);
+  Refused r;
+  if (!g->refused) return 1;
+  if (!done(d, "a copy", cudaMemcpyAsync(&r, g->refused, sizeof r, cudaMemcpyDefault, g->stream)) ||
+      !done(d, "waiting", cudaStreamSynchronize(g->stream)))
+    return 0;
+  if (!r.refusal) return 1;
+  refuse_value((Refusal)r.refusal, r.number[0], r.number[1], r.number[2]);
+  device_defer(d, error_message());
+  return done(d, "filling", cudaMemsetAsync(g->refused, 0, sizeof r, g->stream));
+}
+
 static int wait(Device *d) {
-  return select_device(d) && done(d, "waiting", cudaStreamSynchronize(cuda_stream(d))) && device_heard(d);
+  return select_device(d) && done(d, "waiting", cudaStreamSynchronize(cuda_stream(d))) && ask_kernels(d) &&
+         device_heard(d);
 }
 
 static int64_t mark(Device *d) {
@@ -112,6 +128,23 @@ static int64_t mark(Device *d) {
 }
 
 static void enter(Device *d) { cudaSetDevice(d->index); }
+
+/* ---- refusals of values ---- */
+
+int cuda_refusals(Call *c, int kept, Refusals *r) {
+  Device *d = c->device;
+  Cuda *g = cuda_of(d);
+  if (!g->refused) {
+    void *block;
+    if (!done(d, "taking memory", cudaMallocAsync(&block, sizeof *g->refused, g->stream)) ||
+        !done(d, "filling", cudaMemsetAsync(block, 0, sizeof *g->refused, g->stream)))
+      return 0;
+    g->refused = block;
+  }
+  Tensor *call = call_save_new(c, kept, I32, 0, NULL);
+  *r = (Refusals){g->refused, call ? tensor_write(call) : NULL};
+  return r->call && fill(d, r->call, NULL, sizeof *r->call, 1);
+}
 
 /* ---- the devices ---- */
 

@@ -11,6 +11,7 @@
 
 #include "ops/bodies_contrast.h"
 #include "ops/bodies_rows.h"
+#include "ops/refusal.h"
 
 enum { Z, LABEL, PIXELS = 256 };
 enum { NORMALISE, SCALE, EPSILON, BATCH };
@@ -87,8 +88,7 @@ static int sums_chunk(void *arg, long chunk) {
     for (long i = 0; i < n; i++) one[i] = 1;
   for (long i = 0; i < n; i++) {
     real l = j->label[at + i];
-    if (l != 0 && l != 1 && l != 2 && l != 3)
-      return fail_value("embedding_loss: label: expected 0 .. %d, found %g", CLASSES, (double)l);
+    if (l != 0 && l != 1 && l != 2 && l != 3) return refuse_value(REFUSE_PART, CLASSES, (double)l, 0);
     if (l > 0) count[(int)l - 1]++;
   }
   for (int k = 0; k < CLASSES; k++) {

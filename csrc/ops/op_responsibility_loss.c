@@ -9,6 +9,7 @@
 #include "core/bulk.h"
 
 #include "ops/bodies_rows.h"
+#include "ops/refusal.h"
 
 enum { Q, K, R, QUERIES, IMAGE, PIXELS = 512 };
 enum { SLOPE, WEIGHT }; /* saved */
@@ -66,11 +67,9 @@ static int check_hands(const Call *c) {
     double image = c->nin > IMAGE && c->in[IMAGE] ? (double)input(c, IMAGE)[m] : (double)(m + 1);
     const real *xy = input(c, QUERIES) + 2 * m;
     if (!(image >= 1 && image <= (double)images) || floor(image) != image)
-      return fail_value("responsibility_loss: image: hand %ld: expected an image of 1 .. %ld, found %g",
-                        m + 1, images, image);
+      return refuse_value(REFUSE_IMAGE, (double)(m + 1), (double)images, image);
     if (xy[0] != xy[0] || xy[1] != xy[1])
-      return fail_value("responsibility_loss: queries: hand %ld: expected x, y, found %g, %g", m + 1,
-                        (double)xy[0], (double)xy[1]);
+      return refuse_value(REFUSE_QUERY, (double)(m + 1), (double)xy[0], (double)xy[1]);
   }
   return 1;
 }

@@ -3,6 +3,7 @@
 #include "ops/op_kit.h"
 
 #include "ops/bodies_softmax.h"
+#include "ops/refusal.h"
 
 enum { LOGITS, LABEL, ELEMENTS = 1 << 13 };
 enum { PROBABILITY, LOGARITHM }; /* forms */
@@ -98,9 +99,7 @@ static int entropy_chunk(void *arg, long chunk) {
   for (long r = at; r < at + n; r++) {
     real l = j->label[r];
     long k = l >= 0 && l <= (real)j->c ? (long)l : -1;
-    if (k < 0 || (real)k != l)
-      return fail_value("cross_entropy: label: expected a class from 1 to %ld, or 0 (ignored), found %g",
-                        j->c, (double)l);
+    if (k < 0 || (real)k != l) return refuse_value(REFUSE_CLASS, (double)j->c, (double)l, 0);
     if (k == 0) continue;
     sum[0] += (double)(j->to[r] - j->x[r * j->c + k - 1]);
     sum[1]++;
