@@ -5,9 +5,9 @@
 #include "cuda/cuda.h"
 #include "ops/op_kit.h"
 
-/* As the CPU's of the same names without cuda_ (ops/op_kit.h). */
-int cuda_sum_middle(Call *c, const float *x, long outer, long reduced, long inner, float scale, float *y,
+/* As the CPU's of the same names without cuda_ (ops/op_kit.h); numbers of the call's dtype. */
+int cuda_sum_middle(Call *c, const void *x, long outer, long reduced, long inner, double scale, void *y,
                     bool add);
-int cuda_sum_to(Call *c, const float *x, int rank, const long *shape, const Tensor *t, float *y, bool add);
+int cuda_sum_to(Call *c, const void *x, int rank, const long *shape, const Tensor *t, void *y, bool add);
 
 #endif

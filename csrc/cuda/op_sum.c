@@ -4,24 +4,24 @@
 #include "cuda/kernels/reduce.h"
 #include "ops/sum_sizes.h"
 
-int cuda_sum_middle(Call *c, const float *x, long outer, long reduced, long inner, float scale, float *y,
+int cuda_sum_middle(Call *c, const void *x, long outer, long reduced, long inner, double scale, void *y,
                     bool add) {
   size_t n = sum_middle_scratch(outer, reduced, inner);
-  float *scratch = n ? call_scratch(c, n * sizeof *scratch) : NULL;
+  void *scratch = n ? call_scratch(c, n * dtype_bytes[c->dtype]) : NULL;
   if (n && !scratch) return 0;
-  int ok = sum_middle_on(stream_of(c), x, outer, reduced, inner, scale, y, add, scratch);
+  int ok = sum_middle_on(stream_of(c), c->dtype == F64, x, outer, reduced, inner, scale, y, add, scratch);
   call_drop(c, scratch);
   return ok;
 }
 
-int cuda_sum_to(Call *c, const float *x, int rank, const long *shape, const Tensor *t, float *y, bool add) {
+int cuda_sum_to(Call *c, const void *x, int rank, const long *shape, const Tensor *t, void *y, bool add) {
   SumTo s;
-  float *temporary = NULL;
+  void *temporary = NULL;
   int ok = 1;
   sum_to_start(&s, rank, shape, t);
   for (bool more = true; ok && more;) {
     more = sum_to_next(&s);
-    float *next = more ? call_scratch(c, (size_t)(s.outer * s.inner) * sizeof *next) : y;
+    void *next = more ? call_scratch(c, (size_t)(s.outer * s.inner) * dtype_bytes[c->dtype]) : y;
     ok = next && cuda_sum_middle(c, x, s.outer, s.reduced, s.inner, 1, next, more ? false : add);
     call_drop(c, temporary);
     temporary = more ? next : NULL;

@@ -1,14 +1,13 @@
 /* Ops that only move elements: reshape, permute, transpose, expand, select, narrow; any dtype. Where the
  * result is a stretch of the input it shares its storage; all else is one gather with strides, which also
  * serves backward. */
-#include "ops/op_kit.h"
+#include "ops/shape_sizes.h"
 
 enum { CHUNK = 1 << 15 };
 
-/* to[at] = from[sum of index * stride], at running over `shape`; add: of real numbers only. */
+/* to[at] = from[sum of index * stride], at running over the walk; add: of real numbers only. */
 typedef struct GatherJob {
-  int rank;
-  long size, shape[RANK_MAX], stride[RANK_MAX];
+  Walk w;
   size_t bytes;
   const char *from;
   char *to;
@@ -20,11 +19,12 @@ typedef struct GatherJob {
 
 static int gather_chunk(void *arg, long chunk) {
   const GatherJob *j = arg;
-  long at = chunk * CHUNK, end = least(at + CHUNK, j->size);
-  int last = j->rank - 1;
+  const Walk *w = &j->w;
+  long at = chunk * CHUNK, end = least(at + CHUNK, w->size);
+  int last = w->rank - 1;
   while (at < end) {
-    long n = least(j->shape[last] - at % j->shape[last], end - at), step = j->stride[last], offset = 0;
-    for (long d = last, left = at; d >= 0; left /= j->shape[d--]) offset += left % j->shape[d] * j->stride[d];
+    long n = least(w->shape[last] - at % w->shape[last], end - at), step = w->stride[last], offset = 0;
+    for (long d = last, left = at; d >= 0; left /= w->shape[d--]) offset += left % w->shape[d] * w->stride[d];
     if (j->add)
       for (long k = 0; k < n; k++) ((real *)j->to)[at + k] += ((const real *)j->from)[offset + k * step];
     else if (step == 1)
@@ -41,27 +41,9 @@ static int gather_chunk(void *arg, long chunk) {
   return 1;
 }
 
-static int gather(const void *from, Dtype dtype, int rank, const long *shape, const long *stride, void *to,
-                  bool add) {
-  GatherJob j = {.size = 1, .bytes = dtype_bytes[dtype], .from = from, .to = to, .add = add};
-  for (int d = 0; d < rank; d++) {
-    j.size *= shape[d];
-    if (shape[d] == 1) continue;
-    int last = j.rank - 1;
-    if (last >= 0 && j.stride[last] == stride[d] * shape[d]) {
-      j.shape[last] *= shape[d];
-      j.stride[last] = stride[d];
-    } else {
-      j.shape[j.rank] = shape[d];
-      j.stride[j.rank++] = stride[d];
-    }
-  }
-  if (j.rank == 0) j.shape[j.rank++] = 1, j.stride[0] = 1;
-  return to && parallel((j.size + CHUNK - 1) / CHUNK, gather_chunk, &j);
-}
-
-static void strides_of(int rank, const long *shape, long *stride) {
-  for (long d = rank - 1, s = 1; d >= 0; s *= shape[d--]) stride[d] = s;
+static int gather(Walk w, Dtype dtype, const void *from, void *to, bool add) {
+  GatherJob j = {w, dtype_bytes[dtype], from, to, add};
+  return to && parallel((w.size + CHUNK - 1) / CHUNK, gather_chunk, &j);
 }
 
 static int nothing(Call *c) {
@@ -104,32 +86,6 @@ static int reshape_sample(Call *c, Random *r, int variant) {
 }
 
 /* ---- permute, transpose ---- */
-/* order[d]: which input dimension is the d-th of the output; 0 with a message. */
-static int permutation(const Call *c, int *order) {
-  int rank = c->in[0]->rank;
-  const Arg *a = &c->arg[0];
-  bool seen[RANK_MAX] = {false};
-  if (a->count != rank)
-    return call_fail(c, "dims: expected %d dimensions (input: %s), found %d", rank, tensor_text(c->in[0]),
-                     a->count);
-  for (int d = 0; d < rank; d++) {
-    long from = a->list[d] < 0 ? a->list[d] + rank : a->list[d] - 1;
-    if (from < 0 || from >= rank || seen[from])
-      return call_fail(c, "dims: expected each of 1 .. %d once, found %ld", rank, a->list[d]);
-    seen[order[d] = (int)from] = true;
-  }
-  return 1;
-}
-
-static int swapped(const Call *c, int *order) {
-  int rank = c->in[0]->rank, a = axis(c, 0, rank), b = a < 0 ? -1 : axis(c, 1, rank);
-  if (b < 0) return 0;
-  for (int d = 0; d < rank; d++) order[d] = d;
-  order[a] = b;
-  order[b] = a;
-  return 1;
-}
-
 static int ordered_shape(Call *c, const int *order) {
   long shape[RANK_MAX];
   for (int d = 0; d < c->in[0]->rank; d++) shape[d] = c->in[0]->shape[order[d]];
@@ -137,22 +93,16 @@ static int ordered_shape(Call *c, const int *order) {
 }
 
 static int ordered_forward(Call *c, const int *order) {
-  const Tensor *x = c->in[0], *y = c->out[0];
-  long own[RANK_MAX], stride[RANK_MAX];
-  strides_of(x->rank, x->shape, own);
-  for (int d = 0; d < x->rank; d++) stride[d] = own[order[d]];
-  return gather(tensor_data(x), x->dtype, y->rank, y->shape, stride, tensor_write(c->out[0]), false);
+  const Tensor *x = c->in[0];
+  return gather(ordered_walk(x, c->out[0], order), x->dtype, tensor_data(x), tensor_write(c->out[0]), false);
 }
 
 static int ordered_backward(Call *c, const int *order) {
-  const Tensor *x = c->in[0], *dy = c->grad_out[0];
-  long own[RANK_MAX], stride[RANK_MAX];
+  const Tensor *dy = c->grad_out[0];
   bool add;
   if (!dy) return 1;
-  strides_of(dy->rank, dy->shape, own);
-  for (int d = 0; d < dy->rank; d++) stride[order[d]] = own[d];
   void *g = call_grad(c, 0, &add);
-  return gather(tensor_data(dy), dy->dtype, x->rank, x->shape, stride, g, add);
+  return gather(ordered_back_walk(c->in[0], dy, order), dy->dtype, tensor_data(dy), g, add);
 }
 
 #define ORDERED(name, order_of)                                                                              \
@@ -210,11 +160,8 @@ static int expand_shape(Call *c) {
 }
 
 static int expand_forward(Call *c) {
-  const Tensor *x = c->in[0], *y = c->out[0];
-  long stride[RANK_MAX] = {0}, own[RANK_MAX];
-  strides_of(x->rank, x->shape, own);
-  for (int d = 0; d < x->rank; d++) stride[d + y->rank - x->rank] = x->shape[d] == 1 ? 0 : own[d];
-  return gather(tensor_data(x), x->dtype, y->rank, y->shape, stride, tensor_write(c->out[0]), false);
+  const Tensor *x = c->in[0];
+  return gather(expand_walk(x, c->out[0]), x->dtype, tensor_data(x), tensor_write(c->out[0]), false);
 }
 
 static int expand_backward(Call *c) {
@@ -238,29 +185,6 @@ static int expand_sample(Call *c, Random *r, int variant) {
 }
 
 /* ---- select, narrow ---- */
-enum { SELECT, NARROW }; /* forms */
-
-/* A slab: `length` of dimension d from `start` on. */
-typedef struct Slab {
-  int d;
-  long start, length;
-} Slab;
-
-static int slab_of(const Call *c, Slab *s) {
-  const Tensor *x = c->in[0];
-  bool select = c->op->form == SELECT;
-  if ((s->d = axis(c, 0, x->rank)) < 0) return 0;
-  long n = x->shape[s->d], start = c->arg[1].list[0];
-  s->length = select ? 1 : c->arg[2].list[0];
-  if (start < 0) start += n + 1;
-  s->start = start - 1;
-  if (s->start < 0 || s->length < 0 || s->length > n - s->start)
-    return select ? call_fail(c, "index: expected 1 .. %ld, found %ld", n, c->arg[1].list[0])
-                  : call_fail(c, "start, length: expected a range within 1 .. %ld, found %ld, %ld", n,
-                              c->arg[1].list[0], s->length);
-  return 1;
-}
-
 static int slab_shape(Call *c) {
   const Tensor *x = c->in[0];
   Slab s;
@@ -272,7 +196,7 @@ static int slab_shape(Call *c) {
       shape[rank++] = x->shape[d];
     else if (c->op->form == NARROW)
       shape[rank++] = s.length;
-  if (outer_of(x, s.d) == 1) return call_put(c, 0, tensor_view(x, s.start * inner_of(x, s.d), rank, shape));
+  if (s.outer == 1) return call_put(c, 0, tensor_view(x, s.skip, rank, shape));
   return call_out(c, 0, x->dtype, rank, shape);
 }
 
@@ -280,25 +204,23 @@ static int slab_forward(Call *c) {
   const Tensor *x = c->in[0];
   Slab s;
   if (!slab_of(c, &s)) return 0;
-  long outer = outer_of(x, s.d), inner = inner_of(x, s.d), n = x->shape[s.d];
-  if (outer == 1) return 1; /* a view */
-  return gather((const char *)tensor_data(x) + (size_t)(s.start * inner) * dtype_bytes[x->dtype], x->dtype, 2,
-                SHAPE(outer, s.length * inner), SHAPE(n * inner, 1), tensor_write(c->out[0]), false);
+  if (s.outer == 1) return 1; /* a view */
+  return gather(slab_walk(&s), x->dtype,
+                (const char *)tensor_data(x) + (size_t)s.skip * dtype_bytes[x->dtype],
+                tensor_write(c->out[0]), false);
 }
 
 static int slab_backward(Call *c) {
-  const Tensor *x = c->in[0];
   const real *dy = grad_out(c, 0);
   Slab s;
   bool add;
   if (!dy) return 1;
   real *g = call_grad(c, 0, &add);
   if (!g || !slab_of(c, &s)) return 0;
-  long inner = inner_of(x, s.d), row = x->shape[s.d] * inner, n = s.length * inner;
-  if (!add) memset(g, 0, tensor_bytes(x));
-  g += s.start * inner;
-  for (long o = 0, outer = outer_of(x, s.d); o < outer; o++, g += row, dy += n)
-    for (long k = 0; k < n; k++) g[k] += dy[k];
+  if (!add) memset(g, 0, tensor_bytes(c->in[0]));
+  g += s.skip;
+  for (long o = 0; o < s.outer; o++, g += s.row, dy += s.n)
+    for (long k = 0; k < s.n; k++) g[k] += dy[k];
   return 1;
 }
 

@@ -1,0 +1,36 @@
+-- What a GPU gives is compared with what the CPU gives.
+local assert = require "luassert"
+local support = require "tests.support"
+
+local alike = { TOLERANCE = 1e-5 }
+
+--- there(inputs): copies on the GPU; false stays where a tensor is absent.
+function alike.there(inputs)
+  local list = {}
+  for i, t in ipairs(inputs) do list[i] = t and t:to "cuda" end
+  return list
+end
+
+--- same(expected, found, what): the GPU's tensors have the shapes, dtypes and numbers of the CPU's, real ones to the
+-- tolerance of the largest of them.
+function alike.same(expected, found, what)
+  assert.equal(#expected, #found, what)
+  for k, a in ipairs(expected) do
+    local b, where = found[k], ("%s: result %d"):format(what, k)
+    assert.equal("cuda", b.device, where)
+    assert.same({ a.dtype, a.shape }, { b.dtype, b.shape }, where)
+    a = a:reshape { -1 }
+    if a.dtype:match "^float" and #a > 0 then
+      local host = b:to("cpu"):reshape { -1 }
+      assert.equal(a:ne(a):sum():item(), host:ne(host):sum():item(), where .. ": how many are no numbers")
+      local largest = math.max(a:abs():max():item(), 1e-3)
+      local difference = support.difference(a, host)
+      assert.is_true(difference <= alike.TOLERANCE * largest,
+        ("%s: differs by %g, the largest number is %g"):format(where, difference, largest))
+    else
+      assert.same(a:totable(), b:to("cpu"):reshape({ -1 }):totable(), where)
+    end
+  end
+end
+
+return alike
