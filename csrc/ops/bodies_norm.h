@@ -3,27 +3,15 @@
 #ifndef OPS_BODIES_NORM_H
 #define OPS_BODIES_NORM_H
 
-#include "backend/activation.h"
 #include "ops/bodies_math.h"
 #include "ops/hot.h"
+#include "ops/norm_passes.h"
 
 /* Per channel: mean and sum of squared differences from it (squares may be NULL). */
 HOT_DECLARE(void, norm_moments, long rows, long channels, const real *x, double *mean, double *squares);
 /* y = act(scale x + shift + residual); residual may be NULL */
 HOT_DECLARE(void, norm_apply, long rows, long channels, const real *x, const real *scale, const real *shift,
             const real *residual, Activation act, real *y);
-/* What the backward passes share. The gradient dz is dy times the activation's derivative. What that takes is
- * found again from x, by forward's own formula, and where there was a residual from `given`: with SiLU the
- * residual itself, otherwise the output y. */
-typedef struct NormBack {
-  const real *x, *dy, *given;       /* given may be NULL */
-  const real *mean, *scale, *shift; /* per channel */
-  const real *slope, *offset;       /* per channel, of norm_back */
-  real *dx, *dr;                    /* of norm_back; either may be NULL */
-  Activation act;
-  bool dx_add, dr_add;
-} NormBack;
-
 /* Per channel, added: sums of dz and of dz (x - mean) over rows from `row` on. */
 HOT_DECLARE(void, norm_sums, long row, long rows, long channels, const NormBack *b, double *sum,
             double *product);

@@ -6,17 +6,7 @@
 
 #include "ops/bodies_math.h"
 #include "ops/hot.h"
-
-/* Per channel: gate and pool of one image. */
-typedef struct SeLines {
-  const real *mean, *scale, *shift; /* batch norm */
-  const real *gate;
-  const real *pool;           /* what every u's gradient has from the mean over the pixels */
-  const real *slope, *offset; /* what every x's gradient has from the statistics */
-} SeLines;
-
-/* What backward sums per channel, with a = du / dv: dy u, dy a, dy a (x - mean), a, a (x - mean). */
-enum { SE_DY_U, SE_DY_A, SE_DY_AX, SE_A, SE_AX, SE_SUMS };
+#include "ops/norm_passes.h"
 
 /* u, and sum[channels] += u */
 HOT_DECLARE(void, se_pool, long rows, long channels, const real *x, const SeLines *l, real *u, double *sum);

@@ -1,0 +1,28 @@
+/* How kernels share out rows of channels (channels-last images): the rows of an image are cut into parts, a block
+ * takes one part of some channels. Sums come out per part, and a second kernel adds the parts. */
+#ifndef CUDA_KERNELS_ROWS_H
+#define CUDA_KERNELS_ROWS_H
+
+typedef struct Rows {
+  long images, rows, channels; /* rows of an image */
+  long parts, length;          /* of an image; rows of a part, the last one may have fewer */
+} Rows;
+
+/* Enough parts to keep a GPU busy, none of them so short that its threads have nothing to add. */
+static inline Rows rows_cut(long images, long rows, long channels) {
+  enum { BLOCKS = 528, NUMBERS = 1 << 13 };
+  Rows n = {images, rows, channels, 1, rows};
+  long blocks = images * ((channels + 127) / 128),
+       wanted = blocks < BLOCKS ? BLOCKS / (blocks ? blocks : 1) : 1;
+  long width = channels < 128 ? channels : 128, least = width ? (NUMBERS + width - 1) / width : 1;
+  long most = (rows + least - 1) / least;
+  n.parts = wanted < most ? wanted : most > 1 ? most : 1;
+  n.length = (rows + n.parts - 1) / n.parts;
+  n.parts = n.length ? (rows + n.length - 1) / n.length : 1;
+  return n;
+}
+
+/* How many numbers `sums` sums of every channel take, for all parts: images x parts x sums x channels. */
+static inline long rows_sums(const Rows *n, long sums) { return n->images * n->parts * sums * n->channels; }
+
+#endif

@@ -1,0 +1,37 @@
+/* What the ops with batch norm in them share (ops/norm.h): what a call keeps for its backward pass, and the gradients
+ * of weight and bias. */
+#ifndef CUDA_NORM_KIT_H
+#define CUDA_NORM_KIT_H
+
+#include "cuda/op_kit.h"
+
+#include "cuda/kernels/norm.h"
+#include "ops/norm.h"
+
+/* The input's rows, in so many images. */
+static inline Rows norm_rows_of(const Call *c, long images) {
+  const Tensor *x = c->in[INPUT];
+  long channels = x->shape[x->rank - 1];
+  return rows_cut(images, x->size / channels / images, channels);
+}
+
+/* saved[KEPT_…], sets x channels each: mean and inverse, scale and shift; a's places for them. 0 with a message. */
+static inline int norm_keep(Call *c, long sets, long channels, NormStatistics *a) {
+  Tensor *kept = call_save_new(c, KEPT_STATISTICS, F32, 3, SHAPE(2, sets, channels)),
+         *line = kept ? call_save_new(c, KEPT_LINE, F32, 3, SHAPE(2, sets, channels)) : NULL;
+  a->mean = line ? tensor_write(kept) : NULL;
+  a->scale = a->mean ? tensor_write(line) : NULL;
+  if (!a->scale) return 0;
+  a->inverse = a->mean + sets * channels;
+  a->shift = a->scale + sets * channels;
+  return 1;
+}
+
+/* The same for batch norm, filled; in training the running statistics move. partial: norm_moments_on's where the
+ * caller has them, or NULL. */
+int cuda_norm_prepare(Call *c, Rows n, float *partial);
+
+/* Of norm_weights_on's inputs, sets x channels each, where they are wanted. */
+int cuda_norm_weights(Call *c, long sets, long channels, const float *sums, const float *inverse);
+
+#endif
