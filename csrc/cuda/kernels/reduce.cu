@@ -3,21 +3,8 @@
  * a second pass adds. */
 #include "cuda/kernels/reduce.h"
 
+#include "cuda/kernels/cut.h"
 #include "cuda/kernels/sums.h"
-
-enum { PART = 4096, PARTS_MOST = 256, SHORT = 64 };
-
-typedef struct Cut {
-  long parts, length;
-} Cut;
-
-static Cut cut(long outer, long reduced, long inner) {
-  bool rows = inner == 1;
-  long least = rows ? PART : SHORT, work = rows ? outer : (outer * inner + THREADS - 1) / THREADS;
-  long parts = work >= 512 || reduced <= least ? 1 : (reduced + least - 1) / least;
-  if (parts > PARTS_MOST) parts = PARTS_MOST;
-  return (Cut){parts, (reduced + parts - 1) / parts};
-}
 
 size_t sum_middle_scratch(long outer, long reduced, long inner) {
   Cut c = cut(outer, reduced, inner);
