@@ -152,7 +152,7 @@ static int se_forward(Call *c) {
   double *mean = means ? tensor_write(means) : NULL;
   if (!memory || !(mean || j.silu) || !(j.y = output(c, 0))) return 0;
   if (!REALNAME(norm_prepare)(c, &j.rows, mean)) return 0;
-  REALNAME(squeeze_excite_place)(&j.se, memory);
+  squeeze_excite_place(&j.se, memory);
   j.se.b1 = input(c, B1);
   j.se.b2 = input(c, B2);
   j.residual = input(c, RESIDUAL);
@@ -175,7 +175,7 @@ static int recompute_chunk(void *arg, long chunk) {
 
 static int se_recompute(Call *c) {
   SeJob j = job_of(c);
-  REALNAME(squeeze_excite_place)(&j.se, (real *)tensor_data(c->saved[KEPT_GATE])); /* only read */
+  squeeze_excite_place(&j.se, (real *)tensor_data(c->saved[KEPT_GATE])); /* only read */
   j.lines.scale = saved(c, KEPT_LINE);
   j.lines.shift = j.lines.scale + j.rows.channels;
   j.lines.gate = j.se.gate;
@@ -288,8 +288,7 @@ static int se_backward(Call *c) {
   if (!c->grad_out[0]) return 1;
   SeJob j = job_of(c);
   long N = j.rows.images, C = j.rows.channels;
-  REALNAME(squeeze_excite_place)
-  (&j.se, (real *)tensor_data(c->saved[KEPT_GATE])); /* from here on only read */
+  squeeze_excite_place(&j.se, (real *)tensor_data(c->saved[KEPT_GATE])); /* from here on only read */
   j.dy = grad_out(c, 0);
   if (c->needs_grad[INPUT] && !(j.dx = call_grad(c, INPUT, &j.dx_add))) return 0;
   if (c->needs_grad[RESIDUAL] && !(j.back.dr = call_grad(c, RESIDUAL, &j.back.dr_add))) return 0;

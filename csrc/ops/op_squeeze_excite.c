@@ -4,13 +4,6 @@
 #include "ops/bodies_se.h"
 #include "ops/dense.h"
 
-void REALNAME(squeeze_excite_place)(SqueezeExcite *e, real *memory) {
-  e->pooled = memory;
-  e->gate = e->pooled + e->images * e->channels;
-  e->before = e->gate + e->images * e->channels;
-  e->hidden = e->before + e->images * e->squeezed;
-}
-
 int REALNAME(squeeze_excite_forward)(SqueezeExcite *e) {
   long N = e->images, C = e->channels, S = e->squeezed;
   if (!dense(false, true, N, S, C, e->pooled, e->w1, e->before, false)) return 0;

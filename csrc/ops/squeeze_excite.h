@@ -17,7 +17,12 @@ typedef struct SqueezeExcite {
 static inline long squeeze_excite_numbers(const SqueezeExcite *e) {
   return 2 * e->images * (e->channels + e->squeezed);
 }
-void REALNAME(squeeze_excite_place)(SqueezeExcite *e, real *memory);
+static inline void squeeze_excite_place(SqueezeExcite *e, real *memory) {
+  e->pooled = memory;
+  e->gate = e->pooled + e->images * e->channels;
+  e->before = e->gate + e->images * e->channels;
+  e->hidden = e->before + e->images * e->squeezed;
+}
 
 int REALNAME(squeeze_excite_forward)(SqueezeExcite *e);
 
