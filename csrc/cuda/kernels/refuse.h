@@ -17,6 +17,8 @@ typedef struct Refusals {
 } Refusals;
 
 #ifdef __cplusplus
+#include "cuda/launch.h"
+
 /* Any number of threads may call it; the first one is heard. */
 static __device__ inline void refuse_on(const Refusals &r, Refusal refusal, double a, double b, double c) {
   *r.call = 1;

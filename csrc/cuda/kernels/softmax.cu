@@ -1,0 +1,196 @@
+/* A team a row (team.h); what a row is read for again comes from the cache. */
+#include "cuda/kernels/softmax.h"
+
+#include "cuda/kernels/sums.h"
+
+#include <math.h>
+
+/* A team's walk over its row; those beyond the last row have nothing to walk over. */
+#define EACH_OF_ROW(k, team, rows, c)                                                                        \
+  for (long k = (team).rank; (team).row < (rows) && k < (c); k += (team).size)
+
+template <class Team>
+static __device__ inline float row_top(const Team &team, long rows, long c, const float *x) {
+  float top = -INFINITY;
+  EACH_OF_ROW(k, team, rows, c) top = x[k] > top ? x[k] : top;
+  return team.all(top, Larger());
+}
+
+template <class Team>
+static __device__ inline float row_exp_sum(const Team &team, long rows, long c, const float *x, float top) {
+  float sum = 0;
+  EACH_OF_ROW(k, team, rows, c) sum += expf(x[k] - top);
+  return team.all(sum, Add());
+}
+
+/* ---- softmax, log_softmax ---- */
+
+template <bool LONG>
+static __global__ void __launch_bounds__(THREADS)
+    softmax_kernel(int size, long rows, long c, const float *x, float *y, bool logarithm) {
+  Team<LONG> team(size);
+  x += team.row * c;
+  y += team.row * c;
+  float top = row_top(team, rows, c, x), sum = row_exp_sum(team, rows, c, x, top);
+  float log_sum = top + logf(sum), scale = 1 / sum;
+  EACH_OF_ROW(k, team, rows, c) y[k] = logarithm ? x[k] - log_sum : expf(x[k] - top) * scale;
+}
+
+int softmax_on(CudaStream s, long rows, long c, const float *x, float *y, bool logarithm) {
+  if (!rows || !c) return 1;
+  LAUNCH_TEAMS(softmax_kernel, s, rows, c, rows, c, x, y, logarithm);
+  return launched("softmax");
+}
+
+template <bool LONG>
+static __global__ void __launch_bounds__(THREADS)
+    softmax_back_kernel(int size, long rows, long c, const float *y, const float *dy, float *dx, bool add,
+                        bool logarithm) {
+  Team<LONG> team(size);
+  y += team.row * c;
+  dy += team.row * c;
+  dx += team.row * c;
+  float along = 0;
+  EACH_OF_ROW(k, team, rows, c) along += logarithm ? dy[k] : dy[k] * y[k];
+  along = team.all(along, Add());
+  EACH_OF_ROW(k, team, rows, c) {
+    float d = logarithm ? dy[k] - expf(y[k]) * along : y[k] * (dy[k] - along);
+    dx[k] = (add ? dx[k] : 0) + d;
+  }
+}
+
+int softmax_back_on(CudaStream s, long rows, long c, const float *y, const float *dy, float *dx, bool add,
+                    bool logarithm) {
+  if (!rows || !c) return 1;
+  LAUNCH_TEAMS(softmax_back_kernel, s, rows, c, rows, c, y, dy, dx, add, logarithm);
+  return launched("softmax");
+}
+
+/* ---- cross_entropy ---- */
+
+/* What a label says: a class, 0: none, -1: neither. */
+static __device__ inline long class_of(float label, long c) {
+  long k = label >= 0 && label <= (float)c ? (long)label : -1;
+  return (float)k == label ? k : -1;
+}
+
+/* partial: of each block the sum of the losses and their number. */
+template <bool LONG>
+static __global__ void __launch_bounds__(THREADS)
+    entropy_kernel(int size, long rows, long c, const float *x, const float *label, float *lse,
+                   float *partial, Refusals refusals) {
+  Team<LONG> team(size);
+  x += team.row * c;
+  float top = row_top(team, rows, c, x), own = top + logf(row_exp_sum(team, rows, c, x, top)), loss = 0,
+        count = 0;
+  if (team.row < rows && team.rank == 0) {
+    long k = class_of(label[team.row], c);
+    lse[team.row] = own;
+    if (k < 0) refuse_on(refusals, REFUSE_CLASS, (double)c, (double)label[team.row], 0);
+    if (k > 0) loss = own - x[k - 1], count = 1;
+  }
+  loss = block_sum(loss);
+  count = block_sum(count);
+  if (threadIdx.x) return;
+  partial[2 * blockIdx.x] = loss;
+  partial[2 * blockIdx.x + 1] = count;
+}
+
+/* One block. */
+static __global__ void __launch_bounds__(THREADS)
+    entropy_mean_kernel(long blocks, const float *partial, float *y, float *weight, const int32_t *refused) {
+  float loss = 0, count = 0;
+  for (long b = threadIdx.x; b < blocks; b += THREADS) {
+    loss += partial[2 * b];
+    count += partial[2 * b + 1];
+  }
+  loss = block_sum(loss);
+  count = block_sum(count);
+  if (threadIdx.x) return;
+  *y = *refused ? NAN : count > 0 ? loss / count : 0;
+  *weight = count > 0 ? 1 / count : 0;
+}
+
+static long entropy_blocks(long rows, long c) {
+  return is_long(c) ? rows : (long)blocks_for(rows * team_size(c));
+}
+
+size_t entropy_scratch(long rows, long c) { return 2 * (size_t)entropy_blocks(rows, c); }
+
+int entropy_on(CudaStream s, long rows, long c, const float *x, const float *label, float *lse, float *y,
+               float *weight, float *scratch, Refusals refusals) {
+  if (rows) {
+    LAUNCH_TEAMS(entropy_kernel, s, rows, c, rows, c, x, label, lse, scratch, refusals);
+    if (!launched("cross_entropy")) return 0;
+  }
+  LAUNCH(entropy_mean_kernel, 1, THREADS, 0, s, entropy_blocks(rows, c), scratch, y, weight, refusals.call);
+  return launched("cross_entropy");
+}
+
+template <bool LONG>
+static __global__ void __launch_bounds__(THREADS)
+    entropy_back_kernel(int size, long rows, long c, const float *x, const float *label, const float *lse,
+                        const float *dy, const float *weight, const int32_t *refused, float *dx, bool add) {
+  Team<LONG> team(size);
+  if (team.row >= rows) return;
+  long own = *refused ? 0 : class_of(label[team.row], c);
+  float g = own > 0 ? *dy * *weight : 0, sum = lse[team.row];
+  x += team.row * c;
+  dx += team.row * c;
+  EACH_OF_ROW(k, team, rows, c) {
+    float d = own > 0 ? g * expf(x[k] - sum) : 0;
+    if (k == own - 1) d -= g;
+    dx[k] = (add ? dx[k] : 0) + d;
+  }
+}
+
+int entropy_back_on(CudaStream s, long rows, long c, const float *x, const float *label, const float *lse,
+                    const float *dy, const float *weight, const int32_t *refused, float *dx, bool add) {
+  if (!rows || !c) return 1;
+  LAUNCH_TEAMS(entropy_back_kernel, s, rows, c, rows, c, x, label, lse, dy, weight, refused, dx, add);
+  return launched("cross_entropy");
+}
+
+/* ---- normalise ---- */
+
+template <bool LONG>
+static __global__ void __launch_bounds__(THREADS)
+    normalise_kernel(int size, long rows, long c, const float *x, float *inverse, float *y) {
+  Team<LONG> team(size);
+  x += team.row * c;
+  y += team.row * c;
+  float squares = 0;
+  EACH_OF_ROW(k, team, rows, c) squares += x[k] * x[k];
+  float length = sqrtf(team.all(squares, Add())), scale = 1 / (length < 1e-8f ? 1e-8f : length);
+  if (team.row < rows && team.rank == 0) inverse[team.row] = scale;
+  EACH_OF_ROW(k, team, rows, c) y[k] = scale * x[k];
+}
+
+int normalise_on(CudaStream s, long rows, long c, const float *x, float *inverse, float *y) {
+  if (!rows || !c) return 1;
+  LAUNCH_TEAMS(normalise_kernel, s, rows, c, rows, c, x, inverse, y);
+  return launched("normalise");
+}
+
+template <bool LONG>
+static __global__ void __launch_bounds__(THREADS)
+    normalise_back_kernel(int size, long rows, long c, const float *x, const float *inverse, const float *dy,
+                          float *dx, bool add) {
+  Team<LONG> team(size);
+  float scale = team.row < rows ? inverse[team.row] : 0, along = 0;
+  x += team.row * c;
+  dy += team.row * c;
+  dx += team.row * c;
+  EACH_OF_ROW(k, team, rows, c) along += x[k] * dy[k];
+  along = team.all(along, Add());
+  along = scale < 1e8f ? along * scale * scale : 0; /* below the smallest length the scale is a constant */
+  /* rounded once: of a row of one number all that is left is the rounding */
+  EACH_OF_ROW(k, team, rows, c) dx[k] = (add ? dx[k] : 0) + scale * fmaf(-x[k], along, dy[k]);
+}
+
+int normalise_back_on(CudaStream s, long rows, long c, const float *x, const float *inverse, const float *dy,
+                      float *dx, bool add) {
+  if (!rows || !c) return 1;
+  LAUNCH_TEAMS(normalise_back_kernel, s, rows, c, rows, c, x, inverse, dy, dx, add);
+  return launched("normalise");
+}
