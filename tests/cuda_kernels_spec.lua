@@ -51,6 +51,46 @@ describe("a tensor on a GPU", function()
   end)
 end)
 
+describe("values that a kernel on a GPU refuses", function()
+  local gpu = { device = "cuda" }
+
+  local function zeros(t) return t:to("cpu"):abs():sum():item() == 0 end
+
+  local function hands(queries, images)
+    local Q, K = co.ones(2, 3, 3, 4, gpu), co.ones(2, 3, 3, 4, gpu)
+    Q.requires_grad, K.requires_grad = true, true
+    return co.responsibility_loss(Q, K, co.zeros(#images, 3, 3, gpu), co.tensor(queries, gpu), co.tensor(images, gpu)), Q, K
+  end
+
+  it("are said at the next wait, once; the loss is no number and gives no gradient", function()
+    local loss, Q, K = hands({ { 0, 0 }, { 1, 1 } }, { 2, 3 })
+    loss:backward()
+    support.raises("responsibility_loss: image: hand 2: expected an image of 1 .. 2, found 3", function() return loss:item() end)
+    local value = loss:item()
+    assert.is_true(value ~= value)
+    assert.is_true(zeros(Q.grad) and zeros(K.grad))
+  end)
+
+  it("are all that can be wrong with a hand", function()
+    for _, case in ipairs {
+      { { 0, 0 }, 0, "image: hand 1: expected an image of 1 .. 2, found 0" },
+      { { 0, 0 }, 1.5, "image: hand 1: expected an image of 1 .. 2, found 1.5" },
+      { { 0, 0 }, 0 / 0, "image: hand 1: expected an image of 1 .. 2, found %-?nan" },
+      { { 2, 0 / 0 }, 1, "queries: hand 1: expected x, y, found 2, %-?nan" } } do
+      local ok, message = pcall(function() return hands({ case[1] }, { case[2] }):item() end)
+      assert.is_false(ok)
+      assert.is_truthy(message:match("^responsibility_loss: " .. case[3] .. "$"), message)
+    end
+  end)
+
+  it("leave what is computed before and behind them as it is", function()
+    local bad = hands({ { 0, 0 } }, { 7 })
+    local good = hands({ { 0, 0 } }, { 2 })
+    support.raises("responsibility_loss: image: hand 1: expected an image of 1 .. 2, found 7", function() return bad:item() end)
+    assert.equal(0.75, good:item())
+  end)
+end)
+
 describe("a GPU", function()
   local function run(code, environment)
     environment.COHESIV_CUDA_MODULE = os.getenv "COHESIV_CUDA_MODULE"

@@ -8,6 +8,7 @@
 
 #include "core/bulk.h"
 
+#include "ops/bodies_responsibility.h"
 #include "ops/bodies_rows.h"
 #include "ops/refusal.h"
 
@@ -31,15 +32,11 @@ static long image_of(const Call *c, long m) {
   return c->nin > IMAGE && c->in[IMAGE] ? (long)input(c, IMAGE)[m] - 1 : m;
 }
 
-static long clamped(real v, long size) {
-  real r = RM(floor)(v + (real)0.5);
-  return !(r > 0) ? 0 : r >= (real)size ? size - 1 : (long)r;
-}
-
 /* Where Q holds hand m's query vector, in elements. */
 static long query_at(const Loss *j, long m) {
   const real *xy = input(j->call, QUERIES) + 2 * m;
-  return ((image_of(j->call, m) * j->h + clamped(xy[1], j->h)) * j->w + clamped(xy[0], j->w)) * j->c;
+  return ((image_of(j->call, m) * j->h + nearest_pixel(xy[1], j->h)) * j->w + nearest_pixel(xy[0], j->w)) *
+         j->c;
 }
 
 static int loss_shape(Call *c) {
@@ -90,26 +87,17 @@ static Loss loss_of(const Call *c) {
   return j;
 }
 
-/* The derivative of the loss of score s by the score. */
-static real slope_of(const Loss *j, real s, real r) {
-  real beta = (real)0.5, d = (s < 0 ? 0 : s > 1 ? 1 : s) - r;
-  real slope = d >= beta ? 1 : d <= -beta ? -1 : d / beta;
-  if (s >= 0 && s <= 1) return slope;
-  return j->through && (s > 1 ? slope > 0 : slope < 0) ? slope : 0;
-}
-
 static int forward_chunk(void *arg, long chunk) {
   const Loss *j = arg;
   long m = chunk / j->blocks, at = chunk % j->blocks * PIXELS, n = least(PIXELS, j->pixels - at);
   const real *k = j->k + (image_of(j->call, m) * j->pixels + at) * j->c, *r = j->r + m * j->pixels + at;
-  real a[PIXELS], beta = (real)0.5;
+  real a[PIXELS];
   double sum = 0;
   HOT_CALL(rows_dot, n, j->c, k, j->q + query_at(j, m), a);
   for (long i = 0; i < n; i++) {
     bool counts = !(r[i] < 0);
-    real size = RM(fabs)((a[i] < 0 ? 0 : a[i] > 1 ? 1 : a[i]) - r[i]);
-    sum += counts ? (double)(size < beta ? size * size / (2 * beta) : size - beta / 2) : 0;
-    a[i] = counts ? slope_of(j, a[i], r[i]) : 0;
+    sum += counts ? (double)responsibility_size(a[i], r[i]) : 0;
+    a[i] = counts ? responsibility_slope(a[i], r[i], j->through) : 0;
   }
   j->partial[chunk] = sum;
   if (j->to) memcpy(j->to + m * j->pixels + at, a, (size_t)n * sizeof *a);
