@@ -1,0 +1,186 @@
+/* Convolutions as products of matrices whose sides are read where they lie (implicit GEMM): a row is a result's pixel,
+ * a column its channel, the depth runs over the channels of the source, tap by tap. */
+#include "cuda/kernels/conv_gather.h"
+#include "cuda/kernels/tiles.h"
+
+/* Where the depth has come to. */
+struct Taps {
+  int y, x, channel;
+};
+
+/* Two dimensions of taps with channels, for both sides. */
+struct Depth {
+  Phase y, x;
+  int channels;
+  __device__ long size() const { return (long)y.taps * x.taps * channels; }
+  __device__ void advance(Taps &t, int by) const {
+    t.channel += by;
+    while (t.channel >= channels) {
+      t.channel -= channels;
+      if (++t.x == x.taps) t.x = 0, t.y++;
+    }
+  }
+  __device__ Taps begin(int k) const {
+    Taps t = {0, 0, 0};
+    advance(t, k);
+    return t;
+  }
+};
+
+/* Reads four numbers along the depth one by one: one(taps) each. */
+template <class One> static __device__ inline float4 each_tap(const Depth &d, Taps t, One one) {
+  float v[4];
+#pragma unroll
+  for (int k = 0; k < 4; k++) {
+    v[k] = t.y < d.y.taps ? one(t) : 0;
+    d.advance(t, 1);
+  }
+  return make_float4(v[0], v[1], v[2], v[3]);
+}
+
+template <bool WIDE> struct Windows {
+  struct Line {
+    const float *image; /* the first channel of the group */
+    int y, x;           /* of tap 0; far outside for a row that is not there */
+  };
+  typedef Taps Place;
+  const Gather &g;
+  const Depth &depth;
+  long pixels;
+  int group;
+
+  __device__ Line line(long i) const {
+    if (i >= pixels) return {g.from, OUTSIDE, 0};
+    Pixel p = pixel_of(i, depth.y.results, depth.x.results);
+    return {g.from + (long)p.image * g.y.source * g.x.source * g.pitch + group * g.channels,
+            p.y * depth.y.step + depth.y.first, p.x * depth.x.step + depth.x.first};
+  }
+  __device__ Taps begin(int k) const { return depth.begin(k); }
+  __device__ void advance(Taps &t, int by) const { depth.advance(t, by); }
+  __device__ const float *under(const Line &l, const Taps &t) const { /* NULL: outside */
+    int y = l.y + t.y * depth.y.reach, x = l.x + t.x * depth.x.reach;
+    bool inside = (unsigned)y < (unsigned)g.y.source && (unsigned)x < (unsigned)g.x.source;
+    return inside ? l.image + ((long)y * g.x.source + x) * g.pitch + t.channel : nullptr;
+  }
+  __device__ float4 read(const Line &l, const Taps &t) const {
+    if constexpr (WIDE) {
+      const float *p = t.y < depth.y.taps ? under(l, t) : nullptr;
+      return p ? sources_at(g, p) : zeros();
+    } else {
+      return each_tap(depth, t, [&](const Taps &at) {
+        const float *p = under(l, at);
+        return p ? source_at(g, p) : 0;
+      });
+    }
+  }
+};
+
+/* Forward neighbours lie along the depth, in the gradient of the images across it. */
+template <bool WIDE, bool DATA> struct Weights {
+  typedef int Line; /* an output of the group, or four */
+  typedef Taps Place;
+  const Gather &g;
+  const Depth &depth;
+  int group;
+
+  __device__ int line(long i) const { return (int)i; }
+  __device__ Taps begin(int k) const { return depth.begin(k); }
+  __device__ void advance(Taps &t, int by) const { depth.advance(t, by); }
+  __device__ long place(int output, const Taps &t) const {
+    int y = depth.y.first_tap + t.y * depth.y.every, x = depth.x.first_tap + t.x * depth.x.every;
+    return weight_place<DATA>(g, group, output, t.channel) + (long)(y * g.x.taps + x) * g.w_channels;
+  }
+  __device__ float4 read(int output, const Taps &t) const {
+    if (output >= g.outputs || t.y >= depth.y.taps) return zeros();
+    if constexpr (WIDE) {
+      return weights_at(g, place(output, t));
+    } else if constexpr (!DATA) {
+      return each_tap(depth, t, [&](const Taps &at) { return weight_at(g, place(output, at)); });
+    } else {
+      float v[4];
+#pragma unroll
+      for (int k = 0; k < 4; k++) v[k] = output + k < g.outputs ? weight_at(g, place(output + k, t)) : 0;
+      return make_float4(v[0], v[1], v[2], v[3]);
+    }
+  }
+};
+
+template <int SIZE, class Source, bool ACROSS> struct SideOf { typedef Along<SIZE, Source> type; };
+template <int SIZE, class Source> struct SideOf<SIZE, Source, true> { typedef Across<SIZE, Source> type; };
+
+/* Blocks: columns fastest, so that neighbours share what is larger, then groups, rows, phases. */
+template <class T, bool WIDE, bool DATA>
+static __global__ void __launch_bounds__(THREADS, T::BLOCKS)
+    gather_kernel(Gather g, unsigned columns, unsigned rows) {
+  typedef typename SideOf<T::N, Weights<WIDE, DATA>, DATA>::type WeightSide;
+  unsigned b = blockIdx.x, column = b % columns;
+  b /= columns;
+  int group = (int)(b % (unsigned)g.groups);
+  b /= (unsigned)g.groups;
+  unsigned row = b % rows, phase = b / rows;
+  Depth depth = {phase_of<DATA>(g.y, (int)phase / g.x.phases), phase_of<DATA>(g.x, (int)phase % g.x.phases),
+                 g.channels};
+  long pixels = (long)g.images * depth.y.results * depth.x.results, first = (long)row * T::M;
+  if (first >= pixels) return;
+  Sums<T> sum = {};
+  Windows<WIDE> windows = {g, depth, pixels, group};
+  Weights<WIDE, DATA> weights = {g, depth, group};
+  if (depth.size() > 0)
+    multiply<T>(Along<T::M, Windows<WIDE>>(windows, first), WeightSide(weights, (long)column * T::N),
+                depth.size(), sum);
+#pragma unroll
+  for (int i = 0; i < T::TM; i++) {
+    long p = first + row_of<T>(i);
+    if (p >= pixels) continue;
+    if (DATA) {
+      Pixel at = pixel_of(p, depth.y.results, depth.x.results);
+      p = ((long)at.image * g.y.results + at.y * depth.y.apart + depth.y.at) * g.x.results +
+          at.x * depth.x.apart + depth.x.at;
+    }
+#pragma unroll
+    for (int j = 0; j < T::TN; j += 4) {
+      int n = (int)(column * T::N) + column_of<T>(j);
+      finish(g, p, group * g.outputs + n, g.outputs - n, sum.v[i] + j);
+    }
+  }
+}
+
+/* Rows of the largest phase. */
+static long phase_rows(const Gather &g) {
+  return (long)g.images * ((g.y.results + g.y.phases - 1) / g.y.phases) *
+         ((g.x.results + g.x.phases - 1) / g.x.phases);
+}
+
+template <class T, bool WIDE, bool DATA> static int gather_as(CudaStream s, const Gather &g) {
+  unsigned columns = blocks_for(g.outputs, T::N), rows = blocks_for(phase_rows(g), T::M);
+  unsigned phases = (unsigned)g.y.phases * (unsigned)g.x.phases;
+  LAUNCH((gather_kernel<T, WIDE, DATA>), columns * (unsigned)g.groups * rows * phases, THREADS, 0, s, g,
+         columns, rows);
+  return launched("conv2d");
+}
+
+enum { BUSY = 2 * 132 }; /* blocks from which larger tiles pay */
+
+/* Blocks of m x n tiles. */
+static long blocks_of(const Gather &g, int m, int n) {
+  return (long)blocks_for(phase_rows(g), m) * blocks_for(g.outputs, n) * g.groups * g.y.phases * g.x.phases;
+}
+
+template <bool DATA> static int gather_on(CudaStream s, const Gather &g) {
+  if (!g.images || !g.y.results || !g.x.results || !g.outputs) return 1;
+  if (gather_is_narrow(DATA, g)) return gather_narrow_on(s, DATA, g);
+  if (!gather_wide(DATA, g)) return gather_as<Tile<64, 64, 4, 4>, false, DATA>(s, g);
+  if (g.outputs <= 32) return gather_as<Tile<128, 32, 4, 4>, true, DATA>(s, g);
+  if (blocks_of(g, 128, 64) >= BUSY) return gather_as<Tile<128, 64, 8, 4>, true, DATA>(s, g);
+  return gather_as<Tile<64, 64, 4, 4>, true, DATA>(s, g);
+}
+
+int conv_forward_on(CudaStream s, const ConvShape *shape, const float *x, ConvWeights weight,
+                    const Epilogue *e, float *y, bool add) {
+  return gather_on<false>(s, gather_of(false, shape, x, weight, e, y, add));
+}
+
+int conv_data_on(CudaStream s, const ConvShape *shape, const float *dy, ConvWeights weight, const Epilogue *e,
+                 float *dx, bool add) {
+  return gather_on<true>(s, gather_of(true, shape, dy, weight, e, dx, add));
+}

@@ -1,0 +1,27 @@
+/* Convolutions of channels-last images (backend/conv_shape.h), forward and backward. What reads an image, forward and
+ * the gradient of the images, ends with the epilogue, which may be NULL. */
+#ifndef CUDA_KERNELS_CONV_H
+#define CUDA_KERNELS_CONV_H
+
+#include "backend/conv_shape.h"
+#include "cuda/kernels/kernels.h"
+
+typedef struct ConvWeights {
+  const void *data; /* co, kh, kw, channels (ConvShape) */
+  Dtype dtype;      /* float32 or bfloat16 */
+  bool round;       /* images are rounded to bfloat16 before they are multiplied */
+} ConvWeights;
+
+/* y = act(scale * (sum + x conv weight) + shift + residual), where sum is what y holds with `add`, else 0. */
+LAUNCHER int conv_forward_on(CudaStream s, const ConvShape *shape, const float *x, ConvWeights weight,
+                             const Epilogue *e, float *y, bool add);
+/* The same of dx and the transposed convolution of dy. */
+LAUNCHER int conv_data_on(CudaStream s, const ConvShape *shape, const float *dy, ConvWeights weight,
+                          const Epilogue *e, float *dx, bool add);
+/* The gradient of the weights comes in parts, of some pixels each: so many for this shape, … */
+LAUNCHER long conv_weight_parts(const ConvShape *shape);
+/* … each the size of the weights, behind each other in dw; a single one may be added to what is there. */
+LAUNCHER int conv_weight_on(CudaStream s, const ConvShape *shape, const float *x, const float *dy, float *dw,
+                            bool add);
+
+#endif

@@ -1,0 +1,60 @@
+/* conv2d and conv2d_act on the GPU (ops/op_conv.c). Gradients that are zero at most pixels are multiplied like others:
+ * to know them the host would have to wait. */
+#include "cuda/op_kit.h"
+
+#include "cuda/op_conv.h"
+#include "ops/conv_sizes.h"
+
+/* ---- conv2d ---- */
+static int conv2d_forward(Call *c) {
+  ConvShape s;
+  float *y = output(c, 0);
+  Epilogue e = {.shift = input(c, 2)};
+  return y && conv_sizes(c, &s) &&
+         conv_forward_on(stream_of(c), &s, input(c, 0), call_weights(c, 1), &e, y, false);
+}
+
+int cuda_conv_weight(Call *c, const ConvShape *s, const float *x, const float *dy, float *dw, bool add) {
+  long parts = conv_weight_parts(s), n = s->co * s->kh * s->kw * (s->ci / s->groups);
+  if (parts == 1) return conv_weight_on(stream_of(c), s, x, dy, dw, add);
+  float *each = call_scratch(c, (size_t)(parts * n) * sizeof *each);
+  int ok = each && conv_weight_on(stream_of(c), s, x, dy, each, false) &&
+           cuda_sum_middle(c, each, 1, parts, n, 1, dw, add);
+  call_drop(c, each);
+  return ok;
+}
+
+static int conv2d_backward(Call *c) {
+  ConvShape s;
+  const float *dy = grad_out(c, 0);
+  bool add;
+  if (!dy) return 1;
+  int ok = conv_sizes(c, &s);
+  if (ok && c->needs_grad[0]) {
+    float *dx = call_grad(c, 0, &add);
+    ok = dx && conv_data_on(stream_of(c), &s, dy, call_weights(c, 1), NULL, dx, add);
+  }
+  if (ok && c->needs_grad[1]) {
+    float *dw = call_grad(c, 1, &add);
+    ok = dw && cuda_conv_weight(c, &s, input(c, 0), dy, dw, add);
+  }
+  if (ok && c->needs_grad[2]) {
+    float *db = call_grad(c, 2, &add);
+    ok = db && cuda_sum_middle(c, dy, 1, s.n * s.ho * s.wo, s.co, 1, db, add);
+  }
+  return ok;
+}
+
+/* ---- conv2d_act ---- */
+static int conv2d_act_forward(Call *c) {
+  ConvShape s;
+  float *y = output(c, 0);
+  Epilogue e = {input(c, 2), input(c, 3), input(c, 4), (Activation)c->arg[ACT].list[0]};
+  return y && conv_sizes(c, &s) &&
+         conv_forward_on(stream_of(c), &s, input(c, 0), call_weights(c, 1), &e, y, false);
+}
+
+const Kernel cuda_conv2d = {.forward = conv2d_forward, .backward = conv2d_backward};
+const Kernel cuda_conv2d_bf16 = {.forward = conv2d_forward};
+const Kernel cuda_conv2d_act = {.forward = conv2d_act_forward};
+const Kernel cuda_conv2d_act_bf16 = {.forward = conv2d_act_forward};
