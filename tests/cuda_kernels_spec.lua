@@ -59,13 +59,15 @@ describe("values that a kernel on a GPU refuses", function()
   local function hands(queries, images)
     local Q, K = co.ones(2, 3, 3, 4, gpu), co.ones(2, 3, 3, 4, gpu)
     Q.requires_grad, K.requires_grad = true, true
-    return co.responsibility_loss(Q, K, co.zeros(#images, 3, 3, gpu), co.tensor(queries, gpu), co.tensor(images, gpu)), Q, K
+    local R = co.zeros(#images, 3, 3, gpu)
+    return co.responsibility_loss(Q, K, R, co.tensor(queries, gpu), co.tensor(images, gpu)), Q, K
   end
 
   it("are said at the next wait, once; the loss is no number and gives no gradient", function()
     local loss, Q, K = hands({ { 0, 0 }, { 1, 1 } }, { 2, 3 })
     loss:backward()
-    support.raises("responsibility_loss: image: hand 2: expected an image of 1 .. 2, found 3", function() return loss:item() end)
+    support.raises("responsibility_loss: image: hand 2: expected an image of 1 .. 2, found 3",
+      function() return loss:item() end)
     local value = loss:item()
     assert.is_true(value ~= value)
     assert.is_true(zeros(Q.grad) and zeros(K.grad))
@@ -83,10 +85,22 @@ describe("values that a kernel on a GPU refuses", function()
     end
   end)
 
+  it("are labels of the embedding loss", function()
+    local Z = co.randn(1, 2, 40, 3, gpu)
+    Z.requires_grad = true
+    local loss = co.embedding_loss(Z, co.full(7, 1, 2, 40, gpu))
+    loss:backward()
+    support.raises("embedding_loss: label: expected 0 .. 3, found 7", function() return loss:item() end)
+    local value = loss:item()
+    assert.is_true(value ~= value)
+    assert.is_true(zeros(Z.grad))
+  end)
+
   it("leave what is computed before and behind them as it is", function()
     local bad = hands({ { 0, 0 } }, { 7 })
     local good = hands({ { 0, 0 } }, { 2 })
-    support.raises("responsibility_loss: image: hand 1: expected an image of 1 .. 2, found 7", function() return bad:item() end)
+    support.raises("responsibility_loss: image: hand 1: expected an image of 1 .. 2, found 7",
+      function() return bad:item() end)
     assert.equal(0.75, good:item())
   end)
 end)
