@@ -38,7 +38,7 @@ static uint16_t to_f16(float f) {
   if (a >= 65520) return sign | 0x7C00;
   int e;
   frexp(a, &e);
-  if (e < -13)
+  if (e < -13 || a == 0)
     return sign | (uint16_t)nearbyint(ldexp(a, 24)); /* subnormal; may round up to the smallest normal */
   long m = (long)nearbyint(ldexp(a, 11 - e));        /* 1024 .. 2048 */
   return sign |
