@@ -275,7 +275,9 @@ end
 local function take_changes(run, recipe, changes, step)
   if not changes or #changes == 0 then return end
   run:change_recipe(recipe, changes, step)
-  io.stderr:write(("%s: from step %d on %s\n"):format(run.path, step, recipes.changes_text(changes)))
+  local device = lists.map(changes, function(c) return c.key == "device" end)[1]
+  io.stderr:write(("%s: from step %d on %s%s\n"):format(run.path, step, recipes.changes_text(changes),
+    device and " (bits may differ from those of a run on one device)" or ""))
 end
 
 -- The run, after f(run, changes) in its folder: the one to resume, or a new one, without changes, which goes when f

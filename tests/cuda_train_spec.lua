@@ -1,0 +1,64 @@
+-- The CUDA half on the CPU, as a whole: a network's gradients, a training beside the CPU's, a run that goes on elsewhere.
+-- COHESIV_CUDA_MODULE names its shared object.
+local co = require "cohesiv"
+local core = require "cohesiv.core"
+local support = require "tests.support"
+
+describe("on a GPU", function()
+  it("a network's losses and gradients are the CPU's", function()
+    for _, encoder in ipairs { "resnet18", "mobilenet_v2" } do
+      local results = {}
+      for i, device in ipairs { "cpu", "cuda" } do
+        co.seed(2)
+        local model = co.model { encoder = encoder, decoder_widths = { 8, 8, 8, 8, 8 }, embedding_dim = 4,
+          attention_dim = 4 }
+        local image, maps = co.randn(2, 32, 64, 3), co.rand(2, 32, 64)
+        local points, label = co.tensor { { 10, 10 }, { 40, 20 } }, co.rand(2, 32, 64):gt(0.5) + 1
+        model:to(device):train()
+        local out = model:forward(image:to(device))
+        local loss = co.responsibility_loss(out.Q, out.K, maps:to(device), points:to(device))
+          + co.embedding_loss(out.Z, label:to(device))
+        loss:backward()
+        local gradients = { loss = loss:detach():to "cpu" }
+        for name, p in model:named_parameters() do gradients[name] = p.grad:to "cpu" end
+        for name, b in model:named_buffers() do gradients[name] = b:detach():to "cpu" end
+        results[i] = gradients
+      end
+      local count = 0
+      for name, a in pairs(results[1]) do
+        local largest = math.max(a:abs():max():item(), 1e-4)
+        local difference = support.difference(a, results[2][name])
+        assert.is_true(difference <= 2e-3 * largest, ("%s: %s differs by %g of %g"):format(encoder, name, difference,
+          largest))
+        count = count + 1
+      end
+      assert.is_true(count > 50)
+    end
+  end)
+
+  it("a run learns as on the CPU, and goes on there from the same step", function()
+    local tiny = require("tests.tiny").new()
+    tiny:make_world()
+    tiny.environment.COHESIV_CUDA_MODULE = os.getenv "COHESIV_CUDA_MODULE"
+    local here, there = tiny:new_folder "here", tiny:new_folder "there"
+    local result = tiny:train(here, { "epochs=1" })
+    assert.equal(0, result.status, result.stderr)
+    result = tiny:train(there, { "epochs=1", "device=cuda" })
+    assert.equal(0, result.status, result.stderr)
+    local one, two = co.run(here .. "/runs/tiny"), co.run(there .. "/runs/tiny")
+    assert.equal("cuda", two.recipe.device)
+    local a, b = one:metrics()[1], two:metrics()[1]
+    for _, key in ipairs { "train_total", "validation_total" } do
+      assert.is_true(math.abs(a[key] - b[key]) < 1e-2 * math.abs(a[key]), ("%s: %g, on a GPU %g"):format(key, a[key],
+        b[key]))
+    end
+    assert.equal("cpu", core.io.safetensors_read(there .. "/runs/tiny/best.safetensors")["encoder.features.0.0.weight"]
+      .device)
+    result = tiny:train(there, { "--resume", "runs/tiny", "device=cpu" })
+    assert.equal(0, result.status, result.stderr)
+    assert.is_truthy(result.stderr:find("from step " .. a.step .. " on device: \"cuda\" → \"cpu\", epochs: 1 → 2 (bits may "
+      .. "differ", 1, true), result.stderr)
+    assert.equal(2, #two:metrics())
+    assert.equal("done", co.run(there .. "/runs/tiny"):status().state)
+  end)
+end)
