@@ -33,7 +33,7 @@ BODY long frame_inside(const Frame *f, int axis, long window) {
 /* What one number of a window counts in its mean. */
 BODY real frame_share(const Frame *f, long y, long x) {
   long all = f->pad_counts ? f->kernel[0] * f->kernel[1] : frame_inside(f, 0, y) * frame_inside(f, 1, x);
-  return (real)(1 / (double)all);
+  return 1 / (real)all;
 }
 
 struct avg_pool_forward_args {

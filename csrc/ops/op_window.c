@@ -1,47 +1,14 @@
 /* avg_pool2d (the mean of every window) and unfold (every window's contents
  * side by side, im2col), of images N,H,W,C. Both take windows as convolutions
  * do (see window.h). */
-#include "ops/window.h"
+#include "ops/window_sizes.h"
 
-#include "ops/bodies_window.h"
-
-enum { AVERAGE, UNFOLD };                    /* forms */
-enum { KERNEL_SIZE, STRIDE, PADDING, LAST }; /* LAST: count_include_pad; dilation */
-enum { NUMBERS = 1 << 14 };                  /* a chunk reads and writes about so many */
-
-/* The call's windows, everything checked; 0 with a message. */
-static int frame_of(const Call *c, Frame *f) {
-  const Tensor *x = c->in[0];
-  Window w;
-  long kernel[2];
-  if (!want_real(c, 0) || !call_want_rank(c, 0, 4) || !window_pair(c, KERNEL_SIZE, "kernel", 1, kernel) ||
-      !window_read(c, x->shape + 1, kernel, STRIDE, PADDING, c->op->form == UNFOLD ? LAST : -1, &w))
-    return 0;
-  if (w.count[0] < 1 || w.count[1] < 1)
-    return call_fail(c,
-                     "kernel: expected one that fits the padded image, found %ldx%ld on %s with padding "
-                     "{%ld, %ld, %ld, %ld}",
-                     kernel[0], kernel[1], tensor_text(x), WINDOW_PADDING(w));
-  *f = (Frame){.c = x->shape[3], .pad_counts = c->op->form == AVERAGE && c->arg[LAST].n != 0};
-  for (int i = 0; i < 2; i++) {
-    if (c->op->form == AVERAGE && (w.before[i] > kernel[i] / 2 || w.after[i] > kernel[i] / 2))
-      return call_fail(c, "padding: expected at most half the kernel, %ld, found %ld", kernel[i] / 2,
-                       w.before[i] > w.after[i] ? w.before[i] : w.after[i]);
-    f->size[i] = w.size[i], f->kernel[i] = kernel[i], f->stride[i] = w.stride[i];
-    f->dilation[i] = w.dilation[i], f->before[i] = w.before[i], f->count[i] = w.count[i];
-  }
-  return 1;
-}
+enum { NUMBERS = 1 << 14 }; /* a chunk reads and writes about so many */
 
 /* Pixels a chunk; shapes alone decide. */
 static long grain(const Frame *f) {
   long each = f->c * f->kernel[0] * f->kernel[1];
   return each < NUMBERS ? NUMBERS / (each + 1) + 1 : 1;
-}
-
-static long inputs_of(const Call *c, const Frame *f) { return c->in[0]->shape[0] * f->size[0] * f->size[1]; }
-static long windows_of(const Call *c, const Frame *f) {
-  return c->in[0]->shape[0] * f->count[0] * f->count[1];
 }
 
 /* ---- avg_pool2d ---- */

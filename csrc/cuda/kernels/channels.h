@@ -1,4 +1,4 @@
-/* Walking over rows of channels (kernels/rows.h): W neighbouring channels a thread, moved at once; a block's threads
+/* Sharing out rows of channels (kernels/rows.h): W neighbouring channels a thread, moved at once; a block's threads
  * are `lanes` groups of channels wide and cover THREADS / lanes rows. C++. */
 #ifndef CUDA_KERNELS_CHANNELS_H
 #define CUDA_KERNELS_CHANNELS_H
@@ -32,11 +32,11 @@ static inline Lanes lanes_of(long channels, int width) {
   return {lanes, (unsigned)((units + lanes - 1) / lanes)};
 }
 
-/* A thread's place: rows row, row + step, … below end, counted through all images. */
-template <int W> struct Walk {
+/* What a thread takes: rows row, row + step, … below end, counted through all images. */
+template <int W> struct Share {
   long at, image, row, end, step, channel;
   bool inside;
-  __device__ Walk(const Rows &n, const Lanes &l) {
+  __device__ Share(const Rows &n, const Lanes &l) {
     at = blockIdx.x / l.blocks;
     image = at / n.parts;
     step = THREADS / l.lanes;
@@ -48,7 +48,7 @@ template <int W> struct Walk {
   }
 };
 
-static inline unsigned walk_blocks(const Rows &n, const Lanes &l) {
+static inline unsigned share_blocks(const Rows &n, const Lanes &l) {
   return (unsigned)(n.images * n.parts) * l.blocks;
 }
 
@@ -65,12 +65,6 @@ template <int W> static __device__ inline Pack<W> over_rows(Pack<W> v, unsigned 
     __syncthreads();
   }
   return part[t];
-}
-
-/* Adds v up over `lanes` neighbouring threads, a power of two, for every one of them; a whole warp calls it. */
-template <class T> static __device__ inline T over_lanes(T v, unsigned lanes) {
-  for (unsigned by = lanes / 2; by; by /= 2) v += __shfl_xor_sync(~0u, v, by);
-  return v;
 }
 
 /* f<4>(…) where channels go by fours and all of memory is aligned, else f<1>(…). */

@@ -4,6 +4,7 @@
 
 #include "cuda/kernels/channels.h"
 #include "cuda/kernels/sums.h"
+#include "cuda/kernels/team.h"
 #include "ops/bodies_contrast.h"
 
 /* What a class's means of an image are in `of`. */
@@ -18,10 +19,10 @@ template <int W> static __device__ inline float dot(const Pack<W> &x, const Pack
 }
 
 /* A pixel after the other, for whole warps: all threads of a block take as many steps. */
-template <int W> struct Pixels : Walk<W> {
+template <int W> struct Pixels : Share<W> {
   long last;
   unsigned lane;
-  __device__ Pixels(const Rows &n, const Lanes &l) : Walk<W>(n, l) {
+  __device__ Pixels(const Rows &n, const Lanes &l) : Share<W>(n, l) {
     long first = this->row - threadIdx.x / l.lanes, part = this->at % n.parts * n.length;
     last = first + (part + n.length < n.rows ? n.length : n.rows - part);
     lane = threadIdx.x % l.lanes;
@@ -53,7 +54,7 @@ static __global__ void __launch_bounds__(THREADS)
           Pack<W> v = pack_load<W>(a.z + r * C + c);
           square += dot(v, v);
         }
-      float norm = sqrtf(over_lanes(square, l.lanes));
+      float norm = sqrtf(warp_all(square, (int)l.lanes, Add()));
       inverse = 1 / (norm < 1e-8f ? 1e-8f : norm);
     }
     if (!there) continue;
@@ -78,8 +79,8 @@ static __global__ void __launch_bounds__(THREADS)
 
 template <int W> static int sums(CudaStream s, const Contrast &a, float *partial, float *counts) {
   Lanes l = lanes_of(a.rows.channels, W);
-  if (walk_blocks(a.rows, l))
-    LAUNCH(sums_kernel<W>, walk_blocks(a.rows, l), THREADS, 0, s, l, a, partial, counts);
+  if (share_blocks(a.rows, l))
+    LAUNCH(sums_kernel<W>, share_blocks(a.rows, l), THREADS, 0, s, l, a, partial, counts);
   return launched("embedding_loss");
 }
 
@@ -167,7 +168,7 @@ static __global__ void __launch_bounds__(THREADS)
       for (int k = 0; k < CLASSES; k++) g[k] += dot(v, pack_load<W>(mean[k] + c));
     }
     for (int k = 0; k < CLASSES; k++) {
-      g[k] = over_lanes(g[k], l.lanes);
+      g[k] = warp_all(g[k], (int)l.lanes, Add());
       g[k] = present[k] ? g[k] * inverse : -1e30f;
     }
     float own = contrast_at(label, weight[0], weight[1], weight[2], a.log_eps, g, g + 1, g + 2);
@@ -190,8 +191,8 @@ static __global__ void __launch_bounds__(THREADS)
 
 template <int W> static int contrast_pass(CudaStream s, const Contrast &a, float *partial, float *losses) {
   Lanes l = lanes_of(a.rows.channels, W);
-  if (walk_blocks(a.rows, l))
-    LAUNCH(contrast_kernel<W>, walk_blocks(a.rows, l), THREADS, 0, s, l, a, partial, losses);
+  if (share_blocks(a.rows, l))
+    LAUNCH(contrast_kernel<W>, share_blocks(a.rows, l), THREADS, 0, s, l, a, partial, losses);
   return launched("embedding_loss");
 }
 
@@ -261,7 +262,7 @@ static __global__ void __launch_bounds__(THREADS)
     if (a.normalise && !refused) { /* below the smallest norm the scale is a constant */
       for (long c = w.lane * W; there && c < C; c += l.lanes * W)
         along += dot(pack_load<W>(a.z + r * C + c), embedding_back<W>(a, w.image, c, g, label));
-      along = over_lanes(along, l.lanes);
+      along = warp_all(along, (int)l.lanes, Add());
       along = inverse < 1e8f ? along * inverse * inverse : 0;
     }
     for (long c = w.lane * W; there && c < C; c += l.lanes * W) {
@@ -276,7 +277,7 @@ static __global__ void __launch_bounds__(THREADS)
 template <int W> static int back(CudaStream s, const Contrast &a, const float *dy, float *dz, bool add) {
   Lanes l = lanes_of(a.rows.channels, W);
   l.blocks = 1;
-  LAUNCH(back_kernel<W>, walk_blocks(a.rows, l), THREADS, 0, s, l, a, dy, dz, add);
+  LAUNCH(back_kernel<W>, share_blocks(a.rows, l), THREADS, 0, s, l, a, dy, dz, add);
   return launched("embedding_loss");
 }
 

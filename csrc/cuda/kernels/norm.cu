@@ -28,7 +28,7 @@ static __global__ void __launch_bounds__(THREADS)
   enum { AT_ONCE = 4 };
   __shared__ Pack<W> means[THREADS], squared[THREADS];
   __shared__ float counts[THREADS];
-  Walk<W> w(n, l);
+  Share<W> w(n, l);
   unsigned t = threadIdx.x;
   Pack<W> mean = {}, squares = {};
   float rows = 0;
@@ -63,7 +63,7 @@ static __global__ void __launch_bounds__(THREADS)
 
 template <int W> static int moments(CudaStream s, const Rows &n, const float *x, float *partial) {
   Lanes l = lanes_of(n.channels, W);
-  LAUNCH(moments_kernel<W>, walk_blocks(n, l), THREADS, 0, s, n, l, x, partial);
+  LAUNCH(moments_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, x, partial);
   return launched("normalisation");
 }
 
@@ -120,7 +120,7 @@ template <int W>
 static __global__ void __launch_bounds__(THREADS)
     apply_kernel(Rows n, Lanes l, const float *x, const float *scale, const float *shift, long each,
                  const float *residual, Activation act, float *y) {
-  Walk<W> w(n, l);
+  Share<W> w(n, l);
   if (!w.inside) return;
   Pack<W> a = pack_load<W>(scale + w.image * each + w.channel),
           b = pack_load<W>(shift + w.image * each + w.channel);
@@ -138,7 +138,7 @@ template <int W>
 static int apply(CudaStream s, const Rows &n, const float *x, const float *scale, const float *shift,
                  long each, const float *residual, Activation act, float *y) {
   Lanes l = lanes_of(n.channels, W);
-  LAUNCH(apply_kernel<W>, walk_blocks(n, l), THREADS, 0, s, n, l, x, scale, shift, each, residual, act, y);
+  LAUNCH(apply_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, x, scale, shift, each, residual, act, y);
   return launched("normalisation");
 }
 
@@ -167,7 +167,7 @@ static __device__ inline Pack<W> gradient(const NormBack &b, long i, const Pack<
 template <int W>
 static __global__ void __launch_bounds__(THREADS)
     sums_kernel(Rows n, Lanes l, NormBack b, long each, float *partial) {
-  Walk<W> w(n, l);
+  Share<W> w(n, l);
   Pack<W> sum = {}, product = {}, mean = {}, scale = {}, shift = {};
   if (w.inside) {
     long at = w.image * each + w.channel;
@@ -192,7 +192,7 @@ static __global__ void __launch_bounds__(THREADS)
 
 template <int W> static int sums(CudaStream s, const Rows &n, const NormBack &b, long each, float *partial) {
   Lanes l = lanes_of(n.channels, W);
-  LAUNCH(sums_kernel<W>, walk_blocks(n, l), THREADS, 0, s, n, l, b, each, partial);
+  LAUNCH(sums_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, b, each, partial);
   return launched("normalisation");
 }
 
@@ -252,7 +252,7 @@ int norm_weights_on(CudaStream s, long images, long channels, const float *sums,
 
 template <int W>
 static __global__ void __launch_bounds__(THREADS) back_kernel(Rows n, Lanes l, NormBack b, long each) {
-  Walk<W> w(n, l);
+  Share<W> w(n, l);
   if (!w.inside) return;
   long at = w.image * each + w.channel;
   Pack<W> mean = pack_load<W>(b.mean + at), scale = pack_load<W>(b.scale + at),
@@ -272,7 +272,7 @@ static __global__ void __launch_bounds__(THREADS) back_kernel(Rows n, Lanes l, N
 
 template <int W> static int back(CudaStream s, const Rows &n, const NormBack &b, long each) {
   Lanes l = lanes_of(n.channels, W);
-  LAUNCH(back_kernel<W>, walk_blocks(n, l), THREADS, 0, s, n, l, b, each);
+  LAUNCH(back_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, b, each);
   return launched("normalisation");
 }
 

@@ -4,6 +4,7 @@
 
 #include "cuda/kernels/channels.h"
 #include "cuda/kernels/sums.h"
+#include "cuda/kernels/team.h"
 #include "ops/bodies_responsibility.h"
 
 /* The image (from 0) of hand m. */
@@ -49,7 +50,7 @@ static __global__ void __launch_bounds__(THREADS)
         Pack<W> v = pack_load<W>(k + p * n.channels + c), with = c == begin ? own : pack_load<W>(q + c);
         for (int i = 0; i < W; i++) score += v.v[i] * with.v[i];
       }
-    score = over_lanes(score, lanes);
+    score = warp_all(score, (int)lanes, Add());
     if (p >= end || lane) continue;
     float r = a.r[hand * n.rows + p];
     bool counts = !(r < 0);
@@ -108,7 +109,7 @@ int responsibility_on(CudaStream s, Rows n, const Responsibility *a, float *part
 template <int W>
 static __global__ void __launch_bounds__(THREADS)
     k_kernel(Rows n, Lanes l, Responsibility a, const float *dy, float *dk, bool add) {
-  Walk<W> w(n, l);
+  Share<W> w(n, l);
   if (!w.inside) return;
   long hands = *a.refusals.call ? 0 : a.hands;
   for (long m = 0; m < hands; m++) {
@@ -132,7 +133,7 @@ template <int W>
 static int k_back(CudaStream s, const Rows &n, const Responsibility &a, const float *dy, float *dk,
                   bool add) {
   Lanes l = lanes_of(n.channels, W);
-  LAUNCH(k_kernel<W>, walk_blocks(n, l), THREADS, 0, s, n, l, a, dy, dk, add);
+  LAUNCH(k_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, a, dy, dk, add);
   return launched("responsibility_loss");
 }
 
@@ -146,7 +147,7 @@ template <int W>
 static __global__ void __launch_bounds__(THREADS)
     q_kernel(Rows n, Lanes l, Responsibility a, float *partial) {
   if (*a.refusals.call) return;
-  Walk<W> w(n, l);
+  Share<W> w(n, l);
   const float *k = a.k + ((image_of(a, w.image) - w.image) * n.rows) * n.channels;
   Pack<W> sum = {};
 #pragma unroll 4
@@ -179,7 +180,7 @@ static __global__ void __launch_bounds__(THREADS)
 
 template <int W> static int q_sums(CudaStream s, const Rows &n, const Responsibility &a, float *partial) {
   Lanes l = lanes_of(n.channels, W);
-  LAUNCH(q_kernel<W>, walk_blocks(n, l), THREADS, 0, s, n, l, a, partial);
+  LAUNCH(q_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, a, partial);
   return launched("responsibility_loss");
 }
 

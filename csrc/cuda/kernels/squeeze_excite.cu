@@ -78,7 +78,7 @@ int se_layer_weights_on(CudaStream s, long rows, long in, long out, const float 
 template <int W>
 static __global__ void __launch_bounds__(THREADS)
     pool_kernel(Rows n, Lanes l, const float *x, SeLines a, float *partial) {
-  Walk<W> w(n, l);
+  Share<W> w(n, l);
   Pack<W> sum = {}, scale = {}, shift = {};
   if (w.inside) scale = pack_load<W>(a.scale + w.channel), shift = pack_load<W>(a.shift + w.channel);
 #pragma unroll 4
@@ -93,7 +93,7 @@ static __global__ void __launch_bounds__(THREADS)
 template <int W>
 static int pool(CudaStream s, const Rows &n, const float *x, const SeLines &a, float *partial) {
   Lanes l = lanes_of(n.channels, W);
-  LAUNCH(pool_kernel<W>, walk_blocks(n, l), THREADS, 0, s, n, l, x, a, partial);
+  LAUNCH(pool_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, x, a, partial);
   return launched("batch_norm_se");
 }
 
@@ -133,7 +133,7 @@ int se_pooled_on(CudaStream s, Rows n, const float *partial, const SeLines *l, c
 template <int W>
 static __global__ void __launch_bounds__(THREADS)
     apply_kernel(Rows n, Lanes l, const float *x, SeLines a, float *y) {
-  Walk<W> w(n, l);
+  Share<W> w(n, l);
   if (!w.inside) return;
   Pack<W> scale = pack_load<W>(a.scale + w.channel), shift = pack_load<W>(a.shift + w.channel);
   Pack<W> gate = pack_load<W>(a.gate + w.image * n.channels + w.channel);
@@ -148,7 +148,7 @@ static __global__ void __launch_bounds__(THREADS)
 
 template <int W> static int apply(CudaStream s, const Rows &n, const float *x, const SeLines &a, float *y) {
   Lanes l = lanes_of(n.channels, W);
-  LAUNCH(apply_kernel<W>, walk_blocks(n, l), THREADS, 0, s, n, l, x, a, y);
+  LAUNCH(apply_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, x, a, y);
   return launched("batch_norm_se");
 }
 
@@ -174,7 +174,7 @@ int se_gated_on(CudaStream s, Rows n, const SeLines *l, float *scale, float *shi
 template <int W>
 static __global__ void __launch_bounds__(THREADS)
     sums_kernel(Rows n, Lanes l, const float *x, const float *dy, SeLines a, float *partial) {
-  Walk<W> w(n, l);
+  Share<W> w(n, l);
   Pack<W> sum[SE_SUMS] = {}, mean = {}, scale = {}, shift = {};
   if (w.inside) {
     mean = pack_load<W>(a.mean + w.channel);
@@ -205,7 +205,7 @@ template <int W>
 static int sums(CudaStream s, const Rows &n, const float *x, const float *dy, const SeLines &a,
                 float *partial) {
   Lanes l = lanes_of(n.channels, W);
-  LAUNCH(sums_kernel<W>, walk_blocks(n, l), THREADS, 0, s, n, l, x, dy, a, partial);
+  LAUNCH(sums_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, x, dy, a, partial);
   return launched("batch_norm_se");
 }
 
@@ -278,7 +278,7 @@ int se_lines_on(CudaStream s, Rows n, const float *sums, const SeLines *l, const
 template <int W>
 static __global__ void __launch_bounds__(THREADS)
     back_kernel(Rows n, Lanes l, const float *x, const float *dy, SeLines a, float *dx, bool add) {
-  Walk<W> w(n, l);
+  Share<W> w(n, l);
   if (!w.inside) return;
   Pack<W> mean = pack_load<W>(a.mean + w.channel), scale = pack_load<W>(a.scale + w.channel),
           shift = pack_load<W>(a.shift + w.channel), slope = pack_load<W>(a.slope + w.channel),
@@ -302,7 +302,7 @@ template <int W>
 static int back(CudaStream s, const Rows &n, const float *x, const float *dy, const SeLines &a, float *dx,
                 bool add) {
   Lanes l = lanes_of(n.channels, W);
-  LAUNCH(back_kernel<W>, walk_blocks(n, l), THREADS, 0, s, n, l, x, dy, a, dx, add);
+  LAUNCH(back_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, x, dy, a, dx, add);
   return launched("batch_norm_se");
 }
 
