@@ -13,7 +13,9 @@ local release_only = {
   repl = true, report = true, runs = true, train = true,
 }
 -- Specs of what the sanitized build alone has.
-local sanitized_only = { cuda_kernels = true, cuda_kernels_conv = true, cuda_kernels_matmul = true, fuzz = true }
+local sanitized_only = {
+  cuda_kernels = true, cuda_kernels_cases = true, cuda_kernels_conv = true, cuda_kernels_matmul = true, fuzz = true,
+}
 -- Specs of single ops: what instruction sets and numbers of threads matter to.
 local function is_op_spec(name)
   for _, part in ipairs { "op", "conv", "broadcast", "windows", "large" } do

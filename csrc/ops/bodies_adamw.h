@@ -8,12 +8,7 @@
 
 enum { ADAMW_BLOCK = 256 };
 
-struct adamw_args {
-  long n;
-  real *p;
-  real *m;
-  real *v;
-  const real *g;
+struct adamw_step {
   real beta1, beta2;
   real rest1; /* 1 - beta */
   real rest2;
@@ -23,6 +18,25 @@ struct adamw_args {
   real eps;
 };
 
+/* Of one number. */
+BODY void adamw_update(struct adamw_step s, real *p, real *m, real *v, real g) {
+  real first = s.beta1 * *m + s.rest1 * g;
+  real second = s.beta2 * *v + s.rest2 * g * g;
+  *m = first;
+  *v = second;
+  *p = *p * s.keep - s.rate * first / (RM(sqrt)(second) * s.root + s.eps);
+}
+
+#ifndef ON_CUDA
+struct adamw_args {
+  long n;
+  real *p;
+  real *m;
+  real *v;
+  const real *g;
+  struct adamw_step step;
+};
+
 BODY void adamw_body(const struct adamw_args *a, long i) {
   long at = i * ADAMW_BLOCK;
   long n = a->n - at < ADAMW_BLOCK ? a->n - at : ADAMW_BLOCK;
@@ -30,16 +44,10 @@ BODY void adamw_body(const struct adamw_args *a, long i) {
   real *restrict m = a->m + at;
   real *restrict v = a->v + at;
   const real *restrict g = a->g + at;
-  real beta1 = a->beta1, beta2 = a->beta2, rest1 = a->rest1, rest2 = a->rest2;
-  real keep = a->keep, rate = a->rate, root = a->root, eps = a->eps;
-  for (long k = 0; k < n; k++) {
-    real first = beta1 * m[k] + rest1 * g[k];
-    real second = beta2 * v[k] + rest2 * g[k] * g[k];
-    m[k] = first;
-    v[k] = second;
-    p[k] = p[k] * keep - rate * first / (RM(sqrt)(second) * root + eps);
-  }
+  struct adamw_step step = a->step;
+  for (long k = 0; k < n; k++) adamw_update(step, p + k, m + k, v + k, g[k]);
 }
 HOT_KERNEL(adamw)
+#endif
 
 #endif

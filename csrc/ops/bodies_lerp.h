@@ -6,6 +6,10 @@
 
 enum { LERP_BLOCK = 256 };
 
+/* Of one number. */
+BODY void lerp_update(real share, real *to, real from) { *to += share * (from - *to); }
+
+#ifndef ON_CUDA
 struct lerp_args {
   long n;
   real *to;
@@ -19,8 +23,9 @@ BODY void lerp_body(const struct lerp_args *a, long i) {
   real *restrict to = a->to + at;
   const real *restrict from = a->from + at;
   real share = a->share;
-  for (long k = 0; k < n; k++) to[k] += share * (from[k] - to[k]);
+  for (long k = 0; k < n; k++) lerp_update(share, to + k, from[k]);
 }
 HOT_KERNEL(lerp)
+#endif
 
 #endif

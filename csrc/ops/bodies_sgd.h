@@ -7,13 +7,27 @@
 
 enum { SGD_BLOCK = 256 };
 
+struct sgd_step {
+  real lr, momentum, decay;
+  bool nesterov;
+};
+
+/* Of one number, without momentum and with it. */
+BODY void sgd_plain(struct sgd_step s, real *p, real g) { *p -= s.lr * (g + s.decay * *p); }
+
+BODY void sgd_update(struct sgd_step s, real *p, real *v, real g) {
+  real d = g + s.decay * *p, next = s.momentum * *v + d;
+  *v = next;
+  *p -= s.lr * (s.nesterov ? d + s.momentum * next : next);
+}
+
+#ifndef ON_CUDA
 struct sgd_args {
   long n;
   real *p;
   real *v; /* NULL: no momentum */
   const real *g;
-  real lr, momentum, decay;
-  bool nesterov;
+  struct sgd_step step;
 };
 
 BODY void sgd_body(const struct sgd_args *a, long i) {
@@ -21,18 +35,14 @@ BODY void sgd_body(const struct sgd_args *a, long i) {
   long n = a->n - at < SGD_BLOCK ? a->n - at : SGD_BLOCK;
   real *restrict p = a->p + at;
   const real *restrict g = a->g + at;
-  real lr = a->lr, momentum = a->momentum, decay = a->decay;
-  bool nesterov = a->nesterov;
+  struct sgd_step step = a->step;
   if (a->v) {
     real *restrict v = a->v + at;
-    for (long k = 0; k < n; k++) {
-      real d = g[k] + decay * p[k], next = momentum * v[k] + d;
-      v[k] = next;
-      p[k] -= lr * (nesterov ? d + momentum * next : next);
-    }
+    for (long k = 0; k < n; k++) sgd_update(step, p + k, v + k, g[k]);
   } else
-    for (long k = 0; k < n; k++) p[k] -= lr * (g[k] + decay * p[k]);
+    for (long k = 0; k < n; k++) sgd_plain(step, p + k, g[k]);
 }
 HOT_KERNEL(sgd)
+#endif
 
 #endif

@@ -1,11 +1,8 @@
 /* One step of AdamW (Loshchilov and Hutter, ICLR 2019) on one parameter, in place and in one pass: the
  * parameter and both moments are written. Not differentiable; returns nothing. */
-#include "ops/op_kit.h"
+#include "ops/adamw_step.h"
 
-#include "ops/bodies_adamw.h"
-
-enum { PARAMETER, GRADIENT, FIRST, SECOND, CHUNK = 1 << 14 };
-enum { LR, BETA1, BETA2, EPS, DECAY, STEP };
+enum { CHUNK = 1 << 14 };
 
 static int adamw_shape(Call *c) {
   static const char *const names[] = {"parameter", "gradient", "m", "v"};
@@ -20,14 +17,11 @@ static int adamw_shape(Call *c) {
 }
 
 static int adamw_forward(Call *c) {
-  double b1 = c->arg[BETA1].n, b2 = c->arg[BETA2].n, lr = c->arg[LR].n, t = c->arg[STEP].n;
   real *p = tensor_write(c->in[PARAMETER]), *m = tensor_write(c->in[FIRST]), *v = tensor_write(c->in[SECOND]);
   return p && m && v &&
          HOT_EACH(adamw, (c->in[PARAMETER]->size + ADAMW_BLOCK - 1) / ADAMW_BLOCK, CHUNK / ADAMW_BLOCK,
                   .n = c->in[PARAMETER]->size, .p = p, .m = m, .v = v, .g = input(c, GRADIENT),
-                  .beta1 = (real)b1, .beta2 = (real)b2, .rest1 = (real)(1 - b1), .rest2 = (real)(1 - b2),
-                  .keep = (real)(1 - lr * c->arg[DECAY].n), .rate = (real)(lr / (1 - pow(b1, t))),
-                  .root = (real)(1 / sqrt(1 - pow(b2, t))), .eps = (real)c->arg[EPS].n);
+                  .step = adamw_step(c));
 }
 
 static int adamw_sample(Call *c, Random *r, int variant) {

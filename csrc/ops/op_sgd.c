@@ -1,12 +1,9 @@
 /* One step of stochastic gradient descent on one parameter, in place and in one pass: v = momentum v + d with
  * d = gradient + weight_decay parameter; parameter -= lr v, or lr (d + momentum v) with Nesterov's momentum
  * (Sutskever et al., ICML 2013). Not differentiable; returns nothing. */
-#include "ops/op_kit.h"
+#include "ops/sgd_step.h"
 
-#include "ops/bodies_sgd.h"
-
-enum { PARAMETER, GRADIENT, VELOCITY, CHUNK = 1 << 14 };
-enum { LR, MOMENTUM, DECAY, NESTEROV };
+enum { CHUNK = 1 << 14 };
 
 static int sgd_shape(Call *c) {
   static const char *const names[] = {"parameter", "gradient", "velocity"};
@@ -25,9 +22,7 @@ static int sgd_forward(Call *c) {
   real *p = tensor_write(c->in[PARAMETER]), *v = p && c->in[VELOCITY] ? tensor_write(c->in[VELOCITY]) : NULL;
   return p && (v || !c->in[VELOCITY]) &&
          HOT_EACH(sgd, (c->in[PARAMETER]->size + SGD_BLOCK - 1) / SGD_BLOCK, CHUNK / SGD_BLOCK,
-                  .n = c->in[PARAMETER]->size, .p = p, .v = v, .g = input(c, GRADIENT),
-                  .lr = (real)c->arg[LR].n, .momentum = (real)c->arg[MOMENTUM].n,
-                  .decay = (real)c->arg[DECAY].n, .nesterov = c->arg[NESTEROV].n != 0);
+                  .n = c->in[PARAMETER]->size, .p = p, .v = v, .g = input(c, GRADIENT), .step = sgd_step(c));
 }
 
 static int sgd_sample(Call *c, Random *r, int variant) {

@@ -2,7 +2,7 @@
  * neighbours, which it moves at once where the memory is aligned. */
 #include "cuda/kernels/pointwise.h"
 
-#include "cuda/launch.h"
+#include "cuda/kernels/four.h"
 #include "ops/bodies_math.h"
 #include "ops/pointwise_rows.h"
 
@@ -48,32 +48,6 @@ template <class... T> static __device__ inline void unused(T...) {}
 #undef BOUNDED
 #undef BINARY
 #undef COMPARE
-
-/* ---- four neighbours ---- */
-
-enum { WIDTH = 4 };
-
-struct Four {
-  float v[WIDTH];
-};
-
-static __device__ inline Four load(const float *p, long i, long n, bool whole) {
-  Four f;
-  if (whole) {
-    float4 w = *(const float4 *)(p + i);
-    f.v[0] = w.x, f.v[1] = w.y, f.v[2] = w.z, f.v[3] = w.w;
-  } else {
-    for (int k = 0; k < WIDTH; k++) f.v[k] = i + k < n ? p[i + k] : 0;
-  }
-  return f;
-}
-
-static __device__ inline void store(float *p, long i, long n, bool whole, const Four &f) {
-  if (whole)
-    *(float4 *)(p + i) = make_float4(f.v[0], f.v[1], f.v[2], f.v[3]);
-  else
-    for (int k = 0; k < WIDTH && i + k < n; k++) p[i + k] = f.v[k];
-}
 
 /* ---- one operand ---- */
 
