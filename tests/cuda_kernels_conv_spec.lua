@@ -1,4 +1,4 @@
--- Convolutions on the GPU at the shapes that choose between its kernels, and in bfloat16.
+-- Convolutions, and those of up-sampled maps, on the GPU at the shapes that choose between its kernels; bfloat16.
 local alike = require "tests.alike"
 local co = require "cohesiv"
 local large = require "tests.large"
@@ -85,6 +85,32 @@ it("adds to gradients that are there", function()
   end
 end)
 
+-- a map N,H,W,C; weights O,3,3,C+S; skip
+local up_cases = {
+  { { 2, 5, 3, 40 }, { 36, 3, 3, 48 }, { 2, 10, 6, 8 } },
+  { { 1, 4, 5, 33 }, { 70, 3, 3, 33 } },
+  { { 1, 3, 3, 5 }, { 3, 3, 3, 12 }, { 1, 6, 6, 7 } },
+}
+
+it("convolves up-sampled maps like the CPU, and adds to gradients that are there", function()
+  co.seed(7)
+  for k, case in ipairs(up_cases) do
+    local inputs = { co.randn(case[1]), co.randn(case[2]), case[3] and co.randn(case[3]) }
+    alike.same(alike.expected("upconv2d", inputs, {}), large.results("upconv2d", alike.there(inputs), {}), "map " .. k)
+    local list = {}
+    for i, device in ipairs { "cpu", "cuda" } do
+      list[i] = {}
+      for n, t in ipairs(inputs) do
+        list[i][n] = t:to(device):clone()
+        list[i][n].requires_grad = true
+      end
+      for _ = 1, 2 do samples.call("upconv2d", list[i], {}):sum():backward() end
+      for n, t in ipairs(list[i]) do list[i][n] = t.grad end
+    end
+    alike.same(list[1], list[2], "map " .. k .. ": gradients of two calls")
+  end
+end)
+
 -- Weights in bfloat16: results come near the CPU's.
 local function near(name, inputs, args)
   inputs[2] = inputs[2]:to "bfloat16"
@@ -102,5 +128,11 @@ it("computes in bfloat16 where weights are", function()
     local act = { act = "silu" }
     for key, value in pairs(args or {}) do act[key] = value end
     near("conv2d_act", { co.randn(image), co.randn(weight), co.rand(weight[1]), co.randn(weight[1]) }, act)
+  end
+  for _, case in ipairs(up_cases) do
+    local inputs = { co.randn(case[1]), co.randn(case[2]), case[3] and co.randn(case[3]) or false }
+    near("upconv2d", { table.unpack(inputs) }, {})
+    inputs[4], inputs[5] = false, co.randn(case[2][1])
+    near("upconv2d_act", inputs, { act = "relu" })
   end
 end)

@@ -4,7 +4,7 @@
  * the map's own resolution and gathers them, a quarter of the multiplications; skip is convolved as it is.
  * Where the map has few channels, forward has less to save than gathering costs, and makes the larger map,
  * joined; so does float64, which is what the tests compare with. */
-#include "ops/op_kit.h"
+#include "ops/upconv_sizes.h"
 
 #include "backend/conv.h"
 #include "backend/conv_algo.h"
@@ -13,43 +13,13 @@
 #include "ops/bodies_upconv.h"
 #include "ops/bodies_upsample.h"
 
-enum { INPUT, WEIGHT, SKIP, SCALE, SHIFT, PIXELS = 64 };
+enum { PIXELS = 64 };
 enum { TAPS_LEAST = 96 }; /* channels of the map from which forward takes the nine products */
-
-/* n images, h x w pixels of the map, its c channels, those of skip, o output channels */
-typedef struct UpShape {
-  long n, h, w, c, skip, o;
-} UpShape;
-
-static UpShape up_shape(const Call *c) {
-  const long *x = c->in[INPUT]->shape;
-  return (UpShape){x[0], x[1], x[2], x[3], c->in[SKIP] ? c->in[SKIP]->shape[3] : 0, c->in[WEIGHT]->shape[0]};
-}
 
 /* Of the convolution that is meant, not of the fewer products that float32 takes. */
 static double upconv_flops(const Call *c) {
   UpShape s = up_shape(c);
   return 2.0 * (double)(s.n * 4 * s.h * s.w * s.o) * (double)(TAPS * (s.c + s.skip));
-}
-
-/* The convolution at full resolution of `channels` channels. */
-static ConvShape full_shape(const UpShape *s, long channels) {
-  return (ConvShape){.n = s->n,
-                     .h = 2 * s->h,
-                     .w = 2 * s->w,
-                     .ci = channels,
-                     .co = s->o,
-                     .kh = 3,
-                     .kw = 3,
-                     .stride_h = 1,
-                     .stride_w = 1,
-                     .dilation_h = 1,
-                     .dilation_w = 1,
-                     .top = 1,
-                     .left = 1,
-                     .groups = 1,
-                     .ho = 2 * s->h,
-                     .wo = 2 * s->w};
 }
 
 static int upconv_shape(Call *c) {
@@ -124,14 +94,6 @@ static int backward(Call *c, const UpShape *s, const real *dy) {
 /* ---- nine taps ---- */
 static TapsShape taps_shape(const UpShape *s) {
   return (TapsShape){s->n * s->h * s->w, s->c, s->o, s->c + s->skip};
-}
-
-/* The convolution of skip, whose weights lie behind the map's. */
-static ConvShape skip_shape(const UpShape *s) {
-  ConvShape c = full_shape(s, s->skip);
-  c.w_first = s->c;
-  c.w_channels = s->c + s->skip;
-  return c;
 }
 
 /* The nine products, or their gradients, with `o` zeros behind them. */

@@ -76,7 +76,7 @@ template <bool WIDE> struct Windows {
 };
 
 /* Forward neighbours lie along the depth, in the gradient of the images across it. */
-template <bool WIDE, bool DATA> struct Weights {
+template <bool WIDE, bool DATA> struct TapWeights {
   typedef int Line; /* an output of the group, or four */
   typedef Taps Place;
   const Gather &g;
@@ -93,13 +93,14 @@ template <bool WIDE, bool DATA> struct Weights {
   __device__ float4 read(int output, const Taps &t) const {
     if (output >= g.outputs || t.y >= depth.y.taps) return zeros();
     if constexpr (WIDE) {
-      return weights_at(g, place(output, t));
+      return weights_at(g.weights, place(output, t));
     } else if constexpr (!DATA) {
-      return each_tap(depth, t, [&](const Taps &at) { return weight_at(g, place(output, at)); });
+      return each_tap(depth, t, [&](const Taps &at) { return weight_at(g.weights, place(output, at)); });
     } else {
       float v[4];
 #pragma unroll
-      for (int k = 0; k < 4; k++) v[k] = output + k < g.outputs ? weight_at(g, place(output + k, t)) : 0;
+      for (int k = 0; k < 4; k++)
+        v[k] = output + k < g.outputs ? weight_at(g.weights, place(output + k, t)) : 0;
       return make_float4(v[0], v[1], v[2], v[3]);
     }
   }
@@ -112,7 +113,7 @@ template <int SIZE, class Source> struct SideOf<SIZE, Source, true> { typedef Ac
 template <class T, bool WIDE, bool DATA>
 static __global__ void __launch_bounds__(THREADS, T::BLOCKS)
     gather_kernel(Gather g, unsigned columns, unsigned rows) {
-  typedef typename SideOf<T::N, Weights<WIDE, DATA>, DATA>::type WeightSide;
+  typedef typename SideOf<T::N, TapWeights<WIDE, DATA>, DATA>::type WeightSide;
   unsigned b = blockIdx.x, column = b % columns;
   b /= columns;
   int group = (int)(b % (unsigned)g.groups);
@@ -124,7 +125,7 @@ static __global__ void __launch_bounds__(THREADS, T::BLOCKS)
   if (first >= pixels) return;
   Sums<T> sum = {};
   Windows<WIDE> windows = {g, depth, pixels, group};
-  Weights<WIDE, DATA> weights = {g, depth, group};
+  TapWeights<WIDE, DATA> weights = {g, depth, group};
   if (depth.size() > 0)
     multiply<T>(Along<T::M, Windows<WIDE>>(windows, first), WeightSide(weights, (long)column * T::N),
                 depth.size(), sum);

@@ -4,9 +4,10 @@
 #ifndef CUDA_KERNELS_CONV_GATHER_H
 #define CUDA_KERNELS_CONV_GATHER_H
 
+#include "cuda/kernels/activation.h"
+#include "cuda/kernels/bfloat16.h"
 #include "cuda/kernels/conv.h"
 #include "cuda/launch.h"
-#include "ops/bodies_math.h"
 
 /* One axis: sizes of the source and the results, taps, and how windows move. */
 struct GatherAxis {
@@ -18,11 +19,11 @@ struct Gather {
   GatherAxis y, x;
   const float *from;                   /* images, source y, source x, pitch */
   int images, pitch, channels, groups; /* channels: of the source in a group */
-  const void *weights;
+  Weights weights;
   int w_channels, w_first;
-  bool brain, round; /* weights are bfloat16; the source is rounded to it */
-  float *to;         /* images, results y, results x, outputs */
-  int outputs;       /* of a group */
+  bool round;  /* the source to bfloat16 */
+  float *to;   /* images, results y, results x, outputs */
+  int outputs; /* of a group */
   Epilogue end;
   bool add, wide_end; /* wide_end: results can be moved four at once */
 };
@@ -74,40 +75,16 @@ static __device__ inline void advance_pixel(Pixel &p, int by, int h, int w) {
   }
 }
 
-/* ---- bfloat16 ---- */
-
-static __device__ inline float float_of(uint32_t bits) {
-  float f;
-  memcpy(&f, &bits, sizeof f);
-  return f;
-}
-
-static __device__ inline float brain_float(uint16_t bits) { return float_of((uint32_t)bits << 16); }
-
-static __device__ inline float rounded_brain(float f) {
-  uint32_t u;
-  memcpy(&u, &f, sizeof u);
-  return f != f ? f : float_of((u + 0x7fff + (u >> 16 & 1)) & 0xffff0000);
-}
-
-static __device__ inline float weight_at(const Gather &g, long i) {
-  return g.brain ? brain_float(((const uint16_t *)g.weights)[i]) : ((const float *)g.weights)[i];
-}
-
-static __device__ inline float4 weights_at(const Gather &g, long i) {
-  if (!g.brain) return *(const float4 *)((const float *)g.weights + i);
-  uint64_t four = *(const uint64_t *)((const uint16_t *)g.weights + i);
-  return make_float4(brain_float((uint16_t)four), brain_float((uint16_t)(four >> 16)),
-                     brain_float((uint16_t)(four >> 32)), brain_float((uint16_t)(four >> 48)));
-}
+/* ---- numbers ---- */
 
 static __device__ inline float source_at(const Gather &g, const float *p) {
-  return g.round ? rounded_brain(*p) : *p;
+  return g.round ? rounded_bfloat16(*p) : *p;
 }
 
 static __device__ inline float4 sources_at(const Gather &g, const float *p) {
   float4 v = *(const float4 *)p;
-  return g.round ? make_float4(rounded_brain(v.x), rounded_brain(v.y), rounded_brain(v.z), rounded_brain(v.w))
+  return g.round ? make_float4(rounded_bfloat16(v.x), rounded_bfloat16(v.y), rounded_bfloat16(v.z),
+                               rounded_bfloat16(v.w))
                  : v;
 }
 
@@ -124,12 +101,7 @@ static __device__ inline float finished(const Gather &g, float v, long at, int c
   if (g.end.scale) v *= g.end.scale[channel];
   if (g.end.shift) v += g.end.shift[channel];
   if (g.end.residual) v += g.end.residual[at];
-  switch (g.end.act) {
-  case ACT_NONE: return v;
-  case ACT_RELU: return v < 0 ? 0 : v;
-  case ACT_RELU6: return v < 0 ? 0 : v > 6 ? 6 : v;
-  default: return SILU(v);
-  }
+  return activated(g.end.act, v);
 }
 
 /* The results of four channels of a pixel, of which `left` are there. */
@@ -176,10 +148,9 @@ static inline Gather gather_of(bool data, const ConvShape *c, const float *from,
   g.channels = data ? co : ci;
   g.outputs = data ? ci : co;
   g.groups = (int)c->groups;
-  g.weights = w.data;
+  g.weights = {w.data, w.dtype == BF16};
   g.w_channels = (int)(c->w_channels ? c->w_channels : ci);
   g.w_first = (int)c->w_first;
-  g.brain = w.dtype == BF16;
   g.round = w.round;
   g.to = to;
   if (e) g.end = *e;
@@ -191,7 +162,7 @@ static inline Gather gather_of(bool data, const ConvShape *c, const float *from,
 /* Whether source and weights can be read four channels at once. */
 static inline bool gather_wide(bool data, const Gather &g) {
   return g.channels % 4 == 0 && g.w_channels % 4 == 0 && g.w_first % 4 == 0 &&
-         (!data || g.outputs % 4 == 0) && aligned16(g.from) && aligned16(g.weights);
+         (!data || g.outputs % 4 == 0) && aligned16(g.from) && aligned16(g.weights.data);
 }
 
 /* Convolutions of groups of few channels, whose numbers can be read four at once (conv_grouped.cu). */

@@ -46,10 +46,10 @@ static __global__ void __launch_bounds__(THREADS, 2)
     int n = i % width, channel = i / width % g.channels, tap = i / width / g.channels;
     int group = first_group + n / g.outputs;
     int at = (y.first_tap + tap / x.taps * y.every) * g.x.taps + x.first_tap + tap % x.taps * x.every;
-    weights[i] =
-        group < g.groups
-            ? weight_at(g, weight_place<DATA>(g, group, n % g.outputs, channel) + (long)at * g.w_channels)
-            : 0;
+    weights[i] = group < g.groups
+                     ? weight_at(g.weights, weight_place<DATA>(g, group, n % g.outputs, channel) +
+                                                (long)at * g.w_channels)
+                     : 0;
   }
   __syncthreads();
   int bands = (y.results + HIGH - 1) / HIGH;

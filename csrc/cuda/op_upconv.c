@@ -1,0 +1,85 @@
+/* upconv2d and upconv2d_act on the GPU (ops/op_upconv.c): the transposed convolution of the map (kernels/upconv.h) and
+ * the convolution of skip, one added to the other. */
+#include "cuda/op_kit.h"
+
+#include "cuda/kernels/upconv.h"
+#include "cuda/op_conv.h"
+#include "ops/upconv_sizes.h"
+
+static float *floats(Call *c, long n) { return call_scratch(c, (size_t)n * sizeof(float)); }
+
+/* The convolution whose gradient of images is the map's part: from the large image to the map. */
+static ConvShape map_shape(const UpShape *s) {
+  ConvShape c = full_shape(s, s->o);
+  c.co = s->c;
+  c.kh = c.kw = 4;
+  c.stride_h = c.stride_w = 2;
+  c.ho = s->h;
+  c.wo = s->w;
+  return c;
+}
+
+static long sums_of(const UpShape *s) { return s->c * 4 * 4 * s->o; }
+
+/* Its weights; NULL with a message. */
+static float *summed_taps(Call *c, const UpShape *s) {
+  float *sums = floats(c, sums_of(s));
+  const Tensor *w = c->in[WEIGHT];
+  return sums && upconv_sum_taps_on(stream_of(c), s->o, s->c, s->c + s->skip, tensor_data(w), w->dtype, sums)
+             ? sums
+             : NULL;
+}
+
+static int forward(Call *c, const Epilogue *e) {
+  UpShape s = up_shape(c);
+  ConvShape map = map_shape(&s), side = skip_shape(&s);
+  float *sums = summed_taps(c, &s), *y = sums ? output(c, 0) : NULL;
+  ConvWeights taps = {sums, F32, c->compute == BF16};
+  return y &&
+         (!s.skip ||
+          conv_forward_on(stream_of(c), &side, input(c, SKIP), call_weights(c, WEIGHT), NULL, y, false)) &&
+         conv_data_on(stream_of(c), &map, input(c, INPUT), taps, e, y, s.skip > 0);
+}
+
+static int backward_weight(Call *c, const UpShape *s, const float *dy) {
+  ConvShape map = map_shape(s), side = full_shape(s, s->skip);
+  bool add;
+  float *sums = floats(c, sums_of(s)), *skip = sums ? floats(c, s->o * 3 * 3 * s->skip) : NULL;
+  float *dw = skip ? call_grad(c, WEIGHT, &add) : NULL;
+  int ok = dw && cuda_conv_weight(c, &map, dy, input(c, INPUT), sums, false) &&
+           (!s->skip || cuda_conv_weight(c, &side, input(c, SKIP), dy, skip, false)) &&
+           upconv_share_taps_on(stream_of(c), s->o, s->c, s->c + s->skip, sums, skip, dw, add);
+  call_drop(c, sums);
+  call_drop(c, skip);
+  return ok;
+}
+
+static int upconv_forward(Call *c) { return forward(c, NULL); }
+
+static int upconv_backward(Call *c) {
+  UpShape s = up_shape(c);
+  ConvShape map = map_shape(&s), side = skip_shape(&s);
+  const float *dy = grad_out(c, 0);
+  bool add;
+  if (!dy) return 1;
+  if (c->needs_grad[WEIGHT] && !backward_weight(c, &s, dy)) return 0;
+  if (c->needs_grad[INPUT]) {
+    float *sums = summed_taps(c, &s), *dx = sums ? call_grad(c, INPUT, &add) : NULL;
+    if (!dx || !conv_forward_on(stream_of(c), &map, dy, (ConvWeights){sums, F32, false}, NULL, dx, add))
+      return 0;
+  }
+  if (c->needs_grad[SKIP]) {
+    float *ds = call_grad(c, SKIP, &add);
+    if (!ds || !conv_data_on(stream_of(c), &side, dy, call_weights(c, WEIGHT), NULL, ds, add)) return 0;
+  }
+  return 1;
+}
+
+static int upconv_act_forward(Call *c) {
+  return forward(c, &(Epilogue){input(c, SCALE), input(c, SHIFT), NULL, (Activation)c->arg[0].list[0]});
+}
+
+const Kernel cuda_upconv2d = {.forward = upconv_forward, .backward = upconv_backward};
+const Kernel cuda_upconv2d_bf16 = {.forward = upconv_forward};
+const Kernel cuda_upconv2d_act = {.forward = upconv_act_forward};
+const Kernel cuda_upconv2d_act_bf16 = {.forward = upconv_act_forward};
