@@ -1,23 +1,9 @@
 /* grid_sample: bilinear samples of images N,H,W,C at the points of a grid
  * N,H',W',2 of (x, y) in -1 .. 1, as PyTorch's function of that name (Jaderberg
  * et al., NeurIPS 2015). */
-#include "ops/op_kit.h"
+#include "ops/grid_sizes.h"
 
-#include "ops/bodies_grid_sample.h"
-
-enum { INPUT, GRID };
-enum { PADDING, CORNERS };
 enum { NUMBERS = 1 << 13, BANDS = 8 };
-
-static Grid grid_of(const Call *c) {
-  const long *x = c->in[INPUT]->shape, *grid = c->in[GRID]->shape;
-  return (Grid){.h = x[1],
-                .w = x[2],
-                .c = x[3],
-                .points = grid[1] * grid[2],
-                .border = c->arg[PADDING].list[0] == 1,
-                .corners = c->arg[CORNERS].n != 0};
-}
 
 static long grain(const Grid *g) { return NUMBERS / (4 * g->c + 4) + 1; }
 
