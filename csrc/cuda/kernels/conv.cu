@@ -51,7 +51,7 @@ template <bool WIDE> struct Windows {
 
   __device__ Line line(long i) const {
     if (i >= pixels) return {g.from, OUTSIDE, 0};
-    Pixel p = pixel_of(i, depth.y.results, depth.x.results);
+    PixelAt p = pixel_of(i, depth.y.results, depth.x.results);
     return {g.from + (long)p.image * g.y.source * g.x.source * g.pitch + group * g.channels,
             p.y * depth.y.step + depth.y.first, p.x * depth.x.step + depth.x.first};
   }
@@ -134,7 +134,7 @@ static __global__ void __launch_bounds__(THREADS, T::BLOCKS)
     long p = first + row_of<T>(i);
     if (p >= pixels) continue;
     if (DATA) {
-      Pixel at = pixel_of(p, depth.y.results, depth.x.results);
+      PixelAt at = pixel_of(p, depth.y.results, depth.x.results);
       p = ((long)at.image * g.y.results + at.y * depth.y.apart + depth.y.at) * g.x.results +
           at.x * depth.x.apart + depth.x.at;
     }

@@ -53,11 +53,11 @@ template <bool DATA> static __device__ inline Phase phase_of(const GatherAxis &a
 enum { OUTSIDE = -(1 << 30) }; /* a row from which no tap meets an image */
 
 /* Place of number p of images of h x w. */
-struct Pixel {
+struct PixelAt {
   int image, y, x;
 };
 
-static __device__ inline Pixel pixel_of(long p, int h, int w) {
+static __device__ inline PixelAt pixel_of(long p, int h, int w) {
   if (p >> 31) {
     long row = p / w;
     return {(int)(row / h), (int)(row % h), (int)(p % w)};
@@ -67,7 +67,7 @@ static __device__ inline Pixel pixel_of(long p, int h, int w) {
 }
 
 /* `by` pixels further. */
-static __device__ inline void advance_pixel(Pixel &p, int by, int h, int w) {
+static __device__ inline void advance_pixel(PixelAt &p, int by, int h, int w) {
   p.x += by;
   while (p.x >= w) {
     p.x -= w;

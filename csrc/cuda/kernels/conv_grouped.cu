@@ -56,7 +56,7 @@ static __global__ void __launch_bounds__(THREADS, 2)
   long p = (long)place * COLUMNS + threadIdx.x / LANES;
   int group = first_group + lane / g.outputs;
   if (p >= (long)g.images * bands * x.results || lane >= width || group >= g.groups) return;
-  Pixel at = pixel_of(p, bands, x.results);
+  PixelAt at = pixel_of(p, bands, x.results);
   const float *image = g.from + (long)at.image * g.y.source * g.x.source * g.pitch + group * g.channels;
   float sum[HIGH][4] = {};
   for (int ty = 0; ty < y.taps; ty++)
@@ -154,7 +154,7 @@ static __global__ void __launch_bounds__(THREADS)
   bool mine = share < shares && tap < g.y.taps * g.x.taps && group < g.groups;
   float4 sum[SUMS] = {};
   long first = part * length + share, end = (part + 1) * length < pixels ? (part + 1) * length : pixels;
-  Pixel at = pixel_of(first, g.y.results, g.x.results);
+  PixelAt at = pixel_of(first, g.y.results, g.x.results);
   int top = tap / g.x.taps * g.y.dilation - g.y.before, left = tap % g.x.taps * g.x.dilation - g.x.before;
   for (long p = first; mine && p < end; p += shares, advance_pixel(at, shares, g.y.results, g.x.results)) {
     int y = at.y * g.y.stride + top, x = at.x * g.x.stride + left;

@@ -11,7 +11,7 @@ template <bool WIDE> struct Under {
   };
   struct Place {
     long pixel;
-    Pixel at;
+    PixelAt at;
   };
   const Gather &g;
   long first, end; /* pixels */

@@ -1,0 +1,13 @@
+/* Windows' contents side by side: as ops/bodies_window.h says. */
+#ifndef CUDA_KERNELS_UNFOLD_H
+#define CUDA_KERNELS_UNFOLD_H
+
+#include "cuda/kernels/kernels.h"
+
+struct Frame; /* ops/bodies_window.h */
+
+LAUNCHER int unfold_on(CudaStream s, long images, const struct Frame *f, const float *x, float *y);
+LAUNCHER int unfold_back_on(CudaStream s, long images, const struct Frame *f, const float *dy, float *dx,
+                            bool add);
+
+#endif
