@@ -6,26 +6,12 @@ local large = require "tests.large"
 local samples = require "tests.samples"
 local support = require "tests.support"
 
-local same, there = alike.same, alike.there
+local same, there, twice = alike.same, alike.there, large.twice
 local DTYPES = { "float64", "float32", "float16", "bfloat16", "uint8", "int32", "int64" }
 
 -- f's results for tensors on the CPU, and for their copies on the GPU.
 local function both(f, inputs, what)
   same({ f(table.unpack(inputs)) }, { f(table.unpack(there(inputs))) }, what)
-end
-
--- What op `name` gives and its gradients where every input is used twice, so that the second is added to the first.
-local function twice(name, inputs, args)
-  local own = samples.copies(inputs)
-  for _, i in ipairs(samples.wanted(name, own)) do own[i].requires_grad = true end
-  local y, z = samples.call(name, own, args), samples.call(name, own, args)
-  local list = { y:detach() }
-  y:backward(y:detach())
-  z:backward(z:detach())
-  for _, t in ipairs(own) do
-    if t and t.grad then list[#list + 1] = t.grad end
-  end
-  return list
 end
 
 for _, name in ipairs { "reshape", "permute", "transpose", "expand", "select", "narrow", "cat", "stack", "pad_crop",

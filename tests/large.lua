@@ -97,4 +97,19 @@ function large.results(name, inputs, args)
   return list
 end
 
+--- twice(name, inputs, args): an output and the gradients of a call where every input is used twice, so that the second
+-- gradient is added to the first.
+function large.twice(name, inputs, args)
+  local own = samples.copies(inputs)
+  for _, i in ipairs(samples.wanted(name, own)) do own[i].requires_grad = true end
+  local y, z = samples.call(name, own, args), samples.call(name, own, args)
+  local list = { y:detach() }
+  y:backward(slope(y))
+  z:backward(slope(z))
+  for _, t in ipairs(own) do
+    if t and t.grad then list[#list + 1] = t.grad end
+  end
+  return list
+end
+
 return large

@@ -14,7 +14,8 @@ local release_only = {
 }
 -- Specs of what the sanitized build alone has.
 local sanitized_only = {
-  cuda_kernels = true, cuda_kernels_cases = true, cuda_kernels_conv = true, cuda_kernels_matmul = true, fuzz = true,
+  cuda_kernels = true, cuda_kernels_cases = true, cuda_kernels_conv = true, cuda_kernels_images = true,
+  cuda_kernels_matmul = true, fuzz = true,
 }
 -- Specs of single ops: what instruction sets and numbers of threads matter to.
 local function is_op_spec(name)

@@ -7,7 +7,8 @@ enum { OWN_EPS, OWN_ACT }; /* instance_norm's parameters */
 
 int cuda_norm_prepare(Call *c, Rows n, float *partial) {
   bool training = c->arg[TRAINING].n != 0;
-  NormStatistics a = {.weight = input(c, WEIGHT),
+  NormStatistics a = {.x = input(c, INPUT),
+                      .weight = input(c, WEIGHT),
                       .bias = input(c, BIAS),
                       .momentum = c->arg[MOMENTUM].n,
                       .eps = c->arg[EPS].n,
@@ -118,7 +119,8 @@ static Norm instance_of(const Call *c) {
 
 static int instance_forward(Call *c) {
   Norm j = instance_of(c);
-  NormStatistics a = {.weight = input(c, WEIGHT), .bias = input(c, BIAS), .eps = c->arg[OWN_EPS].n};
+  NormStatistics a = {
+      .x = input(c, INPUT), .weight = input(c, WEIGHT), .bias = input(c, BIAS), .eps = c->arg[OWN_EPS].n};
   float *partial = call_scratch(c, (size_t)rows_sums(&j.rows, 2) * sizeof *partial);
   c->recompute = true;
   a.partial = partial;

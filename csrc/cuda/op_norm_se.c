@@ -52,7 +52,7 @@ static int pool(Call *c, Se *j) {
     return 0;
   find_lines(c, j);
   int ok = (means || se_pool_on(s, n, j->x, &j->lines, partial)) &&
-           se_pooled_on(s, n, partial, &j->lines, input(c, WEIGHT), input(c, BIAS), j->inverse, means,
+           se_pooled_on(s, n, j->x, partial, &j->lines, input(c, WEIGHT), input(c, BIAS), j->inverse, means,
                         j->gate.pooled);
   call_drop(c, partial);
   return ok;

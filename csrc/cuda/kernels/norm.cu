@@ -21,7 +21,8 @@ static __device__ inline void join(float &rows, Pack<W> &mean, Pack<W> &squares,
   rows = all;
 }
 
-/* A thread takes some rows at a time: their mean is theirs alone, so that nothing large is subtracted. */
+/* A thread takes some rows at a time: their mean is theirs alone, so that nothing large is subtracted; and all are
+ * counted from the first row, which keeps the digits of numbers that lie together far from 0. */
 template <int W>
 static __global__ void __launch_bounds__(THREADS)
     moments_kernel(Rows n, Lanes l, const float *x, float *partial) {
@@ -30,8 +31,9 @@ static __global__ void __launch_bounds__(THREADS)
   __shared__ float counts[THREADS];
   Share<W> w(n, l);
   unsigned t = threadIdx.x;
-  Pack<W> mean = {}, squares = {};
+  Pack<W> mean = {}, squares = {}, base = {};
   float rows = 0;
+  if (w.inside) base = pack_load<W>(x + w.channel);
   for (long r = w.row; r < w.end; r += AT_ONCE * w.step) {
     Pack<W> v[AT_ONCE], m = {}, q = {};
     float some = 0;
@@ -39,7 +41,10 @@ static __global__ void __launch_bounds__(THREADS)
       bool there = r + i * w.step < w.end;
       v[i] = pack_load<W>(x + (there ? r + i * w.step : r) * n.channels + w.channel);
       some += there;
-      for (int k = 0; k < W; k++) m.v[k] += there ? v[i].v[k] : 0;
+      for (int k = 0; k < W; k++) {
+        v[i].v[k] -= base.v[k];
+        m.v[k] += there ? v[i].v[k] : 0;
+      }
     }
     for (int k = 0; k < W; k++) m.v[k] /= some;
     for (int i = 0; i < AT_ONCE; i++)
@@ -84,12 +89,13 @@ static __global__ void __launch_bounds__(THREADS) statistics_kernel(Rows n, bool
     double last = (double)(n.rows - (n.parts - 1) * n.length), sum = 0, squares = 0;
     for (long p = threadIdx.x % WARP; p < parts; p += WARP)
       sum += (p % n.parts == n.parts - 1 ? last : (double)n.length) * (double)from[p * 2 * C];
-    mean = warp_sum(sum) / rows;
+    mean = warp_sum(sum) / rows; /* from the first row's, so far */
     for (long p = threadIdx.x % WARP; p < parts; p += WARP) {
       double d = (double)from[p * 2 * C] - mean;
       squares += (double)from[p * 2 * C + C] + (p % n.parts == n.parts - 1 ? last : (double)n.length) * d * d;
     }
     squares = warp_sum(squares);
+    mean += (double)a.x[channel];
     var = squares / rows;
     if (a.running_mean && threadIdx.x % WARP == 0) {
       float *m = a.running_mean + channel, *v = a.running_var + channel;

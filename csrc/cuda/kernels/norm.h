@@ -7,12 +7,13 @@
 #include "cuda/kernels/rows.h"
 #include "ops/norm_passes.h"
 
-/* partial (rows_sums of 2): mean and squared differences of every part's channels. */
+/* partial (rows_sums of 2): mean, counted from the first row's number, and squared differences of every part's
+ * channels. */
 LAUNCHER int norm_moments_on(CudaStream s, Rows n, const float *x, float *partial);
 
 /* What follows from them, for every image, or, `joint`, for all of them together; images x channels each. */
 typedef struct NormStatistics {
-  const float *partial;              /* of norm_moments_on; NULL: the running statistics are taken */
+  const float *partial, *x;          /* of norm_moments_on; NULL: the running statistics are taken */
   const float *weight, *bias;        /* NULL: 1, 0 */
   float *running_mean, *running_var; /* moved unless partial is NULL; may be NULL */
   double momentum, eps;

@@ -104,8 +104,8 @@ int se_pool_on(CudaStream s, Rows n, const float *x, const SeLines *l, float *pa
 
 /* A warp for a channel of an image. */
 static __global__ void __launch_bounds__(THREADS)
-    pooled_kernel(Rows n, const float *partial, SeLines l, const float *weight, const float *bias,
-                  const float *inverse, float *means, float *pooled) {
+    pooled_kernel(Rows n, const float *x, const float *partial, SeLines l, const float *weight,
+                  const float *bias, const float *inverse, float *means, float *pooled) {
   long i = (long)blockIdx.x * WARPS + threadIdx.x / WARP, C = n.channels, channel = i % C;
   if (i >= n.images * C) return;
   long row = means ? 2 * C : C;
@@ -116,6 +116,7 @@ static __global__ void __launch_bounds__(THREADS)
   double mean = warp_sum(sum) / (double)n.rows;
   if (threadIdx.x % WARP) return;
   if (means) {
+    mean += (double)x[channel];
     means[i] = (float)mean;
     mean = (double)weight[channel] * (double)inverse[channel] * (mean - (double)l.mean[channel]) +
            (double)bias[channel];
@@ -123,10 +124,10 @@ static __global__ void __launch_bounds__(THREADS)
   pooled[i] = (float)mean;
 }
 
-int se_pooled_on(CudaStream s, Rows n, const float *partial, const SeLines *l, const float *weight,
-                 const float *bias, const float *inverse, float *means, float *pooled) {
-  LAUNCH(pooled_kernel, blocks_for(n.images * n.channels, WARPS), THREADS, 0, s, n, partial, *l, weight, bias,
-         inverse, means, pooled);
+int se_pooled_on(CudaStream s, Rows n, const float *x, const float *partial, const SeLines *l,
+                 const float *weight, const float *bias, const float *inverse, float *means, float *pooled) {
+  LAUNCH(pooled_kernel, blocks_for(n.images * n.channels, WARPS), THREADS, 0, s, n, x, partial, *l, weight,
+         bias, inverse, means, pooled);
   return launched("batch_norm_se");
 }
 

@@ -25,8 +25,9 @@ LAUNCHER int se_layer_weights_on(CudaStream s, long rows, long in, long out, con
 LAUNCHER int se_pool_on(CudaStream s, Rows n, const float *x, const SeLines *l, float *partial);
 /* pooled, images x channels: of those sums; or, where means is not NULL, of norm_moments_on's: then means are those
  * of the images' x, and pooled are they sent through batch norm. */
-LAUNCHER int se_pooled_on(CudaStream s, Rows n, const float *partial, const SeLines *l, const float *weight,
-                          const float *bias, const float *inverse, float *means, float *pooled);
+LAUNCHER int se_pooled_on(CudaStream s, Rows n, const float *x, const float *partial, const SeLines *l,
+                          const float *weight, const float *bias, const float *inverse, float *means,
+                          float *pooled);
 /* y = gate u */
 LAUNCHER int se_apply_on(CudaStream s, Rows n, const float *x, const SeLines *l, float *y);
 /* scale, shift: images x channels: those of l times the gate. */
