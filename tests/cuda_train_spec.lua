@@ -1,12 +1,13 @@
--- The CUDA half on the CPU, as a whole: a network's gradients, a training beside the CPU's, a run that goes on elsewhere.
--- COHESIV_CUDA_MODULE names its shared object.
+-- The CUDA half on the CPU, as a whole: a network's gradients, a training beside the CPU's, a run that goes on
+-- elsewhere. COHESIV_CUDA_MODULE names its shared object.
 local co = require "cohesiv"
 local core = require "cohesiv.core"
 local support = require "tests.support"
 
 describe("on a GPU", function()
   it("a network's losses and gradients are the CPU's", function()
-    for _, encoder in ipairs { "resnet18", "mobilenet_v2" } do
+    -- Statistics of few pixels make much of rounding, and a ReLU has two slopes at 0.
+    for encoder, tolerance in pairs { resnet18 = 5e-3, efficientnet_b0 = 5e-3 } do
       local results = {}
       for i, device in ipairs { "cpu", "cuda" } do
         co.seed(2)
@@ -20,7 +21,7 @@ describe("on a GPU", function()
           + co.embedding_loss(out.Z, label:to(device))
         loss:backward()
         local gradients = { loss = loss:detach():to "cpu" }
-        for name, p in model:named_parameters() do gradients[name] = p.grad:to "cpu" end
+        for name, p in model:named_parameters() do gradients[name] = p.grad and p.grad:to "cpu" end
         for name, b in model:named_buffers() do gradients[name] = b:detach():to "cpu" end
         results[i] = gradients
       end
@@ -28,8 +29,8 @@ describe("on a GPU", function()
       for name, a in pairs(results[1]) do
         local largest = math.max(a:abs():max():item(), 1e-4)
         local difference = support.difference(a, results[2][name])
-        assert.is_true(difference <= 2e-3 * largest, ("%s: %s differs by %g of %g"):format(encoder, name, difference,
-          largest))
+        assert.is_true(difference <= tolerance * largest,
+          ("%s: %s differs by %g of %g"):format(encoder, name, difference, largest))
         count = count + 1
       end
       assert.is_true(count > 50)
@@ -52,12 +53,12 @@ describe("on a GPU", function()
       assert.is_true(math.abs(a[key] - b[key]) < 1e-2 * math.abs(a[key]), ("%s: %g, on a GPU %g"):format(key, a[key],
         b[key]))
     end
-    assert.equal("cpu", core.io.safetensors_read(there .. "/runs/tiny/best.safetensors")["encoder.features.0.0.weight"]
-      .device)
-    result = tiny:train(there, { "--resume", "runs/tiny", "device=cpu" })
+    local weights = core.io.safetensors_read(there .. "/runs/tiny/best.safetensors")
+    for _, t in pairs(weights) do assert.equal("cpu", t.device) end
+    result = tiny:train(there, { "--resume", "device=cpu" })
     assert.equal(0, result.status, result.stderr)
-    assert.is_truthy(result.stderr:find("from step " .. a.step .. " on device: \"cuda\" → \"cpu\", epochs: 1 → 2 (bits may "
-      .. "differ", 1, true), result.stderr)
+    local told = ('from step %d on device: "cuda" → "cpu", epochs: 1 → 2 (bits may differ'):format(a.step)
+    assert.is_truthy(result.stderr:find(told, 1, true), result.stderr)
     assert.equal(2, #two:metrics())
     assert.equal("done", co.run(there .. "/runs/tiny"):status().state)
   end)

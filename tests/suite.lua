@@ -13,10 +13,9 @@ local release_only = {
   repl = true, report = true, runs = true, train = true,
 }
 -- Specs of what the sanitized build alone has.
-local sanitized_only = {
-  cuda_kernels = true, cuda_kernels_cases = true, cuda_kernels_conv = true, cuda_kernels_images = true,
-  cuda_kernels_matmul = true, fuzz = true,
-}
+local sanitized_only = { fuzz = true }
+-- Specs of the CUDA half on the CPU: in the sanitized build, with the module that it makes.
+local function on_cuda(name) return name:find "^cuda_" ~= nil end
 -- Specs of single ops: what instruction sets and numbers of threads matter to.
 local function is_op_spec(name)
   for _, part in ipairs { "op", "conv", "broadcast", "windows", "large" } do
@@ -178,10 +177,9 @@ local function run_sanitized(root, names)
     env.ASAN_OPTIONS = "detect_leaks=0"
     note("skipped", "leak detection: not permitted here")
   end
-  local function on_cuda(name) return name:find "^cuda" ~= nil end
   run_specs(root, "  built", filter(names, function(name) return not release_only[name] and not on_cuda(name) end), env)
   env.COHESIV_CUDA_MODULE = folder .. "/cohesiv/cuda_on_cpu.so"
-  names = filter(names, function(name) return not release_only[name] and on_cuda(name) end)
+  names = filter(names, on_cuda)
   run_specs(root, "  CUDA kernels on the CPU", names, env)
   env.COHESIV_CUDA_BACKWARDS = "1"
   run_specs(root, "  CUDA kernels on the CPU, threads in the other order", names, env)
@@ -235,7 +233,9 @@ return function(root, args)
   local part = args.part or (args.pattern and "release")
   local function wanted(name) return not part or part == name end
   if wanted "release" then
-    run_specs(root, "release build", filter(names, function(name) return not sanitized_only[name] end), {})
+    run_specs(root, "release build", filter(names, function(name)
+      return not sanitized_only[name] and not on_cuda(name)
+    end), {})
   end
   if wanted "sanitized" then run_sanitized(root, names) end
   if wanted "variants" then run_variants(root, names) end
