@@ -9,7 +9,7 @@ local lfs = require "lfs"
 
 -- Specs of whole programs, pictures and files: they start processes, or compute nothing that the rest does not.
 local release_only = {
-  arrows = true, cli = true, cuda = true, damage = true, examples = true, install = true, quickstart = true,
+  arrows = true, bundle = true, cli = true, cuda = true, damage = true, examples = true, install = true, quickstart = true,
   repl = true, report = true, runs = true, train = true,
 }
 -- Specs of what the sanitized build alone has.
