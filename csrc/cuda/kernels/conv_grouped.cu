@@ -4,6 +4,10 @@
 #include "cuda/kernels/conv_gather.h"
 
 enum { SPAN = 32, LANES = SPAN / 4, COLUMNS = THREADS / LANES, HIGH = 4, SHARED = 48 << 10 };
+enum {
+  BUSY = 16 * 132,
+  MOST = 8
+}; /* blocks that keep a GPU busy; columns of a thread, for which weights are once read */
 
 /* Groups of a block. */
 static __host__ __device__ inline int groups_of(int channels, int outputs) {
@@ -30,76 +34,103 @@ static __device__ inline void add_scaled(float (&sum)[4], float x, float4 w) {
   sum[0] += x * w.x, sum[1] += x * w.y, sum[2] += x * w.z, sum[3] += x * w.w;
 }
 
-/* Thread: four channels of HIGH results below each other. Blocks: spans fastest, then places, phases. Shared: weights as
- * tap, channel of the group, output of the span. */
-template <bool DATA, bool DEPTHWISE>
-static __global__ void __launch_bounds__(THREADS, 2)
-    narrow_kernel(Gather g, unsigned spans, unsigned places) {
-  DYNAMIC_SHARED(float, weights);
-  unsigned b = blockIdx.x, span = b % spans;
-  b /= spans;
-  unsigned place = b % places, number = b / places;
-  Phase y = phase_of<DATA>(g.y, (int)number / g.x.phases), x = phase_of<DATA>(g.x, (int)number % g.x.phases);
-  int groups = DEPTHWISE ? SPAN : groups_of(g.channels, g.outputs), first_group = (int)span * groups;
-  int width = groups * g.outputs, taps = y.taps * x.taps, lane = threadIdx.x % LANES * 4;
-  for (int i = threadIdx.x; i < taps * g.channels * width; i += THREADS) {
-    int n = i % width, channel = i / width % g.channels, tap = i / width / g.channels;
-    int group = first_group + n / g.outputs;
-    int at = (y.first_tap + tap / x.taps * y.every) * g.x.taps + x.first_tap + tap % x.taps * x.every;
-    weights[i] = group < g.groups
-                     ? weight_at(g.weights, weight_place<DATA>(g, group, n % g.outputs, channel) +
-                                                (long)at * g.w_channels)
-                     : 0;
+/* What a block has: a phase and a span of outputs, of which its threads' own begin at `lane`. */
+struct Span {
+  Phase y, x;
+  int first_group, width, lane;
+};
+
+/* To shared memory: tap, channel of the group, output of the span. */
+template <bool DATA>
+static __device__ inline void fetch_weights(const Gather &g, const Span &s, float *weights) {
+  int n = threadIdx.x % s.width, group = s.first_group + n / g.outputs,
+      rows = s.y.taps * s.x.taps * g.channels;
+  for (int i = threadIdx.x / s.width; i < rows; i += THREADS / s.width) { /* widths are powers of two */
+    int channel = i % g.channels, tap = i / g.channels;
+    int at =
+        (s.y.first_tap + tap / s.x.taps * s.y.every) * g.x.taps + s.x.first_tap + tap % s.x.taps * s.x.every;
+    long from = weight_place<DATA>(g, group, n % g.outputs, channel) + (long)at * g.w_channels;
+    weights[i * s.width + n] = group < g.groups ? weight_at(g.weights, from) : 0;
   }
   __syncthreads();
-  int bands = (y.results + HIGH - 1) / HIGH;
-  long p = (long)place * COLUMNS + threadIdx.x / LANES;
-  int group = first_group + lane / g.outputs;
-  if (p >= (long)g.images * bands * x.results || lane >= width || group >= g.groups) return;
-  PixelAt at = pixel_of(p, bands, x.results);
-  const float *image = g.from + (long)at.image * g.y.source * g.x.source * g.pitch + group * g.channels;
-  float sum[HIGH][4] = {};
-  for (int ty = 0; ty < y.taps; ty++)
-    for (int tx = 0; tx < x.taps; tx++) {
-      int column = at.x * x.step + x.first + tx * x.reach;
-      if ((unsigned)column >= (unsigned)g.x.source) continue;
-      const float *w = weights + (ty * x.taps + tx) * g.channels * width + lane, *from[HIGH];
+}
+
+/* sum[i] += the products of one tap, at from[i] (NULL: outside the image). */
+template <bool DEPTHWISE>
+static __device__ inline void add_tap(const Gather &g, const float *weights, int width,
+                                      const float *const (&from)[HIGH], float (&sum)[HIGH][4]) {
+  if constexpr (DEPTHWISE) {
+    float4 f = *(const float4 *)weights;
+#pragma unroll
+    for (int i = 0; i < HIGH; i++) {
+      float4 v = from[i] ? sources_at(g, from[i]) : make_float4(0, 0, 0, 0);
+      sum[i][0] += v.x * f.x, sum[i][1] += v.y * f.y, sum[i][2] += v.z * f.z, sum[i][3] += v.w * f.w;
+    }
+  } else {
+    for (int c = 0; c < g.channels; c += 4) {
+      float4 f[4];
+#pragma unroll
+      for (int k = 0; k < 4; k++) f[k] = *(const float4 *)(weights + (c + k) * width);
 #pragma unroll
       for (int i = 0; i < HIGH; i++) {
-        int row = (at.y * HIGH + i) * y.step + y.first + ty * y.reach;
-        from[i] = (unsigned)row < (unsigned)g.y.source ? image + ((long)row * g.x.source + column) * g.pitch
-                                                       : nullptr;
+        float4 v = from[i] ? sources_at(g, from[i] + c) : make_float4(0, 0, 0, 0);
+        add_scaled(sum[i], v.x, f[0]);
+        add_scaled(sum[i], v.y, f[1]);
+        add_scaled(sum[i], v.z, f[2]);
+        add_scaled(sum[i], v.w, f[3]);
       }
-      if constexpr (DEPTHWISE) {
-        float4 f = *(const float4 *)w;
+    }
+  }
+}
+
+/* Four channels of HIGH results below each other. */
+template <bool DEPTHWISE>
+static __device__ inline void column_of_results(const Gather &g, const Span &s, const float *weights,
+                                                PixelAt at) {
+  int group = s.first_group + s.lane / g.outputs;
+  const float *image = g.from + (long)at.image * g.y.source * g.x.source * g.pitch + group * g.channels;
+  float sum[HIGH][4] = {};
+  for (int ty = 0; ty < s.y.taps; ty++)
+    for (int tx = 0; tx < s.x.taps; tx++) {
+      int column = at.x * s.x.step + s.x.first + tx * s.x.reach;
+      if ((unsigned)column >= (unsigned)g.x.source) continue;
+      const float *from[HIGH];
 #pragma unroll
-        for (int i = 0; i < HIGH; i++) {
-          float4 v = from[i] ? sources_at(g, from[i]) : make_float4(0, 0, 0, 0);
-          sum[i][0] += v.x * f.x, sum[i][1] += v.y * f.y, sum[i][2] += v.z * f.z, sum[i][3] += v.w * f.w;
-        }
-      } else {
-        for (int c = 0; c < g.channels; c += 4) {
-          float4 f[4];
-#pragma unroll
-          for (int k = 0; k < 4; k++) f[k] = *(const float4 *)(w + (c + k) * width);
-#pragma unroll
-          for (int i = 0; i < HIGH; i++) {
-            float4 v = from[i] ? sources_at(g, from[i] + c) : make_float4(0, 0, 0, 0);
-            add_scaled(sum[i], v.x, f[0]);
-            add_scaled(sum[i], v.y, f[1]);
-            add_scaled(sum[i], v.z, f[2]);
-            add_scaled(sum[i], v.w, f[3]);
-          }
-        }
+      for (int i = 0; i < HIGH; i++) {
+        int row = (at.y * HIGH + i) * s.y.step + s.y.first + ty * s.y.reach;
+        bool inside = (unsigned)row < (unsigned)g.y.source;
+        from[i] = inside ? image + ((long)row * g.x.source + column) * g.pitch : nullptr;
       }
+      add_tap<DEPTHWISE>(g, weights + (ty * s.x.taps + tx) * g.channels * s.width + s.lane, s.width, from,
+                         sum);
     }
 #pragma unroll
   for (int i = 0; i < HIGH; i++) {
     int q = at.y * HIGH + i;
-    if (q >= y.results) break;
-    long to = ((long)at.image * g.y.results + q * y.apart + y.at) * g.x.results + at.x * x.apart + x.at;
-    finish(g, to, first_group * g.outputs + lane, 4, sum[i]);
+    if (q >= s.y.results) break;
+    long to =
+        ((long)at.image * g.y.results + q * s.y.apart + s.y.at) * g.x.results + at.x * s.x.apart + s.x.at;
+    finish(g, to, s.first_group * g.outputs + s.lane, 4, sum[i]);
   }
+}
+
+/* Blocks: spans fastest, then `places` times COLUMNS columns of results, then phases. */
+template <bool DATA, bool DEPTHWISE>
+static __global__ void __launch_bounds__(THREADS, 2)
+    narrow_kernel(Gather g, unsigned spans, unsigned blocks, int places) {
+  DYNAMIC_SHARED(float, weights);
+  unsigned b = blockIdx.x, span = b % spans;
+  b /= spans;
+  int groups = DEPTHWISE ? SPAN : groups_of(g.channels, g.outputs), phase = (int)(b / blocks);
+  Span s = {phase_of<DATA>(g.y, phase / g.x.phases), phase_of<DATA>(g.x, phase % g.x.phases),
+            (int)span * groups, groups * g.outputs, (int)threadIdx.x % LANES * 4};
+  fetch_weights<DATA>(g, s, weights);
+  if (s.lane >= s.width || s.first_group + s.lane / g.outputs >= g.groups) return;
+  int bands = (s.y.results + HIGH - 1) / HIGH;
+  long columns = (long)g.images * bands * s.x.results;
+  long p = (long)(b % blocks) * places * COLUMNS + threadIdx.x / LANES;
+  for (int i = 0; i < places && p < columns; i++, p += COLUMNS)
+    column_of_results<DEPTHWISE>(g, s, weights, pixel_of(p, bands, s.x.results));
 }
 
 bool gather_is_narrow(bool data, const Gather &g) {
@@ -110,11 +141,14 @@ bool gather_is_narrow(bool data, const Gather &g) {
 template <bool DATA, bool DEPTHWISE> static int narrow_as(CudaStream s, const Gather &g) {
   int groups = DEPTHWISE ? SPAN : groups_of(g.channels, g.outputs);
   long bands = ((g.y.results + g.y.phases - 1) / g.y.phases + HIGH - 1) / HIGH;
-  unsigned spans = blocks_for(g.groups, groups);
-  unsigned places = blocks_for(g.images * bands * ((g.x.results + g.x.phases - 1) / g.x.phases), COLUMNS);
+  unsigned spans = blocks_for(g.groups, groups), phases = (unsigned)(g.y.phases * g.x.phases);
+  long columns = g.images * bands * ((g.x.results + g.x.phases - 1) / g.x.phases);
+  long each = columns * spans * phases / (COLUMNS * BUSY);
+  int places = each < 1 ? 1 : each > MOST ? MOST : (int)each;
+  unsigned blocks = blocks_for(columns, COLUMNS * places);
   size_t shared = sizeof(float) * (size_t)(g.y.taps * g.x.taps * g.channels * groups * g.outputs);
-  LAUNCH((narrow_kernel<DATA, DEPTHWISE>), spans * places * (unsigned)(g.y.phases * g.x.phases), THREADS,
-         shared, s, g, spans, places);
+  LAUNCH((narrow_kernel<DATA, DEPTHWISE>), spans * blocks * phases, THREADS, shared, s, g, spans, blocks,
+         places);
   return launched("conv2d");
 }
 
