@@ -14,12 +14,11 @@ local LEFT_OUT = {
 -- ops_spec is narrowed to the ops whose names hold one of some words: "ops:conv2d,pool"; "op_add": that begin so.
 local ROWS = {
   -- ops: their samples first
-  { "ops/op_adamw", "optim ops:adamw golden" }, { "ops/bodies_adamw", "optim ops:adamw golden" },
-  { "ops/op_sgd", "optim ops:sgd" }, { "ops/bodies_sgd", "optim ops:sgd" },
+  { "ops/.*adamw", "optim ops:adamw golden" }, { "ops/.*sgd", "optim ops:sgd" },
   { "ops/%w+_lerp", "ops:lerp optim train" },
   { "ops/op_attention", "ops:attention predict" },
   { "ops/op_broadcast", "ops:op_add,op_div,expand tensor broadcast" },
-  { "ops/op_concat", "ops:op_cat,stack,upsample2_cat function golden" },
+  { "ops/.*concat", "ops:op_cat,stack,upsample2_cat function golden" },
   { "ops/op_conv_sparse", "conv graph golden ops:conv2d" }, { "ops/conv_sparse", "conv graph golden ops:conv2d" },
   { "ops/op_conv", "ops:conv2d conv nn golden" },
   { "ops/%w+_contrast", "losses ops:embedding_loss golden" },
@@ -37,7 +36,8 @@ local ROWS = {
     .. "tensor broadcast" },
   { "ops/bodies_math", "ops:exp,log,sigmoid,silu,tanh,pow,softmax tensor nn" },
   { "ops/.*pool", "ops:pool nn golden" },
-  { "ops/op_shape", "tensor ops:reshape,permute,transpose,narrow,select,expand,pad_crop,cast nn" },
+  { "ops/.*shape", "tensor ops:reshape,permute,transpose,narrow,select,expand,pad_crop,cast nn" },
+  { "ops/walk", "tensor ops:reshape,permute,transpose,narrow,select,expand,pad_crop,cast nn" },
   { "ops/.*softmax", "ops:softmax,cross_entropy nn" },
   { "ops/.*sum", "ops:sum,mean,var tensor nn" },
   { "ops/.*upconv", "ops:upconv2d nn golden" },

@@ -51,7 +51,8 @@ template <bool LONG, class T>
 static __global__ void __launch_bounds__(THREADS)
     rows_kernel(int size, bool smallest, Source<T> from, long rows, long reduced, Cut c, Result<T> to) {
   Team<LONG> team(size);
-  long row = team.row / c.parts, begin = team.row % c.parts * c.length, end = begin + c.length;
+  long row = c.parts == 1 ? team.row : team.row / c.parts;
+  long begin = (team.row - row * c.parts) * c.length, end = begin + c.length;
   if (end > reduced) end = reduced;
   Better better = {smallest};
   Best<T> best = {};

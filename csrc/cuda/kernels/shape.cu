@@ -71,7 +71,8 @@ template <class T> static int gather_as(CudaStream s, const Walk *w, const void 
 struct Squares {
   int rank;
   long shape[WALK_RANK], from[WALK_RANK], to[WALK_RANK];
-  long a, b, from_b, to_a, across, down; /* across, down: squares along b and a */
+  long a, b, from_b, to_a;
+  unsigned across, down; /* squares along b and a */
 };
 
 /* Block: a square. */
@@ -79,11 +80,12 @@ template <class T>
 static __global__ void __launch_bounds__(THREADS) squares_kernel(Squares q, const T *from, T *to) {
   __shared__ T square[TILE][TILE + 1];
   int x = threadIdx.x % TILE, y = threadIdx.x / TILE;
-  long at = blockIdx.x, b = at % q.across * TILE, a = at / q.across % q.down * TILE;
-  at = at / q.across / q.down;
+  unsigned at = blockIdx.x, rest = at / q.across;
+  long b = (long)(at - rest * q.across) * TILE, a = (long)(rest % q.down) * TILE;
+  at = rest / q.down;
   for (int d = q.rank - 1; d >= 0; d--) {
-    long k = at % q.shape[d];
-    at /= q.shape[d];
+    unsigned k = at % (unsigned)q.shape[d];
+    at /= (unsigned)q.shape[d];
     from += k * q.from[d];
     to += k * q.to[d];
   }
@@ -105,8 +107,8 @@ static bool squares_of(const Walk *w, Squares *q) {
   q->a = w->shape[a];
   q->b = w->shape[last];
   q->from_b = w->stride[last];
-  q->across = (q->b + TILE - 1) / TILE;
-  q->down = (q->a + TILE - 1) / TILE;
+  q->across = blocks_for(q->b, TILE);
+  q->down = blocks_for(q->a, TILE);
   for (int d = last; d >= 0; step *= w->shape[d--]) {
     if (d == a) q->to_a = step;
     if (d == a || d == last) continue;
@@ -118,7 +120,7 @@ static bool squares_of(const Walk *w, Squares *q) {
 }
 
 template <class T> static int squares_as(CudaStream s, const Squares *q, const void *from, void *to) {
-  long blocks = q->across * q->down;
+  long blocks = (long)q->across * q->down;
   for (int d = 0; d < q->rank; d++) blocks *= q->shape[d];
   LAUNCH(squares_kernel<T>, (unsigned)blocks, THREADS, 0, s, *q, (const T *)from, (T *)to);
   return launched("move");

@@ -52,9 +52,10 @@ template <bool LONG> struct Team {
   long row;
   int rank, size;
 
-  __device__ explicit Team(int short_size)
-      : row(LONG ? (long)blockIdx.x : INDEX / short_size),
-        rank((int)(LONG ? threadIdx.x : INDEX % short_size)), size(LONG ? (int)THREADS : short_size) {}
+  __device__ explicit Team(int short_size) : size(LONG ? (int)THREADS : short_size) {
+    row = (long)blockIdx.x * (THREADS / size) + threadIdx.x / (unsigned)size;
+    rank = (int)(threadIdx.x % (unsigned)size);
+  }
 
   template <class T, class F> __device__ T all(T v, F f) const {
     return LONG ? block_all(v, f) : warp_all(v, size, f);
