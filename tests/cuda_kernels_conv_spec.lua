@@ -11,6 +11,8 @@ local cases = {
   { "a tile for few channels", { 2, 7, 9, 8 }, { 20, 3, 3, 8 }, { padding = 1 } },
   { "many outputs", { 1, 5, 6, 12 }, { 132, 3, 2, 12 }, { padding = { 1, 0, 2, 1 } } },
   { "tall weights", { 4, 20, 30, 260 }, { 260, 1, 1, 260 } },
+  { "few pixels of a great depth, in parts", { 1, 4, 5, 72 }, { 76, 3, 3, 72 }, { padding = 1, stride = 2 } },
+  { "the same of odd channels", { 1, 4, 5, 71 }, { 75, 3, 3, 71 }, { padding = 1 } },
   { "odd channels", { 1, 9, 8, 7 }, { 67, 3, 3, 7 }, { stride = 2, padding = 1 } },
   { "wide channels, odd outputs", { 1, 9, 8, 8 }, { 5, 3, 3, 8 }, { padding = 1 } },
   { "strides beyond the image", { 2, 3, 4, 4 }, { 4, 2, 2, 4 }, { stride = { 7, 5 } } },
@@ -68,8 +70,8 @@ end)
 
 it("adds to gradients that are there", function()
   co.seed(5)
-  for _, groups in ipairs { 1, 2, 8 } do
-    local inputs, list = { co.randn(1, 6, 5, 8), co.randn(8, 3, 3, 8 // groups), co.randn(8) }, {}
+  for _, groups in ipairs { 1, 2, 16, 64 } do
+    local inputs, list = { co.randn(1, 6, 5, 64), co.randn(64, 3, 3, 64 // groups), co.randn(64) }, {}
     for i, device in ipairs { "cpu", "cuda" } do
       list[i] = {}
       for k, t in ipairs(inputs) do

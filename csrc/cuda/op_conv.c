@@ -5,13 +5,32 @@
 #include "cuda/op_conv.h"
 #include "ops/conv_sizes.h"
 
+static int in_parts(Call *c, bool data, const ConvShape *s, const float *from, ConvWeights weight,
+                    const Epilogue *e, float *to, bool add) {
+  size_t n = conv_scratch(data, s);
+  float *scratch = n ? call_scratch(c, n * sizeof *scratch) : NULL;
+  if (n && !scratch) return 0;
+  int ok = (data ? conv_data_on : conv_forward_on)(stream_of(c), s, from, weight, e, to, add, scratch);
+  call_drop(c, scratch);
+  return ok;
+}
+
+int cuda_conv_forward(Call *c, const ConvShape *s, const float *x, ConvWeights weight, const Epilogue *e,
+                      float *y, bool add) {
+  return in_parts(c, false, s, x, weight, e, y, add);
+}
+
+int cuda_conv_data(Call *c, const ConvShape *s, const float *dy, ConvWeights weight, const Epilogue *e,
+                   float *dx, bool add) {
+  return in_parts(c, true, s, dy, weight, e, dx, add);
+}
+
 /* ---- conv2d ---- */
 static int conv2d_forward(Call *c) {
   ConvShape s;
   float *y = output(c, 0);
   Epilogue e = {.shift = input(c, 2)};
-  return y && conv_sizes(c, &s) &&
-         conv_forward_on(stream_of(c), &s, input(c, 0), call_weights(c, 1), &e, y, false);
+  return y && conv_sizes(c, &s) && cuda_conv_forward(c, &s, input(c, 0), call_weights(c, 1), &e, y, false);
 }
 
 int cuda_conv_weight(Call *c, const ConvShape *s, const float *x, const float *dy, float *dw, bool add) {
@@ -32,7 +51,7 @@ static int conv2d_backward(Call *c) {
   int ok = conv_sizes(c, &s);
   if (ok && c->needs_grad[0]) {
     float *dx = call_grad(c, 0, &add);
-    ok = dx && conv_data_on(stream_of(c), &s, dy, call_weights(c, 1), NULL, dx, add);
+    ok = dx && cuda_conv_data(c, &s, dy, call_weights(c, 1), NULL, dx, add);
   }
   if (ok && c->needs_grad[1]) {
     float *dw = call_grad(c, 1, &add);
@@ -50,8 +69,7 @@ static int conv2d_act_forward(Call *c) {
   ConvShape s;
   float *y = output(c, 0);
   Epilogue e = {input(c, 2), input(c, 3), input(c, 4), (Activation)c->arg[ACT].list[0]};
-  return y && conv_sizes(c, &s) &&
-         conv_forward_on(stream_of(c), &s, input(c, 0), call_weights(c, 1), &e, y, false);
+  return y && conv_sizes(c, &s) && cuda_conv_forward(c, &s, input(c, 0), call_weights(c, 1), &e, y, false);
 }
 
 const Kernel cuda_conv2d = {.forward = conv2d_forward, .backward = conv2d_backward};

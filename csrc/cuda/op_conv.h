@@ -10,6 +10,11 @@ static inline ConvWeights call_weights(const Call *c, int i) {
   return (ConvWeights){tensor_data(c->in[i]), c->in[i]->dtype, c->compute == BF16};
 }
 
+/* As conv_forward_on and conv_data_on (kernels/conv.h). */
+int cuda_conv_forward(Call *c, const ConvShape *s, const float *x, ConvWeights weight, const Epilogue *e,
+                      float *y, bool add);
+int cuda_conv_data(Call *c, const ConvShape *s, const float *dy, ConvWeights weight, const Epilogue *e,
+                   float *dx, bool add);
 /* dw (+)= the gradient of the weights of a convolution. */
 int cuda_conv_weight(Call *c, const ConvShape *s, const float *x, const float *dy, float *dw, bool add);
 

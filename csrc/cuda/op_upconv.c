@@ -36,9 +36,8 @@ static int forward(Call *c, const Epilogue *e) {
   float *sums = summed_taps(c, &s), *y = sums ? output(c, 0) : NULL;
   ConvWeights taps = {sums, F32, c->compute == BF16};
   return y &&
-         (!s.skip ||
-          conv_forward_on(stream_of(c), &side, input(c, SKIP), call_weights(c, WEIGHT), NULL, y, false)) &&
-         conv_data_on(stream_of(c), &map, input(c, INPUT), taps, e, y, s.skip > 0);
+         (!s.skip || cuda_conv_forward(c, &side, input(c, SKIP), call_weights(c, WEIGHT), NULL, y, false)) &&
+         cuda_conv_data(c, &map, input(c, INPUT), taps, e, y, s.skip > 0);
 }
 
 static int backward_weight(Call *c, const UpShape *s, const float *dy) {
@@ -65,12 +64,11 @@ static int upconv_backward(Call *c) {
   if (c->needs_grad[WEIGHT] && !backward_weight(c, &s, dy)) return 0;
   if (c->needs_grad[INPUT]) {
     float *sums = summed_taps(c, &s), *dx = sums ? call_grad(c, INPUT, &add) : NULL;
-    if (!dx || !conv_forward_on(stream_of(c), &map, dy, (ConvWeights){sums, F32, false}, NULL, dx, add))
-      return 0;
+    if (!dx || !cuda_conv_forward(c, &map, dy, (ConvWeights){sums, F32, false}, NULL, dx, add)) return 0;
   }
   if (c->needs_grad[SKIP]) {
     float *ds = call_grad(c, SKIP, &add);
-    if (!ds || !conv_data_on(stream_of(c), &side, dy, call_weights(c, WEIGHT), NULL, ds, add)) return 0;
+    if (!ds || !cuda_conv_data(c, &side, dy, call_weights(c, WEIGHT), NULL, ds, add)) return 0;
   }
   return 1;
 }

@@ -11,7 +11,7 @@ struct Taps {
 /* Two dimensions of taps with channels, for both sides. */
 struct Depth {
   Phase y, x;
-  int channels;
+  int channels, first; /* first: where a part begins */
   __device__ long size() const { return (long)y.taps * x.taps * channels; }
   __device__ void advance(Taps &t, int by) const {
     t.channel += by;
@@ -21,9 +21,8 @@ struct Depth {
     }
   }
   __device__ Taps begin(int k) const {
-    Taps t = {0, 0, 0};
-    advance(t, k);
-    return t;
+    int at = first + k, tap = at / channels;
+    return {tap / x.taps, tap % x.taps, at % channels};
   }
 };
 
@@ -109,26 +108,30 @@ template <bool WIDE, bool DATA> struct TapWeights {
 template <int SIZE, class Source, bool ACROSS> struct SideOf { typedef Along<SIZE, Source> type; };
 template <int SIZE, class Source> struct SideOf<SIZE, Source, true> { typedef Across<SIZE, Source> type; };
 
-/* Blocks: columns fastest, so that neighbours share what is larger, then groups, rows, phases. */
+/* Blocks: columns fastest, so that neighbours share what is larger, then groups, rows, phases, parts of `length`
+ * products. With several parts g.to has room for them behind each other. */
 template <class T, bool WIDE, bool DATA>
 static __global__ void __launch_bounds__(THREADS, T::BLOCKS)
-    gather_kernel(Gather g, unsigned columns, unsigned rows) {
+    gather_kernel(Gather g, unsigned columns, unsigned rows, int length) {
   typedef typename SideOf<T::N, TapWeights<WIDE, DATA>, DATA>::type WeightSide;
   unsigned b = blockIdx.x, column = b % columns;
   b /= columns;
   int group = (int)(b % (unsigned)g.groups);
   b /= (unsigned)g.groups;
-  unsigned row = b % rows, phase = b / rows;
-  Depth depth = {phase_of<DATA>(g.y, (int)phase / g.x.phases), phase_of<DATA>(g.x, (int)phase % g.x.phases),
-                 g.channels};
+  unsigned row = b % rows, phases = (unsigned)(g.y.phases * g.x.phases), part = b / rows / phases;
+  int phase = (int)(b / rows % phases);
+  Depth depth = {phase_of<DATA>(g.y, phase / g.x.phases), phase_of<DATA>(g.x, phase % g.x.phases), g.channels,
+                 (int)part * length};
   long pixels = (long)g.images * depth.y.results * depth.x.results, first = (long)row * T::M;
   if (first >= pixels) return;
   Sums<T> sum = {};
   Windows<WIDE> windows = {g, depth, pixels, group};
   TapWeights<WIDE, DATA> weights = {g, depth, group};
-  if (depth.size() > 0)
+  long left = depth.size() - depth.first;
+  if (left > 0)
     multiply<T>(Along<T::M, Windows<WIDE>>(windows, first), WeightSide(weights, (long)column * T::N),
-                depth.size(), sum);
+                left < length ? left : length, sum);
+  long behind = (long)part * g.images * g.y.results * g.x.results;
 #pragma unroll
   for (int i = 0; i < T::TM; i++) {
     long p = first + row_of<T>(i);
@@ -141,9 +144,22 @@ static __global__ void __launch_bounds__(THREADS, T::BLOCKS)
 #pragma unroll
     for (int j = 0; j < T::TN; j += 4) {
       int n = (int)(column * T::N) + column_of<T>(j);
-      finish(g, p, group * g.outputs + n, g.outputs - n, sum.v[i] + j);
+      finish(g, behind + p, group * g.outputs + n, g.outputs - n, sum.v[i] + j);
     }
   }
+}
+
+/* The sums of parts, four channels a thread. */
+static __global__ void parts_kernel(long n, Gather g, int parts, const float *from) {
+  long i = INDEX;
+  if (i >= n) return;
+  int all = g.groups * g.outputs, fours = (all + 3) / 4, channel = (int)(i % fours) * 4;
+  long pixel = i / fours, step = (long)g.images * g.y.results * g.x.results * all;
+  float sum[4] = {};
+  from += pixel * all + channel;
+  for (int part = 0; part < parts; part++, from += step)
+    for (int k = 0; k < 4 && channel + k < all; k++) sum[k] += from[k];
+  finish(g, pixel, channel, all - channel, sum);
 }
 
 /* Rows of the largest phase. */
@@ -152,36 +168,68 @@ static long phase_rows(const Gather &g) {
          ((g.x.results + g.x.phases - 1) / g.x.phases);
 }
 
-template <class T, bool WIDE, bool DATA> static int gather_as(CudaStream s, const Gather &g) {
+/* Its depth. */
+static int phase_depth(const Gather &g) {
+  return (g.y.taps + g.y.every - 1) / g.y.every * ((g.x.taps + g.x.every - 1) / g.x.every) * g.channels;
+}
+
+template <class T, bool WIDE, bool DATA> static int gather_as(CudaStream s, const Gather &g, int parts) {
   unsigned columns = blocks_for(g.outputs, T::N), rows = blocks_for(phase_rows(g), T::M);
-  unsigned phases = (unsigned)g.y.phases * (unsigned)g.x.phases;
-  LAUNCH((gather_kernel<T, WIDE, DATA>), columns * (unsigned)g.groups * rows * phases, THREADS, 0, s, g,
-         columns, rows);
+  unsigned others = (unsigned)(g.y.phases * g.x.phases * g.groups * parts);
+  int length = ((phase_depth(g) + parts - 1) / parts + DEPTH - 1) / DEPTH * DEPTH;
+  LAUNCH((gather_kernel<T, WIDE, DATA>), columns * rows * others, THREADS, 0, s, g, columns, rows, length);
   return launched("conv2d");
 }
 
-enum { BUSY = 2 * 132 }; /* blocks from which larger tiles pay */
+enum { BUSY = 2 * 132, LEAST = 128, MOST = 16 }; /* blocks that keep a GPU busy; products of a part; parts */
 
 /* Blocks of m x n tiles. */
 static long blocks_of(const Gather &g, int m, int n) {
   return (long)blocks_for(phase_rows(g), m) * blocks_for(g.outputs, n) * g.groups * g.y.phases * g.x.phases;
 }
 
-template <bool DATA> static int gather_on(CudaStream s, const Gather &g) {
-  if (!g.images || !g.y.results || !g.x.results || !g.outputs) return 1;
+template <bool DATA> static int tiles_on(CudaStream s, const Gather &g, int parts) {
+  if (!gather_wide(DATA, g)) return gather_as<Tile<64, 64, 4, 4>, false, DATA>(s, g, parts);
+  if (g.outputs <= 32) return gather_as<Tile<128, 32, 4, 4>, true, DATA>(s, g, parts);
+  if (blocks_of(g, 128, 64) >= BUSY) return gather_as<Tile<128, 64, 8, 4>, true, DATA>(s, g, parts);
+  return gather_as<Tile<64, 64, 4, 4>, true, DATA>(s, g, parts);
+}
+
+static int parts_of(bool data, const Gather &g) {
+  long blocks = blocks_of(g, 64, 64), most = phase_depth(g) / LEAST;
+  long parts = blocks && !gather_is_narrow(data, g) ? BUSY / blocks : 1;
+  if (parts > most) parts = most;
+  return parts > MOST ? MOST : parts > 1 ? (int)parts : 1;
+}
+
+size_t conv_scratch(bool data, const ConvShape *shape) {
+  Gather g = gather_of(data, shape, nullptr, {}, nullptr, nullptr, false);
+  int parts = parts_of(data, g);
+  return parts > 1 ? (size_t)parts * g.images * g.y.results * g.x.results * g.groups * g.outputs : 0;
+}
+
+template <bool DATA> static int gather_on(CudaStream s, const Gather &g, float *scratch) {
+  long fours = (long)g.images * g.y.results * g.x.results * ((g.groups * g.outputs + 3) / 4);
+  if (!fours) return 1;
   if (gather_is_narrow(DATA, g)) return gather_narrow_on(s, DATA, g);
-  if (!gather_wide(DATA, g)) return gather_as<Tile<64, 64, 4, 4>, false, DATA>(s, g);
-  if (g.outputs <= 32) return gather_as<Tile<128, 32, 4, 4>, true, DATA>(s, g);
-  if (blocks_of(g, 128, 64) >= BUSY) return gather_as<Tile<128, 64, 8, 4>, true, DATA>(s, g);
-  return gather_as<Tile<64, 64, 4, 4>, true, DATA>(s, g);
+  if (!scratch) return tiles_on<DATA>(s, g, 1);
+  Gather parted = g;
+  int parts = parts_of(DATA, g);
+  parted.to = scratch;
+  parted.end = {};
+  parted.add = false;
+  parted.wide_end = g.outputs % 4 == 0 && aligned16(scratch);
+  if (!tiles_on<DATA>(s, parted, parts)) return 0;
+  LAUNCH(parts_kernel, blocks_for(fours), THREADS, 0, s, fours, g, parts, (const float *)scratch);
+  return launched("conv2d");
 }
 
 int conv_forward_on(CudaStream s, const ConvShape *shape, const float *x, ConvWeights weight,
-                    const Epilogue *e, float *y, bool add) {
-  return gather_on<false>(s, gather_of(false, shape, x, weight, e, y, add));
+                    const Epilogue *e, float *y, bool add, float *scratch) {
+  return gather_on<false>(s, gather_of(false, shape, x, weight, e, y, add), scratch);
 }
 
 int conv_data_on(CudaStream s, const ConvShape *shape, const float *dy, ConvWeights weight, const Epilogue *e,
-                 float *dx, bool add) {
-  return gather_on<true>(s, gather_of(true, shape, dy, weight, e, dx, add));
+                 float *dx, bool add, float *scratch) {
+  return gather_on<true>(s, gather_of(true, shape, dy, weight, e, dx, add), scratch);
 }

@@ -12,12 +12,16 @@ typedef struct ConvWeights {
   bool round;       /* images are rounded to bfloat16 before they are multiplied */
 } ConvWeights;
 
-/* y = act(scale * (sum + x conv weight) + shift + residual), where sum is what y holds with `add`, else 0. */
+/* How many floats of scratch memory the next two want for this shape: 0 where there is work for all of a GPU as it is,
+ * else room for sums that are computed in parts. */
+LAUNCHER size_t conv_scratch(bool data, const ConvShape *shape);
+/* y = act(scale * (sum + x conv weight) + shift + residual), where sum is what y holds with `add`, else 0. Without
+ * scratch memory (NULL) slower. */
 LAUNCHER int conv_forward_on(CudaStream s, const ConvShape *shape, const float *x, ConvWeights weight,
-                             const Epilogue *e, float *y, bool add);
+                             const Epilogue *e, float *y, bool add, float *scratch);
 /* The same of dx and the transposed convolution of dy. */
 LAUNCHER int conv_data_on(CudaStream s, const ConvShape *shape, const float *dy, ConvWeights weight,
-                          const Epilogue *e, float *dx, bool add);
+                          const Epilogue *e, float *dx, bool add, float *scratch);
 /* The gradient of the weights comes in parts, of some pixels each: so many for this shape, … */
 LAUNCHER long conv_weight_parts(const ConvShape *shape);
 /* … each the size of the weights, behind each other in dw; a single one may be added to what is there. */
