@@ -4,10 +4,8 @@
 #include "cuda/kernels/conv_gather.h"
 
 enum { SPAN = 32, LANES = SPAN / 4, COLUMNS = THREADS / LANES, HIGH = 4, SHARED = 48 << 10 };
-enum {
-  BUSY = 16 * 132,
-  MOST = 8
-}; /* blocks that keep a GPU busy; columns of a thread, for which weights are once read */
+/* Blocks that keep a GPU busy; from there on a thread takes several columns of results, since weights are read once. */
+enum { BUSY = 16 * 132, MOST = 8 };
 
 /* Groups of a block. */
 static __host__ __device__ inline int groups_of(int channels, int outputs) {
@@ -23,9 +21,9 @@ static bool is_few(long channels) {
 }
 
 static bool is_narrow(long channels, long outputs, long groups, long taps) {
-  return is_depthwise(channels, outputs, groups) ? SPAN * taps * (long)sizeof(float) <= SHARED
-                                                 : groups > 1 && is_few(channels) && is_few(outputs) &&
-                                                       channels * SPAN * taps * (long)sizeof(float) <= SHARED;
+  bool few = groups > 1 && is_few(channels) && is_few(outputs);
+  return (few || is_depthwise(channels, outputs, groups)) &&
+         channels * SPAN * taps * (long)sizeof(float) <= SHARED;
 }
 
 /* ---- from the image ---- */
