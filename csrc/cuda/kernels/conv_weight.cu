@@ -88,11 +88,14 @@ enum { BUSY = 3 * 132, LEAST = 256, MOST = 8192 }; /* blocks that keep a GPU bus
 
 static long pixels_of(const ConvShape *c) { return c->n * c->ho * c->wo; }
 
+/* Whether tiles are 128 rows high, else 64. */
+static bool is_high(long outputs) { return outputs >= 128; }
+
 long conv_weight_parts(const ConvShape *c) {
-  long pixels = pixels_of(c), taps = c->kh * c->kw * (c->ci / c->groups);
-  long blocks = weight_is_narrow(c)
-                    ? weight_narrow_blocks(c)
-                    : (long)blocks_for(c->co / c->groups, 64) * blocks_for(taps, 64) * c->groups;
+  long pixels = pixels_of(c), columns = c->kh * c->kw * (c->ci / c->groups), outputs = c->co / c->groups;
+  long blocks = weight_is_narrow(c) ? weight_narrow_blocks(c)
+                                    : (long)blocks_for(outputs, is_high(outputs) ? 128 : 64) *
+                                          blocks_for(columns, 64) * c->groups;
   long parts = blocks ? (BUSY + blocks - 1) / blocks : 1, most = (pixels + LEAST - 1) / LEAST;
   if (parts > most) parts = most;
   if (parts < (pixels + MOST - 1) / MOST) parts = (pixels + MOST - 1) / MOST;
@@ -115,8 +118,6 @@ int conv_weight_on(CudaStream s, const ConvShape *c, const float *x, const float
   if (!columns || !g.outputs) return 1;
   if (wide && weight_is_narrow(c)) return weight_narrow_on(s, g, dy, pixels, parts);
   if (!wide) return weight_as<Tile<64, 64, 4, 4>, false>(s, g, dy, pixels, parts);
-  if (g.outputs >= 128 &&
-      (long)blocks_for(g.outputs, 128) * blocks_for(columns, 64) * g.groups * parts >= BUSY)
-    return weight_as<Tile<128, 64, 8, 4>, true>(s, g, dy, pixels, parts);
+  if (is_high(g.outputs)) return weight_as<Tile<128, 64, 8, 4>, true>(s, g, dy, pixels, parts);
   return weight_as<Tile<64, 64, 4, 4>, true>(s, g, dy, pixels, parts);
 }
