@@ -105,7 +105,11 @@ describe("on a GPU", function()
       end
       same(large.results("cross_entropy", { x, label }, {}), large.results("cross_entropy", there { x, label }, {}),
         "cross_entropy " .. table.concat(shape, "x"))
-      same(large.results("normalise", { x }, {}), large.results("normalise", there { x }, {}), "normalise")
+      if shape[2] > 1 then -- the gradient of one number is but what rounding leaves
+        same(large.results("normalise", { x }, {}), large.results("normalise", there { x }, {}), "normalise")
+      else
+        both(function(t) return t:normalise() end, { x }, "normalise")
+      end
     end
   end)
 

@@ -184,8 +184,7 @@ static __global__ void __launch_bounds__(THREADS)
   EACH_OF_ROW(k, team, rows, c) along += x[k] * dy[k];
   along = team.all(along, Add());
   along = scale < 1e8f ? along * scale * scale : 0; /* below the smallest length the scale is a constant */
-  /* rounded once: of a row of one number all that is left is the rounding */
-  EACH_OF_ROW(k, team, rows, c) dx[k] = (add ? dx[k] : 0) + scale * fmaf(-x[k], along, dy[k]);
+  EACH_OF_ROW(k, team, rows, c) dx[k] = (add ? dx[k] : 0) + scale * (dy[k] - x[k] * along);
 }
 
 int normalise_back_on(CudaStream s, long rows, long c, const float *x, const float *inverse, const float *dy,
