@@ -5,7 +5,7 @@
 
 enum { SPAN = 32, LANES = SPAN / 4, COLUMNS = THREADS / LANES, HIGH = 4, SHARED = 48 << 10 };
 /* Blocks that keep a GPU busy; from there on a thread takes several columns of results, since weights are read once. */
-enum { BUSY = 16 * 132, MOST = 8 };
+enum { BUSY = 8 * 132, MOST = 8 };
 
 /* Groups of a block. */
 static __host__ __device__ inline int groups_of(int channels, int outputs) {
