@@ -111,7 +111,7 @@ describe("on a GPU", function()
   it("losses take any number of channels", function()
     for _, C in ipairs { 1, 3, 64, 45, 132, 133, 300 } do
       local Z, label = co.randn(3, 20, 30, C), (co.rand(3, 20, 30) * 3.99):to("uint8"):to "float32"
-      for variant = 0, 3 do
+      for variant = C > 1 and 0 or 2, 3 do -- a single number's direction has no gradient but rounding
         local args = { normalise = variant < 2, scale = variant < 2 and 10 or 1, batch_means = variant % 2 == 1 }
         check("embedding_loss", { variant < 2 and Z or Z / C, label }, args, ("%d channels, %d"):format(C, variant))
       end
