@@ -103,7 +103,9 @@ describe("the house", function()
       local folder = path:match "^csrc/(%w+)/"
       for name in read(path):gmatch "#%s*include%s*<([^>]+)>" do
         for pattern, owner in pairs(owners) do
-          if name:find(pattern) and not owner:find(folder, 1, true) then problem("includes <%s>, which belongs to %s", name, owner) end
+          if name:find(pattern) and not owner:find(folder, 1, true) then
+            problem("includes <%s>, which belongs to %s", name, owner)
+          end
         end
       end
     end)

@@ -207,7 +207,8 @@ template <class F> void launch(const char *name, dim3 grid, dim3 block, size_t s
   m.arguments = &call;
   m.count = block.x * block.y * block.z;
   gridDim = grid, blockDim = block;
-  if (!m.count || !grid.x || !grid.y || !grid.z || m.count > MOST || shared > SHARED || grid.y > 65535 || grid.z > 65535)
+  if (!m.count || !grid.x || !grid.y || !grid.z || m.count > MOST || shared > SHARED || grid.y > 65535 ||
+      grid.z > 65535)
     stop("impossible numbers of threads, blocks or shared bytes");
   if (!m.idles)
     for (Fiber &f : m.fiber) m.idle[m.idles++] = &f;
