@@ -1,6 +1,7 @@
 -- The bundle: a folder with the program, Lua, its modules and libraries, for machines without root and packages. Made
 -- anew, it runs where nothing is but glibc's own files: in another root, moved, by a link, without a shell and /proc.
 local lfs = require "lfs"
+local smallest = require "tests.smallest"
 local support = require "tests.support"
 
 local build = os.getenv "COHESIV_BUILD" or support.root .. "/build"
@@ -80,15 +81,7 @@ describe("the bundle", function()
   end)
 
   it("does the main job", function()
-    local words = { "quickstart", "--clips", "4", "--held", "3" }
-    for _, change in ipairs { "size=112,64", "epochs=1", "minutes=none", "batch=2", "maps.frames=2",
-      "maps.fit.points=60", "maps.gaps=-2,2", "maps.tau=0.2", "maps.band=0", "maps.closeness=none",
-      "model.encoder=mobilenet_v2", "model.decoder_widths=8,8,8,8,8", "model.embedding_dim=4",
-      "model.attention_dim=4", "calibrate.steps=5", "calibrate.embeddings=20" } do
-      words[#words + 1] = "--set"
-      words[#words + 1] = change
-    end
-    local result = bare("/link", table.unpack(words))
+    local result = bare("/link", table.unpack(smallest))
     assert.equal(0, result.status, result.stderr)
     assert.is_truthy(support.read(root .. "/" .. result.stdout:match "%S+"):find("Thresholded responsibility", 1, true))
   end)

@@ -1,6 +1,7 @@
 -- An installed cohesiv, away from any checkout: the program finds its modules and experiments, does the main job in
 -- another folder, and writes nothing where it is installed.
 local lfs = require "lfs"
+local smallest = require "tests.smallest"
 local support = require "tests.support"
 
 local build = os.getenv "COHESIV_BUILD" or support.root .. "/build"
@@ -48,15 +49,7 @@ describe("an installed cohesiv", function()
   end)
 
   it("does the main job, and leaves the place where it is installed alone", function()
-    local words = { "quickstart", "--clips", "4", "--held", "3" }
-    for _, change in ipairs { "size=112,64", "epochs=1", "minutes=none", "batch=2", "maps.frames=2",
-      "maps.fit.points=60", "maps.gaps=-2,2", "maps.tau=0.2", "maps.band=0", "maps.closeness=none",
-      "model.encoder=mobilenet_v2", "model.decoder_widths=8,8,8,8,8", "model.embedding_dim=4",
-      "model.attention_dim=4", "calibrate.steps=5", "calibrate.embeddings=20" } do
-      words[#words + 1] = "--set"
-      words[#words + 1] = change
-    end
-    local result = installed(words)
+    local result = installed(smallest)
     assert.equal(0, result.status, result.stderr)
     assert.equal("runs/quickstart/report.html\n", result.stdout)
     assert.is_truthy(support.read(away .. "/runs/quickstart/report.html"):find("Thresholded responsibility", 1, true))
