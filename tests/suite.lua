@@ -9,13 +9,13 @@ local lfs = require "lfs"
 
 -- Specs of whole programs, pictures and files: they start processes, or compute nothing that the rest does not.
 local release_only = {
-  arrows = true, bundle = true, cli = true, cuda = true, damage = true, examples = true, install = true,
-  quickstart = true, repl = true, report = true, runs = true, train = true,
+  arrows = true, bundle = true, cli = true, cuda = true, cuda_plans = true, damage = true, examples = true,
+  install = true, quickstart = true, repl = true, report = true, runs = true, train = true,
 }
 -- Specs of what the sanitized build alone has.
 local sanitized_only = { fuzz = true }
 -- Specs of the CUDA half on the CPU: in the sanitized build, with the module that it makes.
-local function on_cuda(name) return name:find "^cuda_" ~= nil end
+local function on_cuda(name) return name:find "^cuda_kernels" ~= nil end
 -- Specs of single ops: what instruction sets and numbers of threads matter to.
 local function is_op_spec(name)
   for _, part in ipairs { "op", "conv", "broadcast", "windows", "large" } do

@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#define CUDA_ON_CPU 1
+
 #ifdef __cplusplus
 extern "C" {
 #endif
