@@ -17,7 +17,7 @@
 Device *cuda_device(int i);
 /* How many there are; 0 with CUDA's words in *why. */
 int cuda_devices(const char **why);
-/* Name, memory and compute capability of device i, until the next call; the versions of CUDA and its driver. */
+/* Name, memory and compute capability of device i, until the next call; the versions of CUDA, cuDNN and the driver. */
 const char *cuda_label(int i);
 const char *cuda_software(void);
 

@@ -3,6 +3,7 @@
 #include "cuda/refusals.h"
 
 #include "core/error.h"
+#include "cuda/cudnn.h"
 #include "cuda/kernels/memory.h"
 
 #include <stdio.h>
@@ -201,12 +202,13 @@ const char *cuda_label(int i) {
 }
 
 const char *cuda_software(void) {
-  static char text[64];
+  static char text[96];
   int runtime = 0, driver = 0; /* 1000 major + 10 minor */
   cudaRuntimeGetVersion(&runtime);
   cudaDriverGetVersion(&driver);
   int n = snprintf(text, sizeof text, "CUDA %d.%d, ", runtime / 1000, runtime % 1000 / 10);
-  snprintf(text + n, sizeof text - (size_t)n, driver ? "driver for %d.%d" : "no driver", driver / 1000,
-           driver % 1000 / 10);
+  n += snprintf(text + n, sizeof text - (size_t)n, driver ? "driver for %d.%d" : "no driver", driver / 1000,
+                driver % 1000 / 10);
+  snprintf(text + n, sizeof text - (size_t)n, "%s", cudnn_label());
   return text;
 }

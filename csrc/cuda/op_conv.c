@@ -1,9 +1,22 @@
 /* conv2d and conv2d_act on the GPU (ops/op_conv.c). Gradients that are zero at most pixels are multiplied like others:
- * to know them the host would have to wait. */
+ * to know them the host would have to wait. In float32 cuDNN computes what it has a plan for that need not be compiled
+ * first, kernels of our own the rest; what each takes is known from shapes alone. */
 #include "cuda/op_kit.h"
 
 #include "cuda/op_conv.h"
+#include "cuda/plans.h"
 #include "ops/conv_sizes.h"
+
+static ConvProblem problem_of(ConvPass pass, const ConvShape *s, bool add) {
+  return (ConvProblem){.pass = pass, .shape = *s, .dtype = F32, .result = F32, .add = add};
+}
+
+static bool is_float32(const ConvWeights *w) { return w->dtype == F32 && !w->round; }
+
+/* cuDNN's activations may hide that a number is NaN, and nothing follows its sums with what is there. */
+static bool may_follow(const Epilogue *e, bool add) {
+  return !e || (e->act == ACT_NONE && !(add && (e->scale || e->shift || e->residual)));
+}
 
 static int in_parts(Call *c, bool data, const ConvShape *s, const float *from, ConvWeights weight,
                     const Epilogue *e, float *to, bool add) {
@@ -17,12 +30,24 @@ static int in_parts(Call *c, bool data, const ConvShape *s, const float *from, C
 
 int cuda_conv_forward(Call *c, const ConvShape *s, const float *x, ConvWeights weight, const Epilogue *e,
                       float *y, bool add) {
-  return in_parts(c, false, s, x, weight, e, y, add);
+  ConvProblem p = problem_of(CONV_FORWARD, s, add);
+  const void *data[CONV_TENSORS] = {x, weight.data, y};
+  bool done = false;
+  if (e) {
+    p.scale = e->scale, p.shift = e->shift, p.residual = e->residual;
+    data[CONV_SCALE] = e->scale, data[CONV_SHIFT] = e->shift, data[CONV_RESIDUAL] = e->residual;
+  }
+  if (is_float32(&weight) && may_follow(e, add) && !cuda_planned(c, &p, data, &done)) return 0;
+  return done || in_parts(c, false, s, x, weight, e, y, add);
 }
 
 int cuda_conv_data(Call *c, const ConvShape *s, const float *dy, ConvWeights weight, const Epilogue *e,
                    float *dx, bool add) {
-  return in_parts(c, true, s, dy, weight, e, dx, add);
+  ConvProblem p = problem_of(CONV_DATA, s, add);
+  const void *data[CONV_TENSORS] = {dx, weight.data, dy};
+  bool done = false;
+  if (!e && is_float32(&weight) && !cuda_planned(c, &p, data, &done)) return 0;
+  return done || in_parts(c, true, s, dy, weight, e, dx, add);
 }
 
 /* ---- conv2d ---- */
@@ -34,6 +59,11 @@ static int conv2d_forward(Call *c) {
 }
 
 int cuda_conv_weight(Call *c, const ConvShape *s, const float *x, const float *dy, float *dw, bool add) {
+  ConvProblem p = problem_of(CONV_WEIGHT, s, add);
+  const void *data[CONV_TENSORS] = {x, dw, dy};
+  bool done;
+  if (!cuda_planned(c, &p, data, &done)) return 0;
+  if (done) return 1;
   long parts = conv_weight_parts(s), n = s->co * s->kh * s->kw * (s->ci / s->groups);
   if (parts == 1) return conv_weight_on(stream_of(c), s, x, dy, dw, add);
   float *each = call_scratch(c, (size_t)(parts * n) * sizeof *each);

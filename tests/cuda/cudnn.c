@@ -1,0 +1,74 @@
+/* In place of cuDNN (csrc/cuda/cudnn.c, graph.c), so that what asks it for convolutions is tested: with COHESIV_CUDNN=double
+ * in the environment there are plans, which the kernels of this library compute. As cuDNN would, they want a workspace,
+ * and there is none for 3 groups. Strides of 11, 12 and 13 rows fail, in this order of passes. */
+#include "cuda/cudnn.h"
+#include "cuda/graph.h"
+
+#include "core/error.h"
+#include "cuda/kernels/conv.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Double {
+  ConvPlan plan; /* first: what others see */
+  ConvProblem problem;
+} Double;
+
+static int stand_in; /* its address is every handle */
+
+void *cudnn_handle(cudaStream_t stream) {
+  const char *wanted = getenv("COHESIV_CUDNN");
+  (void)stream;
+  if (wanted && strcmp(wanted, "double") == 0) return &stand_in;
+  return fail("cuDNN: none"), NULL;
+}
+
+const char *cudnn_label(void) { return ""; }
+
+ConvPlan *conv_plan_new(const ConvProblem *p, void *handle, const char *properties) {
+  if (handle != &stand_in || properties) return fail("cuDNN: double: a device that is not here"), NULL;
+  if (p->shape.groups == 3) return fail("cuDNN: double: no engine"), NULL;
+  Double *d = malloc(sizeof *d);
+  if (!d) return fail_memory("out of memory: a plan"), NULL;
+  *d = (Double){.plan = {.workspace = 1000}, .problem = *p};
+  return &d->plan;
+}
+
+void conv_plan_free(ConvPlan *plan) { free(plan); }
+
+/* What the problem does not have is absent, the rest there and aligned. */
+static int fits(const ConvProblem *p, const void *const *data, void *workspace) {
+  const bool there[CONV_TENSORS] = {true, true, true, p->scale, p->shift, p->residual};
+  for (int i = 0; i < CONV_TENSORS; i++)
+    if (there[i] != (data[i] != NULL) || (uintptr_t)data[i] % 16)
+      return fail("cuDNN: double: expected what the problem has, found tensor %d at %p", i, data[i]);
+  memset(workspace, 0xff, 1000);
+  return p->shape.stride_h != 11 + (long)p->pass || fail("cuDNN: double: pass %d fails", (int)p->pass);
+}
+
+int conv_plan_run(const ConvPlan *plan, void *handle, const void *const *data, void *workspace) {
+  const ConvProblem *p = &((const Double *)plan)->problem;
+  const ConvShape *s = &p->shape;
+  const float *x = data[CONV_X], *y = data[CONV_Y];
+  ConvWeights weights = {.data = data[CONV_W], .dtype = F32};
+  if (handle != &stand_in) return fail("cuDNN: double: another handle");
+  if (!fits(p, data, workspace)) return 0;
+  if (p->pass == CONV_DATA) return conv_data_on(NULL, s, y, weights, NULL, (float *)x, p->add, NULL);
+  if (p->pass == CONV_FORWARD) {
+    Epilogue e = {data[CONV_SCALE], data[CONV_SHIFT], data[CONV_RESIDUAL], p->act};
+    return conv_forward_on(NULL, s, x, weights, &e, (float *)y, p->add, NULL);
+  }
+  long parts = conv_weight_parts(s), n = s->co * s->kh * s->kw * (s->ci / s->groups);
+  float *dw = (float *)data[CONV_W], *part = malloc((size_t)(parts * n) * sizeof *part);
+  if (!part) return fail_memory("out of memory: the parts of a gradient");
+  int ok = conv_weight_on(NULL, s, x, y, part, false);
+  for (long i = 0; ok && i < n; i++) {
+    float sum = p->add ? dw[i] : 0;
+    for (long k = 0; k < parts; k++) sum += part[k * n + i];
+    dw[i] = sum;
+  }
+  free(part);
+  return ok;
+}

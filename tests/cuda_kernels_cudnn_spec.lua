@@ -1,0 +1,72 @@
+-- Convolutions on a GPU where cuDNN has plans for them, and where it has none: a double of it (tests/cuda/cudnn.c)
+-- sees what it is asked for.
+local alike = require "tests.alike"
+local co = require "cohesiv"
+local large = require "tests.large"
+local samples = require "tests.samples"
+local support = require "tests.support"
+
+require("cohesiv.core").system.setenv("COHESIV_CUDNN", "double") -- before the first convolution asks
+
+for _, name in ipairs { "conv2d", "conv2d_act", "upconv2d", "upconv2d_act" } do
+  it(name .. " computes with plans what it does on the CPU", function()
+    local count = samples.each(name, false, function(inputs, args, variant)
+      for _ = 1, 2 do -- the second time with the plan that is kept
+        alike.same(alike.expected(name, inputs, args), large.results(name, alike.there(inputs), args),
+          "sample " .. variant)
+      end
+    end)
+    assert.is_true(count > 0)
+  end)
+end
+
+local function images(stride, groups)
+  groups = groups or 1
+  local x, w = co.randn({ 2, 16, 9, 6 }, { device = "cuda" }), co.randn({ 6, 3, 3, 6 // groups }, { device = "cuda" })
+  return x, w, { stride = { stride, 1 }, groups = groups }
+end
+
+it("a plan that fails is an error of the op", function()
+  local x, w, o = images(11)
+  support.raises("cuDNN: double: pass 0 fails", co.conv2d, x, w, o)
+  x, w, o = images(12)
+  x.requires_grad = true
+  local y = co.conv2d(x, w, o):sum()
+  support.raises("cuDNN: double: pass 1 fails", y.backward, y)
+  x, w, o = images(13)
+  w.requires_grad = true
+  y = co.conv2d(x, w, o):sum()
+  support.raises("cuDNN: double: pass 2 fails", y.backward, y)
+end)
+
+it("what has no plan, is not aligned, rectifies or computes in bfloat16 is for the other kernels", function()
+  local x, w, o = images(11, 3)
+  assert.same({ 2, 2, 7, 6 }, co.conv2d(x, w, o).shape)
+  x, w, o = images(11)
+  local function fine(...) assert.same({ 2, 2, 7, 6 }, co.conv2d(...).shape) end
+  local flat = co.randn({ 2 * 16 * 9 * 6 + 1 }, { device = "cuda" })
+  fine(flat:narrow(1, 2, #flat - 1):reshape(2, 16, 9, 6), w, o)
+  fine(x, w:to "bfloat16", o)
+  assert.same({ 2, 2, 7, 6 }, co.conv2d_act(x, w, { stride = { 11, 1 }, act = "relu" }).shape)
+  support.raises("pass 0 fails", fine, flat:narrow(1, 1, #flat - 1):reshape(2, 16, 9, 6), w, o)
+end)
+
+it("gradients are added to what is there", function()
+  local list = {}
+  for i, device in ipairs { "cpu", "cuda" } do
+    co.seed(7)
+    local x, w = co.randn(2, 6, 5, 8):to(device), co.randn(8, 3, 3, 8):to(device)
+    x.requires_grad, w.requires_grad = true, true
+    for _ = 1, 2 do co.conv2d(x, w, { padding = 1 }):sum():backward() end
+    list[i] = { x.grad, w.grad }
+  end
+  alike.same(list[1], list[2], "two passes")
+end)
+
+it("more sizes than plans are kept", function()
+  local w = co.ones({ 1, 1, 1, 1 }, { device = "cuda" })
+  for n = 1, support.small and 200 or 2100 do
+    local y = co.conv2d(co.ones({ 1, 1, n, 1 }, { device = "cuda" }), w)
+    if n % 100 == 0 then assert.equal(n, y:sum():item()) end
+  end
+end)
