@@ -106,13 +106,14 @@ describe("values that a kernel on a GPU refuses", function()
 end)
 
 describe("a GPU", function()
-  local function run(code, environment)
+  -- A process with this build and its module: words of `cohesiv`, or a program that has `co`.
+  local function run(words, environment)
+    for name, value in pairs(support.same_build) do environment[name] = value end
     environment.COHESIV_CUDA_MODULE = os.getenv "COHESIV_CUDA_MODULE"
-    return support.run({ "lua5.4", "-e", ([[
-      package.path = %q .. "/lua/?.lua;" .. %q .. "/lua/?/init.lua;" .. package.path
-      package.cpath = %q .. "/?.so;" .. package.cpath
-      local co = require "cohesiv" ]]):format(support.root, support.root,
-        os.getenv "COHESIV_BUILD" or support.root .. "/build") .. code }, { env = environment })
+    if type(words) == "string" then
+      words = { support.write(support.temp() .. "/a.lua", 'local co = require "cohesiv"\n' .. words) }
+    end
+    return support.cohesiv(words, { env = environment })
   end
 
   it("is found by number, and refused by name where there is none of it", function()
@@ -127,11 +128,7 @@ describe("a GPU", function()
   end)
 
   it("is named by `cohesiv info`, or why there is none", function()
-    local function info(environment)
-      environment.COHESIV_CUDA_MODULE = os.getenv "COHESIV_CUDA_MODULE"
-      environment.COHESIV_BUILD = os.getenv "COHESIV_BUILD" or support.root .. "/build"
-      return support.run({ "lua5.4", support.root .. "/lua/cohesiv/main.lua", "info" }, { env = environment }).stdout
-    end
+    local function info(environment) return run({ "info" }, environment).stdout end
     assert.is_truthy(info({}):find("GPU       cuda: CPU in place of a GPU, 4.3 GB, compute capability 9.0; CUDA 13.0, "
       .. "driver for 13.1\n", 1, true))
     assert.is_truthy(info({ COHESIV_CUDA_DEVICES = "0" }):find("GPU       none used: CUDA 13.0, driver for 13.1: no "

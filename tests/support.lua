@@ -13,8 +13,11 @@ support.root = (here:sub(1, 1) == "/" and here or lfs.currentdir() .. "/" .. her
 --- Samples are fewer in a run under sanitizers or with garbage collected at every op.
 support.small = os.getenv "COHESIV_SMALL" ~= nil
 
--- A preloaded sanitizer is for this process, not for those it starts (they use the release build).
+-- A preloaded sanitizer is for this process, not for those it starts: they use the release build, unless they are
+-- given this environment.
+support.same_build = { COHESIV_BUILD = os.getenv "COHESIV_BUILD" or support.root .. "/build" }
 if (os.getenv "LD_PRELOAD" or ""):find "libasan" then
+  support.same_build.LD_PRELOAD = os.getenv "LD_PRELOAD"
   local setenv = require("cohesiv.core").system.setenv
   setenv("LD_PRELOAD", nil)
   setenv("COHESIV_BUILD", nil)
