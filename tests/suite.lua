@@ -160,7 +160,9 @@ local function run_sanitized(root, names)
   say "AddressSanitizer and UBSan, small samples (building first)"
   local library = output_of "gcc -print-file-name=libasan.so"
   if not library or not library:find "^/" then return note("skipped", "sanitizers: gcc has no libasan") end
-  local options = "-DCOHESIV_SANITIZE=address,undefined -DCOHESIV_FUZZ=1 -DCOHESIV_CUDA_ON_CPU=1"
+  local options = "-DCOHESIV_SANITIZE=address,undefined -DCOHESIV_FUZZ=1"
+  local cuda = has "g++"
+  if cuda then options = options .. " -DCOHESIV_CUDA_ON_CPU=1" end
   if not build(root, folder, options) then return end
   local env = {
     COHESIV_BUILD = folder,
@@ -179,6 +181,7 @@ local function run_sanitized(root, names)
     note("skipped", "leak detection: not permitted here")
   end
   run_specs(root, "  built", filter(names, function(name) return not release_only[name] and not on_cuda(name) end), env)
+  if not cuda then return note("skipped", "CUDA kernels on the CPU: g++ is not installed") end
   env.COHESIV_CUDA_MODULE = folder .. "/cohesiv/cuda_on_cpu.so"
   names = filter(names, on_cuda)
   run_specs(root, "  CUDA kernels on the CPU", names, env)
