@@ -18,7 +18,7 @@ local ROWS = {
   { "ops/%w+_lerp", "ops:lerp optim train" },
   { "ops/op_attention", "ops:attention predict" },
   { "ops/op_broadcast", "ops:op_add,op_div,expand tensor broadcast" },
-  { "ops/.*concat", "ops:op_cat,stack,upsample2_cat function golden" },
+  { "ops/.*concat", "ops:op_cat,stack,pad_crop,upsample2_cat function golden broadcast" },
   { "ops/op_conv_sparse", "conv graph golden ops:conv2d" }, { "ops/conv_sparse", "conv graph golden ops:conv2d" },
   { "ops/op_conv", "ops:conv2d conv nn golden" },
   { "ops/%w+_contrast", "losses ops:embedding_loss golden" },
