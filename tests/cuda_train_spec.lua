@@ -43,20 +43,20 @@ describe("on a GPU", function()
     tiny.environment.COHESIV_CUDA_MODULE = os.getenv "COHESIV_CUDA_MODULE"
     for name, value in pairs(support.same_build) do tiny.environment[name] = value end
     local here, there = tiny:new_folder "here", tiny:new_folder "there"
-    local result = tiny:train(here, { "epochs=1" })
+    local result = tiny:train(here, { "epochs=1", "maps.frames=1" }) -- few steps: rounding grows with each
     assert.equal(0, result.status, result.stderr)
-    result = tiny:train(there, { "epochs=1", "device=cuda" })
+    result = tiny:train(there, { "epochs=1", "maps.frames=1", "device=cuda" })
     assert.equal(0, result.status, result.stderr)
     local one, two = co.run(here .. "/runs/tiny"), co.run(there .. "/runs/tiny")
     assert.equal("cuda", two.recipe.device)
     local a, b = one:metrics()[1], two:metrics()[1]
     for _, key in ipairs { "train_total", "validation_total" } do
-      assert.is_true(math.abs(a[key] - b[key]) < 1e-2 * math.abs(a[key]), ("%s: %g, on a GPU %g"):format(key, a[key],
+      assert.is_true(math.abs(a[key] - b[key]) < 3e-2 * math.abs(a[key]), ("%s: %g, on a GPU %g"):format(key, a[key],
         b[key]))
     end
     local weights = core.io.safetensors_read(there .. "/runs/tiny/best.safetensors")
     for _, t in pairs(weights) do assert.equal("cpu", t.device) end
-    result = tiny:train(there, { "--resume", "device=cpu" })
+    result = tiny:train(there, { "--resume", "maps.frames=1", "device=cpu" })
     assert.equal(0, result.status, result.stderr)
     local told = ('from step %d on device: "cuda" → "cpu", epochs: 1 → 2 (bits may differ'):format(a.step)
     assert.is_truthy(result.stderr:find(told, 1, true), result.stderr)
