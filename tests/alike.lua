@@ -12,13 +12,13 @@ function alike.there(inputs)
   return list
 end
 
---- expected(name, inputs, args): what a call gives on the CPU (tests/large.lua). Convolutions are computed in float64:
--- the CPU's float32 takes fewer products for them, at the cost of digits.
-function alike.expected(name, inputs, args)
-  if not name:find "conv2d" then return large.results(name, inputs, args) end
+--- expected(name, inputs, args, plain): what a call gives on the CPU (tests/large.lua). Convolutions are computed in
+-- float64: the CPU's float32 takes fewer products for them, at the cost of digits.
+function alike.expected(name, inputs, args, plain)
+  if not name:find "conv2d" then return large.results(name, inputs, args, plain) end
   local wide = {}
   for i, t in ipairs(inputs) do wide[i] = t and t:to "float64" end
-  local list = large.results(name, wide, args)
+  local list = large.results(name, wide, args, plain)
   for i, t in ipairs(list) do list[i] = t:to "float32" end
   return list
 end

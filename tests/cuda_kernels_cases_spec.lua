@@ -28,6 +28,7 @@ for _, name in ipairs { "permute", "transpose", "expand", "select", "narrow", "c
   "max", "min", "softmax", "log_softmax", "cross_entropy", "normalise", "prelu" } do
   it("op " .. name .. " adds to gradients that are there on a GPU", function()
     samples.each(name, false, function(inputs, args, variant)
+      if large.rounding(name, inputs) then return end
       same(twice(name, inputs, args), twice(name, there(inputs), args), "sample " .. variant)
     end)
     if support.small then return end

@@ -79,11 +79,18 @@ local function slope(y)
   return (co.arange(1, n + 1, { dtype = y.dtype }) / (n + 1)):reshape(y.shape):to(y.device)
 end
 
---- results(name, inputs, args): outputs, written inputs and gradients of a call, as tensors.
-function large.results(name, inputs, args)
+--- rounding(name, inputs): whether nothing but rounding is left of the call's gradients: of a row of one number, whose
+-- direction is fixed.
+function large.rounding(name, inputs)
+  local shape = inputs[1] and inputs[1].shape
+  return name == "normalise" and shape[#shape] == 1
+end
+
+--- results(name, inputs, args, plain): outputs, written inputs and, unless plain, gradients of a call, as tensors.
+function large.results(name, inputs, args, plain)
   local own, list = samples.copies(inputs), {}
   local op = core.ops[name]
-  if op.differentiable then
+  if op.differentiable and not plain then
     for _, i in ipairs(samples.wanted(name, own)) do own[i].requires_grad = true end
   end
   for _, y in ipairs { samples.call(name, own, args) } do

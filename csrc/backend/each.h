@@ -1,7 +1,7 @@
-/* Loops that are written once and run on both devices. A kernel is a struct of arguments and a function, the
- * body, for index i; KERNEL makes of them what EACH runs for i in 0 .. n-1. Compiled as C the range is cut
- * into chunks for the thread pool, compiled as CUDA it becomes a grid. A body may write only what belongs to
- * index i (the CPU gathers, it never scatters).
+/* Loops over the thread pool. A kernel is a struct of arguments and a function, the body, for index i; KERNEL makes
+ * of them what EACH runs for i in 0 .. n-1, cut into chunks. A body may write only what belongs to index i (the
+ * CPU gathers, it never scatters). Files that both devices share are compiled as CUDA, too: bodies are device
+ * functions there, kernels are csrc/cuda's own.
  *
  *   struct negate_args {
  *     const real *x;
@@ -22,12 +22,7 @@
 #ifdef ON_CUDA
 
 #define BODY static __device__ inline
-#define KERNEL(name) KERNEL_OF(name, struct name##_args)
-#define KERNEL_OF(name, Args)                                                                                \
-  static __global__ void name##_kernel(long n, Args args) {                                                  \
-    long i = (long)blockIdx.x * blockDim.x + threadIdx.x;                                                    \
-    if (i < n) name##_body(&args, i);                                                                        \
-  }
+#define KERNEL(name) /* a grid of one thread an index suits none of them */
 
 #else
 

@@ -102,24 +102,21 @@ static int cast(Device *d, Dtype from_dtype, const void *from, Dtype to_dtype, v
   return select_device(d) && cast_numbers(cuda_stream(d), from_dtype, from, to_dtype, to, n);
 }
 
-/* What kernels have refused meanwhile is deferred, and forgotten there. */
+/* Waits; what kernels have refused meanwhile is deferred, and forgotten there. */
 static int ask_kernels(Device *d) {
   Cuda *g = cuda_of(d);
-  Refused r;
-  if (!g->refused) return 1;
-  if (!done(d, "a copy", cudaMemcpyAsync(&r, g->refused, sizeof r, cudaMemcpyDefault, g->stream)) ||
-      !done(d, "waiting", cudaStreamSynchronize(g->stream)))
+  Refused r = {.refusal = 0};
+  if (g->refused &&
+      !done(d, "a copy", cudaMemcpyAsync(&r, g->refused, sizeof r, cudaMemcpyDefault, g->stream)))
     return 0;
+  if (!done(d, "waiting", cudaStreamSynchronize(g->stream))) return 0;
   if (!r.refusal) return 1;
   refuse_value((Refusal)r.refusal, r.number[0], r.number[1], r.number[2]);
   device_defer(d, error_message());
   return done(d, "filling", cudaMemsetAsync(g->refused, 0, sizeof r, g->stream));
 }
 
-static int wait(Device *d) {
-  return select_device(d) && done(d, "waiting", cudaStreamSynchronize(cuda_stream(d))) && ask_kernels(d) &&
-         device_heard(d);
-}
+static int wait(Device *d) { return select_device(d) && ask_kernels(d) && device_heard(d); }
 
 static int64_t mark(Device *d) {
   struct timespec t;

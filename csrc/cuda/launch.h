@@ -37,14 +37,6 @@ static inline int launched(const char *what) {
 /* The index of a thread among all of a grid of one dimension. */
 #define INDEX ((long)blockIdx.x * blockDim.x + threadIdx.x)
 
-/* A kernel of backend/each.h for 0 .. n-1: EACH_ON(stream, name, n, arguments in order). */
-#define EACH_ON(stream, name, n, ...)                                                                        \
-  do {                                                                                                       \
-    struct name##_args args_ = {__VA_ARGS__};                                                                \
-    long n_ = (n);                                                                                           \
-    if (n_ > 0) LAUNCH(name##_kernel, blocks_for(n_), THREADS, 0, stream, n_, args_);                        \
-  } while (0)
-
 static inline bool aligned16(const void *p) { return (uintptr_t)p % 16 == 0; }
 
 #endif

@@ -1,5 +1,5 @@
 /* Loops that time is spent in. They stand in bodies_*.h, written in terms of `real`: isa_ops.c compiles them
- * for float once per instruction set, the float64 build takes them as they are, CUDA takes the kernels. A
+ * for float once per instruction set, the float64 build takes them as they are, CUDA takes what is BODY. A
  * header declares with HOT_DECLARE and defines with HOT_DEFINE under `#ifdef HOT_BODIES`; an op calls
  * HOT(f)(...). HOT_KERNEL and HOT_EACH are KERNEL and EACH of backend/each.h compiled in that way. */
 #ifndef OPS_HOT_H

@@ -164,7 +164,8 @@ static int normalise_sample(Call *c, Random *r, int variant) {
   case 0: return sample_input(c, 0, r, 4, SHAPE(2, 3, 2, 5));
   case 1: return sample_input(c, 0, r, 1, SHAPE(33));
   case 2: return sample_input(c, 0, r, 2, SHAPE(0, 4));
-  case 3: return sample_input(c, 0, r, 2, SHAPE(600, 2));
+  case 3: return sample_input(c, 0, r, 2, SHAPE(600, 1));
+  case 4: return sample_input(c, 0, r, 2, SHAPE(600, 2));
   default: return -1;
   }
 }

@@ -33,7 +33,7 @@ foreach(module argparse cjson cjson.util lfs)
 endforeach()
 
 # Libraries: what those need that are linked, and what is opened at run time.
-file(GLOB modules ${folder}/lib/lua/5.4/*.so ${folder}/lib/lua/5.4/cohesiv/core.so)
+file(GLOB modules ${folder}/lib/lua/5.4/*.so ${folder}/lib/lua/5.4/cohesiv/*.so)
 get_filename_component(openblas ${OPENBLAS} REALPATH)
 file(GET_RUNTIME_DEPENDENCIES
   EXECUTABLES ${folder}/bin/cohesiv
@@ -41,7 +41,7 @@ file(GET_RUNTIME_DEPENDENCIES
   LIBRARIES ${openblas}
   RESOLVED_DEPENDENCIES_VAR needed
   UNRESOLVED_DEPENDENCIES_VAR lacking
-  PRE_EXCLUDE_REGEXES "^ld-linux" "^lib(c|m|dl|rt|pthread|resolv|util)\\.so" "^cohesiv-core\\.so$")
+  PRE_EXCLUDE_REGEXES "^ld-linux" "^lib(c|m|dl|rt|pthread|resolv|util)\\.so" "^cohesiv-core\\.so$" "^libcud")
 if(lacking)
   message(FATAL_ERROR "bundle: expected all libraries, found none of ${lacking}")
 endif()

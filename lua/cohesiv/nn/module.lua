@@ -108,16 +108,19 @@ function Module:parameters()
   return list
 end
 
---- m:modules(f): f(module, path) for the module and everything below it.
-function Module:modules(f, path)
-  options.expect("module: modules", "f function, path string?", f, path)
-  path = path or ""
+local function each_module(self, f, path)
   f(self, path)
   for _, entry in ipairs(self.order) do
     if entry.kind == "children" then
-      self.children[entry.name]:modules(f, path == "" and entry.name or path .. "." .. entry.name)
+      each_module(self.children[entry.name], f, path == "" and entry.name or path .. "." .. entry.name)
     end
   end
+end
+
+--- m:modules(f): f(module, path) for the module and everything below it.
+function Module:modules(f, path)
+  options.expect("module: modules", "f function, path string?", f, path)
+  each_module(self, f, path or "")
 end
 
 --- m:train(on?): training mode (batch statistics), here and below.
