@@ -100,9 +100,10 @@ static int judge(const Complaint *c, const char *path, int status, long near) {
   return fail("%s: expected a whole video file, found damage near frame %ld: %s", path, near, words);
 }
 
-/* As of a decoder that is read in order; before its first frame anything may be wrong. */
+/* As of a decoder that is read in order. Before the first picture's size anything may be wrong; after it, what
+ * is said may be of a later frame, since decoding runs ahead of the pipe. */
 static int judge_next(const Video *v, int status) {
-  return judge(&v->complaint, v->path, status, v->next > 0 ? v->next : -1);
+  return judge(&v->complaint, v->path, status, v->width > 0 ? v->next : -1);
 }
 
 /* The output is over: 1 when all went well, so that a broken file never looks like a short one. */
