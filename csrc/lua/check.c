@@ -4,6 +4,7 @@
 
 #include "lua/handle.h"
 
+#include <lualib.h>
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -135,6 +136,14 @@ static int raise_plain(lua_State *L) {
   return lua_type(L, 1) == LUA_TSTRING ? refuse(L, "%s", lua_tostring(L, 1)) : lua_error(L);
 }
 
+/* core.refuse(format, …): raises the text that string.format (the upvalue) makes of these, in the same way. */
+static int refuse_formatted(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, 1);
+  return refuse(L, "%s", lua_tostring(L, -1));
+}
+
 /* core.not_finite(t) → the first row (entry of the first dimension, from 1) of a float tensor that holds NaN
  * or an infinity, and that number; nil when there is none */
 static int not_finite(lua_State *L) {
@@ -164,4 +173,9 @@ void open_checks(lua_State *L) {
                                        {"not_finite", not_finite},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
+  luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 0);
+  lua_getfield(L, -1, "format");
+  lua_pushcclosure(L, refuse_formatted, 1);
+  lua_setfield(L, -3, "refuse");
+  lua_pop(L, 1);
 }

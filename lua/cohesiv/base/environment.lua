@@ -1,7 +1,6 @@
 --- What the variables of the environment may be: checked once, at the start, so that a slip of the hand is not taken
 -- for the default. An empty variable counts as none. Who reads a variable does so where it is needed.
 local core = require "cohesiv.core"
-local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -24,7 +23,7 @@ function M.check()
     local name, expected, accepts = table.unpack(variable)
     local text = os.getenv(name)
     if text and text ~= "" and not accepts(text) then
-      refuse("%s: expected %s, found %s", name, expected, core.found(text))
+      core.refuse("%s: expected %s, found %s", name, expected, core.found(text))
     end
   end
 end

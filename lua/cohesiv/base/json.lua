@@ -2,7 +2,6 @@
 -- key twice in an object. What is written has its keys sorted: the same value always gives the same text. Nulls inside
 -- tables become json.null (a value that is true, unlike nil); empty objects and lists are both {}.
 local core = require "cohesiv.core"
-local refuse = require "cohesiv.base.refuse"
 local cjson = require("cjson").new()
 
 local DEPTH = 64 -- of tables within tables
@@ -82,12 +81,12 @@ end
 function json.decode(text, what)
   what = what or "json"
   if text:find "^\xFF\xFE" or text:find "^\xFE\xFF" or text:find "^%z?[%[{]%z" then
-    refuse("%s: expected JSON in UTF-8, found UTF-16", what)
+    core.refuse("%s: expected JSON in UTF-8, found UTF-16", what)
   end
   text = text:gsub(BOM, "")
   local function wrong(found, at)
     local where = at and (" at line %d, column %d"):format(place(text, at)) or ""
-    refuse("%s: expected JSON, found %s%s", what, found, where)
+    core.refuse("%s: expected JSON, found %s%s", what, found, where)
   end
   if not text:find "%S" then wrong "nothing" end
   local zero = text:find("\0", 1, true)
@@ -101,7 +100,7 @@ end
 
 -- ---- writing ----
 
-local function cannot(why) refuse("json: expected a value that JSON can hold, found: %s", why) end
+local function cannot(why) core.refuse("json: expected a value that JSON can hold, found: %s", why) end
 
 local function scalar(value)
   local ok, text = pcall(cjson.encode, value)

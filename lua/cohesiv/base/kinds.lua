@@ -3,7 +3,6 @@
 local core = require "cohesiv.core"
 local json = require "cohesiv.base.json"
 local lists = require "cohesiv.base.lists"
-local refuse = require "cohesiv.base.refuse"
 
 local kinds = {}
 
@@ -43,7 +42,7 @@ end
 function kinds.kind(what, accept, found)
   return function(value, place)
     local result = accept(value)
-    if result == nil then refuse("%s: expected %s, found %s", place, what, (found or kinds.found)(value)) end
+    if result == nil then core.refuse("%s: expected %s, found %s", place, what, (found or kinds.found)(value)) end
     return result
   end
 end
@@ -97,9 +96,9 @@ end
 function kinds.list(kind, least, most)
   least, most = least or 0, most or math.huge
   return function(value, place)
-    if not kinds.is_list(value) then refuse("%s: expected a list, found %s", place, kinds.found(value)) end
+    if not kinds.is_list(value) then core.refuse("%s: expected a list, found %s", place, kinds.found(value)) end
     if #value < least or #value > most then
-      refuse("%s: expected %d to %g values, found %d", place, least, most, #value)
+      core.refuse("%s: expected %d to %g values, found %d", place, least, most, #value)
     end
     local list = {}
     for i, v in ipairs(value) do list[i] = kind(v, ("%s[%d]"):format(place, i)) end
@@ -113,7 +112,7 @@ function kinds.object(fields, joint, all)
   joint = joint or "."
   return function(value, place)
     if type(value) ~= "table" or #value > 0 then
-      refuse("%s: expected an object, found %s", place, kinds.found(value))
+      core.refuse("%s: expected an object, found %s", place, kinds.found(value))
     end
     local object = {}
     for key, v in pairs(value) do
@@ -121,7 +120,7 @@ function kinds.object(fields, joint, all)
       if v ~= json.null then object[key] = kind and kind(v, place .. joint .. key) or v end
     end
     for key in pairs(all and fields or {}) do
-      if object[key] == nil then refuse("%s: expected a value, found none", place .. joint .. key) end
+      if object[key] == nil then core.refuse("%s: expected a value, found none", place .. joint .. key) end
     end
     return object
   end

@@ -2,7 +2,6 @@
 -- raises one line that names the thing, the expected and the found.
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
-local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -83,7 +82,7 @@ function M.expect(what, spec, ...)
     local x = (select(i, ...))
     if x == nil and mark == "" or x ~= nil and not is_of(alternatives, x) then
       local expected = alternatives:gsub("%a+", said):gsub("|", " or ")
-      refuse("%s: %s: expected %s, found %s", what, name, expected, M.show(x))
+      core.refuse("%s: %s: expected %s, found %s", what, name, expected, M.show(x))
     end
   end
 end
@@ -158,7 +157,7 @@ end
 local function accepted(what, name, x, is)
   local fine = is.accepts(x)
   if fine then return math.type(fine) and fine or x end
-  refuse("%s: %s: expected %s, found %s", what, name, is.expected, M.text(x))
+  core.refuse("%s: %s: expected %s, found %s", what, name, is.expected, M.text(x))
 end
 
 --- whole(what, name, value, least = 1, most), within(what, name, value, low, high): value, which must be such an
@@ -174,13 +173,13 @@ local function value_of(what, key, x, known)
   if is.accepts and (x == nil or not is.typed or type(x) == "number") then return accepted(what, name, x, is) end
   if is_of(kind, x) then return x end
   local expected = kind == "number" and type(x) == kind and "a finite number" or "a " .. kind:gsub("|", " or a ")
-  refuse("%s: %s: expected %s, found %s", what, name, expected, found(x, kind))
+  core.refuse("%s: %s: expected %s, found %s", what, name, expected, found(x, kind))
 end
 
 --- table_of(what, given): given, which must be a table; an empty one for nil.
 function M.table_of(what, given)
   if given == nil then return {} end
-  if type(given) ~= "table" then refuse("%s: expected a table of options, found %s", what, found(given)) end
+  if type(given) ~= "table" then core.refuse("%s: expected a table of options, found %s", what, found(given)) end
   return given
 end
 
@@ -193,7 +192,7 @@ function M.known(what, given, schema, last)
       for name in next, schema do names[#names + 1] = type(name) == "string" and name or nil end
       table.sort(names)
       local text = (last and "the options " or "") .. lists.words(names, last)
-      refuse("%s: expected %s, found %s", what, #names > 0 and text or "no options", M.text(key))
+      core.refuse("%s: expected %s, found %s", what, #names > 0 and text or "no options", M.text(key))
     end
   end
 end
@@ -218,7 +217,7 @@ end
 --- finite(what, t, things = "numbers"): t, a tensor whose numbers must all be finite.
 function M.finite(what, t, things)
   local row, number = core.not_finite(t)
-  if row then refuse("%s: expected finite %s, found %s in row %d", what, things or "numbers", number, row) end
+  if row then core.refuse("%s: expected finite %s, found %s in row %d", what, things or "numbers", number, row) end
   return t
 end
 
@@ -237,7 +236,7 @@ function M.guard(name, class, is)
       and debug.getlocal(method, 1) == "self" then
       local function guarded(self, ...)
         if not is(self) then
-          refuse("%s: expected a %s before the colon (x:%s()), found %s", key, name, key, M.show(self))
+          core.refuse("%s: expected a %s before the colon (x:%s()), found %s", key, name, key, M.show(self))
         end
         return method(self, ...)
       end

@@ -1,10 +1,10 @@
 --- Classes with a picture: x:png() is the bytes of a PNG of x, x:save "file.png" writes it. Who draws stands above what
 -- is drawn: the public module says who it is.
-local refuse = require "cohesiv.base.refuse"
+local core = require "cohesiv.core"
 local M = {}
 
 --- draw(): who draws, a table with png(x) and save(x, path), asked for when the first picture is.
-M.draw = function() refuse "expected cohesiv to be loaded as a whole, found a part of it" end
+M.draw = function() core.refuse "expected cohesiv to be loaded as a whole, found a part of it" end
 
 --- class(methods): gives a class `png` and `save`; returns it.
 function M.class(methods)

@@ -8,7 +8,6 @@ local document = require "cohesiv.data.document"
 local kinds = require "cohesiv.base.kinds"
 local lists = require "cohesiv.base.lists"
 local names = require "cohesiv.data.names"
-local refuse = require "cohesiv.base.refuse"
 local warn = require "cohesiv.base.warn"
 
 local annotations = {}
@@ -22,12 +21,12 @@ local object_of = kinds.optional(kinds.of_type("string", "a name or null"))
 
 local function query_of(where, k, q, width, height)
   where = ("%s: query %d"):format(where, k)
-  if type(q) ~= "table" then refuse("%s: expected query = [x, y], found %s", where, found(q)) end
-  if absent(q.query) then refuse("%s: expected query = [x, y], found %s", where, kinds.keys(q)) end
+  if type(q) ~= "table" then core.refuse("%s: expected query = [x, y], found %s", where, found(q)) end
+  if absent(q.query) then core.refuse("%s: expected query = [x, y], found %s", where, kinds.keys(q)) end
   local x, y = document.point(q.query)
-  if not x then refuse("%s: expected query = [x, y] in pixels, found %s", where, y) end
+  if not x then core.refuse("%s: expected query = [x, y] in pixels, found %s", where, y) end
   if width and (x < -0.5 or y < -0.5 or x > width - 0.5 or y > height - 0.5) then
-    refuse("%s: expected a point in the picture of %gx%g, found [%g, %g]", where, width, height, x, y)
+    core.refuse("%s: expected a point in the picture of %gx%g, found [%g, %g]", where, width, height, x, y)
   end
   local side, object = side_of(q.side, where .. ": side"), object_of(q.object, where .. ": object")
   return { x, y, index = k, side = side, object = object }
@@ -36,7 +35,7 @@ end
 local function queries_of(where, value, width, height)
   if absent(value) then return {} end
   if type(value) == "table" and value.query ~= nil then value = { value } end
-  if not kinds.is_list(value) then refuse("%s: expected a list of queries, found %s", where, found(value)) end
+  if not kinds.is_list(value) then core.refuse("%s: expected a list of queries, found %s", where, found(value)) end
   return lists.map(value, function(q, k) return query_of(where, k, q, width, height) end)
 end
 
@@ -59,7 +58,7 @@ end
 --- check_clip(frame, clip): the points of a frame are in the clip's own pixels, so the sizes are the same.
 function annotations.check_clip(frame, clip)
   if not frame.width or frame.width == clip.width and frame.height == clip.height then return end
-  refuse("%s: expected the clip's size of %dx%d, found %gx%g", frame.file, clip.width, clip.height, frame.width,
+  core.refuse("%s: expected the clip's size of %dx%d, found %gx%g", frame.file, clip.width, clip.height, frame.width,
     frame.height)
 end
 
@@ -85,7 +84,7 @@ local function files_in(folder)
     local n, kind, k = meaning(file)
     local key = n and ("%d %s %d"):format(n, kind, k)
     if key and files[key] then
-      refuse("%s: expected one mask of frame %d, %s %d, found %s and %s", folder, n, kind, k, files[key], file)
+      core.refuse("%s: expected one mask of frame %d, %s %d, found %s and %s", folder, n, kind, k, files[key], file)
     end
     if key then files[key] = file end
   end
@@ -137,7 +136,7 @@ function annotations.masks(folder, n)
     for kind, list in pairs(masks) do list[k] = mask_of(kind, k) end
     local hand, object = masks.hand[k], masks.object[k]
     if not hand then
-      refuse("%s/%06d_hand%d.png: expected the hand mask of query %d of frame %d, found none", folder, n, k, k, n)
+      core.refuse("%s/%06d_hand%d.png: expected the hand mask of query %d of frame %d, found none", folder, n, k, k, n)
     end
     check_point(frame, query, hand)
     local path = ("%s/%06d_object%d.png"):format(folder, n, k)

@@ -6,7 +6,6 @@
 -- While it is written an entry lies in KIND/tmp, where each process first removes what killed ones have left. Nothing
 -- else is ever removed here: the folder may be deleted at any time.
 local core = require "cohesiv.core"
-local refuse = require "cohesiv.base.refuse"
 
 local cache = {}
 
@@ -46,7 +45,7 @@ function cache.write(kind, key, extension, write)
   core.io.make_folder(folder)
   local found = core.io.status(path)
   if found and found ~= "file" and not os.remove(path) then
-    refuse("%s: expected a file of the cache, found a %s; remove it", path, found)
+    core.refuse("%s: expected a file of the cache, found a %s; remove it", path, found)
   end
   local temporary = ("%s/%s/tmp"):format(cache.folder(), kind)
   core.io.make_folder(temporary)

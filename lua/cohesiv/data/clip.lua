@@ -8,7 +8,6 @@ local given = require "cohesiv.data.given"
 local landmarks = require "cohesiv.data.landmarks"
 local maps = require "cohesiv.motion.maps"
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
 local scale = require "cohesiv.motion.scale"
 local tensor = require "cohesiv.tensor"
 
@@ -26,7 +25,7 @@ local Clip = {
   __tostring = function(self) return ("clip %s"):format(self.name) end,
 }
 
-local function fail(self, format, ...) refuse("clip %s: " .. format, self.name, ...) end
+local function fail(self, format, ...) core.refuse("clip %s: " .. format, self.name, ...) end
 
 local function read(self, what, o, schema) return options.read(("clip %s: %s"):format(self.name, what), o, schema) end
 

@@ -3,7 +3,6 @@
 local core = require "cohesiv.core"
 local json = require "cohesiv.base.json"
 local kinds = require "cohesiv.base.kinds"
-local refuse = require "cohesiv.base.refuse"
 
 local document = {}
 
@@ -13,7 +12,7 @@ local function pixels(path, key, value)
   if kinds.absent(value) then return nil end
   local n = kinds.spelled(value)
   if n and n > 0 and n <= MOST then return n end
-  refuse("%s: expected a %s of 1 or more pixels, found %s", path, key, kinds.found(value))
+  core.refuse("%s: expected a %s of 1 or more pixels, found %s", path, key, kinds.found(value))
 end
 
 --- read(path, what, keyed): the object in a file, with frames (keyed: an object of them), and the width and height that
@@ -23,12 +22,12 @@ function document.read(path, what, keyed)
   local frames = type(doc) == "table" and doc.frames
   if type(frames) ~= "table" or keyed and frames[1] ~= nil then
     local named = type(doc) == "table" and not kinds.is_list(doc)
-    refuse("%s: expected %s, found %s", path, what, not named and kinds.found(doc)
+    core.refuse("%s: expected %s, found %s", path, what, not named and kinds.found(doc)
       or frames ~= nil and "frames = " .. kinds.found(frames) or "the keys " .. kinds.keys(doc))
   end
   local width, height = pixels(path, "width", doc.width), pixels(path, "height", doc.height)
   if (width == nil) ~= (height == nil) then
-    refuse("%s: expected width and height, found the %s alone", path, width and "width" or "height")
+    core.refuse("%s: expected width and height, found the %s alone", path, width and "width" or "height")
   end
   return doc, width, height
 end
@@ -39,11 +38,11 @@ function document.by_number(path, object)
   local frames, keys, high, low = {}, {}, nil, nil
   for key, value in pairs(object) do
     local n = type(key) == "string" and #key <= 15 and key:find "^%d+$" and math.tointeger(tonumber(key))
-    if not n then refuse("%s: frames: expected frame numbers as keys, found %s", path, kinds.found(key)) end
+    if not n then core.refuse("%s: frames: expected frame numbers as keys, found %s", path, kinds.found(key)) end
     if keys[n] then
       local both = { key, keys[n] }
       table.sort(both)
-      refuse('%s: frames: expected frame %d once, found "%s" and "%s"', path, n, both[1], both[2])
+      core.refuse('%s: frames: expected frame %d once, found "%s" and "%s"', path, n, both[1], both[2])
     end
     frames[n], keys[n] = value, key
     low, high = math.min(low or n, n), math.max(high or n, n)
@@ -57,7 +56,7 @@ function document.mask(path, size, said)
   local mask = core.io.png_read(path, "mask")
   local h, w = table.unpack(mask.shape)
   if size.width and (w ~= size.width or h ~= size.height) then
-    refuse("%s: expected a mask of %gx%g%s, found %dx%d", path, size.width, size.height, said or "", w, h)
+    core.refuse("%s: expected a mask of %gx%g%s, found %dx%d", path, size.width, size.height, said or "", w, h)
   end
   return mask
 end

@@ -12,7 +12,6 @@ local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local frames = require "cohesiv.data.frames"
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -51,9 +50,9 @@ end
 
 -- name, which must be one: a text without parts that are empty, . or ..
 local function checked(self, name)
-  if type(name) ~= "string" then refuse("data %s: expected the name of a clip, found %s", self.path, type(name)) end
-  if not ("/" .. name .. "/"):find "/%.?%.?/" then return name end
-  refuse("data %s: expected the name of a clip, found %q", self.path, name)
+  local text = type(name) == "string"
+  if text and not ("/" .. name .. "/"):find "/%.?%.?/" then return name end
+  core.refuse("data %s: expected the name of a clip, found %s", self.path, text and ("%q"):format(name) or type(name))
 end
 
 --- data:clip(name): the clip of that name.
@@ -65,8 +64,8 @@ function methods:open_clip(name)
   local path = listed and ("%s/clips/%s"):format(self.path, listed:gsub("/$", ""))
   if not (path and core.io.status(path)) then path = clips.find(self.path, name) end
   if not path then
-    refuse("data %s: expected clips/%s.mp4 (or another video) or a folder clips/%s of numbered pictures, found neither",
-      self.path, name, name)
+    core.refuse("data %s: expected clips/%s.mp4 (or another video) or a folder clips/%s of numbered pictures, found "
+      .. "neither", self.path, name, name)
   end
   return clip.new {
     name = name, path = path, root = self.path, data = self, source = frames.source(path),

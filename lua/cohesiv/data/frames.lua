@@ -10,7 +10,6 @@ local cache = require "cohesiv.data.cache"
 local core = require "cohesiv.core"
 local image = require "cohesiv.tensor.image"
 local names = require "cohesiv.data.names"
-local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
 local warn = require "cohesiv.base.warn"
 local lfs = require "lfs"
@@ -77,10 +76,10 @@ end
 
 local function frame(source, n)
   if math.type(n) ~= "integer" or n < 0 then
-    refuse("%s: expected a frame number of 0 or more, found %s", source.path, core.found(n))
+    core.refuse("%s: expected a frame number of 0 or more, found %s", source.path, core.found(n))
   end
   local count, key = source:info().frames, source.id .. n
-  if n >= count then refuse("%s: expected a frame of 0 to %d, found %d", source.path, count - 1, n) end
+  if n >= count then core.refuse("%s: expected a frame of 0 to %d, found %d", source.path, count - 1, n) end
   if not kept.get(key) then source:read(n) end
   local t = kept.get(key)
   return t:reshape(t.shape) -- a handle of its own; the pixels are shared until someone writes
@@ -117,7 +116,7 @@ local function decode(self, n)
   decoder:skip(n - BEHIND - decoder.next)
   for i = decoder.next, n do
     local t = decoder:read()
-      or refuse("%s: expected %d frames as when they were counted, found %d", self.path, self.known.frames, i)
+      or core.refuse("%s: expected %d frames as when they were counted, found %d", self.path, self.known.frames, i)
     remember(self, i, t)
   end
 end
@@ -157,7 +156,7 @@ local Folder = class { close = function() end }
 local function picture_path(self, n)
   if not self.series then
     local series, reason = names.series(core.io.list(self.path))
-    if not series then refuse("%s: %s", self.path, reason) end
+    if not series then core.refuse("%s: %s", self.path, reason) end
     local others = #series.others
     if others > 0 then
       warn.once("series " .. absolute(self.path), "%s: passed over %s%s: not numbered as the others", self.path,
@@ -173,7 +172,7 @@ function Folder:read(n)
   local t = image.read(path)
   local h, w = table.unpack(t.shape)
   if first and (h ~= first.height or w ~= first.width) then
-    refuse("%s: expected a picture of %dx%d as the others, found %dx%d", path, first.width, first.height, w, h)
+    core.refuse("%s: expected a picture of %dx%d as the others, found %dx%d", path, first.width, first.height, w, h)
   end
   remember(self, n, t)
   return w, h
@@ -197,9 +196,9 @@ end
 local made = 0
 function frames.source(path)
   local kind = core.io.status(path)
-  if not kind then refuse("%s: expected a video file or a folder of pictures, found nothing", path) end
+  if not kind then core.refuse("%s: expected a video file or a folder of pictures, found nothing", path) end
   if kind ~= "folder" and names.picture(path) then
-    refuse("%s: expected a video file or a folder of pictures, found a picture", path)
+    core.refuse("%s: expected a video file or a folder of pictures, found a picture", path)
   end
   made = made + 1
   return setmetatable({ path = path, id = ("%d:"):format(made) }, kind == "folder" and Folder or Video)

@@ -10,7 +10,6 @@ local frames = require "cohesiv.data.frames"
 local kinds = require "cohesiv.base.kinds"
 local lists = require "cohesiv.base.lists"
 local names = require "cohesiv.data.names"
-local refuse = require "cohesiv.base.refuse"
 local scale = require "cohesiv.motion.scale"
 local warn = require "cohesiv.base.warn"
 
@@ -57,7 +56,7 @@ local function other_spelling(folder, n, extensions)
   local wanted, found = lists.set(extensions), nil
   for _, file in ipairs(listing(folder)[n] or {}) do
     if found and wanted[file.kind] then
-      refuse("%s: expected one file of frame %d, found %s and %s", folder, n, found.name, file.name)
+      core.refuse("%s: expected one file of frame %d, found %s and %s", folder, n, found.name, file.name)
     end
     found = found or wanted[file.kind] and file
   end
@@ -71,8 +70,8 @@ local function check_numbers(clip, folder, beyond, find, extensions)
   if checked[clip][folder] then return end
   local path = find(folder, beyond, extensions)
   if path and not find(folder, 0, extensions) then
-    refuse("%s: expected files of frames 0 to %d at most, found one of frame %d and none of frame 0 (frames count from "
-      .. "0)", path, beyond - 1, beyond)
+    core.refuse("%s: expected files of frames 0 to %d at most, found one of frame %d and none of frame 0 (frames count "
+      .. "from 0)", path, beyond - 1, beyond)
   end
   if path then warn.once(path, "%s: expected files of frames 0 to %d at most: it is not used", path, beyond - 1) end
   checked[clip][folder] = true
@@ -105,8 +104,8 @@ local function wanted_file(clip, from, what, n, gap)
   if from ~= "auto" and from ~= "truth" then return nil end
   local path, kind = file_of(clip, from, what, n, gap)
   if path or from == "auto" then return path, kind end
-  refuse("clip %s: expected truth/%s/%s%s/%06d.%s, found none", clip.name, what, clip.name, gap and "/" .. gap or "", n,
-    what == "flow" and "flo (or .npz, .npy, .png)" or "png")
+  core.refuse("clip %s: expected truth/%s/%s%s/%06d.%s, found none", clip.name, what, clip.name,
+    gap and "/" .. gap or "", n, what == "flow" and "flo (or .npz, .npy, .png)" or "png")
 end
 
 --- key(clip, n): what identifies the flow and the person mask of frame n, for caches.
@@ -129,9 +128,9 @@ local MOST = 4 -- pictures, the longest vector
 local function npz_flow(path)
   local arrays = core.io.npz_read(path)
   local first = next(arrays)
-  if not first then refuse("%s: expected an array, found none", path) end
+  if not first then core.refuse("%s: expected an array, found none", path) end
   if arrays.flow or not next(arrays, first) then return arrays.flow or arrays[first] end
-  refuse("%s: expected an array named flow, found %s", path, kinds.keys(arrays))
+  core.refuse("%s: expected an array named flow, found %s", path, kinds.keys(arrays))
 end
 
 local readers = {
@@ -149,8 +148,8 @@ local function check_vectors(path, flow)
   for x, v in ipairs(row and flow[row]:totable() or {}) do
     local strange = v[1] - v[1] ~= 0 and v[1] or v[2]
     if strange - strange ~= 0 then
-      refuse("%s: expected a flow of numbers, found %s at (%d, %d)", path, strange ~= strange and "NaN" or "infinity",
-        x - 1, row - 1)
+      core.refuse("%s: expected a flow of numbers, found %s at (%d, %d)", path,
+        strange ~= strange and "NaN" or "infinity", x - 1, row - 1)
     end
   end
   if longest > UNKNOWN then
@@ -159,7 +158,7 @@ local function check_vectors(path, flow)
     longest = flow:abs():max():item()
   end
   if longest > MOST * math.max(w, h) then
-    refuse("%s: expected vectors of at most %d pixels (%d pictures), found %.0f (coded, not in pixels?)", path,
+    core.refuse("%s: expected vectors of at most %d pixels (%d pictures), found %.0f (coded, not in pixels?)", path,
       MOST * math.max(w, h), MOST, longest)
   end
   return flow
@@ -173,7 +172,7 @@ function given.flow(clip, from, n, gap, sc)
   local shape = flow.shape
   if #shape ~= 3 or shape[3] ~= 2 or shape[1] == 0 or shape[2] == 0
     or not scale.same_aspect(shape[2], shape[1], clip.width, clip.height) then
-    refuse("%s: expected a flow of the whole frame (%dx%d, or scaled), found %s%s", path, clip.width, clip.height,
+    core.refuse("%s: expected a flow of the whole frame (%dx%d, or scaled), found %s%s", path, clip.width, clip.height,
       table.concat(shape, "x"), #shape == 3 and shape[1] == 2 and " (height x width x 2 is the order)" or "")
   end
   if flow.dtype ~= "float32" then flow = flow:to "float32" end

@@ -5,7 +5,6 @@ local core = require "cohesiv.core"
 local frames = require "cohesiv.data.frames"
 local names = require "cohesiv.data.names"
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
 local scale = require "cohesiv.motion.scale"
 
 local M = { scale = scale.of }
@@ -15,20 +14,20 @@ local function bare(path) return #path > 1 and path:gsub("/+$", "") or path end
 
 --- data(path): the data folder at a path, of any layout that an adapter knows.
 function M.data(path)
-  if type(path) ~= "string" then refuse("data: expected the path of a folder, found %s", type(path)) end
+  if type(path) ~= "string" then core.refuse("data: expected the path of a folder, found %s", type(path)) end
   path = bare(path)
   local kind = core.io.status(path)
-  if kind ~= "folder" then refuse("data %s: expected a folder, found %s", path, kind and "a file" or "nothing") end
+  if kind ~= "folder" then core.refuse("data %s: expected a folder, found %s", path, kind and "a file" or "nothing") end
   for _, adapter in ipairs(adapters) do
     if adapter.fits(path) then return adapter.open(path) end
   end
-  refuse("data %s: expected a data folder with clips/ in it, found none", path)
+  core.refuse("data %s: expected a data folder with clips/ in it, found none", path)
 end
 
 --- clip(file, { hands = FILE }): a lone video file or folder of pictures. Landmarks are those of FILE, else of
 -- ../hands_json/NAME.json, else of NAME.json beside it.
 function M.clip(file, given)
-  if type(file) ~= "string" then refuse("clip: expected the path of a video, found %s", type(file)) end
+  if type(file) ~= "string" then core.refuse("clip: expected the path of a video, found %s", type(file)) end
   local o = options.read("clip " .. file, given, { hands = options.optional "any" })
   local path = bare(file)
   local folder, base = path:match "^(.-)([^/]*)$"

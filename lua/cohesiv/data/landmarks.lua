@@ -11,7 +11,6 @@ local document = require "cohesiv.data.document"
 local json = require "cohesiv.base.json"
 local kinds = require "cohesiv.base.kinds"
 local lists = require "cohesiv.base.lists"
-local refuse = require "cohesiv.base.refuse"
 local scale = require "cohesiv.motion.scale"
 local tensor = require "cohesiv.tensor"
 local warn = require "cohesiv.base.warn"
@@ -40,7 +39,7 @@ local function check_size(self, doc)
     end
   end
   if not w or w == 1 and h == 1 or scale.same_aspect(w, h, W, H) then return end -- 1: parts of the picture
-  refuse("%s: expected the aspect of the clip (%dx%d), found %gx%g%s", self.path, W, H, w, h,
+  core.refuse("%s: expected the aspect of the clip (%dx%d), found %gx%g%s", self.path, W, H, w, h,
     scale.same_aspect(h, w, W, H) and ": swapped (landmarks of the unrotated video?)" or "")
 end
 
@@ -48,7 +47,8 @@ end
 local function check_count(self, high, low)
   local count = self.clip.frames
   if low == 1 and high == count then
-    refuse("%s: frames: expected frames of 0 to %d, found 1 to %d (frames count from 0)", self.path, count - 1, high)
+    core.refuse("%s: frames: expected frames of 0 to %d, found 1 to %d (frames count from 0)", self.path, count - 1,
+      high)
   elseif low and high >= count then
     tell(self, "count", self.path, "expected frames of 0 to %d, found frame %d: what is beyond the clip is not used",
       count - 1, high)
@@ -83,7 +83,7 @@ local function check_number(where, n, frame)
   for _, key in ipairs(NUMBERS) do
     local number = kinds.spelled(frame[key])
     if number and number ~= n then
-      refuse("%s: expected frame %d, found %s %g (frames count from 0; those without hands are [])", where, n, key,
+      core.refuse("%s: expected frame %d, found %s %g (frames count from 0; those without hands are [])", where, n, key,
         number)
     end
   end
@@ -99,14 +99,14 @@ local function raw(self, n)
   if type(hands) == "table" and hands.vertices ~= nil then hands = { hands } end
   if absent(hands) then return {}, where end
   if is_list(hands) then return hands, where end
-  refuse("%s: expected a list of hands, found %s", where, found(hands))
+  core.refuse("%s: expected a list of hands, found %s", where, found(hands))
 end
 
 --- document:key(n): what identifies the hands of frame n, for caches.
 function Document:key(n)
   local hands, where = raw(self, n)
   local ok, text = pcall(json.encode, hands) -- fails for 1e999 where no hand is looked for
-  if not ok then refuse("%s: %s", where, text) end
+  if not ok then core.refuse("%s: %s", where, text) end
   return core.io.digest(("%s\n%g %g"):format(text, self.rx, self.ry))
 end
 
@@ -127,13 +127,13 @@ end, kinds.entries)
 -- The vertices of a hand, as in the file, and their bounds.
 local function points_of(where, hand)
   if not is_list(hand.vertices) or #hand.vertices == 0 then
-    refuse("%s: expected vertices [[x, y], …], found %s", where,
+    core.refuse("%s: expected vertices [[x, y], …], found %s", where,
       hand.vertices == nil and "only " .. kinds.keys(hand) or found(hand.vertices))
   end
   local points, x0, y0, x1, y1 = {}, math.huge, math.huge, -math.huge, -math.huge
   for i, p in ipairs(hand.vertices) do
     local x, y = document.point(p)
-    if not x then refuse("%s: vertex %d: expected [x, y] in pixels, found %s", where, i, y) end
+    if not x then core.refuse("%s: vertex %d: expected [x, y] in pixels, found %s", where, i, y) end
     points[i] = { x, y }
     x0, y0, x1, y1 = math.min(x0, x), math.min(y0, y), math.max(x1, x), math.max(y1, y)
   end
@@ -147,9 +147,10 @@ local function check_place(self, where, count, x0, y0, x1, y1)
   local w, h = self.width or clip.width, self.height or clip.height
   if count > 1 and w >= SMALL and h >= SMALL and x0 >= -TINY and y0 >= -TINY and x1 <= TINY and y1 <= TINY then
     if x0 == x1 and y0 == y1 then
-      refuse("%s: expected vertices in pixels, found all of them at (%g, %g) (no hand? leave it out)", where, x0, y0)
+      core.refuse("%s: expected vertices in pixels, found all of them at (%g, %g) (no hand? leave it out)", where, x0,
+        y0)
     end
-    refuse("%s: expected vertices in pixels, found a whole hand within %s (normalised coordinates? then width and "
+    core.refuse("%s: expected vertices in pixels, found a whole hand within %s (normalised coordinates? then width and "
       .. "height are 1)", where, math.max(x1 - x0, y1 - y0) <= 1 and "one pixel" or "a few pixels")
   end
   local beyond = self.width and 1 or 0 -- how many pictures beside the picture is too far
@@ -176,8 +177,8 @@ local function box_of(self, where, hand, points, bounds)
   local box = corners_of(hand.box, where .. ": box")
   local a, b, c, d = table.unpack(box)
   if c < a or d < b then
-    refuse("%s: box: expected [x0, y0, x1, y1] with x0 ≤ x1 and y0 ≤ y1, found %s ([x, y, width, height]?)", where,
-      kinds.entries(hand.box))
+    core.refuse("%s: box: expected [x0, y0, x1, y1] with x0 ≤ x1 and y0 ≤ y1, found %s ([x, y, width, height]?)",
+      where, kinds.entries(hand.box))
   end
   local held, count = inside(points, a, b, c, d), #points
   if 2 * held < count then
@@ -189,7 +190,7 @@ end
 
 local function hand_of(self, where, hand)
   if type(hand) ~= "table" or is_list(hand) then
-    refuse("%s: expected an object with vertices, found %s", where, found(hand))
+    core.refuse("%s: expected an object with vertices, found %s", where, found(hand))
   end
   local points, bounds = points_of(where, hand)
   check_place(self, where, #points, table.unpack(bounds))

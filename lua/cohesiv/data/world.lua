@@ -4,7 +4,6 @@ local json = require "cohesiv.base.json"
 local lists = require "cohesiv.base.lists"
 local progress = require "cohesiv.base.progress"
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -25,7 +24,7 @@ local KNOWN = {
   out = options.rule(nil, "the path of a folder", function(x) return type(x) == "string" and x ~= "" end),
 }
 
-local function fail(format, ...) refuse("world: " .. format, ...) end
+local function fail(format, ...) core.refuse("world: " .. format, ...) end
 
 -- The options, with width, height, and a flag for each part of the truth that is wanted. truth: true or nil means all
 -- parts, false none, a list of names those.

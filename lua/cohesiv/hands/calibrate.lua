@@ -5,7 +5,7 @@
 local core = require "cohesiv.core".metrics
 local evaluate = require "cohesiv.hands.evaluate"
 local metrics = require "cohesiv.hands.metrics"
-local refuse = require "cohesiv.base.refuse"
+local refuse = require("cohesiv.core").refuse
 local tensor = require "cohesiv.tensor"
 
 local calibrate = {}

@@ -13,7 +13,6 @@ local core = require "cohesiv.core"
 local folders = require "cohesiv.data"
 local lists = require "cohesiv.base.lists"
 local metrics = require "cohesiv.hands.metrics"
-local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
 
 local evaluate = {}
@@ -33,7 +32,7 @@ function evaluate.frames(data, names)
   local list = {}
   for _, name in ipairs(names) do
     local frames = data:queries(name)
-    if not frames then refuse("evaluate: %s: expected a clip with masks, found none of them", name) end
+    if not frames then core.refuse("evaluate: %s: expected a clip with masks, found none of them", name) end
     for _, frame in ipairs(frames) do
       if #frame.queries > 0 then list[#list + 1] = frame end -- nobody's hand: nothing to ask
     end
@@ -74,7 +73,7 @@ function evaluate.masks(system, answer, thresholds, frame, truth)
   local function mask(key, q) -- empty where the system has no entry
     local entry, t = answer[key] and answer[key][q], thresholds[key]
     if not entry then return tensor.zeros(truth.height, truth.width, { dtype = "uint8" }) end
-    if not t then refuse("evaluate: expected thresholds for %s, found none: calibrate the run first", key) end
+    if not t then core.refuse("evaluate: expected thresholds for %s, found none: calibrate the run first", key) end
     local first, second = evaluate.fitted(entry, truth, known)
     return metrics.over(first, t[1], second, t[2])
   end
@@ -183,7 +182,7 @@ function evaluate.score(system, thresholds, data, names, options)
   local count = evaluate.each(system, data, names, options, function(frame, answer, truth)
     score_frame(system, answer, thresholds, frame, truth, rows)
   end)
-  if count == 0 then refuse("evaluate: expected at least one annotated clip, found none in %s", tostring(data.path)) end
+  if count == 0 then core.refuse("evaluate: expected an annotated clip, found none in %s", tostring(data.path)) end
   return { summary = evaluate.summarise(rows, names), rows = rows, names = names, thresholds = thresholds }
 end
 
@@ -201,8 +200,8 @@ end
 --- A data folder from a path, a data folder, or nil for the recipe's own.
 function evaluate.data(run, data)
   if data then return type(data) == "string" and folders.data(data) or data end
-  if not run.recipe.data then refuse("evaluate: %s: expected data=PATH, found none in the recipe either", run.name) end
-  return folder_of(run, run.recipe.data)
+  if run.recipe.data then return folder_of(run, run.recipe.data) end
+  core.refuse("evaluate: %s: expected data=PATH, found none in the recipe either", run.name)
 end
 
 --- Where a run is calibrated ("calibrate") or reported ("evaluate"): the data folder that the recipe has for it, with

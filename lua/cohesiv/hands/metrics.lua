@@ -2,7 +2,7 @@
 -- are in C (csrc/data/metrics*.c); which masks are compared, and how they are averaged, is evaluate.lua's.
 local core = require "cohesiv.core".metrics
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
+local refuse = require("cohesiv.core").refuse
 local scale = require "cohesiv.motion.scale"
 
 local metrics = {

@@ -11,7 +11,6 @@ local summary = require "cohesiv.nn.summary"
 local weights = require "cohesiv.nn.weights"
 local kinds = require "cohesiv.base.kinds"
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
 local core = require "cohesiv.core"
 
 local ops = core.ops
@@ -31,7 +30,7 @@ local OPTIONS = {
 local function prepare(self, x)
   local dtype = self.dtype() == "float64" and "float64" or "float32"
   if x.dtype == "float32" or x.dtype == "float64" then return x:to(dtype) end
-  if x.dtype ~= "uint8" then refuse("model: expected an image of uint8, float32 or float64, found %s", x.dtype) end
+  if x.dtype ~= "uint8" then core.refuse("model: expected an image of uint8, float32 or float64, found %s", x.dtype) end
   local like = { dtype = dtype, device = x.device }
   local mean = core.tensor(self.mean, like) * 255
   local scale = core.tensor({ 1 / self.std[1], 1 / self.std[2], 1 / self.std[3] }, like) / 255
@@ -39,16 +38,16 @@ local function prepare(self, x)
 end
 
 local function forward(self, x)
-  if not core.is_tensor(x) then refuse("model: expected an image tensor, found %s", type(x)) end
+  if not core.is_tensor(x) then core.refuse("model: expected an image tensor, found %s", type(x)) end
   local shape = x.shape
   local single = #shape == 3
   if not (single or #shape == 4) or shape[#shape] ~= 3 then
-    refuse("model: expected an image H×W×3 or N×H×W×3, found %s", table.concat(shape, "x"))
+    core.refuse("model: expected an image H×W×3 or N×H×W×3, found %s", table.concat(shape, "x"))
   end
   x = prepare(self, x)
   if single then x = x:reshape { 1, shape[1], shape[2], 3 } end
   local h, w = x.shape[2], x.shape[3]
-  if h == 0 or w == 0 then refuse("model: expected an image of at least one pixel, found %dx%d", h, w) end
+  if h == 0 or w == 0 then core.refuse("model: expected an image of at least one pixel, found %dx%d", h, w) end
   local ph, pw = -h % 32, -w % 32
   local padded = ph + pw > 0
   if padded then x = ops.pad_crop.call(x, h + ph, w + pw) end
@@ -73,7 +72,7 @@ local function load_file(module, path, what, how)
   for name in module:named_parameters() do known[name] = true end
   for name in module:named_buffers() do known[name] = true end
   local ok, report = pcall(module.load_state, module, (weights.rename(state, known)), how)
-  if not ok then refuse("%s: %s", what, report) end
+  if not ok then core.refuse("%s: %s", what, report) end
   return report, metadata and metadata.cohesiv and json.decode(metadata.cohesiv) or {}
 end
 
@@ -104,9 +103,9 @@ local methods = options.guard("model", {
 function M.model(given)
   local c = options.read("model", given, OPTIONS)
   local file, widths = c.encoder_weights, c.decoder_widths
-  if #widths ~= 5 then refuse("model: decoder_widths: expected 5 numbers, found %d", #widths) end
+  if #widths ~= 5 then core.refuse("model: decoder_widths: expected 5 numbers, found %d", #widths) end
   for _, w in ipairs(widths) do
-    if not is_width(w) then refuse("model: decoder_widths: expected positive integers, found %s", core.text(w)) end
+    if not is_width(w) then core.refuse("model: decoder_widths: expected positive integers, found %s", core.text(w)) end
   end
   c.encoder_weights = nil
   local m = Module.new()
@@ -132,7 +131,7 @@ function M.from_file(path)
   local _, metadata = core.io.safetensors_read(path)
   local extras = metadata and metadata.cohesiv and json.decode(metadata.cohesiv)
   if not (extras and extras.options) then
-    refuse("%s: expected a model that cohesiv saved, found no options in its metadata", path)
+    core.refuse("%s: expected a model that cohesiv saved, found no options in its metadata", path)
   end
   local m = M.model(kinds.any(extras.options))
   m:load(path)

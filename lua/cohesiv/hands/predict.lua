@@ -5,7 +5,7 @@
 local core = require "cohesiv.core".metrics
 local metrics = require "cohesiv.hands.metrics"
 local options_of = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
+local refuse = require("cohesiv.core").refuse
 local scale = require "cohesiv.motion.scale"
 local tensor = require "cohesiv.tensor"
 

@@ -3,7 +3,6 @@
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
 
 local M = {
   --- Changes with what estimate gives, so that caches know.
@@ -28,7 +27,7 @@ function M.estimate(a, b, o)
   o = options.read("flow.estimate", o, { method = options.optional "any", check = options.optional "any" })
   local run = methods[o.method == nil and "dis" or o.method]
   if not run then
-    refuse("flow.estimate: expected a method out of %s, found %s", table.concat(lists.keys(methods), ", "),
+    core.refuse("flow.estimate: expected a method out of %s, found %s", table.concat(lists.keys(methods), ", "),
       options.text(o.method))
   end
   return run(a, b, { check = o.check })
@@ -39,7 +38,7 @@ end
 function M.color(flow, o)
   o = options.read("flow.color", o, { full = options.optional "number" })
   if not core.is_tensor(flow) or #flow.shape ~= 3 or flow.shape[3] ~= 2 then
-    refuse("flow.color: expected a flow HxWx2, found %s", options.show(flow))
+    core.refuse("flow.color: expected a flow HxWx2, found %s", options.show(flow))
   end
   return (core.picture.flow(flow:detach():to "float32", o.full))
 end

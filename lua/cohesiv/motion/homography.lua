@@ -1,15 +1,14 @@
 --- co.homography: plane motions between two sets of points.
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
 -- N×2 float64, from a tensor or a table of points
 local function points(x, name)
   local what = "homography.fit: " .. name
-  if not (type(x) == "table" or core.is_tensor(x)) then refuse("%s: expected a tensor, found %s", what, type(x)) end
   if type(x) == "table" then x = core.tensor(x, { dtype = "float64" }) end
+  if not core.is_tensor(x) then core.refuse("%s: expected a tensor, found %s", what, type(x)) end
   return options.finite(what, x:detach():to "float64", "points")
 end
 

@@ -3,7 +3,6 @@
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local map_options = require "cohesiv.motion.map_options"
-local refuse = require "cohesiv.base.refuse"
 local responsibility = require "cohesiv.motion.responsibility"
 local scale = require "cohesiv.motion.scale"
 
@@ -23,7 +22,7 @@ local function available(clip, n, gaps)
   local list = {}
   for _, gap in ipairs(gaps) do
     if math.type(gap) ~= "integer" or gap == 0 then
-      refuse("clip:responsibility: gaps: expected integers other than 0, found %s", core.text(gap))
+      core.refuse("clip:responsibility: gaps: expected integers other than 0, found %s", core.text(gap))
     end
     if n + gap >= 0 and n + gap < clip.frames then list[#list + 1] = gap end
   end
@@ -97,7 +96,7 @@ end
 -- all hands. Hands whose points do not determine the model get the next poorer one (see R.quality).
 function M.responsibility(clip, n, given)
   if math.type(n) ~= "integer" or n < 0 or n >= clip.frames then
-    refuse("clip:responsibility: frame: expected 0 to %d, found %s", clip.frames - 1, core.text(n))
+    core.refuse("clip:responsibility: frame: expected 0 to %d, found %s", clip.frames - 1, core.text(n))
   end
   local o = map_options.read("clip:responsibility", given, map_options.clip)
   local sc = scale.of(clip.width, clip.height, o.size)
@@ -106,7 +105,7 @@ function M.responsibility(clip, n, given)
   if wanted == "motion" then wanted = by_motion and GAPS or map_options.clip.gaps.default end
   local list, flow_of = available(clip, n, wanted), {}
   if not list[1] then
-    refuse("clip:responsibility: gaps: expected one within the clip's %d frames, found none", clip.frames)
+    core.refuse("clip:responsibility: gaps: expected one within the clip's %d frames, found none", clip.frames)
   end
   local how = { size = { sc.w, sc.h }, method = o.flow }
   local function flows(of)

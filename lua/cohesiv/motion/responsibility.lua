@@ -5,7 +5,6 @@ local lists = require "cohesiv.base.lists"
 local map_options = require "cohesiv.motion.map_options"
 local options = require "cohesiv.base.options"
 local pictured = require "cohesiv.base.pictured"
-local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
 
 local M = {}
@@ -17,16 +16,16 @@ M.background_threshold = 1
 -- this dtype that no later write can reach. Records with vertices, as clip:hands gives them, stand for those.
 local function list_of(name, given, one, all, rank, dtype)
   if core.is_tensor(given) and #given.shape ~= rank then
-    refuse("responsibility: %s: expected %s or a list, found shape %s", name, all, table.concat(given.shape, "x"))
+    core.refuse("responsibility: %s: expected %s or a list, found shape %s", name, all, table.concat(given.shape, "x"))
   elseif not core.is_tensor(given) and type(given) ~= "table" then
-    refuse("responsibility: %s: expected a list of %s tensors or %s, found %s", name, one, all, type(given))
+    core.refuse("responsibility: %s: expected a list of %s tensors or %s, found %s", name, one, all, type(given))
   end
   local list = {}
   for i = 1, #given do
     local t = given[i]
     if type(t) == "table" and name == "hands" then t = t.vertices end
     if not core.is_tensor(t) then
-      refuse("responsibility: %s[%d]: expected a tensor of %s, found %s", name, i, one, type(given[i]))
+      core.refuse("responsibility: %s[%d]: expected a tensor of %s, found %s", name, i, one, type(given[i]))
     end
     list[i] = t:detach():to(dtype)
   end
@@ -36,7 +35,7 @@ end
 -- The frame that maps are sharpened by, or nil for false.
 local function check_image(value)
   if not value or core.is_tensor(value) then return value or nil end
-  refuse("responsibility: sharpen: expected an image, found %s", options.text(value))
+  core.refuse("responsibility: sharpen: expected an image, found %s", options.text(value))
 end
 
 local methods = {}
@@ -100,11 +99,12 @@ end
 
 -- The scene with these hands alone, their homographies and fits.
 local function keep_hands(R, keep)
-  if type(keep) ~= "table" then refuse("responsibility: keep: expected a list of hands, found %s", type(keep)) end
+  if type(keep) ~= "table" then core.refuse("responsibility: keep: expected a list of hands, found %s", type(keep)) end
   local hands, seen, fits, motions = {}, {}, {}, {}
   for i, k in ipairs(keep) do
     if math.type(k) ~= "integer" or k < 1 or k > #R.scene.hands or seen[k] then
-      refuse("responsibility: keep: expected hands from 1 to %d, each once, found %s", #R.scene.hands, options.text(k))
+      core.refuse("responsibility: keep: expected hands from 1 to %d, each once, found %s", #R.scene.hands,
+        options.text(k))
     end
     seen[k], hands[i], motions[i] = true, R.scene.hands[k], R.homographies:select(2, k)
   end
@@ -120,7 +120,7 @@ end
 -- new R in which only what changed is computed. `keep`: only these hands take part in the softmax; a background
 -- that was fitted stays the one fitted away from all hands, since the hands left out move all the same.
 function methods.with(self, changes)
-  if changes == nil then refuse("responsibility: expected a table of options, found nil") end
+  if changes == nil then core.refuse("responsibility: expected a table of options, found nil") end
   local given = map_options.read("responsibility", changes, map_options.change)
   local new = lists.copy(self)
   new.map, new.quality, new.frame = nil, nil, nil
@@ -144,12 +144,12 @@ end
 -- sharpen: the frame (H×W×3 uint8): maps are cut out along its colours and edges, without the flow's halo (GrabCut, see
 -- csrc/motion/sharpen.h). gaps: names of the flows; content = { width, height }; targets: V×2 per hand and gap.
 function M.responsibility(given)
-  if given == nil then refuse("responsibility: expected a table of options, found nil") end
+  if given == nil then core.refuse("responsibility: expected a table of options, found nil") end
   local o = map_options.read("responsibility", given, map_options.computation)
   local R = { scene = { flows = list_of("flows", o.flows, "HxWx2", "GxHxWx2", 4, "float32"),
       hands = list_of("hands", o.hands, "Vx2", "NxVx2", 3, "float64"), content = o.content },
     temperature = o.temperature, background = o.background, closeness = o.closeness, sharpen = check_image(o.sharpen) }
-  if not R.scene.flows[1] then refuse("responsibility: flows: expected at least one, found none") end
+  if not R.scene.flows[1] then core.refuse("responsibility: flows: expected at least one, found none") end
   R.gaps, R.fits, o.fit.targets = {}, {}, o.targets
   local homographies, fits = core.responsibility.fit(R.scene, o.fit)
   local N, shape = #R.scene.hands, R.scene.flows[1].shape

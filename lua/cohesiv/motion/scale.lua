@@ -4,7 +4,6 @@
 --   Pictures are averaged over the area that a pixel covers when shrinking, interpolated bilinearly when growing;
 --   flows likewise, their vectors times s; masks likewise, 1 where at least half of the pixel is.
 local core = require "cohesiv.core"
-local refuse = require "cohesiv.base.refuse"
 require "cohesiv.tensor"
 
 local scale = {
@@ -32,7 +31,7 @@ function scale.of(width, height, size)
   size = size or scale.default
   local w, h = side(size, 1), side(size, 2)
   if not (w and h) then
-    refuse("size: expected {width, height} of 1 to 65536, found %s", type(size) ~= "table" and core.text(size)
+    core.refuse("size: expected {width, height} of 1 to 65536, found %s", type(size) ~= "table" and core.text(size)
       or ("{%s, %s}"):format(core.text(size[1]), core.text(size[2])))
   end
   local s = math.min(w / width, h / height)

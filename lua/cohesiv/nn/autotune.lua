@@ -5,7 +5,6 @@ local columns = require "cohesiv.base.columns"
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
 local tensor = require "cohesiv.tensor"
-local refuse = require "cohesiv.base.refuse"
 
 local M = {
   --- use(list): from now on exactly these choices.
@@ -62,13 +61,13 @@ end
 function M.tune(model, given)
   if model == "reset" then return M.use {} end
   if not (type(model) == "table" and model.freeze and model.parameters) then
-    refuse("tune: expected a model or \"reset\", found %s", type(model) == "string" and model or type(model))
+    core.refuse("tune: expected a model or \"reset\", found %s", type(model) == "string" and model or type(model))
   end
   local o = options.read("tune", given,
     { size = { 448, 256 }, batch = options.integer(1), training = false, trials = options.integer(5) })
   for i, side in ipairs { "width", "height" } do options.whole("tune", side, o.size[i]) end
   if o.training and model.inference_only then
-    refuse "tune: training: expected weights of float32, found bfloat16, which is for inference"
+    core.refuse "tune: training: expected weights of float32, found bfloat16, which is for inference"
   end
   core.unbroken("tune", measure, model, o)
   local tuning = setmetatable({}, Tuning)

@@ -7,7 +7,6 @@ local stages = require "cohesiv.nn.stages"
 local excite = require "cohesiv.nn.squeeze_excite"
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
-local refuse = require "cohesiv.base.refuse"
 
 local ops = core.ops
 local M = {}
@@ -175,7 +174,7 @@ function M.names(first) return lists.keys(M.table, first) end
 --- encoder(name): the module; module.widths are its channels at strides 2, 4, 8, 16, 32.
 function M.encoder(name)
   local e = M.table[name]
-  if not e then refuse("encoder: expected one of %s, found %s", table.concat(M.names(), ", "), core.text(name)) end
+  if not e then core.refuse("encoder: expected one of %s, found %s", table.concat(M.names(), ", "), core.text(name)) end
   return e.build(e)
 end
 

@@ -4,7 +4,6 @@
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local tensor = require "cohesiv.tensor"
-local refuse = require "cohesiv.base.refuse"
 
 local PLANS = 16 -- kept: one for each shape of input
 
@@ -31,7 +30,7 @@ function Frozen.__call(self, ...) return self:forward(...) end
 local function signature(inputs)
   local parts = {}
   for i, x in ipairs(inputs) do
-    if not core.is_tensor(x) then refuse("freeze: input %d: expected a tensor, found %s", i, type(x)) end
+    if not core.is_tensor(x) then core.refuse("freeze: input %d: expected a tensor, found %s", i, type(x)) end
     parts[i] = x.device .. " " .. x.dtype .. " " .. table.concat(x.shape, "x")
   end
   return table.concat(parts, ", ")
@@ -44,7 +43,7 @@ local function taken_apart(...)
   local names, list = lists.keys(first), {}
   for i, name in ipairs(names) do
     if not core.is_tensor(first[name]) then
-      refuse("freeze: %s: expected a tensor as the pass's result, found %s", name, type(first[name]))
+      core.refuse("freeze: %s: expected a tensor as the pass's result, found %s", name, type(first[name]))
     end
     list[i] = first[name]
   end
@@ -91,7 +90,7 @@ end
 function M.freeze(module)
   module:modules(function(m, path)
     if m.training then
-      refuse("freeze: expected a module in inference mode (m:eval()), found %s in training mode",
+      core.refuse("freeze: expected a module in inference mode (m:eval()), found %s in training mode",
         path == "" and "it" or path)
     end
   end)

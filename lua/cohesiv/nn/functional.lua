@@ -3,7 +3,6 @@
 local core = require "cohesiv.core"
 local layer = require "cohesiv.nn.layer"
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
 
 local ops, axes = core.ops, layer.axes
@@ -66,7 +65,7 @@ function M.AvgPool2d(given, named)
   local m, o = layer.new("AvgPool2d", { axes(nil, 1, "kernel"), stride = options.optional(axes()), padding = axes(0, 0),
     count_include_pad = true }, given, named)
   m.forward = function(_, x)
-    if #x.shape ~= 4 then refuse("AvgPool2d: expected N×H×W×C, found %d dimensions", #x.shape) end
+    if #x.shape ~= 4 then core.refuse("AvgPool2d: expected N×H×W×C, found %d dimensions", #x.shape) end
     return ops.avg_pool2d.call(x, o[1], o.stride or o[1], o.padding, o.count_include_pad)
   end
   return m
@@ -85,7 +84,7 @@ end
 function M.Upsample(given)
   local m, o = layer.new("Upsample", { integer(2, 1, nil, "factor") }, given)
   local factor = o[1]
-  if factor & (factor - 1) ~= 0 then refuse("Upsample: factor: expected a power of 2, found %d", factor) end
+  if factor & (factor - 1) ~= 0 then core.refuse("Upsample: factor: expected a power of 2, found %d", factor) end
   m.forward = function(_, x)
     local times = factor
     while times > 1 do

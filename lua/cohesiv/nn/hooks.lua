@@ -2,7 +2,6 @@
 -- back. They run when it is called (m(x)), not in m:forward(x), nor in the passes of a frozen network after its first.
 local core = require "cohesiv.core"
 local Function = require("cohesiv.tensor.function").Function
-local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -20,8 +19,8 @@ local pass_through = Function {
 
 --- watch(x, f): x, unchanged; f(gradient) is called when a gradient comes back for it, and may return another one.
 function M.watch(x, f)
-  if not core.is_tensor(x) then refuse("watch: expected a tensor, found %s", type(x)) end
-  if type(f) ~= "function" then refuse("watch: expected a function, found %s", type(f)) end
+  if not core.is_tensor(x) then core.refuse("watch: expected a tensor, found %s", type(x)) end
+  if type(f) ~= "function" then core.refuse("watch: expected a function, found %s", type(f)) end
   return pass_through(x, f)
 end
 
@@ -62,7 +61,7 @@ function M.around(class, entered, f, ...)
 end
 
 local function add(m, kind, f)
-  if type(f) ~= "function" then refuse("hook: expected a function, found %s", type(f)) end
+  if type(f) ~= "function" then core.refuse("hook: expected a function, found %s", type(f)) end
   m.hooks = m.hooks or { before = {}, after = {}, gradient = {} }
   table.insert(m.hooks[kind], f)
   return m
@@ -85,7 +84,7 @@ M.methods = {
       end
       left = left + #list
     end
-    if not found then refuse "unhook: expected a hook of this module, found another function" end
+    if not found then core.refuse "unhook: expected a hook of this module, found another function" end
     if left == 0 then self.hooks = nil end
     return self
   end,

@@ -2,15 +2,14 @@
 -- groups} or {out, in}: fan_in = kH kW in / groups, fan_out = kH kW out. Random numbers follow co.seed.
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
 
 -- Factors that keep the variance through a function (PyTorch's table).
 local GAINS = { linear = 1, sigmoid = 1, tanh = 5 / 3, relu = math.sqrt(2) }
 
 local function check(name, t)
-  if not core.is_tensor(t) then refuse("%s: expected a tensor, found %s", name, type(t)) end
+  if not core.is_tensor(t) then core.refuse("%s: expected a tensor, found %s", name, type(t)) end
   if t.dtype ~= "float32" and t.dtype ~= "float64" then
-    refuse("%s: expected float32 or float64, found %s", name, t.dtype)
+    core.refuse("%s: expected float32 or float64, found %s", name, t.dtype)
   end
   return t
 end
@@ -22,7 +21,7 @@ local M = {
   ones = function(t) return check("ones", t):copy(1) end,
   --- constant(t, value): value everywhere.
   constant = function(t, value)
-    if type(value) ~= "number" then refuse("constant: expected a number, found %s", type(value)) end
+    if type(value) ~= "number" then core.refuse("constant: expected a number, found %s", type(value)) end
     return check("constant", t):copy(value)
   end,
 }
@@ -30,7 +29,7 @@ local M = {
 --- fans(t): fan_in, fan_out: how many numbers one output is made of, and how many outputs one input goes to.
 function M.fans(t)
   local shape = check("fans", t).shape
-  if #shape < 2 then refuse("fans: expected at least 2 dimensions, found %d", #shape) end
+  if #shape < 2 then core.refuse("fans: expected at least 2 dimensions, found %d", #shape) end
   local kernel = 1
   for d = 2, #shape - 1 do kernel = kernel * shape[d] end
   return kernel * shape[#shape], kernel * shape[1]
@@ -40,7 +39,7 @@ end
 function M.gain(name, a)
   options.expect("gain", "a number?", a)
   local gain = name == "leaky_relu" and math.sqrt(2 / (1 + (a or 0.01) ^ 2)) or GAINS[name]
-  return gain or refuse("gain: expected linear, sigmoid, tanh, relu or leaky_relu, found %s", core.text(name))
+  return gain or core.refuse("gain: expected linear, sigmoid, tanh, relu or leaky_relu, found %s", core.text(name))
 end
 
 --- uniform(t, a = 0, b = 1): uniform in [a, b).

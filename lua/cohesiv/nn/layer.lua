@@ -4,7 +4,7 @@
 local Module = require "cohesiv.nn.module"
 local lists = require "cohesiv.base.lists"
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
+local core = require "cohesiv.core"
 
 local M = {}
 
@@ -21,7 +21,7 @@ local function per_axis(kind, name, value, least)
   if type(value) ~= "table" then return value end
   local list, n = {}, rawlen(value)
   if n ~= 2 and not (n == 4 and name == "padding") then
-    refuse("%s: %s: expected a number, { height, width }%s, found %d numbers", kind, name,
+    core.refuse("%s: %s: expected a number, { height, width }%s, found %d numbers", kind, name,
       name == "padding" and " or { top, bottom, left, right }" or "", n)
   end
   for i = 1, n do list[i] = options.whole(kind, name, value[i], least) end
@@ -34,13 +34,13 @@ function M.new(kind, schema, given, named)
     if schema[2] then
       local front = {}
       for i, rule in ipairs(schema) do front[i] = rule.name:match "%S+" end
-      refuse("%s: expected { %s, … }, found %s", kind, table.concat(front, ", "), type(given))
+      core.refuse("%s: expected { %s, … }, found %s", kind, table.concat(front, ", "), type(given))
     end
     local alone = given
     given = lists.copy(options.table_of(kind, named))
     given[1] = alone
   end
-  if not schema[1] and given[1] ~= nil then refuse("%s: expected {}, found %s", kind, options.show(given[1])) end
+  if not schema[1] and given[1] ~= nil then core.refuse("%s: expected {}, found %s", kind, options.show(given[1])) end
   local split = {} -- name → its rule, of those that may differ for height and width
   for key, rule in next, schema do split[key] = options.is_rule(rule) and rule.axes and rule or nil end
   if split.padding and rawget(given, "padding") == "same" then schema.padding = "same" end

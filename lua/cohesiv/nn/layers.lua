@@ -6,7 +6,6 @@ local fold = require("cohesiv.nn.freeze").fold
 local init = require "cohesiv.nn.initializers"
 local layer = require "cohesiv.nn.layer"
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
 
 local M = {}
@@ -17,10 +16,10 @@ local act = options.one_of("none", "relu", "relu6", "silu")
 local function count(name, least) return integer(nil, least or 1, nil, name) end
 
 local function tensor_of(what, x, last)
-  if not core.is_tensor(x) then refuse("%s: expected a tensor, found %s", what, type(x)) end
+  if not core.is_tensor(x) then core.refuse("%s: expected a tensor, found %s", what, type(x)) end
   local shape = x.shape
   if shape[#shape] ~= last then
-    refuse("%s: expected %d numbers in the last dimension, found %s", what, last,
+    core.refuse("%s: expected %d numbers in the last dimension, found %s", what, last,
       #shape == 0 and "a scalar" or table.concat(shape, "x"))
   end
   return x
@@ -42,7 +41,7 @@ function M.Conv2d(given)
     padding = axes(0, 0), dilation = axes(1), groups = integer(1), bias = true, init = optional "function" }, given)
   local cin, cout, groups, kernel = o[1], o[2], o.groups, o[3]
   if cin % groups ~= 0 or cout % groups ~= 0 then
-    refuse("Conv2d: groups: expected a divisor of the channels %d and %d, found %d", cin, cout, groups)
+    core.refuse("Conv2d: groups: expected a divisor of the channels %d and %d, found %d", cin, cout, groups)
   end
   if type(kernel) ~= "table" then kernel = { kernel, kernel } end
   weigh(m, o, { cout, kernel[1], kernel[2], cin // groups }, cin // groups * kernel[1] * kernel[2], cout)
@@ -75,7 +74,7 @@ function M.BatchNorm2d(given, named)
 end
 
 local function module_of(what, name, m)
-  if not Module.is_module(m) then refuse("%s: %s: expected a module, found %s", what, name, options.text(m)) end
+  if not Module.is_module(m) then core.refuse("%s: %s: expected a module, found %s", what, name, options.text(m)) end
 end
 
 local function is_hooked(m)
@@ -201,7 +200,7 @@ end
 -- (from 1), #seq how many.
 function M.Sequential(list)
   if type(list) ~= "table" or Module.is_module(list) then
-    refuse("Sequential: expected a list of modules, found %s", Module.is_module(list) and "a module" or type(list))
+    core.refuse("Sequential: expected a list of modules, found %s", Module.is_module(list) and "a module" or type(list))
   end
   local m = Module.new(nil, "Sequential")
   for i, child in ipairs(list) do m[i] = m:add(i - 1, child) end

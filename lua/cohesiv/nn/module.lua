@@ -10,7 +10,6 @@ local core = require "cohesiv.core"
 local freeze = require("cohesiv.nn.freeze").freeze
 local hooks = require "cohesiv.nn.hooks"
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
 local warn = require "cohesiv.base.warn"
 
 local Module = {}
@@ -28,12 +27,13 @@ Module.__call = function(self, ...)
   return self:forward(...)
 end
 
-function Module.forward() refuse "module: expected a forward function, found none" end
+function Module.forward() core.refuse "module: expected a forward function, found none" end
 
 for name, method in pairs(hooks.methods) do Module[name] = method end
 
 local function register(self, kind, name, value)
-  if self.params[name] or self.buffers[name] or self.children[name] then refuse("module: %s is there already", name) end
+  local there = self.params[name] or self.buffers[name] or self.children[name]
+  if there then core.refuse("module: %s is there already", name) end
   self[kind][name] = value
   table.insert(self.order, { kind = kind, name = name })
   return value
@@ -56,7 +56,7 @@ end
 function Module:add(name, child)
   if math.type(name) == "integer" then name = tostring(name) end
   options.expect("module: add", "name string", name)
-  if not Module.is_module(child) then refuse("module: %s: expected a module, found %s", name, type(child)) end
+  if not Module.is_module(child) then core.refuse("module: %s: expected a module, found %s", name, type(child)) end
   child.name = name
   return register(self, "children", name, child)
 end
@@ -126,7 +126,7 @@ end
 --- m:train(on?): training mode (batch statistics), here and below.
 function Module:train(on)
   if on ~= false and self.inference_only then
-    refuse "train: expected weights of float32 or float64, found bfloat16, which is for inference"
+    core.refuse "train: expected weights of float32 or float64, found bfloat16, which is for inference"
   end
   self:modules(function(m) m.training = on ~= false end)
   return self
@@ -201,7 +201,7 @@ function Module:load_state(state, o)
     " and ")
   for name, value in next, state do
     if type(name) ~= "string" or not core.is_tensor(value) then
-      refuse("load: expected tensors by name, found %s = %s", options.text(name), options.show(value))
+      core.refuse("load: expected tensors by name, found %s = %s", options.text(name), options.show(value))
     end
   end
   local report, known, found = { missing = {}, unexpected = {}, misshaped = {} }, {}, {}
@@ -225,7 +225,7 @@ function Module:load_state(state, o)
   table.sort(report.unexpected)
   if o.strict ~= false then
     for _, kind in ipairs { "missing", "unexpected", "misshaped" } do
-      if #report[kind] > 0 then refuse("load: %d %s, the first: %s", #report[kind], kind, report[kind][1]) end
+      if #report[kind] > 0 then core.refuse("load: %d %s, the first: %s", #report[kind], kind, report[kind][1]) end
     end
   end
   for _, pair in ipairs(found) do pair[1]:copy(pair[2]) end

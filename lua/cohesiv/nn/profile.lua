@@ -8,7 +8,6 @@ local json = require "cohesiv.base.json"
 local lists = require "cohesiv.base.lists"
 local options = require "cohesiv.base.options"
 local thousands = require "cohesiv.base.thousands"
-local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 local Profile = {}
@@ -73,7 +72,7 @@ end
 -- whole, .outside what passed outside ops, .events every call in order, .lost how many calls beyond the first 2^18 were
 -- not kept. :top(n) keeps n rows, :save "trace.json" writes all calls.
 function M.profile(f, ...)
-  if not options.is_callable(f) then refuse("profile: expected a function, found %s", options.show(f)) end
+  if not options.is_callable(f) then core.refuse("profile: expected a function, found %s", options.show(f)) end
   local function entered(m) -- modules show as scopes
     local event = core.profile_enter(m:label())
     return function() core.profile_leave(event) end
@@ -85,7 +84,7 @@ end
 --- profile:top(n): the n slowest rows; the others become one row.
 function Profile:top(n)
   if math.type(n) ~= "integer" or n < 1 then
-    refuse("profile: top: expected a positive integer, found %s", core.text(n))
+    core.refuse("profile: top: expected a positive integer, found %s", core.text(n))
   end
   local top = setmetatable(lists.copy(self), Profile)
   if n >= #self - 1 then return top end
@@ -132,7 +131,7 @@ end
 --- profile:save "trace.json": every call in the trace event format, for chrome://tracing and ui.perfetto.dev: modules,
 -- ops and backward passes nested as they ran, with shapes and bytes. Written whole or not at all.
 function Profile:save(path)
-  if type(path) ~= "string" then refuse("profile: save: expected a path, found %s", type(path)) end
+  if type(path) ~= "string" then core.refuse("profile: save: expected a path, found %s", type(path)) end
   local list = { { name = "process_name", ph = "M", pid = 1, tid = 1, args = { name = "cohesiv" } } }
   for i, e in ipairs(self.events) do list[i + 1] = trace_event(e) end
   json.write(path, { displayTimeUnit = "ms", traceEvents = list })

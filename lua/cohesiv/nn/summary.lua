@@ -5,7 +5,6 @@ local columns = require "cohesiv.base.columns"
 local core = require "cohesiv.core"
 local hooks = require "cohesiv.nn.hooks"
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
 local thousands = require "cohesiv.base.thousands"
 
@@ -101,12 +100,12 @@ end
 -- gradients. time: seconds of inference, the median of `repeats` passes. Prints as a table.
 function M.summary(self, given)
   for key in pairs(options.table_of("summary", given)) do
-    if KNOWN[key] == nil then refuse("summary: expected size, batch or repeats, found %s", options.text(key)) end
+    if KNOWN[key] == nil then core.refuse("summary: expected size, batch or repeats, found %s", options.text(key)) end
   end
   local o = options.read("summary", given, KNOWN)
-  if #o.size ~= 2 then refuse "summary: size: expected {width, height}" end
+  if #o.size ~= 2 then core.refuse "summary: size: expected {width, height}" end
   options.read("summary", { width = o.size[1], height = o.size[2] }, { width = positive(), height = positive() })
-  if o.repeats > REPEATS then refuse("summary: repeats: expected at most %d, found %d", REPEATS, o.repeats) end
+  if o.repeats > REPEATS then core.refuse("summary: repeats: expected at most %d, found %d", REPEATS, o.repeats) end
   return self:in_eval(core.unbroken, "summary", measure, self, o)
 end
 

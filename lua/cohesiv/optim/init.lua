@@ -4,7 +4,6 @@ local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local options = require "cohesiv.base.options"
 local schedule = require "cohesiv.optim.schedule"
-local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
 
 local M = lists.copy(schedule) -- Step, Cosine, Warmup, Plateau
@@ -12,10 +11,10 @@ local ops = core.ops
 
 local function check_parameters(name, parameters)
   if type(parameters) ~= "table" then
-    refuse("%s: expected a list of parameters, found %s", name, options.show(parameters))
+    core.refuse("%s: expected a list of parameters, found %s", name, options.show(parameters))
   end
   for i, p in ipairs(parameters) do
-    if not core.is_tensor(p) then refuse("%s: parameter %d: expected a tensor, found %s", name, i, type(p)) end
+    if not core.is_tensor(p) then core.refuse("%s: parameter %d: expected a tensor, found %s", name, i, type(p)) end
   end
 end
 
@@ -80,7 +79,7 @@ function Optimiser:restore(state)
   for _, name in ipairs(self.kept) do
     options.expect("restore: state", name .. " tensors", state[name])
     if #state[name] ~= #self[name] then
-      refuse("restore: state: %s: expected %d tensors, found %d", name, #self[name], #state[name])
+      core.refuse("restore: state: %s: expected %d tensors, found %d", name, #self[name], #state[name])
     end
   end
   self.steps, self.lr = state.steps, state.lr
@@ -102,7 +101,7 @@ function M.AdamW(parameters, o)
   o = options.read("AdamW", o, { lr = 1e-2, betas = { 0.9, 0.999 }, eps = 1e-8, weight_decay = 1e-2 })
   local first, second = table.unpack(o.betas)
   if type(first) ~= "number" or type(second) ~= "number" then
-    refuse("AdamW: betas: expected two numbers, found %s and %s", type(first), type(second))
+    core.refuse("AdamW: betas: expected two numbers, found %s and %s", type(first), type(second))
   end
   o.betas, o.beta1, o.beta2 = nil, first, second
   return new(AdamW, parameters, o)
@@ -118,7 +117,7 @@ local PlainSGD = class({}, SGD.update)
 function M.SGD(parameters, o)
   check_parameters("SGD", parameters)
   o = options.read("SGD", o, { lr = 1e-2, momentum = options.between(0, 0, 1), nesterov = false, weight_decay = 0 })
-  if o.nesterov and o.momentum == 0 then refuse "SGD: nesterov: expected a momentum above 0, found 0" end
+  if o.nesterov and o.momentum == 0 then core.refuse "SGD: nesterov: expected a momentum above 0, found 0" end
   return new(o.momentum > 0 and SGD or PlainSGD, parameters, o)
 end
 

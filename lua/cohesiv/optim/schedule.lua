@@ -2,13 +2,13 @@
 -- a number `lr`, or another schedule, which hands it on with its own factor: a warm-up under a cosine is
 -- Cosine(Warmup(optimiser, …), …), each stepped at its own pace. state() and restore(state) are for checkpoints.
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
+local core = require "cohesiv.core"
 
 local M = {}
 
 local function check_target(name, target)
   local lr = type(target) == "table" and target.lr
-  if type(lr) ~= "number" then refuse("%s: expected an optimiser or a schedule, found %s", name, type(target)) end
+  if type(lr) ~= "number" then core.refuse("%s: expected an optimiser or a schedule, found %s", name, type(target)) end
   return lr
 end
 
@@ -84,7 +84,7 @@ end
 
 --- schedule:step(value): the epoch's value, lower is better → "better", "same" or "stop".
 function Plateau:step(value)
-  if type(value) ~= "number" then refuse("schedule: step: expected a number, found %s", options.show(value)) end
+  if type(value) ~= "number" then core.refuse("schedule: step: expected a number, found %s", options.show(value)) end
   if value < self.best then
     self.best, self.bad = value, 0
     return "better"
@@ -101,7 +101,7 @@ function Plateau:state() return { best = self.best, bad = self.bad } end
 function Plateau:restore(state)
   options.expect("schedule: restore", "state table", state)
   if type(state.best) ~= "number" then
-    refuse("schedule: restore: best: expected a number, found %s", options.show(state.best))
+    core.refuse("schedule: restore: best: expected a number, found %s", options.show(state.best))
   end
   self.best, self.bad = state.best, options.whole("schedule: restore", "bad", state.bad, 0)
 end

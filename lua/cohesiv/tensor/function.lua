@@ -2,7 +2,6 @@
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
 local tensor = require "cohesiv.tensor"
-local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -15,7 +14,7 @@ Context.__index = Context
 function Context:save(...)
   for i = 1, select("#", ...) do
     local t = select(i, ...)
-    if not core.is_tensor(t) then refuse("%s: save: expected a tensor, found %s", self.name, type(t)) end
+    if not core.is_tensor(t) then core.refuse("%s: save: expected a tensor, found %s", self.name, type(t)) end
     if self.kept then table.insert(self.kept, t:detach()) end
   end
 end
@@ -25,7 +24,7 @@ function Context:saved() return table.unpack(self.kept or {}) end
 
 -- The i-th result as a tensor of its own, where it is to get a node, has one, or is an argument.
 local function apart(name, i, t, wanted, arguments)
-  if not core.is_tensor(t) then refuse("%s: forward: result %d: expected a tensor, found %s", name, i, type(t)) end
+  if not core.is_tensor(t) then core.refuse("%s: forward: result %d: expected a tensor, found %s", name, i, type(t)) end
   local shared = wanted or t.requires_grad
   for k = 1, arguments.n do shared = shared or rawequal(t, arguments[k]) end
   return shared and t:detach() or t
@@ -40,7 +39,7 @@ local function call(name, forward, backward, ...)
   wanted = wanted and core.grad_enabled()
   local ctx = setmetatable({ name = name, needs = needs, kept = wanted and {} or nil }, Context)
   local results = table.pack(tensor.no_grad(forward, ctx, ...))
-  if results.n == 0 then refuse("%s: forward: expected a tensor, found no result", name) end
+  if results.n == 0 then core.refuse("%s: forward: expected a tensor, found no result", name) end
   for i = 1, results.n do results[i] = apart(name, i, results[i], wanted, arguments) end
   if wanted then
     local function walk(saved, ...)
@@ -60,7 +59,7 @@ local CODE = options.rule(nil, "a function", function(f) return type(f) == "func
 -- keeps tensors for backward, ctx.needs[i] says whether argument i wants a gradient, other fields are yours. backward
 -- gets a gradient for each result and returns one for each argument, of its shape and dtype; nil: none.
 function M.Function(o)
-  if type(o) ~= "table" then refuse("Function: expected { forward, backward }, found %s", type(o)) end
+  if type(o) ~= "table" then core.refuse("Function: expected { forward, backward }, found %s", type(o)) end
   local f = options.read("Function", o, { forward = CODE, backward = CODE, name = "Function" })
   return function(...) return call(f.name, f.forward, f.backward, ...) end
 end

@@ -1,12 +1,11 @@
 --- Pictures in files. Tensors are uint8 H×W×3 RGB, channels last; the extension says the format.
 local core = require "cohesiv.core"
-local fail = require "cohesiv.base.refuse"
 local options = require "cohesiv.base.options"
 
 local image = {}
 
 local function extension(path)
-  if type(path) ~= "string" then fail("image: expected a path, found %s", type(path)) end
+  if type(path) ~= "string" then core.refuse("image: expected a path, found %s", type(path)) end
   return (path:match "%.([^./]+)$" or ""):lower()
 end
 
@@ -19,8 +18,8 @@ local WRITING = { depth = options.optional "number" } -- the writer says which
 function image.read(path, given)
   local depth, kind = options.read("image", given, READING).depth, extension(path)
   if kind == "png" then return core.io.png_read(path, depth == 16 and "rgb16" or "rgb8") end
-  if kind ~= "jpg" and kind ~= "jpeg" then fail("%s: expected a .png, .jpg or .jpeg file, found .%s", path, kind) end
-  if depth == 16 then fail("%s: expected a PNG file for depth 16, found a JPEG", path) end
+  if not kind:find "^jpe?g$" then core.refuse("%s: expected a .png, .jpg or .jpeg file, found .%s", path, kind) end
+  if depth == 16 then core.refuse("%s: expected a PNG file for depth 16, found a JPEG", path) end
   return core.io.jpeg_read(path)
 end
 
@@ -28,7 +27,7 @@ end
 -- becomes white; { depth = 16 }: int32 of 0 … 65535. Written whole or not at all.
 function image.write(path, t, given)
   local depth, kind = options.read("image", given, WRITING).depth, extension(path)
-  if kind ~= "png" then fail("%s: expected a .png file to write, found .%s", path, kind) end
+  if kind ~= "png" then core.refuse("%s: expected a .png file to write, found .%s", path, kind) end
   core.io.png_write(path, t, depth or (type(t) == "userdata" and t.dtype == "int32" and 16 or 8))
 end
 

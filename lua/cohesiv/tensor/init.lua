@@ -1,7 +1,6 @@
 --- The Lua half of tensors: methods out of the op table, slices, arithmetic, printing, scopes, gradient checks.
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
 require "cohesiv.base.warn" -- tells what there is to know about a device
 
 local M = {}
@@ -29,7 +28,7 @@ function M.ones(...) return core.full(1, ...) end
 
 --- seed(n): restarts the random numbers of rand, randn and everything that draws from them.
 function M.seed(n)
-  if math.type(n) ~= "integer" then refuse("seed: expected an integer, found %s", core.found(n)) end
+  if math.type(n) ~= "integer" then core.refuse("seed: expected an integer, found %s", core.found(n)) end
   core.seed(n)
 end
 
@@ -37,28 +36,28 @@ end
 local function whole(v) return math.type(v) and math.tointeger(v) end
 
 local function check(name, t)
-  if not core.is_tensor(t) then refuse("%s: expected a tensor, found %s", name, type(t)) end
+  if not core.is_tensor(t) then core.refuse("%s: expected a tensor, found %s", name, type(t)) end
 end
 
 --- t[{ i, {a, b}, {} }]: index, inclusive range, all; dimensions left out are taken whole.
 function methods.slice(t, key)
   check("slice", t)
-  if type(key) ~= "table" then refuse("slice: expected a table, found %s", core.found(key)) end
+  if type(key) ~= "table" then core.refuse("slice: expected a table, found %s", core.found(key)) end
   local shape, dim = t.shape, 1
-  if #key > #shape then refuse("index: expected at most %d entries, found %d", #shape, #key) end
+  if #key > #shape then core.refuse("index: expected at most %d entries, found %d", #shape, #key) end
   for d, entry in ipairs(key) do
     local n, single = shape[d], type(entry) == "number"
     if not single and type(entry) ~= "table" then
-      refuse("index: dimension %d: expected a number, {first, last} or {}, found %s", d, core.found(entry))
+      core.refuse("index: dimension %d: expected a number, {first, last} or {}, found %s", d, core.found(entry))
     end
     local a, b = whole(single and entry or entry[1]), whole(single and entry or entry[2])
     local inside = a and b and 1 <= a and a <= b and b <= n
     if single then
-      if not inside then refuse("index: dimension %d: expected 1 to %d, found %s", d, n, core.found(entry)) end
+      if not inside then core.refuse("index: dimension %d: expected 1 to %d, found %s", d, n, core.found(entry)) end
       t = core.ops.select.call(t, dim, a)
     else
       if #entry ~= 0 and (#entry ~= 2 or not inside) then
-        refuse("index: dimension %d: expected a range {first, last} within 1 to %d, found {%s, %s}", d, n,
+        core.refuse("index: dimension %d: expected a range {first, last} within 1 to %d, found {%s, %s}", d, n,
           core.found(entry[1]), core.found(entry[2]))
       end
       if inside and b - a + 1 < n then t = core.ops.narrow.call(t, dim, a, b - a + 1) end
@@ -169,12 +168,12 @@ end
 function M.gradcheck(f, inputs, given)
   local o = options.read("gradcheck", given, { eps = 1e-6, atol = 1e-6, rtol = 1e-4 })
   options.expect("gradcheck", "f function", f)
-  if type(inputs) ~= "table" then refuse("gradcheck: expected a list of inputs, found %s", core.found(inputs)) end
+  if type(inputs) ~= "table" then core.refuse("gradcheck: expected a list of inputs, found %s", core.found(inputs)) end
   local n = options.whole("gradcheck", "inputs.n", rawget(inputs, "n") or rawlen(inputs), 0, 1000)
   for i = 1, n do
     local x = inputs[i]
     if differentiable(x) then
-      if x.dtype ~= "float64" then refuse("gradcheck: input %d: expected float64, found %s", i, x.dtype) end
+      if x.dtype ~= "float64" then core.refuse("gradcheck: input %d: expected float64, found %s", i, x.dtype) end
       x.grad = nil
     end
   end
@@ -193,7 +192,7 @@ function M.gradcheck(f, inputs, given)
     return total
   end
   local total = weighted_sum(inputs)
-  if not total then refuse "gradcheck: expected an output that requires a gradient, found none" end
+  if not total then core.refuse "gradcheck: expected an output that requires a gradient, found none" end
   total:backward()
   for k = 1, n do
     local x = inputs[k]
@@ -203,8 +202,8 @@ function M.gradcheck(f, inputs, given)
         local found = exact[i] or 0
         local close = math.abs(found - slope) <= o.atol + o.rtol * math.abs(slope) -- false for NaN, too
         if not close then
-          refuse("gradcheck: input %d, element %d: expected %.8g (central difference), found %.8g (backward)", k, i,
-            slope, found)
+          core.refuse("gradcheck: input %d, element %d: expected %.8g (central difference), found %.8g (backward)", k,
+            i, slope, found)
         end
       end
     end

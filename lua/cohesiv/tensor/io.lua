@@ -3,7 +3,6 @@
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local image = require "cohesiv.tensor.image"
-local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -39,10 +38,11 @@ end
 -- "pth". Of a PyTorch checkpoint, the weights: the dict under "state_dict", "model" or the like, names without
 -- "module.".
 function M.weights(path)
-  if type(path) ~= "string" then refuse("weights: expected a path, found %s", type(path)) end
+  if type(path) ~= "string" then core.refuse("weights: expected a path, found %s", type(path)) end
   local kind = kind_of(path)
   if not kind then
-    refuse("%s: expected weights (.safetensors, .npz, .pth, .pt), found %s", path, core.io.kind(path) or "another kind")
+    core.refuse("%s: expected weights (.safetensors, .npz, .pth, .pt), found %s", path,
+      core.io.kind(path) or "another kind")
   end
   local state, metadata = weight_readers[kind](path)
   return state, metadata, kind
@@ -61,9 +61,10 @@ local writers = {
 }
 
 local function choose(what, list, path)
-  if type(path) ~= "string" then refuse("%s: expected a path, found %s", what, type(path)) end
+  if type(path) ~= "string" then core.refuse("%s: expected a path, found %s", what, type(path)) end
   return list[(path:match "%.([^./]+)$" or ""):lower()]
-    or refuse("%s: expected a name that ends in one of .%s, found %s", what, table.concat(lists.keys(list), " ."), path)
+    or core.refuse("%s: expected a name that ends in one of .%s, found %s", what, table.concat(lists.keys(list), " ."),
+      path)
 end
 
 --- load(path): a tensor from .npy, .flo, .png or .jpg; a table of tensors by name from .npz; tensors by name and

@@ -4,7 +4,6 @@
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -155,7 +154,7 @@ function M.text(...)
   end
   if type(x) == "string" then
     local found = find(x)
-    if found == nil then refuse("help: %s: expected a name of co, found none such", options.text(x)) end
+    if found == nil then core.refuse("help: %s: expected a name of co, found none such", options.text(x)) end
     x = found
   end
   local head, lines = told(x)

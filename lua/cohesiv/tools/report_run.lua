@@ -10,7 +10,6 @@ local map_options = require "cohesiv.motion.map_options"
 local panel = require "cohesiv.tools.panel"
 local predict = require "cohesiv.hands.predict"
 local progress = require "cohesiv.base.progress"
-local refuse = require "cohesiv.base.refuse"
 local report = require "cohesiv.tools.report"
 local scale = require "cohesiv.motion.scale"
 local tensor = require "cohesiv.tensor"
@@ -50,7 +49,7 @@ local function results_of(runs, data, baselines)
     local system = SYSTEMS[run.recipe.system]
     add(run, #runs == 1 and system[1] or names[i], system[2], true)
     if table.concat(list[i].result.names, "\n") ~= table.concat(list[1].result.names, "\n") then
-      refuse("report: expected runs reported on the same clips, found others for %s than for %s: give data=PATH",
+      core.refuse("report: expected runs reported on the same clips, found others for %s than for %s: give data=PATH",
         names[i], names[1])
     end
   end

@@ -3,7 +3,6 @@
 local core = require "cohesiv.core"
 local io_part = require "cohesiv.tensor.io"
 local image = require "cohesiv.tensor.image"
-local refuse = require "cohesiv.base.refuse"
 local viz = require "cohesiv.tools.viz"
 
 local M = {}
@@ -44,9 +43,9 @@ function M.png(x) return image.png(viz.picture(x)) end
 
 --- save(x, path): a .png of the picture of x; tensors also in the array formats of co.save.
 function M.save(x, path)
-  if type(path) ~= "string" then refuse("save: expected a path, found %s", type(path)) end
+  if type(path) ~= "string" then core.refuse("save: expected a path, found %s", type(path)) end
   if path:lower():find "%.png$" then return image.write(path, viz.picture(x)) end
-  if not core.is_tensor(x) then refuse("%s: expected a .png file to save a picture in, found another", path) end
+  if not core.is_tensor(x) then core.refuse("%s: expected a .png file to save a picture in, found another", path) end
   return io_part.save(path, x)
 end
 

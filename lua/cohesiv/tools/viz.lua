@@ -3,7 +3,6 @@
 -- suits a value. Nothing is read or written here; the paper's panels are in panel.lua, the terminal in show.lua.
 local core = require "cohesiv.core"
 local options_of = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
 local tensor = require "cohesiv.tensor"
 
 local paint, read = core.picture, options_of.read
@@ -31,7 +30,7 @@ end
 local function check(x, name, want, rank, channels, dtype)
   if not core.is_tensor(x) or #x.shape ~= rank or (channels or x.shape[rank]) ~= x.shape[rank]
     or (dtype or x.dtype) ~= x.dtype then
-    refuse("%s: expected %s, found %s", name, want, text_of(x))
+    core.refuse("%s: expected %s, found %s", name, want, text_of(x))
   end
   return x:detach()
 end
@@ -79,11 +78,11 @@ function viz.overlay(image, masks, options)
     if hand and object then image = tint(image, hand, viz.colors.overlap, o.alpha, object, true) end
   end
   local function add(entry, depth)
-    if depth > DEPTH then refuse("overlay: expected masks in at most %d lists, found more", DEPTH) end
+    if depth > DEPTH then core.refuse("overlay: expected masks in at most %d lists, found more", DEPTH) end
     if core.is_tensor(entry) then
       image = tint(image, mask_of(entry, "overlay"), o.color, o.alpha)
     elseif type(entry) ~= "table" then
-      refuse("overlay: expected masks, found a %s", type(entry))
+      core.refuse("overlay: expected masks, found a %s", type(entry))
     elseif entry.hand or entry.object then
       add_pair(entry.hand, entry.object)
     else
@@ -131,7 +130,7 @@ function viz.pca(Z)
   Z = real(check(Z, "pca", "an embedding HxWxC", 3))
   local height, width, channels = table.unpack(Z.shape)
   local n = height * width
-  if n == 0 or channels < 3 then refuse("pca: expected pixels of 3 channels or more, found %s", text_of(Z)) end
+  if n == 0 or channels < 3 then core.refuse("pca: expected pixels of 3 channels or more, found %s", text_of(Z)) end
   return tensor.tidy(function()
     local rows = Z:reshape { n, channels }
     local centred = rows - rows:mean(1)
@@ -153,7 +152,7 @@ function viz.grid(list, columns, options)
   options_of.expect("grid", "list list, columns integer?", list, columns)
   local o = read("grid", options, { gap = options_of.integer(4, 0, 4096), ground = 255 })
   columns = math.tointeger(math.min(columns or #list, #list))
-  if #list == 0 or columns < 1 then refuse "grid: expected pictures and a number of columns, found none" end
+  if #list == 0 or columns < 1 then core.refuse "grid: expected pictures and a number of columns, found none" end
   local entries, height, width = {}, 0, 0
   for i, entry in ipairs(list) do
     local picture = entry and viz.picture(entry)
@@ -206,9 +205,11 @@ local function picture_of_table(x)
   if is_prediction(x) then x = { x } end
   if is_prediction(rawget(x, 1)) then
     for i, p in ipairs(x) do
-      if not is_prediction(p) then refuse("picture: entry %d: expected a prediction, found %s", i, core.text(p)) end
-      cells[#cells + 1] = viz.viridis(p.attention, UNIT)
-      cells[#cells + 1] = viz.overlay(black(p.hand.shape[1], p.hand.shape[2]), p, { alpha = 1 })
+      if not is_prediction(p) then
+        core.refuse("picture: entry %d: expected a prediction, found %s", i, core.text(p))
+      end
+      cells[2 * i - 1] = viz.viridis(p.attention, UNIT)
+      cells[2 * i] = viz.overlay(black(p.hand.shape[1], p.hand.shape[2]), p, { alpha = 1 })
     end
     return viz.grid(cells, 2)
   elseif options_of.named "responsibility"(x) then
@@ -222,7 +223,7 @@ end
 function viz.picture(x)
   local picture = core.is_tensor(x) and picture_of_tensor(x:detach()) or type(x) == "table" and picture_of_table(x)
   return picture
-    or refuse("picture: expected an image, map, flow, responsibility or prediction, found %s", text_of(x))
+    or core.refuse("picture: expected an image, map, flow, responsibility or prediction, found %s", text_of(x))
 end
 
 return viz

@@ -3,7 +3,6 @@
 local core = require "cohesiv.core"
 local json = require "cohesiv.base.json"
 local kinds = require "cohesiv.base.kinds"
-local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 
@@ -55,13 +54,13 @@ function M.read(path, parts)
   local model = parts.model
   local state, metadata = core.io.safetensors_read(path)
   if not (metadata and metadata.training) then
-    refuse("%s: expected a checkpoint of training, found no position in its metadata", path)
+    core.refuse("%s: expected a checkpoint of training, found no position in its metadata", path)
   end
   local position = POSITION(back(json.decode(metadata.training, path)), path)
   local m, v, weights, average = {}, {}, {}, {}
   for name in model:named_parameters() do
     m[#m + 1], v[#v + 1] = state["optimiser.m." .. name], state["optimiser.v." .. name]
-    if not v[#m] then refuse("%s: expected the optimiser's state of %s, found none", path, name) end
+    if not v[#m] then core.refuse("%s: expected the optimiser's state of %s, found none", path, name) end
   end
   for name, t in pairs(state) do
     local averaged = name:match "^average%.(.*)$"

@@ -2,7 +2,6 @@
 -- that follows the trained one. It answers better than the weights of any single step, most of all after few steps.
 local core = require "cohesiv.core"
 local models = require "cohesiv.hands.model"
-local refuse = require "cohesiv.base.refuse"
 
 local M = {}
 local Average = {}
@@ -20,7 +19,7 @@ end
 -- average.model is the averaged network, validated and saved in place of the other.
 function M.of(model, decay)
   if type(decay) ~= "number" or not (decay > 0 and decay < 1) then
-    refuse("average: expected a decay between 0 and 1, found %s", tostring(decay))
+    core.refuse("average: expected a decay between 0 and 1, found %s", tostring(decay))
   end
   local seed, stream = core.random_state()
   local follower = models.model(model.options)

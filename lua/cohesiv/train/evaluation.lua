@@ -5,12 +5,11 @@ local core = require "cohesiv.core"
 local evaluate = require "cohesiv.hands.evaluate"
 local lists = require "cohesiv.base.lists"
 local recipe = require "cohesiv.train.recipe"
-local refuse = require "cohesiv.base.refuse"
 local runs = require "cohesiv.train.run"
 
 local evaluation = {}
 
-local function fail(format, ...) refuse("evaluate: " .. format, ...) end
+local function fail(format, ...) core.refuse("evaluate: " .. format, ...) end
 
 --- Everything about a run on some data: { summary, rows, names, thresholds }. Without `data`: reported on the clips
 --- that its recipe says, calibrated if need be; with `data`: the run's thresholds, every annotated clip of it. Options:

@@ -6,7 +6,6 @@ local map_options = require "cohesiv.motion.map_options"
 local lists = require "cohesiv.base.lists"
 local progress = require "cohesiv.base.progress"
 local recipes = require "cohesiv.train.recipe"
-local refuse = require "cohesiv.base.refuse"
 local scale = require "cohesiv.motion.scale"
 local tensor = require "cohesiv.tensor"
 local warn = require "cohesiv.base.warn"
@@ -68,7 +67,7 @@ local function write_sample(path, folder, clip, n, recipe)
     return centre(scale.points(hand.vertices:to "float32", sc))
   end)
   if map.shape[3] ~= #points then
-    refuse("%s, frame %d: expected a map for each of %d hands, found %d", clip.name, n, #points, map.shape[3])
+    core.refuse("%s, frame %d: expected a map for each of %d hands, found %d", clip.name, n, #points, map.shape[3])
   end
   core.sample_write(path, {
     image = clip:scaled(n, { size = recipe.size }), maps = (map * 255 + 0.5):to "uint8",
@@ -116,7 +115,7 @@ function M.mend(entry, data, recipe)
   local ok, message = pcall(function()
     local key = key_of(clip, entry.frame, recipe)
     if cache.path("samples", key, "npz") ~= entry.path then
-      refuse("clip %s: expected the data of the training's start, found it changed", entry.clip)
+      core.refuse("clip %s: expected the data of the training's start, found it changed", entry.clip)
     end
     make_sample(key, clip, entry.frame, recipe)
   end)
@@ -168,7 +167,7 @@ function M.survey(data, recipe)
       or ("%d clip%s, "):format(found.clips, found.clips == 1 and "" or "s")
         .. (found.hands == 0 and "none with landmarks (give hands_json/NAME.json)"
           or ("%d with landmarks, none of a hand that moves"):format(found.hands))
-    refuse("labels: expected clips in %s with landmarks of a moving hand, found %s", tostring(data.path), why)
+    core.refuse("labels: expected clips in %s with landmarks of a moving hand, found %s", tostring(data.path), why)
   end
   tell(data, "have no landmarks", bare, found.clips)
   tell(data, "show no moving hand", still, found.clips)
@@ -187,7 +186,7 @@ function M.prepare(data, recipe)
       list[#list + 1] = { clip = entry.name, frame = n, path = path, digest = digest }
       bar:update(#list, entry.name)
       if core.system.stopped() then
-        refuse "interrupted: the maps made so far are kept; the same command goes on with the rest"
+        core.refuse "interrupted: the maps made so far are kept; the same command goes on with the rest"
       end
     end
     clip:close()

@@ -11,7 +11,7 @@ local home = require "cohesiv.base.home"
 local lfs = require "lfs"
 local lists = require "cohesiv.base.lists"
 local options = require "cohesiv.base.options"
-local refuse = require "cohesiv.base.refuse"
+local core = require "cohesiv.core"
 
 local recipe = {}
 
@@ -20,7 +20,7 @@ local recipe = {}
 local schemas = setmetatable({}, { __mode = "k" })
 local sources = setmetatable({}, { __mode = "k" }) -- recipe → { path, text } of the file that it came from
 
-local function fail(format, ...) refuse("recipe: " .. format, ...) end
+local function fail(format, ...) core.refuse("recipe: " .. format, ...) end
 
 --- What stands at a key: a default, or one of these rules (base/options.lua says what they are).
 recipe.optional, recipe.one_of = options.optional, options.one_of
@@ -297,7 +297,7 @@ function recipe.load(path, overrides)
   local chunk, problem = load(text, "@" .. path, "t")
   if not chunk then fail("%s", problem) end
   local ok, result = pcall(chunk)
-  if not ok then refuse("%s: %s", path, (tostring(result):gsub("\n.*", ""))) end
+  if not ok then core.refuse("%s: %s", path, (tostring(result):gsub("\n.*", ""))) end
   if not recipe.is(result) then fail("%s: expected the file to return a recipe, found a %s", path, type(result)) end
   local out = recipe.override(result, overrides)
   sources[out] = { path = path, text = text }

@@ -19,7 +19,6 @@ local lfs = require "lfs"
 local lists = require "cohesiv.base.lists"
 local models = require "cohesiv.hands.model"
 local recipe = require "cohesiv.train.recipe"
-local refuse = require "cohesiv.base.refuse"
 local tune = require "cohesiv.nn.autotune"
 local warn = require "cohesiv.base.warn"
 
@@ -27,7 +26,7 @@ local run = {}
 local Run = { __name = "run" }
 Run.__index = Run
 
-local function fail(format, ...) refuse("run: " .. format, ...) end
+local function fail(format, ...) core.refuse("run: " .. format, ...) end
 
 local text, number, list, map, object = kinds.text, kinds.number, kinds.list, kinds.map, kinds.object
 
@@ -90,7 +89,7 @@ end
 function Run:lock()
   if self.held then return nil end
   local holding, who = hold(self, PATIENCE)
-  return holding or refuse("%s: expected a run nobody writes, found it held by %s", self.path, who)
+  return holding or core.refuse("%s: expected a run nobody writes, found it held by %s", self.path, who)
 end
 
 local function open_folder(path)
@@ -196,7 +195,7 @@ local function read_recipe(path)
   local names = lists.keys(type(flat) == "table" and flat or {})
   local values = kinds.any(RECIPE(flat, path))
   local ok, r = pcall(function()
-    if values.name == nil then refuse "name: expected a text, found none" end
+    if values.name == nil then core.refuse "name: expected a text, found none" end
     local found, base = pcall(require, "experiments.cohesiv")
     if found and recipe.is(base) then recipe.fits(values, base) end
     return recipe.unflatten(values, names)

@@ -13,7 +13,6 @@ local models = require "cohesiv.hands.model"
 local optim = require "cohesiv.optim"
 local progress = require "cohesiv.base.progress"
 local recipes = require "cohesiv.train.recipe"
-local refuse = require "cohesiv.base.refuse"
 local runs = require "cohesiv.train.run"
 local sampled = require "cohesiv.train.samples"
 local tensor = require "cohesiv.tensor"
@@ -25,7 +24,7 @@ M.may_change = { "device", "epochs", "minutes", "threads" }
 
 local CHECKPOINT_SECONDS = tonumber(os.getenv "COHESIV_CHECKPOINT_SECONDS") or 300 -- between two inside an epoch
 
-local function fail(format, ...) refuse("train: " .. format, ...) end
+local function fail(format, ...) core.refuse("train: " .. format, ...) end
 
 -- The loss of a batch, and its parts as numbers.
 local function batch_loss(model, recipe, batch)
@@ -323,7 +322,7 @@ local function trained(recipe, options)
     training:list_samples()
     training:set_status "training"
     if not training.ended and not training:go() then
-      refuse("interrupted: a checkpoint was written; go on with %s (%s)", options.again or "--resume", run.path)
+      core.refuse("interrupted: a checkpoint was written; go on with %s (%s)", options.again or "--resume", run.path)
     end
     training.data:close()
     training:finish()
