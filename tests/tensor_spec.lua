@@ -153,7 +153,7 @@ describe("indexing", function()
 
   it("t[...] = v refuses outside and other shapes, and changes nothing", function()
     local t = co.zeros(2, 3)
-    support.raises("index: dimension 1: expected within 1 to 2", function() t[3] = 1 end)
+    support.raises("index: dimension 1: expected 1 to 2, found 3", function() t[3] = 1 end)
     support.raises("index: dimension 2", function() t[{ 1, { 2, 4 } }] = 1 end)
     support.raises("expected a number or 3, found 2", function() t[1] = co.tensor { 1, 2 } end)
     support.raises("expected a number or 2x3", function() t[{}] = co.zeros(3, 2) end)

@@ -1,5 +1,5 @@
-/* Tensors in Lua: making them, looking at them, indexing, assigning, walking the tape. What ops do is in
- * op.c. */
+/* Tensors in Lua: looking at them, their elements and fields, walking the tape. Parts of them are in region.c, making
+ * them in maker.c, what ops do in op.c. */
 #include "core/device.h"
 #include "core/graph.h"
 #include "core/memory.h"
@@ -48,7 +48,7 @@ static Tensor *readable(lua_State *L, int i) {
   return *h;
 }
 
-static int item(lua_State *L) {
+int tensor_item(lua_State *L) {
   Tensor *t = readable(L, 1);
   if (t->size != 1) {
     fail("item: expected a single element, found %s", tensor_text(t));
@@ -157,7 +157,7 @@ static int index_integer(lua_State *L, Tensor *t, lua_Integer i) {
   return give_tensor(L, tensor_view(t, (i - 1) * step, t->rank - 1, t->shape + 1));
 }
 
-/* upvalue 1: methods (ops among them); its `slice` serves t[{...}]; upvalue 2: the iterator of ipairs */
+/* upvalue 1: methods (ops among them); upvalue 2: the iterator of ipairs */
 static int index_(lua_State *L) {
   switch (lua_type(L, 2)) {
   case LUA_TNUMBER: {
@@ -166,13 +166,7 @@ static int index_(lua_State *L) {
     if (!isint) return refuse(L, "index: expected an integer, found %s", found(L, 2));
     return index_integer(L, check_tensor(L, 1, "index"), i);
   }
-  case LUA_TTABLE:
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_getfield(L, -1, "slice");
-    lua_pushvalue(L, 1);
-    lua_pushvalue(L, 2);
-    lua_call(L, 2, 1);
-    return 1;
+  case LUA_TTABLE: return region_slice(L);
   case LUA_TSTRING: break;
   default: return refuse(L, "index: expected a number, a table or a name, found %s", found(L, 2));
   }
@@ -239,170 +233,14 @@ static int set_grad(lua_State *L, Tensor *t) {
   return 0;
 }
 
-/* ---- t[...] = v ---- */
-
-/* One entry per dimension of t: which part of it is meant. */
-typedef struct Region {
-  long start[RANK_MAX], count[RANK_MAX];
-  bool single[RANK_MAX]; /* an index: this dimension is not one of the value's */
-} Region;
-
-static int read_bound(lua_State *L, long n, lua_Integer *at) {
-  int isint = 0;
-  *at = lua_type(L, -1) == LUA_TNUMBER ? lua_tointegerx(L, -1, &isint) : 0;
-  lua_pop(L, 1);
-  return isint && *at >= 1 && *at <= n;
-}
-
-static void read_region(lua_State *L, const Tensor *t, int key, Region *r) {
-  lua_Integer n = lua_type(L, key) == LUA_TTABLE ? (lua_Integer)lua_rawlen(L, key) : 1;
-  for (int d = 0; d < t->rank; d++) r->start[d] = 0, r->count[d] = t->shape[d], r->single[d] = false;
-  if (n > t->rank)
-    refuse(L, "index: expected at most %d entries for %s, found %I", t->rank, tensor_text(t), n);
-  for (int d = 0; d < n; d++) {
-    if (lua_type(L, key) == LUA_TTABLE)
-      lua_rawgeti(L, key, d + 1);
-    else
-      lua_pushvalue(L, key);
-    lua_Integer a, b;
-    int ok = 1;
-    if (lua_type(L, -1) == LUA_TTABLE) { /* {} or {a, b} */
-      int entry = lua_gettop(L);
-      if (lua_rawlen(L, entry)) {
-        lua_rawgeti(L, entry, 1);
-        ok = read_bound(L, t->shape[d], &a) && lua_rawlen(L, entry) == 2;
-        lua_rawgeti(L, entry, 2);
-        ok = ok && read_bound(L, t->shape[d], &b) && b >= a;
-        if (ok) r->start[d] = a - 1, r->count[d] = b - a + 1;
-      }
-      lua_settop(L, entry - 1);
-    } else {
-      ok = read_bound(L, t->shape[d], &a);
-      if (ok) r->start[d] = a - 1, r->count[d] = 1, r->single[d] = true;
-    }
-    if (!ok) refuse(L, "index: dimension %d: expected within 1 to %I", d + 1, (lua_Integer)t->shape[d]);
-  }
-}
-
-/* Copies rows of the value (NULL: the one element at `one`, repeated) into the region. */
-static void write_region(char *to, const char *from, const char *one, const Tensor *t, const Region *r) {
-  size_t es = dtype_bytes[t->dtype];
-  long stride[RANK_MAX + 1];
-  stride[t->rank] = 1;
-  for (int k = t->rank - 1; k >= 0; k--) stride[k] = stride[k + 1] * t->shape[k];
-  long rows = 1, inner = t->rank ? r->count[t->rank - 1] : 1;
-  for (int k = 0; k < t->rank - 1; k++) rows *= r->count[k];
-  for (long row = 0; row < rows; row++) {
-    long rest = row, at = t->rank ? r->start[t->rank - 1] : 0;
-    for (int k = t->rank - 2; k >= 0; k--) {
-      at += (r->start[k] + rest % r->count[k]) * stride[k + 1];
-      rest /= r->count[k];
-    }
-    char *p = to + (size_t)at * es;
-    if (from)
-      memcpy(p, from + (size_t)(row * inner) * es, (size_t)inner * es);
-    else
-      for (long i = 0; i < inner; i++) memcpy(p + (size_t)i * es, one, es);
-  }
-}
-
-/* Writes v, of t's dtype, into the region: as a whole on the device itself; a part of what is elsewhere comes over
- * and goes back. */
-static int write_on(Tensor *t, const Region *r, Tensor *v, long need) {
-  Device *d = t->device;
-  if (need == t->size && v->size != 1) {
-    void *to = tensor_write(t);
-    return to && device_copy(d, to, v->device, tensor_data(v), tensor_bytes(t));
-  }
-  Tensor *value = tensor_to(v, device_cpu()), *all = value ? tensor_to(t, device_cpu()) : NULL;
-  void *to = all ? tensor_write(t) : NULL; /* after the value was read: it may share this storage */
-  int ok = to != NULL;
-  if (ok && need == t->size)
-    ok = d->fill(d, to, tensor_data(value), dtype_bytes[t->dtype], t->size);
-  else if (ok) {
-    const char *from = tensor_data(value);
-    char *part = tensor_write(all);
-    ok = part != NULL;
-    if (ok) write_region(part, v->size == 1 ? NULL : from, from, t, r);
-    ok = ok && device_copy(d, to, device_cpu(), part, tensor_bytes(t));
-  }
-  tensor_release(value);
-  tensor_release(all);
-  return ok;
-}
-
-/* what: whose failure it is */
-static int assign(lua_State *L, Tensor *t, const char *what) {
-  Region r;
-  if (t->var && t->var->node) {
-    fail("%s: this tensor is part of a graph; write to its :detach(), or use co.where", what);
-    return raise_error(L);
-  }
-  read_region(L, t, 2, &r);
-  long need = 1, shape[RANK_MAX];
-  int rank = 0;
-  for (int d = 0; d < t->rank; d++) {
-    need *= r.count[d];
-    if (!r.single[d]) shape[rank++] = r.count[d];
-  }
-  Tensor *v = to_tensor(L, 3);
-  if (!v && lua_type(L, 3) != LUA_TNUMBER) v = check_tensor(L, 3, what);
-  Tensor **cast = push_tensor(L);
-  if (v && v->size != 1 && (v->rank != rank || memcmp(v->shape, shape, sizeof(long) * (size_t)rank))) {
-    fail("%s: expected a number or %s, found %s", what, shape_text(rank, shape), tensor_text(v));
-    return raise_error(L);
-  }
-  if (!v) {
-    Tensor **number = push_tensor(L);
-    if (!(*number = tensor_new(F64, 0, NULL))) return raise_error(L);
-    *(double *)(*number)->storage->data = lua_tonumber(L, 3);
-    v = *number;
-  }
-  if (!(*cast = tensor_cast(v, t->dtype))) return raise_error(L);
-  if (!need) return 0;
-  if (t->device->kind != DEVICE_CPU || (*cast)->device->kind != DEVICE_CPU)
-    return write_on(t, &r, *cast, need) ? 0 : raise_error(L);
-  char *to = tensor_write(t); /* after the value was read: it may share this storage */
-  if (!to) return raise_error(L);
-  const char *from = tensor_data(*cast);
-  write_region(to, v->size == 1 ? NULL : from, from, t, &r);
-  return 0;
-}
-
 static int newindex(lua_State *L) {
   Tensor *t = check_tensor(L, 1, "assignment");
   int type = lua_type(L, 2);
-  if (type == LUA_TNUMBER || type == LUA_TTABLE) return assign(L, t, "assignment");
+  if (type == LUA_TNUMBER || type == LUA_TTABLE) return region_assign(L, t, "assignment");
   const char *name = type == LUA_TSTRING ? lua_tostring(L, 2) : "";
   if (!strcmp(name, "requires_grad")) return set_requires_grad(L, t, lua_toboolean(L, 3));
   if (!strcmp(name, "grad")) return set_grad(L, t);
   return refuse(L, "tensor: expected one of the fields requires_grad, grad, found %s", found(L, 2));
-}
-
-/* t[{}] = v, with v at 2, → t */
-static int assign_all(lua_State *L, Tensor *t, const char *what) {
-  lua_settop(L, 2);
-  lua_newtable(L);
-  lua_insert(L, 2);
-  assign(L, t, what); /* stack: t, {}, v */
-  lua_settop(L, 1);
-  return 1;
-}
-
-/* t:fill(v) → t */
-static int fill(lua_State *L) {
-  Tensor *t = check_tensor(L, 1, "fill");
-  if (to_handle(L, 2))
-    return refuse(L, "fill: expected a number, found %s (t:copy takes tensors)", found(L, 2));
-  check_number(L, 2, "fill");
-  return assign_all(L, t, "fill");
-}
-
-/* t:copy(v) → t, now with the numbers of v, in its own dtype: a tensor of t's shape, one element or a number */
-static int copy(lua_State *L) {
-  Tensor *t = check_tensor(L, 1, "copy");
-  if (lua_type(L, 2) != LUA_TNUMBER) check_tensor(L, 2, "copy");
-  return assign_all(L, t, "copy");
 }
 
 /* ---- values and the tape ---- */
@@ -550,11 +388,11 @@ void open_tensor(lua_State *L) { /* stack: module */
                                   {NULL, NULL}};
   luaL_setfuncs(L, meta, 0);
   lua_newtable(L); /* module meta methods */
-  static const luaL_Reg methods[] = {
-      {"item", item},          {"totable", totable}, {"fill", fill},      {"copy", copy},
-      {"detach", detach},      {"move", move},       {"cast_data", cast}, {"backward", backward},
-      {"close", handle_close}, {"is_leaf", is_leaf}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"item", tensor_item},   {"totable", totable}, {"detach", detach},
+                                     {"move", move},          {"cast_data", cast},  {"backward", backward},
+                                     {"close", handle_close}, {"is_leaf", is_leaf}, {NULL, NULL}};
   luaL_setfuncs(L, methods, 0);
+  open_regions(L);
   lua_pushvalue(L, -1);
   lua_getglobal(L, "ipairs");
   lua_newtable(L);

@@ -32,39 +32,8 @@ function M.seed(n)
   core.seed(n)
 end
 
--- v as an integer, or nil.
-local function whole(v) return math.type(v) and math.tointeger(v) end
-
 local function check(name, t)
   if not core.is_tensor(t) then core.refuse("%s: expected a tensor, found %s", name, type(t)) end
-end
-
---- t[{ i, {a, b}, {} }]: index, inclusive range, all; dimensions left out are taken whole.
-function methods.slice(t, key)
-  check("slice", t)
-  if type(key) ~= "table" then core.refuse("slice: expected a table, found %s", core.found(key)) end
-  local shape, dim = t.shape, 1
-  if #key > #shape then core.refuse("index: expected at most %d entries, found %d", #shape, #key) end
-  for d, entry in ipairs(key) do
-    local n, single = shape[d], type(entry) == "number"
-    if not single and type(entry) ~= "table" then
-      core.refuse("index: dimension %d: expected a number, {first, last} or {}, found %s", d, core.found(entry))
-    end
-    local a, b = whole(single and entry or entry[1]), whole(single and entry or entry[2])
-    local inside = a and b and 1 <= a and a <= b and b <= n
-    if single then
-      if not inside then core.refuse("index: dimension %d: expected 1 to %d, found %s", d, n, core.found(entry)) end
-      t = core.ops.select.call(t, dim, a)
-    else
-      if #entry ~= 0 and (#entry ~= 2 or not inside) then
-        core.refuse("index: dimension %d: expected a range {first, last} within 1 to %d, found {%s, %s}", d, n,
-          core.found(entry[1]), core.found(entry[2]))
-      end
-      if inside and b - a + 1 < n then t = core.ops.narrow.call(t, dim, a, b - a + 1) end
-      dim = dim + 1
-    end
-  end
-  return #t.shape == 0 and t:item() or t
 end
 
 --- t:clone(): a tensor of its own with the same values; gradients flow through.
