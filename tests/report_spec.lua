@@ -1,6 +1,7 @@
 -- Reports: base64, charts, pages that hold everything they need; opened in headless Chromium where there is one.
 
 local co = require "cohesiv"
+local core = require "cohesiv.core"
 local report = require "cohesiv.tools.report"
 local support = require "tests.support"
 local svg = require "cohesiv.tools.svg"
@@ -30,7 +31,7 @@ end
 describe("base64", function()
   it("equals known texts at every length", function()
     local known = { [""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==", ["\0\255\128"] = "AP+A" }
-    for bytes, text in pairs(known) do assert.are.equal(text, report.base64(bytes)) end
+    for bytes, text in pairs(known) do assert.are.equal(text, core.io.base64(bytes)) end
   end)
 end)
 

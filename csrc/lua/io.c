@@ -103,6 +103,23 @@ static int l_png_bytes(lua_State *L) {
   return 1;
 }
 
+/* base64(bytes): as text (RFC 4648). */
+static int l_base64(lua_State *L) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  size_t size;
+  const unsigned char *p = (const unsigned char *)luaL_checklstring(L, 1, &size);
+  luaL_Buffer out;
+  char *to = luaL_buffinitsize(L, &out, (size + 2) / 3 * 4);
+  for (size_t i = 0; i < size; i += 3) {
+    unsigned word = (unsigned)p[i] << 16;
+    if (i + 1 < size) word |= (unsigned)p[i + 1] << 8;
+    if (i + 2 < size) word |= p[i + 2];
+    for (int k = 0; k < 4; k++) *to++ = i + (size_t)k <= size ? digits[word >> (18 - 6 * k) & 63] : '=';
+  }
+  luaL_pushresultsize(&out, (size + 2) / 3 * 4);
+  return 1;
+}
+
 static int l_jpeg_read(lua_State *L) { return give_tensor(L, jpeg_read(check_path(L))); }
 
 /* resample(image, sx, sy, content_w, content_h, full_w, full_h, gain = 1) */
@@ -281,6 +298,7 @@ void open_io(lua_State *L) {
   static const luaL_Reg functions[] = {{"png_read", l_png_read},
                                        {"png_write", l_png_write},
                                        {"png_bytes", l_png_bytes},
+                                       {"base64", l_base64},
                                        {"jpeg_read", l_jpeg_read},
                                        {"resample", l_resample},
                                        {"flo_read", l_flo_read},
