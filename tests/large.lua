@@ -72,11 +72,14 @@ function large.case(name)
   return { co.rand(2, 64, 65, 16) + 0.1, op.inputs == 2 and co.randn(65, 16) or nil }
 end
 
--- What outputs are differentiated with: not like them, or normalisations would have nothing to say.
-local function slope(y)
+-- What outputs are differentiated with: not like them, or normalisations would have nothing to say. half: a dtype that
+-- it is rounded to.
+local function slope(y, half)
   local n = 1
   for _, size in ipairs(y.shape) do n = n * size end
-  return (co.arange(1, n + 1, { dtype = y.dtype }) / (n + 1)):reshape(y.shape):to(y.device)
+  local t = co.arange(1, n + 1, { dtype = y.dtype == "float64" and "float64" or nil }) / (n + 1)
+  if half then t = t:to(half) end
+  return t:reshape(y.shape):to(y.device):to(y.dtype)
 end
 
 --- rounding(name, inputs): whether nothing but rounding is left of the call's gradients: of a row of one number, whose
@@ -86,8 +89,9 @@ function large.rounding(name, inputs)
   return name == "normalise" and shape[#shape] == 1
 end
 
---- results(name, inputs, args, plain): outputs, written inputs and, unless plain, gradients of a call, as tensors.
-function large.results(name, inputs, args, plain)
+--- results(name, inputs, args, plain, half): outputs, written inputs and, unless plain, gradients of a call, as
+-- tensors; half: the outputs' gradients are numbers of this dtype.
+function large.results(name, inputs, args, plain, half)
   local own, list = samples.copies(inputs), {}
   local op = core.ops[name]
   if op.differentiable and not plain then
@@ -95,7 +99,7 @@ function large.results(name, inputs, args, plain)
   end
   for _, y in ipairs { samples.call(name, own, args) } do
     list[#list + 1] = y:detach()
-    if y.requires_grad then y:backward(slope(y)) end
+    if y.requires_grad then y:backward(slope(y, half)) end
   end
   for _, t in ipairs(own) do
     if t then list[#list + 1] = t:detach() end

@@ -9,7 +9,10 @@ samples.names = {}
 for name in pairs(core.ops) do table.insert(samples.names, name) end
 table.sort(samples.names)
 
-local function is_real(t) return t.dtype == "float32" or t.dtype == "float64" end
+-- Halves are real on a GPU alone.
+local function is_real(t)
+  return t.dtype == "float32" or t.dtype == "float64" or t.device ~= "cpu" and t.dtype:find "float" ~= nil
+end
 
 -- Inputs that carry data, never a gradient.
 local constants = {

@@ -35,7 +35,8 @@ struct Device {
    * device, the other too, or the host's. fill: n times the unit of `bytes` bytes; NULL: zeros. */
   int (*copy)(Device *, void *to, const void *from, size_t bytes);
   int (*fill)(Device *, void *to, const void *unit, size_t bytes, long n);
-  int (*accumulate)(Device *, Dtype, void *to, const void *from, long n); /* float32 or float64 */
+  int (*accumulate)(Device *, Dtype, void *to, const void *from,
+                    long n); /* of a kind that it computes with */
   int (*cast)(Device *, Dtype from_dtype, const void *from, Dtype to_dtype, void *to, long n);
 
   /* Around kernels of ops that run here; they nest. NULL: nothing to do. window: what kernels add to an address

@@ -13,5 +13,6 @@ extern const char
     *const dtype_name[DTYPES]; /* "float32", "float64", "uint8", "int32", "int64", "bfloat16", "float16" */
 #pragma GCC visibility pop
 static inline bool dtype_is_real(Dtype d) { return d == F32 || d == F64; }
+static inline bool dtype_is_half(Dtype d) { return d == BF16 || d == F16; }
 
 #endif

@@ -93,7 +93,7 @@ int graph_record(Node *node, Tensor **outputs) {
   int ok = 1;
   node->refs = 1; /* held while the outputs get their Vars: none may be wanted, or memory may end half-way */
   for (int i = 0; i < node->nout && ok; i++) {
-    if (!dtype_is_real(outputs[i]->dtype)) continue;
+    if (!dtype_computes(outputs[i]->dtype, outputs[i]->device)) continue;
     Var *v = var_new();
     if (!v) {
       ok = 0;
@@ -203,7 +203,10 @@ static int seed_gradient(Tensor *root, const Tensor *gradient) {
   if (!gradient) {
     Device *d = root->device;
     if (!(one = tensor_on(d, root->dtype, root->rank, root->shape))) return 0;
-    const void *unit = root->dtype == F64 ? (const void *)&(double){1} : (const void *)&(float){1};
+    const void *unit = root->dtype == F64    ? (const void *)&(double){1}
+                       : root->dtype == BF16 ? (const void *)&(uint16_t){0x3f80}
+                       : root->dtype == F16  ? (const void *)&(uint16_t){0x3c00}
+                                             : (const void *)&(float){1};
     ok = d->fill(d, one->storage->data, unit, dtype_bytes[root->dtype], 1);
     gradient = one;
   }

@@ -11,6 +11,8 @@
 
 #include "core/tensor.h"
 
+#pragma GCC visibility push(default) /* for the shared objects of devices */
+
 enum { NODE_IN = 10, NODE_OUT = 4 };
 
 typedef struct Node Node;
@@ -62,5 +64,7 @@ bool graph_enabled(void);
 /* While ask() is true nothing records itself either. Who runs several threads of control on one thread of the
  * system (Lua's coroutines) knows which of them is running, and says here whether that one wants a record. */
 void graph_pause(bool (*ask)(void));
+
+#pragma GCC visibility pop
 
 #endif

@@ -83,6 +83,10 @@ void *tensor_write(Tensor *t);
 
 static inline size_t tensor_bytes(const Tensor *t) { return (size_t)t->size * dtype_bytes[t->dtype]; }
 bool tensor_same_shape(const Tensor *a, const Tensor *b);
+/* Whether numbers of this kind are computed with, and so may have gradients: halves on GPUs alone. */
+static inline bool dtype_computes(Dtype d, const Device *on) {
+  return dtype_is_real(d) || (dtype_is_half(d) && on->kind == DEVICE_CUDA);
+}
 
 /* "2x3x4" (rank 0: "scalar") into this thread's next of a few rotating buffers: for messages. */
 const char *shape_text(int rank, const long *shape);

@@ -95,7 +95,7 @@ static int fill(Device *d, void *to, const void *unit, size_t bytes, long n) {
 }
 
 static int accumulate(Device *d, Dtype dtype, void *to, const void *from, long n) {
-  return select_device(d) && accumulate_into(cuda_stream(d), dtype == F64, to, from, n);
+  return select_device(d) && accumulate_into(cuda_stream(d), dtype, to, from, n);
 }
 
 static int cast(Device *d, Dtype from_dtype, const void *from, Dtype to_dtype, void *to, long n) {

@@ -33,7 +33,7 @@ static int concat_backward(Call *c) {
     Walk w = walk(2, SHAPE(outer, n), SHAPE(row, 1));
     bool add;
     void *g = c->needs_grad[i] ? call_grad(c, i, &add) : NULL;
-    if (c->needs_grad[i] && !(g && gather_on(stream_of(c), &w, bytes, from, g, add))) return 0;
+    if (c->needs_grad[i] && !(g && gather_on(stream_of(c), &w, dy->dtype, from, g, add))) return 0;
     from += (size_t)n * bytes;
   }
   return 1;
@@ -44,7 +44,7 @@ static int reframe(Call *c, const Tensor *from, const Tensor *to, void *data, bo
   Frame a = frame(from), b = frame(to);
   Reframe f = {
       .images = b.images, .h = b.h, .w = b.w * b.channels, .from_h = a.h, .from_w = a.w * a.channels};
-  return reframe_on(stream_of(c), &f, dtype_bytes[to->dtype], tensor_data(from), data, add);
+  return reframe_on(stream_of(c), &f, to->dtype, tensor_data(from), data, add);
 }
 
 static int pad_crop_forward(Call *c) {

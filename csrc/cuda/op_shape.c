@@ -9,17 +9,16 @@ static int nothing(Call *c) { return (void)c, 1; }
 /* Into output 0, from in[0]'s element `skip` on; and into in[0]'s gradient. */
 static int gather(Call *c, Walk w, long skip) {
   const Tensor *x = c->in[0];
-  size_t bytes = dtype_bytes[x->dtype];
+  const char *from = (const char *)tensor_data(x) + (size_t)skip * dtype_bytes[x->dtype];
   void *y = tensor_write(c->out[0]);
-  return y &&
-         gather_on(stream_of(c), &w, bytes, (const char *)tensor_data(x) + (size_t)skip * bytes, y, false);
+  return y && gather_on(stream_of(c), &w, x->dtype, from, y, false);
 }
 
 static int gather_back(Call *c, Walk w) {
   const Tensor *dy = c->grad_out[0];
   bool add;
   void *g = call_grad(c, 0, &add);
-  return g && gather_on(stream_of(c), &w, dtype_bytes[dy->dtype], tensor_data(dy), g, add);
+  return g && gather_on(stream_of(c), &w, dy->dtype, tensor_data(dy), g, add);
 }
 
 /* ---- reshape: a view ---- */
@@ -65,7 +64,7 @@ static int slab_backward(Call *c) {
   if (!dy) return 1;
   void *g = slab_of(c, &s) ? call_grad(c, 0, &add) : NULL;
   Reframe f = {.images = 1, .h = s.outer, .w = s.row, .from_h = s.outer, .from_w = s.n, .skip = s.skip};
-  return g && reframe_on(stream_of(c), &f, dtype_bytes[dy->dtype], tensor_data(dy), g, add);
+  return g && reframe_on(stream_of(c), &f, dy->dtype, tensor_data(dy), g, add);
 }
 
 const Kernel cuda_reshape = {.forward = nothing, .backward = reshape_backward};

@@ -1,10 +1,10 @@
-/* The CUDA kernels of all ops: each in float32, and in bfloat16 the few that multiply weights. */
+/* The CUDA kernels of all ops: each in float32; those that serve halves, too, by what their tensors hold. */
 #include "cuda/cuda.h"
+#include "cuda/widened.h"
 
 #define OP(name) extern const Kernel cuda_##name;
 #include "ops/table.h"
 #undef OP
-extern const Kernel cuda_conv2d_bf16, cuda_conv2d_act_bf16, cuda_upconv2d_bf16, cuda_upconv2d_act_bf16;
 
 enum {
 #define OP(name) NUMBER_##name,
@@ -13,15 +13,36 @@ enum {
   OPS
 };
 
-const void *cuda_kernel(int op, Dtype compute) {
-  static const Kernel *const f32[OPS] = {
+static const Kernel *const f32[OPS] = {
 #define OP(name) &cuda_##name,
 #include "ops/table.h"
 #undef OP
-  };
-  static const Kernel *const bf16[OPS] = {[NUMBER_conv2d] = &cuda_conv2d_bf16,
-                                          [NUMBER_conv2d_act] = &cuda_conv2d_act_bf16,
-                                          [NUMBER_upconv2d] = &cuda_upconv2d_bf16,
-                                          [NUMBER_upconv2d_act] = &cuda_upconv2d_act_bf16};
-  return compute == F32 ? f32[op] : compute == BF16 ? bf16[op] : NULL;
+};
+
+/* Whose kernels take halves as they are. */
+static const bool halves[OPS] = {
+#define UNARY(name, ...)
+#define BOUNDED(name, ...)
+#define BINARY(name, ...)
+#define COMPARE(name, ...) [NUMBER_##name] = true,
+#include "ops/pointwise.def"
+#undef UNARY
+#undef BOUNDED
+#undef BINARY
+#undef COMPARE
+    [NUMBER_reshape] = true, [NUMBER_permute] = true,  [NUMBER_transpose] = true,
+    [NUMBER_select] = true,  [NUMBER_narrow] = true,   [NUMBER_cat] = true,
+    [NUMBER_stack] = true,   [NUMBER_pad_crop] = true, [NUMBER_cast] = true,
+};
+
+/* The others, in float32. */
+static const Widened widened[OPS] = {
+#define OP(name) {{.forward = widened_forward, .backward = widened_backward}, &cuda_##name},
+#include "ops/table.h"
+#undef OP
+};
+
+const void *cuda_kernel(int op, Dtype compute) {
+  if (compute == F32 || (dtype_is_half(compute) && halves[op])) return f32[op];
+  return dtype_is_half(compute) ? &widened[op].kernel : NULL;
 }

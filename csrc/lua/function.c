@@ -86,7 +86,7 @@ static int call_backward(lua_State *L) {
   for (int i = 0; i < n->node.nout; i++) {
     const Form *f = &n->out[i];
     const Tensor *g = n->node.out[i] ? n->node.out[i]->grad : NULL;
-    if (!dtype_is_real(f->dtype))
+    if (!dtype_computes(f->dtype, f->device))
       lua_pushnil(L);
     else
       give_tensor(L, g ? tensor_view(g, 0, f->rank, f->shape)

@@ -77,7 +77,7 @@ static int finish(lua_State *L, Tensor **h, Options o) {
     *h = moved;
   }
   if (o.requires_grad) {
-    if (!dtype_is_real(o.dtype)) {
+    if (!dtype_computes(o.dtype, (*h)->device)) {
       fail("requires_grad: expected float32 or float64, found %s", dtype_name[o.dtype]);
       return raise_error(L);
     }

@@ -36,12 +36,10 @@ static void push_element(lua_State *L, const Tensor *t, long i) {
     lua_pushnumber(L, element(t, i));
 }
 
-static int is_half(const Tensor *t) { return t->dtype == BF16 || t->dtype == F16; }
-
 /* The tensor at argument i, on the CPU and half types widened, so that its elements can be read. */
 static Tensor *readable(lua_State *L, int i) {
   Tensor *t = check_host(L, i, "tensor");
-  if (!is_half(t)) return t;
+  if (!dtype_is_half(t->dtype)) return t;
   Tensor **h = push_tensor(L);
   *h = tensor_cast(t, F32);
   if (!*h) raise_error(L);
@@ -196,7 +194,7 @@ static int index_(lua_State *L) {
 
 static int set_requires_grad(lua_State *L, Tensor *t, int want) {
   if (want == (t->var != NULL)) return 0;
-  if (want && !dtype_is_real(t->dtype)) {
+  if (want && !dtype_computes(t->dtype, t->device)) {
     fail("requires_grad: expected float32 or float64, found %s", dtype_name[t->dtype]);
     return raise_error(L);
   }

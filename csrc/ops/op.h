@@ -34,7 +34,8 @@ typedef struct Call {
   const Kernel *kernel;
   Device *device; /* that computes it, on which all its tensors are */
   Device *home; /* without a kernel for its tensors' device, under COHESIV_FALLBACK: that device; else NULL */
-  Dtype dtype;  /* of the call's floating-point tensors: float32 or float64 */
+  Dtype
+      dtype; /* of the call's floating-point tensors: float32 or float64, on a GPU also bfloat16 or float16 */
   Dtype compute; /* of its products: the same, or bfloat16 where float32 is added up */
   int nin, nout;
   Tensor *in[OP_IN];   /* in the order of op->args; NULL: an optional one that is absent */
@@ -67,7 +68,10 @@ struct Op {
                                  variants count from 0; returns -1 when there is no such variant */
   unsigned
       shape_only; /* bit i: backward needs only the shape of in[i], so the tape does not keep its data alive */
-  unsigned weights; /* bit i: in[i] holds weights: in bfloat16 they make the call compute in it */
+  unsigned weights; /* bit i: in[i] holds weights: in bfloat16 they make the call compute in it; beside halves
+                       they may be float32, which the op rounds */
+  unsigned
+      full; /* bit i: in[i] stays float32 beside halves: statistics, numbers of channels, what is known */
   unsigned no_grad; /* bit i: in[i] is what is known (labels, masks, statistics): it gets no gradient, whether
                        it requires one or not */
   unsigned mutates; /* bit i: forward writes to in[i], a tensor of its own without a graph … */
@@ -87,6 +91,11 @@ struct Kernel {
 };
 
 /* ---- for shape() ---- */
+/* The dtype of in[i], but of weights; and of what is a sum beyond a few channels: losses, moments. */
+static inline Dtype call_total(const Call *c) { return dtype_is_half(c->dtype) ? F32 : c->dtype; }
+static inline Dtype call_dtype(const Call *c, int i) {
+  return c->op->full >> i & 1 ? call_total(c) : c->dtype;
+}
 /* Makes output i. 0 when memory is short. */
 int call_out(Call *c, int i, Dtype dtype, int rank, const long *shape);
 /* Puts a tensor already made (a view, say) in output i; takes over the reference. 0 when t is NULL. */

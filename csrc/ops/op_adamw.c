@@ -41,5 +41,6 @@ DESCRIPTOR op_adamw = {
     .doc = "one AdamW step in place: writes parameter, m and v; returns nothing",
     .shape = adamw_shape,
     .sample = adamw_sample,
+    .full = 1 << PARAMETER | 1 << GRADIENT | 1 << FIRST | 1 << SECOND,
     .mutates = 1 << PARAMETER | 1 << FIRST | 1 << SECOND};
 const Kernel REALNAME(cpu_adamw) = {.forward = adamw_forward};

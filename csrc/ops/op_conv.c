@@ -169,6 +169,7 @@ DESCRIPTOR op_conv2d = {.name = "conv2d",
                         .shape = conv2d_shape,
                         .sample = conv2d_sample,
                         .weights = 2,
+                        .full = 1 << 2,
                         .shape_only = 4,
                         .flops = conv_flops};
 const Kernel REALNAME(cpu_conv2d) = {.forward = conv2d_forward, .backward = conv2d_backward};
@@ -184,6 +185,7 @@ DESCRIPTOR op_conv2d_act = {
     .shape = conv2d_act_shape,
     .sample = conv2d_act_sample,
     .weights = 2,
+    .full = 1 << 2 | 1 << 3,
     .flops = conv_flops};
 const Kernel REALNAME(cpu_conv2d_act) = {.forward = conv2d_act_forward};
 #ifndef REAL_IS_DOUBLE

@@ -42,7 +42,7 @@ static int loss_shape(Call *c) {
                      tensor_text(label));
   if (!(c->arg[EPSILON].n >= 0))
     return call_fail(c, "epsilon: expected at least 0, found %g", c->arg[EPSILON].n);
-  return call_out(c, 0, c->dtype, 0, NULL);
+  return call_out(c, 0, call_total(c), 0, NULL);
 }
 
 static Embedding loss_of(const Call *c) {
@@ -259,6 +259,7 @@ DESCRIPTOR op_embedding_loss = {.name = "embedding_loss",
                                 .doc = "3-way contrast of Z N,H,W,F with class means; label N,H,W: 1 "
                                        "person, 2 object, 3 background, 0 ignored",
                                 .shape = loss_shape,
+                                .full = 1 << LABEL,
                                 .no_grad = 1 << LABEL,
                                 .sample = loss_sample};
 const Kernel REALNAME(cpu_embedding_loss) = {.forward = loss_forward, .backward = loss_backward};

@@ -75,5 +75,6 @@ DESCRIPTOR op_grid_sample = {.name = "grid_sample",
                              .doc = "images N,H,W,C sampled bilinearly at grid N,H',W',2 of (x, y) in "
                                     "-1 .. 1, as PyTorch's",
                              .shape = grid_sample_shape,
-                             .sample = grid_sample_sample};
+                             .sample = grid_sample_sample,
+                             .full = 1 << GRID};
 const Kernel REALNAME(cpu_grid_sample) = {.forward = grid_sample_run, .backward = grid_sample_back};

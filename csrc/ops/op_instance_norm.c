@@ -177,6 +177,7 @@ DESCRIPTOR op_instance_norm = {.name = "instance_norm",
                                       "bias)",
                                .shape = instance_shape,
                                .sample = instance_sample,
+                               .full = 1 << WEIGHT | 1 << BIAS,
                                .shape_only = 1 << BIAS};
 const Kernel REALNAME(cpu_instance_norm) = {
     .forward = instance_forward, .backward = instance_backward, .recompute = instance_recompute};

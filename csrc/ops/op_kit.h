@@ -25,11 +25,14 @@ static inline const real *grad_out(const Call *c, int i) {
   return c->grad_out[i] ? (const real *)tensor_data(c->grad_out[i]) : NULL;
 }
 
-/* Input i, if it is there, has the call's dtype; 0 with a message otherwise. */
-static inline int want_real(const Call *c, int i) { return !c->in[i] || call_want_dtype(c, i, c->dtype); }
+/* Input i, if it is there, has the dtype that it has in this call; 0 with a message otherwise. */
+static inline int want_real(const Call *c, int i) {
+  return !c->in[i] || call_want_dtype(c, i, call_dtype(c, i));
+}
 
-/* The same for weights, which a call that computes in bfloat16 may have in it. */
+/* The same for weights, which a call that computes in bfloat16 may have in it, one on halves in float32. */
 static inline int want_weight(const Call *c, int i) {
+  if (dtype_is_half(c->dtype)) return c->in[i]->dtype == F32 || want_real(c, i);
   if (c->compute != BF16 || c->in[i]->dtype != BF16) return want_real(c, i);
   return !c->training || call_fail(c, "weight: expected float32 where gradients are wanted, found bfloat16");
 }

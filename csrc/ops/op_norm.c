@@ -142,6 +142,7 @@ DESCRIPTOR op_batch_norm = {
     .doc = "act(batch norm over the last dimension + residual)",
     .shape = norm_shape,
     .sample = norm_sample,
+    .full = 1 << WEIGHT | 1 << BIAS | 1 << RUNNING_MEAN | 1 << RUNNING_VAR,
     .no_grad = 1 << RUNNING_MEAN | 1 << RUNNING_VAR,
     .mutates = 1 << RUNNING_MEAN | 1 << RUNNING_VAR,
     .mutating = REALNAME(norm_training),

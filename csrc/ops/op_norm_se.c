@@ -331,6 +331,7 @@ DESCRIPTOR op_batch_norm_se = {
            "relu(u gate + residual), u = batch norm; silu: u gate, u = silu(batch norm)",
     .shape = se_shape,
     .sample = se_sample,
+    .full = (1 << RESIDUAL) - 1 - (1 << INPUT),
     .no_grad = 1 << RUNNING_MEAN | 1 << RUNNING_VAR,
     .mutates = 1 << RUNNING_MEAN | 1 << RUNNING_VAR,
     .mutating = REALNAME(norm_training),

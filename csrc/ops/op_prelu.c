@@ -57,5 +57,6 @@ DESCRIPTOR op_prelu = {.name = "prelu",
                        .doc = "input above 0, weight input elsewhere; weight: "
                               "1 number or one per channel",
                        .shape = prelu_shape,
-                       .sample = prelu_sample};
+                       .sample = prelu_sample,
+                       .full = 1 << WEIGHT};
 const Kernel REALNAME(cpu_prelu) = {.forward = prelu_run, .backward = prelu_back};

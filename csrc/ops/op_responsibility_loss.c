@@ -54,7 +54,7 @@ static int loss_shape(Call *c) {
   if (c->nin > IMAGE && c->in[IMAGE] && (c->in[IMAGE]->rank != 1 || c->in[IMAGE]->size != hands))
     return call_fail(c, "image: expected %ld numbers like R's hands, found %s", hands,
                      tensor_text(c->in[IMAGE]));
-  return call_out(c, 0, c->dtype, 0, NULL);
+  return call_out(c, 0, call_total(c), 0, NULL);
 }
 
 /* What queries and images hold must be sensible: refused where they are read. */
@@ -208,6 +208,7 @@ DESCRIPTOR op_responsibility_loss = {
     .doc = "Smooth-L1 of clamp(q . K, 0, 1) against R: Q, K "
            "N,H,W,A; R M,H,W (below 0: ignored); queries M,2 (x, y); image M (from 1)",
     .shape = loss_shape,
+    .full = 1 << R | 1 << QUERIES | 1 << IMAGE,
     .no_grad = 1 << R | 1 << QUERIES | 1 << IMAGE,
     .sample = loss_sample,
     .shape_only = 4};

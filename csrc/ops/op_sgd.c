@@ -42,5 +42,6 @@ DESCRIPTOR op_sgd = {
     .doc = "one step of gradient descent in place: writes parameter and velocity; returns nothing",
     .shape = sgd_shape,
     .sample = sgd_sample,
+    .full = 1 << PARAMETER | 1 << GRADIENT | 1 << VELOCITY,
     .mutates = 1 << PARAMETER | 1 << VELOCITY};
 const Kernel REALNAME(cpu_sgd) = {.forward = sgd_forward};

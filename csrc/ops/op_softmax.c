@@ -87,7 +87,7 @@ static int entropy_shape(Call *c) {
   if (label->rank != x->rank - 1 || memcmp(label->shape, x->shape, sizeof(long) * (size_t)label->rank))
     return call_fail(c, "label: expected %s like the logits without their last dimension, found %s",
                      shape_text(x->rank - 1, x->shape), tensor_text(label));
-  return call_out(c, 0, c->dtype, 0, NULL);
+  return call_out(c, 0, call_total(c), 0, NULL);
 }
 
 static int entropy_chunk(void *arg, long chunk) {
@@ -179,6 +179,7 @@ DESCRIPTOR op_cross_entropy = {
     .args = "logits label",
     .doc = "mean of -log softmax at the label; logits ...,C; label ... from 1, 0: ignored",
     .shape = entropy_shape,
+    .full = 1 << LABEL,
     .no_grad = 1 << LABEL,
     .sample = entropy_sample};
 const Kernel REALNAME(cpu_cross_entropy) = {.forward = entropy_forward, .backward = entropy_backward};

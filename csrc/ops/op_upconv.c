@@ -249,6 +249,7 @@ DESCRIPTOR op_upconv2d_act = {.name = "upconv2d_act",
                               .shape = upconv_act_shape,
                               .sample = upconv_act_sample,
                               .weights = 1 << WEIGHT,
+                              .full = 1 << SCALE | 1 << SHIFT,
                               .flops = upconv_flops};
 const Kernel REALNAME(cpu_upconv2d_act) = {.forward = upconv_act_forward};
 #ifndef REAL_IS_DOUBLE

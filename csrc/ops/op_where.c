@@ -61,7 +61,7 @@ static int where_back_chunk(void *arg, long chunk) {
 static Dtype common(const Call *c) {
   Dtype a = c->in[1]->dtype, b = c->in[2]->dtype;
   if (a == b) return a;
-  if (dtype_is_real(a) || dtype_is_real(b)) return c->dtype;
+  if (dtype_is_real(a) || dtype_is_real(b) || dtype_is_half(c->dtype)) return c->dtype;
   return a == I64 || b == I64 ? I64 : I32;
 }
 

@@ -105,34 +105,62 @@ static int fall_back(Call *c, Tensor **made) {
   return 1;
 }
 
-/* What the call computes in, and with which kernel. The dtype that the float inputs share is float64 if any
- * is; weights in bfloat16 ask for products in it. */
+/* The dtype that the float inputs share: float64 if any is; on a GPU that of the first half among those which need not
+ * stay float32. */
+static Dtype shared_dtype(const Call *c) {
+  Dtype dtype = F32;
+  unsigned apart = c->op->weights | c->op->full;
+  for (int i = 0; i < c->nin; i++) {
+    const Tensor *t = c->in[i];
+    if (t && t->dtype == F64) return F64;
+    if (t && dtype_is_half(t->dtype) && c->device->kind == DEVICE_CUDA && dtype == F32 && !(apart >> i & 1))
+      dtype = t->dtype;
+  }
+  return dtype;
+}
+
+/* What the call computes in, and with which kernel. Weights in bfloat16 ask for products in it. */
 static int choose_kernel(const OpInfo *info, Call *c, Tensor **made) {
-  c->dtype = F32;
-  for (int i = 0; i < c->nin; i++)
-    if (c->in[i] && c->in[i]->dtype == F64) c->dtype = F64;
-  c->compute = c->dtype;
+  c->compute = c->dtype = shared_dtype(c);
   for (int i = 0; c->op->weights && i < c->nin && c->dtype == F32; i++)
     if (c->op->weights >> i & 1 && c->in[i] && c->in[i]->dtype == BF16) c->compute = BF16;
   c->kernel = op_kernel(info->number, c->device->kind, c->compute);
   if (c->kernel) return 1;
-  if (c->device->kind != DEVICE_CPU && may_fall_back())
+  if (c->device->kind != DEVICE_CPU && !dtype_is_half(c->dtype) && may_fall_back())
     return (c->kernel = op_kernel(info->number, DEVICE_CPU, c->compute)) && fall_back(c, made);
   return call_fail(c, "expected a kernel for %s on %s, found none (COHESIV_FALLBACK=cpu computes it there)",
                    dtype_name[c->compute], c->device->name);
 }
 
-/* Inputs of arithmetic in the call's dtype; casts are owned by `made`. */
+/* Whether in[i] are weights in a dtype that the op takes beside the call's: those that are trained are float32. */
+static bool fits_weight(const Call *c, int i) {
+  const Tensor *t = c->in[i];
+  if (!(c->op->weights >> i & 1)) return false;
+  if (dtype_is_half(c->dtype)) return t->dtype == F32 || (t->dtype == c->dtype && !t->var);
+  return t->dtype == BF16 && c->compute == BF16;
+}
+
+/* Rounding that gradients come back through. */
+static Tensor *rounded(Tensor *t, Dtype dtype) {
+  double flags[DTYPES] = {0};
+  flags[dtype] = 1;
+  return op_apply("cast", &t, 1, flags, DTYPES);
+}
+
+/* Inputs of arithmetic in the call's dtype; casts are owned by `made`. Beside halves, what has a gradient is
+ * converted, too: parameters are float32 then. */
 static int unify(const OpInfo *info, Call *c, Tensor **made) {
-  Dtype dtype = c->dtype;
+  bool half = dtype_is_half(c->dtype);
   for (int i = 0; i < c->nin; i++) {
-    const Tensor *t = c->in[i];
-    if (!t || t->dtype == dtype) continue;
-    if (t->dtype == BF16 && c->compute == BF16 && c->op->weights >> i & 1) continue;
-    if (t->var && !(c->op->no_grad >> i & 1))
+    Tensor *t = c->in[i];
+    if (!t || fits_weight(c, i)) continue;
+    Dtype dtype = half && c->op->weights >> i & 1 ? F32 : call_dtype(c, i);
+    bool graded = t->var && !(c->op->no_grad >> i & 1);
+    if (t->dtype == dtype) continue;
+    if (graded && !half)
       return call_fail(c, "%s: expected %s like the other inputs, found %s (convert with :to)",
                        name_of(info, i), dtype_name[dtype], dtype_name[t->dtype]);
-    if (!replace(c, made, i, tensor_cast(t, dtype))) return 0;
+    if (!replace(c, made, i, graded ? rounded(t, dtype) : tensor_cast(t, dtype))) return 0;
     c->cast |= 1u << i;
   }
   return 1;

@@ -2,15 +2,7 @@
 #ifndef CUDA_KERNELS_BFLOAT16_H
 #define CUDA_KERNELS_BFLOAT16_H
 
-#include "cuda/launch.h"
-
-#include <cstring>
-
-static __device__ inline float float_of_bits(uint32_t bits) {
-  float f;
-  memcpy(&f, &bits, sizeof f);
-  return f;
-}
+#include "cuda/kernels/half.h"
 
 static __device__ inline float from_bfloat16(uint16_t bits) { return float_of_bits((uint32_t)bits << 16); }
 

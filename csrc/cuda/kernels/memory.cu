@@ -1,9 +1,8 @@
 /* Filling, adding and converting, a thread an element. */
 #include "cuda/kernels/memory.h"
 
+#include "cuda/kernels/half.h"
 #include "cuda/launch.h"
-
-#include <cstring>
 
 /* ---- filling ---- */
 
@@ -32,49 +31,26 @@ int fill_units(CudaStream s, void *to, const void *unit, size_t bytes, long n) {
 
 template <class T> static __global__ void accumulate_kernel(long n, T *to, const T *from) {
   long i = INDEX;
+  if (i < n) narrowed(widened(to[i]) + widened(from[i]), to + i);
+}
+
+static __global__ void accumulate_kernel(long n, double *to, const double *from) {
+  long i = INDEX;
   if (i < n) to[i] += from[i];
 }
 
-int accumulate_into(CudaStream s, bool wide, void *to, const void *from, long n) {
-  if (!n) return 1;
-  if (wide)
-    LAUNCH(accumulate_kernel<double>, blocks_for(n), THREADS, 0, s, n, (double *)to, (const double *)from);
-  else
-    LAUNCH(accumulate_kernel<float>, blocks_for(n), THREADS, 0, s, n, (float *)to, (const float *)from);
+template <class T> static int accumulate_as(CudaStream s, void *to, const void *from, long n) {
+  LAUNCH(accumulate_kernel, blocks_for(n), THREADS, 0, s, n, (T *)to, (const T *)from);
   return launched("accumulate");
 }
 
+int accumulate_into(CudaStream s, Dtype dtype, void *to, const void *from, long n) {
+  if (!n) return 1;
+  return dtype == F64 ? accumulate_as<double>(s, to, from, n)
+                      : BY_DTYPE(dtype, accumulate_as, s, to, from, n);
+}
+
 /* ---- converting ---- */
-
-/* Numbers of 16 bits, told apart by their types. */
-struct Brain {
-  uint16_t bits;
-};
-struct Half {
-  uint16_t bits;
-};
-
-static __device__ float bits_float(uint32_t u) {
-  float f;
-  memcpy(&f, &u, 4);
-  return f;
-}
-
-static __device__ uint32_t float_bits(float f) {
-  uint32_t u;
-  memcpy(&u, &f, 4);
-  return u;
-}
-
-static __device__ float widened(Brain h) { return bits_float((uint32_t)h.bits << 16); }
-
-static __device__ float widened(Half h) {
-  int exponent = h.bits >> 10 & 31, fraction = h.bits & 1023;
-  float v = exponent == 31  ? (fraction ? NAN : INFINITY)
-            : exponent == 0 ? ldexpf((float)fraction, -24)
-                            : ldexpf((float)(fraction + 1024), exponent - 25);
-  return h.bits >> 15 ? -v : v;
-}
 
 template <class T> static __device__ T widened(T x) { return x; }
 
@@ -113,27 +89,8 @@ template <class S> static __device__ void store(uint8_t *y, S x) { store_limited
 template <class S> static __device__ void store(int32_t *y, S x) { store_limited(y, exact(x)); }
 template <class S> static __device__ void store(int64_t *y, S x) { store_limited(y, exact(x)); }
 
-template <class S> static __device__ void store(Brain *y, S x) {
-  float f = (float)x;
-  uint32_t u = float_bits(f);
-  y->bits = (uint16_t)(f != f ? u >> 16 | 0x40 : (u + 0x7fff + (u >> 16 & 1)) >> 16);
-}
-
-template <class S> static __device__ void store(Half *y, S x) {
-  float f = (float)x, a = fabsf(f);
-  uint32_t sign = float_bits(f) >> 16 & 0x8000;
-  if (f != f) {
-    y->bits = (uint16_t)(sign | 0x7e00);
-  } else if (a >= 65520) {
-    y->bits = (uint16_t)(sign | 0x7c00);
-  } else if (a < 6.103515625e-5f) { /* below the normal numbers; may round up to the smallest of them */
-    y->bits = (uint16_t)(sign | (uint32_t)rintf(ldexpf(a, 24)));
-  } else { /* a carry of the fraction runs into the exponent, as it should */
-    uint32_t u = float_bits(a);
-    u += 0xfff + (u >> 13 & 1);
-    y->bits = (uint16_t)(sign | ((u >> 13) - (112u << 10)));
-  }
-}
+template <class S> static __device__ void store(Brain *y, S x) { narrowed((float)x, y); }
+template <class S> static __device__ void store(Half *y, S x) { narrowed((float)x, y); }
 
 template <class S, class T> static __global__ void cast_kernel(long n, const S *x, T *y) {
   long i = INDEX;

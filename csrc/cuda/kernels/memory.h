@@ -6,8 +6,8 @@
 
 /* n times the unit of 1, 2, 4 or 8 bytes, which is in the host's memory. */
 LAUNCHER int fill_units(CudaStream s, void *to, const void *unit, size_t bytes, long n);
-/* to += from, of float64 where `wide`, else of float32. */
-LAUNCHER int accumulate_into(CudaStream s, bool wide, void *to, const void *from, long n);
+/* to += from, of float64, float32 or halves. */
+LAUNCHER int accumulate_into(CudaStream s, Dtype dtype, void *to, const void *from, long n);
 /* As core/cast.c: between any two dtypes. */
 LAUNCHER int cast_numbers(CudaStream s, Dtype from_dtype, const void *from, Dtype to_dtype, void *to, long n);
 

@@ -3,6 +3,7 @@
  * through shared memory: both sides move along their rows. */
 #include "cuda/kernels/shape.h"
 
+#include "cuda/kernels/half.h"
 #include "cuda/launch.h"
 
 enum { TILE = 32, TILE_LEAST = 8 };
@@ -17,9 +18,13 @@ struct alignas(16) Unit16 {
 template <class T> static __device__ inline void put(T *to, T v) { *to = v; }
 static __device__ inline void put(float *to, float v) { *to += v; }
 static __device__ inline void put(double *to, double v) { *to += v; }
+static __device__ inline void put(Brain *to, Brain v) { narrowed(widened(*to) + widened(v), to); }
+static __device__ inline void put(Half *to, Half v) { narrowed(widened(*to) + widened(v), to); }
 template <class T> static __device__ inline void put_nothing(T *to) { *to = {}; }
 static __device__ inline void put_nothing(float *) {}
 static __device__ inline void put_nothing(double *) {}
+static __device__ inline void put_nothing(Brain *) {}
+static __device__ inline void put_nothing(Half *) {}
 
 /* The largest unit that divides what is or-ed together in bits: sizes in bytes and addresses. */
 static size_t unit_of(uintptr_t bits) {
@@ -27,14 +32,17 @@ static size_t unit_of(uintptr_t bits) {
   return bits & -bits;
 }
 
-/* call<T>(...) for the unit, or the number where add. */
-#define BY_UNIT(unit, add, call, ...)                                                                        \
-  ((add)         ? ((unit) == 4 ? call<float>(__VA_ARGS__) : call<double>(__VA_ARGS__))                      \
-   : (unit) == 1 ? call<uint8_t>(__VA_ARGS__)                                                                \
+/* call<T>(...) for the unit. */
+#define BY_UNIT(unit, call, ...)                                                                             \
+  ((unit) == 1   ? call<uint8_t>(__VA_ARGS__)                                                                \
    : (unit) == 2 ? call<uint16_t>(__VA_ARGS__)                                                               \
    : (unit) == 4 ? call<uint32_t>(__VA_ARGS__)                                                               \
    : (unit) == 8 ? call<uint64_t>(__VA_ARGS__)                                                               \
                  : call<Unit16>(__VA_ARGS__))
+
+/* For the numbers that are added. */
+#define BY_NUMBER(dtype, call, ...)                                                                          \
+  ((dtype) == F64 ? call<double>(__VA_ARGS__) : BY_DTYPE(dtype, call, __VA_ARGS__))
 
 static bool is_short(long n) { return n <= INT32_MAX; }
 
@@ -126,13 +134,16 @@ template <class T> static int squares_as(CudaStream s, const Squares *q, const v
   return launched("move");
 }
 
-int gather_on(CudaStream s, const Walk *w, size_t bytes, const void *from, void *to, bool add) {
+int gather_on(CudaStream s, const Walk *w, Dtype dtype, const void *from, void *to, bool add) {
   int last = w->rank - 1;
+  size_t bytes = dtype_bytes[dtype];
   Walk units = *w;
   Squares q;
   if (!w->size) return 1;
-  if (squares_of(w, &q)) return BY_UNIT(bytes, add, squares_as, s, &q, from, to);
-  if (!add && w->stride[last] == 1) {
+  if (squares_of(w, &q))
+    return add ? BY_NUMBER(dtype, squares_as, s, &q, from, to) : BY_UNIT(bytes, squares_as, s, &q, from, to);
+  if (add) return BY_NUMBER(dtype, gather_as, s, w, from, to);
+  if (w->stride[last] == 1) {
     uintptr_t bits = (uintptr_t)from | (uintptr_t)to | (uintptr_t)w->shape[last] * bytes;
     for (int d = 0; d < last; d++) bits |= (uintptr_t)w->stride[d] * bytes;
     long each = (long)(unit_of(bits) / bytes);
@@ -141,7 +152,7 @@ int gather_on(CudaStream s, const Walk *w, size_t bytes, const void *from, void 
     units.size /= each;
     bytes *= (size_t)each;
   }
-  return BY_UNIT(bytes, add, gather_as, s, &units, from, to);
+  return BY_UNIT(bytes, gather_as, s, &units, from, to);
 }
 
 /* ---- join ---- */
@@ -170,7 +181,7 @@ int join_on(CudaStream s, const Join *j, long rows, void *to) {
   uintptr_t bits = (uintptr_t)to;
   for (int p = 0; p < j->count; p++)
     if (j->piece[p]) bits |= (uintptr_t)j->from[p] | (uintptr_t)j->piece[p];
-  return BY_UNIT(unit_of(bits), false, join_as, s, *j, rows, to);
+  return BY_UNIT(unit_of(bits), join_as, s, *j, rows, to);
 }
 
 /* ---- reframe ---- */
@@ -195,16 +206,15 @@ template <class T> static int reframe_as(CudaStream s, Reframe f, const void *fr
   return launched("move");
 }
 
-int reframe_on(CudaStream s, const Reframe *f, size_t bytes, const void *from, void *to, bool add) {
+int reframe_on(CudaStream s, const Reframe *f, Dtype dtype, const void *from, void *to, bool add) {
   Reframe units = *f;
+  size_t bytes = dtype_bytes[dtype];
   if (!(f->images * f->h * f->w)) return 1;
-  if (!add) {
-    uintptr_t sizes = (uintptr_t)f->w | (uintptr_t)f->from_w | (uintptr_t)f->skip;
-    long each = (long)(unit_of((uintptr_t)from | (uintptr_t)to | sizes * bytes) / bytes);
-    units.w /= each;
-    units.from_w /= each;
-    units.skip /= each;
-    bytes *= (size_t)each;
-  }
-  return BY_UNIT(bytes, add, reframe_as, s, units, from, to);
+  if (add) return BY_NUMBER(dtype, reframe_as, s, units, from, to);
+  uintptr_t sizes = (uintptr_t)f->w | (uintptr_t)f->from_w | (uintptr_t)f->skip;
+  long each = (long)(unit_of((uintptr_t)from | (uintptr_t)to | sizes * bytes) / bytes);
+  units.w /= each;
+  units.from_w /= each;
+  units.skip /= each;
+  return BY_UNIT(bytes * (size_t)each, reframe_as, s, units, from, to);
 }

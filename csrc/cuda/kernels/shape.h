@@ -1,14 +1,14 @@
 /* Moving elements. What is written lies in one piece and each thread writes a unit of it: 16 bytes where all sizes and
- * addresses are such, else as many as they allow. `add` adds numbers, float32 where an element has 4 bytes, float64
- * where it has 8. */
+ * addresses are such, else as many as they allow. `add` adds numbers: real
+ * ones, halves by way of float32. */
 #ifndef CUDA_KERNELS_SHAPE_H
 #define CUDA_KERNELS_SHAPE_H
 
 #include "cuda/kernels/kernels.h"
 #include "ops/walk.h"
 
-/* to[at] (+)= from[sum of index * stride], at running over the walk; elements of 1, 2, 4 or 8 bytes. */
-LAUNCHER int gather_on(CudaStream s, const Walk *w, size_t bytes, const void *from, void *to, bool add);
+/* to[at] (+)= from[sum of index * stride], at running over the walk; elements of any dtype. */
+LAUNCHER int gather_on(CudaStream s, const Walk *w, Dtype dtype, const void *from, void *to, bool add);
 
 /* Rows of one piece of every input. */
 enum { JOIN_MOST = 10 };
@@ -25,6 +25,6 @@ typedef struct Reframe {
   long images, h, w;
   long from_h, from_w, skip;
 } Reframe;
-LAUNCHER int reframe_on(CudaStream s, const Reframe *f, size_t bytes, const void *from, void *to, bool add);
+LAUNCHER int reframe_on(CudaStream s, const Reframe *f, Dtype dtype, const void *from, void *to, bool add);
 
 #endif
