@@ -167,12 +167,13 @@ describe("a model", function()
     support.raises("found encodr", co.model, { encodr = "resnet18" })
     support.raises("encoder: expected a string, found number", co.model, { encoder = 3 })
     support.raises("decoder_widths: expected 5 numbers, found 3", co.model, { decoder_widths = { 1, 2, 3 } })
-    for _, bad in ipairs { 0, 1.5, "x" } do
-      local options = { decoder_widths = { 8, 8, bad, 8, 8 } }
-      support.raises("decoder_widths: expected positive integers, found " .. bad, co.model, options)
+    local width = ": expected an integer of 1 to 65536, found "
+    for _, bad in ipairs { 0, 1.5, "x", 65537 } do
+      support.raises("decoder_widths[3]" .. width .. bad, co.model, { decoder_widths = { 8, 8, bad, 8, 8 } })
     end
-    support.raises("embedding_dim: expected a positive integer, found 0", co.model, { embedding_dim = 0 })
-    support.raises("attention_dim: expected a positive integer, found 1.5", co.model, { attention_dim = 1.5 })
+    support.raises("embedding_dim" .. width .. 0, co.model, { embedding_dim = 0 })
+    support.raises("attention_dim" .. width .. 1.5, co.model, { attention_dim = 1.5 })
+    support.raises("attention_dim" .. width .. 65537, co.model, { attention_dim = 65537 })
     support.raises("model: expected a table of options, found string", co.model, "resnet18")
     support.raises("none.safetensors", co.model, { encoder = "resnet18", encoder_weights = "none.safetensors" })
   end)

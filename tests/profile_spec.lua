@@ -93,7 +93,7 @@ describe("co.profile", function()
     assert.equal(6, #profile)
     assert.equal(6, #profile:top(5))
     assert.equal(6, #profile:top(100))
-    support.raises("top: expected a positive integer, found 0", profile.top, profile, 0)
+    support.raises("top: expected an integer of at least 1, found 0", profile.top, profile, 0)
     assert.is_truthy(tostring(co.profile(function() end)):find("outside ops", 1, true))
   end)
 

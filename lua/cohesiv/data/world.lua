@@ -10,16 +10,9 @@ local M = {}
 local VERSION = 1 -- of what a seed makes: raised whenever the same seed gives other clips
 local PARTS = { "flow", "person", "vertices" }
 
-local function whole(default, low, high)
-  return options.rule(default, ("a whole number from %d to %d"):format(low, high), function(x)
-    return math.type(x) == "integer" and x >= low and x <= high
-  end)
-end
-
-local SIDE = whole(nil, 16, 4096)
 local KNOWN = {
-  seed = whole(1, 0, math.maxinteger), clips = whole(10, 0, 10 ^ 12 // 1 | 0), frames = whole(10, 1, 100000),
-  mask_every = whole(1, 0, 100000), progress = true, truth = options.optional "any",
+  seed = options.integer(1, 0), clips = options.integer(10, 0, 1000000000000), frames = options.integer(10, 1, 100000),
+  mask_every = options.integer(1, 0, 100000), progress = true, truth = options.optional "any",
   size = options.rule({ 448, 256 }, "{ width, height }", function(x) return type(x) == "table" and #x == 2 end),
   out = options.rule(nil, "the path of a folder", function(x) return type(x) == "string" and x ~= "" end),
 }
@@ -31,8 +24,7 @@ local function fail(format, ...) core.refuse("world: " .. format, ...) end
 local function check_options(given)
   if given == nil then fail "expected a table of options, found nil" end
   local o = options.read("world", given, KNOWN, ", ")
-  local sides = options.read("world", { width = o.size[1], height = o.size[2] }, { width = SIDE, height = SIDE })
-  o.width, o.height = sides.width, sides.height
+  for i, side in ipairs { "width", "height" } do o[side] = options.whole("world", side, o.size[i], 16, 4096) end
   local truth = (o.truth == nil or o.truth == true) and PARTS or o.truth or {}
   if type(truth) ~= "table" then
     fail("truth: expected a list of flow, person, vertices, found %s", core.text(truth))

@@ -19,8 +19,7 @@ local M = {}
 local WIDEST = 1 << 16 -- channels of a part: more is a slip, and would be made before it is found out
 local IMAGENET = { mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 } }
 
-local function is_width(x) return math.type(x) == "integer" and x >= 1 and x <= WIDEST end
-local WIDTH = options.rule(64, "a positive integer", is_width)
+local WIDTH = options.integer(64, 1, WIDEST)
 local OPTIONS = {
   encoder = "se_resnext50_32x4d", encoder_weights = options.optional "string",
   decoder_widths = { 256, 128, 64, 32, 16 }, embedding_dim = WIDTH, attention_dim = WIDTH,
@@ -104,9 +103,7 @@ function M.model(given)
   local c = options.read("model", given, OPTIONS)
   local file, widths = c.encoder_weights, c.decoder_widths
   if #widths ~= 5 then core.refuse("model: decoder_widths: expected 5 numbers, found %d", #widths) end
-  for _, w in ipairs(widths) do
-    if not is_width(w) then core.refuse("model: decoder_widths: expected positive integers, found %s", core.text(w)) end
-  end
+  for i, w in ipairs(widths) do options.whole("model", ("decoder_widths[%d]"):format(i), w, 1, WIDEST) end
   c.encoder_weights = nil
   local m = Module.new()
   local encoder = m:add("encoder", encoders.encoder(c.encoder))

@@ -83,9 +83,7 @@ end
 
 --- profile:top(n): the n slowest rows; the others become one row.
 function Profile:top(n)
-  if math.type(n) ~= "integer" or n < 1 then
-    core.refuse("profile: top: expected a positive integer, found %s", core.text(n))
-  end
+  n = options.whole("profile", "top", n)
   local top = setmetatable(lists.copy(self), Profile)
   if n >= #self - 1 then return top end
   top[n + 1] = sum_of({ table.unpack(self, n + 1) }, ("%d others"):format(#self - n))

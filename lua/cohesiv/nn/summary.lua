@@ -11,11 +11,7 @@ local thousands = require "cohesiv.base.thousands"
 local M = {}
 local Summary = {}
 
-local function is_positive(x) return math.type(x) == "integer" and x >= 1 end
-local function positive(default) return options.rule(default, "a positive integer", is_positive) end
-
-local KNOWN = { size = { 448, 256 }, batch = positive(1), repeats = positive(3) }
-local REPEATS = 1000 -- at most
+local SCHEMA = { size = { 448, 256 }, batch = options.integer(1), repeats = options.integer(3, 1, 1000) }
 
 local function row_of(name, module)
   return { name = name, module = module, parameters = module:count(), flops = 0, memory = 0, times = {} }
@@ -99,13 +95,8 @@ end
 -- multiplication and its addition counting as two. memory: bytes of activations that a training step keeps for its
 -- gradients. time: seconds of inference, the median of `repeats` passes. Prints as a table.
 function M.summary(self, given)
-  for key in pairs(options.table_of("summary", given)) do
-    if KNOWN[key] == nil then core.refuse("summary: expected size, batch or repeats, found %s", options.text(key)) end
-  end
-  local o = options.read("summary", given, KNOWN)
-  if #o.size ~= 2 then core.refuse "summary: size: expected {width, height}" end
-  options.read("summary", { width = o.size[1], height = o.size[2] }, { width = positive(), height = positive() })
-  if o.repeats > REPEATS then core.refuse("summary: repeats: expected at most %d, found %d", REPEATS, o.repeats) end
+  local o = options.read("summary", given, SCHEMA)
+  for i, side in ipairs { "width", "height" } do options.whole("summary", side, o.size[i]) end
   return self:in_eval(core.unbroken, "summary", measure, self, o)
 end
 
