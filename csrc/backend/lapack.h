@@ -8,6 +8,10 @@
  * part. 0 with LAPACK's word. */
 int lapack_svd(int m, int n, double *a /* m×n */, double *s /* n */, double *vt /* n×n */);
 
+/* The eigenvalues, falling, and the eigenvectors (one per row) of a symmetric matrix without negative eigenvalues, such
+ * as a covariance: its singular values and vectors. 0 with a message. */
+int lapack_covariance(int n, const double *a /* n×n */, double *values /* n */, double *vectors /* n×n */);
+
 /* Solves a x = b for one right side: a (n×n) is destroyed, b becomes x.
  * 0 with a message when a is singular. */
 int lapack_solve(int n, double *a /* n×n */, double *b /* n */);

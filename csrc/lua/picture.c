@@ -1,9 +1,11 @@
 /* core.picture: maps, flows and masks as colours, and pictures as coloured text. Pixel loops that are too
  * slow in Lua and too special for ops; which picture shows what is Lua's affair (viz.lua). All pictures are
  * uint8 H×W×3 RGB. One thread: a frame takes about a millisecond. */
+#include "backend/lapack.h"
 #include "lua/lib.h"
 #include "lua/system.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -153,6 +155,18 @@ static int disc(lua_State *L) {
   return 1;
 }
 
+/* axes(covariance float64 C×C) → the eigenvectors, one per row, those of the largest eigenvalues first, and the
+ * eigenvalues. */
+static int axes(lua_State *L) {
+  const Tensor *t = check_tensor_of(L, 1, "axes", F64, 2);
+  long n = t->shape[0];
+  if (n != t->shape[1] || n > INT_MAX) refuse(L, "axes: expected CxC, found %s", tensor_text(t));
+  give_tensor(L, tensor_new(F64, 2, t->shape));
+  give_tensor(L, tensor_new(F64, 1, t->shape));
+  double *vectors = to_tensor(L, -2)->storage->data, *values = to_tensor(L, -1)->storage->data;
+  return lapack_covariance((int)n, tensor_data(t), values, vectors) ? 2 : raise_error(L);
+}
+
 /* paste(list of { picture, y, x }, height, width, grey): pictures on a ground; what lies outside is cut. */
 static int paste(lua_State *L) {
   check_table(L, 1, "grid");
@@ -225,9 +239,9 @@ static int blocks(lua_State *L) {
 }
 
 void open_picture(lua_State *L) {
-  static const luaL_Reg functions[] = {{"viridis", viridis}, {"flow", flow},   {"tint", tint},
-                                       {"disc", disc},       {"paste", paste}, {"blocks", blocks},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"viridis", viridis}, {"flow", flow}, {"tint", tint},
+                                       {"axes", axes},       {"disc", disc}, {"paste", paste},
+                                       {"blocks", blocks},   {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_setfield(L, -2, "picture");
 }

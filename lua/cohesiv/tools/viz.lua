@@ -105,25 +105,6 @@ function viz.points(image, points, options)
   return image
 end
 
--- The three leading eigenvectors of a symmetric matrix by orthogonal iteration, and their eigenvalues.
-local function leading(matrix)
-  local n, vectors, values = #matrix, {}, {}
-  for k = 1, 3 do
-    local start = {}
-    for i = 1, n do start[i] = (i % 3 == k % 3 and 1 or 0) + 0.01 * i / n end
-    vectors[k] = tensor.tensor(start, { dtype = "float64" })
-  end
-  for _ = 1, 60 do
-    for k = 1, 3 do
-      local v = (matrix * vectors[k]):sum(2)
-      for l = 1, k - 1 do v = v - vectors[l] * (vectors[l] * v):sum() end -- Gram-Schmidt
-      values[k] = (v * v):sum():sqrt():item()
-      if values[k] > 1e-20 then vectors[k] = v / values[k] end
-    end
-  end
-  return vectors, values
-end
-
 --- pca(Z): an embedding H×W×C as its three principal components, z-scored, in red, green and blue: the mean is mid
 -- grey, two standard deviations reach black and white. The largest entry of each component's axis is positive.
 function viz.pca(Z)
@@ -135,11 +116,12 @@ function viz.pca(Z)
     local rows = Z:reshape { n, channels }
     local centred = rows - rows:mean(1)
     local covariance = core.ops.matmul.call(centred:transpose(1, 2), centred) / n
-    local axes, values = leading(covariance:to "float64")
-    for k, v in ipairs(axes) do -- over their standard deviations
-      local _, largest = v:abs():max(1)
-      if v[largest:item()] < 0 then v = -v end
-      axes[k] = values[k] > 1e-12 and v / math.sqrt(values[k]) * 255 / 4 or v * 0
+    local vectors, values = paint.axes(covariance:to "float64")
+    local axes = {}
+    for k = 1, 3 do -- over their standard deviations
+      local _, largest = vectors[k]:abs():max(1)
+      local gain = values[k] > 1e-12 and 255 / 4 / math.sqrt(values[k]) or 0
+      axes[k] = vectors[k] * (vectors[k][largest:item()] < 0 and -gain or gain)
     end
     local colors = core.ops.matmul.call(centred, real(tensor.stack(axes, 2))) + 127.5
     return (colors:clamp(0, 255) + 0.5):to "uint8":reshape { height, width, 3 }
