@@ -37,8 +37,7 @@ end
 
 -- ---- single values ----
 
---- kind(what, accept, found = kinds.found): the kind of values that accept(value) makes something of; others are no
--- `what` but what found(value) says.
+--- kind(what, accept, found = kinds.found): values that accept(value) makes something of; found(value) names others.
 function kinds.kind(what, accept, found)
   return function(value, place)
     local result = accept(value)

@@ -1,8 +1,7 @@
 --- Lists and tables: their keys, entries and words, as messages and files need them.
 local M = {}
 
---- keys(t, first?): the keys of a table, sorted by bytes (Lua's order in the C locale, the only one used here), `first`
--- at their head.
+--- keys(t, first?): the keys of a table, sorted by bytes (Lua's order in the C locale), `first` at their head.
 function M.keys(t, first)
   local list = {}
   for key in next, t do list[#list + 1] = key end

@@ -117,8 +117,7 @@ function M.one_of(default, ...)
     accepts = function(x) return known[x] ~= nil or kind ~= "string" and type(x) == kind end }
 end
 
---- rule(default, expected, accepts): an option's value is what accepts(x) says, in messages `expected`; without a
--- default it must be given.
+--- rule(default, expected, accepts): a value that accepts(x), in messages `expected`; without default it must be given.
 function M.rule(default, expected, holds)
   return rule { kind = type(default), default = default, expected = expected, accepts = holds }
 end
@@ -134,8 +133,7 @@ local function range(default, name, expected, holds)
   return rule { kind = "number", typed = true, default = default, name = name, expected = expected, accepts = holds }
 end
 
---- integer(default, least = 1, most, name?): an integer within these bounds; without a default it must be given. name:
--- under which messages know it.
+--- integer(default, least = 1, most, name?): an integer within these bounds, in messages `name`; no default: needed.
 function M.integer(default, least, most, name)
   least = least or 1
   local bounds = most and ("%d to %d"):format(least, most) or ("at least %d"):format(least)
@@ -160,8 +158,7 @@ local function accepted(what, name, x, is)
   core.refuse("%s: %s: expected %s, found %s", what, name, is.expected, M.text(x))
 end
 
---- whole(what, name, value, least = 1, most), within(what, name, value, low, high): value, which must be such an
--- integer, or such a number.
+--- whole(what, name, value, least = 1, most), within(what, name, value, low, high): value, an integer or number there.
 function M.whole(what, name, value, least, most) return accepted(what, name, value, M.integer(nil, least, most)) end
 function M.within(what, name, value, low, high) return accepted(what, name, value, M.between(nil, low, high)) end
 
@@ -183,8 +180,7 @@ function M.table_of(what, given)
   return given
 end
 
---- known(what, given, schema, last = " or "): raises for a name in `given` that the schema lacks. Numbered entries are
--- not looked at where the schema has none.
+--- known(what, given, schema, last = " or "): raises for a name that the schema lacks; for a number if it has some.
 function M.known(what, given, schema, last)
   for key in next, M.table_of(what, given) do
     if schema[key] == nil and not (schema[1] == nil and math.type(key) == "integer") then

@@ -1,5 +1,4 @@
---- Classes with a picture: x:png() is the bytes of a PNG of x, x:save "file.png" writes it. Who draws stands above what
--- is drawn: the public module says who it is.
+--- Classes with a picture: x:png() is a PNG's bytes, x:save "file.png" writes it. The public module says who draws.
 local core = require "cohesiv.core"
 local M = {}
 

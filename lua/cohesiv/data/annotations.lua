@@ -39,8 +39,7 @@ local function queries_of(where, value, width, height)
   return lists.map(value, function(q, k) return query_of(where, k, q, width, height) end)
 end
 
---- read(folder, name): the annotated frames of a clip, sorted by number: { clip, n, width, height, file, queries };
--- nil when the folder has no queries.json.
+--- read(folder, name): a clip's annotated frames by number, { clip, n, width, height, file, queries }; nil: no file.
 function annotations.read(folder, name)
   local path = folder .. "/queries.json"
   if not core.io.status(path) then return nil end
@@ -66,8 +65,7 @@ end
 
 local KINDS = { hand = true, object = true, arm = true }
 
--- What a mask's file name means: its frame, kind and K, nil of another name. The frame is spelt as pictures are, or as
--- in queries.json.
+-- What a mask's name means: frame (spelt as pictures are, or as in queries.json), kind and K; nil of another name.
 local function meaning(file)
   local frame, kind, k, ending = file:match "^(.+)_(%l+)(%d+)(%.%w+)$"
   if not frame or not KINDS[kind] or ending:lower() ~= ".png" then return nil end

@@ -38,8 +38,7 @@ function cache.find(kind, key) return cache.intact(core.io.pack_read, cache.path
 
 local swept = {} -- folders of what is not whole yet
 
---- write(kind, key, extension, write): an entry's file by write(path, folder), where `folder` is for what is not whole
--- yet. What is no file there gives way.
+--- write(kind, key, extension, write): an entry by write(path, folder), with a folder for what is not whole yet.
 function cache.write(kind, key, extension, write)
   local path, folder = cache.path(kind, key, extension)
   core.io.make_folder(folder)
@@ -54,8 +53,7 @@ function cache.write(kind, key, extension, write)
   write(path, temporary)
 end
 
---- store(kind, key, t, flow64): writes an entry, whole or not at all. flow64: float32 kept as int16 in 1/64 (pixel),
--- saturating at ±512.
+--- store(kind, key, t, flow64): writes an entry whole or not at all. flow64: as int16 in 1/64 pixel, within ±512.
 function cache.store(kind, key, t, flow64)
   cache.write(kind, key, "pack", function(path, folder) core.io.pack_write(path, stored(key), t, flow64, folder) end)
 end

@@ -41,8 +41,7 @@ function methods:frame(n) return self.source:frame(n) end
 --- clip:scale(size): how this clip's pixels become pixels at size = {width, height}; see scale.lua.
 function methods:scale(size) return scale.of(self.width, self.height, size) end
 
---- clip:scaled(n, { size, padded = true }): frame n at `size` (default 448×256), zeros right and below; with
--- padded = false the content alone.
+--- clip:scaled(n, { size, padded = true }): frame n at `size` (default 448×256), with zeros right and below or without.
 function methods:scaled(n, o)
   o = read(self, "scaled", o, { size = any, padded = true })
   local sc, frame = self:scale(o.size), self:frame(n)
@@ -137,9 +136,8 @@ function methods:flow(n, gap, o)
 end
 
 --- clip:person(n, { size, source }): where people are in frame n, uint8 H×W of 0 and 1 at `size`, 0 in the padding.
--- source: "auto", the default, takes the data folder's person/NAME/%06d.png and else "skin"; "skin" is a simple colour
--- model seeded with the landmarks, a stand-in for a real person segmenter (cached); "truth" takes truth/person of a
--- generated world.
+-- source: "auto", the default, takes the data folder's person/NAME/%06d.png, else "skin": a simple colour model seeded
+-- with the landmarks, a stand-in for a person segmenter (cached); "truth" takes truth/person of a generated world.
 function methods:person(n, o)
   o = read(self, "person", o, { size = any, source = any })
   check_frame(self, n)

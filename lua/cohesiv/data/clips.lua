@@ -10,8 +10,7 @@ local clips = {}
 local DEPTH = 4 -- of subfolders below clips/
 local SHOWN = 5 -- of what is passed over
 
--- The names in a folder that is no clip, nil of one that is. The usual name of the first picture saves listing
--- thousands.
+-- The names in a folder that is no clip, nil of one that is. Looking for the usual first name saves listing thousands.
 local function names_within(path)
   for _, kind in ipairs(names.PICTURES) do
     if core.io.status(("%s/000000.%s"):format(path, kind)) then return nil end
@@ -20,8 +19,7 @@ local function names_within(path)
   return not names.has_series(list) and list or nil
 end
 
--- A listing under way: root, found (names → where), passed (list of { what, why, name }; name: of a clip that has the
--- same name as another).
+-- A listing under way: root, found (names → where), passed (list of { what, why, name: of two clips with one name }).
 local Walk = {}
 Walk.__index = Walk
 
@@ -88,8 +86,7 @@ function clips.list(owner, path)
   return walk.found
 end
 
---- find(path, name): the video file or folder of the clip of that name, as list would choose it, or nil. clips/ is
--- listed for spellings such as .Mp4 alone.
+--- find(path, name): the clip's file or folder, as list would choose it, or nil. Only for .Mp4 and the like it lists.
 function clips.find(path, name)
   local base = ("%s/clips/%s"):format(path, name)
   for _, kind in ipairs(names.SPELLINGS) do

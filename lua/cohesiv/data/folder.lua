@@ -77,9 +77,8 @@ end
 
 local function masks_folder(self, name) return ("%s/masks/%s"):format(self.path, checked(self, name)) end
 
---- data:queries(name or clip): the annotated frames of a clip, sorted by number, nil when it has no masks: a list
--- of { clip, n, width, height, queries = list of { x, y, index, side, object } } (object: its name, nil for an
--- empty hand).
+--- data:queries(name or clip): the annotated frames of a clip by number, nil when it has no masks: a list of { clip, n,
+-- width, height, queries = list of { x, y, index, side, object } } (object: its name, nil for an empty hand).
 function methods:queries(of)
   local name = type(of) == "table" and of.name or of
   local folder = masks_folder(self, name)

@@ -19,8 +19,7 @@ local KNOWN = {
 
 local function fail(format, ...) core.refuse("world: " .. format, ...) end
 
--- The options, with width, height, and a flag for each part of the truth that is wanted. truth: true or nil means all
--- parts, false none, a list of names those.
+-- The options, with width, height, and a flag for each part of the truth: of all for true and nil, of none for false.
 local function check_options(given)
   if given == nil then fail "expected a table of options, found nil" end
   local o = options.read("world", given, KNOWN, ", ")
@@ -64,9 +63,8 @@ end
 --- world{ seed = 1, clips = 10, frames = 10, size = {448, 256}, out = "DIR" }: writes clips of hands that hold things
 -- to the data folder DIR, with masks, noised landmarks, and below DIR/truth/ exact flow (gaps -3..3, 16-bit PNG),
 -- person masks and landmarks. Clip i depends on (seed, i) alone: a longer world begins with the shorter one, clips
--- that are there already are kept, and an interrupted run is finished by the same call. mask_every = 4: masks of every
--- fourth frame (2, 6, …), 0: of none. truth = { "flow", "person", "vertices" } or false leaves parts out; progress =
--- false prints nothing. Returns DIR.
+-- that are there already are kept, and the same call finishes an interrupted run. mask_every = 4: masks of every fourth
+-- frame (2, 6, …), 0: none. truth = { "flow", "person", "vertices" }: these parts alone. progress = false: quiet. → DIR
 function M.world(given)
   local o = check_options(given)
   claim(o)

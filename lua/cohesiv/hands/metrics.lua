@@ -10,8 +10,7 @@ local metrics = {
   overlap = core.overlap,
   --- The mask of the pixels where `first` > t1 and, when given, `second` > t2.
   over = core.over,
-  --- Contact pixels of a hand and an object: those of either mask within `reach` (default 0.02) times the diagonal of
-  --- the hand's bounding box of the other.
+  --- Contact of hand and object: pixels of one within `reach` (0.02) times the diagonal of the hand's box of the other.
   contact = core.contact,
   --- IoU at every pair of thresholds: a float tensor n1×n2 for ascending lists t1, t2 (`second` and t2 may be nil).
   table = function(first, second, truth, ignore, t1, t2) return core.table(first, second, truth, ignore, t1, t2) end,

@@ -196,8 +196,7 @@ function M.PReLU(given, named)
   return m
 end
 
---- Sequential{ a, b, ... }: modules, called in turn; named "0", "1", …, as in public checkpoints. seq[i] is the i-th
--- (from 1), #seq how many.
+--- Sequential{ a, b, ... }: modules, called in turn; seq[1] … seq[#seq]; named "0", "1", … as in public checkpoints.
 function M.Sequential(list)
   if type(list) ~= "table" or Module.is_module(list) then
     core.refuse("Sequential: expected a list of modules, found %s", Module.is_module(list) and "a module" or type(list))

@@ -31,8 +31,7 @@ function image.write(path, t, given)
   core.io.png_write(path, t, depth or (type(t) == "userdata" and t.dtype == "int32" and 16 or 8))
 end
 
---- mask(path): a PNG of two values as uint8 H×W of 0 and 1: 1 where the value, index or alpha is not 0. What else is
--- one mask and what is none: csrc/io/mask.h.
+--- mask(path): a PNG of two values as uint8 H×W of 0 and 1 (value, index or alpha not 0); see csrc/io/mask.h.
 function image.mask(path) return core.io.png_read(path, "mask") end
 
 --- png(t, { depth = 8 }): the bytes of a PNG file.

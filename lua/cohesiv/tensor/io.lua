@@ -1,5 +1,4 @@
---- co.load and co.save: tensors in files, by the extension of the name. What each format can hold is told where it is
--- read: csrc/io/array.h and csrc/io/image.h.
+--- co.load and co.save: tensors in files, by their extension. What a format can hold: csrc/io/array.h, csrc/io/image.h.
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local image = require "cohesiv.tensor.image"
@@ -34,9 +33,8 @@ local function kind_of(path)
   return by_name
 end
 
---- weights(path): tensors by the names in the file, its metadata (nil unless safetensors), and "safetensors", "npz" or
--- "pth". Of a PyTorch checkpoint, the weights: the dict under "state_dict", "model" or the like, names without
--- "module.".
+--- weights(path): tensors by name, metadata (nil unless safetensors), and "safetensors", "npz" or "pth". Of a PyTorch
+-- checkpoint, the weights: the dict under "state_dict", "model" or the like, names without "module.".
 function M.weights(path)
   if type(path) ~= "string" then core.refuse("weights: expected a path, found %s", type(path)) end
   local kind = kind_of(path)
@@ -67,9 +65,8 @@ local function choose(what, list, path)
       path)
 end
 
---- load(path): a tensor from .npy, .flo, .png or .jpg; a table of tensors by name from .npz; tensors by name and
--- metadata from .safetensors, tensors by name from PyTorch's .pth and .pt. float64 stays float64; bool becomes uint8;
--- int8, int16 and uint16 become int32.
+--- load(path): a tensor from .npy, .flo, .png or .jpg; tensors by name from .npz and PyTorch's .pth and .pt; these and
+-- metadata from .safetensors. float64 stays float64; bool becomes uint8; int8, int16 and uint16 become int32.
 function M.load(path) return choose("load", readers, path)(path) end
 
 --- save(path, t): a tensor to .npy, .flo or .png, a table of tensors by name to .npz (deflated) or .safetensors (a

@@ -1,9 +1,8 @@
 -- The command line: finds the command, parses its arguments, runs it, and turns whatever happens into an exit status:
 -- 0 done, 1 failed (one line on stderr; the traceback too with --trace), 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.
 --
--- A command is a file of lua/cohesiv/tools/commands/ that returns
+-- A command is a file of lua/cohesiv/tools/commands/, and needs no line here. It returns
 --   { summary = "one line", configure = function(parser) … end, run = function(args) → exit status or nil }
--- so that a new one needs no line here.
 local argparse = require "argparse"
 local failure = require "cohesiv.base.failure"
 local lfs = require "lfs"

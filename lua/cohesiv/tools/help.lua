@@ -1,6 +1,5 @@
 --- help(x): what the source says about a thing. Ops tell their argument list and line from the op table; Lua functions
--- show the comment above their definition, read from their file; modules list what is in them. Keeps no text of its
--- own, so it cannot be out of date.
+-- show the comment above their definition, read from their file; modules list what is in them. No text is kept here.
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local options = require "cohesiv.base.options"

@@ -8,9 +8,8 @@ local panel = {}
 
 local UNIT = { low = 0, high = 1 }
 
---- predictions({ image, queries, predictions, Z, scale }): a row a query: the image with the query point, the
--- embedding's principal components (Z has `scale` pixels per image pixel), attention, the hand in green, the object in
--- blue; last the image with all masks in red.
+--- predictions({ image, queries, predictions, Z, scale }): a row a query: the image with the point, the embedding's
+-- principal components (Z has `scale` pixels per image pixel), attention, hand (green) and object (blue), all in red.
 function panel.predictions(of)
   local image, cells, masks = of.image, {}, {}
   local height, width = image.shape[1], image.shape[2]

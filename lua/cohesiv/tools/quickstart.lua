@@ -65,8 +65,7 @@ local function unfinished(recipe)
   return newest
 end
 
---- run{ data = PATH, videos = {…}, clips, held, changes = {"key=value"} } → the path of the report. Where it was
---- interrupted, the same call goes on.
+--- run{ data, videos = {…}, clips, held, changes = {"key=value"} } → the report's path. The same call goes on with it.
 function M.run(options)
   local started, videos = core.system.time(), options.videos or {}
   local data = options.data and folders.data(options.data) or #videos > 0 and lone_videos(videos) or nil

@@ -27,8 +27,7 @@ function repl.compile(text)
   return chunk, message, more
 end
 
---- How the REPL prints a value: a table as one line if it is short, else an entry a line; two levels deep. `depth`: of
--- the value in another one.
+--- How the REPL prints a value (`depth`: in others): a table in one line if short, else an entry a line; two levels.
 function repl.describe(value, depth)
   depth = depth or 0
   if type(value) == "string" then return depth > 0 and ("%q"):format(value) or value end

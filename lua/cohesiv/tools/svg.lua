@@ -30,8 +30,7 @@ local function chart(title, note, width, height, left, baseline)
   return add, function() return table.concat(out, "\n") .. "\n</svg>" end
 end
 
---- bars(title, entries, top): one horizontal bar per entry { name, mean, low, high, main }, 0 to `top`; an entry
---- without a mean is shown as a dash.
+--- bars(title, entries, top): a bar per entry { name, mean, low, high, main }, 0 to `top`; a dash for one without mean.
 function svg.bars(title, entries, top)
   local left, right, row, width = 182, 46, 24, 430
   local bottom = 26 + #entries * row

@@ -65,9 +65,8 @@ local function tint(image, mask, color, alpha, other, want)
   return paint.tint(image, mask, color[1], color[2], color[3], alpha, other, want)
 end
 
---- overlay(image, masks, { alpha = 0.6, color }): masks over an image uint8 H×W×3. `masks` is one mask H×W (red, or
--- `color` = { r, g, b }), a table with `hand` and `object` such as a prediction (green, blue, both cyan), or a list of
--- such tables and masks.
+--- overlay(image, masks, { alpha = 0.6, color }): masks over an image uint8 H×W×3: one mask H×W (red, or `color` = { r,
+-- g, b }), a table with `hand` and `object` such as a prediction (green, blue, both cyan), or a list of such.
 function viz.overlay(image, masks, options)
   image = check_image(image, "overlay")
   local o = read("overlay", options, { alpha = 0.6, color = color_rule(viz.colors.all) })

@@ -28,8 +28,7 @@ function M.of(model, decay)
   return setmetatable({ model = follower, to = tensors(follower), from = tensors(model), decay = decay }, Average)
 end
 
---- average:step(n): takes in the model's weights after its n-th step. At first, while 1 / n is more than the weight of
--- a step, it is the plain mean.
+--- average:step(n): takes in the weights after the n-th step; at first, while 1 / n is more than its share, as a mean.
 function Average:step(n)
   local share = math.max(1 - self.decay, 1 / n)
   for i, to in ipairs(self.to) do core.ops.lerp.call(to, self.from[i], share) end

@@ -94,8 +94,7 @@ local function warn_damaged(path)
   warn.line("%s: expected an intact sample, found it damaged; it is made again", path)
 end
 
---- sample(clip, n, recipe): the path of the frame's sample file, made when there is none or one that is cut off, and
--- the digest of what it holds.
+--- sample(clip, n, recipe): the path of the frame's sample file, made unless it is there and whole, and its digest.
 function M.sample(clip, n, recipe)
   local key = key_of(clip, n, recipe)
   local path = cache.path("samples", key, "npz")

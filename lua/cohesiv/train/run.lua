@@ -65,8 +65,7 @@ local Holding = { __close = function(holding)
   holding.run.held = false
 end }
 
--- Takes the run's lock: what gives it back when it is closed, or nil and by whom it is held. What killed writers have
--- left goes.
+-- Takes the run's lock, to be closed, and removes what killed writers have left; nil and by whom it is held.
 local function hold(self, patience)
   local holding, until_when = setmetatable({ run = self }, Holding), core.system.time() + patience
   local lock, who = core.io.lock(self:file(LOCK))
@@ -238,8 +237,7 @@ end
 -- was changed on the way: a list of { step, key, from, to }.
 function Run:info() return read_json(self, "run.json", INFO) or {} end
 
---- Convolutions as when the run began, and no other choices of co.tune, for going on bit for bit; with tune.include
--- for `take` beside the others.
+--- The convolutions of the run's beginning for co.tune's choices, or (take = tune.include) beside them.
 function Run:restore_choices(take)
   local ok, message = pcall(take or tune.use, self:info().convolutions or {})
   if not ok then fail("%s: %s", self:file "run.json", message) end

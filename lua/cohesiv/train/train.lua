@@ -62,8 +62,7 @@ end
 local Training = {}
 Training.__index = Training
 
--- Batches of samples; those whose files are damaged are made again. `how`: what a loader is asked for beyond what the
--- recipe says.
+-- Batches of samples, damaged ones made again. `how`: what a loader is asked for beyond what the recipe says.
 function Training:loader(entries, how)
   local recipe = self.recipe
   local function mend(entry)
@@ -189,8 +188,7 @@ function Training:validate(model)
   return sums
 end
 
--- Validation, schedule, checkpoints and the record of an epoch. What is validated and kept as the best is the average
--- of the weights, where there is one.
+-- Validation, schedule, checkpoints and the record of an epoch; of the averaged weights, where there are some.
 function Training:end_epoch()
   local model = self.average and self.average.model or self.model
   local record = { epoch = self.epoch, step = self.optimiser.steps, lr = self.optimiser.lr, seconds = self:since() }
@@ -332,9 +330,8 @@ end
 
 --- co.train(recipe, { resume = RUN_FOLDER, root = "runs", data, again, state = "done" }) → run: makes the pseudo-labels
 -- that are not cached yet, trains, calibrates where the data has masks. On Ctrl-C or SIGTERM a checkpoint is written
--- and "interrupted" raised; resume goes on, with the same recipe but for the keys of may_change, and the same data.
--- again: what that message says to do. state: what the run's status says at the end. What fails before the first step
--- leaves no run folder.
+-- and "interrupted" raised (again: what to do then); resume goes on, with the same recipe but for the keys of
+-- may_change, and the same data. state: the run's at the end. What fails before the first step leaves no run folder.
 function M.train(recipe, options)
   options = options or {}
   if not recipes.is(recipe) then fail("expected a recipe, found a %s", type(recipe)) end
