@@ -14,6 +14,7 @@ return recipe.base {
   size = { 448, 256 }, -- width, height of network, flow and maps: images are scaled to fit, padded right and bottom
   seed = 0,
   device = "cpu",
+  precision = one_of("float32", "tf32", "bf16", "fp16"), -- of training's activations; halves on a GPU
   threads = optional "number", -- none: every CPU
   minutes = optional "number", -- wall-clock limit of training
   epochs = 100, -- at most

@@ -15,7 +15,9 @@ local release_only = {
 -- Specs of what the sanitized build alone has.
 local sanitized_only = { fuzz = true }
 -- Specs of the CUDA half on the CPU: in the sanitized build, with the module that it makes.
-local function on_cuda(name) return name:find "^cuda_kernels" ~= nil or name == "cuda_train" end
+local function on_cuda(name)
+  return name:find "^cuda_kernels" ~= nil or name == "cuda_train" or name == "cuda_precision"
+end
 -- Specs of single ops: what instruction sets and numbers of threads matter to.
 local function is_op_spec(name)
   for _, part in ipairs { "op", "conv", "broadcast", "windows", "large" } do

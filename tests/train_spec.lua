@@ -241,7 +241,8 @@ describe("training", function()
     local cases = {
       { { "optim.rate=1" }, "optim." }, { { "batch=x" }, "batch: expected a number" },
       { { "data=" .. folder .. "/none" }, "none" }, { { "model.encoder=vgg" }, "model.encoder" },
-      { { "device=cuda" }, "device: expected cpu" },
+      { { "device=cuda" }, "device: expected cpu" }, { { "precision=half" }, "precision: expected " },
+      { { "precision=bf16" }, "train: precision: expected float32 on cpu, found bf16" },
       { { "supervised=true" }, "supervised" }, { { "data=none" }, "none" },
       { { "loss.responsibility=0", "loss.embedding=0" }, "loss" },
       { { "model.encoder_weights=" .. folder .. "/none.safetensors" }, "none.safetensors" },

@@ -137,6 +137,8 @@ Device *device_find(const char *name) {
   return fail("device: expected cpu or cuda, found %s", name), NULL;
 }
 
+bool device_tf32;
+
 const char *device_notice(void) { return notice; }
 
 Device *device_at(int i) {

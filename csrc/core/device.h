@@ -58,6 +58,8 @@ Device *device_cpu(void);
  * device_notice() says so, once; "" otherwise. */
 Device *device_find(const char *name);
 const char *device_notice(void);
+/* Whether GPUs may round float32 to TF32 before they multiply it (cuDNN's convolutions). */
+extern bool device_tf32;
 /* The i-th, from 0: the CPU, the guard once it was asked for, GPUs; NULL beyond the last. */
 Device *device_at(int i);
 

@@ -8,7 +8,8 @@
 #include "ops/conv_sizes.h"
 
 static ConvProblem problem_of(ConvPass pass, const ConvShape *s, bool add) {
-  return (ConvProblem){.pass = pass, .shape = *s, .dtype = F32, .result = F32, .add = add};
+  return (ConvProblem){
+      .pass = pass, .shape = *s, .dtype = F32, .result = F32, .tf32 = device_tf32, .add = add};
 }
 
 static bool is_float32(const ConvWeights *w) { return w->dtype == F32 && !w->round; }

@@ -367,6 +367,12 @@ static int cuda(lua_State *L) {
   return 2;
 }
 
+/* tf32(on): whether convolutions on a GPU may round float32 to TF32 */
+static int tf32(lua_State *L) {
+  device_tf32 = lua_toboolean(L, 1);
+  return 0;
+}
+
 static int threads(lua_State *L) {
   if (!lua_isnoneornil(L, 1) &&
       !pool_resize((long)check_whole(L, 1, "threads", LUA_MININTEGER, LUA_MAXINTEGER)))
@@ -399,9 +405,15 @@ void open_tensor(lua_State *L) { /* stack: module */
   lua_setfield(L, -3, "__index");
   lua_setfield(L, -3, "methods");
   lua_setfield(L, -2, "meta");
-  static const luaL_Reg functions[] = {
-      {"grad_enabled", grad_enabled}, {"is_tensor", is_tensor}, {"own", own},   {"memory", memory},
-      {"threads", threads},           {"devices", devices},     {"cuda", cuda}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"grad_enabled", grad_enabled},
+                                       {"is_tensor", is_tensor},
+                                       {"own", own},
+                                       {"memory", memory},
+                                       {"threads", threads},
+                                       {"devices", devices},
+                                       {"cuda", cuda},
+                                       {"tf32", tf32},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   open_makers(L);
   open_scopes(L);

@@ -25,6 +25,8 @@ local OPTIONS = {
   decoder_widths = { 256, 128, 64, 32, 16 }, embedding_dim = WIDTH, attention_dim = WIDTH,
 }
 
+local HALVES = { bf16 = "bfloat16", fp16 = "float16" } -- precision → what activations are
+
 -- uint8 → float, normalised; floats are taken as they are, in the model's dtype (float32 with weights of bfloat16).
 local function prepare(self, x)
   local dtype = self.dtype() == "float64" and "float64" or "float32"
@@ -44,6 +46,7 @@ local function forward(self, x)
     core.refuse("model: expected an image H×W×3 or N×H×W×3, found %s", table.concat(shape, "x"))
   end
   x = prepare(self, x)
+  if HALVES[self.precision] then x = x:to(HALVES[self.precision]) end
   if single then x = x:reshape { 1, shape[1], shape[2], 3 } end
   local h, w = x.shape[2], x.shape[3]
   if h == 0 or w == 0 then core.refuse("model: expected an image of at least one pixel, found %dx%d", h, w) end

@@ -15,6 +15,7 @@ local progress = require "cohesiv.base.progress"
 local recipes = require "cohesiv.train.recipe"
 local runs = require "cohesiv.train.run"
 local sampled = require "cohesiv.train.samples"
+local scaling = require "cohesiv.train.scaling"
 local tensor = require "cohesiv.tensor"
 
 local M = {}
@@ -75,15 +76,22 @@ function Training:loader(entries, how)
 end
 
 local function new_training(recipe, options)
+  local device = tensor.zeros(1, { device = recipe.device }).device -- the CPU's where there is no GPU
+  if recipe.precision ~= "float32" and not device:find "^cuda" then
+    fail("precision: expected float32 on %s, found %s", device, recipe.precision)
+  end
   local data = options.data or folders.data(recipe.data)
   local samples = labels.prepare(data, recipe)
   if #samples.train == 0 then fail("expected training samples, found none") end
   core.seed(recipe.seed)
   local o, model = recipe.optim, models.model(recipe.model):to(recipe.device)
   local average = o.average ~= 0 and averages.of(model, o.average) or nil
+  model.precision = recipe.precision
+  if average then average.model.precision = recipe.precision end
   local optimiser = optim.AdamW(model:parameters(), { lr = o.lr, weight_decay = o.weight_decay })
   local warmup = optim.Warmup(optimiser, { steps = math.max(math.ceil(o.warmup), 1) })
   local self = setmetatable({
+    scaling = recipe.precision == "fp16" and scaling.of(optimiser) or nil,
     rate = warmup, -- its .lr is the rate before warm-up: the schedules' to change
     cosine = o.schedule == "cosine" and optim.Cosine(warmup, { steps = 1, floor = 0.01 }) or nil,
     schedule = optim.Plateau(warmup, { patience = o.patience, stop = o.stop }),
@@ -119,6 +127,7 @@ function Training:write_checkpoint(state)
     epoch = self.epoch, batch = self.batch, sums = self.sums, ended = self.ended, stopped = self.stopped,
     schedule = self.schedule:state(), rate = self.rate.lr, random = { core.random_state() },
     samples = #self.samples.train, data = self.digest,
+    scale = self.scaling and self.scaling.scale, good = self.scaling and self.scaling.good,
   })
   self:set_status(state or "training")
   self.written, self.kept = core.system.time(), true
@@ -144,6 +153,7 @@ function Training:resume()
   self.seconds = self.run:status().seconds or p.seconds or 0.0
   self.schedule:restore(p.schedule)
   self.rate.lr = p.rate
+  if self.scaling then self.scaling:restore(p.scale, p.good) end
   core.seed(p.random[1], p.random[2])
   self.data:seek(self.epoch, self.batch)
   self.run:cut(function(record) return (record.epoch or 0) < self.epoch end)
@@ -168,8 +178,12 @@ function Training:step()
     fail("the loss became NaN at step %d; try a smaller optim.lr", self.optimiser.steps + 1)
   end
   self.optimiser:zero_grad()
-  loss:backward()
-  self.optimiser:step()
+  if self.scaling then
+    self.scaling:step(loss)
+  else
+    loss:backward()
+    self.optimiser:step()
+  end
   self.optimiser:zero_grad()
   add(self.sums, parts)
   return parts.total
@@ -317,6 +331,8 @@ local function trained(recipe, options)
       run:cut(function() return false end) -- killed before the first checkpoint: from the start
     end
     take_changes(run, recipe, changes, training.optimiser.steps)
+    local _ <close> = setmetatable({}, { __close = function() core.tf32(false) end })
+    core.tf32(recipe.precision == "tf32")
     training:list_samples()
     training:set_status "training"
     if not training.ended and not training:go() then
