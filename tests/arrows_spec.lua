@@ -13,7 +13,7 @@ local below = {
   world = { io = true, motion = true, backend = true, core = true },
   data = { io = true, motion = true, backend = true, core = true },
   model = { ops = true, backend = true, core = true },
-  cuda = { ops = true, backend = true, core = true },
+  cuda = { ops = true, motion = true, backend = true, core = true },
   lua = "*",
   program = {},
 }

@@ -77,6 +77,7 @@ typedef struct DeviceModule {
   const char *(*label)(int index); /* "NVIDIA H200, 150.8 GB, compute capability 9.0"; until the next call */
   Device *(*open)(int index);      /* of 0 .. count-1, always the same one; NULL with a message */
   const void *(*kernel)(int op, Dtype compute); /* a Kernel (ops/op.h) of op number `op`; NULL: none */
+  const void *motion;                           /* MotionKernels (motion/kernels.h) */
 } DeviceModule;
 
 /* Opens the shared object of this kind at the first call; NULL where there is none: the message is why. */

@@ -1,6 +1,6 @@
 /* The CUDA half, a shared object of its own that is linked against the core: its devices (device.c), the kernels of
- * ops (op_X.c: what runs on the host; kernels/X.cu: what runs on the GPU), and the one symbol by which the core
- * finds both (module.c).
+ * ops (op_X.c: what runs on the host; kernels/X.cu: what runs on the GPU) and of flow and maps (motion.c), and the
+ * one symbol by which the core finds them (module.c).
  *
  *   op_run() ──> Kernel of op_X.c ──> launcher of kernels/X.h ──> kernels/X.cu on the device's stream
  *
@@ -9,6 +9,7 @@
 #define CUDA_CUDA_H
 
 #include "core/device.h"
+#include "motion/kernels.h"
 #include "ops/op.h"
 
 #include <cuda_runtime_api.h>
@@ -27,5 +28,6 @@ static inline cudaStream_t stream_of(const Call *c) { return cuda_stream(c->devi
 
 /* Kernels of ops/op.h by the op's number and what is computed in; NULL: none. */
 const void *cuda_kernel(int op, Dtype compute);
+extern const MotionKernels cuda_motion;
 
 #endif

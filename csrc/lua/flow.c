@@ -11,15 +11,15 @@ enum { HANDS_MAX = 1000 };
 /* Forward-backward tolerances of the validity mask, where none are given (Sundaram et al. 2010). */
 static const double relative = 0.01, absolute = 0.5;
 
-static Tensor *check_image(lua_State *L, int i, const char *what) {
-  Tensor *t = check_tensor_of(L, i, what, U8, -1);
+static Tensor *check_image(lua_State *L, int i, const char *what, Device **device) {
+  Tensor *t = check_motion(L, i, what, U8, -1, device);
   if (t->rank != 2 && !(t->rank == 3 && t->shape[2] == 3))
     refuse(L, "%s: expected HxWx3 or HxW, found %s", what, tensor_text(t));
   return t;
 }
 
-static Tensor *check_flow(lua_State *L, int i, const char *what) {
-  Tensor *t = check_tensor_of(L, i, what, F32, 3);
+static Tensor *check_flow(lua_State *L, int i, const char *what, Device **device) {
+  Tensor *t = check_motion(L, i, what, F32, 3, device);
   if (t->shape[2] != 2) refuse(L, "%s: expected HxWx2, found %s", what, tensor_text(t));
   return t;
 }
@@ -27,21 +27,22 @@ static Tensor *check_flow(lua_State *L, int i, const char *what) {
 /* The flow from a to b into a new tensor at `out`. */
 static int estimate(const Tensor *a, const Tensor *b, Tensor **out) {
   long h = a->shape[0], w = a->shape[1];
-  if (!(*out = tensor_new(F32, 3, (long[]){h, w, 2}))) return 0;
+  if (!(*out = tensor_on(a->device, F32, 3, (long[]){h, w, 2}))) return 0;
   float *flow = tensor_write(*out);
-  return flow && flow_dis(tensor_data(a), tensor_data(b), h, w, a->rank == 3 ? 3 : 1, flow);
+  return flow && flow_dis(a->device, tensor_data(a), tensor_data(b), h, w, a->rank == 3 ? 3 : 1, flow);
 }
 
 static int compare(const Tensor *f, const Tensor *g, double a, double b, Tensor **out) {
-  if (!(*out = tensor_new(U8, 2, f->shape))) return 0;
+  if (!(*out = tensor_on(f->device, U8, 2, f->shape))) return 0;
   uint8_t *valid = tensor_write(*out);
-  return valid &&
-         flow_check(tensor_data(f), tensor_data(g), f->shape[0], f->shape[1], (float)a, (float)b, valid);
+  return valid && flow_check(f->device, tensor_data(f), tensor_data(g), f->shape[0], f->shape[1], (float)a,
+                             (float)b, valid);
 }
 
 /* dis(a, b, { check = false }?) → flow, with check also the mask of pixels whose flow the flow back undoes */
 static int dis(lua_State *L) {
-  Tensor *a = check_image(L, 1, "first image"), *b = check_image(L, 2, "second image");
+  Device *device = NULL;
+  Tensor *a = check_image(L, 1, "first image", &device), *b = check_image(L, 2, "second image", &device);
   int check = 0;
   if (!tensor_same_shape(a, b))
     return refuse(L, "flow: expected two images of one shape, found %s and %s", tensor_text(a),
@@ -63,7 +64,8 @@ static int dis(lua_State *L) {
 
 /* check(forward, backward, relative?, absolute?) → mask */
 static int check(lua_State *L) {
-  Tensor *f = check_flow(L, 1, "forward flow"), *g = check_flow(L, 2, "backward flow");
+  Device *device = NULL;
+  Tensor *f = check_flow(L, 1, "forward flow", &device), *g = check_flow(L, 2, "backward flow", &device);
   double a = lua_isnoneornil(L, 3) ? relative : check_finite(L, 3, "flow check: relative"),
          b = lua_isnoneornil(L, 4) ? absolute : check_finite(L, 4, "flow check: absolute");
   if (!tensor_same_shape(f, g))

@@ -6,6 +6,7 @@
 #include "core/device.h"
 #include "core/graph.h"
 #include "core/memory.h"
+#include "motion/kernels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -336,19 +337,35 @@ Tensor *check_host(lua_State *L, int i, const char *what) {
   return to_tensor(L, i);
 }
 
-Tensor *check_tensor_of(lua_State *L, int i, const char *what, Dtype dtype, int rank) {
+static Tensor *check_form(lua_State *L, int i, const char *what, Dtype dtype, int rank) {
   Tensor *t = check_tensor(L, i, what);
   if (t->dtype != dtype) {
     fail("%s: expected %s, found %s", what, dtype_name[dtype], dtype_name[t->dtype]);
-    raise_error(L);
-  }
-  if (t->device->kind != DEVICE_CPU) {
-    fail("%s: expected a tensor on cpu, found one on %s", what, t->device->name);
     raise_error(L);
   }
   if (rank >= 0 && t->rank != rank) {
     fail("%s: expected %d dimensions, found %s", what, rank, tensor_text(t));
     raise_error(L);
   }
+  return t;
+}
+
+static void check_device_of(lua_State *L, const Tensor *t, const char *what, const Device *device) {
+  if (t->device == device) return;
+  fail("%s: expected a tensor on %s, found one on %s", what, device->name, t->device->name);
+  raise_error(L);
+}
+
+Tensor *check_tensor_of(lua_State *L, int i, const char *what, Dtype dtype, int rank) {
+  Tensor *t = check_form(L, i, what, dtype, rank);
+  check_device_of(L, t, what, device_cpu());
+  return t;
+}
+
+Tensor *check_motion(lua_State *L, int i, const char *what, Dtype dtype, int rank, Device **device) {
+  Tensor *t = check_form(L, i, what, dtype, rank);
+  if (motion_device(t->device) != t->device) t = check_host(L, i, what);
+  if (*device) check_device_of(L, t, what, *device);
+  *device = t->device;
   return t;
 }

@@ -42,6 +42,10 @@ Tensor *to_tensor(lua_State *L, int i);
 Tensor *check_host(lua_State *L, int i, const char *what);
 /* check_tensor plus dtype (and rank, unless rank < 0), and that it is on the CPU. */
 Tensor *check_tensor_of(lua_State *L, int i, const char *what, Dtype dtype, int rank);
+/* The same for what devices compute pixel by pixel (motion/kernels.h): the first of several may be on any of them,
+ * which is then *device (NULL before), the others too. What is on a device without such kernels is replaced, at i,
+ * by its copy on the CPU. */
+Tensor *check_motion(lua_State *L, int i, const char *what, Dtype dtype, int rank, Device **device);
 
 /* Pushes an empty handle and returns its place: fill it with a tensor (the handle then owns that reference).
  * A handle that stays empty is harmless. Use: `Tensor **h = push_tensor(L); if (!(*h = make())) return

@@ -8,18 +8,20 @@
 #ifndef MOTION_FLOW_H
 #define MOTION_FLOW_H
 
+#include "core/device.h"
+
 #include <stdint.h>
 
-/* The flow from a to b, both h x w x channels (1: grey, 3: RGB), into flow (h x w x 2, pixels). Bit-equal for
- * any number of threads. 1; 0 with a message for a bad size or channel count, when memory is short, or on
+/* The flow from a to b, both h x w x channels (1: grey, 3: RGB), into flow (h x w x 2, pixels), all in the
+ * device's memory. Bit-equal for any number of threads. 1; 0 with a message for a bad size or channel count, when memory is short, or on
  * Ctrl-C. */
-int flow_dis(const uint8_t *a, const uint8_t *b, long h, long w, int channels, float *flow);
+int flow_dis(Device *device, const uint8_t *a, const uint8_t *b, long h, long w, int channels, float *flow);
 
 /* valid[y][x] = 1 where the backward flow undoes the forward flow, else 0 (Sundaram, Brox, Keutzer, ECCV
  * 2010): |f + g|^2 <= a (|f|^2 + |g|^2) + b with f = forward(x), g = backward(x + f), bilinear. A target
  * outside the image is invalid. Usual values: a = 0.01, b = 0.5 (pixels squared). 1; 0 with a message for a
  * bad size or on Ctrl-C. */
-int flow_check(const float *forward /* h x w x 2 */, const float *backward /* h x w x 2 */, long h, long w,
-               float a, float b, uint8_t *valid /* h x w */);
+int flow_check(Device *device, const float *forward /* h x w x 2 */, const float *backward /* h x w x 2 */,
+               long h, long w, float a, float b, uint8_t *valid /* h x w */);
 
 #endif

@@ -1,8 +1,7 @@
-/* The forward-backward check of two flows. */
+/* The forward-backward check of two flows on the CPU. */
 #include "core/bilinear.h"
-#include "core/error.h"
 #include "core/pool.h"
-#include "motion/flow.h"
+#include "motion/flow_parts.h"
 
 enum { ROWS = 32 }; /* of a chunk */
 
@@ -31,11 +30,8 @@ static int check_chunk(void *arg, long chunk) {
   return 1;
 }
 
-int flow_check(const float *forward, const float *backward, long h, long w, float a, float b,
-               uint8_t *valid) {
-  if (h < 1 || w < 1) return fail("flow check: expected a size of at least 1x1, found %ldx%ld", h, w);
-  if (!(a >= 0 && b >= 0))
-    return fail("flow check: expected tolerances of at least 0, found %g and %g", a, b);
+int flow_check_pixels(Device *d, const float *forward, const float *backward, long h, long w, float a,
+                      float b, uint8_t *valid) {
   Job job = {forward, backward, h, w, a, b, valid};
-  return parallel((h + ROWS - 1) / ROWS, check_chunk, &job);
+  return (void)d, parallel((h + ROWS - 1) / ROWS, check_chunk, &job);
 }

@@ -1,38 +1,17 @@
-/* What the files of the flow share: images with borders, the grid of patches, the equations of the
- * refinement, and the kernels that are compiled once per instruction set.
- *
- *   grey images ──> pyramid of FlowImage ──> per level, coarse to fine:
- *     FlowSearch   one displacement per patch (inverse search, propagation between neighbours)
- *     FlowDense    one displacement per pixel (weighted mean of the patches over it)
- *     FlowRefine   smoothness against brightness and gradient constancy, successive over-relaxation  */
+/* What the CPU's files of the flow share: the equations of the refinement, and the loops that are compiled once
+ * per instruction set. */
 #ifndef MOTION_FLOW_PARTS_H
 #define MOTION_FLOW_PARTS_H
 
 #include "backend/isa.h"
+#include "motion/flow_kernels.h"
 
 #include <stdint.h>
 
 enum {
-  FLOW_PATCH = 8,   /* pixels, both ways: one vector of eight floats is one row of a patch */
-  FLOW_STRIDE = 3,  /* between patches */
-  FLOW_BORDER = 24, /* repeated pixels around every image: searches reach 16 pixels beyond it */
-  FLOW_SWEEPS = 10, /* half sweeps of the over-relaxation per linear system: 5 red, 5 black */
   FLOW_RING = 16,   /* rows that relaxation keeps at hand: a power of two, at least FLOW_SWEEPS + 2 */
   FLOW_MARGIN = 16, /* floats beside a half row, and before the first */
 };
-
-/* h x w floats with FLOW_BORDER repeated pixels on every side: at[y * stride + x],
- * y and x may be negative. */
-typedef struct FlowImage {
-  long h, w, stride;
-  float *at;
-} FlowImage;
-
-/* h x w displacements in two planes, rows of `stride` floats with room for a patch beyond w. */
-typedef struct FlowField {
-  long h, w, stride;
-  float *u, *v;
-} FlowField;
 
 /* Rows of a chunk of a pointwise step: enough pixels to be worth a thread's waking, so that a small level is
  * one chunk. */
@@ -44,19 +23,6 @@ typedef struct FlowRows {
   int channels;
   const FlowImage *in, *out, *out2;
 } FlowRows;
-
-/* One level of the search: a grid of patches in a, each with a displacement into b. */
-typedef struct FlowSearch {
-  const FlowImage *a, *b, *ax, *ay; /* ax, ay: derivatives of a */
-  long rows, cols;
-  float *u, *v; /* rows x cols: in, where to start; out, what was found */
-} FlowSearch;
-
-/* First pixel of patch i along a side of n pixels; the last one ends at the border. */
-static inline long flow_place(long i, long n) {
-  long p = i * FLOW_STRIDE, last = n > FLOW_PATCH ? n - FLOW_PATCH : 0;
-  return p < last ? p : last;
-}
 
 /* The refinement keeps every row in two halves, so that pixels of one colour of the chess board lie side by
  * side: colour c has x = 2k + parity with parity = (c + y) & 1. The right neighbour of place k is place k +
@@ -111,21 +77,13 @@ static inline long flow_equations_floats(const FlowRefine *f, long rows) {
 /* Floats that flow_relax needs: nine rings of rows. */
 static inline long flow_relax_floats(const FlowRefine *f) { return 9 * FLOW_RING * f->stride + FLOW_MARGIN; }
 
-/* flow_pyramid.c */
-
-/* Images are views into one block: floats that an image of this size takes,
- * and the image placed at `block`. */
-long flow_image_floats(long h, long w);
-FlowImage flow_image_at(float *block, long h, long w);
-/* Fill `out`, border included; 0 only on Ctrl-C. */
-int flow_grey(const uint8_t *image, int channels, const FlowImage *out);
-int flow_halve(const FlowImage *in,
-               const FlowImage *out); /* means of 2 x 2; out: (h + 1) / 2 x (w + 1) / 2 */
-int flow_slopes(const FlowImage *in, const FlowImage *x, const FlowImage *y);
-
-/* flow_refine.c: floats that the refinement of an image of this size works with; the refinement of field in
- * place. */
+/* Steps of flow_kernels.h, of whole images: flow_pyramid.c, flow_refine.c, flow_check.c. */
+int flow_grey(Device *d, const uint8_t *image, int channels, const FlowImage *out);
+int flow_halve(Device *d, const FlowImage *in, const FlowImage *out);
+int flow_slopes(Device *d, const FlowImage *in, const FlowImage *x, const FlowImage *y);
 long flow_refine_floats(long h, long w);
-int flow_refine(const FlowImage *a, const FlowImage *b, const FlowField *field, float *block);
+int flow_refine(Device *d, const FlowImage *a, const FlowImage *b, const FlowField *field, float *block);
+int flow_check_pixels(Device *d, const float *forward, const float *backward, long h, long w, float a,
+                      float b, uint8_t *valid);
 
 #endif

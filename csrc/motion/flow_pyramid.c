@@ -6,15 +6,6 @@
 
 #include <string.h>
 
-long flow_image_floats(long h, long w) {
-  return (h + 2 * FLOW_BORDER) * ((w + 2 * FLOW_BORDER + 15) / 16 * 16);
-}
-
-FlowImage flow_image_at(float *block, long h, long w) {
-  long stride = (w + 2 * FLOW_BORDER + 15) / 16 * 16;
-  return (FlowImage){h, w, stride, block + FLOW_BORDER * stride + FLOW_BORDER};
-}
-
 typedef struct Job {
   FlowRows rows;
   void (*row)(const FlowRows *r, long y);
@@ -52,14 +43,14 @@ static int run(Job job) {
   return parallel((job.rows.out->h + rows - 1) / rows, rows_chunk, &job);
 }
 
-int flow_grey(const uint8_t *image, int channels, const FlowImage *out) {
-  return run((Job){{.bytes = image, .channels = channels, .out = out}, ISA_PICK(flow_grey_row)});
+int flow_grey(Device *d, const uint8_t *image, int channels, const FlowImage *out) {
+  return (void)d, run((Job){{.bytes = image, .channels = channels, .out = out}, ISA_PICK(flow_grey_row)});
 }
 
-int flow_halve(const FlowImage *in, const FlowImage *out) {
-  return run((Job){{.in = in, .out = out}, ISA_PICK(flow_half_row)});
+int flow_halve(Device *d, const FlowImage *in, const FlowImage *out) {
+  return (void)d, run((Job){{.in = in, .out = out}, ISA_PICK(flow_half_row)});
 }
 
-int flow_slopes(const FlowImage *in, const FlowImage *x, const FlowImage *y) {
-  return run((Job){{.in = in, .out = x, .out2 = y}, ISA_PICK(flow_slope_row)});
+int flow_slopes(Device *d, const FlowImage *in, const FlowImage *x, const FlowImage *y) {
+  return (void)d, run((Job){{.in = in, .out = x, .out2 = y}, ISA_PICK(flow_slope_row)});
 }

@@ -4,7 +4,6 @@
 
 enum {
   PLANES = 13, /* of FlowRefine */
-  OUTER = 5,   /* linear systems per level */
   BAND = 48,   /* rows of a chunk of the relaxation, which works on FLOW_SWEEPS more on both sides */
 };
 
@@ -32,7 +31,8 @@ static int chunk_of(void *arg, long chunk) {
 
 static int run(Job job) { return parallel((job.f->h + job.rows - 1) / job.rows, chunk_of, &job); }
 
-int flow_refine(const FlowImage *a, const FlowImage *b, const FlowField *field, float *block) {
+int flow_refine(Device *d, const FlowImage *a, const FlowImage *b, const FlowField *field, float *block) {
+  (void)d;
   const long h = a->h, w = a->w, rows = flow_chunk_rows(w);
   FlowRefine f = {.h = h, .w = w, .n = (w + 1) / 2, .half = half_floats(w), .stride = 2 * half_floats(w)};
   f.a = a, f.b = b, f.field = *field;
@@ -40,7 +40,7 @@ int flow_refine(const FlowImage *a, const FlowImage *b, const FlowField *field, 
                             &f.r[1], &f.r[2], &f.u,    &f.v,    &f.u2,   &f.v2};
   for (int i = 0; i < PLANES; i++) *planes[i] = block + i * plane_floats(h, w) + f.stride + FLOW_MARGIN;
   if (!run((Job){&f, rows, ISA_PICK(flow_equations), flow_equations_floats(&f, rows)})) return 0;
-  for (int i = 0; i < OUTER; i++) {
+  for (int i = 0; i < FLOW_SYSTEMS; i++) {
     if (!run((Job){&f, BAND, ISA_PICK(flow_relax), flow_relax_floats(&f)})) return 0;
     float *u = f.u, *v = f.v;
     f.u = f.u2, f.v = f.v2, f.u2 = u, f.v2 = v;

@@ -6,12 +6,6 @@
 
 #include <math.h>
 
-enum { ROUNDS = 12 }; /* descents per pass; 24 in both passes */
-/* Added to the diagonal of a patch's matrix: without texture it stays where it is. */
-static const float stiff = 1;
-static const float damping = 0.7f; /* of a step: the full one overshoots where the patch covers two motions */
-static const float still = 1e-4f;  /* squared length of the step that ends a descent */
-
 typedef float f8 __attribute__((vector_size(32)));
 typedef int i8 __attribute__((vector_size(32)));
 typedef float f8u __attribute__((vector_size(32), aligned(4), may_alias));
@@ -67,12 +61,12 @@ static void take_patch(const FlowSearch *s, long y, long x, Patch *p) {
     second[2] += p->gy[j] * p->gy[j];
   }
   sums(second, t);
-  t[0] += stiff;
-  t[2] += stiff;
+  t[0] += flow_stiff;
+  t[2] += flow_stiff;
   float det = t[0] * t[2] - t[1] * t[1];
-  p->h11 = damping * t[2] / det;
-  p->h12 = -damping * t[1] / det;
-  p->h22 = damping * t[0] / det;
+  p->h11 = flow_damping * t[2] / det;
+  p->h12 = -flow_damping * t[1] / det;
+  p->h22 = flow_damping * t[0] / det;
 }
 
 /* Where a displaced patch starts in an image of n pixels: at most one patch outside. */
@@ -125,12 +119,12 @@ static inline Fit compare(const FlowImage *b, const Patch *p, long x, long y, fl
 /* Gauss-Newton with the inverse rule, as long as it helps; a patch that runs away is put back. */
 static Fit descend(const FlowImage *b, const Patch *p, long x, long y, Fit start) {
   Fit best = start;
-  for (int round = 0; round < ROUNDS; round++) {
+  for (int round = 0; round < FLOW_DESCENTS; round++) {
     float du = p->h11 * best.gu + p->h12 * best.gv, dv = p->h12 * best.gu + p->h22 * best.gv;
     Fit next = compare(b, p, x, y, best.u - du, best.v - dv);
     if (!(next.cost < best.cost)) break;
     best = next;
-    if (du * du + dv * dv < still) break;
+    if (du * du + dv * dv < flow_still) break;
   }
   float mu = best.u - start.u, mv = best.v - start.v;
   return mu * mu + mv * mv > FLOW_PATCH * FLOW_PATCH ? start : best;

@@ -6,15 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Chosen on FlyingChairs pairs (and their mirror images), on composed pairs of real pictures with known
- * motion, and by the maps of real clips; grey values 0 to 255. */
-static const float alpha = 20;       /* smoothness */
-static const float delta = 4;        /* constancy of brightness */
-static const float gamma_ = 10;      /* constancy of its derivatives */
-static const float epsilon2 = 1e-4f; /* the robust penalty is sqrt(x^2 + epsilon^2) */
-static const float zeta2 = 1;        /* keeps the division by the length of a gradient finite */
-static const float omega = 1.8f;     /* over-relaxation */
-
 /* Repeats the first and last pixel of a row, and the first and last row, one pixel outwards. */
 static void close_row(const FlowImage *m, long y) {
   float *row = m->at + y * m->stride;
@@ -121,8 +112,9 @@ static void equations(const FlowRefine *f, const Strip *strip, long first, long 
       float gxx = 0.5f * (ax[x + 1] - ax[x - 1]), gxy = 0.5f * (ax[x + s] - ax[x - s]);
       float gyy = 0.5f * (ay[x + s] - ay[x - s]);
       float tx = 0.5f * (dt[x + 1] - dt[x - 1]), ty = 0.5f * (dt[x + s] - dt[x - s]);
-      float k1 = in / sqrtf(gx * gx + gy * gy + zeta2);
-      float k2 = in / sqrtf(gxx * gxx + gxy * gxy + zeta2), k3 = in / sqrtf(gxy * gxy + gyy * gyy + zeta2);
+      float k1 = in / sqrtf(gx * gx + gy * gy + flow_zeta2);
+      float k2 = in / sqrtf(gxx * gxx + gxy * gxy + flow_zeta2),
+            k3 = in / sqrtf(gxy * gxy + gyy * gyy + flow_zeta2);
       p1[x] = k1 * gx, q1[x] = k1 * gy, r1[x] = k1 * (dt[x] - gx * u[x] - gy * v[x]);
       p2[x] = k2 * gxx, q2[x] = k2 * gxy, r2[x] = k2 * (tx - gxx * u[x] - gxy * v[x]);
       p3[x] = k3 * gxy, q3[x] = k3 * gyy, r3[x] = k3 * (ty - gxy * u[x] - gyy * v[x]);
@@ -181,7 +173,7 @@ static void edge_row(const FlowRefine *f, const Ring *r, long y) {
     FLOW_INDEPENDENT
     for (long k = 0; k < n; k++) {
       float a = ur[k] - u[k], b = ud[k] - u[k], g = vr[k] - v[k], h = vd[k] - v[k];
-      ex[k] = ey[k] = alpha / sqrtf(a * a + b * b + g * g + h * h + epsilon2);
+      ex[k] = ey[k] = flow_alpha / sqrtf(a * a + b * b + g * g + h * h + flow_epsilon2);
     }
   }
   r->ex[ring_half(f, y, (int)((f->w - 1 + y) & 1)) + (f->w - 1) / 2] = 0; /* no edge leaves the image */
@@ -205,7 +197,8 @@ static void system_row(const FlowRefine *f, const Ring *r, long y) {
     for (long k = 0; k < n; k++) {
       float e1 = p1[k] * u[k] + q1[k] * v[k] + r1[k];
       float e2 = p2[k] * u[k] + q2[k] * v[k] + r2[k], e3 = p3[k] * u[k] + q3[k] * v[k] + r3[k];
-      float s = delta / sqrtf(e1 * e1 + epsilon2), t = gamma_ / sqrtf(e2 * e2 + e3 * e3 + epsilon2);
+      float s = flow_delta / sqrtf(e1 * e1 + flow_epsilon2),
+            t = flow_gamma / sqrtf(e2 * e2 + e3 * e3 + flow_epsilon2);
       float edges = right[k] + left[k] + down[k] + above[k] + 1e-6f;
       a12[k] = s * p1[k] * q1[k] + t * (p2[k] * q2[k] + p3[k] * q3[k]);
       b1[k] = -s * p1[k] * r1[k] - t * (p2[k] * r2[k] + p3[k] * r3[k]);
@@ -233,9 +226,9 @@ static void sweep_row(const FlowRefine *f, const Ring *r, long y, int c) {
   for (long k = 0; k < n; k++) {
     float su = er[k] * ur[k] + el[k] * ul[k] + ed[k] * ud[k] + eu[k] * uu[k];
     float sv = er[k] * vr[k] + el[k] * vl[k] + ed[k] * vd[k] + eu[k] * vu[k];
-    float x = pu[k] + omega * ((b1[k] + su - a12[k] * pv[k]) * i1[k] - pu[k]);
+    float x = pu[k] + flow_omega * ((b1[k] + su - a12[k] * pv[k]) * i1[k] - pu[k]);
     pu[k] = x;
-    pv[k] += omega * ((b2[k] + sv - a12[k] * x) * i2[k] - pv[k]);
+    pv[k] += flow_omega * ((b2[k] + sv - a12[k] * x) * i2[k] - pv[k]);
   }
 }
 

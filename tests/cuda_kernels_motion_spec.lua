@@ -1,0 +1,40 @@
+-- Flow and maps on the CUDA half (tests/cuda), beside the CPU's.
+local co = require "cohesiv"
+local support = require "tests.support"
+
+local TOLERANCE = { flow = 1e-4, check = 0 } -- pixels
+
+describe("what a GPU computes of motion", function()
+  local function run(environment)
+    for name, value in pairs(support.same_build) do environment[name] = value end
+    environment.COHESIV_CUDA_MODULE, environment.COHESIV_ISA = os.getenv "COHESIV_CUDA_MODULE", "portable"
+    local result = support.cohesiv({ support.root .. "/tests/motion_on_gpu.lua" }, { env = environment })
+    assert.equal(0, result.status, result.stderr)
+    local lines = 0
+    for what, device, difference in result.stdout:gmatch "([^\n\t]+)\t(%S+)\t(%S+)\n" do
+      lines = lines + 1
+      assert.equal("cuda", device, what)
+      assert.is_true(tonumber(difference) <= TOLERANCE[what:match "^%a+"], what .. ": " .. difference)
+    end
+    return lines
+  end
+
+  it("is what the CPU computes", function() assert.equal(10, run {}) end)
+
+  it("does not depend on the order of threads", function()
+    assert.equal(10, run { COHESIV_CUDA_BACKWARDS = "1" })
+  end)
+
+  it("needs all it works on in one place", function()
+    local a = co.zeros(4, 5, { dtype = "uint8" })
+    support.raises("second image: expected a tensor on cuda, found one on cpu", co.flow.estimate, a:to "cuda", a)
+    support.raises("second image: expected a tensor on cpu, found one on cuda", co.flow.estimate, a, a:to "cuda")
+  end)
+
+  it("is the CPU's where a device has no kernels for it", function()
+    local a = (co.rand(9, 12) * 255):to "uint8"
+    local flow = co.flow.estimate(a:to "guard", a:to "guard")
+    assert.equal("cpu", flow.device)
+    assert.equal(1, co.eq(flow, co.flow.estimate(a, a)):min():item())
+  end)
+end)
