@@ -112,6 +112,12 @@ static int length(lua_State *L) {
   return 1;
 }
 
+/* t:numel(): how many numbers it holds */
+static int numel(lua_State *L) {
+  lua_pushinteger(L, check_tensor(L, 1, "numel")->size);
+  return 1;
+}
+
 /* Whether the function that indexes is the iterator of ipairs (upvalue 2), which ends at a nil. */
 static int ipairs_asks(lua_State *L) {
   lua_Debug caller;
@@ -392,9 +398,10 @@ void open_tensor(lua_State *L) { /* stack: module */
                                   {NULL, NULL}};
   luaL_setfuncs(L, meta, 0);
   lua_newtable(L); /* module meta methods */
-  static const luaL_Reg methods[] = {{"item", tensor_item},   {"totable", totable}, {"detach", detach},
-                                     {"move", move},          {"cast_data", cast},  {"backward", backward},
-                                     {"close", handle_close}, {"is_leaf", is_leaf}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"item", tensor_item}, {"numel", numel},    {"totable", totable},   {"detach", detach},
+      {"move", move},        {"cast_data", cast}, {"backward", backward}, {"close", handle_close},
+      {"is_leaf", is_leaf},  {NULL, NULL}};
   luaL_setfuncs(L, methods, 0);
   open_regions(L);
   lua_pushvalue(L, -1);

@@ -86,7 +86,7 @@ local function frame(source, n)
 end
 
 local function remember(source, n, t)
-  kept.put(source.id .. n, t.shape[1] * t.shape[2] * t.shape[3], function() return t:keep() end)
+  kept.put(source.id .. n, t:numel(), function() return t:keep() end)
 end
 
 local function class(methods)

@@ -17,20 +17,6 @@ end
 
 -- What needs nothing but its input.
 local M = {
-  --- ReLU{}: max(x, 0).
-  ReLU = function(given) return plain("ReLU", given, ops.relu.call) end,
-  --- ReLU6{}: min(max(x, 0), 6).
-  ReLU6 = function(given) return plain("ReLU6", given, ops.relu6.call) end,
-  --- SiLU{}: x / (1 + exp(-x)).
-  SiLU = function(given) return plain("SiLU", given, ops.silu.call) end,
-  --- Sigmoid{}: 1 / (1 + exp(-x)).
-  Sigmoid = function(given) return plain("Sigmoid", given, ops.sigmoid.call) end,
-  --- Tanh{}: hyperbolic tangent.
-  Tanh = function(given) return plain("Tanh", given, ops.tanh.call) end,
-  --- Softmax{}: exp(x) / Σ exp(x) over the last dimension.
-  Softmax = function(given) return plain("Softmax", given, ops.softmax.call) end,
-  --- LogSoftmax{}: the logarithm of Softmax.
-  LogSoftmax = function(given) return plain("LogSoftmax", given, ops.log_softmax.call) end,
   --- GlobalAvgPool{}: the mean over all pixels: N×H×W×C → N×C.
   GlobalAvgPool = function(given)
     return plain("GlobalAvgPool", given, function(x)
@@ -43,6 +29,12 @@ local M = {
   --- Identity{}: its input.
   Identity = function(given) return plain("Identity", given, function(x) return x end) end,
 }
+
+for kind, op in pairs { ReLU = "relu", ReLU6 = "relu6", SiLU = "silu", Sigmoid = "sigmoid", Tanh = "tanh",
+  Softmax = "softmax", LogSoftmax = "log_softmax" } do
+  --- ReLU{}, ReLU6{}, SiLU{}, Sigmoid{}, Tanh{}, Softmax{}, LogSoftmax{}: the op of that name as a layer.
+  M[kind] = function(given) return plain(kind, given, ops[op].call) end
+end
 
 --- LeakyReLU{ slope = 0.01 }: x above 0, slope x below.
 function M.LeakyReLU(given)

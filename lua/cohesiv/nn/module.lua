@@ -93,11 +93,7 @@ function Module:named_buffers() return collect(self, "buffers") end
 --- m:count(): how many numbers the parameters hold.
 function Module:count()
   local n = 0
-  for _, t in self:named_parameters() do
-    local size = 1
-    for _, s in ipairs(t.shape) do size = size * s end
-    n = n + size
-  end
+  for _, t in self:named_parameters() do n = n + t:numel() end
   return n
 end
 

@@ -44,7 +44,7 @@ function viz.viridis(map, options)
   map = real(check(map, "viridis", "a map HxW", 2))
   local o = read("viridis", options, { low = NUMBER, high = NUMBER })
   local low, high = 0, 1
-  if not (o.low and o.high) and map.shape[1] * map.shape[2] > 0 then
+  if not (o.low and o.high) and map:numel() > 0 then
     low, high = map:min():item(), map:max():item()
     if low >= 0 and high <= 1 then low, high = 0, 1 end
   end

@@ -11,10 +11,8 @@ local FORMATS = { pth = "PyTorch", npz = "NumPy", safetensors = "safetensors" }
 local function rows_of(state)
   local rows, parameters = {}, 0
   for name, t in pairs(state) do
-    local size = 1
-    for _, n in ipairs(t.shape) do size = size * n end
     local statistic = name:find "running_mean$" or name:find "running_var$" or name:find "num_batches_tracked$"
-    parameters = parameters + (statistic and 0 or size)
+    parameters = parameters + (statistic and 0 or t:numel())
     local key = name:gsub("%d+", function(digits) return ("0"):rep(9 - #digits) .. digits end) -- x.10 after x.9
     rows[#rows + 1] = { name = name, shape = t.shape, dtype = t.dtype, key = key .. "\0" .. name }
   end
