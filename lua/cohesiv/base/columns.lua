@@ -1,5 +1,4 @@
---- columns(lines, left): lines (lists of cells, text) as one string, cells padded to columns: the first `left` ones
--- flush left (names), the others flush right (numbers).
+--- columns(lines, left): lists of cells (text) as text in columns, the first `left` flush left, the others flush right.
 local function length(cell) return utf8.len(cell) or #cell end
 
 return function(lines, left)

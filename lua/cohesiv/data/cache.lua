@@ -3,8 +3,7 @@
 -- $COHESIV_CACHE or runs/cache / KIND / two digits / two digits / the other 28 of the key's hash .pack: no folder gets
 -- more than a few thousand files at 10^8 entries, and nothing ever lists one. An entry holds its key and a checksum
 -- (csrc/io/pack.c): what is damaged or foreign is made again. Keys must name everything that the value depends on.
--- While it is written an entry lies in KIND/tmp, where each process first removes what killed ones have left. Nothing
--- else is ever removed here: the folder may be deleted at any time.
+-- While written an entry lies in KIND/tmp, where a process first removes what killed ones have left; nothing else is.
 local core = require "cohesiv.core"
 
 local cache = {}

@@ -113,9 +113,8 @@ local function made(self, kind, key, sc, of, make)
 end
 
 --- clip:flow(n, gap, { size, method }): the flow from frame n to n + gap, float32 H×W×2 at `size` (default 448×256), in
--- pixels there, 0 in the padding. method: "auto", the default, takes the data folder's
--- flow/NAME/gap/%06d.{flo,png,npy,npz} and estimates by "dis" without one; "dis" always estimates (cached in 1/64
--- pixel); "truth" takes truth/flow of a generated world.
+-- pixels there, 0 in the padding. method: "auto", the default, takes the folder's flow/NAME/gap/%06d.{flo,png,npy,npz},
+-- else "dis", which estimates (cached in 1/64 pixel); "truth" takes truth/flow of a generated world.
 function methods:flow(n, gap, o)
   o = read(self, "flow", o, { size = any, method = any })
   if math.type(gap) ~= "integer" or gap == 0 then

@@ -69,8 +69,7 @@ function Walk:look(prefix, file, depth)
   return self:take(where, where .. "/")
 end
 
---- list(owner, path): where the clips of the data folder at `path` lie, by name: { NAME = "NAME.mp4" or "NAME/" below
--- clips/ }. What is passed over is told once for an owner.
+--- list(owner, path): { NAME = "NAME.mp4" or "NAME/" below clips/ }; tells an owner once what is passed over.
 function clips.list(owner, path)
   local walk = setmetatable({ root = path .. "/clips/", found = {}, passed = {} }, Walk)
   walk:enter("", 1, core.io.list(walk.root))

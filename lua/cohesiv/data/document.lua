@@ -1,5 +1,4 @@
---- What the JSON files of a clip have in common (landmarks.lua, annotations.lua): the size of the pictures that points
--- lie in, frames by number, points in their usual spellings.
+--- What a clip's JSON files (landmarks, annotations) have in common: the pictures' size, frames by number, points.
 local core = require "cohesiv.core"
 local json = require "cohesiv.base.json"
 local kinds = require "cohesiv.base.kinds"
@@ -15,8 +14,7 @@ local function pixels(path, key, value)
   core.refuse("%s: expected a %s of 1 or more pixels, found %s", path, key, kinds.found(value))
 end
 
---- read(path, what, keyed): the object in a file, with frames (keyed: an object of them), and the width and height that
--- it tells, if any. `what` is what a message expects.
+--- read(path, what, keyed): the object in a file, with frames (keyed: an object of them); its width and height, if any.
 function document.read(path, what, keyed)
   local doc = json.read(path)
   local frames = type(doc) == "table" and doc.frames
@@ -32,8 +30,7 @@ function document.read(path, what, keyed)
   return doc, width, height
 end
 
---- by_number(path, object): what stands under the keys of an object ("5", "000005") by frame number; its highest and
--- lowest number (nil of an empty one); the keys by number.
+--- by_number(path, object): values of keys "5" or "000005" by number; the highest, the lowest (or nil); keys by number.
 function document.by_number(path, object)
   local frames, keys, high, low = {}, {}, nil, nil
   for key, value in pairs(object) do

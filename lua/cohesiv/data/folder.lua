@@ -93,8 +93,7 @@ end
 -- kind: "hand", "object" (what hand k holds), "arm" (the rest of that arm).
 function methods:mask(name, n, kind, k) return annotations.mask(masks_folder(self, name), n, kind, k) end
 
---- data:masks(name, n): the masks of an annotated frame by query: { hand = { … }, object = { … }, arm = { … } };
--- object[k] and arm[k] are nil where there is none.
+--- data:masks(name, n): of a frame by query: { hand = { … }, object = { … }, arm = { … } }, nil where none is.
 function methods:masks(name, n) return annotations.masks(masks_folder(self, name), n) end
 
 --- fits(path): whether the folder at `path` has clips/ in it.

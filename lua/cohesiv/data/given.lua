@@ -1,6 +1,4 @@
---- What a data folder brings along for single frames, flow and person masks: which file is a frame's, and what it may
--- hold. Making what is not there is the clip's.
---
+--- What a data folder brings along for frames: flow and person masks, which file is a frame's, and what it may hold.
 -- FOLDER/%06d.png and the like are numbered as frames are, from 0, whatever the numbers of the clip's own pictures.
 -- This spelling costs one look at the disk; others (5 to 10 digits, a prefix, .PNG) are found where one file alone can
 -- be meant: the folder is listed, and again only when it has changed.
@@ -138,8 +136,7 @@ local readers = {
   png = function(path) return (core.io.flow_png_read(path)) end,
 }
 
--- Vectors that are no numbers are refused, unknown ones count as 0 (as the invalid pixels of KITTI's pictures do), and
--- those that lead pictures away are of no flow in pixels.
+-- Vectors that are no numbers or lead pictures away are refused; unknown ones count as 0, as KITTI's invalid pixels do.
 local function check_vectors(path, flow)
   local h, w = flow.shape[1], flow.shape[2]
   local size = flow:abs()

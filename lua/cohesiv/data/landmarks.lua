@@ -170,8 +170,7 @@ local function inside(points, x0, y0, x1, y1)
   return count
 end
 
--- The box of a hand: the file's, else the bounds of the vertices. One that holds fewer than half of them is another
--- hand's, of another resolution, or not two corners.
+-- The box of a hand: the file's, else the vertices' bounds. One that holds fewer than half of them is told of.
 local function box_of(self, where, hand, points, bounds)
   if absent(hand.box) or type(hand.box) == "table" and next(hand.box) == nil then return bounds end
   local box = corners_of(hand.box, where .. ": box")

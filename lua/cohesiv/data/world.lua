@@ -35,8 +35,7 @@ local function check_options(given)
   return o
 end
 
--- A world is continued only with the options that began it; other people's folders are left alone. world.json keeps all
--- that decides the clips' bytes, except how many there are.
+-- Only the options that began a world go on with it: world.json keeps all that decides bytes. Other folders stay.
 local function claim(o)
   local path, kind = o.out .. "/world.json", core.io.status(o.out)
   local truth = lists.map(PARTS, function(part) return o[part] and part end)

@@ -6,8 +6,7 @@
 -- entry; no entry is an empty prediction. `detected` (see below) is given to systems that say detects = true.
 -- A key's mask is first > t[1] and second > t[2]. A system with the keys `object` and `hand` gets Pair as their union
 -- (unless it has the key `pair`) and All as the union of its Pairs; any other has one key per task, named like it.
--- IoU is taken at the image's own resolution, pixels of `arm` masks left out. Not here: the choice of thresholds
--- (calibrate.lua) and whole runs (train/evaluation.lua).
+-- IoU is taken at the image's own resolution, without pixels of `arm` masks. Thresholds are chosen in calibrate.lua.
 local annotations = require "cohesiv.data.annotations"
 local core = require "cohesiv.core"
 local folders = require "cohesiv.data"
@@ -145,8 +144,7 @@ function evaluate.asker(system, data)
   end
 end
 
---- The detected hand of every query (its number in clip:hands(n), or false): the one whose box contains the query,
---- of several the one with the nearest vertex mean.
+--- By query: which of clip:hands(n) has it in its box (of several the one with the nearest vertex mean), or false.
 function evaluate.detected(clip, frame)
   local hands, found = clip:hands(frame.n), {}
   for q, query in ipairs(frame.queries) do

@@ -3,8 +3,7 @@ local tensor = require "cohesiv.tensor"
 
 local ALL = { "All", "Pair", "Hand", "Obj" }
 
---- one_map(grid, maps, tasks = all four): maps(clip, n, queries, detected) gives the maps by query (none: no answer)
--- and that of the whole frame, or one map for all of these.
+--- one_map(grid, maps, tasks = all): maps(clip, n, queries, detected) → maps by query, the frame's; or one map for all.
 return function(grid, maps, tasks)
   local goals = {}
   for _, task in ipairs(tasks or ALL) do goals[task] = { task = task, grids = { grid } } end

@@ -43,8 +43,7 @@ function predict.maps(model, image, queries, options)
   return maps
 end
 
--- Softmax of the scaled cosines with the three means: the probabilities that the embedding loss trains, each class as
--- frequent as the others. → object, person, either
+-- Softmax of the scaled cosines with the means, classes equally frequent, as the loss trains → object, person, either
 local function posterior(maps, scale_of_logits)
   local cosines = { maps.objectness, maps.personness, maps.backgroundness }
   if not cosines[3] then
@@ -85,8 +84,7 @@ end
 
 --- model:predict(image, {{x, y}, …}): a list, one entry per query, of attention, objectness, personness (float H×W)
 --- and the masks hand, object, pair, contact (uint8 H×W, 0 or 1), all at the image's own resolution. `image` is uint8
---- H×W×3, queries are in its pixels. Options: thresholds = { object = {θ₁, θ₂}, hand = {θ₃, θ₄} } instead of
---- the stored ones; size = { width, height } of the network's input.
+--- H×W×3, queries in its pixels. Options: thresholds = { object = {θ₁, θ₂}, hand = {θ₃, θ₄} }; size, of the network's.
 function predict.predict(model, image, queries, options)
   options_of.known("predict", options, { thresholds = true, size = true, attention_only = true })
   check(image, queries)

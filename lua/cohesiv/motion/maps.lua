@@ -61,8 +61,7 @@ function M.choose(gaps, motion, hands)
   return lists.keys(chosen)
 end
 
--- The hand of frame n + gap that is hand k of frame n: the nearest one of as many vertices, within a hand size and a
--- half; sides are not asked, since detectors confuse them.
+-- A hand in another frame: the nearest of as many vertices, within 1.5 hand sizes; detectors confuse sides.
 local function same_hand(vertices, others)
   local low, high = vertices:min(1), vertices:max(1)
   local size = math.sqrt(math.max(0, (high[1] - low[1]) * (high[2] - low[2])))

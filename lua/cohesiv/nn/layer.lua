@@ -8,8 +8,7 @@ local core = require "cohesiv.core"
 
 local M = {}
 
---- axes(default, least = 1, name?): an entry of a schema that may differ for height and width: n, or { height, width };
--- as `padding` also { top, bottom, left, right } or "same".
+--- axes(default, least = 1, name?): n or { height, width }; as `padding` also { top, bottom, left, right } or "same".
 function M.axes(default, least, name)
   local rule = options.integer(default, least, nil, name)
   rule.kind, rule.axes = "number|table", least or 1

@@ -22,8 +22,7 @@ end
 -- A weight in the dtype of activations: those of bfloat16 serve products of whole maps.
 local function full(weight) return weight.dtype == "bfloat16" and weight:to "float32" or weight end
 
---- after(bn, gate, x, residual?): gate(bn(x), residual), as one op unless one of the modules in it has hooks. bn's
--- activation is "silu" where the gate's is, "none" otherwise.
+--- after(bn, gate, x, residual?): gate(bn(x), residual), one op without hooks; bn's act is the gate's "silu" or "none".
 function M.after(bn, gate, x, residual)
   if bn.hooks or gate.hooks or gate.reduce.hooks or gate.expand.hooks then return gate(bn(x), residual) end
   local reduce, expand = gate.reduce.params, gate.expand.params

@@ -1,5 +1,4 @@
---- The U-Net decoder (Ronneberger et al., MICCAI 2015; the variant of segmentation_models.pytorch, whose names it
--- keeps) and the two branches on top of the embedding.
+--- The U-Net decoder (Ronneberger et al., MICCAI 2015; named as in segmentation_models.pytorch) and the two branches.
 local Module = require "cohesiv.nn.module"
 local layers = require "cohesiv.nn.layers"
 local stages = require "cohesiv.nn.stages"

@@ -13,8 +13,7 @@ local READING = { depth = options.rule(8, "depth 8 or 16", function(x) return x 
 local WRITING = { depth = options.optional "number" } -- the writer says which
 
 --- read(path, { depth = 8 }): a .png, .jpg or .jpeg file as uint8 H×W×3; grey is repeated, alpha dropped, 1 to 4 bits
--- spread to 0 … 255, turned as its EXIF orientation says. With { depth = 16 } (PNG only) int32 H×W×3, 0 … 65535:
--- values of 16-bit files as stored, those of 8-bit files times 257.
+-- spread to 0 … 255, turned as EXIF says. { depth = 16 }: a PNG as int32 H×W×3, 0 … 65535, 8-bit values times 257.
 function image.read(path, given)
   local depth, kind = options.read("image", given, READING).depth, extension(path)
   if kind == "png" then return core.io.png_read(path, depth == 16 and "rgb16" or "rgb8") end

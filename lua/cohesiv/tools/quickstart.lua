@@ -11,8 +11,7 @@ local world = require "cohesiv.data.world"
 
 local M = {}
 
--- Clips to measure on have seven frames and masks of the middle one, which has neighbours at every gap: intervals are
--- over clips, so many clips tell more than many frames of each.
+-- Measured clips have seven frames, a mask of the middle one, neighbours at every gap: clips tell more than frames.
 local MEASURED_FRAMES, MASK_EVERY = 7, 6
 
 -- The recipe on worlds of its own to train on, to choose thresholds on and to report.

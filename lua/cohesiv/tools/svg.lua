@@ -1,5 +1,4 @@
---- Charts as SVG text for reports: bars with whiskers, curves. Colours are CSS classes of the page (report.lua has
--- them for light and dark), sizes are those of the viewBox.
+--- Charts as SVG text for reports: bars with whiskers, curves. Colours are classes of page.html, sizes the viewBox's.
 local svg = {}
 
 --- Text safe inside HTML and SVG.
@@ -74,8 +73,7 @@ local function range_of(series)
   return x0, x1, values[1], values[math.max(1, math.floor(#values * 0.99 + 0.5))]
 end
 
---- curves(title, series, x_label): lines through series[i] = { name, points = {{x, y}, …}, dots }, which must not all
---- be empty; the y axis starts at 0 when the values are near it.
+--- curves(title, series, x_label): lines through series[i] = { name, points = {{x, y}, …}, dots }, not all empty.
 function svg.curves(title, series, x_label)
   local width, height, left, right, top, bottom = 560, 260, 54, 14, 30, 40
   local x0, x1, low, high = range_of(series)

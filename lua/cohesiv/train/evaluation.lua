@@ -1,5 +1,4 @@
---- co.evaluate: a run on a data folder, calibrated first if need be, and what is printed of it. Scores are made in
--- hands/evaluate.lua, thresholds in hands/calibrate.lua.
+--- co.evaluate: a run on data, calibrated if need be, and what is printed of it; on hands/evaluate.lua, calibrate.lua.
 local calibrate = require "cohesiv.hands.calibrate"
 local core = require "cohesiv.core"
 local evaluate = require "cohesiv.hands.evaluate"
@@ -80,8 +79,7 @@ function evaluation.text(entries)
   return table.concat(lines, "\n")
 end
 
---- A recipe's system without training as a run in memory, for tables that show baselines: a recipe or an
---- EXPERIMENT.lua. Its calibration stays in memory.
+--- The system without training of a recipe or EXPERIMENT.lua as a run in memory, for tables that show baselines.
 function evaluation.untrained(r)
   if type(r) == "string" then r = recipe.load(r) end
   local kept

@@ -105,8 +105,7 @@ function M.sample(clip, n, recipe)
   return path, core.sample_digest(path)
 end
 
---- mend(entry, data, recipe): makes the sample of one of prepare's entries again, whatever is there; its random numbers
--- are nobody's. Raises when the clip is not what it was.
+--- mend(entry, data, recipe): makes a prepared entry's sample again, apart from random numbers; raises if it changed.
 function M.mend(entry, data, recipe)
   warn_damaged(entry.path)
   local seed, stream = core.random_state()
@@ -173,8 +172,7 @@ function M.survey(data, recipe)
   return found
 end
 
---- prepare(data, recipe): { train, validation }: lists of { clip, frame, path, digest } of the samples of all clips.
--- Shows progress; what is made already is found in the cache.
+--- prepare(data, recipe): { train, validation }, lists of { clip, frame, path, digest }, made or found in the cache.
 function M.prepare(data, recipe)
   local found = M.survey(data, recipe)
   local list, bar = {}, progress.new("maps", found.total)

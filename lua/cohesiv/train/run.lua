@@ -233,8 +233,7 @@ function Run:write(name, content)
   core.io.write_file(self:file(name), content)
 end
 
---- What run.json says: name, seed, commit, environment; convolutions, where some were tuned; changes, where the recipe
--- was changed on the way: a list of { step, key, from, to }.
+--- run.json: name, seed, commit, environment; tuned convolutions; changes of the recipe: { step, key, from, to }, ….
 function Run:info() return read_json(self, "run.json", INFO) or {} end
 
 --- The convolutions of the run's beginning for co.tune's choices, or (take = tune.include) beside them.

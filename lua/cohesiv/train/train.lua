@@ -291,8 +291,7 @@ local function take_changes(run, recipe, changes, step)
     device and " (bits may differ from those of a run on one device)" or ""))
 end
 
--- The run, after f(run, changes) in its folder: the one to resume, or a new one, without changes, which goes when f
--- fails before there was something to keep: kept() tells.
+-- The run, after f(run, changes): the one to resume, or a new one, which goes where f fails with nothing kept().
 local function in_folder(recipe, options, kept, f)
   local run, lock
   if options.resume then

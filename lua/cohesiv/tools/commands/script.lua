@@ -1,5 +1,4 @@
--- cohesiv SCRIPT.lua ARGS…, cohesiv -e CODE ARGS…, cohesiv - (from stdin): runs Lua with the module on its path, with
--- the arguments in `arg` and `...`, as `lua` does.
+-- cohesiv SCRIPT.lua ARGS…, cohesiv -e CODE ARGS…, cohesiv - (from stdin): runs Lua with arguments as `lua` does.
 local cli = require "cohesiv.tools.cli"
 
 return {
