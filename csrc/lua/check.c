@@ -160,18 +160,38 @@ static int not_finite(lua_State *L) {
   return 0;
 }
 
-/* core.found(x) → what messages say of x */
+/* core.found(x, kind?) → what messages say of x; where a Lua type is wanted, of another one its type */
 static int found_text(lua_State *L) {
-  found(L, 1);
+  const char *kind = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
+  if (!kind || to_handle(L, 1) || !strcmp(kind, luaL_typename(L, 1)))
+    found(L, 1);
+  else
+    lua_pushstring(L, luaL_typename(L, 1));
+  return 1;
+}
+
+/* core.plain(text) → the text with its control characters written out (\n, \x1b), so that names of files keep a
+ * message on one line and tell a terminal nothing */
+static int plain(lua_State *L) {
+  size_t size;
+  const char *text = luaL_tolstring(L, 1, &size);
+  luaL_Buffer out;
+  luaL_buffinit(L, &out);
+  for (const char *at = text; at <= text + size; at += strlen(at) + 1) { /* up to the next zero byte */
+    if (at > text) luaL_addstring(&out, "\\x00");
+    size_t room = 4 * strlen(at) + 1;
+    char *to = luaL_prepbuffsize(&out, room);
+    error_plain(to, room, at);
+    luaL_addsize(&out, strlen(to));
+  }
+  luaL_pushresult(&out);
   return 1;
 }
 
 void open_checks(lua_State *L) {
-  static const luaL_Reg functions[] = {{"found", found_text},
-                                       {"text", plain_text},
-                                       {"error", raise_plain},
-                                       {"not_finite", not_finite},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"found", found_text},      {"plain", plain},
+                                       {"text", plain_text},       {"error", raise_plain},
+                                       {"not_finite", not_finite}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 0);
   lua_getfield(L, -1, "format");

@@ -52,8 +52,8 @@ function M.line(message, at)
   elseif at and not text:find "^[^\n]-:%d+: " then
     text = at .. ": " .. text
   end
-  local loaded, warn = pcall(require, "cohesiv.base.warn") -- not where the core itself cannot be loaded
-  text = loaded and warn.plain(text) or text:gsub("%c", " ")
+  local loaded, core = pcall(require, "cohesiv.core")
+  text = loaded and core.plain(text) or text:gsub("%c", " ")
   return #text > 1000 and text:sub(1, 1000):gsub("[\xC0-\xFF]?[\x80-\xBF]*$", "") .. "…" or text
 end
 

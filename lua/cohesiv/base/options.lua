@@ -11,12 +11,6 @@ M.show = core.found
 --- text(x): the same, but a short plain word stands without quotes: a name where names are expected.
 M.text = core.text
 
--- What kind of value was found where another kind was expected; the value itself where its kind is right.
-local function found(x, kind)
-  if core.is_tensor(x) or type(x) == kind then return M.show(x) end
-  return type(x)
-end
-
 -- ---- kinds of values ----
 
 local function is_number(x) return type(x) == "number" and x - x == 0 end
@@ -170,14 +164,14 @@ local function value_of(what, key, x, known)
   if is.accepts and (x == nil or not is.typed or type(x) == "number") then return accepted(what, name, x, is) end
   if is_of(kind, x) then return x end
   local expected = kind == "number" and type(x) == kind and "a finite number" or "a " .. kind:gsub("|", " or a ")
-  core.refuse("%s: %s: expected %s, found %s", what, name, expected, found(x, kind))
+  core.refuse("%s: %s: expected %s, found %s", what, name, expected, core.found(x, kind))
 end
 
 --- table_of(what, given): given, which must be a table; an empty one for nil.
 function M.table_of(what, given)
   if given == nil then return {} end
-  if type(given) ~= "table" then core.refuse("%s: expected a table of options, found %s", what, found(given)) end
-  return given
+  if type(given) == "table" then return given end
+  core.refuse("%s: expected a table of options, found %s", what, core.found(given, "table"))
 end
 
 --- known(what, given, schema, last = " or "): raises for a name that the schema lacks; for a number if it has some.
