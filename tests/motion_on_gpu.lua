@@ -30,3 +30,46 @@ for _, case in ipairs { { 1, 1, 1 }, { 3, 40, 3 }, { 8, 9, 1 }, { 37, 53, 1 }, {
   compare(("flow %dx%dx%d"):format(h, w, channels), flow, other)
   compare(("check %dx%dx%d"):format(h, w, channels), valid, mask)
 end
+
+-- Hands as rings of points around (x, y), flows that move each by a plane motion of its own.
+local function ring(x, y, radius, count)
+  local points = {}
+  for i = 1, count do
+    local angle = 2 * math.pi * i / count
+    points[i] = { x + radius * math.cos(angle), y + radius * math.sin(angle) * (0.6 + 0.03 * i) }
+  end
+  return co.tensor(points, { dtype = "float64" })
+end
+
+local function flow_of(h, w, gap)
+  local x = co.arange(0, w):reshape { 1, w }:expand { h, w }
+  local y = co.arange(0, h):reshape { h, 1 }:expand { h, w }
+  local far = co.rand(h, w) * 0.3 + x * 0.01 * gap
+  return co.stack({ (x - 20) * 0.02 * gap + far, (y - 15) * 0.03 * gap - far * 0.5 }, 3):to "float32"
+end
+
+local function same_maps(what, o, change)
+  local gpu = {}
+  for name, value in pairs(o) do gpu[name] = value end
+  gpu.flows = {}
+  for i, flow in ipairs(o.flows) do gpu.flows[i] = on_gpu(flow) end
+  local a, b = co.responsibility(o), co.responsibility(gpu)
+  if change then a, b = a:with(change), b:with(change) end
+  compare("map " .. what, a.map, b.map)
+  compare("residuals " .. what, a.residuals, b.residuals)
+  if #o.hands > 0 then compare("fit " .. what, a.homographies, on_gpu(b.homographies)) end
+  for k, q in ipairs(a.quality) do assert(math.abs(q.share - b.quality[k].share) < 0.01) end
+end
+
+do
+  local h, w = 40, 150
+  local flows, two, five = {}, { ring(30, 20, 9, 21), ring(110, 16, 7, 12) }, {}
+  for i, gap in ipairs { -1, 1, 2 } do flows[i] = flow_of(h, w, gap) end
+  flows[3][5][7] = 0 / 0 -- a vector that is no number
+  for k = 1, 5 do five[k] = ring(25 * k, 10 + 4 * k, 5 + k, 8) end
+  same_maps("of two hands", { flows = flows, hands = two, content = { 140, 33 } })
+  same_maps("with a moving background", { flows = flows, hands = two, background = "homography", temperature = 0.5 })
+  same_maps("of five hands, close ones", { flows = flows, hands = five, closeness = 1, fit = { points = 60 } })
+  same_maps("of one hand kept", { flows = flows, hands = five }, { keep = { 3 }, temperature = 1 })
+  same_maps("of nobody", { flows = flows, hands = {} })
+end

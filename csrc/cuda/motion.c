@@ -1,51 +1,71 @@
-/* The motion kernels (motion/kernels.h): their launchers on the device's stream. */
-#include "cuda/cuda.h"
+/* The steps of maps (motion/map_kernels.h): what they read on the host goes to the device first. And the table of
+ * all motion kernels. */
+#include "cuda/motion.h"
 
-#include "cuda/kernels/flow.h"
+#include "core/error.h"
+#include "cuda/kernels/maps.h"
 
-static cudaStream_t on(Device *d) {
-  d->enter(d);
-  return cuda_stream(d);
-}
+#include <stdlib.h>
+#include <string.h>
 
-/* ---- optical flow ---- */
+/* A scene's flows and what else a step reads, sent to one block of the device, with room behind it. */
+typedef struct Staged {
+  MapScene scene;
+  Device *device;
+  void *block, *sent, *room;
+  size_t bytes;
+} Staged;
 
-static int grey(Device *d, const uint8_t *image, int channels, const FlowImage *out) {
-  return flow_grey_on(on(d), image, channels, out);
-}
-static int halve(Device *d, const FlowImage *in, const FlowImage *out) {
-  return flow_halve_on(on(d), in, out);
-}
-static int slopes(Device *d, const FlowImage *in, const FlowImage *x, const FlowImage *y) {
-  return flow_slopes_on(on(d), in, x, y);
-}
-static int start(Device *d, const FlowSearch *s, const FlowField *coarse) {
-  return flow_start_on(on(d), s, coarse);
-}
-static int search(Device *d, const FlowSearch *s) { return flow_search_on(on(d), s); }
-static int densify(Device *d, const FlowSearch *s, const FlowField *field, float *weight) {
-  return (void)weight, flow_densify_on(on(d), s, field);
-}
-static int refine(Device *d, const FlowImage *a, const FlowImage *b, const FlowField *field, float *block) {
-  return flow_refine_on(on(d), a, b, field, block);
-}
-static int finish(Device *d, const FlowField *field, int enlarge, long h, long w, float *flow) {
-  return flow_finish_on(on(d), field, enlarge, h, w, flow);
-}
-static int check(Device *d, const float *forward, const float *backward, long h, long w, float a, float b,
-                 uint8_t *valid) {
-  return flow_check_on(on(d), forward, backward, h, w, a, b, valid);
+static size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
+
+static int stage(Staged *g, const Scene *s, const void *sent, size_t bytes, size_t room) {
+  const size_t flows = aligned((size_t)s->gaps * sizeof *s->flow), head = flows + aligned(bytes);
+  Device *d = s->device;
+  char *host = malloc(head);
+  if (!host) return fail_memory("out of memory: what %d gaps need", s->gaps);
+  memcpy(host, s->flow, (size_t)s->gaps * sizeof *s->flow);
+  if (bytes) memcpy(host + flows, sent, bytes);
+  char *block = d->take(d, head + room);
+  int ok = block && d->copy(d, block, host, flows + bytes);
+  free(host);
+  if (!ok) return d->give(d, block, head + room), 0;
+  *g = (Staged){
+      .device = d, .block = block, .sent = block + flows, .room = block + head, .bytes = head + room};
+  g->scene =
+      (MapScene){s->width, s->height, s->content_width, s->content_height, s->gaps, s->hands, g->block};
+  return 1;
 }
 
-static const FlowKernels flow = {.grey = grey,
-                                 .halve = halve,
-                                 .slopes = slopes,
-                                 .start = start,
-                                 .search = search,
-                                 .densify = densify,
-                                 .refine_floats = flow_refine_floats_on,
-                                 .refine = refine,
-                                 .finish = finish,
-                                 .check = check};
+static int done(Staged *g, int ok) {
+  g->device->give(g->device, g->block, g->bytes);
+  return ok;
+}
 
-const MotionKernels cuda_motion = {.flow = &flow};
+static int sample(const Scene *s, long n, const double *xy, double *uv) {
+  const size_t point = 2 * sizeof *xy, all = (size_t)(s->gaps * n) * point;
+  Staged g;
+  if (!n) return 1;
+  return stage(&g, s, xy, (size_t)n * point, all) &&
+         done(&g, maps_sample_on(motion_stream(s->device), &g.scene, n, g.sent, g.room) &&
+                      s->device->copy(s->device, uv, g.room, all));
+}
+
+static int fill(const MapJob *job) {
+  const Scene *s = job->scene;
+  Staged g;
+  return stage(&g, s, job->plane, (size_t)(s->gaps * job->planes) * sizeof *job->plane, 0) &&
+         done(&g, maps_fill_on(motion_stream(s->device), &g.scene, g.sent, job->still, job->residuals,
+                               job->scale, job->out));
+}
+
+static int closeness(const Scene *s, const Hulls *hulls, float *map) {
+  Staged g;
+  if (!stage(&g, s, hulls->corner, (size_t)hulls->first[s->hands] * 2 * sizeof *hulls->corner, 0)) return 0;
+  Hulls there = *hulls;
+  there.corner = g.sent;
+  return done(&g, maps_closeness_on(motion_stream(s->device), &g.scene, &there, map));
+}
+
+static const MapKernels maps = {.sample = sample, .fill = fill, .closeness = closeness};
+
+const MotionKernels cuda_motion = {.flow = &cuda_flow, .maps = &maps};

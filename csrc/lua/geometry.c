@@ -64,10 +64,12 @@ static void read_flows(lua_State *L, int list, Scene *s) {
   s->gaps = (int)check_list(L, list, "flows", GAPS_MAX);
   if (s->gaps < 1) refuse(L, "flows: expected at least one, found none");
   const float **flow = block(L, (size_t)s->gaps, sizeof *flow);
+  lua_createtable(L, s->gaps, 0); /* copies of what lies elsewhere live here */
+  const int kept = lua_gettop(L);
   for (int g = 0; g < s->gaps; g++) {
     lua_rawgeti(L, list, g + 1);
     const char *what = lua_pushfstring(L, "flows[%d]", g + 1);
-    Tensor *t = check_tensor_of(L, -2, what, F32, 3);
+    Tensor *t = check_motion(L, -2, what, F32, 3, &s->device);
     if (t->shape[2] != 2 || t->size == 0)
       refuse(L, "%s: expected shape HxWx2, found %s", what, tensor_text(t));
     if (g == 0) s->height = t->shape[0], s->width = t->shape[1];
@@ -75,7 +77,8 @@ static void read_flows(lua_State *L, int list, Scene *s) {
       refuse(L, "%s: expected shape %Ix%Ix2 as the first, found %s", what, (lua_Integer)s->height,
              (lua_Integer)s->width, tensor_text(t));
     flow[g] = tensor_data(t);
-    lua_pop(L, 2);
+    lua_pop(L, 1);
+    lua_rawseti(L, kept, g + 1);
   }
   s->flow = flow;
 }
@@ -232,7 +235,7 @@ static int map(lua_State *L) {
   Scene s = check_scene(L);
   Planes planes = check_planes(L, &s);
   Tensor **out = push_tensor(L);
-  if (!(*out = tensor_new(F32, 3, (long[]){s.height, s.width, s.hands + 1}))) return raise_error(L);
+  if (!(*out = tensor_on(s.device, F32, 3, (long[]){s.height, s.width, s.hands + 1}))) return raise_error(L);
   float *pixels = tensor_write(*out);
   if (!pixels || !responsibility_map(&s, &planes, temperature, pixels) ||
       (closeness > 0 && !responsibility_closeness(&s, closeness, pixels)))
@@ -246,7 +249,8 @@ static int residuals(lua_State *L) {
   Scene s = check_scene(L);
   Planes planes = check_planes(L, &s);
   Tensor **out = push_tensor(L);
-  if (!(*out = tensor_new(F32, 4, (long[]){s.gaps, s.height, s.width, s.hands + 1}))) return raise_error(L);
+  if (!(*out = tensor_on(s.device, F32, 4, (long[]){s.gaps, s.height, s.width, s.hands + 1})))
+    return raise_error(L);
   float *pixels = tensor_write(*out);
   if (!pixels || !responsibility_residuals(&s, &planes, pixels)) return raise_error(L);
   return 1;

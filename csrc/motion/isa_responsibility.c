@@ -82,11 +82,6 @@ typedef struct Tile {
   vf sum[HANDS_MAX + 1][VECTORS];        /* responsibilities, added up over gaps */
 } Tile;
 
-/* Beyond the horizon, or where the flow is no number. The background's value is the smaller one, so that
- * where all are lost the softmax gives it everything. */
-#define LOST_HAND 2e18f
-#define LOST_GROUND 1e18f
-
 /* Apart into u and v, in the order of STEPS. */
 INLINE void unzip(Tile *t, long i, const float *flow, float scale) {
   vf a = vload(flow) * scale, b = vload(flow + LANES) * scale;

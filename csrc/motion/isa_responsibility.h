@@ -1,27 +1,10 @@
-/* What responsibility.c hands to its vector kernels: one image row at a time, motions prepared for float
- * arithmetic.
- *
- * A motion M is kept around a centre c = (cx, cy): with p = c + (ξ, η), divided so that w = 1 at c,
- *   M p - p = ( (bx + axx ξ + axy η - ξ s) / (1 + s), (by + ayx ξ + ayy η - η s) / (1 + s) ),  s = gx ξ + gy
- * η. So the small numbers that matter are computed from small numbers, and float32 is enough. */
+/* What the CPU's maps hand to their vector kernels: one image row at a time, motions prepared for float
+ * arithmetic. */
 #ifndef MOTION_ISA_RESPONSIBILITY_H
 #define MOTION_ISA_RESPONSIBILITY_H
 
 #include "backend/isa.h"
-
-#include <stdbool.h>
-
-enum { HANDS_MAX = 64 };
-
-typedef struct Plane {
-  double cx, cy, bx, by, axx, axy, ayx, ayy, gx, gy;
-  bool hidden; /* everything is beyond the horizon */
-} Plane;
-
-/* A plane within one row: η is known. */
-typedef struct RowPlane {
-  float cx, xx, x0, yx, eta, y0, gx, s0;
-} RowPlane;
+#include "motion/map_kernels.h"
 
 typedef struct RowJob {
   long width; /* of the part to fill */
@@ -29,7 +12,7 @@ typedef struct RowJob {
   bool still; /* static background: planes are gaps×hands, else gaps×(hands+1) with the background last */
   const float *const *flow; /* gaps: this row's flow, width×2 */
   const RowPlane *plane;
-  float scale; /* all lengths are multiplied by it: log2(e) / temperature, 1 for residuals */
+  float scale; /* see MapJob */
 } RowJob;
 
 ISA_DECLARE(void, responsibility_row, const RowJob *job, float *out /* width×(hands+1) */);

@@ -1,10 +1,8 @@
 /* Finds the kernels of a device. */
 #include "motion/kernels.h"
 
-#include "motion/flow_parts.h"
-
 static const MotionKernels *find(const Device *device) {
-  static const MotionKernels cpu = {.flow = &flow_cpu};
+  static const MotionKernels cpu = {.flow = &flow_cpu, .maps = &maps_cpu};
   if (device->kind == DEVICE_CPU) return &cpu;
   const DeviceModule *module = device->kind == DEVICE_GUARD ? NULL : device_module(device->kind);
   return module ? module->motion : NULL;

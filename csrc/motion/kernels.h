@@ -6,9 +6,11 @@
 
 #include "core/device.h"
 #include "motion/flow_kernels.h"
+#include "motion/map_kernels.h"
 
 typedef struct MotionKernels {
   const FlowKernels *flow;
+  const MapKernels *maps;
 } MotionKernels;
 
 /* Those of a device that motion_device() returns. */

@@ -13,20 +13,7 @@ static double clamp(double x, double low, double high) { return x < low ? low : 
 
 void points_sample(const float *flow, long width, long height, long row, long n, const double *xy,
                    double *uv) {
-  for (long i = 0; i < n; i++) {
-    double x = clamp(xy[2 * i], 0, (double)(width - 1)), y = clamp(xy[2 * i + 1], 0, (double)(height - 1));
-    if (!(x >= 0) || !(y >= 0)) { /* not a number */
-      uv[2 * i] = uv[2 * i + 1] = NAN;
-      continue;
-    }
-    long x0 = (long)x, y0 = (long)y, x1 = x0 + 1 < width ? x0 + 1 : x0, y1 = y0 + 1 < height ? y0 + 1 : y0;
-    double b = x - (double)x0, a = y - (double)y0;
-    for (int c = 0; c < 2; c++) {
-      double top = (1 - b) * flow[(y0 * row + x0) * 2 + c] + b * flow[(y0 * row + x1) * 2 + c];
-      double low = (1 - b) * flow[(y1 * row + x0) * 2 + c] + b * flow[(y1 * row + x1) * 2 + c];
-      uv[2 * i + c] = (1 - a) * top + a * low;
-    }
-  }
+  for (long i = 0; i < n; i++) point_sample(flow, width, height, row, xy + 2 * i, uv + 2 * i);
 }
 
 static int by_place(const void *a, const void *b) {

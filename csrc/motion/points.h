@@ -3,6 +3,32 @@
 #ifndef MOTION_POINTS_H
 #define MOTION_POINTS_H
 
+#include "backend/each.h"
+
+#include <math.h>
+
+/* The flow at one point: see points_sample. */
+BODY void point_sample(const float *flow, long width, long height, long row, const double *xy, double *uv) {
+  const double right = (double)(width - 1), bottom = (double)(height - 1);
+  const double x = xy[0] < 0       ? 0
+                   : xy[0] > right ? right
+                                   : xy[0],
+               y = xy[1] < 0        ? 0
+                   : xy[1] > bottom ? bottom
+                                    : xy[1];
+  if (!(x >= 0) || !(y >= 0)) { /* not a number */
+    uv[0] = uv[1] = NAN;
+    return;
+  }
+  long x0 = (long)x, y0 = (long)y, x1 = x0 + 1 < width ? x0 + 1 : x0, y1 = y0 + 1 < height ? y0 + 1 : y0;
+  double b = x - (double)x0, a = y - (double)y0;
+  for (int c = 0; c < 2; c++) {
+    double top = (1 - b) * flow[(y0 * row + x0) * 2 + c] + b * flow[(y0 * row + x1) * 2 + c];
+    double low = (1 - b) * flow[(y1 * row + x0) * 2 + c] + b * flow[(y1 * row + x1) * 2 + c];
+    uv[c] = (1 - a) * top + a * low;
+  }
+}
+
 /* Twice the signed area of the triangle abc: its sign is the sense of the turn. */
 static inline double points_turn(const double *a, const double *b, const double *c) {
   return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]);

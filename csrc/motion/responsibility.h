@@ -7,11 +7,13 @@
 #ifndef MOTION_RESPONSIBILITY_H
 #define MOTION_RESPONSIBILITY_H
 
+#include "core/device.h"
 #include "motion/homography.h"
 
 #include <stdbool.h>
 
 typedef struct Scene {
+  Device *device;     /* where the flows are, and what is made of them */
   long width, height; /* of the flows */
   long content_width, content_height;
   int gaps, hands;

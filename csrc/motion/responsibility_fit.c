@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/pool.h"
+#include "motion/kernels.h"
 #include "motion/points.h"
 
 #include <math.h>
@@ -20,15 +21,44 @@ enum {
  * held object is within the first; a hand that fills the image leaves only the last. */
 static const double distance_from_hands[] = {1.0, 0.5, 0.2};
 
+/* Points of all hands (or of the background), and what the flows say there: one reading for all, since the flows
+ * may lie on a device. */
 typedef struct Points {
-  long count;
-  double *xy; /* landmarks first, then the extra ones */
+  long total, *first; /* hands + 1: where each hand's begin: landmarks, then the extra ones */
+  double *xy, *uv;    /* total×2; gaps×total×2 */
 } Points;
+
+static int read_flows(const Scene *s, Points *p) {
+  p->uv = malloc((size_t)(s->gaps * p->total + 1) * 2 * sizeof *p->uv);
+  if (!p->uv) return fail("responsibility: out of memory for %ld points", p->total);
+  return motion_kernels(s->device)->maps->sample(s, p->total, p->xy, p->uv);
+}
+
+static void free_points(Points *p) { free(p->first), free(p->xy), free(p->uv); }
+
+/* Points of every hand: its landmarks, and up to `wanted` in all. */
+static int take_points(const Scene *s, long wanted, Points *p) {
+  long most = 0;
+  for (int k = 0; k < s->hands; k++) most += s->vertex_count[k] + wanted;
+  p->first = calloc((size_t)s->hands + 1, sizeof *p->first);
+  p->xy = malloc((size_t)(most + 1) * 2 * sizeof *p->xy);
+  if (!p->first || !p->xy) return fail("responsibility: out of memory for %ld points", most);
+  for (int k = 0; k < s->hands; k++) {
+    const long n = s->vertex_count[k];
+    double *xy = p->xy + 2 * p->total;
+    memcpy(xy, s->vertices[k], (size_t)n * 2 * sizeof *xy);
+    const long extra =
+        n < wanted ? points_within(n, xy, wanted, s->content_width, s->content_height, xy + 2 * n) : 0;
+    if (extra < 0) return 0;
+    p->first[k + 1] = p->total += n + extra;
+  }
+  return read_flows(s, p);
+}
 
 typedef struct Job {
   const Scene *scene;
   const Fit *fit;
-  const Points *points; /* hands */
+  const Points *points;
   HandFit *out;
 } Job;
 
@@ -53,11 +83,10 @@ static int fit_model(const Fit *fit, Model model, long n, const double *source, 
 
 /* Sources and their targets by the flow, without those where the flow is no number; returns how many are
  * left. */
-static long follow(const Scene *s, long gap, long n, const double *xy, double *source, double *target) {
+static long follow(long n, const double *xy, const double *uv, double *source, double *target) {
   long left = 0;
-  points_sample(s->flow[gap], s->content_width, s->content_height, s->width, n, xy, target);
   for (long i = 0; i < n; i++) {
-    double u = target[2 * i], v = target[2 * i + 1];
+    const double u = uv[2 * i], v = uv[2 * i + 1];
     if (!isfinite(u) || !isfinite(v)) continue;
     source[2 * left] = xy[2 * i], source[2 * left + 1] = xy[2 * i + 1];
     target[2 * left] = xy[2 * i] + u, target[2 * left + 1] = xy[2 * i + 1] + v;
@@ -71,17 +100,18 @@ static int fit_hand(void *arg, long index) {
   const Scene *s = job->scene;
   const long gap = index / s->hands, hand = index % s->hands;
   const double *given = job->fit->targets ? job->fit->targets[hand * s->gaps + gap] : NULL;
-  const Points *p = job->points + hand;
-  long n = given ? s->vertex_count[hand] : p->count;
+  const Points *p = job->points;
+  const double *xy = p->xy + 2 * p->first[hand];
+  long n = given ? s->vertex_count[hand] : p->first[hand + 1] - p->first[hand];
   HandFit *out = job->out + index;
   double *source = malloc((size_t)(5 * n + 1) * sizeof *source), *target = source + 2 * n,
          *error = target + 2 * n;
   if (!source) return fail("responsibility: out of memory for %ld points", n);
   if (given) {
-    memcpy(source, p->xy, (size_t)(2 * n) * sizeof *source);
+    memcpy(source, xy, (size_t)(2 * n) * sizeof *source);
     memcpy(target, given, (size_t)(2 * n) * sizeof *target);
   } else
-    n = follow(s, gap, n, p->xy, source, target);
+    n = follow(n, xy, p->uv + 2 * (gap * p->total + p->first[hand]), source, target);
   int ok = fit_model(job->fit, job->fit->model, n, source, target, out);
   if (!ok && job->fit->fall_back)
     for (int model = job->fit->model + 1; !ok && !failed_for_memory() && model < MODELS; model++)
@@ -95,47 +125,31 @@ static int fit_hand(void *arg, long index) {
   return ok;
 }
 
-static int hand_points(const Scene *s, const Fit *fit, long hand, Points *p) {
-  long n = s->vertex_count[hand];
-  p->xy = malloc((size_t)(n + fit->points) * 2 * sizeof *p->xy);
-  if (!p->xy) return fail("responsibility: out of memory for %ld points", n + fit->points);
-  memcpy(p->xy, s->vertices[hand], (size_t)n * 2 * sizeof *p->xy);
-  long extra = n < fit->points
-                   ? points_within(n, p->xy, fit->points, s->content_width, s->content_height, p->xy + 2 * n)
-                   : 0;
-  p->count = n + extra;
-  return extra >= 0;
-}
-
 int responsibility_fit(const Scene *scene, const Fit *fit, HandFit *out) {
-  Points *points = calloc((size_t)scene->hands + 1, sizeof *points);
-  int ok = points ? 1 : fail("responsibility: out of memory for %d hands", scene->hands);
-  for (int k = 0; ok && k < scene->hands; k++) ok = hand_points(scene, fit, k, points + k);
-  Job job = {scene, fit, points, out};
-  ok = ok && parallel((long)scene->gaps * scene->hands, fit_hand, &job);
-  for (int k = 0; points && k < scene->hands; k++) free(points[k].xy);
-  free(points);
+  Points points = {0};
+  Job job = {scene, fit, &points, out};
+  int ok =
+      take_points(scene, fit->points, &points) && parallel((long)scene->gaps * scene->hands, fit_hand, &job);
+  free_points(&points);
   return ok;
 }
 
 typedef struct Ground {
-  const Scene *scene;
-  long count;
-  const double *xy;
+  const Points *points;
   double threshold;
   HandFit *out;
 } Ground;
 
 static int fit_ground(void *arg, long gap) {
   const Ground *g = arg;
-  const Scene *s = g->scene;
+  const Points *p = g->points;
   static const double identity[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
   HandFit *out = g->out + gap;
-  long n = g->count;
+  long n = p->total;
   double *source = malloc((size_t)(5 * n + 1) * sizeof *source), *target = source + 2 * n,
          *error = target + 2 * n;
   if (!source) return fail("responsibility: out of memory for %ld points", n);
-  n = follow(s, gap, n, g->xy, source, target);
+  n = follow(n, p->xy, p->uv + 2 * gap * n, source, target);
   out->model = MODEL_HOMOGRAPHY;
   out->error = 0;
   int found = n >= GRID_LEAST &&
@@ -170,39 +184,42 @@ static long grid(const Scene *s, double away, double *const *hull, const long *c
 }
 
 int responsibility_background(const Scene *scene, double threshold, HandFit *out) {
-  long *corners = calloc((size_t)scene->hands + 1, sizeof *corners), count = 0;
+  long *corners = calloc((size_t)scene->hands + 1, sizeof *corners);
   double **hull = calloc((size_t)scene->hands + 1, sizeof *hull);
-  double *xy = malloc((size_t)4 * GRID_POINTS * 2 * sizeof *xy); /* G + the border's, at most 2 G + 1 */
-  int ok = corners && hull && xy ? 1 : fail("responsibility: out of memory for %d hands", scene->hands);
+  Points points = {
+      .xy = malloc((size_t)4 * GRID_POINTS * 2 * sizeof(double))}; /* G + the border's, at most 2 G + 1 */
+  int ok =
+      corners && hull && points.xy ? 1 : fail("responsibility: out of memory for %d hands", scene->hands);
   for (int k = 0; ok && k < scene->hands; k++) {
     hull[k] = malloc((size_t)(scene->vertex_count[k] + 1) * 2 * sizeof **hull);
     corners[k] = hull[k] ? points_hull(scene->vertex_count[k], scene->vertices[k], hull[k]) : 0;
     if (!corners[k]) ok = fail("responsibility: out of memory for the hull of hand %d", k + 1);
   }
-  for (int i = 0; ok && i < 3 && count < GRID_POINTS / 10; i++)
-    count = grid(scene, distance_from_hands[i], hull, corners, xy);
-  Ground ground = {scene, count, xy, threshold, out};
-  ok = ok && parallel(scene->gaps, fit_ground, &ground);
+  for (int i = 0; ok && i < 3 && points.total < GRID_POINTS / 10; i++)
+    points.total = grid(scene, distance_from_hands[i], hull, corners, points.xy);
+  Ground ground = {&points, threshold, out};
+  ok = ok && read_flows(scene, &points) && parallel(scene->gaps, fit_ground, &ground);
   for (int k = 0; hull && k < scene->hands; k++) free(hull[k]);
-  free(hull), free(corners), free(xy);
+  free(hull), free(corners), free_points(&points);
   return ok;
 }
 
 int responsibility_motion(const Scene *scene, const HandFit *background, double *out) {
   static const double identity[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
-  for (int g = 0; g < scene->gaps; g++)
+  Points p = {0};
+  int ok = take_points(scene, 0, &p);
+  double *length = ok ? malloc((size_t)(p.total + 1) * sizeof *length) : NULL;
+  if (ok && !length) ok = fail("responsibility: out of memory for %ld points", p.total);
+  for (int g = 0; ok && g < scene->gaps; g++)
     for (int k = 0; k < scene->hands; k++) {
-      long n = scene->vertex_count[k];
-      const double *xy = scene->vertices[k];
-      double *uv = malloc((size_t)(3 * n + 1) * sizeof *uv), *length = uv + 2 * n;
-      if (!uv) return fail("responsibility: out of memory for %ld points", n);
-      points_sample(scene->flow[g], scene->content_width, scene->content_height, scene->width, n, xy, uv);
+      const long n = p.first[k + 1] - p.first[k];
+      const double *xy = p.xy + 2 * p.first[k], *uv = p.uv + 2 * (g * p.total + p.first[k]);
       for (long i = 0; i < n; i++) {
         double target[2] = {xy[2 * i] + uv[2 * i], xy[2 * i + 1] + uv[2 * i + 1]};
         length[i] = sqrt(homography_error2(background ? background[g].m : identity, xy + 2 * i, target));
       }
       out[g * scene->hands + k] = median(n, length);
-      free(uv);
     }
-  return 1;
+  free(length), free_points(&p);
+  return ok;
 }
