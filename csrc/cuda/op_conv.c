@@ -69,7 +69,7 @@ int cuda_conv_weight(Call *c, const ConvShape *s, const float *x, const float *d
   if (parts == 1) return conv_weight_on(stream_of(c), s, x, dy, dw, add);
   float *each = call_scratch(c, (size_t)(parts * n) * sizeof *each);
   int ok = each && conv_weight_on(stream_of(c), s, x, dy, each, false) &&
-           cuda_sum_middle(c, each, 1, parts, n, 1, dw, add);
+           cuda_sum_middle(c, F32, each, 1, parts, n, 1, F32, dw, add);
   call_drop(c, each);
   return ok;
 }
@@ -90,7 +90,7 @@ static int conv2d_backward(Call *c) {
   }
   if (ok && c->needs_grad[2]) {
     float *db = call_grad(c, 2, &add);
-    ok = db && cuda_sum_middle(c, dy, 1, s.n * s.ho * s.wo, s.co, 1, db, add);
+    ok = db && cuda_sum_middle(c, c->dtype, dy, 1, s.n * s.ho * s.wo, s.co, 1, F32, db, add);
   }
   return ok;
 }

@@ -19,6 +19,7 @@ static Contrast loss_of(const Call *c) {
                     .scale = c->arg[SCALE].n,
                     .log_eps = epsilon > 0 ? (float)log(epsilon) : -1e30f,
                     .z = input(c, Z),
+                    .dtype = c->dtype,
                     .label = input(c, LABEL)};
 }
 
@@ -32,7 +33,7 @@ static float *keep(Call *c, int i, long n) {
 static int group_sums(Call *c, const Contrast *j, const float *partial, float *total) {
   const Rows *n = &j->rows;
   long parts = j->groups == 1 ? n->images * n->parts : n->parts;
-  return cuda_sum_middle(c, partial, j->groups, parts, CLASSES * n->channels, 1, total, false);
+  return cuda_sum_middle(c, F32, partial, j->groups, parts, CLASSES * n->channels, 1, F32, total, false);
 }
 
 static int loss_forward(Call *c) {

@@ -7,7 +7,8 @@
 static int grid_sample_forward(Call *c) {
   Grid g = grid_of(c);
   float *y = output(c, 0);
-  return y && grid_sample_on(stream_of(c), c->in[INPUT]->shape[0], &g, input(c, INPUT), input(c, GRID), y);
+  return y && grid_sample_on(stream_of(c), c->in[INPUT]->shape[0], &g, c->dtype, input(c, INPUT),
+                             input(c, GRID), y);
 }
 
 static int grid_sample_backward(Call *c) {
@@ -19,12 +20,12 @@ static int grid_sample_backward(Call *c) {
   if (c->needs_grad[INPUT]) {
     float *dx = call_grad(c, INPUT, &add);
     void *sums = dx ? call_scratch(c, grid_sample_scratch(images, &g)) : NULL;
-    if (!sums || !grid_sample_image_on(stream_of(c), images, &g, grid, dy, dx, add, sums)) return 0;
+    if (!sums || !grid_sample_image_on(stream_of(c), images, &g, c->dtype, grid, dy, dx, add, sums)) return 0;
     call_drop(c, sums);
   }
   if (!c->needs_grad[GRID]) return 1;
   float *dgrid = call_grad(c, GRID, &add);
-  return dgrid && grid_sample_points_on(stream_of(c), images, &g, x, grid, dy, dgrid, add);
+  return dgrid && grid_sample_points_on(stream_of(c), images, &g, c->dtype, x, grid, dy, dgrid, add);
 }
 
 const Kernel cuda_grid_sample = {.forward = grid_sample_forward, .backward = grid_sample_backward};

@@ -5,9 +5,11 @@
 #include "cuda/cuda.h"
 #include "ops/op_kit.h"
 
-/* As the CPU's of the same names without cuda_ (ops/op_kit.h); numbers of the call's dtype. */
-int cuda_sum_middle(Call *c, const void *x, long outer, long reduced, long inner, double scale, void *y,
-                    bool add);
-int cuda_sum_to(Call *c, const void *x, int rank, const long *shape, const Tensor *t, void *y, bool add);
+/* As the CPU's of the same names without cuda_ (ops/op_kit.h); x of dtype `from`, y of the same or of float32. */
+int cuda_sum_middle(Call *c, Dtype from, const void *x, long outer, long reduced, long inner, double scale,
+                    Dtype to, void *y, bool add);
+/* y has t's dtype. */
+int cuda_sum_to(Call *c, Dtype from, const void *x, int rank, const long *shape, const Tensor *t, void *y,
+                bool add);
 
 #endif

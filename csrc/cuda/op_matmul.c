@@ -10,7 +10,7 @@ int cuda_product(Call *c, const Product *p, const float *a, const float *b, floa
   if (terms == 1) return product_on(stream_of(c), p, 1, a, b, y, add, false);
   float *all = call_scratch(c, (size_t)(parts * p->batch * each) * sizeof *all);
   int ok = all && product_on(stream_of(c), p, parts, a, b, all, false, false) &&
-           cuda_sum_middle(c, all, 1, terms, sums * each, 1, y, add);
+           cuda_sum_middle(c, F32, all, 1, terms, sums * each, 1, F32, y, add);
   call_drop(c, all);
   return ok;
 }

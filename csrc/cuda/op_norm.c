@@ -8,6 +8,7 @@ enum { OWN_EPS, OWN_ACT }; /* instance_norm's parameters */
 int cuda_norm_prepare(Call *c, Rows n, float *partial) {
   bool training = c->arg[TRAINING].n != 0;
   NormStatistics a = {.x = input(c, INPUT),
+                      .dtype = c->dtype,
                       .weight = input(c, WEIGHT),
                       .bias = input(c, BIAS),
                       .momentum = c->arg[MOMENTUM].n,
@@ -18,7 +19,8 @@ int cuda_norm_prepare(Call *c, Rows n, float *partial) {
                    !(a.running_var = tensor_write(c->in[RUNNING_VAR]))))
     return 0;
   float *own = training && !partial ? call_scratch(c, (size_t)rows_sums(&n, 2) * sizeof *own) : NULL;
-  if (training && !partial && !(own && norm_moments_on(stream_of(c), n, input(c, INPUT), own))) return 0;
+  if (training && !partial && !(own && norm_moments_on(stream_of(c), n, c->dtype, input(c, INPUT), own)))
+    return 0;
   a.partial = !training ? NULL : partial ? partial : own;
   int ok = norm_keep(c, 1, n.channels, &a) && norm_statistics_on(stream_of(c), n, true, &a);
   call_drop(c, own);
@@ -45,7 +47,7 @@ typedef struct Norm {
 static int apply(Call *c, const Norm *j, const float *residual) {
   const float *line = saved(c, KEPT_LINE);
   float *y = output(c, 0);
-  return y && norm_apply_on(stream_of(c), j->rows, input(c, INPUT), line,
+  return y && norm_apply_on(stream_of(c), j->rows, c->dtype, input(c, INPUT), line,
                             line + j->rows.images * j->rows.channels, j->rows.channels, residual, j->act, y);
 }
 
@@ -65,11 +67,11 @@ static int backward(Call *c, const Norm *j, NormBack *b) {
   b->shift = b->scale + n;
   b->slope = lines;
   b->offset = lines + n;
-  return norm_sums_on(s, j->rows, b, j->rows.channels, partial) &&
+  return norm_sums_on(s, j->rows, b, c->dtype, j->rows.channels, partial) &&
          norm_lines_on(s, j->rows, partial, b->mean + n, b->scale, j->share, lines + 2 * n, lines,
                        lines + n) &&
          cuda_norm_weights(c, j->rows.images, j->rows.channels, lines + 2 * n, b->mean + n) &&
-         ((!b->dx && !b->dr) || norm_back_on(s, j->rows, b, j->rows.channels));
+         ((!b->dx && !b->dr) || norm_back_on(s, j->rows, b, c->dtype, j->rows.channels));
 }
 
 /* ---- batch_norm ---- */
@@ -119,12 +121,15 @@ static Norm instance_of(const Call *c) {
 
 static int instance_forward(Call *c) {
   Norm j = instance_of(c);
-  NormStatistics a = {
-      .x = input(c, INPUT), .weight = input(c, WEIGHT), .bias = input(c, BIAS), .eps = c->arg[OWN_EPS].n};
+  NormStatistics a = {.x = input(c, INPUT),
+                      .dtype = c->dtype,
+                      .weight = input(c, WEIGHT),
+                      .bias = input(c, BIAS),
+                      .eps = c->arg[OWN_EPS].n};
   float *partial = call_scratch(c, (size_t)rows_sums(&j.rows, 2) * sizeof *partial);
   c->recompute = true;
   a.partial = partial;
-  return partial && norm_moments_on(stream_of(c), j.rows, input(c, INPUT), partial) &&
+  return partial && norm_moments_on(stream_of(c), j.rows, c->dtype, input(c, INPUT), partial) &&
          norm_keep(c, j.rows.images, j.rows.channels, &a) &&
          norm_statistics_on(stream_of(c), j.rows, false, &a) && apply(c, &j, NULL);
 }

@@ -47,13 +47,13 @@ static int pool(Call *c, Se *j) {
   Tensor *kept = j->silu ? NULL : call_save_new(c, KEPT_MEANS, F32, 2, SHAPE(n.images, n.channels));
   float *means = kept ? tensor_write(kept) : NULL;
   float *partial = call_scratch(c, (size_t)rows_sums(&n, j->silu ? 1 : 2) * sizeof *partial);
-  if (!partial || (!means && !j->silu) || (means && !norm_moments_on(s, n, j->x, partial)) ||
+  if (!partial || (!means && !j->silu) || (means && !norm_moments_on(s, n, c->dtype, j->x, partial)) ||
       !cuda_norm_prepare(c, n, means ? partial : NULL))
     return 0;
   find_lines(c, j);
-  int ok = (means || se_pool_on(s, n, j->x, &j->lines, partial)) &&
-           se_pooled_on(s, n, j->x, partial, &j->lines, input(c, WEIGHT), input(c, BIAS), j->inverse, means,
-                        j->gate.pooled);
+  int ok = (means || se_pool_on(s, n, c->dtype, j->x, &j->lines, partial)) &&
+           se_pooled_on(s, n, c->dtype, j->x, partial, &j->lines, input(c, WEIGHT), input(c, BIAS),
+                        j->inverse, means, j->gate.pooled);
   call_drop(c, partial);
   return ok;
 }
@@ -70,10 +70,10 @@ static int apply(Call *c, const Se *j) {
   CudaStream s = stream_of(c);
   long C = j->rows.channels, n = j->rows.images * C;
   float *y = output(c, 0);
-  if (!y || j->silu) return y && se_apply_on(s, j->rows, j->x, &j->lines, y);
+  if (!y || j->silu) return y && se_apply_on(s, j->rows, c->dtype, j->x, &j->lines, y);
   float *line = call_scratch(c, (size_t)(2 * n) * sizeof *line);
   return line && se_gated_on(s, j->rows, &j->lines, line, line + n) &&
-         norm_apply_on(s, j->rows, j->x, line, line + n, C, input(c, RESIDUAL), ACT_RELU, y);
+         norm_apply_on(s, j->rows, c->dtype, j->x, line, line + n, C, input(c, RESIDUAL), ACT_RELU, y);
 }
 
 static int se_forward(Call *c) {
@@ -103,7 +103,7 @@ static int layer_weights(Call *c, int weight, long rows, long in, long out, cons
   if (c->needs_grad[weight] && !(g && se_layer_weights_on(stream_of(c), rows, in, out, d, a, g, add)))
     return 0;
   g = c->needs_grad[weight + 1] ? call_grad(c, weight + 1, &add) : NULL;
-  return !c->needs_grad[weight + 1] || (g && cuda_sum_middle(c, d, 1, rows, out, 1, g, add));
+  return !c->needs_grad[weight + 1] || (g && cuda_sum_middle(c, F32, d, 1, rows, out, 1, F32, g, add));
 }
 
 /* From the gradient d of the gate's argument that of u which comes through the mean, in pool, and those of weights. */
@@ -129,8 +129,8 @@ static int sums(Call *c, Se *j, const Gradients *g, float *partial) {
   NormBack b = {.x = j->x, .dy = g->dy, .act = ACT_RELU, .mean = j->lines.mean, .scale = j->lines.scale};
   b.shift = j->lines.shift;
   if (!j->silu) b.given = saved(c, KEPT_OUTPUT);
-  return (j->silu ? se_sums_on(s, j->rows, j->x, g->dy, &j->lines, partial)
-                  : norm_sums_on(s, j->rows, &b, 0, partial)) &&
+  return (j->silu ? se_sums_on(s, j->rows, c->dtype, j->x, g->dy, &j->lines, partial)
+                  : norm_sums_on(s, j->rows, &b, c->dtype, 0, partial)) &&
          se_images_on(s, j->rows, partial, &j->lines, input(c, WEIGHT), input(c, BIAS), j->inverse, g->means,
                       g->sums, g->d);
 }
@@ -139,7 +139,7 @@ static int maps(Call *c, const Se *j, const Gradients *g) {
   CudaStream s = stream_of(c);
   long C = j->rows.channels, n = j->rows.images * C;
   if (!g->dx && !g->dr) return 1;
-  if (j->silu) return se_back_on(s, j->rows, j->x, g->dy, &j->lines, g->dx, g->dx_add);
+  if (j->silu) return se_back_on(s, j->rows, c->dtype, j->x, g->dy, &j->lines, g->dx, g->dx_add);
   NormBack b = {.x = j->x,
                 .dy = g->dy,
                 .given = saved(c, KEPT_OUTPUT),
@@ -153,7 +153,7 @@ static int maps(Call *c, const Se *j, const Gradients *g) {
                 .dr = g->dr,
                 .dx_add = g->dx_add,
                 .dr_add = g->dr_add};
-  return se_spread_on(s, j->rows, &j->lines, g->lines) && norm_back_on(s, j->rows, &b, C);
+  return se_spread_on(s, j->rows, &j->lines, g->lines) && norm_back_on(s, j->rows, &b, c->dtype, C);
 }
 
 static int se_backward(Call *c) {

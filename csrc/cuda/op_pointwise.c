@@ -67,11 +67,11 @@ static int binary_side(Call *c, int row, int keep, int side) {
   if (pass && same) return call_grad_is(c, side, dy);
   float *g = call_grad(c, side, &add);
   if (!g) return 0;
-  if (pass) return cuda_sum_to(c, grad_out(c, 0), dy->rank, dy->shape, in, g, add);
+  if (pass) return cuda_sum_to(c, c->dtype, grad_out(c, 0), dy->rank, dy->shape, in, g, add);
   if (same) return side_into(c, row, keep, side, g, add);
   float *all = call_scratch(c, tensor_bytes(dy));
   return all && side_into(c, row, keep, side, all, false) &&
-         cuda_sum_to(c, all, dy->rank, dy->shape, in, g, add);
+         cuda_sum_to(c, c->dtype, all, dy->rank, dy->shape, in, g, add);
 }
 
 static int binary_backward(Call *c, int row, int keep) {

@@ -25,7 +25,7 @@ static int max_pool_forward(Call *c) {
   Tensor *kept = call_save_new(c, 0, U8, 4, shape);
   uint8_t *place = kept ? tensor_write(kept) : NULL;
   float *y = output(c, 0);
-  return place && y && max_pool_on(stream_of(c), &p, input(c, 0), y, place);
+  return place && y && max_pool_on(stream_of(c), &p, c->dtype, input(c, 0), y, place);
 }
 
 static int max_pool_backward(Call *c) {
@@ -33,7 +33,8 @@ static int max_pool_backward(Call *c) {
   bool add;
   if (!c->grad_out[0]) return 1;
   float *dx = call_grad(c, 0, &add);
-  return dx && max_pool_back_on(stream_of(c), &p, grad_out(c, 0), tensor_data(c->saved[0]), dx, add);
+  return dx &&
+         max_pool_back_on(stream_of(c), &p, c->dtype, grad_out(c, 0), tensor_data(c->saved[0]), dx, add);
 }
 
 const Kernel cuda_max_pool2d = {.forward = max_pool_forward, .backward = max_pool_backward};
@@ -44,7 +45,8 @@ static int global_pool_forward(Call *c) {
   const long *x = c->in[0]->shape;
   float *y = output(c, 0);
   long pixels = x[1] * x[2];
-  return y && cuda_sum_middle(c, input(c, 0), x[0], pixels, x[3], 1 / (double)pixels, y, false);
+  return y && cuda_sum_middle(c, c->dtype, input(c, 0), x[0], pixels, x[3], 1 / (double)pixels, c->dtype, y,
+                              false);
 }
 
 static int global_pool_backward(Call *c) {
@@ -53,8 +55,8 @@ static int global_pool_backward(Call *c) {
   bool add;
   if (!c->grad_out[0]) return 1;
   float *dx = call_grad(c, 0, &add);
-  return dx &&
-         spread_on(stream_of(c), x[0], pixels, x[3], grad_out(c, 0), NULL, NULL, 1 / (float)pixels, dx, add);
+  return dx && spread_on(stream_of(c), c->dtype, x[0], pixels, x[3], grad_out(c, 0), NULL, NULL,
+                         1 / (float)pixels, dx, add);
 }
 
 const Kernel cuda_global_pool = {.forward = global_pool_forward, .backward = global_pool_backward};

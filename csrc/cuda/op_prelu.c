@@ -21,7 +21,7 @@ static int prelu_backward(Call *c) {
   float *dw = slope ? call_grad(c, WEIGHT, &add_weight) : NULL;
   if ((c->needs_grad[INPUT] && !dx) || (weight && !dw)) return 0;
   return prelu_back_on(stream_of(c), n, channels, input(c, INPUT), input(c, WEIGHT), dy, dx, add, slope) &&
-         (!weight || cuda_sum_middle(c, slope, 1, n / channels, channels, 1, dw, add_weight));
+         (!weight || cuda_sum_middle(c, F32, slope, 1, n / channels, channels, 1, F32, dw, add_weight));
 }
 
 const Kernel cuda_prelu = {.forward = prelu_forward, .backward = prelu_backward};

@@ -16,6 +16,7 @@ static Responsibility loss_of(const Call *c) {
                           .c = s[3],
                           .hands = c->in[R]->shape[0],
                           .q = input(c, Q),
+                          .dtype = c->dtype,
                           .k = input(c, K),
                           .queries = input(c, QUERIES),
                           .image = c->nin > IMAGE ? input(c, IMAGE) : NULL,
@@ -57,7 +58,7 @@ static int loss_backward(Call *c) {
   if (!c->needs_grad[Q]) return 1;
   float *dq = call_grad(c, Q, &add);
   float *partial = dq ? call_scratch(c, (size_t)rows_sums(&n, 1) * sizeof *partial) : NULL;
-  return partial && (add || c->device->fill(c->device, dq, NULL, sizeof *dq, c->in[Q]->size)) &&
+  return partial && (add || c->device->fill(c->device, dq, NULL, 1, (long)tensor_bytes(c->in[Q]))) &&
          responsibility_q_on(stream_of(c), n, &j, dy, partial, dq);
 }
 

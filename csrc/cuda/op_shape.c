@@ -47,7 +47,7 @@ static int expand_backward(Call *c) {
   if (!dy) return 1;
   if (tensor_same_shape(dy, c->in[0])) return call_grad_is(c, 0, dy);
   void *g = call_grad(c, 0, &add);
-  return g && cuda_sum_to(c, tensor_data(dy), dy->rank, dy->shape, c->in[0], g, add);
+  return g && cuda_sum_to(c, dy->dtype, tensor_data(dy), dy->rank, dy->shape, c->in[0], g, add);
 }
 
 /* ---- select, narrow ---- */

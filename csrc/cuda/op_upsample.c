@@ -11,7 +11,7 @@ static Upsample upsample_of(const Call *c) {
 static int upsample_forward(Call *c) {
   Upsample u = upsample_of(c);
   float *y = output(c, 0);
-  return y && upsample_on(stream_of(c), &u, input(c, 0), u.cs ? input(c, 1) : NULL, y);
+  return y && upsample_on(stream_of(c), &u, c->dtype, input(c, 0), u.cs ? input(c, 1) : NULL, y);
 }
 
 static int upsample_backward(Call *c) {
@@ -21,11 +21,11 @@ static int upsample_backward(Call *c) {
   if (!dy) return 1;
   if (c->needs_grad[0]) {
     float *dx = call_grad(c, 0, &add);
-    if (!dx || !upsample_back_on(stream_of(c), &u, dy, dx, add)) return 0;
+    if (!dx || !upsample_back_on(stream_of(c), &u, c->dtype, dy, dx, add)) return 0;
   }
   if (c->nin < 2 || !c->needs_grad[1]) return 1;
   float *dskip = call_grad(c, 1, &add);
-  return dskip && upsample_skip_back_on(stream_of(c), &u, dy, dskip, add);
+  return dskip && upsample_skip_back_on(stream_of(c), &u, c->dtype, dy, dskip, add);
 }
 
 const Kernel cuda_upsample2 = {.forward = upsample_forward, .backward = upsample_backward};

@@ -57,7 +57,8 @@ static int where_side(Call *c, int side) {
   void *g = call_grad(c, 1 + side, &add);
   if (!g || tensor_same_shape(in, dy)) return g && side_into(c, side, g, add);
   void *all = call_scratch(c, tensor_bytes(dy));
-  int ok = all && side_into(c, side, all, false) && cuda_sum_to(c, all, dy->rank, dy->shape, in, g, add);
+  int ok = all && side_into(c, side, all, false) &&
+           cuda_sum_to(c, dy->dtype, all, dy->rank, dy->shape, in, g, add);
   call_drop(c, all);
   return ok;
 }

@@ -6,13 +6,14 @@
 #include "cuda/kernels/pool.h"
 #include "cuda/kernels/unfold.h"
 
-typedef int (*WindowForward)(CudaStream, long images, const Frame *, const float *x, float *y);
-typedef int (*WindowBackward)(CudaStream, long images, const Frame *, const float *dy, float *dx, bool add);
+typedef int (*WindowForward)(CudaStream, long images, const Frame *, Dtype, const void *x, void *y);
+typedef int (*WindowBackward)(CudaStream, long images, const Frame *, Dtype, const void *dy, void *dx,
+                              bool add);
 
 static int forward(Call *c, WindowForward f) {
   Frame frame;
   float *y = output(c, 0);
-  return y && frame_of(c, &frame) && f(stream_of(c), c->in[0]->shape[0], &frame, input(c, 0), y);
+  return y && frame_of(c, &frame) && f(stream_of(c), c->in[0]->shape[0], &frame, c->dtype, input(c, 0), y);
 }
 
 static int backward(Call *c, WindowBackward f) {
@@ -20,7 +21,8 @@ static int backward(Call *c, WindowBackward f) {
   bool add;
   if (!c->grad_out[0]) return 1;
   float *dx = call_grad(c, 0, &add);
-  return dx && frame_of(c, &frame) && f(stream_of(c), c->in[0]->shape[0], &frame, grad_out(c, 0), dx, add);
+  return dx && frame_of(c, &frame) &&
+         f(stream_of(c), c->in[0]->shape[0], &frame, c->dtype, grad_out(c, 0), dx, add);
 }
 
 static int avg_pool_forward(Call *c) { return forward(c, avg_pool_on); }

@@ -30,9 +30,19 @@ static const bool halves[OPS] = {
 #undef BOUNDED
 #undef BINARY
 #undef COMPARE
-    [NUMBER_reshape] = true, [NUMBER_permute] = true,  [NUMBER_transpose] = true,
-    [NUMBER_select] = true,  [NUMBER_narrow] = true,   [NUMBER_cat] = true,
-    [NUMBER_stack] = true,   [NUMBER_pad_crop] = true, [NUMBER_cast] = true,
+    [NUMBER_reshape] = true,        [NUMBER_permute] = true,
+    [NUMBER_transpose] = true,      [NUMBER_select] = true,
+    [NUMBER_narrow] = true,         [NUMBER_cat] = true,
+    [NUMBER_stack] = true,          [NUMBER_pad_crop] = true,
+    [NUMBER_cast] = true,           [NUMBER_batch_norm] = true,
+    [NUMBER_batch_norm_se] = true,  [NUMBER_instance_norm] = true,
+    [NUMBER_upsample2] = true,      [NUMBER_upsample2_cat] = true,
+    [NUMBER_max_pool2d] = true,     [NUMBER_avg_pool2d] = true,
+    [NUMBER_global_pool] = true,    [NUMBER_unfold] = true,
+    [NUMBER_grid_sample] = true,    [NUMBER_sum] = true,
+    [NUMBER_mean] = true,           [NUMBER_var] = true,
+    [NUMBER_expand] = true,         [NUMBER_responsibility_loss] = true,
+    [NUMBER_embedding_loss] = true,
 };
 
 /* The others, in float32. */

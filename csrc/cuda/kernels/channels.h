@@ -3,23 +3,9 @@
 #ifndef CUDA_KERNELS_CHANNELS_H
 #define CUDA_KERNELS_CHANNELS_H
 
-#include "cuda/launch.h"
-
+#include "cuda/kernels/pack.h"
 #include "cuda/kernels/rows.h"
-
-/* W neighbours; in memory they lie aligned. */
-template <int W> struct alignas(4 * W) Pack { float v[W]; };
-
-template <int W> static __device__ inline Pack<W> pack_load(const float *p) { return *(const Pack<W> *)p; }
-template <int W> static __device__ inline void pack_store(float *p, const Pack<W> &v) { *(Pack<W> *)p = v; }
-/* p (+)= v */
-template <int W> static __device__ inline void pack_put(float *p, Pack<W> v, bool add) {
-  if (add) {
-    Pack<W> old = pack_load<W>(p);
-    for (int k = 0; k < W; k++) v.v[k] += old.v[k];
-  }
-  pack_store(p, v);
-}
+#include "cuda/launch.h"
 
 /* Groups of channels in a row of a block: a power of two up to 32; and blocks that a row takes. */
 struct Lanes {
@@ -67,13 +53,14 @@ template <int W> static __device__ inline Pack<W> over_rows(Pack<W> v, unsigned 
   return part[t];
 }
 
-/* f<4>(…) where channels go by fours and all of memory is aligned, else f<1>(…). */
-#define BY_WIDTH(fours, f, ...) ((fours) ? f<4>(__VA_ARGS__) : f<1>(__VA_ARGS__))
-
-static inline bool all_aligned16(std::initializer_list<const void *> list) {
-  for (const void *p : list)
-    if (!aligned16(p)) return false; /* NULL is */
-  return true;
-}
+/* LAUNCHes kernel<T, W>(n, lanes, …) over the Rows n, W as many as move at once where `wide`, else 1. */
+#define LAUNCH_SHARES(kernel, T, wide, s, n, ...)                                                            \
+  do {                                                                                                       \
+    Lanes lanes_ = lanes_of((n).channels, (wide) ? wide_of<T> : 1);                                          \
+    if (wide)                                                                                                \
+      LAUNCH((kernel<T, wide_of<T>>), share_blocks(n, lanes_), THREADS, 0, s, n, lanes_, __VA_ARGS__);       \
+    else                                                                                                     \
+      LAUNCH((kernel<T, 1>), share_blocks(n, lanes_), THREADS, 0, s, n, lanes_, __VA_ARGS__);                \
+  } while (0)
 
 #endif

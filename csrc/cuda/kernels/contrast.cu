@@ -33,9 +33,9 @@ template <int W> struct Pixels : Share<W> {
 
 /* ---- the class means ---- */
 
-template <int W>
+template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
-    sums_kernel(Lanes l, Contrast a, float *partial, float *counts) {
+    sums_kernel(Rows, Lanes l, Contrast a, float *partial, float *counts) {
   long C = a.rows.channels;
   Pixels<W> w(a.rows, l);
   bool first = w.channel == 0; /* who speaks for the pixel */
@@ -45,13 +45,13 @@ static __global__ void __launch_bounds__(THREADS)
     bool there = r < w.last;
     Pack<W> own = {};
     float square = 0, inverse = 1;
-    if (there && w.inside) own = pack_load<W>(a.z + r * C + w.channel);
+    if (there && w.inside) own = pack_load<W>((const T *)a.z + r * C + w.channel);
     if (a.normalise) {
       if (l.blocks == 1)
         square = dot(own, own);
       else
         for (long c = w.lane * W; there && c < C; c += l.lanes * W) {
-          Pack<W> v = pack_load<W>(a.z + r * C + c);
+          Pack<W> v = pack_load<W>((const T *)a.z + r * C + c);
           square += dot(v, v);
         }
       float norm = sqrtf(warp_all(square, (int)l.lanes, Add()));
@@ -77,15 +77,15 @@ static __global__ void __launch_bounds__(THREADS)
   }
 }
 
-template <int W> static int sums(CudaStream s, const Contrast &a, float *partial, float *counts) {
-  Lanes l = lanes_of(a.rows.channels, W);
-  if (share_blocks(a.rows, l))
-    LAUNCH(sums_kernel<W>, share_blocks(a.rows, l), THREADS, 0, s, l, a, partial, counts);
-  return launched("embedding_loss");
-}
-
 int contrast_sums_on(CudaStream s, const Contrast *a, float *partial, float *counts) {
-  return BY_WIDTH(a->rows.channels % 4 == 0 && all_aligned16({a->z, partial}), sums, s, *a, partial, counts);
+  const Rows &n = a->rows;
+  if (!n.images || !n.channels) return 1;
+  with_type(a->dtype, [&](auto t) {
+    TYPE_OF(t);
+    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({a->z, partial});
+    LAUNCH_SHARES(sums_kernel, T, wide, s, n, *a, partial, counts);
+  });
+  return launched("embedding_loss");
 }
 
 /* One block: what a pixel of each class counts. */
@@ -146,9 +146,9 @@ int contrast_means_on(CudaStream s, const Contrast *a, const float *counts, cons
 
 /* ---- the loss ---- */
 
-template <int W>
+template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
-    contrast_kernel(Lanes l, Contrast a, float *partial, float *losses) {
+    contrast_kernel(Rows, Lanes l, Contrast a, float *partial, float *losses) {
   long C = a.rows.channels, all = a.rows.images * a.rows.rows;
   Pixels<W> w(a.rows, l);
   bool first = w.channel == 0, present[CLASSES];
@@ -164,7 +164,7 @@ static __global__ void __launch_bounds__(THREADS)
     bool there = r < w.last;
     float inverse = there && a.normalise ? a.inverse[r] : 1, label = there ? a.label[r] : 0, g[CLASSES] = {};
     for (long c = w.lane * W; there && c < C; c += l.lanes * W) {
-      Pack<W> v = pack_load<W>(a.z + r * C + c);
+      Pack<W> v = pack_load<W>((const T *)a.z + r * C + c);
       for (int k = 0; k < CLASSES; k++) g[k] += dot(v, pack_load<W>(mean[k] + c));
     }
     for (int k = 0; k < CLASSES; k++) {
@@ -177,7 +177,7 @@ static __global__ void __launch_bounds__(THREADS)
     if (!a.logits) continue;
     for (int k = 0; k < CLASSES && first; k++) a.logits[k * all + r] = g[k];
     if (!w.inside) continue;
-    Pack<W> v = pack_load<W>(a.z + r * C + w.channel);
+    Pack<W> v = pack_load<W>((const T *)a.z + r * C + w.channel);
     for (int k = 0; k < CLASSES; k++)
       for (int i = 0; i < W; i++) sum[k].v[i] += g[k] * inverse * v.v[i];
   }
@@ -189,16 +189,15 @@ static __global__ void __launch_bounds__(THREADS)
   }
 }
 
-template <int W> static int contrast_pass(CudaStream s, const Contrast &a, float *partial, float *losses) {
-  Lanes l = lanes_of(a.rows.channels, W);
-  if (share_blocks(a.rows, l))
-    LAUNCH(contrast_kernel<W>, share_blocks(a.rows, l), THREADS, 0, s, l, a, partial, losses);
-  return launched("embedding_loss");
-}
-
 int contrast_on(CudaStream s, const Contrast *a, float *partial, float *losses) {
-  return BY_WIDTH(a->rows.channels % 4 == 0 && all_aligned16({a->z, a->means, partial}), contrast_pass, s, *a,
-                  partial, losses);
+  const Rows &n = a->rows;
+  if (!n.images || !n.channels) return 1;
+  with_type(a->dtype, [&](auto t) {
+    TYPE_OF(t);
+    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({a->z, a->means, partial});
+    LAUNCH_SHARES(contrast_kernel, T, wide, s, n, *a, partial, losses);
+  });
+  return launched("embedding_loss");
 }
 
 static __global__ void __launch_bounds__(THREADS) loss_kernel(Contrast a, const float *losses, float *y) {
@@ -246,9 +245,9 @@ static __device__ inline Pack<W> embedding_back(const Contrast &a, long image, l
 }
 
 /* l.blocks is 1: a block takes all channels. */
-template <int W>
+template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
-    back_kernel(Lanes l, Contrast a, const float *dy, float *dz, bool add) {
+    back_kernel(Lanes l, Contrast a, const float *dy, T *dz, bool add) {
   long C = a.rows.channels, all = a.rows.images * a.rows.rows;
   Pixels<W> w(a.rows, l);
   bool refused = *a.refusals.call;
@@ -261,27 +260,35 @@ static __global__ void __launch_bounds__(THREADS)
     g[CLASSES] = by;
     if (a.normalise && !refused) { /* below the smallest norm the scale is a constant */
       for (long c = w.lane * W; there && c < C; c += l.lanes * W)
-        along += dot(pack_load<W>(a.z + r * C + c), embedding_back<W>(a, w.image, c, g, label));
+        along += dot(pack_load<W>((const T *)a.z + r * C + c), embedding_back<W>(a, w.image, c, g, label));
       along = warp_all(along, (int)l.lanes, Add());
       along = inverse < 1e8f ? along * inverse * inverse : 0;
     }
     for (long c = w.lane * W; there && c < C; c += l.lanes * W) {
       Pack<W> e = {}, v = {};
-      if (!refused) e = embedding_back<W>(a, w.image, c, g, label), v = pack_load<W>(a.z + r * C + c);
+      if (!refused)
+        e = embedding_back<W>(a, w.image, c, g, label), v = pack_load<W>((const T *)a.z + r * C + c);
       for (int i = 0; i < W; i++) e.v[i] = inverse * (e.v[i] - v.v[i] * along);
       pack_put(dz + r * C + c, e, add);
     }
   }
 }
 
-template <int W> static int back(CudaStream s, const Contrast &a, const float *dy, float *dz, bool add) {
+template <class T, int W>
+static void back(CudaStream s, const Contrast &a, const float *dy, T *dz, bool add) {
   Lanes l = lanes_of(a.rows.channels, W);
   l.blocks = 1;
-  LAUNCH(back_kernel<W>, share_blocks(a.rows, l), THREADS, 0, s, l, a, dy, dz, add);
-  return launched("embedding_loss");
+  LAUNCH((back_kernel<T, W>), share_blocks(a.rows, l), THREADS, 0, s, l, a, dy, dz, add);
 }
 
-int contrast_back_on(CudaStream s, const Contrast *a, const float *dy, float *dz, bool add) {
-  return BY_WIDTH(a->rows.channels % 4 == 0 && all_aligned16({a->z, a->means, a->pulls, dz}), back, s, *a, dy,
-                  dz, add);
+int contrast_back_on(CudaStream s, const Contrast *a, const float *dy, void *dz, bool add) {
+  with_type(a->dtype, [&](auto t) {
+    TYPE_OF(t);
+    bool wide = a->rows.channels % wide_of<T> == 0 && all_aligned16({a->z, a->means, a->pulls, dz});
+    if (wide)
+      back<T, wide_of<T>>(s, *a, dy, (T *)dz, add);
+    else
+      back<T, 1>(s, *a, dy, (T *)dz, add);
+  });
+  return launched("embedding_loss");
 }

@@ -12,7 +12,9 @@ typedef struct Contrast {
   bool normalise;
   float log_eps;
   double scale;
-  const float *z, *label;
+  const void *z;
+  Dtype dtype; /* of z and its gradient */
+  const float *label;
   Refusals refusals;
   float *inverse, *logits, *means, *pulls; /* as the CPU's; logits and pulls: NULL unless training */
   float *weight;                           /* images x classes: what one pixel counts */
@@ -32,6 +34,6 @@ LAUNCHER int contrast_on(CudaStream s, const Contrast *a, float *partial, float 
 LAUNCHER int contrast_end_on(CudaStream s, const Contrast *a, const float *losses, const float *total,
                              float *y);
 /* dz (+)= the gradient; dy: one number. */
-LAUNCHER int contrast_back_on(CudaStream s, const Contrast *a, const float *dy, float *dz, bool add);
+LAUNCHER int contrast_back_on(CudaStream s, const Contrast *a, const float *dy, void *dz, bool add);
 
 #endif

@@ -26,13 +26,13 @@ struct Around {
 
 /* ---- forward ---- */
 
-template <int W>
-static __global__ void sample_kernel(long n, Grid g, const float *x, const float *grid, float *y) {
+template <class T, int W>
+static __global__ void sample_kernel(long n, Grid g, const T *x, const float *grid, T *y) {
   long i = INDEX;
   if (i >= n) return;
   Pixel<W> to(i, 1, g.points, g.c);
   Around a(g, grid + 2 * (to.image * g.points + to.column));
-  const float *image = x + to.image * g.h * g.w * g.c + to.channel;
+  const T *image = x + to.image * g.h * g.w * g.c + to.channel;
   Pack<W> sum = {};
   for (int p = 0; p < 4; p++) {
     if (a.at[p] < 0) continue;
@@ -42,21 +42,25 @@ static __global__ void sample_kernel(long n, Grid g, const float *x, const float
   pack_store(y + to.at, sum);
 }
 
-int grid_sample_on(CudaStream s, long images, const Grid *g, const float *x, const float *grid, float *y) {
-  LAUNCH_PIXELS(sample_kernel, g->c % 4 == 0 && all_aligned16({x, y}), s, images * g->points * g->c, *g, x,
-                grid, y);
+int grid_sample_on(CudaStream s, long images, const Grid *g, Dtype dtype, const void *x, const float *grid,
+                   void *y) {
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    LAUNCH_PIXELS(sample_kernel, T, (g->c % wide_of<T> == 0 && all_aligned16({x, y})), s,
+                  images * g->points * g->c, *g, (const T *)x, grid, (T *)y);
+  });
   return launched("grid_sample");
 }
 
 /* ---- the points' gradients ---- */
 
-template <int W>
-static __global__ void points_kernel(long points, int lanes, Grid g, const float *x, const float *grid,
-                                     const float *dy, float *dgrid, bool add) {
+template <class T, int W>
+static __global__ void points_kernel(long points, int lanes, Grid g, const T *x, const float *grid,
+                                     const T *dy, float *dgrid, bool add) {
   long i = INDEX / lanes, lane = INDEX % lanes;
   bool there = i < points; /* whole warps stay */
   Around a(g, grid + 2 * (there ? i : 0));
-  const float *image = x + i / g.points * g.h * g.w * g.c;
+  const T *image = x + i / g.points * g.h * g.w * g.c;
   float sum[4] = {};
   for (long c = lane * W; there && c < g.c; c += lanes * W) {
     Pack<W> d = pack_load<W>(dy + i * g.c + c);
@@ -75,18 +79,24 @@ static __global__ void points_kernel(long points, int lanes, Grid g, const float
   to[1] = (add ? to[1] : 0) + dv * a.v.step;
 }
 
-template <int W>
-static int points(CudaStream s, long n, const Grid &g, const float *x, const float *grid, const float *dy,
-                  float *dgrid, bool add) {
-  int lanes = (int)lanes_of(g.c, W).lanes;
-  if (n) LAUNCH(points_kernel<W>, blocks_for(n * lanes), THREADS, 0, s, n, lanes, g, x, grid, dy, dgrid, add);
+int grid_sample_points_on(CudaStream s, long images, const Grid *g, Dtype dtype, const void *x,
+                          const float *grid, const void *dy, float *dgrid, bool add) {
+  long n = images * g->points;
+  if (!n) return 1;
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    constexpr int W = wide_of<T>;
+    bool wide = g->c % W == 0 && all_aligned16({x, dy});
+    int lanes = (int)lanes_of(g->c, wide ? W : 1).lanes;
+    const T *from = (const T *)x, *d = (const T *)dy;
+    if (wide)
+      LAUNCH((points_kernel<T, W>), blocks_for(n * lanes), THREADS, 0, s, n, lanes, *g, from, grid, d, dgrid,
+             add);
+    else
+      LAUNCH((points_kernel<T, 1>), blocks_for(n * lanes), THREADS, 0, s, n, lanes, *g, from, grid, d, dgrid,
+             add);
+  });
   return launched("grid_sample");
-}
-
-int grid_sample_points_on(CudaStream s, long images, const Grid *g, const float *x, const float *grid,
-                          const float *dy, float *dgrid, bool add) {
-  return BY_WIDTH(g->c % 4 == 0 && all_aligned16({x, dy}), points, s, images * g->points, *g, x, grid, dy,
-                  dgrid, add);
 }
 
 /* ---- the image's gradient ---- */
@@ -106,11 +116,13 @@ size_t grid_sample_scratch(long images, const Grid *g) {
   return sizeof(Scatter) + (size_t)(images * g->h * g->w * g->c) * sizeof(Whole);
 }
 
-static __global__ void __launch_bounds__(THREADS) largest_kernel(long n, const float *dy, Scatter *to) {
+template <class T>
+static __global__ void __launch_bounds__(THREADS) largest_kernel(long n, const T *dy, Scatter *to) {
   float largest = 0, others = 0;
   for (long i = INDEX; i < n; i += PARTS * THREADS) {
-    bool finite = fabsf(dy[i]) < INFINITY;
-    largest = finite && fabsf(dy[i]) > largest ? fabsf(dy[i]) : largest;
+    float d = fabsf(widened(dy[i]));
+    bool finite = d < INFINITY;
+    largest = finite && d > largest ? d : largest;
     others = finite ? others : 1;
   }
   largest = block_all(largest, Larger());
@@ -137,8 +149,8 @@ static __global__ void __launch_bounds__(THREADS) unit_kernel(long points, Scatt
   to->odd = others > 0;
 }
 
-template <int W>
-static __global__ void scatter_kernel(long n, Grid g, const float *grid, const float *dy, const Scatter *s,
+template <class T, int W>
+static __global__ void scatter_kernel(long n, Grid g, const float *grid, const T *dy, const Scatter *s,
                                       Whole *sums) {
   long i = INDEX;
   if (i >= n) return;
@@ -157,15 +169,16 @@ static __global__ void scatter_kernel(long n, Grid g, const float *grid, const f
   }
 }
 
-static __global__ void gather_kernel(long n, const Scatter *s, const Whole *sums, float *dx, bool add) {
+template <class T>
+static __global__ void gather_kernel(long n, const Scatter *s, const Whole *sums, T *dx, bool add) {
   long i = INDEX;
-  if (i < n) dx[i] = (add ? dx[i] : 0) + (float)((double)(long long)sums[i] * s->unit);
+  if (i < n) narrowed((add ? widened(dx[i]) : 0) + (float)((double)(long long)sums[i] * s->unit), dx + i);
 }
 
 /* All threads that write to a place write the same. */
-template <int W>
-static __global__ void others_kernel(long n, Grid g, const float *grid, const float *dy, const Scatter *s,
-                                     float *dx) {
+template <class T, int W>
+static __global__ void others_kernel(long n, Grid g, const float *grid, const T *dy, const Scatter *s,
+                                     T *dx) {
   long i = INDEX;
   if (!s->odd || i >= n) return;
   Pixel<W> from(i, 1, g.points, g.c);
@@ -174,23 +187,27 @@ static __global__ void others_kernel(long n, Grid g, const float *grid, const fl
     if (fabsf(d.v[k]) < INFINITY) continue;
     Around a(g, grid + 2 * (from.image * g.points + from.column));
     for (int p = 0; p < 4; p++)
-      if (a.at[p] >= 0) dx[from.image * g.h * g.w * g.c + a.at[p] + from.channel + k] = NAN;
+      if (a.at[p] >= 0) narrowed(NAN, dx + from.image * g.h * g.w * g.c + a.at[p] + from.channel + k);
   }
 }
 
-int grid_sample_image_on(CudaStream s, long images, const Grid *g, const float *grid, const float *dy,
-                         float *dx, bool add, void *scratch) {
+int grid_sample_image_on(CudaStream s, long images, const Grid *g, Dtype dtype, const float *grid,
+                         const void *dy, void *dx, bool add, void *scratch) {
   Scatter *head = (Scatter *)scratch;
   Whole *sums = (Whole *)(head + 1);
   long pixels = images * g->h * g->w * g->c, n = images * g->points * g->c;
-  bool fours = g->c % 4 == 0 && all_aligned16({dy});
   if (!pixels) return 1;
   if (cudaMemsetAsync(sums, 0, (size_t)pixels * sizeof *sums, s) != cudaSuccess)
     return launched("grid_sample");
-  LAUNCH(largest_kernel, PARTS, THREADS, 0, s, n, dy, head);
-  LAUNCH(unit_kernel, 1, THREADS, 0, s, g->points, head);
-  LAUNCH_PIXELS(scatter_kernel, fours, s, n, *g, grid, dy, head, sums);
-  LAUNCH(gather_kernel, blocks_for(pixels), THREADS, 0, s, pixels, head, sums, dx, add);
-  LAUNCH_PIXELS(others_kernel, fours, s, n, *g, grid, dy, head, dx);
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    const T *d = (const T *)dy;
+    bool wide = g->c % wide_of<T> == 0 && all_aligned16({dy});
+    LAUNCH(largest_kernel, PARTS, THREADS, 0, s, n, d, head);
+    LAUNCH(unit_kernel, 1, THREADS, 0, s, g->points, head);
+    LAUNCH_PIXELS(scatter_kernel, T, wide, s, n, *g, grid, d, head, sums);
+    LAUNCH(gather_kernel, blocks_for(pixels), THREADS, 0, s, pixels, head, sums, (T *)dx, add);
+    LAUNCH_PIXELS(others_kernel, T, wide, s, n, *g, grid, d, head, (T *)dx);
+  });
   return launched("grid_sample");
 }

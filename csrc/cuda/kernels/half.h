@@ -3,6 +3,7 @@
 #ifndef CUDA_KERNELS_HALF_H
 #define CUDA_KERNELS_HALF_H
 
+#include "cuda/kernels/kernels.h"
 #include "cuda/launch.h"
 
 #include <cstring>
@@ -28,6 +29,7 @@ static __device__ inline uint32_t bits_of_float(float f) {
 
 /* ---- to float32 ---- */
 
+static __device__ inline double widened(double v) { return v; }
 static __device__ inline float widened(float v) { return v; }
 static __device__ inline float widened(Brain v) { return float_of_bits((uint32_t)v.bits << 16); }
 
@@ -45,6 +47,7 @@ static __device__ inline float widened(Half v) {
 
 /* ---- and back ---- */
 
+static __device__ inline void narrowed(double f, double *to) { *to = f; }
 static __device__ inline void narrowed(float f, float *to) { *to = f; }
 
 static __device__ inline void narrowed(float f, Brain *to) {
@@ -73,11 +76,26 @@ static __device__ inline void narrowed(float f, Half *to) {
 #endif
 }
 
-template <class T> static __device__ inline T narrowed(float f) {
-  T v;
-  narrowed(f, &v);
-  return v;
+/* Two neighbours, the first in the lower half of the word. */
+template <class T> static __device__ inline uint32_t narrowed_pair(float low, float high) {
+  T a, b;
+  narrowed(low, &a);
+  narrowed(high, &b);
+  return (uint32_t)b.bits << 16 | a.bits;
 }
+
+#if defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 800
+template <> __device__ inline uint32_t narrowed_pair<Brain>(float low, float high) {
+  uint32_t pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+}
+template <> __device__ inline uint32_t narrowed_pair<Half>(float low, float high) {
+  uint32_t pair;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+}
+#endif
 
 /* call<T>(...) for T of a dtype that is computed with in float32: float, Brain or Half. */
 #define BY_DTYPE(dtype, call, ...)                                                                           \

@@ -34,13 +34,8 @@ template <class T> static __global__ void accumulate_kernel(long n, T *to, const
   if (i < n) narrowed(widened(to[i]) + widened(from[i]), to + i);
 }
 
-static __global__ void accumulate_kernel(long n, double *to, const double *from) {
-  long i = INDEX;
-  if (i < n) to[i] += from[i];
-}
-
 template <class T> static int accumulate_as(CudaStream s, void *to, const void *from, long n) {
-  LAUNCH(accumulate_kernel, blocks_for(n), THREADS, 0, s, n, (T *)to, (const T *)from);
+  LAUNCH(accumulate_kernel<T>, blocks_for(n), THREADS, 0, s, n, (T *)to, (const T *)from);
   return launched("accumulate");
 }
 

@@ -23,9 +23,9 @@ static __device__ inline void join(float &rows, Pack<W> &mean, Pack<W> &squares,
 
 /* A thread takes some rows at a time: their mean is theirs alone, so that nothing large is subtracted; and all are
  * counted from the first row, which keeps the digits of numbers that lie together far from 0. */
-template <int W>
+template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
-    moments_kernel(Rows n, Lanes l, const float *x, float *partial) {
+    moments_kernel(Rows n, Lanes l, const T *x, float *partial) {
   enum { AT_ONCE = 4 };
   __shared__ Pack<W> means[THREADS], squared[THREADS];
   __shared__ float counts[THREADS];
@@ -66,19 +66,19 @@ static __global__ void __launch_bounds__(THREADS)
   pack_store(to + n.channels, squared[t]);
 }
 
-template <int W> static int moments(CudaStream s, const Rows &n, const float *x, float *partial) {
-  Lanes l = lanes_of(n.channels, W);
-  LAUNCH(moments_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, x, partial);
+int norm_moments_on(CudaStream s, Rows n, Dtype dtype, const void *x, float *partial) {
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({x, partial});
+    LAUNCH_SHARES(moments_kernel, T, wide, s, n, (const T *)x, partial);
+  });
   return launched("normalisation");
-}
-
-int norm_moments_on(CudaStream s, Rows n, const float *x, float *partial) {
-  return BY_WIDTH(n.channels % 4 == 0 && all_aligned16({x, partial}), moments, s, n, x, partial);
 }
 
 enum { WARP = 32, WARPS = THREADS / WARP };
 
 /* A warp for a channel of an image (joint: of all). */
+template <class T>
 static __global__ void __launch_bounds__(THREADS) statistics_kernel(Rows n, bool joint, NormStatistics a) {
   long i = (long)blockIdx.x * WARPS + threadIdx.x / WARP, C = n.channels, sets = joint ? 1 : n.images;
   long parts = joint ? n.images * n.parts : n.parts, channel = i % C;
@@ -95,7 +95,7 @@ static __global__ void __launch_bounds__(THREADS) statistics_kernel(Rows n, bool
       squares += (double)from[p * 2 * C + C] + (p % n.parts == n.parts - 1 ? last : (double)n.length) * d * d;
     }
     squares = warp_sum(squares);
-    mean += (double)a.x[channel];
+    mean += (double)widened(((const T *)a.x)[channel]);
     var = squares / rows;
     if (a.running_mean && threadIdx.x % WARP == 0) {
       float *m = a.running_mean + channel, *v = a.running_var + channel;
@@ -116,16 +116,18 @@ static __global__ void __launch_bounds__(THREADS) statistics_kernel(Rows n, bool
 
 int norm_statistics_on(CudaStream s, Rows n, bool joint, const NormStatistics *a) {
   long all = (joint ? 1 : n.images) * n.channels;
-  LAUNCH(statistics_kernel, blocks_for(all, WARPS), THREADS, 0, s, n, joint, *a);
+  with_type(a->dtype, [&](auto t) {
+    LAUNCH(statistics_kernel<decltype(t)>, blocks_for(all, WARPS), THREADS, 0, s, n, joint, *a);
+  });
   return launched("normalisation");
 }
 
 /* ---- forward ---- */
 
-template <int W>
+template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
-    apply_kernel(Rows n, Lanes l, const float *x, const float *scale, const float *shift, long each,
-                 const float *residual, Activation act, float *y) {
+    apply_kernel(Rows n, Lanes l, const T *x, const float *scale, const float *shift, long each,
+                 const T *residual, Activation act, T *y) {
   Share<W> w(n, l);
   if (!w.inside) return;
   Pack<W> a = pack_load<W>(scale + w.image * each + w.channel),
@@ -140,28 +142,25 @@ static __global__ void __launch_bounds__(THREADS)
   }
 }
 
-template <int W>
-static int apply(CudaStream s, const Rows &n, const float *x, const float *scale, const float *shift,
-                 long each, const float *residual, Activation act, float *y) {
-  Lanes l = lanes_of(n.channels, W);
-  LAUNCH(apply_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, x, scale, shift, each, residual, act, y);
+int norm_apply_on(CudaStream s, Rows n, Dtype dtype, const void *x, const float *scale, const float *shift,
+                  long each, const void *residual, Activation act, void *y) {
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({x, scale, shift, residual, y});
+    LAUNCH_SHARES(apply_kernel, T, wide, s, n, (const T *)x, scale, shift, each, (const T *)residual, act,
+                  (T *)y);
+  });
   return launched("normalisation");
-}
-
-int norm_apply_on(CudaStream s, Rows n, const float *x, const float *scale, const float *shift, long each,
-                  const float *residual, Activation act, float *y) {
-  return BY_WIDTH(n.channels % 4 == 0 && all_aligned16({x, scale, shift, residual, y}), apply, s, n, x, scale,
-                  shift, each, residual, act, y);
 }
 
 /* ---- backward ---- */
 
 /* dz of a thread's channels in row i / channels. */
-template <int W>
+template <class T, int W>
 static __device__ inline Pack<W> gradient(const NormBack &b, long i, const Pack<W> &x, const Pack<W> &scale,
                                           const Pack<W> &shift) {
-  Pack<W> d = pack_load<W>(b.dy + i), given = {};
-  if (b.given) given = pack_load<W>(b.given + i);
+  Pack<W> d = pack_load<W>((const T *)b.dy + i), given = {};
+  if (b.given) given = pack_load<W>((const T *)b.given + i);
   for (int k = 0; k < W; k++) {
     float v = x.v[k] * scale.v[k] + shift.v[k];
     if (b.given) v = b.act == ACT_SILU ? v + given.v[k] : given.v[k];
@@ -170,7 +169,7 @@ static __device__ inline Pack<W> gradient(const NormBack &b, long i, const Pack<
   return d;
 }
 
-template <int W>
+template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
     sums_kernel(Rows n, Lanes l, NormBack b, long each, float *partial) {
   Share<W> w(n, l);
@@ -182,7 +181,7 @@ static __global__ void __launch_bounds__(THREADS)
 #pragma unroll 4
   for (long r = w.row; r < w.end; r += w.step) {
     long i = r * n.channels + w.channel;
-    Pack<W> x = pack_load<W>(b.x + i), d = gradient(b, i, x, scale, shift);
+    Pack<W> x = pack_load<W>((const T *)b.x + i), d = gradient<T>(b, i, x, scale, shift);
     for (int k = 0; k < W; k++) {
       sum.v[k] += d.v[k];
       product.v[k] += d.v[k] * (x.v[k] - mean.v[k]);
@@ -196,16 +195,14 @@ static __global__ void __launch_bounds__(THREADS)
   pack_store(to + n.channels, product);
 }
 
-template <int W> static int sums(CudaStream s, const Rows &n, const NormBack &b, long each, float *partial) {
-  Lanes l = lanes_of(n.channels, W);
-  LAUNCH(sums_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, b, each, partial);
+int norm_sums_on(CudaStream s, Rows n, const NormBack *b, Dtype dtype, long each, float *partial) {
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    bool wide = n.channels % wide_of<T> == 0 &&
+                all_aligned16({b->x, b->dy, b->given, b->mean, b->scale, b->shift, partial});
+    LAUNCH_SHARES(sums_kernel, T, wide, s, n, *b, each, partial);
+  });
   return launched("normalisation");
-}
-
-int norm_sums_on(CudaStream s, Rows n, const NormBack *b, long each, float *partial) {
-  return BY_WIDTH(n.channels % 4 == 0 &&
-                      all_aligned16({b->x, b->dy, b->given, b->mean, b->scale, b->shift, partial}),
-                  sums, s, n, *b, each, partial);
 }
 
 static __global__ void __launch_bounds__(THREADS)
@@ -256,7 +253,7 @@ int norm_weights_on(CudaStream s, long images, long channels, const float *sums,
   return launched("normalisation");
 }
 
-template <int W>
+template <class T, int W>
 static __global__ void __launch_bounds__(THREADS) back_kernel(Rows n, Lanes l, NormBack b, long each) {
   Share<W> w(n, l);
   if (!w.inside) return;
@@ -267,23 +264,21 @@ static __global__ void __launch_bounds__(THREADS) back_kernel(Rows n, Lanes l, N
 #pragma unroll 2
   for (long r = w.row; r < w.end; r += w.step) {
     long i = r * n.channels + w.channel;
-    Pack<W> x = pack_load<W>(b.x + i), d = gradient(b, i, x, scale, shift);
-    if (b.dr) pack_put(b.dr + i, d, b.dr_add);
+    Pack<W> x = pack_load<W>((const T *)b.x + i), d = gradient<T>(b, i, x, scale, shift);
+    if (b.dr) pack_put((T *)b.dr + i, d, b.dr_add);
     if (!b.dx) continue;
     for (int k = 0; k < W; k++)
       d.v[k] = scale.v[k] * d.v[k] + slope.v[k] * (x.v[k] - mean.v[k]) + offset.v[k];
-    pack_put(b.dx + i, d, b.dx_add);
+    pack_put((T *)b.dx + i, d, b.dx_add);
   }
 }
 
-template <int W> static int back(CudaStream s, const Rows &n, const NormBack &b, long each) {
-  Lanes l = lanes_of(n.channels, W);
-  LAUNCH(back_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, b, each);
+int norm_back_on(CudaStream s, Rows n, const NormBack *b, Dtype dtype, long each) {
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({b->x, b->dy, b->given, b->mean, b->scale,
+                                                               b->shift, b->slope, b->offset, b->dx, b->dr});
+    LAUNCH_SHARES(back_kernel, T, wide, s, n, *b, each);
+  });
   return launched("normalisation");
-}
-
-int norm_back_on(CudaStream s, Rows n, const NormBack *b, long each) {
-  bool fours = n.channels % 4 == 0 && all_aligned16({b->x, b->dy, b->given, b->mean, b->scale, b->shift,
-                                                     b->slope, b->offset, b->dx, b->dr});
-  return BY_WIDTH(fours, back, s, n, *b, each);
 }

@@ -1,5 +1,6 @@
 /* Normalisation's passes over rows of channels (ops/norm_passes.h), and what stands between them. Lines of channels
- * are of one image after the other, `each` floats apart: 0 where all images share one. */
+ * are of one image after the other, `each` floats apart: 0 where all images share one. Maps (x, y, residual, and what a
+ * NormBack has of them) hold numbers of `dtype`, float32 or halves; all else is float32. */
 #ifndef CUDA_KERNELS_NORM_H
 #define CUDA_KERNELS_NORM_H
 
@@ -9,11 +10,13 @@
 
 /* partial (rows_sums of 2): mean, counted from the first row's number, and squared differences of every part's
  * channels. */
-LAUNCHER int norm_moments_on(CudaStream s, Rows n, const float *x, float *partial);
+LAUNCHER int norm_moments_on(CudaStream s, Rows n, Dtype dtype, const void *x, float *partial);
 
 /* What follows from them, for every image, or, `joint`, for all of them together; images x channels each. */
 typedef struct NormStatistics {
-  const float *partial, *x;          /* of norm_moments_on; NULL: the running statistics are taken */
+  const float *partial; /* of norm_moments_on; NULL: the running statistics are taken */
+  const void *x;
+  Dtype dtype;                       /* x's */
   const float *weight, *bias;        /* NULL: 1, 0 */
   float *running_mean, *running_var; /* moved unless partial is NULL; may be NULL */
   double momentum, eps;
@@ -23,11 +26,11 @@ typedef struct NormStatistics {
 LAUNCHER int norm_statistics_on(CudaStream s, Rows n, bool joint, const NormStatistics *a);
 
 /* y = act(scale x + shift + residual); residual may be NULL */
-LAUNCHER int norm_apply_on(CudaStream s, Rows n, const float *x, const float *scale, const float *shift,
-                           long each, const float *residual, Activation act, float *y);
+LAUNCHER int norm_apply_on(CudaStream s, Rows n, Dtype dtype, const void *x, const float *scale,
+                           const float *shift, long each, const void *residual, Activation act, void *y);
 
 /* partial (rows_sums of 2): sums of dz and dz (x - mean). */
-LAUNCHER int norm_sums_on(CudaStream s, Rows n, const NormBack *b, long each, float *partial);
+LAUNCHER int norm_sums_on(CudaStream s, Rows n, const NormBack *b, Dtype dtype, long each, float *partial);
 
 /* What follows from them for every image: the sums themselves (2 x images x channels), and slope and offset, as
  * where the statistics are those of `share` = 1 / rows; 0: they are the running ones. */
@@ -40,6 +43,6 @@ LAUNCHER int norm_weights_on(CudaStream s, long images, long channels, const flo
                              bool bias_add);
 
 /* dx (+)= scale dz + slope (x - mean) + offset; dr (+)= dz */
-LAUNCHER int norm_back_on(CudaStream s, Rows n, const NormBack *b, long each);
+LAUNCHER int norm_back_on(CudaStream s, Rows n, const NormBack *b, Dtype dtype, long each);
 
 #endif

@@ -16,14 +16,16 @@ template <int W> struct Pixel {
   }
 };
 
-/* LAUNCHes kernel<4> or kernel<1> with that many threads for n numbers, the first argument of which is their number. */
-#define LAUNCH_PIXELS(kernel, fours, s, n, ...)                                                              \
+/* LAUNCHes kernel<T, W> with that many threads for n numbers, the first argument of which is their number; W: as many
+ * as move at once where `wide`, else 1. */
+#define LAUNCH_PIXELS(kernel, T, wide, s, n, ...)                                                            \
   do {                                                                                                       \
+    constexpr int W_ = wide_of<T>;                                                                           \
     long n_ = (n);                                                                                           \
-    if (n_ && (fours))                                                                                       \
-      LAUNCH(kernel<4>, blocks_for(n_ / 4), THREADS, 0, s, n_ / 4, __VA_ARGS__);                             \
+    if (n_ && (wide))                                                                                        \
+      LAUNCH((kernel<T, W_>), blocks_for(n_ / W_), THREADS, 0, s, n_ / W_, __VA_ARGS__);                     \
     else if (n_)                                                                                             \
-      LAUNCH(kernel<1>, blocks_for(n_), THREADS, 0, s, n_, __VA_ARGS__);                                     \
+      LAUNCH((kernel<T, 1>), blocks_for(n_), THREADS, 0, s, n_, __VA_ARGS__);                                \
   } while (0)
 
 #endif

@@ -10,13 +10,13 @@ template <int W> struct alignas(W) Places { uint8_t v[W]; };
 
 /* ---- the largest ---- */
 
-template <int W>
-static __global__ void max_kernel(long n, MaxPool p, const float *x, float *y, uint8_t *place) {
+template <class T, int W>
+static __global__ void max_kernel(long n, MaxPool p, const T *x, T *y, uint8_t *place) {
   long i = INDEX;
   if (i >= n) return;
   Pixel<W> to(i, p.ho, p.wo, p.c);
   long top = to.row * p.stride - p.padding, left = to.column * p.stride - p.padding;
-  const float *image = x + to.image * p.h * p.w * p.c + to.channel;
+  const T *image = x + to.image * p.h * p.w * p.c + to.channel;
   Pack<W> best;
   Places<W> at = {};
   for (int k = 0; k < W; k++) best.v[k] = -INFINITY;
@@ -36,9 +36,12 @@ static __global__ void max_kernel(long n, MaxPool p, const float *x, float *y, u
   *(Places<W> *)(place + to.at) = at;
 }
 
-int max_pool_on(CudaStream s, const MaxPool *p, const float *x, float *y, uint8_t *place) {
-  bool fours = p->c % 4 == 0 && all_aligned16({x, y, place});
-  LAUNCH_PIXELS(max_kernel, fours, s, p->images * p->ho * p->wo * p->c, *p, x, y, place);
+int max_pool_on(CudaStream s, const MaxPool *p, Dtype dtype, const void *x, void *y, uint8_t *place) {
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    bool wide = p->c % wide_of<T> == 0 && all_aligned16({x, y, place});
+    LAUNCH_PIXELS(max_kernel, T, wide, s, p->images * p->ho * p->wo * p->c, *p, (const T *)x, (T *)y, place);
+  });
   return launched("max_pool2d");
 }
 
@@ -51,8 +54,8 @@ struct Windows {
   }
 };
 
-template <int W>
-static __global__ void max_back_kernel(long n, MaxPool p, const float *dy, const uint8_t *place, float *dx,
+template <class T, int W>
+static __global__ void max_back_kernel(long n, MaxPool p, const T *dy, const uint8_t *place, T *dx,
                                        bool add) {
   long i = INDEX;
   if (i >= n) return;
@@ -71,22 +74,26 @@ static __global__ void max_back_kernel(long n, MaxPool p, const float *dy, const
   pack_put(dx + own.at, sum, add);
 }
 
-int max_pool_back_on(CudaStream s, const MaxPool *p, const float *dy, const uint8_t *place, float *dx,
-                     bool add) {
-  bool fours = p->c % 4 == 0 && all_aligned16({dy, place, dx});
-  LAUNCH_PIXELS(max_back_kernel, fours, s, p->images * p->h * p->w * p->c, *p, dy, place, dx, add);
+int max_pool_back_on(CudaStream s, const MaxPool *p, Dtype dtype, const void *dy, const uint8_t *place,
+                     void *dx, bool add) {
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    bool wide = p->c % wide_of<T> == 0 && all_aligned16({dy, place, dx});
+    LAUNCH_PIXELS(max_back_kernel, T, wide, s, p->images * p->h * p->w * p->c, *p, (const T *)dy, place,
+                  (T *)dx, add);
+  });
   return launched("max_pool2d");
 }
 
 /* ---- the mean ---- */
 
-template <int W> static __global__ void mean_kernel(long n, Frame f, const float *x, float *y) {
+template <class T, int W> static __global__ void mean_kernel(long n, Frame f, const T *x, T *y) {
   long i = INDEX;
   if (i >= n) return;
   Pixel<W> to(i, f.count[0], f.count[1], f.c);
   long top = frame_first(&f, 0, to.row), left = frame_first(&f, 1, to.column);
   float share = frame_share(&f, to.row, to.column);
-  const float *image = x + to.image * f.size[0] * f.size[1] * f.c + to.channel;
+  const T *image = x + to.image * f.size[0] * f.size[1] * f.c + to.channel;
   Pack<W> sum = {};
   for (long r = top > 0 ? top : 0; r < top + f.kernel[0] && r < f.size[0]; r++)
     for (long c = left > 0 ? left : 0; c < left + f.kernel[1] && c < f.size[1]; c++) {
@@ -97,14 +104,17 @@ template <int W> static __global__ void mean_kernel(long n, Frame f, const float
   pack_store(y + to.at, sum);
 }
 
-int avg_pool_on(CudaStream s, long images, const Frame *f, const float *x, float *y) {
-  LAUNCH_PIXELS(mean_kernel, f->c % 4 == 0 && all_aligned16({x, y}), s,
-                images * f->count[0] * f->count[1] * f->c, *f, x, y);
+int avg_pool_on(CudaStream s, long images, const Frame *f, Dtype dtype, const void *x, void *y) {
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    LAUNCH_PIXELS(mean_kernel, T, (f->c % wide_of<T> == 0 && all_aligned16({x, y})), s,
+                  images * f->count[0] * f->count[1] * f->c, *f, (const T *)x, (T *)y);
+  });
   return launched("avg_pool2d");
 }
 
-template <int W>
-static __global__ void mean_back_kernel(long n, Frame f, const float *dy, float *dx, bool add) {
+template <class T, int W>
+static __global__ void mean_back_kernel(long n, Frame f, const T *dy, T *dx, bool add) {
   long i = INDEX;
   if (i >= n) return;
   Pixel<W> own(i, f.size[0], f.size[1], f.c);
@@ -120,8 +130,12 @@ static __global__ void mean_back_kernel(long n, Frame f, const float *dy, float 
   pack_put(dx + own.at, sum, add);
 }
 
-int avg_pool_back_on(CudaStream s, long images, const Frame *f, const float *dy, float *dx, bool add) {
-  LAUNCH_PIXELS(mean_back_kernel, f->c % 4 == 0 && all_aligned16({dy, dx}), s,
-                images * f->size[0] * f->size[1] * f->c, *f, dy, dx, add);
+int avg_pool_back_on(CudaStream s, long images, const Frame *f, Dtype dtype, const void *dy, void *dx,
+                     bool add) {
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    LAUNCH_PIXELS(mean_back_kernel, T, (f->c % wide_of<T> == 0 && all_aligned16({dy, dx})), s,
+                  images * f->size[0] * f->size[1] * f->c, *f, (const T *)dy, (T *)dx, add);
+  });
   return launched("avg_pool2d");
 }

@@ -4,16 +4,16 @@
 
 #include "cuda/kernels/kernels.h"
 
-/* How many numbers of scratch memory sum_middle_on wants for these sizes. */
+/* How many numbers of scratch memory, float32 or where x is such float64, sum_middle_on wants for these sizes. */
 LAUNCHER size_t sum_middle_scratch(long outer, long reduced, long inner);
-/* y[o][i] (+)= scale * sum over r of x[o][r][i], all of float64 where `wide`, else of float32. */
-LAUNCHER int sum_middle_on(CudaStream s, bool wide, const void *x, long outer, long reduced, long inner,
-                           double scale, void *y, bool add, void *scratch);
-/* g[o][r][i] (+)= scale * dy[o][i], times x[o][r][i] - mean[o][i] unless x is NULL. */
-LAUNCHER int spread_on(CudaStream s, long outer, long reduced, long inner, const float *dy, const float *x,
-                       const float *mean, float scale, float *g, bool add);
-/* y[o][i] = sum over r of (x[o][r][i] - mean[o][i])^2 / divisor */
-LAUNCHER int squares_on(CudaStream s, const float *x, const float *mean, long outer, long reduced, long inner,
-                        float divisor, float *y);
+/* y[o][i] (+)= scale * sum over r of x[o][r][i]; x of dtype `from`, y of the same or of float32. */
+LAUNCHER int sum_middle_on(CudaStream s, Dtype from, const void *x, long outer, long reduced, long inner,
+                           double scale, Dtype to, void *y, bool add, void *scratch);
+/* g[o][r][i] (+)= scale * dy[o][i], times x[o][r][i] - mean[o][i] unless x is NULL; g, dy and x of `dtype`. */
+LAUNCHER int spread_on(CudaStream s, Dtype dtype, long outer, long reduced, long inner, const void *dy,
+                       const void *x, const float *mean, float scale, void *g, bool add);
+/* y[o][i] = sum over r of (x[o][r][i] - mean[o][i])^2 / divisor; x and y of `dtype` */
+LAUNCHER int squares_on(CudaStream s, Dtype dtype, const void *x, const float *mean, long outer, long reduced,
+                        long inner, float divisor, void *y);
 
 #endif

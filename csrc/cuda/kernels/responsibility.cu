@@ -31,14 +31,15 @@ static __device__ inline bool sensible(const Responsibility &a, long m, bool say
 
 /* ---- forward ---- */
 
-template <int W>
+template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
     scores_kernel(Rows n, unsigned lanes, Responsibility a, float *partial) {
   long hand = blockIdx.x / n.parts, part = blockIdx.x % n.parts, first = part * n.length;
   long end = first + n.length < n.rows ? first + n.length : n.rows, lane = threadIdx.x % lanes,
        begin = lane * W;
   if (!sensible(a, hand, part == 0 && threadIdx.x == 0)) return; /* the whole block */
-  const float *k = a.k + image_of(a, hand) * n.rows * n.channels, *q = a.q + query_at(a, hand);
+  const T *k = (const T *)a.k + image_of(a, hand) * n.rows * n.channels,
+          *q = (const T *)a.q + query_at(a, hand);
   Pack<W> own = {};
   if (first < end && begin < n.channels) own = pack_load<W>(q + begin);
   float total = 0, count = 0;
@@ -91,14 +92,16 @@ static __global__ void __launch_bounds__(THREADS)
   if (threadIdx.x == 0) *y = used > 0 ? (float)(total / used) : 0;
 }
 
-template <int W> static int scores(CudaStream s, const Rows &n, const Responsibility &a, float *partial) {
-  unsigned blocks = (unsigned)(n.images * n.parts);
-  if (blocks) LAUNCH(scores_kernel<W>, blocks, THREADS, 0, s, n, lanes_of(n.channels, W).lanes, a, partial);
-  return launched("responsibility_loss");
-}
-
 int responsibility_on(CudaStream s, Rows n, const Responsibility *a, float *partial, float *y) {
-  if (!BY_WIDTH(n.channels % 4 == 0 && all_aligned16({a->q, a->k}), scores, s, n, *a, partial)) return 0;
+  unsigned blocks = (unsigned)(n.images * n.parts);
+  with_type(a->dtype, [&](auto t) {
+    TYPE_OF(t);
+    constexpr int W = wide_of<T>;
+    if (blocks && n.channels % W == 0 && all_aligned16({a->q, a->k}))
+      LAUNCH((scores_kernel<T, W>), blocks, THREADS, 0, s, n, lanes_of(n.channels, W).lanes, *a, partial);
+    else if (blocks)
+      LAUNCH((scores_kernel<T, 1>), blocks, THREADS, 0, s, n, lanes_of(n.channels, 1).lanes, *a, partial);
+  });
   LAUNCH(total_kernel, 1, THREADS, 0, s, n.images, n.parts, *a, partial, y);
   return launched("responsibility_loss");
 }
@@ -106,9 +109,9 @@ int responsibility_on(CudaStream s, Rows n, const Responsibility *a, float *part
 /* ---- backward ---- */
 
 /* The hands of an image, one after the other. */
-template <int W>
+template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
-    k_kernel(Rows n, Lanes l, Responsibility a, const float *dy, float *dk, bool add) {
+    k_kernel(Rows n, Lanes l, Responsibility a, const float *dy, T *dk, bool add) {
   Share<W> w(n, l);
   if (!w.inside) return;
   long hands = *a.refusals.call ? 0 : a.hands;
@@ -116,7 +119,7 @@ static __global__ void __launch_bounds__(THREADS)
     if (image_of(a, m) != w.image) continue;
     const float *slope = a.slope + (m - w.image) * n.rows;
     float factor = *dy * a.weight[m];
-    Pack<W> q = pack_load<W>(a.q + query_at(a, m) + w.channel);
+    Pack<W> q = pack_load<W>((const T *)a.q + query_at(a, m) + w.channel);
     for (int k = 0; k < W; k++) q.v[k] *= factor;
 #pragma unroll 4
     for (long r = w.row; r < w.end; r += w.step) {
@@ -129,26 +132,23 @@ static __global__ void __launch_bounds__(THREADS)
   for (long r = w.row; r < w.end && !add; r += w.step) pack_store(dk + r * n.channels + w.channel, Pack<W>());
 }
 
-template <int W>
-static int k_back(CudaStream s, const Rows &n, const Responsibility &a, const float *dy, float *dk,
-                  bool add) {
-  Lanes l = lanes_of(n.channels, W);
-  LAUNCH(k_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, a, dy, dk, add);
+int responsibility_k_on(CudaStream s, const Responsibility *a, const float *dy, void *dk, bool add) {
+  Rows n = rows_cut(a->images, a->h * a->w, a->c);
+  with_type(a->dtype, [&](auto t) {
+    TYPE_OF(t);
+    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({a->q, dk});
+    LAUNCH_SHARES(k_kernel, T, wide, s, n, *a, dy, (T *)dk, add);
+  });
   return launched("responsibility_loss");
 }
 
-int responsibility_k_on(CudaStream s, const Responsibility *a, const float *dy, float *dk, bool add) {
-  Rows n = rows_cut(a->images, a->h * a->w, a->c);
-  return BY_WIDTH(n.channels % 4 == 0 && all_aligned16({a->q, dk}), k_back, s, n, *a, dy, dk, add);
-}
-
 /* n counts hands in place of images. */
-template <int W>
+template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
     q_kernel(Rows n, Lanes l, Responsibility a, float *partial) {
   if (*a.refusals.call) return;
   Share<W> w(n, l);
-  const float *k = a.k + ((image_of(a, w.image) - w.image) * n.rows) * n.channels;
+  const T *k = (const T *)a.k + ((image_of(a, w.image) - w.image) * n.rows) * n.channels;
   Pack<W> sum = {};
 #pragma unroll 4
   for (long r = w.row; r < w.end; r += w.step) {
@@ -161,8 +161,9 @@ static __global__ void __launch_bounds__(THREADS)
 }
 
 /* A block for a hand and THREADS channels: the first hand of a place adds for all of them. */
+template <class T>
 static __global__ void __launch_bounds__(THREADS)
-    place_kernel(Rows n, long blocks, Responsibility a, const float *dy, const float *partial, float *dq) {
+    place_kernel(Rows n, long blocks, Responsibility a, const float *dy, const float *partial, T *dq) {
   long hand = blockIdx.x / blocks, channel = blockIdx.x % blocks * THREADS + threadIdx.x;
   if (*a.refusals.call || channel >= n.channels) return;
   long place = query_at(a, hand);
@@ -175,20 +176,20 @@ static __global__ void __launch_bounds__(THREADS)
     for (long p = 0; p < n.parts; p++) sum += (double)partial[(m * n.parts + p) * n.channels + channel];
     total += sum * (double)*dy * (double)a.weight[m];
   }
-  dq[place + channel] += (float)total;
-}
-
-template <int W> static int q_sums(CudaStream s, const Rows &n, const Responsibility &a, float *partial) {
-  Lanes l = lanes_of(n.channels, W);
-  LAUNCH(q_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, a, partial);
-  return launched("responsibility_loss");
+  T *to = dq + place + channel;
+  narrowed(widened(*to) + (float)total, to);
 }
 
 int responsibility_q_on(CudaStream s, Rows n, const Responsibility *a, const float *dy, float *partial,
-                        float *dq) {
+                        void *dq) {
   long blocks = blocks_for(n.channels);
   if (!n.images) return 1;
-  if (!BY_WIDTH(n.channels % 4 == 0 && all_aligned16({a->k, partial}), q_sums, s, n, *a, partial)) return 0;
-  LAUNCH(place_kernel, (unsigned)(n.images * blocks), THREADS, 0, s, n, blocks, *a, dy, partial, dq);
+  with_type(a->dtype, [&](auto t) {
+    TYPE_OF(t);
+    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({a->k, partial});
+    LAUNCH_SHARES(q_kernel, T, wide, s, n, *a, partial);
+    LAUNCH(place_kernel<T>, (unsigned)(n.images * blocks), THREADS, 0, s, n, blocks, *a, dy, partial,
+           (T *)dq);
+  });
   return launched("responsibility_loss");
 }

@@ -75,9 +75,9 @@ int se_layer_weights_on(CudaStream s, long rows, long in, long out, const float 
 
 /* ---- forward ---- */
 
-template <int W>
+template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
-    pool_kernel(Rows n, Lanes l, const float *x, SeLines a, float *partial) {
+    pool_kernel(Rows n, Lanes l, const T *x, SeLines a, float *partial) {
   Share<W> w(n, l);
   Pack<W> sum = {}, scale = {}, shift = {};
   if (w.inside) scale = pack_load<W>(a.scale + w.channel), shift = pack_load<W>(a.shift + w.channel);
@@ -90,22 +90,20 @@ static __global__ void __launch_bounds__(THREADS)
   if (threadIdx.x < l.lanes && w.inside) pack_store(partial + w.at * n.channels + w.channel, sum);
 }
 
-template <int W>
-static int pool(CudaStream s, const Rows &n, const float *x, const SeLines &a, float *partial) {
-  Lanes l = lanes_of(n.channels, W);
-  LAUNCH(pool_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, x, a, partial);
+int se_pool_on(CudaStream s, Rows n, Dtype dtype, const void *x, const SeLines *l, float *partial) {
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({x, l->scale, l->shift, partial});
+    LAUNCH_SHARES(pool_kernel, T, wide, s, n, (const T *)x, *l, partial);
+  });
   return launched("batch_norm_se");
 }
 
-int se_pool_on(CudaStream s, Rows n, const float *x, const SeLines *l, float *partial) {
-  return BY_WIDTH(n.channels % 4 == 0 && all_aligned16({x, l->scale, l->shift, partial}), pool, s, n, x, *l,
-                  partial);
-}
-
 /* A warp for a channel of an image. */
+template <class T>
 static __global__ void __launch_bounds__(THREADS)
-    pooled_kernel(Rows n, const float *x, const float *partial, SeLines l, const float *weight,
-                  const float *bias, const float *inverse, float *means, float *pooled) {
+    pooled_kernel(Rows n, const T *x, const float *partial, SeLines l, const float *weight, const float *bias,
+                  const float *inverse, float *means, float *pooled) {
   long i = (long)blockIdx.x * WARPS + threadIdx.x / WARP, C = n.channels, channel = i % C;
   if (i >= n.images * C) return;
   long row = means ? 2 * C : C;
@@ -116,7 +114,7 @@ static __global__ void __launch_bounds__(THREADS)
   double mean = warp_sum(sum) / (double)n.rows;
   if (threadIdx.x % WARP) return;
   if (means) {
-    mean += (double)x[channel];
+    mean += (double)widened(x[channel]);
     means[i] = (float)mean;
     mean = (double)weight[channel] * (double)inverse[channel] * (mean - (double)l.mean[channel]) +
            (double)bias[channel];
@@ -124,16 +122,18 @@ static __global__ void __launch_bounds__(THREADS)
   pooled[i] = (float)mean;
 }
 
-int se_pooled_on(CudaStream s, Rows n, const float *x, const float *partial, const SeLines *l,
+int se_pooled_on(CudaStream s, Rows n, Dtype dtype, const void *x, const float *partial, const SeLines *l,
                  const float *weight, const float *bias, const float *inverse, float *means, float *pooled) {
-  LAUNCH(pooled_kernel, blocks_for(n.images * n.channels, WARPS), THREADS, 0, s, n, x, partial, *l, weight,
-         bias, inverse, means, pooled);
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    LAUNCH(pooled_kernel<T>, blocks_for(n.images * n.channels, WARPS), THREADS, 0, s, n, (const T *)x,
+           partial, *l, weight, bias, inverse, means, pooled);
+  });
   return launched("batch_norm_se");
 }
 
-template <int W>
-static __global__ void __launch_bounds__(THREADS)
-    apply_kernel(Rows n, Lanes l, const float *x, SeLines a, float *y) {
+template <class T, int W>
+static __global__ void __launch_bounds__(THREADS) apply_kernel(Rows n, Lanes l, const T *x, SeLines a, T *y) {
   Share<W> w(n, l);
   if (!w.inside) return;
   Pack<W> scale = pack_load<W>(a.scale + w.channel), shift = pack_load<W>(a.shift + w.channel);
@@ -147,15 +147,13 @@ static __global__ void __launch_bounds__(THREADS)
   }
 }
 
-template <int W> static int apply(CudaStream s, const Rows &n, const float *x, const SeLines &a, float *y) {
-  Lanes l = lanes_of(n.channels, W);
-  LAUNCH(apply_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, x, a, y);
+int se_apply_on(CudaStream s, Rows n, Dtype dtype, const void *x, const SeLines *l, void *y) {
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({x, l->scale, l->shift, l->gate, y});
+    LAUNCH_SHARES(apply_kernel, T, wide, s, n, (const T *)x, *l, (T *)y);
+  });
   return launched("batch_norm_se");
-}
-
-int se_apply_on(CudaStream s, Rows n, const float *x, const SeLines *l, float *y) {
-  return BY_WIDTH(n.channels % 4 == 0 && all_aligned16({x, l->scale, l->shift, l->gate, y}), apply, s, n, x,
-                  *l, y);
 }
 
 static __global__ void gated_kernel(Rows n, SeLines l, float *scale, float *shift) {
@@ -172,9 +170,9 @@ int se_gated_on(CudaStream s, Rows n, const SeLines *l, float *scale, float *shi
 
 /* ---- backward ---- */
 
-template <int W>
+template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
-    sums_kernel(Rows n, Lanes l, const float *x, const float *dy, SeLines a, float *partial) {
+    sums_kernel(Rows n, Lanes l, const T *x, const T *dy, SeLines a, float *partial) {
   Share<W> w(n, l);
   Pack<W> sum[SE_SUMS] = {}, mean = {}, scale = {}, shift = {};
   if (w.inside) {
@@ -202,17 +200,14 @@ static __global__ void __launch_bounds__(THREADS)
   }
 }
 
-template <int W>
-static int sums(CudaStream s, const Rows &n, const float *x, const float *dy, const SeLines &a,
-                float *partial) {
-  Lanes l = lanes_of(n.channels, W);
-  LAUNCH(sums_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, x, dy, a, partial);
+int se_sums_on(CudaStream s, Rows n, Dtype dtype, const void *x, const void *dy, const SeLines *l,
+               float *partial) {
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({x, dy, l->mean, l->scale, l->shift, partial});
+    LAUNCH_SHARES(sums_kernel, T, wide, s, n, (const T *)x, (const T *)dy, *l, partial);
+  });
   return launched("batch_norm_se");
-}
-
-int se_sums_on(CudaStream s, Rows n, const float *x, const float *dy, const SeLines *l, float *partial) {
-  return BY_WIDTH(n.channels % 4 == 0 && all_aligned16({x, dy, l->mean, l->scale, l->shift, partial}), sums,
-                  s, n, x, dy, *l, partial);
 }
 
 /* A warp for a channel of an image. */
@@ -276,9 +271,9 @@ int se_lines_on(CudaStream s, Rows n, const float *sums, const SeLines *l, const
   return launched("batch_norm_se");
 }
 
-template <int W>
+template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
-    back_kernel(Rows n, Lanes l, const float *x, const float *dy, SeLines a, float *dx, bool add) {
+    back_kernel(Rows n, Lanes l, const T *x, const T *dy, SeLines a, T *dx, bool add) {
   Share<W> w(n, l);
   if (!w.inside) return;
   Pack<W> mean = pack_load<W>(a.mean + w.channel), scale = pack_load<W>(a.scale + w.channel),
@@ -299,18 +294,15 @@ static __global__ void __launch_bounds__(THREADS)
   }
 }
 
-template <int W>
-static int back(CudaStream s, const Rows &n, const float *x, const float *dy, const SeLines &a, float *dx,
-                bool add) {
-  Lanes l = lanes_of(n.channels, W);
-  LAUNCH(back_kernel<W>, share_blocks(n, l), THREADS, 0, s, n, l, x, dy, a, dx, add);
+int se_back_on(CudaStream s, Rows n, Dtype dtype, const void *x, const void *dy, const SeLines *l, void *dx,
+               bool add) {
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({x, dy, l->mean, l->scale, l->shift, l->gate,
+                                                               l->pool, l->slope, l->offset, dx});
+    LAUNCH_SHARES(back_kernel, T, wide, s, n, (const T *)x, (const T *)dy, *l, (T *)dx, add);
+  });
   return launched("batch_norm_se");
-}
-
-int se_back_on(CudaStream s, Rows n, const float *x, const float *dy, const SeLines *l, float *dx, bool add) {
-  bool fours = n.channels % 4 == 0 &&
-               all_aligned16({x, dy, l->mean, l->scale, l->shift, l->gate, l->pool, l->slope, l->offset, dx});
-  return BY_WIDTH(fours, back, s, n, x, dy, *l, dx, add);
 }
 
 static __global__ void spread_kernel(Rows n, SeLines l, float *lines) {

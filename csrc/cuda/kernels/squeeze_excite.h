@@ -1,5 +1,5 @@
 /* What batch_norm_se adds to normalisation's passes (kernels/norm.h): the gate of squeeze and excitation, the passes
- * with SiLU between batch norm and the gate, and what stands between the passes. */
+ * with SiLU between batch norm and the gate, and what stands between the passes. Maps hold numbers of `dtype`. */
 #ifndef CUDA_KERNELS_SQUEEZE_EXCITE_H
 #define CUDA_KERNELS_SQUEEZE_EXCITE_H
 
@@ -22,21 +22,21 @@ LAUNCHER int se_layer_weights_on(CudaStream s, long rows, long in, long out, con
 /* ---- forward ---- */
 
 /* partial (rows_sums of 1): sums of u = silu(scale x + shift). */
-LAUNCHER int se_pool_on(CudaStream s, Rows n, const float *x, const SeLines *l, float *partial);
+LAUNCHER int se_pool_on(CudaStream s, Rows n, Dtype dtype, const void *x, const SeLines *l, float *partial);
 /* pooled, images x channels: of those sums; or, where means is not NULL, of norm_moments_on's: then means are those
  * of the images' x, and pooled are they sent through batch norm. */
-LAUNCHER int se_pooled_on(CudaStream s, Rows n, const float *x, const float *partial, const SeLines *l,
-                          const float *weight, const float *bias, const float *inverse, float *means,
-                          float *pooled);
+LAUNCHER int se_pooled_on(CudaStream s, Rows n, Dtype dtype, const void *x, const float *partial,
+                          const SeLines *l, const float *weight, const float *bias, const float *inverse,
+                          float *means, float *pooled);
 /* y = gate u */
-LAUNCHER int se_apply_on(CudaStream s, Rows n, const float *x, const SeLines *l, float *y);
+LAUNCHER int se_apply_on(CudaStream s, Rows n, Dtype dtype, const void *x, const SeLines *l, void *y);
 /* scale, shift: images x channels: those of l times the gate. */
 LAUNCHER int se_gated_on(CudaStream s, Rows n, const SeLines *l, float *scale, float *shift);
 
 /* ---- backward ---- */
 
 /* partial (rows_sums of SE_SUMS). */
-LAUNCHER int se_sums_on(CudaStream s, Rows n, const float *x, const float *dy, const SeLines *l,
+LAUNCHER int se_sums_on(CudaStream s, Rows n, Dtype dtype, const void *x, const void *dy, const SeLines *l,
                         float *partial);
 /* Those sums of whole images (SE_SUMS x images x channels), and the gradient of the gate's argument. With means the
  * parts are norm_sums_on's, and the other sums follow from the images' means of x. */
@@ -46,8 +46,8 @@ LAUNCHER int se_images_on(CudaStream s, Rows n, const float *partial, const SeLi
 LAUNCHER int se_lines_on(CudaStream s, Rows n, const float *sums, const SeLines *l, const float *inverse,
                          double share, float *total, float *slope, float *offset);
 /* dx (+)= scale silu'(v) (gate dy + pool) + slope (x - mean) + offset */
-LAUNCHER int se_back_on(CudaStream s, Rows n, const float *x, const float *dy, const SeLines *l, float *dx,
-                        bool add);
+LAUNCHER int se_back_on(CudaStream s, Rows n, Dtype dtype, const void *x, const void *dy, const SeLines *l,
+                        void *dx, bool add);
 /* The lines of norm_back_on where nothing but the gate stands behind batch norm: mean, scale, slope, offset, of every
  * image, one behind the other in `lines`. */
 LAUNCHER int se_spread_on(CudaStream s, Rows n, const SeLines *l, float *lines);

@@ -5,7 +5,7 @@
 #include "cuda/kernels/pixels.h"
 #include "ops/bodies_window.h"
 
-template <int W> static __global__ void unfold_kernel(long n, Frame f, const float *x, float *y) {
+template <class T, int W> static __global__ void unfold_kernel(long n, Frame f, const T *x, T *y) {
   long i = INDEX;
   if (i >= n) return;
   Pixel<W> to(i, f.count[0], f.count[1], f.kernel[0] * f.kernel[1] * f.c);
@@ -18,14 +18,18 @@ template <int W> static __global__ void unfold_kernel(long n, Frame f, const flo
   pack_store(y + to.at, v);
 }
 
-int unfold_on(CudaStream s, long images, const Frame *f, const float *x, float *y) {
-  LAUNCH_PIXELS(unfold_kernel, f->c % 4 == 0 && all_aligned16({x, y}), s,
-                images * f->count[0] * f->count[1] * f->kernel[0] * f->kernel[1] * f->c, *f, x, y);
+int unfold_on(CudaStream s, long images, const Frame *f, Dtype dtype, const void *x, void *y) {
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    LAUNCH_PIXELS(unfold_kernel, T, (f->c % wide_of<T> == 0 && all_aligned16({x, y})), s,
+                  images * f->count[0] * f->count[1] * f->kernel[0] * f->kernel[1] * f->c, *f, (const T *)x,
+                  (T *)y);
+  });
   return launched("unfold");
 }
 
-template <int W>
-static __global__ void unfold_back_kernel(long n, Frame f, const float *dy, float *dx, bool add) {
+template <class T, int W>
+static __global__ void unfold_back_kernel(long n, Frame f, const T *dy, T *dx, bool add) {
   long i = INDEX;
   if (i >= n) return;
   Pixel<W> own(i, f.size[0], f.size[1], f.c);
@@ -43,8 +47,12 @@ static __global__ void unfold_back_kernel(long n, Frame f, const float *dy, floa
   pack_put(dx + own.at, sum, add);
 }
 
-int unfold_back_on(CudaStream s, long images, const Frame *f, const float *dy, float *dx, bool add) {
-  LAUNCH_PIXELS(unfold_back_kernel, f->c % 4 == 0 && all_aligned16({dy, dx}), s,
-                images * f->size[0] * f->size[1] * f->c, *f, dy, dx, add);
+int unfold_back_on(CudaStream s, long images, const Frame *f, Dtype dtype, const void *dy, void *dx,
+                   bool add) {
+  with_type(dtype, [&](auto t) {
+    TYPE_OF(t);
+    LAUNCH_PIXELS(unfold_back_kernel, T, (f->c % wide_of<T> == 0 && all_aligned16({dy, dx})), s,
+                  images * f->size[0] * f->size[1] * f->c, *f, (const T *)dy, (T *)dx, add);
+  });
   return launched("unfold");
 }

@@ -9,9 +9,12 @@ typedef struct Upsample {
   long images, h, w, cx, cs;
 } Upsample;
 
-/* skip: not read where cs is 0. */
-LAUNCHER int upsample_on(CudaStream s, const Upsample *u, const float *x, const float *skip, float *y);
-LAUNCHER int upsample_back_on(CudaStream s, const Upsample *u, const float *dy, float *dx, bool add);
-LAUNCHER int upsample_skip_back_on(CudaStream s, const Upsample *u, const float *dy, float *dskip, bool add);
+/* Numbers of `dtype`, float32 or halves. skip: not read where cs is 0. */
+LAUNCHER int upsample_on(CudaStream s, const Upsample *u, Dtype dtype, const void *x, const void *skip,
+                         void *y);
+LAUNCHER int upsample_back_on(CudaStream s, const Upsample *u, Dtype dtype, const void *dy, void *dx,
+                              bool add);
+LAUNCHER int upsample_skip_back_on(CudaStream s, const Upsample *u, Dtype dtype, const void *dy, void *dskip,
+                                   bool add);
 
 #endif
