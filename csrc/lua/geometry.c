@@ -3,10 +3,12 @@
  * and motions as float64 tensors. Checks shapes and passes on; what is computed is told in motion/. Knows
  * nothing of clips, and keeps nothing between calls. */
 #include "lua/lib.h"
+#include "motion/gaps.h"
 #include "motion/homography.h"
 #include "motion/responsibility.h"
 #include "motion/sharpen.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -272,6 +274,29 @@ static int motion(lua_State *L) {
   return 1;
 }
 
+/* by_motion(gaps, motion G×N) → those of the gaps that are chosen for the hands, in their order */
+static int by_motion(lua_State *L) {
+  int n = (int)check_list(L, 1, "gaps", GAPS_MAX);
+  const Tensor *far = check_tensor_of(L, 2, "motion", F64, 2);
+  if (far->shape[0] != n || far->shape[1] > HANDS_MAX)
+    return refuse(L, "motion: expected %d gaps, found %s", n, tensor_text(far));
+  long *gaps = block(L, (size_t)n, sizeof *gaps);
+  bool *chosen = block(L, (size_t)n, sizeof *chosen);
+  for (int i = 0; i < n; i++) {
+    lua_rawgeti(L, 1, i + 1);
+    gaps[i] = (long)check_whole(L, -1, "gap", -LONG_MAX, LONG_MAX);
+    lua_pop(L, 1);
+  }
+  gaps_by_motion(n, gaps, (int)far->shape[1], tensor_data(far), chosen);
+  lua_newtable(L);
+  for (int i = 0, kept = 0; i < n; i++)
+    if (chosen[i]) {
+      lua_pushinteger(L, gaps[i]);
+      lua_rawseti(L, -2, ++kept);
+    }
+  return 1;
+}
+
 /* sharpen(image, map, content width, content height) → H×W×(N+1) */
 static int sharpen(lua_State *L) {
   Tensor *image = check_tensor_of(L, 1, "image", U8, 3), *given = check_tensor_of(L, 2, "map", F32, 3);
@@ -292,8 +317,8 @@ static int sharpen(lua_State *L) {
 void open_geometry(lua_State *L) { /* stack: module */
   static const luaL_Reg homography[] = {{"fit", fit_points}, {NULL, NULL}};
   static const luaL_Reg responsibility[] = {
-      {"fit", fit_hands}, {"background", fit_background}, {"map", map}, {"residuals", residuals},
-      {"motion", motion}, {"sharpen", sharpen},           {NULL, NULL}};
+      {"fit", fit_hands}, {"background", fit_background}, {"map", map},         {"residuals", residuals},
+      {"motion", motion}, {"by_motion", by_motion},       {"sharpen", sharpen}, {NULL, NULL}};
   luaL_newlib(L, homography);
   lua_setfield(L, -2, "homography");
   luaL_newlib(L, responsibility);

@@ -1,15 +1,14 @@
 --- Responsibility maps of a frame of a clip: chooses gaps and brings vertices to the size of the flow; the computation
 -- is responsibility.lua's. A clip is anything with frames, width, height, hands(n) and flow(n, gap, { size }).
 local core = require "cohesiv.core"
-local lists = require "cohesiv.base.lists"
 local map_options = require "cohesiv.motion.map_options"
 local responsibility = require "cohesiv.motion.responsibility"
 local scale = require "cohesiv.motion.scale"
 
 local M = {}
 
--- The gaps of the choice by motion, how far (pixels) a hand must move for it, and how many are chosen on each side.
-local GAPS, LEAST, MOST = { -12, -6, -3, -2, -1, 1, 2, 3, 6, 12 }, 4, 3
+-- The gaps of the choice by motion (csrc/motion/gaps.h), ascending.
+local GAPS = { -12, -6, -3, -2, -1, 1, 2, 3, 6, 12 }
 
 -- The hands' vertices, V×2 float64, in the pixels of the map.
 local function scaled_hands(clip, n, sc)
@@ -27,38 +26,6 @@ local function available(clip, n, gaps)
     if n + gap >= 0 and n + gap < clip.frames then list[#list + 1] = gap end
   end
   return list
-end
-
--- The gaps of one hand: on each side the smallest that move it far enough, or else the three of largest motion.
-local function moving_gaps(gaps, motion)
-  local order, chosen, count = {}, {}, { [true] = 0, [false] = 0 } -- by whether they lead back
-  for i in ipairs(gaps) do order[i] = i end
-  table.sort(order, function(a, b) return math.abs(gaps[a]) < math.abs(gaps[b]) end)
-  for _, i in ipairs(order) do
-    local back = gaps[i] < 0
-    if motion[i] >= LEAST and count[back] < MOST then
-      count[back] = count[back] + 1
-      chosen[#chosen + 1] = gaps[i]
-    end
-  end
-  if #chosen > 0 then return chosen end
-  table.sort(order, function(a, b)
-    if motion[a] ~= motion[b] then return motion[a] > motion[b] end
-    return a < b
-  end)
-  for i = 1, math.min(MOST, #order) do chosen[i] = gaps[order[i]] end
-  return chosen
-end
-
---- choose(gaps, motion, hands): the union over hands of the gaps chosen by motion (motion[g][k]: pixels), ascending.
-function M.choose(gaps, motion, hands)
-  local chosen = {}
-  for k = 1, hands do
-    local own = {}
-    for g in ipairs(gaps) do own[g] = motion[g][k] end
-    for _, gap in ipairs(moving_gaps(gaps, own)) do chosen[gap] = true end
-  end
-  return lists.keys(chosen)
 end
 
 -- A hand in another frame: the nearest of as many vertices, within 1.5 hand sizes; detectors confuse sides.
@@ -119,7 +86,7 @@ function M.responsibility(clip, n, given)
   if by_motion then
     local scene = { flows = flows(list), hands = hands, content = content }
     local background = core.responsibility.background(scene, responsibility.background_threshold)
-    list = M.choose(list, core.responsibility.motion(scene, background), #hands)
+    list = core.responsibility.by_motion(list, core.responsibility.motion(scene, background))
   end
   local R = responsibility.responsibility {
     flows = flows(list), hands = hands, gaps = list, content = content,
