@@ -4,29 +4,16 @@ local tensor = require "cohesiv.tensor"
 
 -- public name → module, and the field of it (none: the module itself)
 local parts = {
-  load = { "cohesiv.tensor.io", "load" },
-  save = { "cohesiv.tensor.io", "save" },
-  image = { "cohesiv.tensor.image" },
-  data = { "cohesiv.data", "data" },
-  clip = { "cohesiv.data", "clip" },
-  flow = { "cohesiv.motion.flow" },
+  load = { "cohesiv.tensor.io", "load" }, save = { "cohesiv.tensor.io", "save" }, image = { "cohesiv.tensor.image" },
+  data = { "cohesiv.data", "data" }, clip = { "cohesiv.data", "clip" }, flow = { "cohesiv.motion.flow" },
   homography = { "cohesiv.motion.homography" },
-  responsibility = { "cohesiv.motion.responsibility", "responsibility" },
-  world = { "cohesiv.data.world", "world" },
-  nn = { "cohesiv.nn" },
-  Function = { "cohesiv.tensor.function", "Function" },
-  model = { "cohesiv.hands.model", "model" },
-  optim = { "cohesiv.optim" },
-  losses = { "cohesiv.nn.losses" },
-  metrics = { "cohesiv.hands.metrics" },
-  viz = { "cohesiv.tools.viz" },
-  show = { "cohesiv.tools.show", "show" },
-  profile = { "cohesiv.nn.profile", "profile" },
-  train = { "cohesiv.train.train", "train" },
-  tune = { "cohesiv.nn.autotune", "tune" },
-  run = { "cohesiv.train.run", "run" },
-  evaluate = { "cohesiv.train.evaluation", "evaluate" },
-  help = { "cohesiv.tools.help", "help" },
+  responsibility = { "cohesiv.motion.responsibility", "responsibility" }, world = { "cohesiv.data.world", "world" },
+  nn = { "cohesiv.nn" }, Function = { "cohesiv.tensor.function", "Function" },
+  model = { "cohesiv.hands.model", "model" }, optim = { "cohesiv.optim" }, losses = { "cohesiv.nn.losses" },
+  metrics = { "cohesiv.hands.metrics" }, viz = { "cohesiv.tools.viz" }, show = { "cohesiv.tools.show", "show" },
+  profile = { "cohesiv.nn.profile", "profile" }, train = { "cohesiv.train.train", "train" },
+  tune = { "cohesiv.nn.autotune", "tune" }, run = { "cohesiv.train.run", "run" },
+  evaluate = { "cohesiv.train.evaluation", "evaluate" }, help = { "cohesiv.tools.help", "help" },
 }
 
 local co = setmetatable({}, {

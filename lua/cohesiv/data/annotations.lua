@@ -1,6 +1,5 @@
 --- Annotations: the queries and the hand-drawn masks of a clip, masks/NAME/ of a data folder. What queries.json and the
 -- mask files beside it say of each other is checked here; what a mask picture may hold, where pictures are read.
---
 --   queries.json: { "width": W, "height": H, "frames": { "FRAME": [{ "query": [x, y], "side", "object" }, …] } }
 --   FRAME_handK.png, FRAME_objectK.png, FRAME_armK.png: of the K-th query (from 1) of that frame (from 0)
 local core = require "cohesiv.core"

@@ -1,8 +1,6 @@
 --- Where frames come from: a video file or a folder of numbered pictures, behind one interface:
---
 --   source:info() → { frames, width, height }     source:frame(n) → uint8 H×W×3, n from 0
 --   source:key(n, …) → text that names the content of these frames, for the cache     source:close()
---
 -- Videos are decoded in order; the frames last seen are kept (bounded bytes, all videos together), so that steps of a
 -- few frames back cost nothing. Farther back decoding starts anew: exact frame numbers never rest on seeking. No frame
 -- is given before the whole file is known to be sound: a damaged one may lack frames, and all numbers after them.

@@ -1,9 +1,7 @@
 --- Landmarks: from the file of a clip's hands to the hands of a frame. What can be understood in one way only is read;
 -- the rest is an error that names file, frame (from 0), hand and vertex (from 1), or a warning where it may be right.
---
 --   { "width": W, "height": H, "frames": [[HAND, …], …] }
 --   HAND: { "side": "left", "score": 0.9, "vertices": [[x, y], …], "box": [x0, y0, x1, y1] }
---
 -- frames may be keyed by number instead; a frame may be null, one hand, or { "hands": … }. The document is decoded as a
 -- whole, but a frame is looked at only when it is asked for: files of an hour of video have 200,000 hands.
 local core = require "cohesiv.core"

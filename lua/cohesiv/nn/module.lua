@@ -1,9 +1,7 @@
 --- co.nn.Module: a tree of named parameters, buffers and children, with a forward function.
---
 --   Module ── params  { name → tensor that requires a gradient }     in the order in which they were added,
 --     ├────── buffers { name → tensor }                              so that names and files are reproducible
 --     └────── children { name → Module }
---
 -- Names join with dots ("encoder.layer1.0.conv1.weight"), as in public checkpoints. Convolution weights lie in
 -- memory as {O, kH, kW, I/groups} and in state dicts and files as {O, I/groups, kH, kW}.
 local core = require "cohesiv.core"

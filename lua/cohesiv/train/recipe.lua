@@ -1,8 +1,6 @@
 --- Recipes: an experiment is a table, an ablation is its difference from another.
---
 --   local base = require "experiments.cohesiv"
 --   return base { name = "attention_only", loss = { embedding = 0 } }
---
 -- `recipe.base{…}` declares every key by its default; calling a recipe merges a difference into a copy. A key is a
 -- plain value, `optional "number"` (no default), or `one_of(default, …)` (a string among several, or a value of the
 -- default's type or one of the strings). Unknown keys and changed types raise one line that names the nearest known

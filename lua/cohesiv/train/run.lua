@@ -1,12 +1,10 @@
 --- Run folders: everything that one experiment did, in runs/NAME.
---
 --   recipe.lua       the experiment's source, as it was          recipe.json   its flattened values
 --   run.json         seed, commit, environment, what co.tune     status.json   state, epoch, step, seconds
 --                    has chosen, changes of the recipe since
 --   metrics.jsonl    one record a line, appended                 calibration.json   thresholds and mean embeddings
 --   samples.jsonl    what was trained on, with digests
 --   best.safetensors, last.safetensors                           checkpoints (the trainer writes them)
---
 -- Files are written whole or not at all, by one process at a time (.lock); metrics.jsonl grows by whole lines and is
 -- cut back on resume. Equal runs have equal files, but for the times in run.json, status.json and metrics.jsonl.
 local calibrate = require "cohesiv.hands.calibrate"
