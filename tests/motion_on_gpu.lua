@@ -73,3 +73,24 @@ do
   same_maps("of one hand kept", { flows = flows, hands = five }, { keep = { 3 }, temperature = 1 })
   same_maps("of nobody", { flows = flows, hands = {} })
 end
+
+-- A picture of two colours, one around the hands, and maps that roughly say where.
+do
+  local h, w = 50, 75
+  local x = co.arange(0, w):reshape { 1, w }:expand { h, w }
+  local y = co.arange(0, h):reshape { h, 1 }:expand { h, w }
+  local near = co.exp(((x - 30) ^ 2 + (y - 20) ^ 2) * -0.01)
+  local object = near:gt(0.5):to("float32"):reshape { h, w, 1 }
+  local image = (object * 120 + co.rand(h, w, 3) * 60 + 30):to "uint8"
+  local flows = { co.stack({ near * 5, near * 2 }, 3):to "float32" }
+  local hands = { ring(29, 21, 6, 12), ring(60, 40, 5, 9) }
+  local o = { flows = flows, hands = hands, content = { 70, 48 } }
+  local plain = co.responsibility(o).map
+  o.sharpen = image
+  local sharp = co.responsibility(o).map
+  assert((sharp - plain):abs():max():item() > 0.2, "expected a map that sharpening changes")
+  o.flows = { on_gpu(flows[1]) }
+  compare("sharpened map", sharp, co.responsibility(o).map)
+  o.sharpen = on_gpu(image)
+  compare("sharpened map by an image there", sharp, co.responsibility(o).map)
+end

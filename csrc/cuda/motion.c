@@ -68,4 +68,4 @@ static int closeness(const Scene *s, const Hulls *hulls, float *map) {
 
 static const MapKernels maps = {.sample = sample, .fill = fill, .closeness = closeness};
 
-const MotionKernels cuda_motion = {.flow = &cuda_flow, .maps = &maps};
+const MotionKernels cuda_motion = {.flow = &cuda_flow, .maps = &maps, .sharpen = &cuda_sharpen};

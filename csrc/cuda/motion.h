@@ -5,6 +5,7 @@
 #include "cuda/cuda.h"
 
 extern const FlowKernels cuda_flow;
+extern const SharpenKernels cuda_sharpen;
 
 /* The device, chosen for launches, and its stream. */
 static inline cudaStream_t motion_stream(Device *d) {

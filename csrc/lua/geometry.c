@@ -299,16 +299,18 @@ static int by_motion(lua_State *L) {
 
 /* sharpen(image, map, content width, content height) → H×W×(N+1) */
 static int sharpen(lua_State *L) {
-  Tensor *image = check_tensor_of(L, 1, "image", U8, 3), *given = check_tensor_of(L, 2, "map", F32, 3);
+  Device *device = NULL;
+  Tensor *given = check_motion(L, 2, "map", F32, 3, &device),
+         *image = check_motion(L, 1, "image", U8, 3, &device);
   if (image->shape[0] != given->shape[0] || image->shape[1] != given->shape[1] || image->shape[2] != 3)
     return refuse(L, "image: expected %dx%dx3, the size of the map, found %s", (int)given->shape[0],
                   (int)given->shape[1], tensor_text(image));
   const lua_Integer w = check_whole(L, 3, "content: width", 1, given->shape[1]),
                     h = check_whole(L, 4, "content: height", 1, given->shape[0]);
   Tensor **out = push_tensor(L);
-  if (!(*out = tensor_new(F32, 3, given->shape))) return raise_error(L);
+  if (!(*out = tensor_on(device, F32, 3, given->shape))) return raise_error(L);
   float *pixels = tensor_write(*out);
-  if (!pixels || !sharpen_maps(tensor_data(image), given->shape[0], given->shape[1], (long)h, (long)w,
+  if (!pixels || !sharpen_maps(device, tensor_data(image), given->shape[0], given->shape[1], (long)h, (long)w,
                                (int)given->shape[2] - 1, tensor_data(given), pixels))
     return raise_error(L);
   return 1;

@@ -7,10 +7,12 @@
 #include "core/device.h"
 #include "motion/flow_kernels.h"
 #include "motion/map_kernels.h"
+#include "motion/sharpen_kernels.h"
 
 typedef struct MotionKernels {
   const FlowKernels *flow;
   const MapKernels *maps;
+  const SharpenKernels *sharpen;
 } MotionKernels;
 
 /* Those of a device that motion_device() returns. */

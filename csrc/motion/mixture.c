@@ -6,8 +6,7 @@
 
 enum { ROUNDS = 10, SAMPLES = 3000 };
 
-static const float spread = 25.0f;   /* least variance of a component: noise of 5 grey values */
-static const float outliers = 0.02f; /* share of colours that come from anywhere */
+static const float spread = 25.0f; /* least variance of a component: noise of 5 grey values */
 
 static float square_distance(const float *a, const float *b) {
   float d = 0;
@@ -31,19 +30,6 @@ static void set_component(Mixture *m, int k, const double *s /* 10 moments */, d
   for (int i = 0; i < 3; i++) m->mean[k][i] = (float)mean[i];
   for (int i = 0; i < 6; i++) m->inverse[k][i] = (float)(inverse[i] / det);
   m->log_weight[k] = (float)(log(w / total) - 0.5 * log(det) - 1.5 * log(2 * M_PI));
-}
-
-static float component_log(const Mixture *m, int k, const float *colour) {
-  const float *v = m->inverse[k];
-  float x = colour[0] - m->mean[k][0], y = colour[1] - m->mean[k][1], z = colour[2] - m->mean[k][2];
-  float q = v[0] * x * x + v[3] * y * y + v[5] * z * z + 2 * (v[1] * x * y + v[2] * x * z + v[4] * y * z);
-  return m->log_weight[k] - 0.5f * q;
-}
-
-float mixture_log(const Mixture *m, const float *colour) {
-  float p = outliers / (256.0f * 256.0f * 256.0f);
-  for (int k = 0; k < m->n; k++) p += (1 - outliers) * expf(component_log(m, k, colour));
-  return logf(p);
 }
 
 static void add_moments(double *s, double w, const float *c) {
@@ -103,7 +89,7 @@ static int maximise(Mixture *m, const float *colours, const float *weights, long
     memset(s, 0, sizeof s);
     for (long i = 0; i < count; i++) {
       float p[MIXTURE_MAX], sum = 1e-30f;
-      for (int j = 0; j < k; j++) sum += p[j] = expf(component_log(m, j, colours + 3 * i));
+      for (int j = 0; j < k; j++) sum += p[j] = expf(mixture_component_log(m, j, colours + 3 * i));
       for (int j = 0; j < k; j++) add_moments(s[j], weights[i] * p[j] / sum, colours + 3 * i);
     }
   }

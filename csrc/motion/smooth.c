@@ -6,9 +6,7 @@
 
 #include <math.h>
 
-enum { SWEEPS = 40, ROWS = 32 };
-
-static const float omega = 1.85f;
+enum { ROWS = 32 };
 
 typedef struct Job {
   const float *colours, *q, *trust;
@@ -64,7 +62,7 @@ static int sweep_chunk(void *arg, long chunk) {
       if (x) s += j->right[i - 1] * j->p[i - 1];
       if (y + 1 < j->h) s += j->down[i] * j->p[i + w];
       if (y) s += j->down[i - w] * j->p[i - w];
-      j->p[i] += omega * (s * j->inverse[i] - j->p[i]);
+      j->p[i] += smooth_omega * (s * j->inverse[i] - j->p[i]);
     }
   return 1;
 }
@@ -76,7 +74,7 @@ int smooth_mask(const float *colours, long h, long w, const float *q, const floa
   if (!parallel(chunks, edges_chunk, &j)) return 0;
   weigh(&j);
   for (long i = 0; i < h * w; i++) p[i] = q[i];
-  for (int s = 0; s < 2 * SWEEPS; s++) {
+  for (int s = 0; s < 2 * SMOOTH_SWEEPS; s++) {
     j.colour = s & 1;
     if (!parallel(chunks, sweep_chunk, &j)) return 0;
   }

@@ -2,6 +2,9 @@
 #ifndef MOTION_SMOOTH_H
 #define MOTION_SMOOTH_H
 
+enum { SMOOTH_SWEEPS = 40 };
+static const float smooth_omega = 1.85f; /* over-relaxation */
+
 /* Spreads q (0 to 1) over h x w pixels, but not over edges of the image: p minimises
  * sum trust (p - q)^2 + smooth sum k (p - p')^2 over neighbours with k = exp(-|c - c'|^2 / (2 mean |c -
  * c'|^2)). work: 3 h w floats. 0 on Ctrl-C. */

@@ -87,7 +87,7 @@ local function finish(R)
   R.map = core.responsibility.map(R.scene, R.homographies, R.background_homographies, R.temperature, R.closeness)
   if R.sharpen then
     local content = R.scene.content or R.size
-    R.map = core.responsibility.sharpen(R.sharpen, R.map, content[1], content[2])
+    R.map = core.responsibility.sharpen(R.sharpen:to(R.map.device), R.map, content[1], content[2])
   end
   return setmetatable(R, meta)
 end
