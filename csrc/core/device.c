@@ -161,6 +161,7 @@ int device_heard(Device *d) {
 }
 
 int device_copy(Device *to, void *p, Device *from, const void *q, size_t bytes) {
+  if (from == &cpu && to->put && bytes && bytes <= DEVICE_PUT) return to->put(to, p, q, bytes);
   if (from == to || from == &cpu) return to->copy(to, p, q, bytes);
   if (to == &cpu) return from->wait(from) && from->copy(from, p, q, bytes);
   return fail("device: expected one of the host's, found a copy from %s to %s", from->name, to->name);

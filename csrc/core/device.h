@@ -19,6 +19,8 @@
 typedef enum DeviceKind { DEVICE_CPU, DEVICE_GUARD, DEVICE_CUDA, DEVICE_KINDS } DeviceKind;
 extern const char *const device_kind_name[DEVICE_KINDS]; /* "cpu", "guard", "cuda" */
 
+enum { DEVICE_PUT = 256 };
+
 typedef struct Device Device;
 
 struct Device {
@@ -34,6 +36,8 @@ struct Device {
   /* Work, in the order in which it is asked for: 1, or 0 with a message. Of copy one side is memory of this
    * device, the other too, or the host's. fill: n times the unit of `bytes` bytes; NULL: zeros. */
   int (*copy)(Device *, void *to, const void *from, size_t bytes);
+  int (*put)(Device *, void *to, const void *from, size_t bytes); /* up to DEVICE_PUT of the host's, which go
+                                                                     with the command; NULL: copy does */
   int (*fill)(Device *, void *to, const void *unit, size_t bytes, long n);
   int (*accumulate)(Device *, Dtype, void *to, const void *from,
                     long n); /* of a kind that it computes with */
@@ -75,6 +79,7 @@ typedef struct DeviceModule {
   const char *why;                 /* … and why there is none */
   const char *software;            /* "CUDA 13.0, driver for 13.0" */
   const char *(*label)(int index); /* "NVIDIA H200, 150.8 GB, compute capability 9.0"; until the next call */
+  const long *launches;            /* kernels that were started so far */
   Device *(*open)(int index);      /* of 0 .. count-1, always the same one; NULL with a message */
   const void *(*kernel)(int op, Dtype compute); /* a Kernel (ops/op.h) of op number `op`; NULL: none */
   const void *motion;                           /* MotionKernels (motion/kernels.h) */

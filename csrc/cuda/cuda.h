@@ -26,6 +26,9 @@ const char *cuda_software(void);
 cudaStream_t cuda_stream(Device *d);
 static inline cudaStream_t stream_of(const Call *c) { return cuda_stream(c->device); }
 
+/* Kernels that were started so far, plans of cuDNN among them. */
+extern long cuda_launches;
+
 /* Kernels of ops/op.h by the op's number and what is computed in; NULL: none. */
 const void *cuda_kernel(int op, Dtype compute);
 extern const MotionKernels cuda_motion;

@@ -12,6 +12,8 @@
 
 enum { MOST = 64 };
 
+long cuda_launches;
+
 typedef struct Cuda {
   Device device; /* first: what the core has */
   char name[16];
@@ -87,6 +89,10 @@ static int copy(Device *d, void *to, const void *from, size_t bytes) {
   return at.type == cudaMemoryTypeDevice || done(d, "a copy to the host", cudaStreamSynchronize(s));
 }
 
+static int put(Device *d, void *to, const void *from, size_t bytes) {
+  return select_device(d) && put_bytes(cuda_stream(d), to, from, bytes);
+}
+
 static int fill(Device *d, void *to, const void *unit, size_t bytes, long n) {
   if (!n) return 1;
   if (!select_device(d)) return 0;
@@ -158,6 +164,7 @@ static int open_device(Cuda *g, int i) {
                 .give = give,
                 .memory = memory,
                 .copy = copy,
+                .put = put,
                 .fill = fill,
                 .accumulate = accumulate,
                 .cast = cast,

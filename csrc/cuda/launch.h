@@ -3,10 +3,13 @@
 #ifndef CUDA_LAUNCH_H
 #define CUDA_LAUNCH_H
 
+extern "C" long cuda_launches; /* cuda.h */
+
 #include <cuda_runtime.h>
 
 #ifndef LAUNCH
-#define LAUNCH(kernel, grid, block, shared, stream, ...) kernel<<<grid, block, shared, stream>>>(__VA_ARGS__)
+#define LAUNCH(kernel, grid, block, shared, stream, ...)                                                     \
+  cuda_launches++, kernel<<<grid, block, shared, stream>>>(__VA_ARGS__)
 /* Shared memory whose size the launch tells. */
 #define DYNAMIC_SHARED(type, name)                                                                           \
   extern __shared__ __align__(16) unsigned char dynamic_shared[];                                            \

@@ -4,8 +4,11 @@
 extern __attribute__((visibility("default"))) const DeviceModule *cohesiv_cuda(void);
 
 const DeviceModule *cohesiv_cuda(void) {
-  static DeviceModule module = {
-      .open = cuda_device, .kernel = cuda_kernel, .motion = &cuda_motion, .label = cuda_label};
+  static DeviceModule module = {.launches = &cuda_launches,
+                                .open = cuda_device,
+                                .kernel = cuda_kernel,
+                                .motion = &cuda_motion,
+                                .label = cuda_label};
   module.software = cuda_software();
   module.count = cuda_devices(&module.why);
   return &module;

@@ -1,14 +1,12 @@
-/* adamw (ops/op_adamw.c). */
-#include "cuda/op_kit.h"
+/* adamw (ops/op_adamw.c), of any number of parameters in one launch. */
+#include "cuda/update.h"
 
-#include "cuda/kernels/optim.h"
 #include "ops/adamw_step.h"
 
-static int adamw_forward(Call *c) {
-  float *p = tensor_write(c->in[PARAMETER]), *m = tensor_write(c->in[FIRST]),
-        *v = tensor_write(c->in[SECOND]);
-  return p && m && v &&
-         adamw_on(stream_of(c), c->in[PARAMETER]->size, adamw_step(c), p, m, v, input(c, GRADIENT));
+static int adamw_each(Call *calls, int n) {
+  return cuda_update(calls, n, UPDATE_ADAMW, (const int[]){PARAMETER, FIRST, SECOND, GRADIENT});
 }
 
-const Kernel cuda_adamw = {.forward = adamw_forward};
+static int adamw_forward(Call *c) { return adamw_each(c, 1); }
+
+const Kernel cuda_adamw = {.forward = adamw_forward, .each = adamw_each};

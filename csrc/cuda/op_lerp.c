@@ -1,7 +1,7 @@
 /* lerp (ops/op_lerp.c). */
 #include "cuda/op_kit.h"
 
-#include "cuda/kernels/optim.h"
+#include "cuda/kernels/lerp.h"
 
 static int lerp_forward(Call *c) {
   float *to = tensor_write(c->in[0]);

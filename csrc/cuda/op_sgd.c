@@ -1,13 +1,12 @@
-/* sgd (ops/op_sgd.c). */
-#include "cuda/op_kit.h"
+/* sgd (ops/op_sgd.c), of any number of parameters in one launch. */
+#include "cuda/update.h"
 
-#include "cuda/kernels/optim.h"
 #include "ops/sgd_step.h"
 
-static int sgd_forward(Call *c) {
-  float *p = tensor_write(c->in[PARAMETER]), *v = p && c->in[VELOCITY] ? tensor_write(c->in[VELOCITY]) : NULL;
-  return p && (v || !c->in[VELOCITY]) &&
-         sgd_on(stream_of(c), c->in[PARAMETER]->size, sgd_step(c), p, v, input(c, GRADIENT));
+static int sgd_each(Call *calls, int n) {
+  return cuda_update(calls, n, UPDATE_SGD, (const int[]){PARAMETER, VELOCITY, NO_STATE, GRADIENT});
 }
 
-const Kernel cuda_sgd = {.forward = sgd_forward};
+static int sgd_forward(Call *c) { return sgd_each(c, 1); }
+
+const Kernel cuda_sgd = {.forward = sgd_forward, .each = sgd_each};

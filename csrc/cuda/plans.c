@@ -101,6 +101,7 @@ int cuda_planned(Call *c, const ConvProblem *p, const void *const *data, bool *d
   size_t bytes = k->plan->workspace;
   void *workspace = bytes ? call_scratch(c, bytes) : NULL;
   *done = (workspace || !bytes) && conv_plan_run(k->plan, plans->handle, data, workspace);
+  cuda_launches++;
   call_drop(c, workspace);
   return *done;
 }

@@ -7,6 +7,7 @@
 #include "lua/handle.h"
 #include "ops/args.h"
 
+#include <limits.h>
 #include <string.h>
 
 /* A rank-0 tensor of the dtype that the other tensors of the call have. */
@@ -216,6 +217,55 @@ static int call_op(lua_State *L) {
   return give_outputs(L, &c);
 }
 
+/* ---- many calls at once ---- */
+
+/* The parameters of an op from stack index i on, by position. */
+static void read_parameters(lua_State *L, int i, const OpInfo *info, Call *c) {
+  op_begin(info, c);
+  for (int k = 0; k < info->narg; k++)
+    if (!lua_isnoneornil(L, i + k)) read_value(L, i + k, info, &c->arg[k], k);
+}
+
+/* Which tensors row `row` has, from the lists in the table at 1; false where one of them has false there. */
+static bool read_row(lua_State *L, const OpInfo *info, lua_Integer row, Tensor **in) {
+  bool there = true;
+  for (int k = 0; k < info->nin && there; k++) {
+    in[k] = NULL;
+    if (lua_rawgeti(L, 1, k + 1) == LUA_TTABLE) {
+      lua_rawgeti(L, -1, row);
+      there = lua_toboolean(L, -1);
+      if (there) in[k] = read_input(L, info, k, lua_gettop(L));
+      lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+  }
+  return there;
+}
+
+/* each({ first operands, second operands, … }, numbers or nil, parameters …): the op on every row of operands, but on
+ * those that have false for one. A list that is absent is an operand that is. */
+static int call_each(lua_State *L) {
+  const OpInfo *info = lua_touserdata(L, lua_upvalueindex(1));
+  Call c;
+  check_table(L, 1, info->op->name);
+  Tensor *numbers = to_tensor(L, 2);
+  read_parameters(L, 3, info, &c);
+  lua_rawgeti(L, 1, 1);
+  long n = check_list(L, -1, info->in_name[0], INT_MAX / OP_IN), rows = 0;
+  Tensor **in = lua_newuserdatauv(L, (size_t)(n * info->nin + 1) * sizeof *in, 0);
+  for (long i = 1; i <= n; i++) rows += read_row(L, info, i, in + rows * info->nin);
+  collect_for_op(L);
+  return op_run_each(info, &c, in, (int)rows, numbers) ? 0 : raise_error(L);
+}
+
+/* numbers(t, parameters …): what they come to, into a tensor that each() takes. */
+static int write_numbers(lua_State *L) {
+  const OpInfo *info = lua_touserdata(L, lua_upvalueindex(1));
+  Call c;
+  read_parameters(L, 2, info, &c);
+  return op_write_numbers(info, &c, check_tensor(L, 1, "numbers")) ? 0 : raise_error(L);
+}
+
 /* core.op_sample(name, variant, seed, wide) → { inputs (false: absent) }, { name = value }, or nil when no
  * such variant: what the generated tests run on */
 static int sample(lua_State *L) {
@@ -268,15 +318,23 @@ static int sample(lua_State *L) {
   return 2;
 }
 
-/* core.ops: name → { call, args, doc, differentiable, inputs, variadic, mutates } */
+static void set_function(lua_State *L, const OpInfo *info, lua_CFunction f, const char *name) {
+  lua_pushlightuserdata(L, (void *)info);
+  lua_pushcclosure(L, f, 1);
+  lua_setfield(L, -2, name);
+}
+
+/* core.ops: name → { call, args, doc, differentiable, inputs, variadic, mutates; of updates: each, numbers } */
 void open_ops(lua_State *L) {
   lua_createtable(L, 0, op_count());
   for (int i = 0; i < op_count(); i++) {
     const OpInfo *info = op_info(i);
     lua_createtable(L, 0, 7);
-    lua_pushlightuserdata(L, (void *)info);
-    lua_pushcclosure(L, call_op, 1);
-    lua_setfield(L, -2, "call");
+    set_function(L, info, call_op, "call");
+    if (info->op->numbers) {
+      set_function(L, info, call_each, "each");
+      set_function(L, info, write_numbers, "numbers");
+    }
     lua_pushstring(L, info->op->args);
     lua_setfield(L, -2, "args");
     lua_pushstring(L, info->op->doc);

@@ -341,7 +341,7 @@ static int memory(lua_State *L) {
 }
 
 /* devices() → list { name, kind, index, memory = { live, peak, cached, limit } } of what there is; of GPUs also
- * `label`, which tells name, memory and compute capability */
+ * `label`, which tells name, memory and compute capability, and `launches`: kernels started so far, on all of them */
 static int devices(lua_State *L) {
   lua_newtable(L);
   for (int i = 0; device_at(i); i++) {
@@ -358,6 +358,8 @@ static int devices(lua_State *L) {
     if (d->kind == DEVICE_CUDA) {
       lua_pushstring(L, device_module(DEVICE_CUDA)->label(d->index));
       lua_setfield(L, -2, "label");
+      lua_pushinteger(L, *device_module(DEVICE_CUDA)->launches);
+      lua_setfield(L, -2, "launches");
     }
     lua_rawseti(L, -2, i + 1);
   }

@@ -7,6 +7,8 @@
 
 /* Closes the event that profile_begin opened for a call; ok: whether it succeeded. */
 void account_forward(long event, const Call *c, bool ok);
+/* The same of n calls that were one. */
+void account_each(long event, const Call *c, int n, bool ok);
 void account_backward(long event, const Call *c, bool ok);
 
 #endif

@@ -9,7 +9,7 @@ enum { SGD_BLOCK = 256 };
 
 struct sgd_step {
   real lr, momentum, decay;
-  bool nesterov;
+  real nesterov; /* 1: so, 0: not */
 };
 
 /* Of one number, without momentum and with it. */
@@ -18,7 +18,7 @@ BODY void sgd_plain(struct sgd_step s, real *p, real g) { *p -= s.lr * (g + s.de
 BODY void sgd_update(struct sgd_step s, real *p, real *v, real g) {
   real d = g + s.decay * *p, next = s.momentum * *v + d;
   *v = next;
-  *p -= s.lr * (s.nesterov ? d + s.momentum * next : next);
+  *p -= s.lr * (s.nesterov != 0 ? d + s.momentum * next : next);
 }
 
 #ifndef ON_CUDA

@@ -42,6 +42,13 @@ unsigned op_mutates(const Call *c);
  * follow from the inputs. 0 with a message on failure; nothing is left behind. */
 int op_run(const OpInfo *info, Call *c);
 
+/* Runs an op without outputs on n rows of operands (of info->nin each; NULL: absent) with the parameters of `like`:
+ * row by row, or at once where the kernel of their device can, which reads `numbers` (on that device, written by
+ * op_write_numbers) in place of the parameters; NULL: the parameters. The first failure ends it. */
+int op_run_each(const OpInfo *info, const Call *like, Tensor *const *rows, int n, const Tensor *numbers);
+/* What the parameters of `like` come to (Op.numbers), into OP_NUMBERS numbers of float32 on any device. */
+int op_write_numbers(const OpInfo *info, const Call *like, Tensor *numbers);
+
 /* Sees every call of this thread that succeeded, before its inputs may be released; op_watch: NULL, or who
  * does. see: 1, or 0 with a message, and the call has failed. */
 typedef struct OpWatch OpWatch;

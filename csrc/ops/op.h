@@ -15,7 +15,7 @@
 
 #pragma GCC visibility push(default) /* for the shared objects of devices */
 
-enum { OP_IN = 10, OP_OUT = 4, OP_ARG = 12, OP_SAVED = 6, OP_SCRATCH = 6, ARG_LIST = 8 };
+enum { OP_IN = 10, OP_OUT = 4, OP_ARG = 12, OP_SAVED = 6, OP_SCRATCH = 6, OP_NUMBERS = 8, ARG_LIST = 8 };
 
 /* A parameter that is not a tensor: a number, boolean (0/1), a list of integers, or one of some names. */
 typedef struct Arg {
@@ -50,6 +50,7 @@ typedef struct Call {
     size_t bytes;
   } scratch[OP_SCRATCH];
   Tensor *saved[OP_SAVED];  /* owned by the call; what backward needs beside in[] */
+  const float *numbers;     /* of Kernel.each: what Op.numbers says, in the device's memory; NULL: ask it */
   Tensor *grad_out[OP_OUT]; /* in backward: gradients of the outputs; NULL: none arrived (count it as zero) */
   Tensor *grad_in[OP_IN];   /* in backward: gradients of the inputs, through call_grad */
   bool needs_grad[OP_IN];   /* in backward: input i wants a gradient */
@@ -80,6 +81,8 @@ struct Op {
   /* ---- for co.profile; may be left out ---- */
   double (*flops)(const Call *c); /* floating-point operations of forward, by the shapes; backward takes as
                                      many for each of the first two inputs that wants a gradient */
+  /* What the parameters come to, as Kernel.each reads it: up to OP_NUMBERS numbers. May be left out. */
+  void (*numbers)(const Call *c, float *numbers);
 };
 
 struct Kernel {
@@ -88,6 +91,8 @@ struct Kernel {
                               when one is, and one arrived; inputs without an element want none */
   /* May be left out: fills out[0] with the same bits once more, from what backward keeps. */
   int (*recompute)(Call *);
+  /* May be left out: forward of n calls with the same parameters at once, of an op without outputs. */
+  int (*each)(Call *calls, int n);
 };
 
 /* ---- for shape() ---- */

@@ -24,6 +24,12 @@ static int adamw_forward(Call *c) {
                   .step = adamw_step(c));
 }
 
+static void adamw_numbers(const Call *c, float *numbers) {
+  struct adamw_step step = adamw_step(c);
+  const real *of = &step.beta1;
+  for (size_t i = 0; i < sizeof step / sizeof(real); i++) numbers[i] = (float)of[i];
+}
+
 static int adamw_sample(Call *c, Random *r, int variant) {
   static const long sizes[] = {5, 0, 1, 300};
   if (variant > 3) return -1;
@@ -41,6 +47,7 @@ DESCRIPTOR op_adamw = {
     .doc = "one AdamW step in place: writes parameter, m and v; returns nothing",
     .shape = adamw_shape,
     .sample = adamw_sample,
+    .numbers = adamw_numbers,
     .full = 1 << PARAMETER | 1 << GRADIENT | 1 << FIRST | 1 << SECOND,
     .mutates = 1 << PARAMETER | 1 << FIRST | 1 << SECOND};
 const Kernel REALNAME(cpu_adamw) = {.forward = adamw_forward};

@@ -25,6 +25,12 @@ static int sgd_forward(Call *c) {
                   .n = c->in[PARAMETER]->size, .p = p, .v = v, .g = input(c, GRADIENT), .step = sgd_step(c));
 }
 
+static void sgd_numbers(const Call *c, float *numbers) {
+  struct sgd_step step = sgd_step(c);
+  const real *of = &step.lr;
+  for (size_t i = 0; i < sizeof step / sizeof(real); i++) numbers[i] = (float)of[i];
+}
+
 static int sgd_sample(Call *c, Random *r, int variant) {
   static const long sizes[] = {5, 0, 1, 300, 300};
   if (variant > 4) return -1;
@@ -42,6 +48,7 @@ DESCRIPTOR op_sgd = {
     .doc = "one step of gradient descent in place: writes parameter and velocity; returns nothing",
     .shape = sgd_shape,
     .sample = sgd_sample,
+    .numbers = sgd_numbers,
     .full = 1 << PARAMETER | 1 << GRADIENT | 1 << VELOCITY,
     .mutates = 1 << PARAMETER | 1 << VELOCITY};
 const Kernel REALNAME(cpu_sgd) = {.forward = sgd_forward};

@@ -246,6 +246,74 @@ int op_run(const OpInfo *info, Call *c) {
   return ok;
 }
 
+/* ---- many calls ---- */
+
+static void take_row(const OpInfo *info, const Call *like, Tensor *const *row, Call *c) {
+  *c = *like;
+  memcpy(c->in, row, (size_t)info->nin * sizeof *row);
+  c->nin = info->nin;
+}
+
+/* The kernel of a device that takes all rows as they are, of float32 on that device; NULL: there is none. */
+static const Kernel *kernel_for_each(const OpInfo *info, Tensor *const *rows, int n) {
+  Device *d = rows[0] ? rows[0]->device : NULL;
+  if (!d || d->kind == DEVICE_CPU || op_watch) return NULL;
+  for (int i = 0; i < n * info->nin; i++)
+    if (rows[i] && (rows[i]->device != d || rows[i]->dtype != F32)) return NULL;
+  const Kernel *k = op_kernel(info->number, d->kind, F32);
+  return k && k->each ? k : NULL;
+}
+
+static int run_at_once(const OpInfo *info, const Call *like, Tensor *const *rows, int n,
+                       const Tensor *numbers, const Kernel *kernel) {
+  Call *calls = malloc((size_t)n * sizeof *calls);
+  if (!calls) return fail_memory("out of memory: %d calls of %s", n, info->op->name);
+  int ok = 1;
+  for (int i = 0; i < n && ok; i++) {
+    Call *c = &calls[i];
+    take_row(info, like, rows + i * info->nin, c);
+    c->op = info->op;
+    c->device = rows[0]->device;
+    c->kernel = kernel;
+    c->dtype = c->compute = F32;
+    c->numbers = numbers ? tensor_data(numbers) : NULL;
+    ok = check_inputs(info, c) && check_mutated(info, c) && c->op->shape(c);
+  }
+  long event = profiling ? profile_begin(info->op->name, EVENT_FORWARD) : -1;
+  if (ok) {
+    Device *d = calls->device;
+    if (d->enter) d->enter(d);
+    ok = kernel->each(calls, n);
+    if (d->leave) d->leave(d);
+    for (int k = 0; k < OP_SCRATCH; k++) call_drop(calls, calls->scratch[k].data);
+  }
+  if (event >= 0) account_each(event, calls, n, ok);
+  free(calls);
+  return ok && (!interrupted || fail("interrupted"));
+}
+
+int op_run_each(const OpInfo *info, const Call *like, Tensor *const *rows, int n, const Tensor *numbers) {
+  const Kernel *kernel = n ? kernel_for_each(info, rows, n) : NULL;
+  if (kernel) return run_at_once(info, like, rows, n, numbers, kernel);
+  int ok = 1;
+  for (int i = 0; i < n && ok; i++) {
+    Call c;
+    take_row(info, like, rows + i * info->nin, &c);
+    ok = op_run(info, &c);
+  }
+  return ok;
+}
+
+int op_write_numbers(const OpInfo *info, const Call *like, Tensor *t) {
+  float numbers[OP_NUMBERS] = {0};
+  if (t->dtype != F32 || t->size != OP_NUMBERS)
+    return fail("%s: numbers: expected %d of float32, found %s of %s", info->op->name, OP_NUMBERS,
+                tensor_text(t), dtype_name[t->dtype]);
+  info->op->numbers(like, numbers);
+  void *to = tensor_write(t);
+  return to && device_copy(t->device, to, device_cpu(), numbers, sizeof numbers);
+}
+
 Tensor *op_apply(const char *name, Tensor *const *inputs, int nin, const double *args, int count) {
   const OpInfo *info = op_find(name);
   Call c;

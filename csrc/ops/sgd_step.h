@@ -13,7 +13,7 @@ static inline struct sgd_step sgd_step(const Call *c) {
   return (struct sgd_step){.lr = (real)c->arg[LR].n,
                            .momentum = (real)c->arg[MOMENTUM].n,
                            .decay = (real)c->arg[DECAY].n,
-                           .nesterov = c->arg[NESTEROV].n != 0};
+                           .nesterov = (real)c->arg[NESTEROV].n};
 }
 
 #endif

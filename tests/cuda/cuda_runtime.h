@@ -33,6 +33,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define __shared__ static
 #define DYNAMIC_SHARED(type, name) type *name = (type *)on_cpu::machine.shared
 #define LAUNCH(kernel, grid, block, shared, stream, ...)                                                     \
@@ -203,6 +204,7 @@ inline void run_block() {
 
 template <class F> void launch(const char *name, dim3 grid, dim3 block, size_t shared, F call) {
   Machine &m = machine;
+  cuda_launches++;
   m.kernel = name;
   m.body = [](void *f) { (*(F *)f)(); };
   m.arguments = &call;

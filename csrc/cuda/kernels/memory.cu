@@ -27,6 +27,21 @@ int fill_units(CudaStream s, void *to, const void *unit, size_t bytes, long n) {
   }
 }
 
+struct Put {
+  uint8_t byte[PUT_BYTES];
+};
+
+static __global__ void put_kernel(int n, uint8_t *to, const __grid_constant__ Put from) {
+  if ((int)threadIdx.x < n) to[threadIdx.x] = from.byte[threadIdx.x];
+}
+
+int put_bytes(CudaStream s, void *to, const void *from, size_t bytes) {
+  Put put = {};
+  memcpy(put.byte, from, bytes);
+  LAUNCH(put_kernel, 1, PUT_BYTES, 0, s, (int)bytes, (uint8_t *)to, put);
+  return launched("put");
+}
+
 /* ---- adding ---- */
 
 template <class T> static __global__ void accumulate_kernel(long n, T *to, const T *from) {

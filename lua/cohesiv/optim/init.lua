@@ -20,10 +20,11 @@ end
 
 local Optimiser = {}
 
--- kept: the names of the lists of tensors that are the optimiser's state: out of every scope, a tensor for each
--- parameter, zeros at first. update(self, i, parameter, gradient).
-local function class(kept, update)
-  local c = { kept = kept, update = update }
+-- op: updates a parameter by its gradient and the optimiser's state; its parameters are settings(self, step).
+-- kept: the names of the lists of tensors that are that state: out of every scope, a tensor for each parameter, zeros
+-- at first.
+local function class(op, kept, settings)
+  local c = { op = op, kept = kept, settings = settings }
   c.__index = c
   return setmetatable(c, { __index = Optimiser, __name = "kind of optimiser" })
 end
@@ -37,6 +38,8 @@ local function new(of, parameters, fields)
       self[name][i] = core.keep(core.full(0, p.shape, { dtype = p.dtype, device = p.device }))
     end
   end
+  local device = parameters[1] and parameters[1].device -- other devices read what a step comes to from their own memory
+  self.numbers = device and device ~= "cpu" and core.keep(core.full(0, 8, { device = device })) or nil
   return self
 end
 
@@ -48,6 +51,8 @@ end
 --- opt:step(): one update of every parameter that has a gradient. Short of memory, it raises with nothing changed.
 function Optimiser:step()
   local gradients = {}
+  local operands = { self.parameters, gradients }
+  for k, name in ipairs(self.kept) do operands[k + 2] = self[name] end
   for i, p in ipairs(self.parameters) do -- what needs memory comes first
     gradients[i] = p.grad or false
     if gradients[i] then
@@ -55,14 +60,10 @@ function Optimiser:step()
       for _, name in ipairs(self.kept) do core.own(self[name][i]) end
     end
   end
+  if self.numbers then self.op.numbers(self.numbers, self:settings(self.steps + 1)) end
+  self.op.each(operands, self.numbers, self:settings(self.steps + 1))
   self.steps = self.steps + 1
-  for i, p in ipairs(self.parameters) do
-    local g = gradients[i]
-    if g then
-      self:update(i, p, g)
-      g:close()
-    end
-  end
+  for _, g in ipairs(gradients) do if g then g:close() end end
 end
 
 --- opt:state(): { steps, lr } and the lists of tensors (AdamW: m, v; SGD: velocity), for a checkpoint.
@@ -90,8 +91,8 @@ end
 
 options.guard("optimiser", Optimiser, options.having "kept")
 
-local AdamW = class({ "m", "v" }, function(self, i, p, g)
-  ops.adamw.call(p, g, self.m[i], self.v[i], self.lr, self.beta1, self.beta2, self.eps, self.weight_decay, self.steps)
+local AdamW = class(ops.adamw, { "m", "v" }, function(self, step)
+  return self.lr, self.beta1, self.beta2, self.eps, self.weight_decay, step
 end)
 
 --- AdamW(parameters, { lr = 1e-2, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 1e-2 }): Adam with decoupled weight
@@ -107,10 +108,10 @@ function M.AdamW(parameters, o)
   return new(AdamW, parameters, o)
 end
 
-local SGD = class({ "velocity" }, function(self, i, p, g)
-  ops.sgd.call(p, g, self.velocity and self.velocity[i], self.lr, self.momentum, self.weight_decay, self.nesterov)
+local SGD = class(ops.sgd, { "velocity" }, function(self)
+  return self.lr, self.momentum, self.weight_decay, self.nesterov
 end)
-local PlainSGD = class({}, SGD.update)
+local PlainSGD = class(ops.sgd, {}, SGD.settings)
 
 --- SGD(parameters, { lr = 1e-2, momentum = 0, nesterov = false, weight_decay = 0 }): stochastic gradient descent,
 -- v = momentum v + d, p -= lr v, where d = g + weight_decay p; with nesterov p -= lr (d + momentum v).
