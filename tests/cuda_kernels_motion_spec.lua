@@ -1,8 +1,11 @@
 -- Flow and maps on the CUDA half (tests/cuda), beside the CPU's.
 local co = require "cohesiv"
+local map_options = require "cohesiv.motion.map_options"
+local maps = require "cohesiv.motion.maps"
+local recipe = require "experiments.cohesiv"
 local support = require "tests.support"
 
-local TOLERANCE = { flow = 1e-4, check = 0, map = 1e-5, sharpened = 1e-5, residuals = 1e-4, fit = 0 } -- pixels, shares, numbers
+local TOLERANCE = { flow = 1e-4, residuals = 1e-4, map = 1e-5, sharpened = 1e-5, fit = 0, check = 0 } -- pixels, shares
 
 describe("what a GPU computes of motion", function()
   local function run(environment)
@@ -23,6 +26,18 @@ describe("what a GPU computes of motion", function()
 
   it("does not depend on the order of threads", function()
     assert.equal(26, run { COHESIV_CUDA_BACKWARDS = "1" })
+  end)
+
+  it("is asked for by the option device of a clip's maps, where the recipe has the training's", function()
+    local asked
+    local clip = { frames = 3, width = 20, height = 12,
+      hands = function() return { { vertices = co.tensor { { 2, 2 }, { 9, 3 }, { 8, 9 }, { 3, 8 } } } } end,
+      flow = function(_, _, _, how) asked = how.device; return co.zeros(12, 20, 2) end }
+    local o = map_options.of_recipe(recipe { maps = { gaps = { 1 } }, size = { 20, 12 }, device = "cuda" }, "cuda")
+    local R = maps.responsibility(clip, 1, o)
+    assert.same({ "cuda", "cuda", "cuda" }, { asked, R.map.device, R.residuals.device })
+    assert.equal("cpu", maps.responsibility(clip, 1, { gaps = { 1 }, size = { 20, 12 } }).map.device)
+    assert.is_true(#R:png() > 0)
   end)
 
   it("needs all it works on in one place", function()

@@ -56,6 +56,7 @@ static const uint8_t viridis_at[33][3] = {
 
 /* viridis(map H×W float32, low, high): outside is clamped, NaN is grey. */
 static int viridis(lua_State *L) {
+  check_host(L, 1, "viridis");
   Tensor *t = check_tensor_of(L, 1, "viridis", F32, 2);
   double low = check_number(L, 2, "viridis: low"), high = check_number(L, 3, "viridis: high");
   double scale = high > low ? 32 / (high - low) : 0;
@@ -93,6 +94,7 @@ static int known(const float *o) { return fabsf(o[0]) < 1e9f && fabsf(o[1]) < 1e
 /* flow(flow H×W×2 float32, full or nil): direction as hue, magnitude as saturation, full at `full` pixels
  * (default: the largest magnitude), darker beyond; unknown flow is black. Returns the picture and `full`. */
 static int flow(lua_State *L) {
+  check_host(L, 1, "flow");
   Tensor *t = check_tensor_of(L, 1, "flow", F32, 3);
   if (t->shape[2] != 2) refuse(L, "flow: expected HxWx2, found %s", tensor_text(t));
   double full = lua_isnoneornil(L, 2) ? 0 : check_finite(L, 2, "flow: full");

@@ -112,11 +112,12 @@ local function made(self, kind, key, sc, of, make)
   end, kind == "flow")
 end
 
---- clip:flow(n, gap, { size, method }): the flow from frame n to n + gap, float32 H×W×2 at `size` (default 448×256), in
--- pixels there, 0 in the padding. method: "auto", the default, takes the folder's flow/NAME/gap/%06d.{flo,png,npy,npz},
--- else "dis", which estimates (cached in 1/64 pixel); "truth" takes truth/flow of a generated world.
+--- clip:flow(n, gap, { size, method, device = "cpu" }): the flow from frame n to n + gap, float32 H×W×2 at `size`
+-- (default 448×256), in pixels there, 0 in the padding. method: "auto", the default, takes the folder's
+-- flow/NAME/gap/%06d.{flo,png,npy,npz}, else "dis", which estimates on `device` (cached in 1/64 pixel); "truth" takes
+-- truth/flow of a generated world.
 function methods:flow(n, gap, o)
-  o = read(self, "flow", o, { size = any, method = any })
+  o = read(self, "flow", o, { size = any, method = any, device = "cpu" })
   if math.type(gap) ~= "integer" or gap == 0 then
     fail(self, "expected a gap of frames other than 0, found %s", core.text(gap))
   end
@@ -128,9 +129,9 @@ function methods:flow(n, gap, o)
   method = method == "auto" and "dis" or method
   local key = ("flow %s %s\n%d\n%d"):format(method, estimator.version or 1, n, gap)
   return made(self, "flow", key, sc, { n, n + gap }, function()
-    local a = self:scaled(n, { size = o.size, padded = false })
-    local b = self:scaled(n + gap, { size = o.size, padded = false })
-    return (estimator.estimate(a, b, { method = method }))
+    local a = self:scaled(n, { size = o.size, padded = false }):to(o.device)
+    local b = self:scaled(n + gap, { size = o.size, padded = false }):to(o.device)
+    return estimator.estimate(a, b, { method = method }):to "cpu"
   end)
 end
 

@@ -36,7 +36,9 @@ function M.with(own) return like(M.recipe, own) end
 local robust = optional "boolean|number" -- true: outliers are found; a number: pixels
 
 --- What clip:responsibility is asked for. fall_back: a hand whose points do not determine the model gets a poorer one.
+-- device: where flow and maps are made.
 M.clip = like(M.recipe, { fit = like(M.recipe.fit, { robust = robust, fall_back = true }), flow = optional "any",
+  device = "cpu",
   closeness = optional "any", size = optional "any" })
 
 local by_maps = { temperature = M.recipe.temperature, background = M.recipe.background,
@@ -55,9 +57,9 @@ function M.read(what, given, schema)
   return options.read(what, o, schema, ", ")
 end
 
---- of_recipe(recipe): what clip:responsibility is asked for; maps are of maps.size, where the recipe has it.
-function M.of_recipe(recipe)
-  local o = {}
+--- of_recipe(recipe, device): what clip:responsibility is asked for; maps are of maps.size, where the recipe has it.
+function M.of_recipe(recipe, device)
+  local o = { device = device }
   for name in pairs(M.recipe) do o[name] = recipe.maps[name] end
   o.fit, o.size = lists.copy(o.fit), o.size or recipe.size
   return o

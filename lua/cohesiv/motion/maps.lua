@@ -55,11 +55,12 @@ end
 
 --- clip:responsibility(n, { gaps = {-3, -2, -1, 1, 2, 3} | "motion", size = {448, 256}, temperature = 2, background =
 -- "static" | "homography", fit = { model = "homography", points = 500, robust = false }, targets = "flow" |
--- "landmarks", closeness = nil, sharpen = false, flow = nil }): R of frame n at `size`, padding included (it counts as
--- background). sharpen: cut out along colours and edges of the frame. flow: the method of clip:flow. Gaps that leave
--- the clip are left out. "motion": per hand and side up to three of the smallest gaps of {1, 2, 3, 6, 12} in which it
--- moves at least 4 pixels against the fitted background, or else the three of largest motion; the union is used for
--- all hands. Hands whose points do not determine the model get the next poorer one (see R.quality).
+-- "landmarks", closeness = nil, sharpen = false, flow = nil, device = "cpu" }): R of frame n at `size`, padding
+-- included (it counts as background). sharpen: cut out along colours and edges of the frame. flow: the method of
+-- clip:flow. device: where flow is estimated and R made, and where R stays. Gaps that leave the clip are left out.
+-- "motion": per hand and side up to three of the smallest gaps of {1, 2, 3, 6, 12} in which it moves at least 4 pixels
+-- against the fitted background, or else the three of largest motion; the union is used for all hands. Hands whose
+-- points do not determine the model get the next poorer one (see R.quality).
 function M.responsibility(clip, n, given)
   if math.type(n) ~= "integer" or n < 0 or n >= clip.frames then
     core.refuse("clip:responsibility: frame: expected 0 to %d, found %s", clip.frames - 1, core.text(n))
@@ -73,11 +74,11 @@ function M.responsibility(clip, n, given)
   if not list[1] then
     core.refuse("clip:responsibility: gaps: expected one within the clip's %d frames, found none", clip.frames)
   end
-  local how = { size = { sc.w, sc.h }, method = o.flow }
+  local how = { size = { sc.w, sc.h }, method = o.flow, device = o.device }
   local function flows(of)
     local found = {}
     for g, gap in ipairs(of) do
-      flow_of[gap] = flow_of[gap] or clip:flow(n, gap, how)
+      flow_of[gap] = flow_of[gap] or clip:flow(n, gap, how):to(o.device)
       found[g] = flow_of[gap]
     end
     return found

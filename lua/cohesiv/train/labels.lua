@@ -60,8 +60,8 @@ local function scaled_map(map, from, to)
 end
 
 local function write_sample(path, folder, clip, n, recipe)
-  local sc, R = clip:scale(recipe.size), clip:responsibility(n, map_options.of_recipe(recipe))
-  local map = scaled_map(R.map, clip:scale(R.size), sc)
+  local sc, R = clip:scale(recipe.size), clip:responsibility(n, map_options.of_recipe(recipe, recipe.device))
+  local map = scaled_map(R.map:to "cpu", clip:scale(R.size), sc)
   local person = clip:person(n, { size = recipe.size, source = recipe.person.source })
   local points = lists.map(clip:hands(n), function(hand)
     return centre(scale.points(hand.vertices:to "float32", sc))

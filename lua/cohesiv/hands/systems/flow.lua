@@ -10,7 +10,8 @@ return function(run)
     local total, count = nil, 0
     for _, gap in ipairs(gaps) do
       if n + gap >= 0 and n + gap < clip.frames then
-        local flow = clip:flow(n, gap, { size = recipe.size, method = recipe.maps.flow })
+        local flow = clip:flow(n, gap,
+          { size = recipe.size, method = recipe.maps.flow, device = recipe.device })
         local speed = (flow * flow):sum(3):sqrt()
         total, count = total and total + speed or speed, count + 1
       end

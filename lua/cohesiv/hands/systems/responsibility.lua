@@ -5,11 +5,11 @@ local metrics = require "cohesiv.hands.metrics"
 local one_map = require "cohesiv.hands.one_map"
 
 return function(run)
-  local options = map_options.of_recipe(run.recipe)
+  local options = map_options.of_recipe(run.recipe, run.recipe.device)
   local system = one_map(metrics.grid(0, 1, run.recipe.calibrate.steps), function(clip, n, queries, detected)
     local hands, of_hand, pair = #clip:hands(n), {}, {}
     if hands == 0 then return {} end
-    local map = clip:responsibility(n, options).map
+    local map = clip:responsibility(n, options).map:to "cpu"
     for k = 1, hands do of_hand[k] = map:select(3, k) end
     for q = 1, #queries do pair[q] = of_hand[detected[q]] end
     return pair, metrics.union(of_hand)
