@@ -9,15 +9,6 @@ local tensor = require "cohesiv.tensor"
 local M = lists.copy(schedule) -- Step, Cosine, Warmup, Plateau
 local ops = core.ops
 
-local function check_parameters(name, parameters)
-  if type(parameters) ~= "table" then
-    core.refuse("%s: expected a list of parameters, found %s", name, options.show(parameters))
-  end
-  for i, p in ipairs(parameters) do
-    if not core.is_tensor(p) then core.refuse("%s: parameter %d: expected a tensor, found %s", name, i, type(p)) end
-  end
-end
-
 local Optimiser = {}
 
 -- op: updates a parameter by its gradient and the optimiser's state; its parameters are settings(self, step).
@@ -98,7 +89,7 @@ end)
 --- AdamW(parameters, { lr = 1e-2, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 1e-2 }): Adam with decoupled weight
 -- decay (Loshchilov and Hutter, ICLR 2019).
 function M.AdamW(parameters, o)
-  check_parameters("AdamW", parameters)
+  options.expect("AdamW", "parameters tensors", parameters)
   o = options.read("AdamW", o, { lr = 1e-2, betas = { 0.9, 0.999 }, eps = 1e-8, weight_decay = 1e-2 })
   local first, second = table.unpack(o.betas)
   if type(first) ~= "number" or type(second) ~= "number" then
@@ -116,7 +107,7 @@ local PlainSGD = class(ops.sgd, {}, SGD.settings)
 --- SGD(parameters, { lr = 1e-2, momentum = 0, nesterov = false, weight_decay = 0 }): stochastic gradient descent,
 -- v = momentum v + d, p -= lr v, where d = g + weight_decay p; with nesterov p -= lr (d + momentum v).
 function M.SGD(parameters, o)
-  check_parameters("SGD", parameters)
+  options.expect("SGD", "parameters tensors", parameters)
   o = options.read("SGD", o, { lr = 1e-2, momentum = options.between(0, 0, 1), nesterov = false, weight_decay = 0 })
   if o.nesterov and o.momentum == 0 then core.refuse "SGD: nesterov: expected a momentum above 0, found 0" end
   return new(o.momentum > 0 and SGD or PlainSGD, parameters, o)
@@ -124,7 +115,7 @@ end
 
 --- clip_norm(parameters, max): scales all gradients by one factor to a common Euclidean norm <= max → the norm before.
 function M.clip_norm(parameters, max)
-  check_parameters("clip_norm", parameters)
+  options.expect("clip_norm", "parameters tensors", parameters)
   options.within("clip_norm", "max", max, 0, math.huge)
   local squares = tensor.tidy(function() -- read at once, exactly: a device is waited for once
     local list = {}
@@ -146,7 +137,7 @@ end
 
 --- clip_value(parameters, limit): clamps every number of the gradients to ± limit.
 function M.clip_value(parameters, limit)
-  check_parameters("clip_value", parameters)
+  options.expect("clip_value", "parameters tensors", parameters)
   options.within("clip_value", "limit", limit, 0, math.huge)
   for _, p in ipairs(parameters) do
     if p.grad then p.grad = p.grad:clamp(-limit, limit) end
