@@ -20,6 +20,27 @@ for _, name in ipairs { "conv2d", "conv2d_act", "upconv2d", "upconv2d_act" } do
   end)
 end
 
+it("halves are computed with plans, gradients of weights in float32", function()
+  for _, half in ipairs { "bfloat16", "float16" } do
+    local list = {}
+    for i, kind in ipairs { "float32", half } do
+      co.seed(5)
+      local x = co.randn(1, 5, 6, 8):to(half):to "cuda":to(kind)
+      local w = co.randn(8, 3, 3, 8):to(half):to "float32":to "cuda"
+      x.requires_grad, w.requires_grad = true, true
+      co.conv2d(x, w, { padding = 1 }):sum():backward()
+      list[i] = { x.grad:to "cpu":to "float32", w.grad:to "cpu" }
+    end
+    for k = 1, 2 do
+      local difference = support.difference(list[1][k], list[2][k])
+      assert.is_true(difference <= 2e-2 * list[1][k]:abs():max():item(), k .. " differs by " .. difference)
+    end
+  end
+  local x = co.randn({ 1, 14, 5, 8 }, { device = "cuda" }):to "bfloat16"
+  local w = co.randn({ 8, 3, 3, 8 }, { device = "cuda" })
+  support.raises("cuDNN: double: pass 0 fails", co.conv2d, x, w, { stride = { 11, 1 } })
+end)
+
 local function images(stride, groups)
   groups = groups or 1
   local x, w = co.randn({ 2, 16, 9, 6 }, { device = "cuda" }), co.randn({ 6, 3, 3, 6 // groups }, { device = "cuda" })

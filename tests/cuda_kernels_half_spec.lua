@@ -1,5 +1,6 @@
 -- Halves on the GPU: every op takes bfloat16 and float16 and comes near what the CPU computes in float32 from the same
 -- numbers, to 2e-2 of the largest, forward and backward.
+local co = require "cohesiv"
 local core = require "cohesiv.core"
 local large = require "tests.large"
 local lists = require "cohesiv.base.lists"
@@ -52,3 +53,56 @@ for _, name in ipairs(samples.names) do
     near(name, inputs, args or {}, "bfloat16", "the large case")
   end)
 end
+
+-- images N,H,W,C; weights O,kH,kW,C/groups; arguments: a shape for each kernel of convolutions
+local shapes = {
+  { { 1, 9, 10, 48 }, { 48, 3, 3, 4 }, { groups = 12, padding = 1, stride = 2 } },
+  { { 1, 7, 6, 48 }, { 48, 3, 3, 16 }, { groups = 3, padding = 1 } },
+  { { 1, 13, 12, 36 }, { 36, 5, 5, 1 }, { groups = 36, padding = 2 } },
+  { { 1, 5, 6, 7 }, { 7, 3, 3, 1 }, { groups = 7, padding = 1 } },
+  { { 1, 9, 8, 7 }, { 67, 3, 3, 7 }, { stride = 2, padding = 1 } },
+  { { 1, 4, 5, 72 }, { 76, 3, 3, 72 }, { padding = 1 } },
+}
+
+it("convolutions of every kind take halves, and weights of halves", function()
+  co.seed(3)
+  for k, shape in ipairs(shapes) do
+    local image, weight, args = table.unpack(shape)
+    local inputs = { co.randn(image), co.randn(weight), co.randn(weight[1]) }
+    for _, half in ipairs { "bfloat16", "float16" } do
+      near("conv2d", inputs, args, half, "shape " .. k)
+      local x, w = inputs[1]:to(half):to "cuda", inputs[2]:to(half):to "cuda"
+      assert.same(co.conv2d(x, w:to "float32", args):totable(), co.conv2d(x, w, args):totable())
+    end
+  end
+end)
+
+describe("beside halves", function()
+  local gpu = { device = "cuda" }
+
+  it("parameters of float32 are rounded, and their gradients come back in float32", function()
+    local x, p = co.full(2, 3, gpu):to "bfloat16", co.tensor({ 1, 2, 3 }, { device = "cuda", requires_grad = true })
+    local y = x * p + 1
+    assert.equal("bfloat16", y.dtype)
+    y:sum():backward()
+    assert.same({ "float32", { 2, 2, 2 } }, { p.grad.dtype, p.grad:totable() })
+  end)
+
+  it("weights of halves may have gradients", function()
+    local x, w = co.ones({ 1, 2, 2, 8 }, gpu):to "float16", co.ones({ 1, 1, 1, 8 }, gpu):to "float16"
+    x.requires_grad, w.requires_grad = true, true
+    co.conv2d(x, w):sum():backward()
+    assert.same({ "float16", "float16", 4 }, { x.grad.dtype, w.grad.dtype, w.grad:totable()[1][1][1][1] })
+  end)
+
+  it("the CPU refuses gradients, and gives float32", function()
+    local x = co.ones(2):to "bfloat16"
+    assert.equal("float32", (x + x).dtype)
+    support.raises("requires_grad: expected float32 or float64, found bfloat16", function() x.requires_grad = true end)
+  end)
+
+  it("two kinds are of the first", function()
+    local a, b = co.ones(2, gpu):to "float16", co.ones(2, gpu):to "bfloat16"
+    assert.same({ "float16", "bfloat16" }, { (a + b).dtype, (b + a).dtype })
+  end)
+end)

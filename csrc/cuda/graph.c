@@ -76,7 +76,9 @@ static int64_t get(const Planned *g, Node n, cudnnBackendAttributeName_t name,
 
 /* ---- tensors: sizes in cuDNN's order, memory channels-last ---- */
 
-static cudnnDataType_t type_of(Dtype d) { return d == BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT; }
+static cudnnDataType_t type_of(Dtype d) {
+  return d == BF16 ? CUDNN_DATA_BFLOAT16 : d == F16 ? CUDNN_DATA_HALF : CUDNN_DATA_FLOAT;
+}
 
 static Node tensor(Planned *g, int64_t uid, Dtype dtype, long n, long c, long h, long w) {
   Node t = make(g, CUDNN_BACKEND_TENSOR_DESCRIPTOR);

@@ -20,7 +20,7 @@ enum { CONV_X, CONV_W, CONV_Y, CONV_SCALE, CONV_SHIFT, CONV_RESIDUAL, CONV_TENSO
 typedef struct ConvProblem {
   ConvPass pass;
   ConvShape shape; /* w_first and w_channels: 0 */
-  Dtype dtype;     /* of images and weights, float32 or bfloat16; sums are float32 */
+  Dtype dtype;     /* of images and weights, float32 or halves; sums are float32 */
   Dtype result;    /* of what is computed: the same, or float32 */
   bool tf32;       /* float32 may be rounded to TF32 before it is multiplied */
   bool compile;    /* an engine that is compiled first will do: up to seconds */

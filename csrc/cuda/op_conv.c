@@ -1,5 +1,5 @@
 /* conv2d and conv2d_act on the GPU (ops/op_conv.c). Gradients that are zero at most pixels are multiplied like others:
- * to know them the host would have to wait. In float32 cuDNN computes what it has a plan for that need not be compiled
+ * to know them the host would have to wait. cuDNN computes what it has a plan for that need not be compiled
  * first, kernels of our own the rest; what each takes is known from shapes alone. */
 #include "cuda/op_kit.h"
 
@@ -7,47 +7,63 @@
 #include "cuda/plans.h"
 #include "ops/conv_sizes.h"
 
-static ConvProblem problem_of(ConvPass pass, const ConvShape *s, bool add) {
-  return (ConvProblem){
-      .pass = pass, .shape = *s, .dtype = F32, .result = F32, .tf32 = device_tf32, .add = add};
+static ConvProblem problem_of(const Call *c, ConvPass pass, const ConvShape *s, bool add) {
+  return (ConvProblem){.pass = pass,
+                       .shape = *s,
+                       .dtype = c->dtype,
+                       .result = pass == CONV_WEIGHT ? F32 : c->dtype,
+                       .tf32 = device_tf32,
+                       .add = add};
 }
 
-static bool is_float32(const ConvWeights *w) { return w->dtype == F32 && !w->round; }
+int cuda_weights(Call *c, int i, ConvWeights *weights) {
+  const Tensor *t = c->in[i];
+  if (dtype_is_half(c->dtype) && t->dtype != c->dtype) {
+    if (!c->saved[0] && !(c->saved[0] = tensor_cast(t, c->dtype))) return 0;
+    t = c->saved[0];
+  }
+  *weights = (ConvWeights){tensor_data(t), t->dtype, c->compute == BF16 && c->dtype == F32};
+  return 1;
+}
+
+/* Whether images and weights are multiplied as they are. */
+static bool is_plain(const Call *c, const ConvWeights *w) { return w->dtype == c->dtype && !w->round; }
 
 /* cuDNN's activations may hide that a number is NaN, and nothing follows its sums with what is there. */
 static bool may_follow(const Epilogue *e, bool add) {
   return !e || (e->act == ACT_NONE && !(add && (e->scale || e->shift || e->residual)));
 }
 
-static int in_parts(Call *c, bool data, const ConvShape *s, const float *from, ConvWeights weight,
-                    const Epilogue *e, float *to, bool add) {
+static int in_parts(Call *c, bool data, const ConvShape *s, const void *from, ConvWeights weight,
+                    const Epilogue *e, void *to, bool add) {
   size_t n = conv_scratch(data, s);
   float *scratch = n ? call_scratch(c, n * sizeof *scratch) : NULL;
   if (n && !scratch) return 0;
-  int ok = (data ? conv_data_on : conv_forward_on)(stream_of(c), s, from, weight, e, to, add, scratch);
+  int ok =
+      (data ? conv_data_on : conv_forward_on)(stream_of(c), s, c->dtype, from, weight, e, to, add, scratch);
   call_drop(c, scratch);
   return ok;
 }
 
-int cuda_conv_forward(Call *c, const ConvShape *s, const float *x, ConvWeights weight, const Epilogue *e,
-                      float *y, bool add) {
-  ConvProblem p = problem_of(CONV_FORWARD, s, add);
+int cuda_conv_forward(Call *c, const ConvShape *s, const void *x, ConvWeights weight, const Epilogue *e,
+                      void *y, bool add) {
+  ConvProblem p = problem_of(c, CONV_FORWARD, s, add);
   const void *data[CONV_TENSORS] = {x, weight.data, y};
   bool done = false;
   if (e) {
     p.scale = e->scale, p.shift = e->shift, p.residual = e->residual;
     data[CONV_SCALE] = e->scale, data[CONV_SHIFT] = e->shift, data[CONV_RESIDUAL] = e->residual;
   }
-  if (is_float32(&weight) && may_follow(e, add) && !cuda_planned(c, &p, data, &done)) return 0;
+  if (is_plain(c, &weight) && may_follow(e, add) && !cuda_planned(c, &p, data, &done)) return 0;
   return done || in_parts(c, false, s, x, weight, e, y, add);
 }
 
-int cuda_conv_data(Call *c, const ConvShape *s, const float *dy, ConvWeights weight, const Epilogue *e,
-                   float *dx, bool add) {
-  ConvProblem p = problem_of(CONV_DATA, s, add);
+int cuda_conv_data(Call *c, const ConvShape *s, const void *dy, ConvWeights weight, const Epilogue *e,
+                   void *dx, bool add) {
+  ConvProblem p = problem_of(c, CONV_DATA, s, add);
   const void *data[CONV_TENSORS] = {dx, weight.data, dy};
   bool done = false;
-  if (!e && is_float32(&weight) && !cuda_planned(c, &p, data, &done)) return 0;
+  if (!e && is_plain(c, &weight) && !cuda_planned(c, &p, data, &done)) return 0;
   return done || in_parts(c, true, s, dy, weight, e, dx, add);
 }
 
@@ -56,19 +72,21 @@ static int conv2d_forward(Call *c) {
   ConvShape s;
   float *y = output(c, 0);
   Epilogue e = {.shift = input(c, 2)};
-  return y && conv_sizes(c, &s) && cuda_conv_forward(c, &s, input(c, 0), call_weights(c, 1), &e, y, false);
+  ConvWeights w;
+  return y && conv_sizes(c, &s) && cuda_weights(c, 1, &w) &&
+         cuda_conv_forward(c, &s, input(c, 0), w, &e, y, false);
 }
 
-int cuda_conv_weight(Call *c, const ConvShape *s, const float *x, const float *dy, float *dw, bool add) {
-  ConvProblem p = problem_of(CONV_WEIGHT, s, add);
+int cuda_conv_weight(Call *c, const ConvShape *s, const void *x, const void *dy, float *dw, bool add) {
+  ConvProblem p = problem_of(c, CONV_WEIGHT, s, add);
   const void *data[CONV_TENSORS] = {x, dw, dy};
   bool done;
   if (!cuda_planned(c, &p, data, &done)) return 0;
   if (done) return 1;
   long parts = conv_weight_parts(s), n = s->co * s->kh * s->kw * (s->ci / s->groups);
-  if (parts == 1) return conv_weight_on(stream_of(c), s, x, dy, dw, add);
+  if (parts == 1) return conv_weight_on(stream_of(c), s, c->dtype, x, dy, dw, add);
   float *each = call_scratch(c, (size_t)(parts * n) * sizeof *each);
-  int ok = each && conv_weight_on(stream_of(c), s, x, dy, each, false) &&
+  int ok = each && conv_weight_on(stream_of(c), s, c->dtype, x, dy, each, false) &&
            cuda_sum_middle(c, F32, each, 1, parts, n, 1, F32, dw, add);
   call_drop(c, each);
   return ok;
@@ -82,7 +100,8 @@ static int conv2d_backward(Call *c) {
   int ok = conv_sizes(c, &s);
   if (ok && c->needs_grad[0]) {
     float *dx = call_grad(c, 0, &add);
-    ok = dx && cuda_conv_data(c, &s, dy, call_weights(c, 1), NULL, dx, add);
+    ConvWeights w;
+    ok = dx && cuda_weights(c, 1, &w) && cuda_conv_data(c, &s, dy, w, NULL, dx, add);
   }
   if (ok && c->needs_grad[1]) {
     float *dw = call_grad(c, 1, &add);
@@ -100,10 +119,10 @@ static int conv2d_act_forward(Call *c) {
   ConvShape s;
   float *y = output(c, 0);
   Epilogue e = {input(c, 2), input(c, 3), input(c, 4), (Activation)c->arg[ACT].list[0]};
-  return y && conv_sizes(c, &s) && cuda_conv_forward(c, &s, input(c, 0), call_weights(c, 1), &e, y, false);
+  ConvWeights w;
+  return y && conv_sizes(c, &s) && cuda_weights(c, 1, &w) &&
+         cuda_conv_forward(c, &s, input(c, 0), w, &e, y, false);
 }
 
 const Kernel cuda_conv2d = {.forward = conv2d_forward, .backward = conv2d_backward};
-const Kernel cuda_conv2d_bf16 = {.forward = conv2d_forward};
 const Kernel cuda_conv2d_act = {.forward = conv2d_act_forward};
-const Kernel cuda_conv2d_act_bf16 = {.forward = conv2d_act_forward};

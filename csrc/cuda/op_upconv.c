@@ -21,23 +21,29 @@ static ConvShape map_shape(const UpShape *s) {
 
 static long sums_of(const UpShape *s) { return s->c * 4 * 4 * s->o; }
 
-/* Its weights; NULL with a message. */
-static float *summed_taps(Call *c, const UpShape *s) {
-  float *sums = floats(c, sums_of(s));
+/* Its weights, in the call's dtype; NULL with a message. */
+static void *summed_taps(Call *c, const UpShape *s) {
+  void *sums = call_scratch(c, (size_t)sums_of(s) * dtype_bytes[c->dtype]);
   const Tensor *w = c->in[WEIGHT];
-  return sums && upconv_sum_taps_on(stream_of(c), s->o, s->c, s->c + s->skip, tensor_data(w), w->dtype, sums)
+  return sums && upconv_sum_taps_on(stream_of(c), s->o, s->c, s->c + s->skip, tensor_data(w), w->dtype,
+                                    c->dtype, sums)
              ? sums
              : NULL;
+}
+
+/* `side`, the convolution of skip, into y. */
+static int skip_forward(Call *c, const ConvShape *side, float *y) {
+  ConvWeights w;
+  return cuda_weights(c, WEIGHT, &w) && cuda_conv_forward(c, side, input(c, SKIP), w, NULL, y, false);
 }
 
 static int forward(Call *c, const Epilogue *e) {
   UpShape s = up_shape(c);
   ConvShape map = map_shape(&s), side = skip_shape(&s);
-  float *sums = summed_taps(c, &s), *y = sums ? output(c, 0) : NULL;
-  ConvWeights taps = {sums, F32, c->compute == BF16};
-  return y &&
-         (!s.skip || cuda_conv_forward(c, &side, input(c, SKIP), call_weights(c, WEIGHT), NULL, y, false)) &&
-         cuda_conv_data(c, &map, input(c, INPUT), taps, e, y, s.skip > 0);
+  void *sums = summed_taps(c, &s);
+  float *y = sums ? output(c, 0) : NULL;
+  return y && (!s.skip || skip_forward(c, &side, y)) &&
+         cuda_conv_data(c, &map, input(c, INPUT), own_weights(c, sums), e, y, s.skip > 0);
 }
 
 static int backward_weight(Call *c, const UpShape *s, const float *dy) {
@@ -63,12 +69,14 @@ static int upconv_backward(Call *c) {
   if (!dy) return 1;
   if (c->needs_grad[WEIGHT] && !backward_weight(c, &s, dy)) return 0;
   if (c->needs_grad[INPUT]) {
-    float *sums = summed_taps(c, &s), *dx = sums ? call_grad(c, INPUT, &add) : NULL;
-    if (!dx || !cuda_conv_forward(c, &map, dy, (ConvWeights){sums, F32, false}, NULL, dx, add)) return 0;
+    void *sums = summed_taps(c, &s);
+    float *dx = sums ? call_grad(c, INPUT, &add) : NULL;
+    if (!dx || !cuda_conv_forward(c, &map, dy, own_weights(c, sums), NULL, dx, add)) return 0;
   }
   if (c->needs_grad[SKIP]) {
     float *ds = call_grad(c, SKIP, &add);
-    if (!ds || !cuda_conv_data(c, &side, dy, call_weights(c, WEIGHT), NULL, ds, add)) return 0;
+    ConvWeights w;
+    if (!ds || !cuda_weights(c, WEIGHT, &w) || !cuda_conv_data(c, &side, dy, w, NULL, ds, add)) return 0;
   }
   return 1;
 }
@@ -78,6 +86,4 @@ static int upconv_act_forward(Call *c) {
 }
 
 const Kernel cuda_upconv2d = {.forward = upconv_forward, .backward = upconv_backward};
-const Kernel cuda_upconv2d_bf16 = {.forward = upconv_forward};
 const Kernel cuda_upconv2d_act = {.forward = upconv_act_forward};
-const Kernel cuda_upconv2d_act_bf16 = {.forward = upconv_act_forward};

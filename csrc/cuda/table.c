@@ -42,7 +42,9 @@ static const bool halves[OPS] = {
     [NUMBER_grid_sample] = true,    [NUMBER_sum] = true,
     [NUMBER_mean] = true,           [NUMBER_var] = true,
     [NUMBER_expand] = true,         [NUMBER_responsibility_loss] = true,
-    [NUMBER_embedding_loss] = true,
+    [NUMBER_embedding_loss] = true, [NUMBER_conv2d] = true,
+    [NUMBER_conv2d_act] = true,     [NUMBER_upconv2d] = true,
+    [NUMBER_upconv2d_act] = true,
 };
 
 /* The others, in float32. */

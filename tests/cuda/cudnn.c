@@ -51,19 +51,21 @@ static int fits(const ConvProblem *p, const void *const *data, void *workspace) 
 int conv_plan_run(const ConvPlan *plan, void *handle, const void *const *data, void *workspace) {
   const ConvProblem *p = &((const Double *)plan)->problem;
   const ConvShape *s = &p->shape;
-  const float *x = data[CONV_X], *y = data[CONV_Y];
-  ConvWeights weights = {.data = data[CONV_W], .dtype = F32};
+  const void *x = data[CONV_X], *y = data[CONV_Y];
+  ConvWeights weights = {.data = data[CONV_W], .dtype = p->dtype};
+  Dtype result = p->pass == CONV_WEIGHT ? F32 : p->dtype;
   if (handle != &stand_in) return fail("cuDNN: double: another handle");
   if (!fits(p, data, workspace)) return 0;
-  if (p->pass == CONV_DATA) return conv_data_on(NULL, s, y, weights, NULL, (float *)x, p->add, NULL);
+  if (p->result != result) return fail("cuDNN: double: expected a result of %s", dtype_name[result]);
+  if (p->pass == CONV_DATA) return conv_data_on(NULL, s, p->dtype, y, weights, NULL, (void *)x, p->add, NULL);
   if (p->pass == CONV_FORWARD) {
     Epilogue e = {data[CONV_SCALE], data[CONV_SHIFT], data[CONV_RESIDUAL], p->act};
-    return conv_forward_on(NULL, s, x, weights, &e, (float *)y, p->add, NULL);
+    return conv_forward_on(NULL, s, p->dtype, x, weights, &e, (void *)y, p->add, NULL);
   }
   long parts = conv_weight_parts(s), n = s->co * s->kh * s->kw * (s->ci / s->groups);
   float *dw = (float *)data[CONV_W], *part = malloc((size_t)(parts * n) * sizeof *part);
   if (!part) return fail_memory("out of memory: the parts of a gradient");
-  int ok = conv_weight_on(NULL, s, x, y, part, false);
+  int ok = conv_weight_on(NULL, s, p->dtype, x, y, part, false);
   for (long i = 0; ok && i < n; i++) {
     float sum = p->add ? dw[i] : 0;
     for (long k = 0; k < parts; k++) sum += part[k * n + i];

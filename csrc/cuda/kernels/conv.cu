@@ -39,8 +39,8 @@ template <class One> static __device__ inline float4 each_tap(const Depth &d, Ta
 
 template <bool WIDE> struct Windows {
   struct Line {
-    const float *image; /* the first channel of the group */
-    int y, x;           /* of tap 0; far outside for a row that is not there */
+    long image; /* where the first channel of the group is */
+    int y, x;   /* of tap 0; far outside for a row that is not there */
   };
   typedef Taps Place;
   const Gather &g;
@@ -49,26 +49,26 @@ template <bool WIDE> struct Windows {
   int group;
 
   __device__ Line line(long i) const {
-    if (i >= pixels) return {g.from, OUTSIDE, 0};
+    if (i >= pixels) return {0, OUTSIDE, 0};
     PixelAt p = pixel_of(i, depth.y.results, depth.x.results);
-    return {g.from + (long)p.image * g.y.source * g.x.source * g.pitch + group * g.channels,
+    return {(long)p.image * g.y.source * g.x.source * g.pitch + group * g.channels,
             p.y * depth.y.step + depth.y.first, p.x * depth.x.step + depth.x.first};
   }
   __device__ Taps begin(int k) const { return depth.begin(k); }
   __device__ void advance(Taps &t, int by) const { depth.advance(t, by); }
-  __device__ const float *under(const Line &l, const Taps &t) const { /* NULL: outside */
+  __device__ long under(const Line &l, const Taps &t) const { /* -1: outside */
     int y = l.y + t.y * depth.y.reach, x = l.x + t.x * depth.x.reach;
     bool inside = (unsigned)y < (unsigned)g.y.source && (unsigned)x < (unsigned)g.x.source;
-    return inside ? l.image + ((long)y * g.x.source + x) * g.pitch + t.channel : nullptr;
+    return inside ? l.image + ((long)y * g.x.source + x) * g.pitch + t.channel : -1;
   }
   __device__ float4 read(const Line &l, const Taps &t) const {
     if constexpr (WIDE) {
-      const float *p = t.y < depth.y.taps ? under(l, t) : nullptr;
-      return p ? sources_at(g, p) : zeros();
+      long p = t.y < depth.y.taps ? under(l, t) : -1;
+      return p < 0 ? zeros() : sources_at(g, p);
     } else {
       return each_tap(depth, t, [&](const Taps &at) {
-        const float *p = under(l, at);
-        return p ? source_at(g, p) : 0;
+        long p = under(l, at);
+        return p < 0 ? 0 : source_at(g, p);
       });
     }
   }
@@ -92,14 +92,14 @@ template <bool WIDE, bool DATA> struct TapWeights {
   __device__ float4 read(int output, const Taps &t) const {
     if (output >= g.outputs || t.y >= depth.y.taps) return zeros();
     if constexpr (WIDE) {
-      return weights_at(g.weights, place(output, t));
+      return numbers_at(g.weights, place(output, t));
     } else if constexpr (!DATA) {
-      return each_tap(depth, t, [&](const Taps &at) { return weight_at(g.weights, place(output, at)); });
+      return each_tap(depth, t, [&](const Taps &at) { return number_at(g.weights, place(output, at)); });
     } else {
       float v[4];
 #pragma unroll
       for (int k = 0; k < 4; k++)
-        v[k] = output + k < g.outputs ? weight_at(g.weights, place(output + k, t)) : 0;
+        v[k] = output + k < g.outputs ? number_at(g.weights, place(output + k, t)) : 0;
       return make_float4(v[0], v[1], v[2], v[3]);
     }
   }
@@ -203,7 +203,7 @@ static int parts_of(bool data, const Gather &g) {
 }
 
 size_t conv_scratch(bool data, const ConvShape *shape) {
-  Gather g = gather_of(data, shape, nullptr, {}, nullptr, nullptr, false);
+  Gather g = gather_of(data, shape, {}, {}, nullptr, {}, false);
   int parts = parts_of(data, g);
   return parts > 1 ? (size_t)parts * g.images * g.y.results * g.x.results * g.groups * g.outputs : 0;
 }
@@ -215,7 +215,7 @@ template <bool DATA> static int gather_on(CudaStream s, const Gather &g, float *
   if (!scratch) return tiles_on<DATA>(s, g, 1);
   Gather parted = g;
   int parts = parts_of(DATA, g);
-  parted.to = scratch;
+  parted.to = numbers_of(scratch, F32);
   parted.end = {};
   parted.add = false;
   parted.wide_end = g.outputs % 4 == 0 && aligned16(scratch);
@@ -224,12 +224,14 @@ template <bool DATA> static int gather_on(CudaStream s, const Gather &g, float *
   return launched("conv2d");
 }
 
-int conv_forward_on(CudaStream s, const ConvShape *shape, const float *x, ConvWeights weight,
-                    const Epilogue *e, float *y, bool add, float *scratch) {
-  return gather_on<false>(s, gather_of(false, shape, x, weight, e, y, add), scratch);
+int conv_forward_on(CudaStream s, const ConvShape *shape, Dtype dtype, const void *x, ConvWeights weight,
+                    const Epilogue *e, void *y, bool add, float *scratch) {
+  return gather_on<false>(
+      s, gather_of(false, shape, numbers_of(x, dtype), weight, e, numbers_of(y, dtype), add), scratch);
 }
 
-int conv_data_on(CudaStream s, const ConvShape *shape, const float *dy, ConvWeights weight, const Epilogue *e,
-                 float *dx, bool add, float *scratch) {
-  return gather_on<true>(s, gather_of(true, shape, dy, weight, e, dx, add), scratch);
+int conv_data_on(CudaStream s, const ConvShape *shape, Dtype dtype, const void *dy, ConvWeights weight,
+                 const Epilogue *e, void *dx, bool add, float *scratch) {
+  return gather_on<true>(
+      s, gather_of(true, shape, numbers_of(dy, dtype), weight, e, numbers_of(dx, dtype), add), scratch);
 }

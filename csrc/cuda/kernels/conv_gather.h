@@ -5,8 +5,8 @@
 #define CUDA_KERNELS_CONV_GATHER_H
 
 #include "cuda/kernels/activation.h"
-#include "cuda/kernels/bfloat16.h"
 #include "cuda/kernels/conv.h"
+#include "cuda/kernels/numbers.h"
 #include "cuda/launch.h"
 
 /* One axis: sizes of the source and the results, taps, and how windows move. */
@@ -17,12 +17,12 @@ struct GatherAxis {
 
 struct Gather {
   GatherAxis y, x;
-  const float *from;                   /* images, source y, source x, pitch */
+  Numbers from;                        /* images, source y, source x, pitch */
   int images, pitch, channels, groups; /* channels: of the source in a group */
-  Weights weights;
+  Numbers weights;
   int w_channels, w_first;
   bool round;  /* the source to bfloat16 */
-  float *to;   /* images, results y, results x, outputs */
+  Numbers to;  /* images, results y, results x, outputs; the residual is of the same kind */
   int outputs; /* of a group */
   Epilogue end;
   bool add, wide_end; /* wide_end: results can be moved four at once */
@@ -77,12 +77,13 @@ static __device__ inline void advance_pixel(PixelAt &p, int by, int h, int w) {
 
 /* ---- numbers ---- */
 
-static __device__ inline float source_at(const Gather &g, const float *p) {
-  return g.round ? rounded_bfloat16(*p) : *p;
+static __device__ inline float source_at(const Gather &g, long i) {
+  float v = number_at(g.from, i);
+  return g.round ? rounded_bfloat16(v) : v;
 }
 
-static __device__ inline float4 sources_at(const Gather &g, const float *p) {
-  float4 v = *(const float4 *)p;
+static __device__ inline float4 sources_at(const Gather &g, long i) {
+  float4 v = numbers_at(g.from, i);
   return g.round ? make_float4(rounded_bfloat16(v.x), rounded_bfloat16(v.y), rounded_bfloat16(v.z),
                                rounded_bfloat16(v.w))
                  : v;
@@ -100,23 +101,25 @@ static __device__ inline long weight_place(const Gather &g, int group, int outpu
 static __device__ inline float finished(const Gather &g, float v, long at, int channel) {
   if (g.end.scale) v *= g.end.scale[channel];
   if (g.end.shift) v += g.end.shift[channel];
-  if (g.end.residual) v += g.end.residual[at];
+  if (g.end.residual) v += number_at({(void *)g.end.residual, g.to.dtype}, at);
   return activated(g.end.act, v);
 }
 
 /* The results of four channels of a pixel, of which `left` are there. */
 static __device__ inline void finish(const Gather &g, long pixel, int channel, int left, const float *sum) {
   long at = pixel * g.groups * g.outputs + channel;
-  float *to = g.to + at;
   if (left <= 0) return;
   if (g.wide_end) {
-    float4 v = g.add ? *(const float4 *)to : make_float4(0, 0, 0, 0);
-    *(float4 *)to = make_float4(
-        finished(g, v.x + sum[0], at, channel), finished(g, v.y + sum[1], at + 1, channel + 1),
-        finished(g, v.z + sum[2], at + 2, channel + 2), finished(g, v.w + sum[3], at + 3, channel + 3));
+    float4 v = g.add ? numbers_at(g.to, at) : make_float4(0, 0, 0, 0);
+    put_numbers(g.to, at,
+                make_float4(finished(g, v.x + sum[0], at, channel),
+                            finished(g, v.y + sum[1], at + 1, channel + 1),
+                            finished(g, v.z + sum[2], at + 2, channel + 2),
+                            finished(g, v.w + sum[3], at + 3, channel + 3)));
   } else {
     for (int k = 0; k < 4 && k < left; k++)
-      to[k] = finished(g, (g.add ? to[k] : 0) + sum[k], at + k, channel + k);
+      put_number(g.to, at + k,
+                 finished(g, (g.add ? number_at(g.to, at + k) : 0) + sum[k], at + k, channel + k));
   }
 }
 
@@ -136,8 +139,8 @@ static inline GatherAxis gather_axis(bool data, long image, long windows, long t
   return a;
 }
 
-static inline Gather gather_of(bool data, const ConvShape *c, const float *from, ConvWeights w,
-                               const Epilogue *e, float *to, bool add) {
+static inline Gather gather_of(bool data, const ConvShape *c, Numbers from, ConvWeights w, const Epilogue *e,
+                               Numbers to, bool add) {
   Gather g = {};
   int ci = (int)(c->ci / c->groups), co = (int)(c->co / c->groups);
   g.y = gather_axis(data, c->h, c->ho, c->kh, c->stride_h, c->dilation_h, c->top);
@@ -148,21 +151,21 @@ static inline Gather gather_of(bool data, const ConvShape *c, const float *from,
   g.channels = data ? co : ci;
   g.outputs = data ? ci : co;
   g.groups = (int)c->groups;
-  g.weights = {w.data, w.dtype == BF16};
+  g.weights = numbers_of(w.data, w.dtype);
   g.w_channels = (int)(c->w_channels ? c->w_channels : ci);
   g.w_first = (int)c->w_first;
   g.round = w.round;
   g.to = to;
   if (e) g.end = *e;
   g.add = add;
-  g.wide_end = g.outputs % 4 == 0 && aligned16(to);
+  g.wide_end = g.outputs % 4 == 0 && aligned16(to.data);
   return g;
 }
 
 /* Whether source and weights can be read four channels at once. */
 static inline bool gather_wide(bool data, const Gather &g) {
   return g.channels % 4 == 0 && g.w_channels % 4 == 0 && g.w_first % 4 == 0 &&
-         (!data || g.outputs % 4 == 0) && aligned16(g.from) && aligned16(g.weights.data);
+         (!data || g.outputs % 4 == 0) && aligned16(g.from.data) && aligned16(g.weights.data);
 }
 
 /* Convolutions of groups of few channels, whose numbers can be read four at once (conv_grouped.cu). */
@@ -170,6 +173,6 @@ bool gather_is_narrow(bool data, const Gather &g);
 int gather_narrow_on(CudaStream s, bool data, const Gather &g);
 bool weight_is_narrow(const ConvShape *c);
 long weight_narrow_blocks(const ConvShape *c); /* for one part */
-int weight_narrow_on(CudaStream s, const Gather &g, const float *dy, long pixels, long parts);
+int weight_narrow_on(CudaStream s, const Gather &g, Numbers dy, long pixels, long parts);
 
 #endif

@@ -48,20 +48,20 @@ static __device__ inline void fetch_weights(const Gather &g, const Span &s, floa
     int at =
         (s.y.first_tap + tap / s.x.taps * s.y.every) * g.x.taps + s.x.first_tap + tap % s.x.taps * s.x.every;
     long from = weight_place<DATA>(g, group, n % g.outputs, channel) + (long)at * g.w_channels;
-    weights[i * s.width + n] = group < g.groups ? weight_at(g.weights, from) : 0;
+    weights[i * s.width + n] = group < g.groups ? number_at(g.weights, from) : 0;
   }
   __syncthreads();
 }
 
-/* sum[i] += the products of one tap, at from[i] (NULL: outside the image). */
+/* sum[i] += the products of one tap, at from[i] (-1: outside the image). */
 template <bool DEPTHWISE>
 static __device__ inline void add_tap(const Gather &g, const float *weights, int width,
-                                      const float *const (&from)[HIGH], float (&sum)[HIGH][4]) {
+                                      const long (&from)[HIGH], float (&sum)[HIGH][4]) {
   if constexpr (DEPTHWISE) {
     float4 f = *(const float4 *)weights;
 #pragma unroll
     for (int i = 0; i < HIGH; i++) {
-      float4 v = from[i] ? sources_at(g, from[i]) : make_float4(0, 0, 0, 0);
+      float4 v = from[i] < 0 ? make_float4(0, 0, 0, 0) : sources_at(g, from[i]);
       sum[i][0] += v.x * f.x, sum[i][1] += v.y * f.y, sum[i][2] += v.z * f.z, sum[i][3] += v.w * f.w;
     }
   } else {
@@ -71,7 +71,7 @@ static __device__ inline void add_tap(const Gather &g, const float *weights, int
       for (int k = 0; k < 4; k++) f[k] = *(const float4 *)(weights + (c + k) * width);
 #pragma unroll
       for (int i = 0; i < HIGH; i++) {
-        float4 v = from[i] ? sources_at(g, from[i] + c) : make_float4(0, 0, 0, 0);
+        float4 v = from[i] < 0 ? make_float4(0, 0, 0, 0) : sources_at(g, from[i] + c);
         add_scaled(sum[i], v.x, f[0]);
         add_scaled(sum[i], v.y, f[1]);
         add_scaled(sum[i], v.z, f[2]);
@@ -86,18 +86,18 @@ template <bool DEPTHWISE>
 static __device__ inline void column_of_results(const Gather &g, const Span &s, const float *weights,
                                                 PixelAt at) {
   int group = s.first_group + s.lane / g.outputs;
-  const float *image = g.from + (long)at.image * g.y.source * g.x.source * g.pitch + group * g.channels;
+  long image = (long)at.image * g.y.source * g.x.source * g.pitch + group * g.channels;
   float sum[HIGH][4] = {};
   for (int ty = 0; ty < s.y.taps; ty++)
     for (int tx = 0; tx < s.x.taps; tx++) {
       int column = at.x * s.x.step + s.x.first + tx * s.x.reach;
       if ((unsigned)column >= (unsigned)g.x.source) continue;
-      const float *from[HIGH];
+      long from[HIGH];
 #pragma unroll
       for (int i = 0; i < HIGH; i++) {
         int row = (at.y * HIGH + i) * s.y.step + s.y.first + ty * s.y.reach;
         bool inside = (unsigned)row < (unsigned)g.y.source;
-        from[i] = inside ? image + ((long)row * g.x.source + column) * g.pitch : nullptr;
+        from[i] = inside ? image + ((long)row * g.x.source + column) * g.pitch : -1;
       }
       add_tap<DEPTHWISE>(g, weights + (ty * s.x.taps + tx) * g.channels * s.width + s.lane, s.width, from,
                          sum);
@@ -133,7 +133,7 @@ static __global__ void __launch_bounds__(THREADS, 2)
 
 bool gather_is_narrow(bool data, const Gather &g) {
   return is_narrow(g.channels, g.outputs, g.groups, (long)g.y.taps * g.x.taps) && g.w_first == 0 &&
-         g.w_channels == (data ? g.outputs : g.channels) && aligned16(g.from);
+         g.w_channels == (data ? g.outputs : g.channels) && aligned16(g.from.data);
 }
 
 template <bool DATA, bool DEPTHWISE> static int narrow_as(CudaStream s, const Gather &g) {
@@ -154,7 +154,7 @@ int gather_narrow_on(CudaStream s, bool data, const Gather &given) {
   Gather g = given;
   if (!is_depthwise(g.channels, g.outputs, g.groups))
     return data ? narrow_as<true, false>(s, g) : narrow_as<false, false>(s, g);
-  g.wide_end = aligned16(g.to);
+  g.wide_end = aligned16(g.to.data);
   return data ? narrow_as<true, true>(s, g) : narrow_as<false, true>(s, g);
 }
 
@@ -169,7 +169,7 @@ static __host__ __device__ inline int units_of(bool depthwise, int channels, int
 /* Blocks: units fastest (`own` a block), then spans, parts. Threads that have no unit left share the pixels. */
 template <bool DEPTHWISE>
 static __global__ void __launch_bounds__(THREADS)
-    narrow_weight_kernel(Gather g, const float *dy, long pixels, long length, int own, unsigned passes,
+    narrow_weight_kernel(Gather g, Numbers dy, long pixels, long length, int own, unsigned passes,
                          unsigned spans) {
   enum { SUMS = DEPTHWISE ? 1 : 4 };
   __shared__ float4 shared[SUMS][THREADS];
@@ -191,9 +191,9 @@ static __global__ void __launch_bounds__(THREADS)
   for (long p = first; mine && p < end; p += shares, advance_pixel(at, shares, g.y.results, g.x.results)) {
     int y = at.y * g.y.stride + top, x = at.x * g.x.stride + left;
     if ((unsigned)y >= (unsigned)g.y.source || (unsigned)x >= (unsigned)g.x.source) continue;
-    float4 v = *(const float4 *)(g.from + (((long)at.image * g.y.source + y) * g.x.source + x) * g.pitch +
-                                 group * g.channels + channel);
-    float4 d = *(const float4 *)(dy + p * g.groups * g.outputs + group * g.outputs + output);
+    float4 v = numbers_at(g.from, (((long)at.image * g.y.source + y) * g.x.source + x) * g.pitch +
+                                      group * g.channels + channel);
+    float4 d = numbers_at(dy, p * g.groups * g.outputs + group * g.outputs + output);
     if constexpr (DEPTHWISE) {
       sum[0].x += v.x * d.x, sum[0].y += v.y * d.y, sum[0].z += v.z * d.z, sum[0].w += v.w * d.w;
     } else {
@@ -209,7 +209,8 @@ static __global__ void __launch_bounds__(THREADS)
   __syncthreads();
   if (!mine || share > 0) return;
   long all = (long)g.y.taps * g.x.taps * g.channels;
-  float *to = g.to + ((part * g.groups + group) * g.outputs + output) * all + tap * g.channels + channel;
+  float *to = (float *)g.to.data + ((part * g.groups + group) * g.outputs + output) * all + tap * g.channels +
+              channel;
 #pragma unroll
   for (int k = 0; k < SUMS; k++) {
     for (int i = 1; i < shares; i++) {
@@ -247,7 +248,7 @@ long weight_narrow_blocks(const ConvShape *c) {
   return (long)n.passes * n.spans;
 }
 
-int weight_narrow_on(CudaStream s, const Gather &g, const float *dy, long pixels, long parts) {
+int weight_narrow_on(CudaStream s, const Gather &g, Numbers dy, long pixels, long parts) {
   NarrowBlocks n = narrow_blocks(g.channels, g.outputs, g.groups, g.y.taps * g.x.taps);
   long length = (pixels + parts - 1) / parts;
   unsigned blocks = n.passes * n.spans * (unsigned)parts;

@@ -32,22 +32,21 @@ template <bool WIDE> struct Under {
     p.pixel += by;
     advance_pixel(p.at, by, g.y.results, g.x.results);
   }
-  __device__ const float *under(const Line &l, int k, const Place &p) const { /* NULL: outside */
+  __device__ long under(const Line &l, int k, const Place &p) const { /* -1: outside */
     int y = p.at.y * g.y.stride + l.y[k], x = p.at.x * g.x.stride + l.x[k];
     bool inside = p.pixel < end && (unsigned)y < (unsigned)g.y.source && (unsigned)x < (unsigned)g.x.source;
-    return inside ? g.from + (((long)p.at.image * g.y.source + y) * g.x.source + x) * g.pitch + l.channel[k]
-                  : nullptr;
+    return inside ? (((long)p.at.image * g.y.source + y) * g.x.source + x) * g.pitch + l.channel[k] : -1;
   }
   __device__ float4 read(const Line &l, const Place &p) const {
     if constexpr (WIDE) {
-      const float *from = under(l, 0, p);
-      return from ? *(const float4 *)from : zeros();
+      long from = under(l, 0, p);
+      return from < 0 ? zeros() : numbers_at(g.from, from);
     } else {
       float v[4];
 #pragma unroll
       for (int k = 0; k < 4; k++) {
-        const float *from = under(l, k, p);
-        v[k] = from ? *from : 0;
+        long from = under(l, k, p);
+        v[k] = from < 0 ? 0 : number_at(g.from, from);
       }
       return make_float4(v[0], v[1], v[2], v[3]);
     }
@@ -57,7 +56,7 @@ template <bool WIDE> struct Under {
 /* Blocks: columns fastest, then rows, groups, parts of `length` pixels. */
 template <class T, bool WIDE>
 static __global__ void __launch_bounds__(THREADS, T::BLOCKS)
-    weight_kernel(Gather g, const float *dy, long pixels, long length, unsigned columns, unsigned rows) {
+    weight_kernel(Gather g, Numbers dy, long pixels, long length, unsigned columns, unsigned rows) {
   unsigned b = blockIdx.x, column = b % columns;
   b /= columns;
   unsigned row = b % rows;
@@ -67,15 +66,15 @@ static __global__ void __launch_bounds__(THREADS, T::BLOCKS)
        end = first + length < pixels ? first + length : pixels;
   long pitch = (long)g.groups * g.outputs;
   Sums<T> sum = {};
-  Matrix<WIDE> grads = {dy + first * pitch + group * g.outputs, g.outputs, end - first, 1, pitch};
+  Matrix<WIDE, Numbers> grads = {dy, g.outputs, end - first, 1, pitch, first * pitch + group * g.outputs};
   Under<WIDE> under = {g, first, end, group};
-  multiply<T>(Across<T::M, Matrix<WIDE>>(grads, (long)row * T::M),
+  multiply<T>(Across<T::M, Matrix<WIDE, Numbers>>(grads, (long)row * T::M),
               Across<T::N, Under<WIDE>>(under, (long)column * T::N), end - first, sum);
 #pragma unroll
   for (int i = 0; i < T::TM; i++) {
     int o = (int)(row * T::M) + row_of<T>(i);
     if (o >= g.outputs) continue;
-    float *to = g.to + ((part * g.groups + group) * g.outputs + o) * all;
+    float *to = (float *)g.to.data + ((part * g.groups + group) * g.outputs + o) * all;
 #pragma unroll
     for (int j = 0; j < T::TN; j++) {
       int k = (int)(column * T::N) + column_of<T>(j);
@@ -103,7 +102,7 @@ long conv_weight_parts(const ConvShape *c) {
 }
 
 template <class T, bool WIDE>
-static int weight_as(CudaStream s, const Gather &g, const float *dy, long pixels, long parts) {
+static int weight_as(CudaStream s, const Gather &g, Numbers dy, long pixels, long parts) {
   unsigned columns = blocks_for((long)g.y.taps * g.x.taps * g.channels, T::N),
            rows = blocks_for(g.outputs, T::M);
   LAUNCH((weight_kernel<T, WIDE>), columns * rows * (unsigned)g.groups * (unsigned)parts, THREADS, 0, s, g,
@@ -111,10 +110,12 @@ static int weight_as(CudaStream s, const Gather &g, const float *dy, long pixels
   return launched("conv2d");
 }
 
-int conv_weight_on(CudaStream s, const ConvShape *c, const float *x, const float *dy, float *dw, bool add) {
-  Gather g = gather_of(false, c, x, {}, nullptr, dw, add);
+int conv_weight_on(CudaStream s, const ConvShape *c, Dtype dtype, const void *x, const void *gradient,
+                   float *dw, bool add) {
+  Gather g = gather_of(false, c, numbers_of(x, dtype), {}, nullptr, numbers_of(dw, F32), add);
+  Numbers dy = numbers_of(gradient, dtype);
   long pixels = pixels_of(c), parts = conv_weight_parts(c), columns = (long)g.y.taps * g.x.taps * g.channels;
-  bool wide = g.channels % 4 == 0 && g.outputs % 4 == 0 && aligned16(x) && aligned16(dy);
+  bool wide = g.channels % 4 == 0 && g.outputs % 4 == 0 && aligned16(x) && aligned16(gradient);
   if (!columns || !g.outputs) return 1;
   if (wide && weight_is_narrow(c)) return weight_narrow_on(s, g, dy, pixels, parts);
   if (!wide) return weight_as<Tile<64, 64, 4, 4>, false>(s, g, dy, pixels, parts);

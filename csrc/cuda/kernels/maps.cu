@@ -69,7 +69,8 @@ static __global__ void fill_kernel(MapScene s, const Plane *plane, bool still, b
 #pragma unroll unrolled
     for (int k = 0; k < MOST; k++) {
       if (MANY && k > n) break;
-      if (residuals && k <= n) place[k] = !inside ? (k < n ? INFINITY : 0) : d[k] < LOST_GROUND ? d[k] : INFINITY;
+      if (residuals && k <= n)
+        place[k] = !inside ? (k < n ? INFINITY : 0) : d[k] < LOST_GROUND ? d[k] : INFINITY;
       d[k] = exp2f(least - d[k]);
       total += k <= n ? d[k] : 0;
     }

@@ -21,10 +21,10 @@ static __global__ void __launch_bounds__(THREADS, T::BLOCKS)
   unsigned row = block % rows;
   long number = block / rows, matrix = number % p.batch, begin = number / p.batch * length;
   long depth = p.k - begin < length ? p.k - begin : length;
-  Matrix<WIDE> from_a = {a + matrix * p.a_step + begin * (TA ? p.m : 1), p.m, depth, TA ? 1 : p.k,
-                         TA ? p.m : 1};
-  Matrix<WIDE> from_b = {b + matrix * p.b_step + begin * (TB ? 1 : p.n), p.n, depth, TB ? p.k : 1,
-                         TB ? 1 : p.n};
+  Matrix<WIDE> from_a = {
+      a, p.m, depth, TA ? 1 : p.k, TA ? p.m : 1, matrix * p.a_step + begin * (TA ? p.m : 1)};
+  Matrix<WIDE> from_b = {
+      b, p.n, depth, TB ? p.k : 1, TB ? 1 : p.n, matrix * p.b_step + begin * (TB ? 1 : p.n)};
   Sums<T> sum = {};
   if (depth > 0)
     multiply<T>(typename SideA<T, WIDE, TA>::type(from_a, (long)row * T::M),

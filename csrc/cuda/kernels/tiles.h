@@ -11,6 +11,7 @@
 #ifndef CUDA_KERNELS_TILES_H
 #define CUDA_KERNELS_TILES_H
 
+#include "cuda/kernels/numbers.h"
 #include "cuda/launch.h"
 
 enum { DEPTH = 16 };
@@ -144,24 +145,25 @@ static __device__ inline void multiply(A a, B b, long depth, Sums<T> &sum) {
 
 static __device__ inline float4 zeros() { return make_float4(0, 0, 0, 0); }
 
-/* A matrix as a source: number (line, k) at line * line_step + k * depth_step, one of the steps 1. WIDE: both the
- * memory and the sizes allow to move four at once. */
-template <bool WIDE> struct Matrix {
+/* A matrix as a source: number (line, k) at first + line * line_step + k * depth_step, one of the steps 1. WIDE: both
+ * the memory and the sizes allow to move four at once. Data: Numbers, or float32. */
+template <bool WIDE, class Data = const float *> struct Matrix {
   typedef long Line, Place;
-  const float *at;
-  long lines, depth, line_step, depth_step;
+  Data data;
+  long lines, depth, line_step, depth_step, first;
 
   __device__ long line(long i) const { return i; }
   __device__ long begin(int k) const { return k; }
   __device__ void advance(long &k, int by) const { k += by; }
   __device__ float4 read(long i, long k) const {
     if (i >= lines || k >= depth) return zeros();
-    const float *p = at + i * line_step + k * depth_step;
+    long p = first + i * line_step + k * depth_step;
     if constexpr (WIDE) {
-      return *(const float4 *)p;
+      return numbers_at(data, p);
     } else {
       long left = depth_step == 1 ? depth - k : lines - i; /* of the direction in which neighbours lie */
-      return make_float4(p[0], left > 1 ? p[1] : 0, left > 2 ? p[2] : 0, left > 3 ? p[3] : 0);
+      return make_float4(number_at(data, p), left > 1 ? number_at(data, p + 1) : 0,
+                         left > 2 ? number_at(data, p + 2) : 0, left > 3 ? number_at(data, p + 3) : 0);
     }
   }
 };

@@ -2,7 +2,7 @@
  * 3, as far as there are such. */
 #include "cuda/kernels/upconv.h"
 
-#include "cuda/kernels/bfloat16.h"
+#include "cuda/kernels/numbers.h"
 #include "cuda/launch.h"
 
 enum { SIDE = 32, HIGH = THREADS / SIDE, THREE = 3 * 3, FOUR = 4 * 4 };
@@ -31,8 +31,8 @@ struct TapTile {
 };
 
 static __global__ void __launch_bounds__(THREADS)
-    sum_taps_kernel(unsigned tiles_o, unsigned tiles_c, long o, long c, long channels, Weights weights,
-                    float *sums) {
+    sum_taps_kernel(unsigned tiles_o, unsigned tiles_c, long o, long c, long channels, Numbers weights,
+                    Numbers sums) {
   TapTile t(tiles_o, tiles_c);
   int ty = t.tap / 4, tx = t.tap % 4;
   turn(
@@ -41,10 +41,10 @@ static __global__ void __launch_bounds__(THREADS)
         float v = 0;
         for (int y = max(0, 2 - ty); y <= min(2, 3 - ty); y++)
           for (int x = max(0, 2 - tx); x <= min(2, 3 - tx); x++)
-            v += weight_at(weights, (out * THREE + y * 3 + x) * channels + channel);
+            v += number_at(weights, (out * THREE + y * 3 + x) * channels + channel);
         return v;
       },
-      [&](long channel, long out, float v) { sums[(channel * FOUR + t.tap) * o + out] = v; });
+      [&](long channel, long out, float v) { put_number(sums, (channel * FOUR + t.tap) * o + out, v); });
 }
 
 static __global__ void __launch_bounds__(THREADS)
@@ -73,11 +73,11 @@ static __global__ void place_kernel(long n, long c, long channels, const float *
 }
 
 int upconv_sum_taps_on(CudaStream s, long o, long c, long channels, const void *weights, Dtype dtype,
-                       float *sums) {
+                       Dtype to, void *sums) {
   unsigned tiles_o = blocks_for(o, SIDE), tiles_c = blocks_for(c, SIDE);
   if (!o || !c) return 1;
   LAUNCH(sum_taps_kernel, tiles_o * tiles_c * FOUR, THREADS, 0, s, tiles_o, tiles_c, o, c, channels,
-         Weights{weights, dtype == BF16}, sums);
+         numbers_of(weights, dtype), numbers_of(sums, to));
   return launched("upconv2d");
 }
 

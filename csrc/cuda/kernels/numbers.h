@@ -1,0 +1,59 @@
+/* Numbers whose kind is known at run time, for kernels that multiply more than they move: all threads take the same
+ * branch. Where memory is what limits, pack.h's types are for. C++. */
+#ifndef CUDA_KERNELS_NUMBERS_H
+#define CUDA_KERNELS_NUMBERS_H
+
+#include "cuda/kernels/pack.h"
+
+struct Numbers {
+  void *data;
+  Dtype dtype; /* float32 or halves */
+};
+
+static inline Numbers numbers_of(const void *data, Dtype dtype) { return {(void *)data, dtype}; }
+
+static __device__ inline float number_at(const float *p, long i) { return p[i]; }
+static __device__ inline float number_at(const Numbers &n, long i) {
+  return n.dtype == F32    ? ((const float *)n.data)[i]
+         : n.dtype == BF16 ? widened(((const Brain *)n.data)[i])
+                           : widened(((const Half *)n.data)[i]);
+}
+
+static __device__ inline void put_number(const Numbers &n, long i, float v) {
+  if (n.dtype == F32)
+    ((float *)n.data)[i] = v;
+  else if (n.dtype == BF16)
+    narrowed(v, (Brain *)n.data + i);
+  else
+    narrowed(v, (Half *)n.data + i);
+}
+
+/* Four neighbours, from a place whose number is a multiple of four of aligned memory. */
+static __device__ inline float4 four_of(const Pack<4> &v) {
+  return make_float4(v.v[0], v.v[1], v.v[2], v.v[3]);
+}
+static __device__ inline float4 numbers_at(const float *p, long i) { return *(const float4 *)(p + i); }
+static __device__ inline float4 numbers_at(const Numbers &n, long i) {
+  return n.dtype == F32    ? *(const float4 *)((const float *)n.data + i)
+         : n.dtype == BF16 ? four_of(pack_load<4>((const Brain *)n.data + i))
+                           : four_of(pack_load<4>((const Half *)n.data + i));
+}
+
+static __device__ inline void put_numbers(const Numbers &n, long i, float4 v) {
+  Pack<4> p = {{v.x, v.y, v.z, v.w}};
+  if (n.dtype == F32)
+    *(float4 *)((float *)n.data + i) = v;
+  else if (n.dtype == BF16)
+    pack_store((Brain *)n.data + i, p);
+  else
+    pack_store((Half *)n.data + i, p);
+}
+
+/* The nearest number that bfloat16 has. */
+static __device__ inline float rounded_bfloat16(float f) {
+  Brain b;
+  narrowed(f, &b);
+  return widened(b);
+}
+
+#endif
