@@ -103,6 +103,8 @@ describe("a reader", function()
   end)
 
   it("tells damage of its own kind from other kinds", function()
+    support.raises("a.jpg: expected an intact JPEG file, found:", co.load, put("a.jpg", "\xff\xd8\xff"))
+    support.raises("a.jpg: expected a JPEG file, found", co.load, put("a.jpg", "\xff\xd8"))
     local zip = pickles.archive(pickles.dict("w", pickles.tensor {}))
     support.raises("found no zip directory (truncated?)", files.weights, put("cut.pth", zip:sub(1, #zip // 2)))
     local header = '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'

@@ -235,6 +235,12 @@ describe("landmarks", function()
     refuses(expected, unsaid)
     refuses("frames[6]: hand 1: expected vertices in pixels, found all of them at (0, 0) (no hand? leave it out)",
       scaled(0, 0))
+    -- At the corner, within 2 pixels: where the picture has 16 or more.
+    local least = scaled(1 / W, 1 / H)
+    least.width, least.height = 27, 16
+    refuses(expected, least)
+    least.width, least.height = 25, 15
+    assert.equal(#points(6), clip_of(least):hands(6)[1].vertices.shape[1])
     local single = clip_of(with_hand { vertices = { { 0.5, 0.5 } }, box = json.null })
     assert.same({ { 0.5, 0.5 } }, single:hands(6)[1].vertices:totable())
   end)

@@ -1,5 +1,6 @@
 -- Responsibility maps: the reference values, made-up scenes with known motions, R:with, maps of clips.
 local co = require "cohesiv"
+local core = require "cohesiv.core"
 local maps = require "cohesiv.motion.maps"
 local support = require "tests.support"
 
@@ -503,6 +504,15 @@ describe("sharpened maps", function()
     assert.equal(0, support.difference(found[1], found[3]))
     assert.equal(0, found[1][{ {}, { 91, W }, { 1, 2 } }]:max():item())
     assert.equal(1, found[1][{ { 61, H }, {}, 3 }]:min():item())
+  end)
+
+  it("share out a pixel that two hands claim", function()
+    local disc = truth(1)
+    local map = co.stack({ disc * 0.45, disc * 0.45, 1 - disc * 0.9 }, 3)
+    local sharp = core.responsibility.sharpen(picture(), map, W, H)
+    sums_to_one(sharp)
+    assert.is_true(iou(sharp + 0.01, 1) > 0.88) -- each is as sure as it may be: a half
+    assert.equal(0, support.difference(sharp:select(3, 1), sharp:select(3, 2)))
   end)
 
   it("stay what they are without anything to learn from", function()

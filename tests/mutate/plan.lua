@@ -53,7 +53,7 @@ local ROWS = {
   { "motion/sharpen", "responsibility" },
   { "csrc/motion/", "golden homography responsibility" },
   -- files
-  { "io/video", "video" }, { "io/container", "video" }, { "io/process", "video cli" },
+  { "io/video", "video" }, { "io/container", "video damage" }, { "io/process", "video cli" },
   { "io/pth_old", "pth_old pth" }, { "io/p[ti]", "pth pth_old" },
   { "io/jpeg", "pictures kind" }, { "io/png", "io pictures" }, { "io/image", "pictures io" }, { "io/mask", "io data" },
   { "io/resample", "pictures io data" }, { "io/kind", "kind" }, { "io/lock", "io runs" }, { "io/digest", "data train" },
