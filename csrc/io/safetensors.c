@@ -4,10 +4,9 @@
 #include "io/array.h"
 
 #include "core/error.h"
+#include "io/json.h"
 #include "io/kind.h"
-#include "io/scan.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +25,8 @@ typedef struct Entry {
 typedef struct Header {
   Entry *entries;
   long count, room;
-  Bytes text; /* the string read last */
+  Bytes text;    /* what was read last, terminated */
+  bool metadata; /* has been read */
 } Header;
 
 static void header_free(Header *h) {
@@ -35,16 +35,35 @@ static void header_free(Header *h) {
   bytes_free(&h->text);
 }
 
+/* The next piece of the header, which must be this one. */
+static int want(Json *j, JsonPiece piece, const char *expected) {
+  JsonPiece next = json_next(j);
+  return next == piece || (next && json_refuse(j, expected));
+}
+
+/* The text or key that was read last, as C has it. */
+static const char *text_of(Json *j, Header *h) {
+  h->text.size = 0;
+  if (!bytes_add(&h->text, j->token + 1, j->size) || !bytes_add(&h->text, "", 1)) return NULL;
+  char *text = (char *)h->text.data;
+  size_t size = json_text(j, text);
+  text[size] = 0;
+  if (strlen(text) == size) return text;
+  json_refuse(j, "text without zero bytes in the header");
+  return NULL;
+}
+
 /* "[1, 2]" into list, at most `room` numbers. */
-static int scan_list(Scan *s, long *list, int room, int *count) {
-  *count = 0;
-  if (!scan_want(s, '[')) return 0;
-  if (scan_is(s, ']')) return 1;
-  do {
-    if (*count == room) return fail("%s: expected lists of at most %d numbers, found more", s->name, room);
-    if (!scan_number(s, &list[(*count)++])) return 0;
-  } while (scan_is(s, ','));
-  return scan_want(s, ']');
+static int parse_list(Json *j, long *list, int room, int *count) {
+  JsonPiece piece;
+  if (!want(j, JSON_LIST, "a list in the header")) return 0;
+  for (*count = 0; (piece = json_next(j)) == JSON_NUMBER; ++*count) {
+    if (*count == room) return fail("%s: expected lists of at most %d numbers, found more", j->name, room);
+    if (!json_whole(j, &list[*count]))
+      return json_refuse(j, json_number(j) < 1e18 ? "a whole number in the header"
+                                                  : "a number below 2^62 in the header");
+  }
+  return piece == JSON_CLOSE || (piece && json_refuse(j, "a whole number in the header"));
 }
 
 static int parse_dtype(const char *text, Entry *e, const char *file) {
@@ -58,79 +77,90 @@ static int parse_dtype(const char *text, Entry *e, const char *file) {
 }
 
 /* {"dtype":"F32","shape":[1,2],"data_offsets":[0,8]} in any order, each once. */
-static int parse_entry(Scan *s, Header *h, Entry *e) {
+static int parse_entry(Json *j, Header *h, Entry *e) {
   int seen = 0, two;
   long offsets[2];
-  if (!scan_want(s, '{')) return 0;
-  do {
-    if (!scan_string(s, &h->text) || !scan_want(s, ':')) return 0;
-    const char *key = (const char *)h->text.data;
-    int field = strcmp(key, "dtype") == 0          ? 1
-                : strcmp(key, "shape") == 0        ? 2
-                : strcmp(key, "data_offsets") == 0 ? 4
-                                                   : 0;
+  JsonPiece piece;
+  if (!want(j, JSON_OBJECT, "an object for each tensor in the header")) return 0;
+  while ((piece = json_next(j)) == JSON_KEY) {
+    const char *text = text_of(j, h);
+    if (!text) return 0;
+    int field = strcmp(text, "dtype") == 0          ? 1
+                : strcmp(text, "shape") == 0        ? 2
+                : strcmp(text, "data_offsets") == 0 ? 4
+                                                    : 0;
     if (!field || (seen & field))
-      return fail("%s: %.100s: expected dtype, shape and data_offsets once each, found %.40s", s->name,
-                  e->name, key);
+      return fail("%s: %.100s: expected dtype, shape and data_offsets once each, found %.40s", j->name,
+                  e->name, text);
     seen |= field;
-    if (field == 1 && (!scan_string(s, &h->text) || !parse_dtype((const char *)h->text.data, e, s->name)))
+    if (field == 1 && (!want(j, JSON_TEXT, "a dtype in the header") || !(text = text_of(j, h)) ||
+                       !parse_dtype(text, e, j->name)))
       return 0;
-    if (field == 2 && !scan_list(s, e->shape, RANK_MAX, &e->rank)) return 0;
-    if (field == 4 && (!scan_list(s, offsets, 2, &two) || two != 2))
-      return fail("%s: %.100s: expected two data_offsets", s->name, e->name);
-  } while (scan_is(s, ','));
+    if (field == 2 && !parse_list(j, e->shape, RANK_MAX, &e->rank)) return 0;
+    if (field == 4 && (!parse_list(j, offsets, 2, &two) || two != 2))
+      return fail("%s: %.100s: expected two data_offsets", j->name, e->name);
+  }
+  if (piece != JSON_CLOSE) return 0;
   if (seen != 7)
-    return fail("%s: %.100s: expected dtype, shape and data_offsets, found fewer", s->name, e->name);
+    return fail("%s: %.100s: expected dtype, shape and data_offsets, found fewer", j->name, e->name);
   e->begin = offsets[0];
   e->end = offsets[1];
-  return scan_want(s, '}');
+  return 1;
 }
 
-/* {"key":"value", …} of texts */
-static int parse_metadata(Scan *s, Header *h, Bundle *out) {
-  if (!scan_want(s, '{')) return 0;
-  if (scan_is(s, '}')) return 1;
-  do {
-    if (!scan_string(s, &h->text) || !scan_want(s, ':')) return 0;
-    char *key = strdup((const char *)h->text.data);
-    int ok = key ? scan_string(s, &h->text) && bundle_note(out, key, (const char *)h->text.data)
-                 : fail("%s: expected memory for its metadata, found none left", s->name);
+static int by_key(const void *a, const void *b) {
+  return strcmp(((const Note *)a)->key, ((const Note *)b)->key);
+}
+
+/* {"key":"value", …} of texts, sorted by their keys */
+static int parse_metadata(Json *j, Header *h, Bundle *out) {
+  JsonPiece piece;
+  if (!want(j, JSON_OBJECT, "metadata of texts in the header")) return 0;
+  while ((piece = json_next(j)) == JSON_KEY) {
+    const char *text = text_of(j, h);
+    char *key = text ? strdup(text) : NULL;
+    if (text && !key) fail("%s: expected memory for its metadata, found none left", j->name);
+    int ok = key && want(j, JSON_TEXT, "metadata of texts in the header") && (text = text_of(j, h)) &&
+             bundle_note(out, key, text);
     free(key);
     if (!ok) return 0;
-  } while (scan_is(s, ','));
-  return scan_want(s, '}');
+  }
+  if (piece == JSON_CLOSE && out->notes_count)
+    qsort(out->notes, (size_t)out->notes_count, sizeof *out->notes, by_key);
+  for (long i = 1; piece == JSON_CLOSE && i < out->notes_count; i++)
+    if (by_key(&out->notes[i - 1], &out->notes[i]) == 0)
+      return fail("%s: expected metadata of keys that differ, found %.200s twice", j->name,
+                  out->notes[i].key);
+  return piece == JSON_CLOSE;
 }
 
-static int add_entry(Scan *s, Header *h) {
+static int parse_named(Json *j, Header *h) {
   if (h->count == h->room) {
     long room = h->room ? 2 * h->room : 64;
     Entry *more = realloc(h->entries, (size_t)room * sizeof *more);
-    if (!more) return fail("%s: expected memory for its header, found none left", s->name);
+    if (!more) return fail("%s: expected memory for its header, found none left", j->name);
     h->entries = more;
     h->room = room;
   }
   Entry *e = &h->entries[h->count];
   *e = (Entry){.name = strdup((const char *)h->text.data)};
-  if (!e->name) return fail("%s: expected memory for its header, found none left", s->name);
+  if (!e->name) return fail("%s: expected memory for its header, found none left", j->name);
   h->count++;
-  return scan_want(s, ':') && parse_entry(s, h, e);
+  return parse_entry(j, h, e);
 }
 
-static int parse_header(Scan *s, Header *h, Bundle *out) {
-  if (!scan_want(s, '{')) return 0;
-  if (!scan_is(s, '}')) {
-    do {
-      if (!scan_string(s, &h->text)) return 0;
-      if (strcmp((const char *)h->text.data, "__metadata__") == 0) {
-        if (!scan_want(s, ':') || !parse_metadata(s, h, out)) return 0;
-      } else if (!add_entry(s, h)) {
-        return 0;
-      }
-    } while (scan_is(s, ','));
-    if (!scan_want(s, '}')) return 0;
+static int parse_header(Json *j, Header *h, Bundle *out) {
+  JsonPiece piece;
+  if (!want(j, JSON_OBJECT, "an object as the header")) return 0;
+  while ((piece = json_next(j)) == JSON_KEY) {
+    const char *text = text_of(j, h);
+    bool metadata = text && strcmp(text, "__metadata__") == 0;
+    if (metadata && h->metadata)
+      return fail("%s: expected names that differ, found __metadata__ twice", j->name);
+    h->metadata |= metadata;
+    if (!text || !(metadata ? parse_metadata(j, h, out) : parse_named(j, h))) return 0;
   }
-  scan_is(s, ' ');
-  return s->at == s->end || fail("%s: expected the end of the header, found more", s->name);
+  return piece == JSON_CLOSE && json_next(j) == JSON_END;
 }
 
 static int by_name(const void *a, const void *b) {
@@ -183,10 +213,12 @@ static int read_all(const Source *s, Header *h, Bytes *text, Bundle *out) {
   if (!read_length(s, &length)) return 0;
   if (!(text->data = malloc(length + 1)))
     return fail("%s: expected memory for its header, found none left", s->path);
-  if (!source_read(s, 8, text->data, length)) return 0;
-  const char *begin = (const char *)text->data;
-  Scan scan = {begin, begin + length, s->path};
-  if (!parse_header(&scan, h, out) || !check(s->path, h, s->size - 8 - length)) return 0;
+  text->data[length] = 0;
+  Json json;
+  if (!source_read(s, 8, text->data, length) ||
+      !json_begin(&json, s->path, "a header of JSON", (const char *)text->data, length) ||
+      !parse_header(&json, h, out) || !check(s->path, h, s->size - 8 - length))
+    return 0;
   for (long i = 0; i < h->count; i++) {
     const Entry *e = &h->entries[i];
     Tensor *t = tensor_new(e->dtype, e->rank, e->shape);
@@ -213,55 +245,35 @@ int safetensors_read(const char *path, Bundle *out) {
 
 /* ---- writing ---- */
 
-static int add_text(Bytes *b, const char *text) { return bytes_add(b, text, strlen(text)); }
-
-/* text as a JSON string */
-static int add_quoted(Bytes *b, const char *text) {
-  int ok = add_text(b, "\"");
-  for (; ok && *text; text++) {
-    char escaped[8];
-    if (*text == '"' || *text == '\\')
-      snprintf(escaped, sizeof escaped, "\\%c", *text);
-    else if ((unsigned char)*text < 0x20)
-      snprintf(escaped, sizeof escaped, "\\u%04x", *text);
-    else
-      snprintf(escaped, sizeof escaped, "%c", *text);
-    ok = add_text(b, escaped);
-  }
-  return ok && add_text(b, "\"");
-}
-
-static int add_row(Bytes *b, const Named *item, size_t *offset) {
+static int add_row(JsonWriter *w, const Named *item, long *offset) {
   const Tensor *t = item->tensor;
-  char text[64];
-  if (!add_quoted(b, item->name) || !add_text(b, ":{\"dtype\":\"") || !add_text(b, names[t->dtype]) ||
-      !add_text(b, "\",\"shape\":["))
-    return 0;
-  for (int d = 0; d < t->rank; d++) {
-    snprintf(text, sizeof text, "%s%ld", d ? "," : "", t->shape[d]);
-    if (!add_text(b, text)) return 0;
-  }
-  snprintf(text, sizeof text, "],\"data_offsets\":[%zu,%zu]}", *offset, *offset + tensor_bytes(t));
-  *offset += tensor_bytes(t);
-  return add_text(b, text);
+  long begin = *offset;
+  *offset += (long)tensor_bytes(t);
+  int ok = json_add_key(w, item->name) && json_open(w, '{') && json_add_key(w, "dtype") &&
+           json_add_text(w, names[t->dtype]) && json_add_key(w, "shape") && json_open(w, '[');
+  for (int d = 0; d < t->rank; d++) ok = ok && json_add_whole(w, t->shape[d]);
+  return ok && json_close(w, ']') && json_add_key(w, "data_offsets") && json_open(w, '[') &&
+         json_add_whole(w, begin) && json_add_whole(w, *offset) && json_close(w, ']') && json_close(w, '}');
 }
 
 /* "__metadata__":{…}, if there is any */
-static int add_metadata(Bytes *b, const Note *notes, long count) {
-  int ok = count == 0 || add_text(b, "\"__metadata__\":{");
+static int add_metadata(JsonWriter *w, const Note *notes, long count) {
+  if (!count) return 1;
+  int ok = json_add_key(w, "__metadata__") && json_open(w, '{');
   for (long i = 0; ok && i < count; i++)
-    ok = add_text(b, i ? "," : "") && add_quoted(b, notes[i].key) && add_text(b, ":") &&
-         add_quoted(b, notes[i].value);
-  return ok && (count == 0 || add_text(b, "}"));
+    ok = json_add_key(w, notes[i].key) && json_add_text(w, notes[i].value);
+  return ok && json_close(w, '}');
 }
 
-static int compose(Bytes *b, const Bundle *in, const Named *order, const Note *notes) {
-  size_t offset = 0;
-  int ok = add_text(b, "{") && add_metadata(b, notes, in->notes_count) &&
-           add_text(b, in->notes_count && in->count ? "," : "");
-  for (long i = 0; ok && i < in->count; i++) ok = add_text(b, i ? "," : "") && add_row(b, &order[i], &offset);
-  ok = ok && add_text(b, "}");
-  while (ok && b->size % 8) ok = add_text(b, " ");
+/* Padded with blanks, so that the data after it are aligned. */
+static int compose(Bytes *out, const Bundle *in, const Named *order, const Note *notes) {
+  JsonWriter w = {.plain = true};
+  long offset = 0;
+  int ok = json_open(&w, '{') && add_metadata(&w, notes, in->notes_count);
+  for (long i = 0; ok && i < in->count; i++) ok = add_row(&w, &order[i], &offset);
+  ok = ok && json_close(&w, '}');
+  while (ok && w.text.size % 8) ok = bytes_add(&w.text, " ", 1);
+  *out = w.text;
   return ok;
 }
 
@@ -269,10 +281,6 @@ static int by_width(const void *a, const void *b) {
   const Named *x = a, *y = b;
   size_t wx = dtype_bytes[x->tensor->dtype], wy = dtype_bytes[y->tensor->dtype];
   return wx != wy ? (wx > wy ? -1 : 1) : strcmp(x->name, y->name);
-}
-
-static int by_key(const void *a, const void *b) {
-  return strcmp(((const Note *)a)->key, ((const Note *)b)->key);
 }
 
 /* A sorted copy of a list; the elements stay the list's. */

@@ -26,7 +26,7 @@ typedef struct Work {
   char name[64];
   Tensor *rgb, *mask, *flow16; /* uint8 H×W×3, uint8 H×W, int32 H×W×3 */
   float *flow;
-  Bytes exact, detected, queries;
+  JsonWriter exact, detected, queries;
 } Work;
 
 void world_name(const WorldOptions *o, uint64_t index, char name[64]) {
@@ -84,27 +84,34 @@ static int put_mask(Work *w, int frame, const char *what, int k, int label) {
          put_picture(path, w->mask, 1);
 }
 
+/* object: the name of the thing in the hand, NULL without one */
+static int add_query(JsonWriter *out, const Seen *h, int left, const char *object) {
+  return json_open(out, '{') && json_add_key(out, "side") && json_add_text(out, left ? "left" : "right") &&
+         json_add_key(out, "query") && json_open(out, '[') && json_add_whole(out, h->query[0]) &&
+         json_add_whole(out, h->query[1]) && json_close(out, ']') && json_add_key(out, "object") &&
+         (object ? json_add_text(out, object) : json_add_word(out, "null")) &&
+         json_add_key(out, "hand_pixels") && json_add_whole(out, h->hand_pixels) &&
+         json_add_key(out, "object_pixels") && json_add_whole(out, object ? h->object_pixels : 0) &&
+         json_close(out, '}');
+}
+
 static int put_masks(Work *w, int frame) {
   const Truth *t = &w->truth;
   const int every = w->o->mask_every;
   if (!every || frame % every != every / 2) return 1;
-  int ok = bytes_text(&w->queries, "%s\"%d\":[", frame > every / 2 ? "," : "", frame);
+  char number[16];
+  snprintf(number, sizeof number, "%d", frame);
+  int ok = json_add_key(&w->queries, number) && json_open(&w->queries, '[');
   for (int i = 0; i < t->hands && ok; i++) {
     const Seen *h = &t->seen[i];
     const Scene *s = &w->scene;
     int held = h->thing >= 0 && h->object_pixels > w->mask->size / 6000; /* not a few lost pixels */
-    ok =
-        put_mask(w, frame, "hand", i + 1, LABEL_HAND + h->actor) &&
-        put_mask(w, frame, "arm", i + 1, LABEL_ARM + h->actor) &&
-        (!held || put_mask(w, frame, "object", i + 1, LABEL_THING + h->thing)) &&
-        bytes_text(
-            &w->queries,
-            "%s{\"side\":\"%s\",\"query\":[%d,%d],\"object\":%s%s%s,\"hand_pixels\":%d,\"object_pixels\":%d}",
-            i ? "," : "", s->actor[h->actor].left ? "left" : "right", h->query[0], h->query[1],
-            held ? "\"" : "", held ? s->thing[h->thing].name : "null", held ? "\"" : "", h->hand_pixels,
-            held ? h->object_pixels : 0);
+    ok = put_mask(w, frame, "hand", i + 1, LABEL_HAND + h->actor) &&
+         put_mask(w, frame, "arm", i + 1, LABEL_ARM + h->actor) &&
+         (!held || put_mask(w, frame, "object", i + 1, LABEL_THING + h->thing)) &&
+         add_query(&w->queries, h, s->actor[h->actor].left, held ? s->thing[h->thing].name : NULL);
   }
-  return ok && bytes_add(&w->queries, "]", 1);
+  return ok && json_close(&w->queries, ']');
 }
 
 /* KITTI's 16-bit form: 2^15 + 64 × pixels. */
@@ -137,8 +144,7 @@ static int put_frame(Work *w, int frame) {
     return 0;
   for (int gap = -NEIGHBOURS; gap <= NEIGHBOURS && o->truth & WORLD_FLOW; gap++)
     if (gap && frame + gap >= 0 && frame + gap < o->frames && !put_flow(w, frame, gap)) return 0;
-  return (!frame || (bytes_add(&w->exact, ",", 1) && bytes_add(&w->detected, ",", 1))) &&
-         exact_hands(&w->truth, &w->exact) && detected_hands(&w->detector, &w->truth, frame, &w->detected);
+  return exact_hands(&w->truth, &w->exact) && detected_hands(&w->detector, &w->truth, frame, &w->detected);
 }
 
 /* A folder of this clip alone, without what a killed process was writing there. */
@@ -171,19 +177,27 @@ static int buffers(Work *w) {
   return w->rgb && w->mask && w->flow16 && w->flow;
 }
 
+/* The documents: what all of them begin with, and what is around `frames`, a bracket. */
+static int begin_document(JsonWriter *out, const WorldOptions *o, char bracket) {
+  return json_open(out, '{') && json_add_key(out, "width") && json_add_whole(out, o->width) &&
+         json_add_key(out, "height") && json_add_whole(out, o->height) && json_add_key(out, "frames") &&
+         json_open(out, bracket);
+}
+
+static int put_document(const char *path, JsonWriter *out, char bracket) {
+  return json_close(out, bracket) && json_close(out, '}') && bytes_add(&out->text, "\n", 1) &&
+         put(path, out->text.data, out->text.size);
+}
+
 static int finish(Work *w) {
   char path[PATH_ROOM], target[PATH_ROOM];
   const WorldOptions *o = w->o;
-  if (!bytes_add(&w->exact, "]}\n", 3) || !bytes_add(&w->detected, "]}\n", 3) ||
-      !bytes_add(&w->queries, "}}\n", 3))
-    return 0;
-  if (!path_below(o, path, "hands_json/%s.json", w->name) || !put(path, w->detected.data, w->detected.size))
-    return 0;
-  if (o->mask_every && (!path_below(o, path, "masks/%s/queries.json", w->name) ||
-                        !put(path, w->queries.data, w->queries.size)))
+  if (!path_below(o, path, "hands_json/%s.json", w->name) || !put_document(path, &w->detected, ']')) return 0;
+  if (o->mask_every &&
+      (!path_below(o, path, "masks/%s/queries.json", w->name) || !put_document(path, &w->queries, '}')))
     return 0;
   if (o->truth & WORLD_VERTICES &&
-      (!path_below(o, path, "truth/vertices/%s.json", w->name) || !put(path, w->exact.data, w->exact.size)))
+      (!path_below(o, path, "truth/vertices/%s.json", w->name) || !put_document(path, &w->exact, ']')))
     return 0;
   return path_below(o, path, "clips/.%s.part", w->name) && path_below(o, target, "clips/%s", w->name) &&
          (rename(path, target) == 0 ||
@@ -198,16 +212,14 @@ int world_clip(const WorldOptions *o, uint64_t index) {
   int ok = scene_make(&w->scene, o->seed, index, o->width, o->height, o->frames) &&
            render_start(&w->render, &w->scene) && truth_start(&w->truth, &w->render, &w->scene.arena) &&
            buffers(w) && make_folders(w);
-  Bytes *text[3] = {&w->exact, &w->detected, &w->queries};
-  for (int i = 0; i < 3 && ok; i++)
-    ok = bytes_text(text[i], "{\"width\":%d,\"height\":%d,\"frames\":%s", o->width, o->height,
-                    i < 2 ? "[" : "{");
+  ok = ok && begin_document(&w->exact, o, '[') && begin_document(&w->detected, o, '[') &&
+       begin_document(&w->queries, o, '{');
   if (ok) detector_start(&w->detector, &w->scene, o->seed, index);
   for (int frame = 0; frame < o->frames && ok; frame++)
     ok = interrupted ? fail("interrupted") : put_frame(w, frame);
   ok = ok && finish(w);
   tensor_release(w->rgb), tensor_release(w->mask), tensor_release(w->flow16);
-  for (int i = 0; i < 3; i++) bytes_free(text[i]);
+  bytes_free(&w->exact.text), bytes_free(&w->detected.text), bytes_free(&w->queries.text);
   scene_free(&w->scene);
   free(w);
   return ok;

@@ -3,20 +3,7 @@
  * guessed, sides are now and then confused, and a few clips have a hand where there is none. */
 #include "world/detect.h"
 
-#include "core/error.h"
-
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-
-int bytes_text(Bytes *out, const char *format, ...) {
-  char text[256];
-  va_list list;
-  va_start(list, format);
-  int n = vsnprintf(text, sizeof text, format, list);
-  va_end(list);
-  return bytes_add(out, text, (size_t)n);
-}
 
 static float normal(Random *r) { return (float)random_normal(r); }
 
@@ -58,25 +45,27 @@ static void box_of(const float mark[LANDMARKS][2], float *box) {
     }
 }
 
-static int write_hand(Bytes *out, int first, int left, double score, const float mark[LANDMARKS][2],
-                      int decimals) {
+static int write_hand(JsonWriter *out, int left, double score, const float mark[LANDMARKS][2], int decimals) {
   float box[4];
   box_of(mark, box);
-  int ok = bytes_text(out, "%s{\"side\":\"%s\",\"score\":%.4f,\"vertices\":[", first ? "" : ",",
-                      left ? "left" : "right", score);
+  int ok = json_open(out, '{') && json_add_key(out, "side") && json_add_text(out, left ? "left" : "right") &&
+           json_add_key(out, "score") && json_add_fixed(out, score, 4) && json_add_key(out, "vertices") &&
+           json_open(out, '[');
   for (int k = 0; k < LANDMARKS && ok; k++)
-    ok = bytes_text(out, "%s[%.*f,%.*f]", k ? "," : "", decimals, mark[k][0], decimals, mark[k][1]);
-  return ok && bytes_text(out, "],\"box\":[%.*f,%.*f,%.*f,%.*f]}", decimals, box[0], decimals, box[1],
-                          decimals, box[2], decimals, box[3]);
+    ok = json_open(out, '[') && json_add_fixed(out, mark[k][0], decimals) &&
+         json_add_fixed(out, mark[k][1], decimals) && json_close(out, ']');
+  ok = ok && json_close(out, ']') && json_add_key(out, "box") && json_open(out, '[');
+  for (int c = 0; c < 4 && ok; c++) ok = json_add_fixed(out, box[c], decimals);
+  return ok && json_close(out, ']') && json_close(out, '}');
 }
 
-int exact_hands(const Truth *t, Bytes *out) {
-  int ok = bytes_add(out, "[", 1);
+int exact_hands(const Truth *t, JsonWriter *out) {
+  int ok = json_open(out, '[');
   for (int i = 0; i < t->hands && ok; i++) {
     const Seen *seen = &t->seen[i];
-    ok = write_hand(out, i == 0, t->render->scene->actor[seen->actor].left, 1, seen->mark, 3);
+    ok = write_hand(out, t->render->scene->actor[seen->actor].left, 1, seen->mark, 3);
   }
-  return ok && bytes_add(out, "]", 1);
+  return ok && json_close(out, ']');
 }
 
 /* The label under a landmark, or -1 outside of the picture. */
@@ -117,21 +106,20 @@ static int distort(Detector *d, const Truth *t, const Seen *seen, float out[LAND
   return luck >= chance;
 }
 
-int detected_hands(Detector *d, const Truth *t, int frame, Bytes *out) {
+int detected_hands(Detector *d, const Truth *t, int frame, JsonWriter *out) {
   float mark[LANDMARKS][2];
   double score;
-  int ok = bytes_add(out, "[", 1), first = 1;
+  int ok = json_open(out, '[');
   for (int i = 0; i < t->hands && ok; i++) {
     const Seen *seen = &t->seen[i];
     if (!distort(d, t, seen, mark, &score)) continue;
     int left = t->render->scene->actor[seen->actor].left ^ d->flipped[seen->actor];
-    ok = write_hand(out, first, left, score, (const float(*)[2])mark, 1);
-    first = 0;
+    ok = write_hand(out, left, score, (const float(*)[2])mark, 1);
   }
   if (ok && frame >= d->ghost_from && frame < d->ghost_to) {
     for (int k = 0; k < LANDMARKS; k++)
       for (int c = 0; c < 2; c++) mark[k][c] = d->ghost[k][c] + 0.8f * normal(&d->random);
-    ok = write_hand(out, first, frame & 1, 0.55, (const float(*)[2])mark, 1);
+    ok = write_hand(out, frame & 1, 0.55, (const float(*)[2])mark, 1);
   }
-  return ok && bytes_add(out, "]", 1);
+  return ok && json_close(out, ']');
 }

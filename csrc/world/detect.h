@@ -2,7 +2,7 @@
 #ifndef WORLD_DETECT_H
 #define WORLD_DETECT_H
 
-#include "io/file.h"
+#include "io/json.h"
 #include "world/truth.h"
 
 /* A detector's moods over a clip: slow errors per hand and landmark, hands it never finds, a ghost. */
@@ -18,11 +18,8 @@ typedef struct Detector {
 
 void detector_start(Detector *d, const Scene *s, uint64_t seed, uint64_t index);
 
-/* Appends a frame's list of hands as JSON: exact, or as detected. 0 with a message. */
-int exact_hands(const Truth *t, Bytes *out);
-int detected_hands(Detector *d, const Truth *t, int frame, Bytes *out);
-
-/* Appends formatted text (up to 255 characters). 0 with a message when memory is short. */
-int bytes_text(Bytes *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Appends a frame's list of hands: exact, or as detected. 0 with a message. */
+int exact_hands(const Truth *t, JsonWriter *out);
+int detected_hands(Detector *d, const Truth *t, int frame, JsonWriter *out);
 
 #endif
