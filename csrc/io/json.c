@@ -136,7 +136,7 @@ size_t json_text(const Json *j, char *to) {
   const char *from = j->token + 1, *end = from + j->size;
   char *out = to;
   if (!j->escaped) {
-    memmove(to, from, j->size);
+    memcpy(to, from, j->size);
     return j->size;
   }
   while (from < end) {

@@ -45,13 +45,13 @@ typedef struct Json {
   uint64_t objects; /* of the lists and objects around, outermost first, which are objects: a bit each */
 } Json;
 
-/* text[size] is 0. A byte order mark of UTF-8 is skipped. 0 with a message where it is no JSON at all: nothing,
- * UTF-16, with zero bytes. */
+/* text[size] is 0. A byte order mark of UTF-8 is skipped. 0 with a message where it is no JSON at all:
+ * nothing, UTF-16, with zero bytes. */
 int json_begin(Json *j, const char *name, const char *what, const char *text, size_t size);
 JsonPiece json_next(Json *j);
 
-/* Of a text or key: how many bytes it has, copied to `to`, which has room for json.size: its escapes are
- * resolved, other bytes are taken as they are. The text itself may be copied over. */
+/* Of a text or key: how many bytes it has, copied to `to`, which has room for j->size: its escapes are
+ * resolved, other bytes are taken as they are. */
 size_t json_text(const Json *j, char *to);
 /* Of a number: the nearest double, an infinity beyond the largest. */
 double json_number(const Json *j);

@@ -19,6 +19,7 @@ int luaopen_cohesiv_core(lua_State *L) {
   open_profile(L);
   open_system(L);
   open_io(L);
+  open_json(L);
   open_metrics(L);
   open_loader(L);
   open_picture(L);
