@@ -1,6 +1,6 @@
 -- `luarocks --lua-version 5.4 make rockspec/cohesiv-scm-1.rockspec`, from the top of the checkout. Libraries and the Lua
--- modules argparse, lua-cjson and luafilesystem are Debian's packages (see README.md), which luarocks does not know of:
--- so they are no dependencies here, and no network is needed.
+-- modules argparse and luafilesystem are Debian's packages (see README.md), which luarocks does not know of: so they are
+-- no dependencies here, and no network is needed.
 rockspec_format = "3.0"
 package = "cohesiv"
 version = "scm-1"

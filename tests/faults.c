@@ -212,8 +212,7 @@ static int watch(lua_State *L) {
 }
 
 /* Under AddressSanitizer: whether blocks of these moments count as leaks; calls nest. Other modules lose some
- * (lua-cjson when Lua raises for want of memory, libedit and ncurses in every session); what the core holds
- * is counted here. */
+ * (libedit and ncurses in every session); what the core holds is counted here. */
 static void look_for_leaks(int on) {
   void (*look)(void) = NULL;
   *(void **)&look = dlsym(RTLD_DEFAULT, on ? "__lsan_enable" : "__lsan_disable");

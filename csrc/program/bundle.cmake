@@ -1,7 +1,7 @@
 # Makes build/bundle/cohesiv, a folder that may be put anywhere: program, Lua, its modules and all libraries but those of
 # glibc (its version is the oldest on which the bundle runs) and of CUDA. Run by `cmake --build build --target bundle`.
 #
-#   cohesiv -> bin/cohesiv      lib/*.so        lib/lua/5.4 (core.so, cjson.so, lfs.so, cuda.so)
+#   cohesiv -> bin/cohesiv      lib/*.so        lib/lua/5.4 (core.so, lfs.so, cuda.so)
 #   share/lua/5.4               licenses: whose what is
 set(folder ${BUILD}/bundle/cohesiv)
 file(REMOVE_RECURSE ${folder})
@@ -12,7 +12,7 @@ file(INSTALL ${BUILD}/program DESTINATION ${folder}/bin RENAME cohesiv USE_SOURC
 file(CREATE_LINK bin/cohesiv ${folder}/cohesiv SYMBOLIC)
 
 # Lua's modules, from where Lua finds them.
-foreach(module argparse cjson cjson.util lfs)
+foreach(module argparse lfs)
   execute_process(COMMAND lua5.4 -e
     "local m = '${module}' print(package.searchpath(m, package.path) or package.searchpath(m, package.cpath))"
     OUTPUT_VARIABLE found OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
