@@ -269,8 +269,11 @@ local cases = {
       co.viz.grid({ picture, picture }, 2) }
   end,
   JSON = function()
-    json.write(at "w.json", { a = { 1, 2.5, "three" }, b = json.null })
-    return json.read(at "w.json").a
+    local numbers = {}
+    for i = 1, 70 do numbers[i] = i end
+    json.write(at "w.json", { a = { 1, 2.5, "th\nree", { c = json.list {} } }, b = json.null, numbers = numbers })
+    local value = json.read(at "w.json")
+    return { value.a, value.numbers, json.row { a = 1, [2] = 0 / 0 } }
   end,
   ["a folder's list"] = function() return core.io.list(folder) end,
 }

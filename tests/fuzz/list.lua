@@ -17,6 +17,7 @@ return {
   { name = "container", corpus = "container", most = 1100 },
   { name = "video", corpus = "video", most = 200 },
   { name = "complaint", corpus = "complaint", most = 400 },
+  { name = "json", corpus = "json", most = 200 },
   { name = "hands", corpus = "hands", dictionary = "json", most = 400 },
   { name = "queries", corpus = "queries", dictionary = "json", most = 400 },
 }

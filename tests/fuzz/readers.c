@@ -6,9 +6,11 @@
 #include "data/loader.h"
 #include "io/container.h"
 #include "io/image.h"
+#include "io/json.h"
 #include "io/video.h"
 #include "io/zip.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -90,6 +92,67 @@ static void read_sample(const char *path, Bundle *out) {
   sample_free(&s);
 }
 
+/* ---- JSON ---- */
+
+/* A text or key with its escapes resolved, by `add`. */
+static int add_text(JsonWriter *to, const Json *j, int (*add)(JsonWriter *, const char *, size_t)) {
+  char *text = malloc(j->size + 1);
+  int ok = text && add(to, text, json_text(j, text));
+  free(text);
+  return ok;
+}
+
+static int add_number(JsonWriter *to, const Json *j) {
+  char number[JSON_NUMBER_ROOM];
+  double value = json_number(j);
+  if (value - value != 0) return json_add_word(to, "1e999"); /* an infinity */
+  json_number_text(value, number);
+  return json_add_word(to, number);
+}
+
+/* Reads all of a text and writes it again; 0: it is no JSON. */
+static int rewrite(const Bytes *from, JsonWriter *to) {
+  Json j;
+  JsonPiece piece;
+  char brackets[JSON_DEPTH + 1];
+  if (!json_begin(&j, "input", "JSON", (const char *)from->data, from->size - 1)) return 0;
+  while ((piece = json_next(&j)) != JSON_END) {
+    int ok = 0;
+    switch (piece) {
+    case JSON_WRONG: return 0;
+    case JSON_NULL: ok = json_add_word(to, "null"); break;
+    case JSON_FALSE: ok = json_add_word(to, "false"); break;
+    case JSON_TRUE: ok = json_add_word(to, "true"); break;
+    case JSON_NUMBER: ok = add_number(to, &j); break;
+    case JSON_TEXT: ok = add_text(to, &j, json_add_text_bytes); break;
+    case JSON_KEY: ok = add_text(to, &j, json_add_key_bytes); break;
+    case JSON_CLOSE: ok = json_close(to, brackets[j.depth]); break;
+    default:
+      brackets[j.depth - 1] = piece == JSON_LIST ? ']' : '}';
+      ok = json_open(to, piece == JSON_LIST ? '[' : '{');
+    }
+    if (!ok) fuzz_found("%s", error_message());
+  }
+  return bytes_add(&to->text, "", 1);
+}
+
+/* What is written reads as the same. */
+static void read_json(const char *path, Bundle *out) {
+  Bytes text = {0};
+  JsonWriter once = {0}, again = {0};
+  if (!file_read(path, 1 << 20, &text) || !bytes_add(&text, "", 1)) fuzz_found("%s", error_message());
+  if (!rewrite(&text, &once)) {
+    fuzz_failed();
+  } else {
+    if (!rewrite(&once.text, &again)) fuzz_found("wrote what it does not read: %s", error_message());
+    if (strcmp((char *)once.text.data, (char *)again.text.data)) fuzz_found("reads other than it writes");
+    if (!bundle_note(out, "text", (char *)once.text.data)) fuzz_found("%s", error_message());
+  }
+  bytes_free(&text), bytes_free(&once.text), bytes_free(&again.text);
+}
+
+/* ---- zip ---- */
+
 /* All bytes of all entries, in pieces. */
 static int read_entry(const Zip *zip, const ZipEntry *e) {
   ZipStream z;
@@ -164,6 +227,7 @@ const FuzzReader fuzz_readers[] = {
     {"container", read_container, 64 * K, 1, NULL, NULL, FUZZ_STRICT},
     {"video", read_video, 64 * K, 4, NULL, NULL, FUZZ_PIPE},
     {"complaint", read_complaint, 64 * K, 4, NULL, NULL, FUZZ_STRICT},
+    {"json", read_json, 64 * K, 64, NULL, NULL, FUZZ_STRICT},
     {"hands", fuzz_hands, 32 * K *K, 64, NULL, NULL, FUZZ_LUA},
     {"queries", fuzz_queries, 32 * K *K, 64, NULL, NULL, FUZZ_LUA},
     {NULL, NULL, 0, 0, NULL, NULL, FUZZ_STRICT},

@@ -269,6 +269,18 @@ end
 
 -- ---- JSON ----
 
+local function json()
+  return {
+    values = '[null,true,false,0,-0,1.5,-12e+3,1e999,123456789012345678901234567890,"",{},[]]',
+    texts = [=[["\"\\\/\b\f\n\r\t","\u00e9\ud83d\ude00\u0000","é\127","\ud800"]]=],
+    keys = '{"a":{"":1},"b":[{"a":2}]}',
+    blanks = " [ 1 ,\r\n\t2 ] \n", mark = "\xEF\xBB\xBF[1]", wide = "\xFF\xFE[\0]\0",
+    deep = ("["):rep(64) .. ("]"):rep(64),
+    deeper = ('{"a":'):rep(65),
+    cut = '[1,{"a":"b', control = '["a\nb"]', number = "[01]", word = "[nul]", nothing = " ",
+  }
+end
+
 local function hands()
   local hand = '{"side":"left","score":0.9,"vertices":[[1,2],[9,4.5]],"box":[1,2,9,5]}'
   local function of(frames, size) return ('{%s"frames":%s}'):format(size or '"width":16,"height":9,', frames) end
@@ -320,7 +332,7 @@ function seeds.all(folder)
     png = png(), jpeg = jpeg(), npy = npy(written), npz = npz(written), flo = flo(written),
     safetensors = safetensors(written), pth = pth(), pack = pack(written), sample = sample(written),
     container = container(),
-    video = video(), complaint = complaint(), hands = hands(), queries = queries(),
+    video = video(), complaint = complaint(), json = json(), hands = hands(), queries = queries(),
   }
 end
 

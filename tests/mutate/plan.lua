@@ -57,7 +57,7 @@ local ROWS = {
   { "io/pth_old", "pth_old pth" }, { "io/p[ti]", "pth pth_old" },
   { "io/jpeg", "pictures kind" }, { "io/png", "io pictures" }, { "io/image", "pictures io" }, { "io/mask", "io data" },
   { "io/resample", "pictures io data" }, { "io/kind", "kind" }, { "io/lock", "io runs" }, { "io/digest", "data train" },
-  { "io/complaint", "video data" }, { "io/scan", "video pth io" }, { "csrc/io/", "io pictures data" },
+  { "io/complaint", "video data" }, { "io/json", "json io landmarks" }, { "csrc/io/", "io pictures data" },
   -- Lua
   { "base/json", "json recipe" }, { "base/o", "given recipe model nn" }, { "base/kinds", "landmarks given runs" },
   { "base/warn", "warn" }, { "base/failure", "cli warn" },
