@@ -92,9 +92,7 @@ function M.AdamW(parameters, o)
   options.expect("AdamW", "parameters tensors", parameters)
   o = options.read("AdamW", o, { lr = 1e-2, betas = { 0.9, 0.999 }, eps = 1e-8, weight_decay = 1e-2 })
   local first, second = table.unpack(o.betas)
-  if type(first) ~= "number" or type(second) ~= "number" then
-    core.refuse("AdamW: betas: expected two numbers, found %s and %s", type(first), type(second))
-  end
+  options.expect("AdamW: betas", "first number, second number", first, second)
   o.betas, o.beta1, o.beta2 = nil, first, second
   return new(AdamW, parameters, o)
 end
