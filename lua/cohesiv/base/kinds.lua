@@ -6,8 +6,6 @@ local lists = require "cohesiv.base.lists"
 
 local kinds = {}
 
--- ---- what messages say of a value ----
-
 --- absent(value): whether nothing is said: no such key, or null.
 function kinds.absent(value) return value == nil or value == json.null end
 
@@ -34,8 +32,6 @@ function kinds.keys(object)
   local text = table.concat(lists.keys(object), ", ")
   return #text > 160 and text:sub(1, utf8.offset(text, 0, 160) - 1) .. "…" or text ~= "" and text or "nothing"
 end
-
--- ---- single values ----
 
 --- kind(what, accept, found = kinds.found): values that accept(value) makes something of; found(value) names others.
 function kinds.kind(what, accept, found)
@@ -88,8 +84,6 @@ function kinds.any(value)
   end
   return value
 end
-
--- ---- lists and objects ----
 
 --- list(kind, least = 0, most): a list of values of one kind.
 function kinds.list(kind, least, most)

@@ -13,8 +13,6 @@ local annotations = {}
 
 local absent, found = kinds.absent, kinds.found
 
--- ---- queries.json ----
-
 local side_of = kinds.optional(kinds.of_type("string", "left, right or null"))
 local object_of = kinds.optional(kinds.of_type("string", "a name or null"))
 
@@ -59,8 +57,6 @@ function annotations.check_clip(frame, clip)
   core.refuse("%s: expected the clip's size of %dx%d, found %gx%g", frame.file, clip.width, clip.height, frame.width,
     frame.height)
 end
-
--- ---- masks ----
 
 local KINDS = { hand = true, object = true, arm = true }
 

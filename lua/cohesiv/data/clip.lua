@@ -53,8 +53,6 @@ end
 --- clip:close(): stops the decoder. The clip stays usable.
 function methods:close() self.source:close() end
 
--- ---- landmarks ----
-
 -- The file of landmarks; nil when there is none, which is refused where it is `needed`.
 local function hands_file(self, needed)
   for _, path in ipairs(self.hands_files) do
@@ -98,8 +96,6 @@ function methods:hands(n, o)
   end
   return list
 end
-
--- ---- flow and person masks ----
 
 --- clip:given_key(n): likewise for the flow and the person mask of frame n that the data folder brings along.
 function methods:given_key(n) return given.key(self, n) end

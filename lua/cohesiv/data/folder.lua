@@ -71,8 +71,7 @@ function methods:open_clip(name)
   }
 end
 
--- ---- masks, for calibration and evaluation only ----
-
+-- Masks are for calibration and evaluation only.
 local function masks_folder(self, name) return ("%s/masks/%s"):format(self.path, checked(self, name)) end
 
 --- data:queries(name or clip): the annotated frames of a clip by number, nil when it has no masks: a list of { clip, n,

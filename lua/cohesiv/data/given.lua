@@ -13,8 +13,6 @@ local warn = require "cohesiv.base.warn"
 
 local given = {}
 
--- ---- which file is a frame's ----
-
 local KEPT = 64 -- folders whose listing is kept
 local RACY = 2 -- seconds: a folder changed so lately may change again within its time stamp
 
@@ -117,8 +115,6 @@ function given.key(clip, n)
   add "person"
   return table.concat(stamps, "\n")
 end
-
--- ---- flow ----
 
 local UNKNOWN = 1e9 -- Middlebury's mark of a vector that is not known
 local MOST = 4 -- pictures, the longest vector

@@ -81,8 +81,6 @@ for _, name in ipairs { "cat", "stack" } do
   end
 end
 
--- ---- printing ----
-
 local function row(t, n)
   local cells = {}
   for i = 1, math.min(n, 8) do cells[i] = (math.type(t[i]) == "integer" and "%d" or "%.4g"):format(t[i]) end
@@ -105,8 +103,6 @@ function meta.__tostring(t)
   return table.concat(lines, "\n")
 end
 meta.__name = "tensor"
-
--- ---- scopes and the tape ----
 
 --- tidy(f, ...): what f returns; every other tensor made inside is closed at once, unless :keep()-ed.
 function M.tidy(f, ...) return core.tidy(f, ...) end
