@@ -1,7 +1,6 @@
 --- What the variables of the environment may be: checked once, at the start, so that a slip of the hand is not taken
 -- for the default. An empty variable counts as none. Who reads a variable does so where it is needed.
 local core = require "cohesiv.core"
-
 local M = {}
 
 local function within(digits, low, high)

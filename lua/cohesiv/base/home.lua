@@ -1,6 +1,5 @@
 --- Where the library's own files lie: in a checkout or where they were installed.
 local first_line = require "cohesiv.base.first_line"
-
 local M = {}
 
 local source = debug.getinfo(1, "S").source:sub(2)

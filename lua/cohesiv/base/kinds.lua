@@ -1,9 +1,7 @@
 --- What a JSON file must hold, as data: kinds of values. A kind takes a value and its place in the file, gives back
 -- what is to be used and raises `PLACE: expected …, found …` for any other. Knows no file and no run.
 local core = require "cohesiv.core"
-local json = require "cohesiv.base.json"
-local lists = require "cohesiv.base.lists"
-
+local json, lists = require "cohesiv.base.json", require "cohesiv.base.lists"
 local kinds = {}
 
 --- absent(value): whether nothing is said: no such key, or null.

@@ -2,7 +2,6 @@
 -- raises one line that names the thing, the expected and the found.
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
-
 local M = {}
 
 --- show(x): x as messages say it: nil, 1.5, "text", a tensor of 2x3, a table. Runs nothing of the user's.

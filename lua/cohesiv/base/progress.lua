@@ -1,6 +1,5 @@
 --- Progress of long work on standard error: a bar that redraws itself on a terminal, plain lines otherwise.
 local core = require "cohesiv.core"
-
 local Progress = {}
 Progress.__index = Progress
 

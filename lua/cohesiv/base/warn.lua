@@ -1,6 +1,5 @@
 --- Warnings: what may be right but is better known, one line each on standard error.
 local core = require "cohesiv.core"
-
 local warn = {}
 
 --- write(line): where warnings go; tests listen here.

@@ -3,12 +3,8 @@
 --   queries.json: { "width": W, "height": H, "frames": { "FRAME": [{ "query": [x, y], "side", "object" }, …] } }
 --   FRAME_handK.png, FRAME_objectK.png, FRAME_armK.png: of the K-th query (from 1) of that frame (from 0)
 local core = require "cohesiv.core"
-local document = require "cohesiv.data.document"
-local kinds = require "cohesiv.base.kinds"
-local lists = require "cohesiv.base.lists"
-local names = require "cohesiv.data.names"
-local warn = require "cohesiv.base.warn"
-
+local kinds, lists, warn = require "cohesiv.base.kinds", require "cohesiv.base.lists", require "cohesiv.base.warn"
+local document, names = require "cohesiv.data.document", require "cohesiv.data.names"
 local annotations = {}
 
 local absent, found = kinds.absent, kinds.found

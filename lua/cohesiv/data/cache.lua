@@ -5,7 +5,6 @@
 -- (csrc/io/pack.c): what is damaged or foreign is made again. Keys must name everything that the value depends on.
 -- While written an entry lies in KIND/tmp, where a process first removes what killed ones have left; nothing else is.
 local core = require "cohesiv.core"
-
 local cache = {}
 
 --- The folder of the cache.

@@ -1,15 +1,12 @@
 --- A clip: frames, landmarks, flow, person masks and maps of one video. Everything is read when it is asked for; what
 -- the data folder lacks is made and cached. Frame numbers count from 0.
-local cache = require "cohesiv.data.cache"
 local core = require "cohesiv.core"
-local estimator = require "cohesiv.motion.flow"
-local frames = require "cohesiv.data.frames"
-local given = require "cohesiv.data.given"
-local landmarks = require "cohesiv.data.landmarks"
-local maps = require "cohesiv.motion.maps"
 local options = require "cohesiv.base.options"
-local scale = require "cohesiv.motion.scale"
 local tensor = require "cohesiv.tensor"
+local estimator, maps = require "cohesiv.motion.flow", require "cohesiv.motion.maps"
+local scale = require "cohesiv.motion.scale"
+local cache, frames, given = require "cohesiv.data.cache", require "cohesiv.data.frames", require "cohesiv.data.given"
+local landmarks = require "cohesiv.data.landmarks"
 
 local any = options.optional "any"
 local clip = {}

@@ -2,9 +2,8 @@
 -- pictures, NAME with slashes where clips/ is divided into subfolders. names.lua says what a name means. What is passed
 -- over in a listing is told in one warning, with the reasons. Nothing is opened here.
 local core = require "cohesiv.core"
-local names = require "cohesiv.data.names"
 local warn = require "cohesiv.base.warn"
-
+local names = require "cohesiv.data.names"
 local clips = {}
 
 local DEPTH = 4 -- of subfolders below clips/

@@ -1,8 +1,6 @@
 --- What a clip's JSON files (landmarks, annotations) have in common: the pictures' size, frames by number, points.
 local core = require "cohesiv.core"
-local json = require "cohesiv.base.json"
-local kinds = require "cohesiv.base.kinds"
-
+local json, kinds = require "cohesiv.base.json", require "cohesiv.base.kinds"
 local document = {}
 
 local MOST = 1e6 -- coordinates beyond it are none

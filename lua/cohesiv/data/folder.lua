@@ -3,14 +3,10 @@
 --   clips/NAME.mp4 or clips/NAME/%06d.{png,jpg}      hands_json/NAME.json      person/NAME/%06d.png
 --   flow/NAME/<gap>/%06d.{flo,png,npy,npz}      masks/NAME/FRAME_{hand,object,arm}K.png, masks/NAME/queries.json
 -- NAME may hold slashes: clips/ may be divided into subfolders, and the other folders then likewise.
-local annotations = require "cohesiv.data.annotations"
-local clip = require "cohesiv.data.clip"
-local clips = require "cohesiv.data.clips"
 local core = require "cohesiv.core"
-local lists = require "cohesiv.base.lists"
-local frames = require "cohesiv.data.frames"
-local options = require "cohesiv.base.options"
-
+local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
+local annotations, clip = require "cohesiv.data.annotations", require "cohesiv.data.clip"
+local clips, frames = require "cohesiv.data.clips", require "cohesiv.data.frames"
 local M = {}
 
 local DEPTH = 4 -- of subfolders below masks/

@@ -4,14 +4,11 @@
 -- Videos are decoded in order; the frames last seen are kept (bounded bytes, all videos together), so that steps of a
 -- few frames back cost nothing. Farther back decoding starts anew: exact frame numbers never rest on seeking. No frame
 -- is given before the whole file is known to be sound: a damaged one may lack frames, and all numbers after them.
-local cache = require "cohesiv.data.cache"
 local core = require "cohesiv.core"
-local image = require "cohesiv.tensor.image"
-local names = require "cohesiv.data.names"
-local tensor = require "cohesiv.tensor"
 local warn = require "cohesiv.base.warn"
+local tensor, image = require "cohesiv.tensor", require "cohesiv.tensor.image"
+local cache, names = require "cohesiv.data.cache", require "cohesiv.data.names"
 local lfs = require "lfs"
-
 local frames = {}
 
 local BEHIND = 40 -- frames kept before the one asked for, when memory allows

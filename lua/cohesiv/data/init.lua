@@ -1,11 +1,9 @@
 --- co.data and co.clip: data folders and lone clips. What a folder's layout is its adapter knows (adapters.lua).
-local adapters = require "cohesiv.data.adapters"
-local clip = require "cohesiv.data.clip"
 local core = require "cohesiv.core"
-local frames = require "cohesiv.data.frames"
-local names = require "cohesiv.data.names"
 local options = require "cohesiv.base.options"
 local scale = require "cohesiv.motion.scale"
+local adapters, clip = require "cohesiv.data.adapters", require "cohesiv.data.clip"
+local frames, names = require "cohesiv.data.frames", require "cohesiv.data.names"
 
 local M = { scale = scale.of }
 

@@ -5,13 +5,11 @@
 -- frames may be keyed by number instead; a frame may be null, one hand, or { "hands": … }. The document is decoded as a
 -- whole, but a frame is looked at only when it is asked for: files of an hour of video have 200,000 hands.
 local core = require "cohesiv.core"
-local document = require "cohesiv.data.document"
-local json = require "cohesiv.base.json"
-local kinds = require "cohesiv.base.kinds"
-local lists = require "cohesiv.base.lists"
-local scale = require "cohesiv.motion.scale"
-local tensor = require "cohesiv.tensor"
+local json, kinds, lists = require "cohesiv.base.json", require "cohesiv.base.kinds", require "cohesiv.base.lists"
 local warn = require "cohesiv.base.warn"
+local tensor = require "cohesiv.tensor"
+local scale = require "cohesiv.motion.scale"
+local document = require "cohesiv.data.document"
 
 local absent, found, is_list = kinds.absent, kinds.found, kinds.is_list
 

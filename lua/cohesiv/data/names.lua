@@ -3,7 +3,6 @@
 --
 -- A numbered file is [prefix]NUMBER.extension, 5 to 10 digits, the extension in any case: img00017.PNG, 000001.jpg.
 local lists = require "cohesiv.base.lists"
-
 local names = {}
 
 -- Extensions of videos; of several with one stem the first of this list is the clip.

@@ -2,12 +2,10 @@
 -- maximise the mean IoU, by exact search over a grid on the masks of the calibration half: one pass over the pixels
 -- gives a query's IoU at every pair of thresholds (metrics.table). Both are kept in the run folder (calibration.json)
 -- and travel with run:model(). Training is not here.
-local core = require "cohesiv.core".metrics
-local evaluate = require "cohesiv.hands.evaluate"
-local metrics = require "cohesiv.hands.metrics"
-local refuse = require("cohesiv.core").refuse
 local tensor = require "cohesiv.tensor"
-
+local evaluate, metrics = require "cohesiv.hands.evaluate", require "cohesiv.hands.metrics"
+local core = require "cohesiv.core".metrics
+local refuse = require("cohesiv.core").refuse
 local calibrate = {}
 
 -- The largest entry; of equal ones the middle in reading order, away from the edges of a plateau.

@@ -7,13 +7,11 @@
 -- A key's mask is first > t[1] and second > t[2]. A system with the keys `object` and `hand` gets Pair as their union
 -- (unless it has the key `pair`) and All as the union of its Pairs; any other has one key per task, named like it.
 -- IoU is taken at the image's own resolution, without pixels of `arm` masks. Thresholds are chosen in calibrate.lua.
-local annotations = require "cohesiv.data.annotations"
 local core = require "cohesiv.core"
-local folders = require "cohesiv.data"
 local lists = require "cohesiv.base.lists"
-local metrics = require "cohesiv.hands.metrics"
 local tensor = require "cohesiv.tensor"
-
+local folders, annotations = require "cohesiv.data", require "cohesiv.data.annotations"
+local metrics = require "cohesiv.hands.metrics"
 local evaluate = {}
 
 --- The tasks, in the order of tables.

@@ -1,9 +1,9 @@
 --- co.metrics: measures of masks, which are uint8 H×W (anything but 0 is in), at the image's own resolution. The loops
 -- are in C (csrc/data/metrics*.c); which masks are compared, and how they are averaged, is evaluate.lua's.
-local core = require "cohesiv.core".metrics
 local options = require "cohesiv.base.options"
-local refuse = require("cohesiv.core").refuse
 local scale = require "cohesiv.motion.scale"
+local core = require "cohesiv.core".metrics
+local refuse = require("cohesiv.core").refuse
 
 local metrics = {
   --- Pixels in both masks and in either.

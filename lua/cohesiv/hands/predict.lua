@@ -2,13 +2,12 @@
 --   image → scaled to the recipe's size → Z, Q, K → attention a = clamp(q·K, 0, 1) per query, objectness o and
 --   personness p = cosines of Z with the stored means → scores → the image's own resolution → thresholds → masks
 -- Means, thresholds and size travel with the model (see calibrate.lua).
-local core = require "cohesiv.core".metrics
-local metrics = require "cohesiv.hands.metrics"
 local options_of = require "cohesiv.base.options"
-local refuse = require("cohesiv.core").refuse
-local scale = require "cohesiv.motion.scale"
 local tensor = require "cohesiv.tensor"
-
+local scale = require "cohesiv.motion.scale"
+local metrics = require "cohesiv.hands.metrics"
+local core = require "cohesiv.core".metrics
+local refuse = require("cohesiv.core").refuse
 local predict = {}
 
 -- What a prediction and a list of them can do: png and save.

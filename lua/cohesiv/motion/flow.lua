@@ -1,8 +1,7 @@
 --- Optical flow: estimating it, and reading and writing .flo files. A flow is float32 H×W×2, (dx, dy) in pixels: the
 -- point (x, y) of the first image lies at (x + dx, y + dy) in the second.
 local core = require "cohesiv.core"
-local lists = require "cohesiv.base.lists"
-local options = require "cohesiv.base.options"
+local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
 
 local M = {
   --- Changes with what estimate gives, so that caches know.

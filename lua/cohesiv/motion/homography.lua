@@ -1,7 +1,6 @@
 --- co.homography: plane motions between two sets of points.
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
-
 local M = {}
 
 -- N×2 float64, from a tensor or a table of points

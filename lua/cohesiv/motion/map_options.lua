@@ -1,7 +1,6 @@
 --- The options of responsibility maps: names, defaults and what each may be, said once for recipes, for
 -- clip:responsibility, co.responsibility, R:with, the command line and the cache of samples. What they mean: maps.lua.
-local lists = require "cohesiv.base.lists"
-local options = require "cohesiv.base.options"
+local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
 local optional, one_of, positive = options.optional, options.one_of, options.positive
 
 local M = {}

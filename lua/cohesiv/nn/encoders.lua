@@ -1,12 +1,10 @@
 --- Encoders as tables of stages. An entry says what is special; the builders know the families. Every encoder returns
 -- its features at strides 2, 4, 8, 16, 32; names and numerics match the public checkpoints (torchvision's for resnet*,
 -- resnext* and mobilenet_v2, Cadene's for se_*), as in segmentation_models.pytorch 0.6.
-local Module = require "cohesiv.nn.module"
-local layers = require "cohesiv.nn.layers"
-local stages = require "cohesiv.nn.stages"
-local excite = require "cohesiv.nn.squeeze_excite"
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
+local layers, Module = require "cohesiv.nn.layers", require "cohesiv.nn.module"
+local excite, stages = require "cohesiv.nn.squeeze_excite", require "cohesiv.nn.stages"
 
 local ops = core.ops
 local M = {}

@@ -1,9 +1,9 @@
 --- Layers without parameters: activations, pooling, resampling, dropout. Each is a function that returns a Module, for
 -- Sequential; inside a forward function the ops do the same. Images are N×H×W×C. How layers are called: layer.lua.
 local core = require "cohesiv.core"
-local layer = require "cohesiv.nn.layer"
 local options = require "cohesiv.base.options"
 local tensor = require "cohesiv.tensor"
+local layer = require "cohesiv.nn.layer"
 
 local ops, axes = core.ops, layer.axes
 local integer, between = options.integer, options.between

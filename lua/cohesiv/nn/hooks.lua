@@ -2,7 +2,6 @@
 -- back. They run when it is called (m(x)), not in m:forward(x), nor in the passes of a frozen network after its first.
 local core = require "cohesiv.core"
 local Function = require("cohesiv.tensor.function").Function
-
 local M = {}
 
 local pass_through = Function {

@@ -1,11 +1,9 @@
 --- How every layer begins: called with one table, what it needs in front and its options by name: nn.Linear{ 16, 10 },
 -- nn.BatchNorm2d{ 64, act = "relu" }, nn.ReLU{}. Where one thing alone stands in front it may also come by itself, the
 -- options in a table behind it: nn.BatchNorm2d(64, { act = "relu" }), nn.Dropout(0.1), nn.ReLU().
-local Module = require "cohesiv.nn.module"
-local lists = require "cohesiv.base.lists"
-local options = require "cohesiv.base.options"
 local core = require "cohesiv.core"
-
+local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
+local Module = require "cohesiv.nn.module"
 local M = {}
 
 --- axes(default, least = 1, name?): n or { height, width }; as `padding` also { top, bottom, left, right } or "same".

@@ -1,13 +1,10 @@
 --- The layers that hold parameters, and Sequential. Each is a function that returns a Module; images are channels-last.
 -- Layers without parameters are in functional.lua, how layers are called in layer.lua.
-local Module = require "cohesiv.nn.module"
 local core = require "cohesiv.core"
-local fold = require("cohesiv.nn.freeze").fold
-local init = require "cohesiv.nn.initializers"
-local layer = require "cohesiv.nn.layer"
 local options = require "cohesiv.base.options"
 local tensor = require "cohesiv.tensor"
-
+local init, layer, Module = require "cohesiv.nn.initializers", require "cohesiv.nn.layer", require "cohesiv.nn.module"
+local fold = require("cohesiv.nn.freeze").fold
 local M = {}
 local ops, axes = core.ops, layer.axes
 local integer, optional = options.integer, options.optional

@@ -1,14 +1,9 @@
 --- co.profile: which ops a piece of code spends its time in. The core records every op, every backward and every
 -- module while it runs (csrc/core/profile.h); here the record becomes a table, and a trace file.
-local Module = require "cohesiv.nn.module"
-local columns = require "cohesiv.base.columns"
 local core = require "cohesiv.core"
-local hooks = require "cohesiv.nn.hooks"
-local json = require "cohesiv.base.json"
-local lists = require "cohesiv.base.lists"
-local options = require "cohesiv.base.options"
-local thousands = require "cohesiv.base.thousands"
-
+local columns, json, lists = require "cohesiv.base.columns", require "cohesiv.base.json", require "cohesiv.base.lists"
+local options, thousands = require "cohesiv.base.options", require "cohesiv.base.thousands"
+local hooks, Module = require "cohesiv.nn.hooks", require "cohesiv.nn.module"
 local M = {}
 local Profile = {}
 Profile.__index = Profile

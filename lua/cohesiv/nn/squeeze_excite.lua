@@ -1,7 +1,7 @@
 --- Squeeze and excitation (Hu et al., CVPR 2018): every channel of a map times a number in 0 .. 1 that follows from the
 -- means of all channels. With the batch norm before it, and what follows it, it is one op, forward and backward.
-local Module = require "cohesiv.nn.module"
 local core = require "cohesiv.core"
+local Module = require "cohesiv.nn.module"
 
 local ops = core.ops
 local M = {}

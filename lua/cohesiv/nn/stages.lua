@@ -2,7 +2,6 @@
 -- encoders have, each at half the size of the one before; what a stage gives is a feature. A stage is a module of the
 -- encoder's tree or, where public names do not follow the stages, a view: one beside it with some of its modules.
 local layers = require "cohesiv.nn.layers"
-
 local M = {}
 
 --- block(m, steps, shortcut?): m, whose pass calls the steps in turn, the first with all that m gets, and closes what

@@ -1,8 +1,5 @@
 --- The U-Net decoder (Ronneberger et al., MICCAI 2015; named as in segmentation_models.pytorch) and the two branches.
-local Module = require "cohesiv.nn.module"
-local layers = require "cohesiv.nn.layers"
-local stages = require "cohesiv.nn.stages"
-
+local layers, Module, stages = require "cohesiv.nn.layers", require "cohesiv.nn.module", require "cohesiv.nn.stages"
 local M = {}
 
 -- ×2 nearest up-sampling, concatenation with the skip (none in the last block), two 3×3 convolutions.

@@ -1,9 +1,8 @@
 --- The names of weights that others have saved: those of the public libraries turned into those of the encoders here,
 -- and which encoders a file fits. Files are read by tensor/io.lua and taken by Module:load_state. Layout: O×I×kH×kW.
-local encoders = require "cohesiv.nn.encoders"
 local lists = require "cohesiv.base.lists"
 local tensor = require "cohesiv.tensor"
-
+local encoders = require "cohesiv.nn.encoders"
 local M = {}
 
 -- timm calls the blocks of MobileNetV2 and EfficientNet alike: blocks.STAGE.BLOCK.LAYER, and what is around them. For

@@ -1,9 +1,8 @@
 --- Learning-rate schedules: schedule:step(value?) moves on and sets the rate of its target: an optimiser, anything with
 -- a number `lr`, or another schedule, which hands it on with its own factor: a warm-up under a cosine is
 -- Cosine(Warmup(optimiser, …), …), each stepped at its own pace. state() and restore(state) are for checkpoints.
-local options = require "cohesiv.base.options"
 local core = require "cohesiv.core"
-
+local options = require "cohesiv.base.options"
 local M = {}
 
 local function check_target(name, target)

@@ -2,7 +2,6 @@
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
 local tensor = require "cohesiv.tensor"
-
 local M = {}
 
 -- What forward and backward of one call share: ctx. Fields of the user's own stay as they are; tensors for backward go

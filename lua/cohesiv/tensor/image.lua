@@ -1,7 +1,6 @@
 --- Pictures in files. Tensors are uint8 H×W×3 RGB, channels last; the extension says the format.
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
-
 local image = {}
 
 local function extension(path)

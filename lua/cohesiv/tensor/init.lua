@@ -2,7 +2,6 @@
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
 require "cohesiv.base.warn" -- tells what there is to know about a device
-
 local M = {}
 local methods, meta = core.methods, core.meta
 

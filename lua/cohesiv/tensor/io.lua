@@ -2,7 +2,6 @@
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local image = require "cohesiv.tensor.image"
-
 local M = {}
 
 -- PyTorch's data-parallel wrapper goes before all names or none.

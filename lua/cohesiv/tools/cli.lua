@@ -3,11 +3,9 @@
 --
 -- A command is a file of lua/cohesiv/tools/commands/, and needs no line here. It returns
 --   { summary = "one line", configure = function(parser) … end, run = function(args) → exit status or nil }
+local failure, lists = require "cohesiv.base.failure", require "cohesiv.base.lists"
 local argparse = require "argparse"
-local failure = require "cohesiv.base.failure"
 local lfs = require "lfs"
-local lists = require "cohesiv.base.lists"
-
 local cli = {}
 
 -- Raised by cli.usage; told apart from failures by its metatable.

@@ -1,9 +1,7 @@
 --- help(x): what the source says about a thing. Ops tell their argument list and line from the op table; Lua functions
 -- show the comment above their definition, read from their file; modules list what is in them. No text is kept here.
 local core = require "cohesiv.core"
-local lists = require "cohesiv.base.lists"
-local options = require "cohesiv.base.options"
-
+local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
 local M = {}
 
 -- The comment in a file that a source such as "@PATH" names, from a line on, down (1) or up (-1).

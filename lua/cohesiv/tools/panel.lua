@@ -3,7 +3,6 @@
 local core = require "cohesiv.core"
 local metrics = require "cohesiv.hands.metrics"
 local viz = require "cohesiv.tools.viz"
-
 local panel = {}
 
 local UNIT = { low = 0, high = 1 }

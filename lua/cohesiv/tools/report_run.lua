@@ -1,20 +1,13 @@
 --- The report of runs: chooses what is shown, as sections of report.lua, which says how it looks. All of it comes from
 -- the run folders and the data: a report says nothing that another run's would not.
-local calibrate = require "cohesiv.hands.calibrate"
 local core = require "cohesiv.core"
-local evaluate = require "cohesiv.hands.evaluate"
-local evaluation = require "cohesiv.train.evaluation"
-local labels = require "cohesiv.train.labels"
-local lists = require "cohesiv.base.lists"
-local map_options = require "cohesiv.motion.map_options"
-local panel = require "cohesiv.tools.panel"
-local predict = require "cohesiv.hands.predict"
-local progress = require "cohesiv.base.progress"
-local report = require "cohesiv.tools.report"
-local scale = require "cohesiv.motion.scale"
+local lists, progress = require "cohesiv.base.lists", require "cohesiv.base.progress"
 local tensor = require "cohesiv.tensor"
-local viz = require "cohesiv.tools.viz"
-
+local map_options, scale = require "cohesiv.motion.map_options", require "cohesiv.motion.scale"
+local calibrate, evaluate = require "cohesiv.hands.calibrate", require "cohesiv.hands.evaluate"
+local predict = require "cohesiv.hands.predict"
+local evaluation, labels = require "cohesiv.train.evaluation", require "cohesiv.train.labels"
+local panel, report, viz = require "cohesiv.tools.panel", require "cohesiv.tools.report", require "cohesiv.tools.viz"
 local report_run = {}
 
 local WIDTH = 336 -- pixels of a picture on the page

@@ -1,9 +1,7 @@
 --- Checkpoints of training: model, optimiser, average and position in one safetensors file, written whole or not at
 -- all. The model's tensors stand under their public names, so that the file is a model file too.
 local core = require "cohesiv.core"
-local json = require "cohesiv.base.json"
-local kinds = require "cohesiv.base.kinds"
-
+local json, kinds = require "cohesiv.base.json", require "cohesiv.base.kinds"
 local M = {}
 
 -- What a position must have; what else it has is the trainer's.

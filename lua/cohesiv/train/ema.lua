@@ -2,7 +2,6 @@
 -- that follows the trained one. It answers better than the weights of any single step, most of all after few steps.
 local core = require "cohesiv.core"
 local models = require "cohesiv.hands.model"
-
 local M = {}
 local Average = {}
 Average.__index = Average

@@ -1,11 +1,8 @@
 --- co.evaluate: a run on data, calibrated if need be, and what is printed of it; on hands/evaluate.lua, calibrate.lua.
-local calibrate = require "cohesiv.hands.calibrate"
 local core = require "cohesiv.core"
-local evaluate = require "cohesiv.hands.evaluate"
 local lists = require "cohesiv.base.lists"
-local recipe = require "cohesiv.train.recipe"
-local runs = require "cohesiv.train.run"
-
+local calibrate, evaluate = require "cohesiv.hands.calibrate", require "cohesiv.hands.evaluate"
+local recipe, runs = require "cohesiv.train.recipe", require "cohesiv.train.run"
 local evaluation = {}
 
 local function fail(format, ...) core.refuse("evaluate: " .. format, ...) end

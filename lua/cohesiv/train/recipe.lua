@@ -5,12 +5,9 @@
 -- plain value, `optional "number"` (no default), or `one_of(default, …)` (a string among several, or a value of the
 -- default's type or one of the strings). Unknown keys and changed types raise one line that names the nearest known
 -- key. What the keys mean, experiments/cohesiv.lua says.
-local home = require "cohesiv.base.home"
-local lfs = require "lfs"
-local lists = require "cohesiv.base.lists"
-local options = require "cohesiv.base.options"
 local core = require "cohesiv.core"
-
+local home, lists, options = require "cohesiv.base.home", require "cohesiv.base.lists", require "cohesiv.base.options"
+local lfs = require "lfs"
 local recipe = {}
 
 -- recipe → its schema: dotted name → what stands there: a leaf, { name, group, key, kind } and what its rule says, or a

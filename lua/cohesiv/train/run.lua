@@ -7,19 +7,14 @@
 --   best.safetensors, last.safetensors                           checkpoints (the trainer writes them)
 -- Files are written whole or not at all, by one process at a time (.lock); metrics.jsonl grows by whole lines and is
 -- cut back on resume. Equal runs have equal files, but for the times in run.json, status.json and metrics.jsonl.
-local calibrate = require "cohesiv.hands.calibrate"
 local core = require "cohesiv.core"
-local first_line = require "cohesiv.base.first_line"
-local home = require "cohesiv.base.home"
-local json = require "cohesiv.base.json"
-local kinds = require "cohesiv.base.kinds"
-local lfs = require "lfs"
-local lists = require "cohesiv.base.lists"
-local models = require "cohesiv.hands.model"
-local recipe = require "cohesiv.train.recipe"
-local tune = require "cohesiv.nn.autotune"
+local first_line, home = require "cohesiv.base.first_line", require "cohesiv.base.home"
+local json, kinds, lists = require "cohesiv.base.json", require "cohesiv.base.kinds", require "cohesiv.base.lists"
 local warn = require "cohesiv.base.warn"
-
+local tune = require "cohesiv.nn.autotune"
+local calibrate, models = require "cohesiv.hands.calibrate", require "cohesiv.hands.model"
+local recipe = require "cohesiv.train.recipe"
+local lfs = require "lfs"
 local run = {}
 local Run = { __name = "run" }
 Run.__index = Run

@@ -1,9 +1,7 @@
 --- The samples of a training run: a loader of batches that makes damaged samples again, and the list that tells
 -- whether the data is still what the run began with. How a sample is made is in labels.lua.
 local core = require "cohesiv.core"
-local json = require "cohesiv.base.json"
-local lists = require "cohesiv.base.lists"
-
+local json, lists = require "cohesiv.base.json", require "cohesiv.base.lists"
 local M = {}
 
 local Loader = {}

@@ -1,8 +1,8 @@
 --- Steps with a scaled loss, for float16: gradients of activations are smaller than its smallest numbers. The scale
 -- halves where a gradient is no number, and that step is left out; after many good ones it doubles (Micikevicius et
 -- al., ICLR 2018). A power of two, it changes no bits of the gradients in float32.
-local optim = require "cohesiv.optim"
 local options = require "cohesiv.base.options"
+local optim = require "cohesiv.optim"
 
 local FIRST, MOST, GOOD = 2.0 ^ 16, 2.0 ^ 24, 2000 -- GOOD: steps until it doubles
 

@@ -1,7 +1,6 @@
 --- COHESIV: a trained run. Hand and object from cosines and attention; a run trained with the responsibility loss alone
 --- answers from attention (Pair and All only), one trained with the embedding loss alone from cosines.
-local metrics = require "cohesiv.hands.metrics"
-local one_map = require "cohesiv.hands.one_map"
+local metrics, one_map = require "cohesiv.hands.metrics", require "cohesiv.hands.one_map"
 local predict = require "cohesiv.hands.predict"
 
 local function attention_only(model, recipe)

@@ -1,6 +1,5 @@
 --- A disc at the query, the simplest baseline: radius = the task's calibrated threshold × image width. Sees no pixels.
-local metrics = require "cohesiv.hands.metrics"
-local one_map = require "cohesiv.hands.one_map"
+local metrics, one_map = require "cohesiv.hands.metrics", require "cohesiv.hands.one_map"
 
 return function(run)
   -- The map is −distance / width, so a threshold −r makes a disc of radius r widths; r up to a half.

@@ -1,7 +1,6 @@
 --- Flow: what moves. The magnitude of the optical flow, averaged over the recipe's gaps that the clip has.
 local map_options = require "cohesiv.motion.map_options"
-local metrics = require "cohesiv.hands.metrics"
-local one_map = require "cohesiv.hands.one_map"
+local metrics, one_map = require "cohesiv.hands.metrics", require "cohesiv.hands.one_map"
 
 return function(run)
   local recipe = run.recipe

@@ -1,8 +1,7 @@
 --- Thresholded responsibility, which sees the video: R of the query's detected hand (Pair), the largest R of all hands
 --- (All). Responsibility cannot tell hand from object, so there is no Hand and no Obj.
 local map_options = require "cohesiv.motion.map_options"
-local metrics = require "cohesiv.hands.metrics"
-local one_map = require "cohesiv.hands.one_map"
+local metrics, one_map = require "cohesiv.hands.metrics", require "cohesiv.hands.one_map"
 
 return function(run)
   local options = map_options.of_recipe(run.recipe, run.recipe.device)

@@ -1,7 +1,6 @@
 --- Saliency: what stands out in one image, by a classical detector (csrc/data/saliency.c).
-local metrics = require "cohesiv.hands.metrics"
-local one_map = require "cohesiv.hands.one_map"
 local scale = require "cohesiv.motion.scale"
+local metrics, one_map = require "cohesiv.hands.metrics", require "cohesiv.hands.one_map"
 
 return function(run)
   local size = run.recipe.size

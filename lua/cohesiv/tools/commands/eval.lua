@@ -1,10 +1,8 @@
 -- cohesiv eval RUN… [data=PATH] [--json]: IoU of runs on the four tasks, with 95 % intervals.
-local cli = require "cohesiv.tools.cli"
+local json, lists = require "cohesiv.base.json", require "cohesiv.base.lists"
 local evaluate = require "cohesiv.hands.evaluate"
-local evaluation = require "cohesiv.train.evaluation"
-local json = require "cohesiv.base.json"
-local lists = require "cohesiv.base.lists"
-local run = require "cohesiv.train.run"
+local evaluation, run = require "cohesiv.train.evaluation", require "cohesiv.train.run"
+local cli = require "cohesiv.tools.cli"
 
 -- A summary as JSON text, tasks in their order.
 local function json_of(summary)

@@ -1,9 +1,8 @@
 -- cohesiv info: what runs here: version, build, CPU, BLAS, GPU, memory. For bug reports, and to see whether the
 -- instruction set and the number of threads are those that were meant.
-local co = require "cohesiv"
 local core = require "cohesiv.core"
-local first_line = require "cohesiv.base.first_line"
-local home = require "cohesiv.base.home"
+local first_line, home = require "cohesiv.base.first_line", require "cohesiv.base.home"
+local co = require "cohesiv"
 
 local function line(name, format, ...) print(("%-9s %s"):format(name, format:format(...))) end
 

@@ -1,8 +1,7 @@
 -- cohesiv report RUN… [data=PATH] [--out FILE]: the page of runs, with baselines measured on the same clips.
-local cli = require "cohesiv.tools.cli"
 local lists = require "cohesiv.base.lists"
-local report_run = require "cohesiv.tools.report_run"
 local run = require "cohesiv.train.run"
+local cli, report_run = require "cohesiv.tools.cli", require "cohesiv.tools.report_run"
 
 return {
   summary = "Writes the report of runs: table with baselines, curves, maps, best and worst answers.",

@@ -1,12 +1,9 @@
 -- cohesiv responsibility CLIP --frame n [--out F.png]: which hand, or the background, moves each pixel of a frame.
-local cli = require "cohesiv.tools.cli"
-local data = require "cohesiv.data"
-local image_part = require "cohesiv.tensor.image"
-local panel = require "cohesiv.tools.panel"
-local show = require "cohesiv.tools.show"
+local tensor, image_part = require "cohesiv.tensor", require "cohesiv.tensor.image"
 local scale = require "cohesiv.motion.scale"
+local data = require "cohesiv.data"
+local cli, panel, show = require "cohesiv.tools.cli", require "cohesiv.tools.panel", require "cohesiv.tools.show"
 local schema = require("cohesiv.motion.map_options").clip
-local tensor = require "cohesiv.tensor"
 
 local function integer(text) return math.tointeger(tonumber(text)) end
 

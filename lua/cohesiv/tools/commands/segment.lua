@@ -1,12 +1,9 @@
 -- cohesiv segment IMAGE --at x,y … --model RUN --out DIR: masks of the hands at the points and of what they hold.
-local cli = require "cohesiv.tools.cli"
 local core = require "cohesiv.core"
-local image_part = require "cohesiv.tensor.image"
-local panel = require "cohesiv.tools.panel"
+local tensor, image_part = require "cohesiv.tensor", require "cohesiv.tensor.image"
 local predict = require "cohesiv.hands.predict"
 local runs = require "cohesiv.train.run"
-local tensor = require "cohesiv.tensor"
-local viz = require "cohesiv.tools.viz"
+local cli, panel, viz = require "cohesiv.tools.cli", require "cohesiv.tools.panel", require "cohesiv.tools.viz"
 
 local function point(text)
   local x, y = text:match "^%s*([%-%d%.eE+]+)%s*,%s*([%-%d%.eE+]+)%s*$"

@@ -1,6 +1,6 @@
 -- cohesiv test: the whole suite, which lies in a checkout (tests/suite.lua).
-local cli = require "cohesiv.tools.cli"
 local home = require "cohesiv.base.home"
+local cli = require "cohesiv.tools.cli"
 local lfs = require "lfs"
 
 return {

@@ -1,10 +1,8 @@
 -- cohesiv train EXPERIMENT.lua [key=value …]: learns a network; prints the run folder last.
 local folders = require "cohesiv.data"
-local labels = require "cohesiv.train.labels"
 local models = require "cohesiv.hands.model"
-local recipes = require "cohesiv.train.recipe"
-local runs = require "cohesiv.train.run"
-local train = require "cohesiv.train.train"
+local labels, recipes = require "cohesiv.train.labels", require "cohesiv.train.recipe"
+local runs, train = require "cohesiv.train.run", require "cohesiv.train.train"
 
 local function dry_run(recipe)
   local model = models.model(recipe.model)

@@ -1,8 +1,6 @@
 -- cohesiv weights FILE [--json]: what a file of weights holds, and which encoder takes it.
-local json = require "cohesiv.base.json"
-local tensor = require "cohesiv.tensor"
-local thousands = require "cohesiv.base.thousands"
-local files = require "cohesiv.tensor.io"
+local json, thousands = require "cohesiv.base.json", require "cohesiv.base.thousands"
+local tensor, files = require "cohesiv.tensor", require "cohesiv.tensor.io"
 local weights = require "cohesiv.nn.weights"
 
 local FORMATS = { pth = "PyTorch", npz = "NumPy", safetensors = "safetensors" }
