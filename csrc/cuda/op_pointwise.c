@@ -12,8 +12,8 @@ static float limit(const Call *c, int i, float absent) {
 
 static int unary_forward(Call *c, int row, int keep, float p, float q) {
   float *y = output(c, 0);
-  if (!y ||
-      !unary_forward_on(stream_of(c), row, c->in[0]->size, input(c, 0), y, limit(c, 0, p), limit(c, 1, q)))
+  if (!y || !unary_forward_on(stream_of(c), row, c->in[0]->size, c->dtype, input(c, 0), y, limit(c, 0, p),
+                              limit(c, 1, q)))
     return 0;
   return !c->training || !(keep & KEEP_Y) || call_save(c, 0, c->out[0]);
 }
@@ -24,7 +24,7 @@ static int unary_backward(Call *c, int row, int keep, float p, float q) {
   bool add;
   float *g = dy ? call_grad(c, 0, &add) : NULL;
   if (!dy) return 1;
-  return g && unary_backward_on(stream_of(c), row, c->in[0]->size, keep & KEEP_X ? input(c, 0) : dy,
+  return g && unary_backward_on(stream_of(c), row, c->in[0]->size, c->dtype, keep & KEEP_X ? input(c, 0) : dy,
                                 keep & KEEP_Y ? saved(c, 0) : dy, dy, g, add, limit(c, 0, p), limit(c, 1, q));
 }
 
@@ -47,7 +47,7 @@ static int binary_forward(Call *c, int row, int keep) {
   long n;
   Strides w = strides(c, c->out[0]->rank, c->out[0]->shape, &n);
   float *y = output(c, 0);
-  if (!y || !binary_forward_on(stream_of(c), row, n, &w, input(c, 0), input(c, 1), y)) return 0;
+  if (!y || !binary_forward_on(stream_of(c), row, n, &w, c->dtype, input(c, 0), input(c, 1), y)) return 0;
   return !c->training || !(keep & KEEP_Y) || call_save(c, 0, c->out[0]);
 }
 
@@ -56,7 +56,7 @@ static int side_into(Call *c, int row, int keep, int side, float *g, bool add) {
   const float *dy = grad_out(c, 0);
   long n;
   Strides w = strides(c, t->rank, t->shape, &n);
-  return binary_backward_on(stream_of(c), row, side, n, &w, keep & KEEP_A ? input(c, 0) : dy,
+  return binary_backward_on(stream_of(c), row, side, n, &w, c->dtype, keep & KEEP_A ? input(c, 0) : dy,
                             keep & KEEP_B ? input(c, 1) : dy, keep & KEEP_Y ? saved(c, 0) : dy, dy, g, add);
 }
 

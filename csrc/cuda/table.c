@@ -21,10 +21,10 @@ static const Kernel *const f32[OPS] = {
 
 /* Whose kernels take halves as they are. */
 static const bool halves[OPS] = {
-#define UNARY(name, ...)
-#define BOUNDED(name, ...)
-#define BINARY(name, ...)
-#define COMPARE(name, ...) [NUMBER_##name] = true,
+#define UNARY(name, ...) [NUMBER_##name] = true,
+#define BOUNDED UNARY
+#define BINARY UNARY
+#define COMPARE UNARY
 #include "ops/pointwise.def"
 #undef UNARY
 #undef BOUNDED

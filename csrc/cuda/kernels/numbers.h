@@ -1,5 +1,5 @@
-/* Numbers whose kind is known at run time, for kernels that multiply more than they move: all threads take the same
- * branch. Where memory is what limits, pack.h's types are for. C++. */
+/* Numbers whose kind is known at run time, for kernels of which there are many or which multiply more than they move: all
+ * threads take the same branch. C++. */
 #ifndef CUDA_KERNELS_NUMBERS_H
 #define CUDA_KERNELS_NUMBERS_H
 
@@ -47,6 +47,23 @@ static __device__ inline void put_numbers(const Numbers &n, long i, float4 v) {
     pack_store((Brain *)n.data + i, p);
   else
     pack_store((Half *)n.data + i, p);
+}
+
+/* W of n numbers from i on (pack.h). */
+template <int W> static __device__ inline Pack<W> load(const Numbers &p, long i, long n, bool whole) {
+  return p.dtype == F32    ? load<W>((const float *)p.data, i, n, whole)
+         : p.dtype == BF16 ? load<W>((const Brain *)p.data, i, n, whole)
+                           : load<W>((const Half *)p.data, i, n, whole);
+}
+
+template <int W>
+static __device__ inline void store(const Numbers &p, long i, long n, bool whole, const Pack<W> &v) {
+  if (p.dtype == F32)
+    store((float *)p.data, i, n, whole, v);
+  else if (p.dtype == BF16)
+    store((Brain *)p.data, i, n, whole, v);
+  else
+    store((Half *)p.data, i, n, whole, v);
 }
 
 /* The nearest number that bfloat16 has. */

@@ -1,8 +1,8 @@
-/* A row of pointwise.def is a type with its functions; the kernels are templates over rows. A thread computes four
- * neighbours, which it moves at once where the memory is aligned. */
+/* A row of pointwise.def is a type with its functions; the kernels are templates over rows. A thread computes eight
+ * neighbours, which move 16 bytes at a time where the memory is aligned. */
 #include "cuda/kernels/pointwise.h"
 
-#include "cuda/kernels/four.h"
+#include "cuda/kernels/numbers.h"
 #include "ops/bodies_math.h"
 #include "ops/pointwise_rows.h"
 
@@ -49,43 +49,47 @@ template <class... T> static __device__ inline void unused(T...) {}
 #undef BINARY
 #undef COMPARE
 
+enum { WIDTH = 8 };
+typedef Pack<WIDTH> Eight;
+
 /* ---- one operand ---- */
 
 template <class Row>
-static __global__ void unary_forward(long n, bool aligned, const float *x, float *y, float p, float q) {
+static __global__ void unary_forward(long n, bool aligned, Numbers x, Numbers y, float p, float q) {
   long i = INDEX * WIDTH;
   if (i >= n) return;
   bool whole = aligned && i + WIDTH <= n;
-  Four f = load(x, i, n, whole);
+  Eight f = load<WIDTH>(x, i, n, whole);
   for (int k = 0; k < WIDTH; k++) f.v[k] = Row::forward(f.v[k], p, q);
   store(y, i, n, whole, f);
 }
 
 template <class Row>
-static __global__ void unary_backward(long n, bool aligned, const float *x, const float *y, const float *dy,
-                                      float *g, bool add, float p, float q) {
+static __global__ void unary_backward(long n, bool aligned, Numbers x, Numbers y, Numbers dy, Numbers g,
+                                      bool add, float p, float q) {
   long i = INDEX * WIDTH;
   if (i >= n) return;
   bool whole = aligned && i + WIDTH <= n;
-  Four fx = load(x, i, n, whole), fy = load(y, i, n, whole), fd = load(dy, i, n, whole), to = {};
-  if (add) to = load(g, i, n, whole);
+  Eight fx = load<WIDTH>(x, i, n, whole), fy = load<WIDTH>(y, i, n, whole), fd = load<WIDTH>(dy, i, n, whole),
+        to = {};
+  if (add) to = load<WIDTH>(g, i, n, whole);
   for (int k = 0; k < WIDTH; k++) to.v[k] += Row::backward(fx.v[k], fy.v[k], fd.v[k], p, q);
   store(g, i, n, whole, to);
 }
 
 template <class Row>
-static int unary_forward_as(CudaStream s, long n, const float *x, float *y, float p, float q) {
+static int unary_forward_as(CudaStream s, long n, Dtype dtype, const void *x, void *y, float p, float q) {
   LAUNCH(unary_forward<Row>, blocks_for(n, THREADS * WIDTH), THREADS, 0, s, n, aligned16(x) && aligned16(y),
-         x, y, p, q);
+         numbers_of(x, dtype), numbers_of(y, dtype), p, q);
   return launched(Row::label());
 }
 
 template <class Row>
-static int unary_backward_as(CudaStream s, long n, const float *x, const float *y, const float *dy, float *g,
-                             bool add, float p, float q) {
+static int unary_backward_as(CudaStream s, long n, Dtype dtype, const void *x, const void *y, const void *dy,
+                             void *g, bool add, float p, float q) {
   bool aligned = aligned16(x) && aligned16(y) && aligned16(dy) && aligned16(g);
-  LAUNCH(unary_backward<Row>, blocks_for(n, THREADS * WIDTH), THREADS, 0, s, n, aligned, x, y, dy, g, add, p,
-         q);
+  LAUNCH(unary_backward<Row>, blocks_for(n, THREADS * WIDTH), THREADS, 0, s, n, aligned, numbers_of(x, dtype),
+         numbers_of(y, dtype), numbers_of(dy, dtype), numbers_of(g, dtype), add, p, q);
   return launched(Row::label());
 }
 
@@ -101,39 +105,38 @@ static __device__ inline void offsets(const Strides &w, long at, long *a, long *
   }
 }
 
-template <class T>
-static __device__ inline Four gather(const Strides &w, const T *p, bool second, long i, long n) {
-  Four f;
+static __device__ inline Eight gather(const Strides &w, const Numbers &p, bool second, long i, long n) {
+  Eight f;
   for (int k = 0; k < WIDTH; k++) {
     long a = 0, b = 0;
     if (i + k < n) offsets(w, i + k, &a, &b);
-    f.v[k] = i + k < n ? p[second ? b : a] : 0;
+    f.v[k] = i + k < n ? number_at(p, second ? b : a) : 0;
   }
   return f;
 }
 
 template <class Row>
-static __global__ void binary_forward(long n, bool plain, bool aligned, Strides w, const float *a,
-                                      const float *b, float *y) {
+static __global__ void binary_forward(long n, bool plain, bool aligned, Strides w, Numbers a, Numbers b,
+                                      Numbers y) {
   long i = INDEX * WIDTH;
   if (i >= n) return;
   bool whole = aligned && i + WIDTH <= n;
-  Four fa = plain ? load(a, i, n, whole) : gather(w, a, false, i, n);
-  Four fb = plain ? load(b, i, n, whole) : gather(w, b, true, i, n), to;
+  Eight fa = plain ? load<WIDTH>(a, i, n, whole) : gather(w, a, false, i, n);
+  Eight fb = plain ? load<WIDTH>(b, i, n, whole) : gather(w, b, true, i, n), to;
   for (int k = 0; k < WIDTH; k++) to.v[k] = Row::forward(fa.v[k], fb.v[k]);
   store(y, i, n, whole, to);
 }
 
 template <class Row>
-static __global__ void binary_backward(int side, long n, bool plain, bool aligned, Strides w, const float *a,
-                                       const float *b, const float *y, const float *dy, float *g, bool add) {
+static __global__ void binary_backward(int side, long n, bool plain, bool aligned, Strides w, Numbers a,
+                                       Numbers b, Numbers y, Numbers dy, Numbers g, bool add) {
   long i = INDEX * WIDTH;
   if (i >= n) return;
   bool whole = aligned && i + WIDTH <= n;
-  Four fa = plain ? load(a, i, n, whole) : gather(w, a, false, i, n);
-  Four fb = plain ? load(b, i, n, whole) : gather(w, b, true, i, n);
-  Four fy = load(y, i, n, whole), fd = load(dy, i, n, whole), to = {};
-  if (add) to = load(g, i, n, whole);
+  Eight fa = plain ? load<WIDTH>(a, i, n, whole) : gather(w, a, false, i, n);
+  Eight fb = plain ? load<WIDTH>(b, i, n, whole) : gather(w, b, true, i, n);
+  Eight fy = load<WIDTH>(y, i, n, whole), fd = load<WIDTH>(dy, i, n, whole), to = {};
+  if (add) to = load<WIDTH>(g, i, n, whole);
   for (int k = 0; k < WIDTH; k++) to.v[k] += Row::backward(side, fa.v[k], fb.v[k], fy.v[k], fd.v[k]);
   store(g, i, n, whole, to);
 }
@@ -150,20 +153,22 @@ static __global__ void compare_kernel(long n, Strides w, const T *a, const T *b,
 static bool is_plain(const Strides *w) { return w->rank == 1 && w->a[0] == 1 && w->b[0] == 1; }
 
 template <class Row>
-static int binary_forward_as(CudaStream s, long n, const Strides *w, const float *a, const float *b,
-                             float *y) {
+static int binary_forward_as(CudaStream s, long n, const Strides *w, Dtype dtype, const void *a,
+                             const void *b, void *y) {
   bool plain = is_plain(w), aligned = aligned16(y) && (!plain || (aligned16(a) && aligned16(b)));
-  LAUNCH(binary_forward<Row>, blocks_for(n, THREADS * WIDTH), THREADS, 0, s, n, plain, aligned, *w, a, b, y);
+  LAUNCH(binary_forward<Row>, blocks_for(n, THREADS * WIDTH), THREADS, 0, s, n, plain, aligned, *w,
+         numbers_of(a, dtype), numbers_of(b, dtype), numbers_of(y, dtype));
   return launched(Row::label());
 }
 
 template <class Row>
-static int binary_backward_as(CudaStream s, int side, long n, const Strides *w, const float *a,
-                              const float *b, const float *y, const float *dy, float *g, bool add) {
+static int binary_backward_as(CudaStream s, int side, long n, const Strides *w, Dtype dtype, const void *a,
+                              const void *b, const void *y, const void *dy, void *g, bool add) {
   bool plain = is_plain(w),
        aligned = aligned16(y) && aligned16(dy) && aligned16(g) && (!plain || (aligned16(a) && aligned16(b)));
-  LAUNCH(binary_backward<Row>, blocks_for(n, THREADS * WIDTH), THREADS, 0, s, side, n, plain, aligned, *w, a,
-         b, y, dy, g, add);
+  LAUNCH(binary_backward<Row>, blocks_for(n, THREADS * WIDTH), THREADS, 0, s, side, n, plain, aligned, *w,
+         numbers_of(a, dtype), numbers_of(b, dtype), numbers_of(y, dtype), numbers_of(dy, dtype),
+         numbers_of(g, dtype), add);
   return launched(Row::label());
 }
 
@@ -178,23 +183,23 @@ static int compare_as(CudaStream s, long n, const Strides *w, const void *a, con
 #define BOUNDED(name, ...) UNARY(name)
 #define BINARY(...)
 #define COMPARE(...)
-int unary_forward_on(CudaStream s, int row, long n, const float *x, float *y, float p, float q) {
+int unary_forward_on(CudaStream s, int row, long n, Dtype dtype, const void *x, void *y, float p, float q) {
   switch (n ? row : UNARIES) {
 #define UNARY(name, ...)                                                                                     \
   case UNARY_##name:                                                                                         \
-    return unary_forward_as<name##_row>(s, n, x, y, p, q);
+    return unary_forward_as<name##_row>(s, n, dtype, x, y, p, q);
 #include "ops/pointwise.def"
 #undef UNARY
   }
   return 1;
 }
 
-int unary_backward_on(CudaStream s, int row, long n, const float *x, const float *y, const float *dy,
-                      float *g, bool add, float p, float q) {
+int unary_backward_on(CudaStream s, int row, long n, Dtype dtype, const void *x, const void *y,
+                      const void *dy, void *g, bool add, float p, float q) {
   switch (n ? row : UNARIES) {
 #define UNARY(name, ...)                                                                                     \
   case UNARY_##name:                                                                                         \
-    return unary_backward_as<name##_row>(s, n, x, y, dy, g, add, p, q);
+    return unary_backward_as<name##_row>(s, n, dtype, x, y, dy, g, add, p, q);
 #include "ops/pointwise.def"
 #undef UNARY
   }
@@ -205,24 +210,24 @@ int unary_backward_on(CudaStream s, int row, long n, const float *x, const float
 
 #define UNARY(...)
 #define BOUNDED(...)
-int binary_forward_on(CudaStream s, int row, long n, const Strides *w, const float *a, const float *b,
-                      float *y) {
+int binary_forward_on(CudaStream s, int row, long n, const Strides *w, Dtype dtype, const void *a,
+                      const void *b, void *y) {
   switch (n ? row : BINARIES) {
 #define BINARY(name, ...)                                                                                    \
   case BINARY_##name:                                                                                        \
-    return binary_forward_as<name##_row>(s, n, w, a, b, y);
+    return binary_forward_as<name##_row>(s, n, w, dtype, a, b, y);
 #include "ops/pointwise.def"
 #undef BINARY
   }
   return 1;
 }
 
-int binary_backward_on(CudaStream s, int row, int side, long n, const Strides *w, const float *a,
-                       const float *b, const float *y, const float *dy, float *g, bool add) {
+int binary_backward_on(CudaStream s, int row, int side, long n, const Strides *w, Dtype dtype, const void *a,
+                       const void *b, const void *y, const void *dy, void *g, bool add) {
   switch (n ? row : BINARIES) {
 #define BINARY(name, ...)                                                                                    \
   case BINARY_##name:                                                                                        \
-    return binary_backward_as<name##_row>(s, side, n, w, a, b, y, dy, g, add);
+    return binary_backward_as<name##_row>(s, side, n, w, dtype, a, b, y, dy, g, add);
 #include "ops/pointwise.def"
 #undef BINARY
   }

@@ -11,14 +11,17 @@ typedef struct Strides {
   long shape[CUDA_RANK], a[CUDA_RANK], b[CUDA_RANK];
 } Strides;
 
-LAUNCHER int unary_forward_on(CudaStream s, int row, long n, const float *x, float *y, float p, float q);
-LAUNCHER int unary_backward_on(CudaStream s, int row, long n, const float *x, const float *y, const float *dy,
-                               float *g, bool add, float p, float q);
-LAUNCHER int binary_forward_on(CudaStream s, int row, long n, const Strides *w, const float *a,
-                               const float *b, float *y);
+/* Numbers of `dtype`: float32 or halves. */
+LAUNCHER int unary_forward_on(CudaStream s, int row, long n, Dtype dtype, const void *x, void *y, float p,
+                              float q);
+LAUNCHER int unary_backward_on(CudaStream s, int row, long n, Dtype dtype, const void *x, const void *y,
+                               const void *dy, void *g, bool add, float p, float q);
+LAUNCHER int binary_forward_on(CudaStream s, int row, long n, const Strides *w, Dtype dtype, const void *a,
+                               const void *b, void *y);
 /* The gradient of side 0 (a) or 1 (b), of the output's shape. */
-LAUNCHER int binary_backward_on(CudaStream s, int row, int side, long n, const Strides *w, const float *a,
-                                const float *b, const float *y, const float *dy, float *g, bool add);
+LAUNCHER int binary_backward_on(CudaStream s, int row, int side, long n, const Strides *w, Dtype dtype,
+                                const void *a, const void *b, const void *y, const void *dy, void *g,
+                                bool add);
 /* Operands of one dtype: float32, float64 or int64. */
 LAUNCHER int compare_on(CudaStream s, int row, Dtype dtype, long n, const Strides *w, const void *a,
                         const void *b, uint8_t *y);
