@@ -4,13 +4,15 @@
 #include "cuda/op_kit.h"
 #include "ops/matmul_sizes.h"
 
-int cuda_product(Call *c, const Product *p, const float *a, const float *b, float *y, bool add, bool summed) {
+int cuda_product(Call *c, const Product *p, const void *a, const void *b, void *y, bool add, bool summed) {
+  ProductData d = {a, b, y, c->dtype, c->dtype, c->dtype};
   long parts = product_parts(p), each = p->m * p->n, sums = summed ? 1 : p->batch,
        terms = parts * p->batch / sums;
-  if (terms == 1) return product_on(stream_of(c), p, 1, a, b, y, add, false);
+  if (terms == 1) return product_on(stream_of(c), p, 1, d, add, false);
   float *all = call_scratch(c, (size_t)(parts * p->batch * each) * sizeof *all);
-  int ok = all && product_on(stream_of(c), p, parts, a, b, all, false, false) &&
-           cuda_sum_middle(c, F32, all, 1, terms, sums * each, 1, F32, y, add);
+  d.y = all, d.y_dtype = F32;
+  int ok = all && product_on(stream_of(c), p, parts, d, false, false) &&
+           cuda_sum_middle(c, F32, all, 1, terms, sums * each, 1, c->dtype, y, add);
   call_drop(c, all);
   return ok;
 }

@@ -5,7 +5,7 @@
 #include "cuda/cuda.h"
 #include "cuda/kernels/product.h"
 
-/* y (+)= the products of a stack, one behind the other, or with `summed` their sum. */
-int cuda_product(Call *c, const Product *p, const float *a, const float *b, float *y, bool add, bool summed);
+/* y (+)= the products of a stack, one behind the other, or with `summed` their sum; all in the call's dtype. */
+int cuda_product(Call *c, const Product *p, const void *a, const void *b, void *y, bool add, bool summed);
 
 #endif

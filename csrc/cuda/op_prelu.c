@@ -7,7 +7,7 @@ enum { INPUT, WEIGHT };
 
 static int prelu_forward(Call *c) {
   float *y = output(c, 0);
-  return y && prelu_on(stream_of(c), c->in[INPUT]->size, c->in[WEIGHT]->size, input(c, INPUT),
+  return y && prelu_on(stream_of(c), c->in[INPUT]->size, c->in[WEIGHT]->size, c->dtype, input(c, INPUT),
                        input(c, WEIGHT), y);
 }
 
@@ -20,7 +20,8 @@ static int prelu_backward(Call *c) {
   float *slope = weight ? call_scratch(c, (size_t)n * sizeof *slope) : NULL;
   float *dw = slope ? call_grad(c, WEIGHT, &add_weight) : NULL;
   if ((c->needs_grad[INPUT] && !dx) || (weight && !dw)) return 0;
-  return prelu_back_on(stream_of(c), n, channels, input(c, INPUT), input(c, WEIGHT), dy, dx, add, slope) &&
+  return prelu_back_on(stream_of(c), n, channels, c->dtype, input(c, INPUT), input(c, WEIGHT), dy, dx, add,
+                       slope) &&
          (!weight || cuda_sum_middle(c, F32, slope, 1, n / channels, channels, 1, F32, dw, add_weight));
 }
 

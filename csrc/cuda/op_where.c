@@ -47,8 +47,7 @@ static int where_forward(Call *c) {
 static int side_into(Call *c, int side, void *g, bool add) {
   const Tensor *dy = c->grad_out[0];
   Choice w = choice(c->saved, 1, dy->rank, dy->shape);
-  return where_back_on(stream_of(c), &w, dy->dtype == F64, side, tensor_data(c->saved[0]), tensor_data(dy), g,
-                       add);
+  return where_back_on(stream_of(c), &w, dy->dtype, side, tensor_data(c->saved[0]), tensor_data(dy), g, add);
 }
 
 static int where_side(Call *c, int side) {

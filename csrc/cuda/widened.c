@@ -1,5 +1,5 @@
 /* A kernel for any op on halves: the float32 one, on float32 copies of what is halves; what it gives is rounded. The
- * tape keeps the halves, and copies live as long as a pass. Kernels that are bound by memory have their own. */
+ * tape keeps the halves, and copies live as long as a pass. */
 #include "cuda/widened.h"
 
 #include "core/graph.h"
@@ -51,8 +51,6 @@ int widened_forward(Call *c) {
   c->recompute = false;
   for (int i = 0; i < c->nout && ok; i++)
     if (own_out[i]) ok = narrow(c, own_out[i], out[i]);
-  for (int i = 0; i < c->nin && ok; i++)
-    if (own_in[i] && c->op->mutates >> i & 1) ok = narrow(c, own_in[i], in[i]);
   tensor_release_all(own_in, OP_IN);
   tensor_release_all(own_out, OP_OUT);
   return ok;

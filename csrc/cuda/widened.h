@@ -1,4 +1,4 @@
-/* Ops on halves that have no kernel for them: they are computed in float32, from copies. */
+/* Ops on halves that are computed in float32, from copies. */
 #ifndef CUDA_WIDENED_H
 #define CUDA_WIDENED_H
 

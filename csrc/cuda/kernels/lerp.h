@@ -4,7 +4,7 @@
 
 #include "cuda/kernels/kernels.h"
 
-/* to += share (from - to) */
-LAUNCHER int lerp_on(CudaStream s, long n, float share, float *to, const float *from);
+/* to += share (from - to); both of `dtype`: float32 or halves */
+LAUNCHER int lerp_on(CudaStream s, long n, float share, Dtype dtype, void *to, const void *from);
 
 #endif

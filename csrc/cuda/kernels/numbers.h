@@ -12,6 +12,11 @@ struct Numbers {
 
 static inline Numbers numbers_of(const void *data, Dtype dtype) { return {(void *)data, dtype}; }
 
+/* The same from number i on. */
+static __host__ __device__ inline Numbers after(const Numbers &n, long i) {
+  return {(char *)n.data + i * (n.dtype == F32 ? 4 : 2), n.dtype};
+}
+
 static __device__ inline float number_at(const float *p, long i) { return p[i]; }
 static __device__ inline float number_at(const Numbers &n, long i) {
   return n.dtype == F32    ? ((const float *)n.data)[i]
@@ -26,6 +31,11 @@ static __device__ inline void put_number(const Numbers &n, long i, float v) {
     narrowed(v, (Brain *)n.data + i);
   else
     narrowed(v, (Half *)n.data + i);
+}
+
+/* n[i] (+)= v */
+static __device__ inline void add_number(const Numbers &n, long i, float v, bool add) {
+  put_number(n, i, (add ? number_at(n, i) : 0) + v);
 }
 
 /* Four neighbours, from a place whose number is a multiple of four of aligned memory. */

@@ -4,26 +4,30 @@
 #include "cuda/kernels/tiles.h"
 
 /* Neighbours of a lie along the depth unless it is transposed, those of b across it. */
-template <class T, bool WIDE, bool TA> struct SideA { typedef Along<T::M, Matrix<WIDE>> type; };
-template <class T, bool WIDE> struct SideA<T, WIDE, true> { typedef Across<T::M, Matrix<WIDE>> type; };
-template <class T, bool WIDE, bool TB> struct SideB { typedef Across<T::N, Matrix<WIDE>> type; };
-template <class T, bool WIDE> struct SideB<T, WIDE, true> { typedef Along<T::N, Matrix<WIDE>> type; };
+template <class T, bool WIDE, bool TA> struct SideA { typedef Along<T::M, Matrix<WIDE, Numbers>> type; };
+template <class T, bool WIDE> struct SideA<T, WIDE, true> {
+  typedef Across<T::M, Matrix<WIDE, Numbers>> type;
+};
+template <class T, bool WIDE, bool TB> struct SideB { typedef Across<T::N, Matrix<WIDE, Numbers>> type; };
+template <class T, bool WIDE> struct SideB<T, WIDE, true> {
+  typedef Along<T::N, Matrix<WIDE, Numbers>> type;
+};
 
 static __device__ inline float limited_to_1(float v) { return v < 0 ? 0 : v > 1 ? 1 : v; }
 
 /* Blocks: columns fastest, then rows, matrices of the stack, parts of `length` products. */
 template <class T, bool WIDE, bool TA, bool TB>
 static __global__ void __launch_bounds__(THREADS, T::BLOCKS)
-    product_kernel(Product p, long length, unsigned columns, unsigned rows, const float *a, const float *b,
-                   float *y, bool add, bool limited) {
+    product_kernel(Product p, long length, unsigned columns, unsigned rows, Numbers a, Numbers b, Numbers y,
+                   bool add, bool limited) {
   unsigned block = blockIdx.x, column = block % columns;
   block /= columns;
   unsigned row = block % rows;
   long number = block / rows, matrix = number % p.batch, begin = number / p.batch * length;
   long depth = p.k - begin < length ? p.k - begin : length;
-  Matrix<WIDE> from_a = {
+  Matrix<WIDE, Numbers> from_a = {
       a, p.m, depth, TA ? 1 : p.k, TA ? p.m : 1, matrix * p.a_step + begin * (TA ? p.m : 1)};
-  Matrix<WIDE> from_b = {
+  Matrix<WIDE, Numbers> from_b = {
       b, p.n, depth, TB ? p.k : 1, TB ? 1 : p.n, matrix * p.b_step + begin * (TB ? 1 : p.n)};
   Sums<T> sum = {};
   if (depth > 0)
@@ -33,13 +37,13 @@ static __global__ void __launch_bounds__(THREADS, T::BLOCKS)
   for (int i = 0; i < T::TM; i++) {
     long r = (long)row * T::M + row_of<T>(i);
     if (r >= p.m) continue;
-    float *to = y + (number * p.m + r) * p.n;
+    long to = (number * p.m + r) * p.n;
 #pragma unroll
     for (int j = 0; j < T::TN; j++) {
       long n = (long)column * T::N + column_of<T>(j);
       if (n >= p.n) continue;
-      float v = (add ? to[n] : 0) + sum.v[i][j];
-      to[n] = limited ? limited_to_1(v) : v;
+      float v = (add ? number_at(y, to + n) : 0) + sum.v[i][j];
+      put_number(y, to + n, limited ? limited_to_1(v) : v);
     }
   }
 }
@@ -58,8 +62,8 @@ long product_parts(const Product *p) {
 }
 
 template <class T, bool WIDE, bool TA, bool TB>
-static int product_as(CudaStream s, const Product *p, long parts, const float *a, const float *b, float *y,
-                      bool add, bool limited) {
+static int product_as(CudaStream s, const Product *p, long parts, Numbers a, Numbers b, Numbers y, bool add,
+                      bool limited) {
   unsigned columns = blocks_for(p->n, T::N), rows = blocks_for(p->m, T::M);
   long length = ((p->k + parts - 1) / parts + DEPTH - 1) / DEPTH * DEPTH; /* parts begin where fours do */
   LAUNCH((product_kernel<T, WIDE, TA, TB>), columns * rows * (unsigned)(p->batch * parts), THREADS, 0, s, *p,
@@ -68,18 +72,18 @@ static int product_as(CudaStream s, const Product *p, long parts, const float *a
 }
 
 template <bool TA, bool TB>
-static int product_of(CudaStream s, const Product *p, long parts, const float *a, const float *b, float *y,
-                      bool add, bool limited) {
+static int product_of(CudaStream s, const Product *p, long parts, Numbers a, Numbers b, Numbers y, bool add,
+                      bool limited) {
   bool wide = (TA ? p->m : p->k) % 4 == 0 && (TB ? p->k : p->n) % 4 == 0 && p->a_step % 4 == 0 &&
-              p->b_step % 4 == 0 && aligned16(a) && aligned16(b);
+              p->b_step % 4 == 0 && aligned16(a.data) && aligned16(b.data);
   if (!wide) return product_as<Tile<64, 64, 4, 4>, false, TA, TB>(s, p, parts, a, b, y, add, limited);
   if (blocks_of(p, 128, 64) * parts >= BUSY)
     return product_as<Tile<128, 64, 8, 4>, true, TA, TB>(s, p, parts, a, b, y, add, limited);
   return product_as<Tile<64, 64, 4, 4>, true, TA, TB>(s, p, parts, a, b, y, add, limited);
 }
 
-int product_on(CudaStream s, const Product *p, long parts, const float *a, const float *b, float *y, bool add,
-               bool limited) {
+int product_on(CudaStream s, const Product *p, long parts, ProductData d, bool add, bool limited) {
+  Numbers a = numbers_of(d.a, d.a_dtype), b = numbers_of(d.b, d.b_dtype), y = numbers_of(d.y, d.y_dtype);
   if (!p->batch || !p->m || !p->n) return 1;
   if (p->ta)
     return p->tb ? product_of<true, true>(s, p, parts, a, b, y, add, limited)

@@ -79,13 +79,13 @@ int sum_middle_on(CudaStream s, Dtype from, const void *x, long outer, long redu
   int ok = 0;
   if (from == F64)
     return sum_middle_as(s, (const double *)x, outer, reduced, inner, scale, (double *)y, add, scratch);
-  with_type(from, [&](auto t) {
+  with_type(from == F32 ? to : from, [&](auto t) {
     TYPE_OF(t);
-    const T *numbers = (const T *)x;
-    if (to == F32)
-      ok = sum_middle_as(s, numbers, outer, reduced, inner, (float)scale, (float *)y, add, scratch);
-    else /* of the same kind */
-      ok = sum_middle_as(s, numbers, outer, reduced, inner, (float)scale, (T *)y, add, scratch);
+    const float *x32 = (const float *)x;
+    float by = (float)scale, *y32 = (float *)y;
+    ok = from == F32 ? sum_middle_as(s, x32, outer, reduced, inner, by, (T *)y, add, scratch)
+         : to == F32 ? sum_middle_as(s, (const T *)x, outer, reduced, inner, by, y32, add, scratch)
+                     : sum_middle_as(s, (const T *)x, outer, reduced, inner, by, (T *)y, add, scratch);
   });
   return ok;
 }

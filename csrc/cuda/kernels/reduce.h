@@ -6,7 +6,8 @@
 
 /* How many numbers of scratch memory, float32 or where x is such float64, sum_middle_on wants for these sizes. */
 LAUNCHER size_t sum_middle_scratch(long outer, long reduced, long inner);
-/* y[o][i] (+)= scale * sum over r of x[o][r][i]; x of dtype `from`, y of the same or of float32. */
+/* y[o][i] (+)= scale * sum over r of x[o][r][i]; x of dtype `from`, y of the same, or one
+ * of both of float32. */
 LAUNCHER int sum_middle_on(CudaStream s, Dtype from, const void *x, long outer, long reduced, long inner,
                            double scale, Dtype to, void *y, bool add, void *scratch);
 /* g[o][r][i] (+)= scale * dy[o][i], times x[o][r][i] - mean[o][i] unless x is NULL; g, dy and x of `dtype`. */

@@ -1,6 +1,7 @@
 /* A team a row (team.h); what a row is read for again comes from the cache. */
 #include "cuda/kernels/softmax.h"
 
+#include "cuda/kernels/numbers.h"
 #include "cuda/kernels/sums.h"
 
 #include <math.h>
@@ -10,16 +11,16 @@
   for (long k = (team).rank; (team).row < (rows) && k < (c); k += (team).size)
 
 template <class Team>
-static __device__ inline float row_top(const Team &team, long rows, long c, const float *x) {
+static __device__ inline float row_top(const Team &team, long rows, long c, const Numbers &x) {
   float top = -INFINITY;
-  EACH_OF_ROW(k, team, rows, c) top = x[k] > top ? x[k] : top;
+  EACH_OF_ROW(k, team, rows, c) top = Larger()(top, number_at(x, k));
   return team.all(top, Larger());
 }
 
 template <class Team>
-static __device__ inline float row_exp_sum(const Team &team, long rows, long c, const float *x, float top) {
+static __device__ inline float row_exp_sum(const Team &team, long rows, long c, const Numbers &x, float top) {
   float sum = 0;
-  EACH_OF_ROW(k, team, rows, c) sum += expf(x[k] - top);
+  EACH_OF_ROW(k, team, rows, c) sum += expf(number_at(x, k) - top);
   return team.all(sum, Add());
 }
 
@@ -27,42 +28,46 @@ static __device__ inline float row_exp_sum(const Team &team, long rows, long c, 
 
 template <bool LONG>
 static __global__ void __launch_bounds__(THREADS)
-    softmax_kernel(int size, long rows, long c, const float *x, float *y, bool logarithm) {
+    softmax_kernel(int size, long rows, long c, Numbers x, Numbers y, bool logarithm) {
   Team<LONG> team(size);
-  x += team.row * c;
-  y += team.row * c;
+  x = after(x, team.row * c);
+  y = after(y, team.row * c);
   float top = row_top(team, rows, c, x), sum = row_exp_sum(team, rows, c, x, top);
   float log_sum = top + logf(sum), scale = 1 / sum;
-  EACH_OF_ROW(k, team, rows, c) y[k] = logarithm ? x[k] - log_sum : expf(x[k] - top) * scale;
+  EACH_OF_ROW(k, team, rows, c) {
+    float v = number_at(x, k);
+    put_number(y, k, logarithm ? v - log_sum : expf(v - top) * scale);
+  }
 }
 
-int softmax_on(CudaStream s, long rows, long c, const float *x, float *y, bool logarithm) {
+int softmax_on(CudaStream s, long rows, long c, Dtype dtype, const void *x, void *y, bool logarithm) {
   if (!rows || !c) return 1;
-  LAUNCH_TEAMS(softmax_kernel, s, rows, c, rows, c, x, y, logarithm);
+  LAUNCH_TEAMS(softmax_kernel, s, rows, c, rows, c, numbers_of(x, dtype), numbers_of(y, dtype), logarithm);
   return launched("softmax");
 }
 
 template <bool LONG>
 static __global__ void __launch_bounds__(THREADS)
-    softmax_back_kernel(int size, long rows, long c, const float *y, const float *dy, float *dx, bool add,
+    softmax_back_kernel(int size, long rows, long c, Numbers y, Numbers dy, Numbers dx, bool add,
                         bool logarithm) {
   Team<LONG> team(size);
-  y += team.row * c;
-  dy += team.row * c;
-  dx += team.row * c;
+  y = after(y, team.row * c);
+  dy = after(dy, team.row * c);
+  dx = after(dx, team.row * c);
   float along = 0;
-  EACH_OF_ROW(k, team, rows, c) along += logarithm ? dy[k] : dy[k] * y[k];
+  EACH_OF_ROW(k, team, rows, c) along += number_at(dy, k) * (logarithm ? 1 : number_at(y, k));
   along = team.all(along, Add());
   EACH_OF_ROW(k, team, rows, c) {
-    float d = logarithm ? dy[k] - expf(y[k]) * along : y[k] * (dy[k] - along);
-    dx[k] = (add ? dx[k] : 0) + d;
+    float v = number_at(y, k), d = number_at(dy, k);
+    add_number(dx, k, logarithm ? d - expf(v) * along : v * (d - along), add);
   }
 }
 
-int softmax_back_on(CudaStream s, long rows, long c, const float *y, const float *dy, float *dx, bool add,
-                    bool logarithm) {
+int softmax_back_on(CudaStream s, long rows, long c, Dtype dtype, const void *y, const void *dy, void *dx,
+                    bool add, bool logarithm) {
   if (!rows || !c) return 1;
-  LAUNCH_TEAMS(softmax_back_kernel, s, rows, c, rows, c, y, dy, dx, add, logarithm);
+  LAUNCH_TEAMS(softmax_back_kernel, s, rows, c, rows, c, numbers_of(y, dtype), numbers_of(dy, dtype),
+               numbers_of(dx, dtype), add, logarithm);
   return launched("softmax");
 }
 
@@ -77,17 +82,17 @@ static __device__ inline long class_of(float label, long c) {
 /* partial: of each block the sum of the losses and their number. */
 template <bool LONG>
 static __global__ void __launch_bounds__(THREADS)
-    entropy_kernel(int size, long rows, long c, const float *x, const float *label, float *lse,
-                   float *partial, Refusals refusals) {
+    entropy_kernel(int size, long rows, long c, Numbers x, const float *label, float *lse, float *partial,
+                   Refusals refusals) {
   Team<LONG> team(size);
-  x += team.row * c;
+  x = after(x, team.row * c);
   float top = row_top(team, rows, c, x), own = top + logf(row_exp_sum(team, rows, c, x, top)), loss = 0,
         count = 0;
   if (team.row < rows && team.rank == 0) {
     long k = class_of(label[team.row], c);
     lse[team.row] = own;
     if (k < 0) refuse_on(refusals, REFUSE_CLASS, (double)c, (double)label[team.row], 0);
-    if (k > 0) loss = own - x[k - 1], count = 1;
+    if (k > 0) loss = own - number_at(x, k - 1), count = 1;
   }
   loss = block_sum(loss);
   count = block_sum(count);
@@ -117,10 +122,10 @@ static long entropy_blocks(long rows, long c) {
 
 size_t entropy_scratch(long rows, long c) { return 2 * (size_t)entropy_blocks(rows, c); }
 
-int entropy_on(CudaStream s, long rows, long c, const float *x, const float *label, float *lse, float *y,
-               float *weight, float *scratch, Refusals refusals) {
+int entropy_on(CudaStream s, long rows, long c, Dtype dtype, const void *x, const float *label, float *lse,
+               float *y, float *weight, float *scratch, Refusals refusals) {
   if (rows) {
-    LAUNCH_TEAMS(entropy_kernel, s, rows, c, rows, c, x, label, lse, scratch, refusals);
+    LAUNCH_TEAMS(entropy_kernel, s, rows, c, rows, c, numbers_of(x, dtype), label, lse, scratch, refusals);
     if (!launched("cross_entropy")) return 0;
   }
   LAUNCH(entropy_mean_kernel, 1, THREADS, 0, s, entropy_blocks(rows, c), scratch, y, weight, refusals.call);
@@ -129,25 +134,26 @@ int entropy_on(CudaStream s, long rows, long c, const float *x, const float *lab
 
 template <bool LONG>
 static __global__ void __launch_bounds__(THREADS)
-    entropy_back_kernel(int size, long rows, long c, const float *x, const float *label, const float *lse,
-                        const float *dy, const float *weight, const int32_t *refused, float *dx, bool add) {
+    entropy_back_kernel(int size, long rows, long c, Numbers x, const float *label, const float *lse,
+                        const float *dy, const float *weight, const int32_t *refused, Numbers dx, bool add) {
   Team<LONG> team(size);
   if (team.row >= rows) return;
   long own = *refused ? 0 : class_of(label[team.row], c);
   float g = own > 0 ? *dy * *weight : 0, sum = lse[team.row];
-  x += team.row * c;
-  dx += team.row * c;
+  x = after(x, team.row * c);
+  dx = after(dx, team.row * c);
   EACH_OF_ROW(k, team, rows, c) {
-    float d = own > 0 ? g * expf(x[k] - sum) : 0;
-    if (k == own - 1) d -= g;
-    dx[k] = (add ? dx[k] : 0) + d;
+    float d = own > 0 ? g * expf(number_at(x, k) - sum) : 0;
+    add_number(dx, k, k == own - 1 ? d - g : d, add);
   }
 }
 
-int entropy_back_on(CudaStream s, long rows, long c, const float *x, const float *label, const float *lse,
-                    const float *dy, const float *weight, const int32_t *refused, float *dx, bool add) {
+int entropy_back_on(CudaStream s, long rows, long c, Dtype dtype, const void *x, const float *label,
+                    const float *lse, const float *dy, const float *weight, const int32_t *refused, void *dx,
+                    bool add) {
   if (!rows || !c) return 1;
-  LAUNCH_TEAMS(entropy_back_kernel, s, rows, c, rows, c, x, label, lse, dy, weight, refused, dx, add);
+  LAUNCH_TEAMS(entropy_back_kernel, s, rows, c, rows, c, numbers_of(x, dtype), label, lse, dy, weight,
+               refused, numbers_of(dx, dtype), add);
   return launched("cross_entropy");
 }
 
@@ -155,41 +161,45 @@ int entropy_back_on(CudaStream s, long rows, long c, const float *x, const float
 
 template <bool LONG>
 static __global__ void __launch_bounds__(THREADS)
-    normalise_kernel(int size, long rows, long c, const float *x, float *inverse, float *y) {
+    normalise_kernel(int size, long rows, long c, Numbers x, float *inverse, Numbers y) {
   Team<LONG> team(size);
-  x += team.row * c;
-  y += team.row * c;
+  x = after(x, team.row * c);
+  y = after(y, team.row * c);
   float squares = 0;
-  EACH_OF_ROW(k, team, rows, c) squares += x[k] * x[k];
+  EACH_OF_ROW(k, team, rows, c) {
+    float v = number_at(x, k);
+    squares += v * v;
+  }
   float length = sqrtf(team.all(squares, Add())), scale = 1 / (length < 1e-8f ? 1e-8f : length);
   if (team.row < rows && team.rank == 0) inverse[team.row] = scale;
-  EACH_OF_ROW(k, team, rows, c) y[k] = scale * x[k];
+  EACH_OF_ROW(k, team, rows, c) put_number(y, k, scale * number_at(x, k));
 }
 
-int normalise_on(CudaStream s, long rows, long c, const float *x, float *inverse, float *y) {
+int normalise_on(CudaStream s, long rows, long c, Dtype dtype, const void *x, float *inverse, void *y) {
   if (!rows || !c) return 1;
-  LAUNCH_TEAMS(normalise_kernel, s, rows, c, rows, c, x, inverse, y);
+  LAUNCH_TEAMS(normalise_kernel, s, rows, c, rows, c, numbers_of(x, dtype), inverse, numbers_of(y, dtype));
   return launched("normalise");
 }
 
 template <bool LONG>
 static __global__ void __launch_bounds__(THREADS)
-    normalise_back_kernel(int size, long rows, long c, const float *x, const float *inverse, const float *dy,
-                          float *dx, bool add) {
+    normalise_back_kernel(int size, long rows, long c, Numbers x, const float *inverse, Numbers dy,
+                          Numbers dx, bool add) {
   Team<LONG> team(size);
   float scale = team.row < rows ? inverse[team.row] : 0, along = 0;
-  x += team.row * c;
-  dy += team.row * c;
-  dx += team.row * c;
-  EACH_OF_ROW(k, team, rows, c) along += x[k] * dy[k];
+  x = after(x, team.row * c);
+  dy = after(dy, team.row * c);
+  dx = after(dx, team.row * c);
+  EACH_OF_ROW(k, team, rows, c) along += number_at(x, k) * number_at(dy, k);
   along = team.all(along, Add());
   along = scale < 1e8f ? along * scale * scale : 0; /* below the smallest length the scale is a constant */
-  EACH_OF_ROW(k, team, rows, c) dx[k] = (add ? dx[k] : 0) + scale * (dy[k] - x[k] * along);
+  EACH_OF_ROW(k, team, rows, c) add_number(dx, k, scale * (number_at(dy, k) - number_at(x, k) * along), add);
 }
 
-int normalise_back_on(CudaStream s, long rows, long c, const float *x, const float *inverse, const float *dy,
-                      float *dx, bool add) {
+int normalise_back_on(CudaStream s, long rows, long c, Dtype dtype, const void *x, const float *inverse,
+                      const void *dy, void *dx, bool add) {
   if (!rows || !c) return 1;
-  LAUNCH_TEAMS(normalise_back_kernel, s, rows, c, rows, c, x, inverse, dy, dx, add);
+  LAUNCH_TEAMS(normalise_back_kernel, s, rows, c, rows, c, numbers_of(x, dtype), inverse,
+               numbers_of(dy, dtype), numbers_of(dx, dtype), add);
   return launched("normalise");
 }

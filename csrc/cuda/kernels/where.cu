@@ -1,6 +1,7 @@
 /* A thread an element. */
 #include "cuda/kernels/where.h"
 
+#include "cuda/kernels/half.h"
 #include "cuda/launch.h"
 
 static __global__ void truth_kernel(long n, const double *x, uint8_t *y) {
@@ -61,8 +62,8 @@ static __global__ void where_back_kernel(Choice w, int side, const uint8_t *cond
   long i = INDEX, at;
   if (i >= w.size) return;
   offsets<1>(w, i, &at);
-  T d = (cond[at] != 0) == (side == 0) ? dy[i] : 0;
-  g[i] = add ? g[i] + d : d;
+  bool own = (cond[at] != 0) == (side == 0);
+  narrowed((own ? widened(dy[i]) : 0) + (add ? widened(g[i]) : 0), g + i);
 }
 
 template <class T>
@@ -73,9 +74,9 @@ static int where_back_as(CudaStream s, const Choice *w, int side, const uint8_t 
   return launched("where");
 }
 
-int where_back_on(CudaStream s, const Choice *w, bool wide, int side, const uint8_t *cond, const void *dy,
+int where_back_on(CudaStream s, const Choice *w, Dtype dtype, int side, const uint8_t *cond, const void *dy,
                   void *g, bool add) {
   if (!w->size) return 1;
-  return wide ? where_back_as<double>(s, w, side, cond, dy, g, add)
-              : where_back_as<float>(s, w, side, cond, dy, g, add);
+  return dtype == F64 ? where_back_as<double>(s, w, side, cond, dy, g, add)
+                      : BY_DTYPE(dtype, where_back_as, s, w, side, cond, dy, g, add);
 }
