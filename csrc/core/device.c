@@ -99,7 +99,8 @@ Device *device_cpu(void) { return &cpu; }
 
 /* ---- the registry ---- */
 
-static Device *guard; /* once it was asked for */
+enum { OPENED = 65 };
+static Device *guard, *opened[OPENED]; /* once they were asked for */
 static _Thread_local char notice[256];
 
 /* The number behind "cuda:", 0 for "cuda" alone; -1: not such a name. */
@@ -125,8 +126,13 @@ static Device *find_cuda(const char *name, int index) {
   }
   if (index >= m->count)
     return fail("device: expected cpu or one of cuda:0 to cuda:%d, found %s", m->count - 1, name), NULL;
-  return m->open(index);
+  Device *d = m->open(index);
+  int i = 0;
+  while (i < OPENED - 1 && opened[i] && opened[i] != d) i++;
+  return opened[i] = d;
 }
+
+Device *device_opened(int i) { return i < OPENED ? opened[i] : NULL; }
 
 Device *device_find(const char *name) {
   int index = cuda_index(name);
@@ -158,6 +164,10 @@ int device_heard(Device *d) {
   fail("%s", d->deferred);
   *d->deferred = 0;
   return 0;
+}
+
+bool device_sends(const Device *to, const Device *from, size_t bytes) {
+  return to->send && from == &cpu && bytes > DEVICE_PUT;
 }
 
 int device_copy(Device *to, void *p, Device *from, const void *q, size_t bytes) {

@@ -39,6 +39,9 @@ struct Device {
   int (*put)(Device *, void *to, const void *from, size_t bytes); /* up to DEVICE_PUT of the host's, which go
                                                                      with the command; NULL: copy does */
   int (*fill)(Device *, void *to, const void *unit, size_t bytes, long n);
+  /* A block with these bytes of the host, which are free to change at once though they may still be on their way:
+   * work that is asked for later waits for them, what was asked for before goes on. NULL: take and copy. */
+  void *(*send)(Device *, const void *from, size_t bytes);
   int (*accumulate)(Device *, Dtype, void *to, const void *from,
                     long n); /* of a kind that it computes with */
   int (*cast)(Device *, Dtype from_dtype, const void *from, Dtype to_dtype, void *to, long n);
@@ -64,6 +67,8 @@ Device *device_find(const char *name);
 const char *device_notice(void);
 /* Whether GPUs may round float32 to TF32 before they multiply it (cuDNN's convolutions). */
 extern bool device_tf32;
+/* The i-th GPU that was asked for, from 0; NULL beyond the last. */
+Device *device_opened(int i);
 /* The i-th, from 0: the CPU, the guard once it was asked for, GPUs; NULL beyond the last. */
 Device *device_at(int i);
 
@@ -88,6 +93,8 @@ typedef struct DeviceModule {
 /* Opens the shared object of this kind at the first call; NULL where there is none: the message is why. */
 const DeviceModule *device_module(DeviceKind);
 
+/* Whether copies of so many bytes are sent. */
+bool device_sends(const Device *to, const Device *from, size_t bytes);
 /* Copies between any two devices; waits for the source's work when it comes to the host. */
 int device_copy(Device *to, void *p, Device *from, const void *q, size_t bytes);
 

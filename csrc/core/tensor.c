@@ -69,8 +69,8 @@ void tensor_start(void) { memory_set_census(name_largest); }
 
 static atomic_ulong made; /* tensors and storages so far */
 
-/* A storage for the elements of t. */
-static Storage *storage_new(const Tensor *t) {
+/* A storage for the elements of t; `sent`: the host's memory that they come from, NULL: undefined. */
+static Storage *storage_new(const Tensor *t, const void *sent) {
   Storage *s = calloc(1, sizeof *s);
   if (!s) {
     fail_memory("out of memory: %zu bytes asked for", sizeof *s);
@@ -78,7 +78,8 @@ static Storage *storage_new(const Tensor *t) {
   }
   s->bytes = tensor_bytes(t);
   s->device = t->device;
-  if (!(s->data = s->device->take(s->device, s->bytes))) {
+  s->data = sent ? s->device->send(s->device, sent, s->bytes) : s->device->take(s->device, s->bytes);
+  if (!s->data) {
     if (s->device != device_cpu() && failed_for_memory()) name_largest_of(s->device);
     free(s);
     return NULL;
@@ -138,13 +139,17 @@ static Tensor *header(Device *device, Dtype dtype, int rank, const long *shape) 
   return t;
 }
 
-Tensor *tensor_on(Device *device, Dtype dtype, int rank, const long *shape) {
+static Tensor *make(Device *device, Dtype dtype, int rank, const long *shape, const void *sent) {
   Tensor *t = header(device, dtype, rank, shape);
-  if (t && !(t->storage = storage_new(t))) {
+  if (t && !(t->storage = storage_new(t, sent))) {
     free(t);
     return NULL;
   }
   return t;
+}
+
+Tensor *tensor_on(Device *device, Dtype dtype, int rank, const long *shape) {
+  return make(device, dtype, rank, shape, NULL);
 }
 
 Tensor *tensor_new(Dtype dtype, int rank, const long *shape) {
@@ -165,8 +170,9 @@ Tensor *tensor_zeros(Dtype dtype, int rank, const long *shape) {
 }
 
 static Tensor *copy_on(Device *device, const Tensor *t) {
-  Tensor *c = tensor_on(device, t->dtype, t->rank, t->shape);
-  if (c && !device_copy(device, c->storage->data, t->device, tensor_data(t), tensor_bytes(t))) {
+  const bool sent = device_sends(device, t->device, tensor_bytes(t));
+  Tensor *c = make(device, t->dtype, t->rank, t->shape, sent ? tensor_data(t) : NULL);
+  if (c && !sent && !device_copy(device, c->storage->data, t->device, tensor_data(t), tensor_bytes(t))) {
     tensor_release(c);
     return NULL;
   }
@@ -215,7 +221,7 @@ void tensor_release_all(Tensor **t, int n) {
 
 void *tensor_write(Tensor *t) {
   if (atomic_load(&t->storage->refs) > 1) {
-    Storage *own = storage_new(t);
+    Storage *own = storage_new(t, NULL);
     if (!own) return NULL;
     if (!t->device->copy(t->device, own->data, tensor_data(t), tensor_bytes(t))) {
       storage_release(own);

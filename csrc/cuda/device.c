@@ -3,6 +3,7 @@
 #include "cuda/refusals.h"
 
 #include "core/error.h"
+#include "cuda/copies.h"
 #include "cuda/cudnn.h"
 #include "cuda/kernels/memory.h"
 
@@ -20,6 +21,7 @@ typedef struct Cuda {
   cudaStream_t stream;
   cudaMemPool_t pool;
   MemoryStats stats;
+  Copies copies;
   Refused *refused; /* of the device's memory, made at its first use */
 } Cuda;
 
@@ -36,16 +38,17 @@ static int select_device(const Device *d) { return done(d, "choosing the device"
 
 /* ---- memory ---- */
 
-static void *take(Device *d, size_t bytes) {
+/* For work on this stream. */
+static void *take_on(cudaStream_t stream, Device *d, size_t bytes) {
   Cuda *g = cuda_of(d);
   void *block = NULL;
   if (!select_device(d)) return NULL;
-  cudaError_t e = cudaMallocAsync(&block, bytes ? bytes : 1, g->stream);
+  cudaError_t e = cudaMallocAsync(&block, bytes ? bytes : 1, stream);
   if (e == cudaErrorMemoryAllocation) { /* what was given back but is kept, or not yet free */
     cudaGetLastError();
     cudaStreamSynchronize(g->stream);
     cudaMemPoolTrimTo(g->pool, 0);
-    e = cudaMallocAsync(&block, bytes ? bytes : 1, g->stream);
+    e = cudaMallocAsync(&block, bytes ? bytes : 1, stream);
   }
   if (e == cudaErrorMemoryAllocation) {
     cudaGetLastError();
@@ -58,6 +61,8 @@ static void *take(Device *d, size_t bytes) {
   if (g->stats.live > g->stats.peak) g->stats.peak = g->stats.live;
   return block;
 }
+
+static void *take(Device *d, size_t bytes) { return take_on(cuda_stream(d), d, bytes); }
 
 static void give(Device *d, void *block, size_t bytes) {
   Cuda *g = cuda_of(d);
@@ -87,6 +92,17 @@ static int copy(Device *d, void *to, const void *from, size_t bytes) {
     return 0;
   cudaPointerGetAttributes(&at, to);
   return at.type == cudaMemoryTypeDevice || done(d, "a copy to the host", cudaStreamSynchronize(s));
+}
+
+/* By a stream of their own, from pinned memory: they overtake what is being computed. */
+static void *send(Device *d, const void *from, size_t bytes) {
+  Cuda *g = cuda_of(d);
+  const Staging *way = select_device(d) ? copies_stage(&g->copies, from, bytes) : NULL;
+  void *block = take_on(way ? g->copies.stream : g->stream, d, bytes);
+  int ok = block && (way ? done(d, "a copy", copies_send(&g->copies, way, block, bytes, g->stream))
+                         : copy(d, block, from, bytes));
+  if (!ok && block) give(d, block, bytes);
+  return ok ? block : NULL;
 }
 
 static int put(Device *d, void *to, const void *from, size_t bytes) {
@@ -164,6 +180,7 @@ static int open_device(Cuda *g, int i) {
                 .give = give,
                 .memory = memory,
                 .copy = copy,
+                .send = send,
                 .put = put,
                 .fill = fill,
                 .accumulate = accumulate,

@@ -322,7 +322,8 @@ static void push_stats(lua_State *L, MemoryStats m) {
   }
 }
 
-/* memory{ limit = bytes, reset_peak = true, empty_cache = true } → { live, peak, cached, limit } in bytes */
+/* memory{ limit = bytes, reset_peak = true, empty_cache = true } → { live, peak, cached, limit } in bytes, and under their
+ * names the same of GPUs that were asked for */
 static int memory(lua_State *L) {
   if (lua_istable(L, 1)) {
     if (lua_getfield(L, 1, "limit") != LUA_TNIL) {
@@ -337,6 +338,11 @@ static int memory(lua_State *L) {
     if (lua_toboolean(L, -1)) memory_empty_cache(), scratch_empty();
   }
   push_stats(L, memory_stats());
+  for (int i = 0; device_opened(i); i++) {
+    Device *d = device_opened(i);
+    push_stats(L, d->memory(d));
+    lua_setfield(L, -2, d->name);
+  }
   return 1;
 }
 

@@ -205,6 +205,7 @@ inline void run_block() {
 template <class F> void launch(const char *name, dim3 grid, dim3 block, size_t shared, F call) {
   Machine &m = machine;
   cuda_launches++;
+  cuda_double_reach();
   m.kernel = name;
   m.body = [](void *f) { (*(F *)f)(); };
   m.arguments = &call;

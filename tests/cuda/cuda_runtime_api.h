@@ -1,5 +1,5 @@
-/* What the CUDA half uses of CUDA's runtime, on the host's memory: work is done when it is asked for. Tests see what
- * it was asked for (runtime.c). */
+/* What the CUDA half uses of CUDA's runtime, on the host's memory: work is done when it is asked for, but copies from
+ * pinned memory, which are done as late as may be: when something runs that waits for them (runtime.c). */
 #ifndef TESTS_CUDA_RUNTIME_API_H
 #define TESTS_CUDA_RUNTIME_API_H
 
@@ -15,6 +15,7 @@ typedef enum cudaError {
   cudaSuccess = 0,
   cudaErrorMemoryAllocation = 2,
   cudaErrorNoDevice = 100,
+  cudaErrorNotReady = 600,
 } cudaError_t;
 typedef enum cudaMemcpyKind { cudaMemcpyDefault = 4 } cudaMemcpyKind;
 typedef enum cudaMemPoolAttr {
@@ -28,6 +29,7 @@ typedef enum cudaMemoryType {
   cudaMemoryTypeDevice = 2
 } cudaMemoryType;
 typedef struct CUstream_st *cudaStream_t;
+typedef struct CUevent_st *cudaEvent_t;
 typedef struct CUmemPoolHandle_st *cudaMemPool_t;
 typedef struct cudaPointerAttributes {
   cudaMemoryType type;
@@ -55,11 +57,22 @@ cudaError_t cudaMallocAsync(void **block, size_t bytes, cudaStream_t stream);
 cudaError_t cudaFreeAsync(void *block, cudaStream_t stream);
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream);
+cudaError_t cudaMallocHost(void **block, size_t bytes);
+cudaError_t cudaFreeHost(void *block);
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags);
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaEventQuery(cudaEvent_t event);
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags);
 cudaError_t cudaMemsetAsync(void *to, int byte, size_t bytes, cudaStream_t stream);
 cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *attributes, const void *p);
 cudaError_t cudaGetLastError(void);
 const char *cudaGetErrorString(cudaError_t error);
 #define cudaStreamNonBlocking 1
+#define cudaEventDisableTiming 2
+
+/* Called before a kernel runs: what its stream waits for is done. */
+void cuda_double_reach(void);
 
 #ifdef __cplusplus
 }
