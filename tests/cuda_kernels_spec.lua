@@ -145,6 +145,17 @@ describe("a GPU", function()
     assert.equal("cohesiv: warning: cuda: no GPU (no device): computing on the CPU\n", result.stderr)
   end)
 
+  it("shows a profiler what is computed, by name", function()
+    local path = support.temp() .. "/ranges"
+    run([[
+      local core = require "cohesiv.core"
+      local x = co.ones(3, { device = "cuda", requires_grad = true })
+      print(core.range("step", function(a, b) (a * a):sum():backward(); return b end, x, 7)) ]],
+      { COHESIV_CUDA_RANGES = path })
+    local text = support.read(path)
+    assert.is_truthy(text:find("step\n  mul\n  sum\n  sum\n  mul\n", 1, true), text)
+  end)
+
   it("that is full says what holds its memory", function()
     local result = run([[
       local t = co.zeros(1 << 20, { device = "cuda" })

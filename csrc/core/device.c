@@ -127,6 +127,7 @@ static Device *find_cuda(const char *name, int index) {
   if (index >= m->count)
     return fail("device: expected cpu or one of cuda:0 to cuda:%d, found %s", m->count - 1, name), NULL;
   Device *d = m->open(index);
+  device_range = m->range;
   int i = 0;
   while (i < OPENED - 1 && opened[i] && opened[i] != d) i++;
   return opened[i] = d;
@@ -144,6 +145,7 @@ Device *device_find(const char *name) {
 }
 
 bool device_tf32;
+void (*device_range)(const char *name);
 
 const char *device_notice(void) { return notice; }
 

@@ -88,7 +88,18 @@ typedef struct DeviceModule {
   Device *(*open)(int index);      /* of 0 .. count-1, always the same one; NULL with a message */
   const void *(*kernel)(int op, Dtype compute); /* a Kernel (ops/op.h) of op number `op`; NULL: none */
   const void *motion;                           /* MotionKernels (motion/kernels.h) */
+  void (*range)(const char *name);              /* see device_range */
 } DeviceModule;
+
+/* What is done until the same call with NULL has this name in a profiler's picture; they nest. NULL: no device is
+ * open whose profiler could listen. */
+extern void (*device_range)(const char *name);
+static inline void device_begin(const char *name) {
+  if (device_range) device_range(name);
+}
+static inline void device_end(void) {
+  if (device_range) device_range(NULL);
+}
 
 /* Opens the shared object of this kind at the first call; NULL where there is none: the message is why. */
 const DeviceModule *device_module(DeviceKind);

@@ -33,4 +33,7 @@ extern long cuda_launches;
 const void *cuda_kernel(int op, Dtype compute);
 extern const MotionKernels cuda_motion;
 
+/* Begins a range of NVTX, which does nothing unless a profiler is there; NULL: ends it. */
+void cuda_range(const char *name);
+
 #endif

@@ -8,6 +8,7 @@ const DeviceModule *cohesiv_cuda(void) {
                                 .open = cuda_device,
                                 .kernel = cuda_kernel,
                                 .motion = &cuda_motion,
+                                .range = cuda_range,
                                 .label = cuda_label};
   module.software = cuda_software();
   module.count = cuda_devices(&module.why);

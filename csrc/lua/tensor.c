@@ -381,6 +381,14 @@ static int cuda(lua_State *L) {
   return 2;
 }
 
+/* range(name, f, ...) → what f(...) returns; a GPU's profiler shows it under this name (an error leaves it open) */
+static int range(lua_State *L) {
+  device_begin(check_text(L, 1, "range"));
+  lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
+  device_end();
+  return lua_gettop(L) - 1;
+}
+
 /* tf32(on): whether convolutions on a GPU may round float32 to TF32 */
 static int tf32(lua_State *L) {
   device_tf32 = lua_toboolean(L, 1);
@@ -424,6 +432,7 @@ void open_tensor(lua_State *L) { /* stack: module */
                                        {"is_tensor", is_tensor},
                                        {"own", own},
                                        {"memory", memory},
+                                       {"range", range},
                                        {"threads", threads},
                                        {"devices", devices},
                                        {"cuda", cuda},

@@ -170,9 +170,11 @@ static int unify(const OpInfo *info, Call *c, Tensor **made) {
 
 int call_compute(Call *c, int (*f)(Call *)) {
   Device *d = c->device;
+  device_begin(c->op->name);
   if (d->enter) d->enter(d);
   int ok = f(c);
   if (d->leave) d->leave(d);
+  device_end();
   for (int k = 0; k < OP_SCRATCH; k++) call_drop(c, c->scratch[k].data);
   return ok;
 }
@@ -282,9 +284,11 @@ static int run_at_once(const OpInfo *info, const Call *like, Tensor *const *rows
   long event = profiling ? profile_begin(info->op->name, EVENT_FORWARD) : -1;
   if (ok) {
     Device *d = calls->device;
+    device_begin(info->op->name);
     if (d->enter) d->enter(d);
     ok = kernel->each(calls, n);
     if (d->leave) d->leave(d);
+    device_end();
     for (int k = 0; k < OP_SCRATCH; k++) call_drop(calls, calls->scratch[k].data);
   }
   if (event >= 0) account_each(event, calls, n, ok);

@@ -173,16 +173,18 @@ end
 function Training:is_over() return self.epoch > self.recipe.epochs or self:share() >= 1 end
 
 function Training:step()
-  local loss, parts = batch_loss(self.model, self.recipe, self.data:next())
+  local range = core.range
+  local batch = range("batch", self.data.next, self.data)
+  local loss, parts = range("forward", batch_loss, self.model, self.recipe, batch)
   if parts.total ~= parts.total then
     fail("the loss became NaN at step %d; try a smaller optim.lr", self.optimiser.steps + 1)
   end
   self.optimiser:zero_grad()
   if self.scaling then
-    self.scaling:step(loss)
+    range("backward and optimiser", self.scaling.step, self.scaling, loss)
   else
-    loss:backward()
-    self.optimiser:step()
+    range("backward", loss.backward, loss)
+    range("optimiser", self.optimiser.step, self.optimiser)
   end
   self.optimiser:zero_grad()
   add(self.sums, parts)
