@@ -28,7 +28,7 @@ end
 -- Those that take minutes, to be begun first; the order is that of the numbers.
 local slow = {
   faults_parts = 9, hostile_ops = 8, hostile_calls = 7, ops = 6, runs = 5, cuda_kernels_conv = 5, faults_nn = 4,
-  cuda = 4, faults = 3, io = 2,
+  cuda = 4, faults = 3, cuda_kernels_half = 3, io = 2,
 }
 
 local LIMIT = 1800 -- seconds for one spec file

@@ -27,9 +27,10 @@ function M.of(model, decay)
   return setmetatable({ model = follower, to = tensors(follower), from = tensors(model), decay = decay }, Average)
 end
 
---- average:step(n): takes in the weights after the n-th step; at first, while 1 / n is more than its share, as a mean.
+--- average:step(n): takes in the weights after the n-th step (0: none yet); at first, while 1 / n is more than its
+-- share, as a mean.
 function Average:step(n)
-  local share = math.max(1 - self.decay, 1 / n)
+  local share = math.max(1 - self.decay, 1 / math.max(n, 1))
   for i, to in ipairs(self.to) do core.ops.lerp.call(to, self.from[i], share) end
 end
 

@@ -87,7 +87,6 @@ local function new_training(recipe, options)
   local o, model = recipe.optim, models.model(recipe.model):to(recipe.device)
   local average = o.average ~= 0 and averages.of(model, o.average) or nil
   model.precision = recipe.precision
-  if average then average.model.precision = recipe.precision end
   local optimiser = optim.AdamW(model:parameters(), { lr = o.lr, weight_decay = o.weight_decay })
   local warmup = optim.Warmup(optimiser, { steps = math.max(math.ceil(o.warmup), 1) })
   local self = setmetatable({
@@ -192,7 +191,8 @@ function Training:step()
 end
 
 function Training:validate(model)
-  local sums = {}
+  local sums, precision = {}, model.precision
+  model.precision = nil -- float32, in which the network will answer
   model:eval()
   self.validation:seek(1, 1)
   for _ = 1, self.validation:batches() do
@@ -201,6 +201,7 @@ function Training:validate(model)
     end)
   end
   model:train()
+  model.precision = precision
   return sums
 end
 
