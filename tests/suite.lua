@@ -25,10 +25,12 @@ local function is_op_spec(name)
   end
 end
 
--- Those that take minutes, to be begun first; the order is that of the numbers.
+-- Those that take long, to be begun first so that no CPU is idle in the end: about so many seconds.
 local slow = {
-  faults_parts = 9, hostile_ops = 8, hostile_calls = 7, ops = 6, runs = 5, cuda_kernels_conv = 5, faults_nn = 4,
-  cuda = 4, faults = 3, cuda_kernels_half = 3, io = 2,
+  faults_nn = 100, cuda = 90, faults_parts = 80, runs = 70, ops = 60, hostile_ops = 40, hostile_calls = 35, faults = 30,
+  cuda_train = 30, freeze = 30, cuda_kernels = 25, bounds = 20, world = 20, cuda_kernels_images = 20, model = 20,
+  quickstart = 15, train = 15, predict = 15, cuda_kernels_cases = 15, cuda_kernels_conv = 15, nn = 15, encoders = 10,
+  cuda_kernels_half = 20, video = 10, summary = 10, damage = 10, io = 10,
 }
 
 local LIMIT = 1800 -- seconds for one spec file
@@ -72,15 +74,17 @@ local function spec_names(root, pattern)
   return names
 end
 
--- The shell's line that runs one spec file with these variables set, and then says on stdout that it has ended:
--- "NAME STATUS SECONDS". What it prints goes to FILE.out, its counts to FILE. `flags` are Busted's.
-local function spec_command(root, name, file, env, flags)
+-- The shell's line that runs a job, the n-th, and then says on stdout that it has ended: "N STATUS SECONDS", and what
+-- `times` says of the CPUs' time. What it prints goes to FILE.out, its counts to FILE.
+local function job_command(root, n, job, file)
+  local name, flags = job.name, job.flags
   local words = { "cd", quote(root), "&&", "start=$(date +%s);", "COHESIV_TEST_COUNTS=" .. file }
-  for variable, value in pairs(env) do words[#words + 1] = variable .. "=" .. quote(value) end
+  for variable, value in pairs(job.env or {}) do words[#words + 1] = variable .. "=" .. quote(value) end
   words[#words + 1] = ("timeout -k 10 %d lua5.4 lua/cohesiv/main.lua tests/busted_run.lua"):format(LIMIT)
   words[#words + 1] = ("--output=tests/busted_report.lua tests/%s_spec.lua %s >%s.out 2>&1 </dev/null;"):format(name,
     flags or "", file)
-  words[#words + 1] = ('echo "%s $? $(($(date +%%s) - start))"'):format(name)
+  words[#words + 1] = ('status=$?; times >%s.times; echo "%d $status $(($(date +%%s) - start))" $(cat %s.times)')
+    :format(file, n, file)
   return table.concat(words, " ")
 end
 
@@ -91,46 +95,67 @@ local function read(path)
   return text
 end
 
+-- Seconds of CPUs in `times`' words: of the shell, then of what it ran, each in the program and in the kernel.
+local function cpu_seconds(times)
+  local sum = 0
+  for minutes, seconds in times:gmatch "(%d+)m([%d.]+)s" do sum = sum + 60 * minutes + seconds end
+  return sum
+end
+
 -- Prints what a spec file printed, and adds its counts.
-local function take_result(name, file, status, seconds)
+local function take_result(name, file, status, seconds, cpu)
   io.write(read(file .. ".out"))
   local passed, failed, skipped = read(file):match "^(%d+) (%d+) (%d+)"
   for kind, n in pairs { passed = passed, failed = failed, skipped = skipped } do
     counts[kind] = counts[kind] + math.tointeger(n)
   end
   if not passed then
-    note("failed", "%s_spec.lua did not finish: %s", name, status == 124 and "out of time" or "status " .. status)
+    note("failed", "%s: did not finish: %s", name, status == 124 and "out of time" or "status " .. status)
   elseif status ~= 0 and failed == "0" then
-    note("failed", "%s_spec.lua: its process ended with status %d", name, status)
+    note("failed", "%s: its process ended with status %d", name, status)
   end
-  say("  %-24s %4d passed%s%s  %3d s", name, passed or 0, failed ~= "0" and failed and (", %d failed"):format(failed)
-    or "", skipped ~= "0" and skipped and (", %d skipped"):format(skipped) or "", seconds)
+  say("  %-30s %4d passed%s%s  %3d s, CPU %.0f s", name, passed or 0, failed ~= "0" and failed
+    and (", %d failed"):format(failed) or "", skipped ~= "0" and skipped and (", %d skipped"):format(skipped) or "",
+    seconds, cpu)
 end
 
--- Runs spec files, as many at a time as asked for (the slow ones first), and tells of each when it has ended.
-local function run_specs(root, title, names, env, flags)
-  say("%s", title)
-  if #names == 0 then return end
-  local folder, ordered = output_of "mktemp -d", { table.unpack(names) }
+-- The jobs of some spec files in one environment: `how` names it in what is told ("" is the usual one), env are its
+-- variables, flags are Busted's.
+local function jobs_of(names, how, env, flags)
+  local list = {}
+  for i, name in ipairs(names) do
+    list[i] = { name = name, title = how == "" and name or name .. ", " .. how, env = env, flags = flags }
+  end
+  return list
+end
+
+-- Runs lists of jobs as one, as many at a time as asked for (the slow ones first), and tells of each when it has ended.
+local function run_specs(root, ...)
+  local ordered = {}
+  for _, list in ipairs { ... } do table.move(list, 1, #list, #ordered + 1, ordered) end
+  if #ordered == 0 then return end
   table.sort(ordered, function(a, b)
-    if slow[a] ~= slow[b] then return (slow[a] or 0) > (slow[b] or 0) end
-    return a < b
+    local x, y = slow[a.name] or 0, slow[b.name] or 0
+    if x ~= y then return x > y end
+    return a.title < b.title
   end)
+  local folder = output_of "mktemp -d"
   local list = assert(io.open(folder .. "/list", "w"))
-  for _, name in ipairs(ordered) do
-    local file = ("%s/%s"):format(folder, name)
+  for n, job in ipairs(ordered) do
+    local file = ("%s/%d"):format(folder, n)
     assert(io.open(file, "w")):close()
-    assert(io.open(file .. ".sh", "w")):write(spec_command(root, name, file, env, flags), "\n"):close()
+    assert(io.open(file .. ".sh", "w")):write(job_command(root, n, job, file), "\n"):close()
     list:write(file, ".sh\n")
   end
   list:close()
   local left = #ordered
   local pipe = assert(io.popen(("xargs -P %d -n 1 sh <%s/list"):format(jobs, folder)))
   for line in pipe:lines() do
-    local name, status, seconds = line:match "^(%S+) (%d+) (%d+)$"
-    if name then
+    local n, status, seconds, times = line:match "^(%d+) (%d+) (%d+) (.*)$"
+    if n then
       left = left - 1
-      take_result(name, ("%s/%s"):format(folder, name), math.tointeger(status), math.tointeger(seconds))
+      take_result(ordered[math.tointeger(n)].title, ("%s/%s"):format(folder, n), math.tointeger(status),
+        math.tointeger(seconds), cpu_seconds(times))
     end
   end
   pipe:close()
@@ -182,26 +207,33 @@ local function run_sanitized(root, names)
     env.ASAN_OPTIONS = "detect_leaks=0"
     note("skipped", "leak detection: not permitted here")
   end
-  run_specs(root, "  built", filter(names, function(name) return not release_only[name] and not on_cuda(name) end), env)
-  if not cuda then return note("skipped", "CUDA kernels on the CPU: g++ is not installed") end
-  env.COHESIV_CUDA_MODULE = folder .. "/cohesiv/cuda_on_cpu.so"
-  names = filter(names, on_cuda)
-  run_specs(root, "  CUDA kernels on the CPU", names, env)
-  env.COHESIV_CUDA_BACKWARDS = "1"
-  names = filter(names, function(name) return name == "cuda_kernels" end) -- the others take other sizes of the same
-  run_specs(root, "  CUDA kernels on the CPU, threads in the other order", names, env)
+  say "  built"
+  local plain = filter(names, function(name) return not release_only[name] and not on_cuda(name) end)
+  if not cuda then
+    note("skipped", "CUDA kernels on the CPU: g++ is not installed")
+    return run_specs(root, jobs_of(plain, "", env))
+  end
+  local forward = { COHESIV_CUDA_MODULE = folder .. "/cohesiv/cuda_on_cpu.so" }
+  for name, value in pairs(env) do forward[name] = value end
+  local other = { COHESIV_CUDA_BACKWARDS = "1" }
+  for name, value in pairs(forward) do other[name] = value end
+  -- The others take other sizes of the same.
+  local backwards = filter(names, function(name) return name == "cuda_kernels" end)
+  run_specs(root, jobs_of(plain, "", env), jobs_of(filter(names, on_cuda), "", forward),
+    jobs_of(backwards, "the other order", other))
 end
 
--- The release run used the best instruction set and as many threads as there are CPUs: those need no second one.
-local function run_variants(root, names)
+-- The op tests in other environments, as lists of jobs. The release run uses the best instruction set and as many
+-- threads as there are CPUs: those need no second one.
+local function variants(names)
   local system = require("cohesiv.core").system
-  local cpu, ops = system.cpu(), filter(names, is_op_spec)
+  local cpu, ops, lists = system.cpu(), filter(names, is_op_spec), {}
   local reached = false
   for _, set in ipairs { "portable", "avx2", "avx512" } do
     if reached then
       note("skipped", "op tests with COHESIV_ISA=%s: above this CPU", set)
     elseif set ~= cpu.isa then
-      run_specs(root, "op tests with COHESIV_ISA=" .. set, ops, { COHESIV_ISA = set })
+      lists[#lists + 1] = jobs_of(ops, set, { COHESIV_ISA = set })
     end
     reached = reached or set == cpu.isa
   end
@@ -209,13 +241,14 @@ local function run_variants(root, names)
   local larger = filter(ops, function(name) return name ~= "ops" and name ~= "large" end)
   for _, threads in ipairs { 1, 2, 4 } do
     if threads ~= system.threads() then
-      run_specs(root, ("op tests on %d thread%s"):format(threads, threads > 1 and "s" or ""), larger,
+      lists[#lists + 1] = jobs_of(larger, ("%d thread%s"):format(threads, threads > 1 and "s" or ""),
         { COHESIV_THREADS = tostring(threads) })
     end
   end
   -- Central differences call an op twice for every number of its inputs; the other tests call what they call.
-  run_specs(root, "op tests, garbage collected at every op", ops, { COHESIV_GC_STRESS = "1", COHESIV_SMALL = "1" },
+  lists[#lists + 1] = jobs_of(ops, "garbage collected", { COHESIV_GC_STRESS = "1", COHESIV_SMALL = "1" },
     "--filter-out='has the gradient of its forward'")
+  return lists
 end
 
 local function run_linters(root)
@@ -239,13 +272,17 @@ return function(root, args)
   jobs = args.jobs or require("cohesiv.core").system.cpu().count
   local part = args.part or (args.pattern and "release")
   local function wanted(name) return not part or part == name end
-  if wanted "release" then
-    run_specs(root, "release build", filter(names, function(name)
-      return not sanitized_only[name] and not on_cuda(name)
-    end), {})
+  if wanted "release" or wanted "variants" then
+    say "release build"
+    local lists = wanted "variants" and variants(names) or {}
+    if wanted "release" then
+      table.insert(lists, 1, jobs_of(filter(names, function(name)
+        return not sanitized_only[name] and not on_cuda(name)
+      end), ""))
+    end
+    run_specs(root, table.unpack(lists))
   end
   if wanted "sanitized" then run_sanitized(root, names) end
-  if wanted "variants" then run_variants(root, names) end
   if wanted "linters" then run_linters(root) end
   say("%d seconds", os.time() - started)
   say("%d passed, %d failed%s", counts.passed, counts.failed,
