@@ -51,7 +51,7 @@ local function held(expected)
   return now
 end
 
--- The files below a folder and what is in them, times left out.
+--- content(folder) → the files below it and what is in them, times left out.
 local function content(folder, into, prefix)
   into, prefix = into or {}, prefix or ""
   for _, name in ipairs(support.list(folder)) do
@@ -116,6 +116,8 @@ end
 --- terminal() → a function that undoes it: stdin and stdout are a pseudo-terminal, on which type(keys) types.
 faults.terminal, faults.type = inject.terminal, inject.type
 
+faults.content = content
+
 --- A failure is one line that names memory.
 function faults.is_clear(message)
   return type(message) == "string" and not message:find "\n" and message:lower():find "memory" ~= nil
@@ -139,9 +141,9 @@ local function first_and_stride(n)
   return chains % stride + 1, stride
 end
 
--- Of a chain of more than LONG allocations the same call without failures, and what is held after it, are looked at
--- after every PAUSE-th failure and at the end: most of the time goes there, and what is left behind adds up till then.
-local LONG, PAUSE = 100, 6
+-- The same call without failures, and what is held after it, are looked at after every PAUSE-th failure and at the end:
+-- most of the time would go there, and what is left behind adds up till then.
+local PAUSE = 16
 
 --- faults.each(what, f, { lua = false, burst = 3, folder }): f(), which returns tensors, numbers, strings and tables of
 -- them, with the k-th allocation and the burst - 1 after it failing, for k = 1, 2, … (memory_take tries three times).
@@ -159,6 +161,10 @@ function faults.each(what, f, o)
       return ok, ok and plain(got) or got, seen, failed
     end, ...)
   end
+  -- Collections cost more than the calls. Those in want of memory take what the calls leave, and run no finalizers:
+  -- what these hold piles up till somebody looks.
+  local _ <close> = setmetatable({}, { __close = function() collectgarbage "restart" end })
+  collectgarbage "stop"
   local ok, expected = cold(0, 0)
   check(ok, "%s: %s", what, expected)
   local _, _, n = cold(0, 0) -- what is kept between calls is there now
@@ -166,7 +172,11 @@ function faults.each(what, f, o)
   collectgarbage()
   local start, recording, files = held(), core.grad_enabled(), o.folder and content(o.folder)
   local k, stride = first_and_stride(n)
-  local function check_afterwards(where)
+  local since = k -- the first failure that was not looked at afterwards
+  local function check_afterwards()
+    local where = ("%s, allocations %d to %d of %d"):format(what, since, k, n)
+    since = k + stride
+    collectgarbage()
     local done, got = cold(0, 0)
     check(done, "%s: once more, without failures: %s", where, got)
     check(same(got, expected), "%s: once more, without failures: expected the same values, found others", where)
@@ -174,12 +184,11 @@ function faults.each(what, f, o)
       check(now == start[i], "%s: expected no %s left, found %d", where, HELD[i][1], now - start[i])
     end
   end
-  local pause = n > LONG and PAUSE or 1
   for failure = 1, math.huge do
     local done, got, seen, failed = cold(k, burst)
     local where = ("%s, allocation %d of %d"):format(what, k, n)
     if failed == 0 then
-      check_afterwards(where)
+      check_afterwards()
       return seen
     end
     if done then check(same(got, expected), "%s: expected the right values or an error, found other values", where)
@@ -187,8 +196,7 @@ function faults.each(what, f, o)
     check(core.grad_enabled() == recording, "%s: recording for backward is not as it was", where)
     local other = files and changed(files, content(o.folder))
     check(not other, "%s: expected the files as they were, found %s", where, other)
-    if o.lua then collectgarbage() end -- collections in want of memory run no finalizers: they would pile up
-    if failure % pause == 0 then check_afterwards(where) end
+    if failure % PAUSE == 0 then check_afterwards() end
     k = k + stride
   end
 end

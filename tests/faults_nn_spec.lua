@@ -82,10 +82,9 @@ local function life(each, name, make, ...)
   each(name .. " frozen", function() return result(m:freeze()(table.unpack(inputs))) end)
 end
 
--- An encoder for the whole network: five stages of one block.
+-- An encoder for the whole network: the stem, then four stages of one block.
 local FIVE = { build = families.efficientnet_b0.build, last = { 0, 1, 2, 3 }, stages = {} }
 for i = 1, 4 do FIVE.stages[i] = { 1, 8, 1, 2, 3 } end
-FIVE.stages[5] = { 1, 8, 1, 1, 3 }
 
 local function with_five(f, ...)
   families.five = FIVE
