@@ -60,6 +60,16 @@ it("a plan that fails is an error of the op", function()
   support.raises("cuDNN: double: pass 2 fails", y.backward, y)
 end)
 
+it("float32 is rounded to TF32 where that is allowed", function()
+  local core = require "cohesiv.core"
+  local x, w, o = images(14)
+  support.raises("cuDNN: double: in float32", co.conv2d, x, w, o)
+  core.tf32(true)
+  support.raises("cuDNN: double: in TF32", co.conv2d, x, w, o)
+  core.tf32(false)
+  support.raises("cuDNN: double: in float32", co.conv2d, x, w, o)
+end)
+
 it("what has no plan, is not aligned, rectifies or computes in bfloat16 is for the other kernels", function()
   local x, w, o = images(11, 3)
   assert.same({ 2, 2, 7, 6 }, co.conv2d(x, w, o).shape)
