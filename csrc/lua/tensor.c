@@ -383,7 +383,9 @@ static int cuda(lua_State *L) {
 
 /* range(name, f, ...) → what f(...) returns; a GPU's profiler shows it under this name (an error leaves it open) */
 static int range(lua_State *L) {
-  device_begin(check_text(L, 1, "range"));
+  const char *name = check_text(L, 1, "range");
+  if (!lua_isfunction(L, 2)) return refuse(L, "range: expected a function, found %s", found(L, 2));
+  device_begin(name);
   lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
   device_end();
   return lua_gettop(L) - 1;
