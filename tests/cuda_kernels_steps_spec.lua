@@ -1,5 +1,7 @@
 -- Whole steps on a GPU take few launches: updates of all parameters at once.
+local captured = require "cohesiv.tensor.captured"
 local co = require "cohesiv"
+local core = require "cohesiv.core"
 local support = require "tests.support"
 
 local function launches()
@@ -69,4 +71,116 @@ it("an op alone reads its parameters as they are given", function()
   co.sgd(p, g, v, { lr = 0.5, momentum = 0.9 })
   assert.same({ 0.5, 0.5, 0.5 }, p:totable())
   assert.same({ 1, 1, 1 }, v:totable())
+end)
+
+describe("work that is recorded", function()
+  local function gpu(...) return co.randn({ ... }, { device = "cuda" }) end
+
+  it("gives for other inputs what calls give, in one launch", function()
+    local w = gpu(6, 5)
+    local function f(x) return (x:matmul(w):relu() * 2):sum(2), x + 1 end
+    local x = gpu(4, 6)
+    local run = assert(core.capture(function(...) return co.tidy(f, ...) end, { x }, { f(x) }))
+    for _ = 1, 3 do
+      local y = gpu(4, 6)
+      local a, b = f(y)
+      local before = launches()
+      local c, d = run(y)
+      assert.equal(before + 1, launches())
+      assert.same({ a:totable(), b:totable() }, { c:totable(), d:totable() })
+    end
+    support.raises("capture: input 1: expected float32 4x6, found float32 4x5", run, gpu(4, 5))
+  end)
+
+  it("reads what lies in its state's place when it runs", function()
+    local w = co.ones(3, { device = "cuda" })
+    local function f(x) return x * w end
+    local x = co.ones(3, { device = "cuda" })
+    local run = assert(core.capture(f, { x }, { f(x) }))
+    core.own(w)
+    w:fill(5)
+    assert.same({ 5, 5, 5 }, run(x):totable())
+  end)
+
+  it("is refused where something is read on the host, shared state is written to, or memory is kept", function()
+    local x, kept = co.ones(3, { device = "cuda" }), nil
+    local function refused(why, f)
+      local run, message = core.capture(f, { x }, { x })
+      assert.is_nil(run)
+      assert.is_truthy(message:find(why, 1, true), message)
+      assert.same({ 1, 1, 1 }, x:totable()) -- all goes on as before
+    end
+    refused("expected nothing of the host's, found a copy of 4 bytes", function(y) return y * y:sum():item() end)
+    refused("expected nothing of the host's", function(y) return y + co.randn(100):to("cuda"):sum() end)
+    refused("expected all memory to be given back, found 1 blocks", function(y)
+      kept = y + 1
+      return y * 2
+    end)
+    kept:close()
+    local state = co.zeros(3, { device = "cuda" })
+    local seen = state:detach()
+    refused("expected a tensor of its own to write to", function(y)
+      co.lerp(state, y, 0.5)
+      return y * 2
+    end)
+    assert.same({ 0, 0, 0 }, seen:totable())
+    refused("no luck", function() error("no luck", 0) end)
+    refused("expected 1 outputs, found 2", function(y) return y * 2, y * 3 end)
+    assert(core.capture(function(y) return y * 2 end, { x }, { x }))
+  end)
+
+  it("trains in the same bits with and without", function()
+    local results, kernels = {}, {}
+    for k, graphs in ipairs { "off", "on" } do
+      core.system.setenv("COHESIV_GRAPHS", graphs)
+      co.seed(5)
+      local model = co.nn.Sequential { co.nn.Conv2d { 3, 4, 3, padding = 1 }, co.nn.BatchNorm2d(4), co.nn.ReLU(),
+        co.nn.Conv2d { 4, 2, 1 } }:to "cuda"
+      local optimiser = co.optim.AdamW(model:parameters(), { lr = 1e-2 })
+      local state = optimiser:tensors()
+      for _, b in model:named_buffers() do state[#state + 1] = b end
+      local step = captured(function(x, y)
+        local loss = (model:forward(x) - y):square():mean()
+        loss:backward()
+        optimiser:update()
+        optimiser:zero_grad()
+        return loss:detach()
+      end, state)
+      local losses, snapshot = {}, nil
+      for i = 1, 9 do
+        local n = i == 6 and 3 or 2 -- other shapes in between
+        local x, y = co.randn(n, 5, 6, 3):to "cuda", co.randn(n, 5, 6, 2):to "cuda"
+        optimiser.lr = 1e-2 / i
+        optimiser:advance()
+        local before = launches()
+        losses[i] = co.tidy(step, x, y):item()
+        kernels[i] = launches() - before
+        if i == 4 then snapshot = model:parameters()[1]:detach() end -- the next step writes to a copy of it
+      end
+      results[k] = { losses, snapshot:totable(), co.cat(require("cohesiv.base.lists").map(state, function(t)
+        return t:detach():reshape { -1 }
+      end)):totable() }
+    end
+    core.system.setenv("COHESIV_GRAPHS", "on")
+    assert.same(results[1], results[2])
+    assert.same({ 1, 1 }, { kernels[3], kernels[4] })
+    assert.is_true(kernels[1] > 10 and kernels[5] > 10 and kernels[6] > 10)
+    assert.same({ 1, 1, 1 }, { kernels[7], kernels[8], kernels[9] })
+  end)
+
+  it("is a frozen network's third pass", function()
+    co.seed(6)
+    local model = co.model { encoder = "resnet18", decoder_widths = { 8, 8, 8, 8, 8 }, embedding_dim = 4,
+      attention_dim = 4 }
+    local frozen = model:to("cuda"):eval():freeze()
+    local x, first = gpu(1, 32, 32, 3), nil
+    for i = 1, 4 do
+      local before = launches()
+      local out = frozen:forward(x)
+      local count = launches() - before
+      assert.is_true(i > 2 == (count == 1), ("pass %d: %d launches"):format(i, count))
+      first = first or out
+      for name, t in pairs(out) do assert.equal(0, support.difference(first[name]:to "cpu", t:to "cpu")) end
+    end
+  end)
 end)

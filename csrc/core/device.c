@@ -169,10 +169,13 @@ int device_heard(Device *d) {
 }
 
 bool device_sends(const Device *to, const Device *from, size_t bytes) {
-  return to->send && from == &cpu && bytes > DEVICE_PUT;
+  return to->send && !to->recording && from == &cpu && bytes > DEVICE_PUT;
 }
 
 int device_copy(Device *to, void *p, Device *from, const void *q, size_t bytes) {
+  if ((to == &cpu && from->recording) || (to->recording && from == &cpu && bytes > DEVICE_PUT))
+    return fail("%s: recording: expected nothing of the host's, found a copy of %zu bytes",
+                to == &cpu ? from->name : to->name, bytes);
   if (from == &cpu && to->put && bytes && bytes <= DEVICE_PUT) return to->put(to, p, q, bytes);
   if (from == to || from == &cpu) return to->copy(to, p, q, bytes);
   if (to == &cpu) return from->wait(from) && from->copy(from, p, q, bytes);

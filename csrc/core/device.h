@@ -32,6 +32,7 @@ struct Device {
   void *(*take)(Device *, size_t bytes);
   void (*give)(Device *, void *block, size_t bytes);
   MemoryStats (*memory)(Device *);
+  void (*reset_peak)(Device *); /* of these; NULL: memory.h has them */
 
   /* Work, in the order in which it is asked for: 1, or 0 with a message. Of copy one side is memory of this
    * device, the other too, or the host's. fill: n times the unit of `bytes` bytes; NULL: zeros. */
@@ -55,6 +56,14 @@ struct Device {
   /* Done when all work is. Raises what was deferred: see device_defer. */
   int (*wait)(Device *);
   int64_t (*mark)(Device *); /* nanoseconds: when what was asked for so far is done */
+
+  /* Work that is kept instead of done, to be done as often as one likes; NULL: this device cannot. Between record and
+   * recorded nothing is read on the host, and all memory that is taken is given back. recorded: NULL with a message. */
+  int (*record)(Device *);
+  void *(*recorded)(Device *);
+  int (*replay)(Device *, void *work);
+  void (*forget)(Device *, void *work);
+  unsigned long recording; /* the number of the first storage that is made meanwhile; 0: it does not record */
 
   char deferred[512]; /* a refusal that nobody has heard yet; "": none */
 };

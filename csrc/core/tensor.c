@@ -221,6 +221,10 @@ void tensor_release_all(Tensor **t, int n) {
 
 void *tensor_write(Tensor *t) {
   if (atomic_load(&t->storage->refs) > 1) {
+    if (t->storage->id < t->device->recording)
+      return fail("%s: recording: expected a tensor of its own to write to, found a shared one",
+                  t->device->name),
+             NULL;
     Storage *own = storage_new(t, NULL);
     if (!own) return NULL;
     if (!t->device->copy(t->device, own->data, tensor_data(t), tensor_bytes(t))) {

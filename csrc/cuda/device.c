@@ -6,6 +6,7 @@
 #include "cuda/copies.h"
 #include "cuda/cudnn.h"
 #include "cuda/kernels/memory.h"
+#include "cuda/record.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +45,8 @@ static void *take_on(cudaStream_t stream, Device *d, size_t bytes) {
   void *block = NULL;
   if (!select_device(d)) return NULL;
   cudaError_t e = cudaMallocAsync(&block, bytes ? bytes : 1, stream);
-  if (e == cudaErrorMemoryAllocation) { /* what was given back but is kept, or not yet free */
+  if (e == cudaErrorMemoryAllocation &&
+      !d->recording) { /* what was given back but is kept, or not yet free */
     cudaGetLastError();
     cudaStreamSynchronize(g->stream);
     cudaMemPoolTrimTo(g->pool, 0);
@@ -56,7 +58,7 @@ static void *take_on(cudaStream_t stream, Device *d, size_t bytes) {
                        g->stats.live, g->stats.limit),
            NULL;
   }
-  if (!done(d, "taking memory", e)) return NULL;
+  if (!done(d, "taking memory", e) || !cuda_record_takes(d, block)) return NULL;
   g->stats.live += bytes;
   if (g->stats.live > g->stats.peak) g->stats.peak = g->stats.live;
   return block;
@@ -68,7 +70,7 @@ static void give(Device *d, void *block, size_t bytes) {
   Cuda *g = cuda_of(d);
   if (!block) return;
   cudaSetDevice(d->index);
-  cudaFreeAsync(block, g->stream);
+  if (!cuda_record_keeps(d, block)) cudaFreeAsync(block, g->stream);
   g->stats.live -= bytes;
 }
 
@@ -81,6 +83,8 @@ static MemoryStats memory(Device *d) {
   s.cached = reserved > used ? (size_t)(reserved - used) : 0;
   return s;
 }
+
+static void reset_peak(Device *d) { cuda_of(d)->stats.peak = cuda_of(d)->stats.live; }
 
 /* ---- work ---- */
 
@@ -127,6 +131,7 @@ static int cast(Device *d, Dtype from_dtype, const void *from, Dtype to_dtype, v
 /* Waits; what kernels have refused meanwhile is deferred, and forgotten there. */
 static int ask_kernels(Device *d) {
   Cuda *g = cuda_of(d);
+  if (d->recording) return fail("%s: recording: expected nobody to wait", d->name);
   Refused r = {.refusal = 0};
   if (g->refused &&
       !done(d, "a copy", cudaMemcpyAsync(&r, g->refused, sizeof r, cudaMemcpyDefault, g->stream)))
@@ -142,7 +147,7 @@ static int wait(Device *d) { return select_device(d) && ask_kernels(d) && device
 
 static int64_t mark(Device *d) {
   struct timespec t;
-  cudaStreamSynchronize(cuda_stream(d));
+  if (!d->recording) cudaStreamSynchronize(cuda_stream(d));
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
@@ -179,6 +184,7 @@ static int open_device(Cuda *g, int i) {
                 .take = take,
                 .give = give,
                 .memory = memory,
+                .reset_peak = reset_peak,
                 .copy = copy,
                 .send = send,
                 .put = put,
@@ -187,7 +193,11 @@ static int open_device(Cuda *g, int i) {
                 .cast = cast,
                 .enter = enter,
                 .wait = wait,
-                .mark = mark};
+                .mark = mark,
+                .record = cuda_record,
+                .recorded = cuda_recorded,
+                .replay = cuda_replay,
+                .forget = cuda_forget};
   return select_device(d) &&
          done(d, "making a stream", cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking)) &&
          done(d, "its memory", cudaDeviceGetDefaultMemPool(&g->pool, i)) &&

@@ -14,6 +14,7 @@ int luaopen_cohesiv_core(lua_State *L) {
   open_tensor(L);
   open_ops(L);
   open_plan(L);
+  open_capture(L);
   open_algos(L);
   open_function(L);
   open_profile(L);

@@ -333,7 +333,11 @@ static int memory(lua_State *L) {
       memory_set_limit((size_t)limit);
     }
     lua_getfield(L, 1, "reset_peak");
-    if (lua_toboolean(L, -1)) memory_reset_peak();
+    if (lua_toboolean(L, -1)) {
+      memory_reset_peak();
+      for (int i = 0; device_at(i); i++)
+        if (device_at(i)->reset_peak) device_at(i)->reset_peak(device_at(i));
+    }
     lua_getfield(L, 1, "empty_cache");
     if (lua_toboolean(L, -1)) memory_empty_cache(), scratch_empty();
   }

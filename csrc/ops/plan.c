@@ -5,6 +5,8 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "core/graph.h"
+#include "core/profile.h"
+#include "ops/capture.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +31,8 @@ struct Plan {
   int slots, slots_room, steps, steps_room, nin, nout;
   int *outputs;
   Tensor **value; /* of a run: a tensor a slot */
+  long runs;
+  Capture *capture; /* of a device that records; NULL: not yet, or it cannot be */
 };
 
 /* Room for one more entry of `size` bytes. */
@@ -154,6 +158,7 @@ int plan_end(Plan *p, Tensor *const *outputs, int nout) {
 void plan_free(Plan *p) {
   if (!p) return;
   plan_cancel(p);
+  capture_free(p->capture);
   for (int i = 0; i < p->slots; i++) tensor_release(p->slot[i].constant);
   free(p->slot);
   free(p->step);
@@ -197,8 +202,7 @@ static int run_step(Plan *p, int k) {
   return 1;
 }
 
-int plan_run(Plan *p, Tensor *const *inputs, int nin, Tensor **outputs) {
-  if (!check_inputs(p, inputs, nin)) return 0;
+static int run_steps(Plan *p, Tensor *const *inputs, Tensor **outputs) {
   for (int i = 0; i < p->slots; i++) {
     Tensor *known = i < p->nin ? inputs[i] : p->slot[i].constant;
     p->value[i] = known ? tensor_retain(known) : NULL;
@@ -213,4 +217,28 @@ int plan_run(Plan *p, Tensor *const *inputs, int nin, Tensor **outputs) {
     p->value[i] = NULL;
   }
   return ok;
+}
+
+/* The second run, when all is chosen that a first one chooses, is recorded once more where the device can. What cannot
+ * be is run step by step ever after. */
+static void record_run(Plan *p, Tensor *const *inputs, Tensor *const *outputs) {
+  Capture *c = capture_begin(inputs, p->nin, outputs, p->nout);
+  Tensor *own[OP_IN], *made[OP_IN] = {NULL};
+  if (!c) return;
+  for (int i = 0; i < p->nin; i++) own[i] = capture_input(c, i);
+  int ok = run_steps(p, own, made) && capture_take(c, made, p->nout);
+  tensor_release_all(made, p->nout);
+  if (capture_end(c) && ok)
+    p->capture = c;
+  else
+    capture_free(c);
+}
+
+int plan_run(Plan *p, Tensor *const *inputs, int nin, Tensor **outputs) {
+  if (!check_inputs(p, inputs, nin)) return 0;
+  bool plain = profiling || !nin || inputs[0]->device->recording || !capture_possible(inputs[0]->device);
+  if (p->capture && !plain) return capture_run(p->capture, inputs, nin, outputs);
+  if (!run_steps(p, inputs, outputs)) return 0;
+  if (++p->runs == 2 && !plain) record_run(p, inputs, outputs);
+  return 1;
 }

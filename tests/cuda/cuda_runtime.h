@@ -37,7 +37,8 @@
 #define __shared__ static
 #define DYNAMIC_SHARED(type, name) type *name = (type *)on_cpu::machine.shared
 #define LAUNCH(kernel, grid, block, shared, stream, ...)                                                     \
-  on_cpu::launch(#kernel, grid, block, shared, [&] { kernel(__VA_ARGS__); })
+  on_cpu::start(                                                                                             \
+      #kernel, grid, block, shared, [=](auto... given) { kernel(given...); }, __VA_ARGS__)
 
 struct uint3 {
   unsigned x, y, z;
@@ -204,7 +205,6 @@ inline void run_block() {
 
 template <class F> void launch(const char *name, dim3 grid, dim3 block, size_t shared, F call) {
   Machine &m = machine;
-  cuda_launches++;
   cuda_double_reach();
   m.kernel = name;
   m.body = [](void *f) { (*(F *)f)(); };
@@ -221,6 +221,16 @@ template <class F> void launch(const char *name, dim3 grid, dim3 block, size_t s
     memset(m.shared, 0xff, shared);
     run_block();
   }
+}
+
+/* Now, or when a graph that is captured is run: with the arguments of now. */
+template <class F, class... A>
+void start(const char *name, dim3 grid, dim3 block, size_t shared, F kernel, A... arguments) {
+  auto run = [=] { launch(name, grid, block, shared, [=] { kernel(arguments...); }); };
+  cuda_launches++;
+  if (!graph_captures()) return run();
+  graph_add([](void *f) { (*(decltype(run) *)f)(); }, new auto(run),
+            [](void *f) { delete (decltype(run) *)f; });
 }
 
 inline unsigned lane() { return machine.current % WARP; }

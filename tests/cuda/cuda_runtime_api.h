@@ -16,6 +16,7 @@ typedef enum cudaError {
   cudaErrorMemoryAllocation = 2,
   cudaErrorNoDevice = 100,
   cudaErrorNotReady = 600,
+  cudaErrorStreamCaptureUnsupported = 900,
 } cudaError_t;
 typedef enum cudaMemcpyKind { cudaMemcpyDefault = 4 } cudaMemcpyKind;
 typedef enum cudaMemPoolAttr {
@@ -31,6 +32,9 @@ typedef enum cudaMemoryType {
 typedef struct CUstream_st *cudaStream_t;
 typedef struct CUevent_st *cudaEvent_t;
 typedef struct CUmemPoolHandle_st *cudaMemPool_t;
+typedef struct CUgraph_st *cudaGraph_t;
+typedef struct CUgraph_st *cudaGraphExec_t; /* one struct is both */
+typedef enum cudaStreamCaptureMode { cudaStreamCaptureModeRelaxed = 2 } cudaStreamCaptureMode;
 typedef struct cudaPointerAttributes {
   cudaMemoryType type;
 } cudaPointerAttributes;
@@ -73,6 +77,18 @@ const char *cudaGetErrorString(cudaError_t error);
 
 /* Called before a kernel runs: what its stream waits for is done. */
 void cuda_double_reach(void);
+
+/* Graphs: while a stream is captured, what is asked for is kept, and run by cudaGraphLaunch. */
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+
+/* For launches: whether they are kept, and one that is; drop frees its data. */
+int graph_captures(void);
+void graph_add(void (*run)(void *), void *data, void (*drop)(void *));
 
 #ifdef __cplusplus
 }

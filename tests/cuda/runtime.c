@@ -2,6 +2,7 @@
  * COHESIV_CUDA_MEMORY: their bytes, beyond which asking for more fails. Fresh memory is filled with NaN. */
 #include "cuda_runtime_api.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,100 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int index) {
 cudaError_t cudaRuntimeGetVersion(int *version) { return *version = 13000, cudaSuccess; }
 cudaError_t cudaDriverGetVersion(int *version) { return *version = 13010, cudaSuccess; }
 
+/* ---- graphs ---- */
+
+typedef struct Kept {
+  void (*run)(void *);
+  void *data;
+  void (*drop)(void *);
+} Kept;
+
+/* Blocks that are taken while it is captured are the graph's: filled with NaN at each run, freed with it. */
+struct CUgraph_st {
+  Kept *kept;
+  void **block;
+  int count, blocks, refs;
+};
+
+static struct CUgraph_st *captured;
+
+int graph_captures(void) { return captured != NULL; }
+
+void graph_add(void (*run)(void *), void *data, void (*drop)(void *)) {
+  captured->kept = realloc(captured->kept, (size_t)(captured->count + 1) * sizeof(Kept));
+  captured->kept[captured->count++] = (Kept){run, data, drop};
+}
+
+typedef struct Move { /* a copy, or bytes that are set: from NULL */
+  void *to;
+  const void *from;
+  int byte;
+  size_t bytes;
+} Move;
+
+static void move_now(void *data) {
+  const Move *m = data;
+  if (m->bytes && m->from)
+    memmove(m->to, m->from, m->bytes);
+  else if (m->bytes)
+    memset(m->to, m->byte, m->bytes);
+}
+
+static cudaError_t move(Move m) {
+  if (!captured) return move_now(&m), cudaSuccess;
+  Move *kept = malloc(sizeof *kept);
+  *kept = m;
+  graph_add(move_now, kept, free);
+  return cudaSuccess;
+}
+
+static bool own_block(const struct CUgraph_st *g, const void *block) {
+  for (int i = 0; g && i < g->blocks; i++)
+    if (g->block[i] == block) return true;
+  return false;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
+  (void)stream, (void)mode;
+  captured = calloc(1, sizeof *captured);
+  captured->refs = 1;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
+  (void)stream;
+  *graph = captured;
+  captured = NULL;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags) {
+  (void)flags;
+  graph->refs++;
+  return *exec = graph, cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t g, cudaStream_t stream) {
+  (void)stream;
+  cuda_double_reach();
+  for (int i = 0; i < g->count; i++) g->kept[i].run(g->kept[i].data);
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t g) {
+  if (--g->refs) return cudaSuccess;
+  for (int i = 0; i < g->count; i++) g->kept[i].drop(g->kept[i].data);
+  for (int i = 0; i < g->blocks; i++) free((char *)g->block[i] - HEAD);
+  free(g->kept);
+  free(g->block);
+  free(g);
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t g) { return cudaGraphDestroy(g); }
+
+/* ---- memory ---- */
+
 cudaError_t cudaMallocAsync(void **block, size_t bytes, cudaStream_t stream) {
   (void)stream;
   size_t free_, total;
@@ -44,9 +139,13 @@ cudaError_t cudaMallocAsync(void **block, size_t bytes, cudaStream_t stream) {
   *block = NULL;
   if (!p) return cudaErrorMemoryAllocation;
   memcpy(p, &bytes, sizeof bytes);
-  memset(p + HEAD, 0xff, bytes);
-  used += bytes;
   *block = p + HEAD;
+  move((Move){.to = *block, .byte = 0xff, .bytes = bytes});
+  used += bytes;
+  if (captured) {
+    captured->block = realloc(captured->block, (size_t)(captured->blocks + 1) * sizeof *captured->block);
+    captured->block[captured->blocks++] = *block;
+  }
   return cudaSuccess;
 }
 
@@ -54,10 +153,11 @@ cudaError_t cudaFreeAsync(void *block, cudaStream_t stream) {
   (void)stream;
   size_t bytes;
   if (!block) return cudaSuccess;
+  if (captured && !own_block(captured, block)) return cudaErrorStreamCaptureUnsupported;
   cuda_double_reach();
   memcpy(&bytes, (char *)block - HEAD, sizeof bytes);
   used -= bytes;
-  free((char *)block - HEAD);
+  if (!captured) free((char *)block - HEAD);
   return cudaSuccess;
 }
 
@@ -162,6 +262,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  if (captured) return cudaErrorStreamCaptureUnsupported;
   mark_due(stream, asked);
   run_copies();
   return cudaSuccess;
@@ -170,6 +271,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
   (void)kind;
+  if (captured) return move((Move){.to = to, .from = from, .bytes = bytes});
   if (bytes && is_pinned(from) && asked - finished < COPIES) {
     copies[asked++ % COPIES] = (Copy){to, from, bytes, stream, 0};
     return cudaSuccess;
@@ -181,6 +283,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
 }
 
 cudaError_t cudaMemsetAsync(void *to, int byte, size_t bytes, cudaStream_t stream) {
+  if (captured) return move((Move){.to = to, .byte = byte, .bytes = bytes});
   mark_due(stream, asked);
   run_copies();
   if (bytes) memset(to, byte, bytes);

@@ -39,8 +39,14 @@ function Optimiser:zero_grad()
   for _, p in ipairs(self.parameters) do p.grad = nil end
 end
 
---- opt:step(): one update of every parameter that has a gradient. Short of memory, it raises with nothing changed.
-function Optimiser:step()
+-- Where a step is recorded to be replayed (cohesiv.tensor.captured), its two halves: the next step's numbers, from the
+-- host, and the update, which reads them on the device.
+function Optimiser:advance()
+  if self.numbers then self.op.numbers(self.numbers, self:settings(self.steps + 1)) end
+  self.steps = self.steps + 1
+end
+
+function Optimiser:update()
   local gradients = {}
   local operands = { self.parameters, gradients }
   for k, name in ipairs(self.kept) do operands[k + 2] = self[name] end
@@ -51,10 +57,25 @@ function Optimiser:step()
       for _, name in ipairs(self.kept) do core.own(self[name][i]) end
     end
   end
-  if self.numbers then self.op.numbers(self.numbers, self:settings(self.steps + 1)) end
-  self.op.each(operands, self.numbers, self:settings(self.steps + 1))
-  self.steps = self.steps + 1
+  self.op.each(operands, self.numbers, self:settings(self.steps))
   for _, g in ipairs(gradients) do if g then g:close() end end
+end
+
+--- opt:step(): one update of every parameter that has a gradient. Short of memory, it raises with nothing changed.
+function Optimiser:step()
+  self:advance()
+  local ok, message = pcall(self.update, self)
+  if ok then return end
+  self.steps = self.steps - 1
+  core.error(message, 0)
+end
+
+-- All tensors that a step reads and writes, but gradients.
+function Optimiser:tensors()
+  local list = table.move(self.parameters, 1, #self.parameters, 1, {})
+  list[#list + 1] = self.numbers
+  for _, name in ipairs(self.kept) do table.move(self[name], 1, #self[name], #list + 1, list) end
+  return list
 end
 
 --- opt:state(): { steps, lr } and the lists of tensors (AdamW: m, v; SGD: velocity), for a checkpoint.

@@ -17,6 +17,7 @@ local runs = require "cohesiv.train.run"
 local sampled = require "cohesiv.train.samples"
 local scaling = require "cohesiv.train.scaling"
 local tensor = require "cohesiv.tensor"
+local captured = require "cohesiv.tensor.captured"
 
 local M = {}
 
@@ -27,26 +28,42 @@ local CHECKPOINT_SECONDS = tonumber(os.getenv "COHESIV_CHECKPOINT_SECONDS") or 3
 
 local function fail(format, ...) core.refuse("train: " .. format, ...) end
 
--- The loss of a batch, and its parts as numbers.
-local function batch_loss(model, recipe, batch)
-  local device, w = model.device(), recipe.loss
-  for name, v in pairs(batch) do batch[name] = core.is_tensor(v) and v:to(device) or v end
-  local out = model:forward(batch.image)
-  local names, values, total = {}, {}, nil
+local FIELDS = { "image", "label", "maps", "points", "image_index" } -- of a batch
+local TOGETHER = 20 -- steps whose losses are read at once, where reading is waiting
+
+-- The batch as a list, on a device.
+local function moved(batch, device)
+  return table.unpack(lists.map(FIELDS, function(name) return batch[name]:to(device) end))
+end
+
+-- The loss of a batch, and its parts in one tensor.
+local function batch_loss(model, recipe, image, label, maps, points, image_index)
+  local w, out = recipe.loss, model:forward(image)
+  local values, total = {}, nil
   local function add(name, loss)
-    names[#names + 1], values[#values + 1] = name, loss:detach()
+    values[#values + 1] = loss:detach()
     loss = loss * w[name]
     total = total and total + loss or loss
   end
   if w.responsibility ~= 0 then
-    add("responsibility", losses.responsibility(out.Q, out.K, batch.maps, batch.points, batch.image_index,
+    add("responsibility", losses.responsibility(out.Q, out.K, maps, points, image_index,
       { through = w.clamp == "through" }))
   end
-  if w.embedding ~= 0 then add("embedding", losses.embedding(out.Z, batch.label, recipe.embedding)) end
-  names[#names + 1], values[#values + 1] = "total", total:detach()
-  local parts = {}
-  for i, v in ipairs(tensor.stack(values):totable()) do parts[names[i]] = v end -- the one wait of a step
-  return total, parts
+  if w.embedding ~= 0 then add("embedding", losses.embedding(out.Z, label, recipe.embedding)) end
+  values[#values + 1] = total:detach()
+  return total, tensor.stack(values)
+end
+
+-- Parts of losses, as numbers, by their names.
+local function named_parts(recipe, values)
+  local parts, i = { total = values[#values] }, 0
+  for _, name in ipairs { "responsibility", "embedding" } do
+    if recipe.loss[name] ~= 0 then
+      i = i + 1
+      parts[name] = values[i]
+    end
+  end
+  return parts
 end
 
 local function add(sums, parts)
@@ -90,6 +107,7 @@ local function new_training(recipe, options)
   local optimiser = optim.AdamW(model:parameters(), { lr = o.lr, weight_decay = o.weight_decay })
   local warmup = optim.Warmup(optimiser, { steps = math.max(math.ceil(o.warmup), 1) })
   local self = setmetatable({
+    unread = {}, together = (device == "cpu" or recipe.precision == "fp16") and 1 or TOGETHER,
     scaling = recipe.precision == "fp16" and scaling.of(optimiser) or nil,
     rate = warmup, -- its .lr is the rate before warm-up: the schedules' to change
     cosine = o.schedule == "cosine" and optim.Cosine(warmup, { steps = 1, floor = 0.01 }) or nil,
@@ -97,6 +115,12 @@ local function new_training(recipe, options)
     recipe = recipe, model = model, optimiser = optimiser, average = average, samples = samples, source = data,
     epoch = 1, batch = 1, sums = {}, seconds = 0.0, ended = false, stopped = false,
   }, Training)
+  self.work = function(...) return self:compute(...) end
+  if self.together > 1 then
+    local state = optimiser:tensors()
+    for _, t in model:named_buffers() do state[#state + 1] = t end
+    self.work = captured(self.work, state)
+  end
   self.data = self:loader(samples.train, { batch = recipe.batch, shuffle = true, augment = recipe.augment })
   if #samples.validation > 0 then
     self.validation = self:loader(samples.validation, { batch = recipe.batch, shuffle = false })
@@ -122,6 +146,7 @@ end
 
 -- Times are not in the checkpoint: equal runs have equal ones.
 function Training:write_checkpoint(state)
+  self:read(self.optimiser.steps)
   checkpoint.write(self.run:file "last.safetensors", self, {
     epoch = self.epoch, batch = self.batch, sums = self.sums, ended = self.ended, stopped = self.stopped,
     schedule = self.schedule:state(), rate = self.rate.lr, random = { core.random_state() },
@@ -171,23 +196,48 @@ end
 -- Whether the recipe's epochs or minutes are used up, at the end of an epoch.
 function Training:is_over() return self.epoch > self.recipe.epochs or self:share() >= 1 end
 
-function Training:step()
+-- Losses of the steps since the last reading, in their order. `last`: the number of the step that the last one is of.
+function Training:read(last)
+  local rows = #self.unread > 0 and tensor.tidy(function() return tensor.stack(self.unread):totable() end) or {}
+  local first = last - #rows
+  for _, t in ipairs(self.unread) do t:close() end
+  self.unread = {}
+  for i, values in ipairs(rows) do
+    local parts = named_parts(self.recipe, values)
+    if parts.total ~= parts.total then
+      fail("the loss became NaN at step %d; try a smaller optim.lr", first + i)
+    end
+    add(self.sums, parts)
+    self.loss = parts.total
+  end
+end
+
+-- What a step computes, from a batch. Where reading is no waiting, losses are read before they change a weight.
+function Training:compute(...)
   local range = core.range
-  local batch = range("batch", self.data.next, self.data)
-  local loss, parts = range("forward", batch_loss, self.model, self.recipe, batch)
-  if parts.total ~= parts.total then
-    fail("the loss became NaN at step %d; try a smaller optim.lr", self.optimiser.steps + 1)
+  local loss, parts = range("forward", batch_loss, self.model, self.recipe, ...)
+  if self.together == 1 then
+    self.unread[1] = parts
+    self:read(self.optimiser.steps + 1)
   end
   self.optimiser:zero_grad()
   if self.scaling then
     range("backward and optimiser", self.scaling.step, self.scaling, loss)
   else
     range("backward", loss.backward, loss)
-    range("optimiser", self.optimiser.step, self.optimiser)
+    range("optimiser", self.together == 1 and self.optimiser.step or self.optimiser.update, self.optimiser)
   end
   self.optimiser:zero_grad()
-  add(self.sums, parts)
-  return parts.total
+  return parts
+end
+
+function Training:step()
+  local together = self.together > 1
+  if together then self.optimiser:advance() end
+  local parts = self.work(moved(core.range("batch", self.data.next, self.data), self.model.device()))
+  if together then self.unread[#self.unread + 1] = parts:keep() end
+  if #self.unread >= TOGETHER then self:read(self.optimiser.steps) end
+  self.stepped = true
 end
 
 function Training:validate(model)
@@ -197,7 +247,8 @@ function Training:validate(model)
   self.validation:seek(1, 1)
   for _ = 1, self.validation:batches() do
     tensor.tidy(tensor.no_grad, function()
-      add(sums, select(2, batch_loss(model, self.recipe, self.validation:next())))
+      local _, parts = batch_loss(model, self.recipe, moved(self.validation:next(), model.device()))
+      add(sums, named_parts(self.recipe, parts:totable()))
     end)
   end
   model:train()
@@ -209,6 +260,7 @@ end
 function Training:end_epoch()
   local model = self.average and self.average.model or self.model
   local record = { epoch = self.epoch, step = self.optimiser.steps, lr = self.optimiser.lr, seconds = self:since() }
+  self:read(self.optimiser.steps)
   means(self.sums, "train_", record)
   local score = record.train_total
   if self.validation then
@@ -242,9 +294,9 @@ function Training:go()
       end
       if self.cosine then self.cosine:step(self:share()) end
       self.rate:step(self.optimiser.steps)
-      local loss = tensor.tidy(self.step, self)
+      tensor.tidy(self.step, self)
       if self.average then self.average:step(self.optimiser.steps) end
-      bar:update(self.batch, ("loss %.4f"):format(loss))
+      bar:update(self.batch, self.loss and ("loss %.4f"):format(self.loss) or "")
       self.batch = self.batch + 1
       if system.time() - self.written > CHECKPOINT_SECONDS then self:write_checkpoint() end
       if self:share() >= 1 and self.batch <= batches and self.recipe.minutes then break end
@@ -322,7 +374,7 @@ end
 -- Trains to the end in the run folder, from its last checkpoint where it has one.
 local function trained(recipe, options)
   local training = not options.resume and new_training(recipe, options) -- first: if it fails, it leaves no folder
-  local function kept() return training.kept or training.optimiser.steps > 0 end
+  local function kept() return training.kept or training.stepped end
   return in_folder(recipe, options, kept, function(run, changes)
     training = training or new_training(recipe, options)
     training.run = run

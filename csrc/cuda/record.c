@@ -1,0 +1,119 @@
+/* Recording on a stream. Memory that is taken and given back meanwhile is the graph's own, by CUDA's nodes for it;
+ * blocks from outside that are given back meanwhile are freed with the graph. */
+#include "cuda/record.h"
+
+#include "core/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PLACES = 1 << 15 }; /* blocks of a recording, at a time */
+
+typedef struct Record Record;
+struct Record {
+  Record *next; /* of the failed ones */
+  Device *device;
+  void *taken[PLACES], *kept[PLACES];
+  int ntaken, nkept;
+  bool crowded;
+};
+
+typedef struct Work {
+  cudaGraphExec_t graph;
+  int count;
+  void *kept[]; /* blocks that it reads */
+} Work;
+
+static Record *current; /* one device records at a time */
+static Record *failed;  /* those that tensors of theirs outlive */
+
+static int done(const Device *d, const char *what, cudaError_t e) {
+  return e == cudaSuccess || fail("%s: recording: %s: %s", d->name, what, cudaGetErrorString(e));
+}
+
+static bool drop_from(void **list, int *count, void *block) {
+  for (int i = *count - 1; i >= 0; i--)
+    if (list[i] == block) {
+      list[i] = list[--*count];
+      return true;
+    }
+  return false;
+}
+
+int cuda_record_takes(Device *d, void *block) {
+  Record *r = current;
+  if (!r || r->device != d) return 1;
+  if (r->ntaken == PLACES) return fail("%s: recording: expected at most %d blocks", d->name, PLACES);
+  r->taken[r->ntaken++] = block;
+  return 1;
+}
+
+bool cuda_record_keeps(Device *d, void *block) {
+  for (Record **p = &failed; *p; p = &(*p)->next) {
+    Record *r = *p;
+    if (r->device != d || !drop_from(r->taken, &r->ntaken, block)) continue;
+    if (!r->ntaken) {
+      *p = r->next;
+      free(r);
+    }
+    return true;
+  }
+  Record *r = current;
+  if (!r || r->device != d || drop_from(r->taken, &r->ntaken, block)) return false;
+  r->crowded = r->crowded || r->nkept == PLACES;
+  if (!r->crowded) r->kept[r->nkept++] = block;
+  return true;
+}
+
+int cuda_record(Device *d) {
+  if (current) return fail("%s: recording: expected no other one, found one", d->name);
+  Record *r = calloc(1, sizeof *r);
+  if (!r) return fail_memory("out of memory: a recording");
+  r->device = d;
+  if (!done(d, "beginning", cudaStreamBeginCapture(cuda_stream(d), cudaStreamCaptureModeRelaxed)))
+    return free(r), 0;
+  current = r;
+  return 1;
+}
+
+static Work *work_of(Device *d, const Record *r, cudaGraph_t graph) {
+  if (r->ntaken)
+    return fail("%s: recording: expected all memory to be given back, found %d blocks", d->name, r->ntaken),
+           NULL;
+  if (r->crowded) return fail("%s: recording: expected at most %d blocks", d->name, PLACES), NULL;
+  Work *w = malloc(sizeof *w + (size_t)r->nkept * sizeof *w->kept);
+  if (!w) return fail_memory("out of memory: a recording"), NULL;
+  w->count = r->nkept;
+  memcpy(w->kept, r->kept, (size_t)r->nkept * sizeof *w->kept);
+  if (done(d, "a graph", cudaGraphInstantiate(&w->graph, graph, 0))) return w;
+  return free(w), NULL;
+}
+
+void *cuda_recorded(Device *d) {
+  Record *r = current;
+  cudaGraph_t graph = NULL;
+  cudaError_t e = cudaStreamEndCapture(cuda_stream(d), &graph);
+  Work *w = done(d, "ending", e) && graph ? work_of(d, r, graph) : NULL;
+  if (graph) cudaGraphDestroy(graph);
+  cudaGetLastError();
+  current = NULL;
+  for (int i = 0; !w && i < r->nkept; i++) cudaFreeAsync(r->kept[i], cuda_stream(d));
+  if (r->ntaken) {
+    r->next = failed;
+    failed = r;
+  } else
+    free(r);
+  return w;
+}
+
+int cuda_replay(Device *d, void *work) {
+  cuda_launches++;
+  return done(d, "running", cudaGraphLaunch(((Work *)work)->graph, cuda_stream(d)));
+}
+
+void cuda_forget(Device *d, void *work) {
+  Work *w = work;
+  cudaGraphExecDestroy(w->graph);
+  for (int i = 0; i < w->count; i++) d->give(d, w->kept[i], 0);
+  free(w);
+}
