@@ -1,7 +1,6 @@
 -- A whole network against a file of reference values (tests/reference/golden.py, network.py, the data folder's
 -- reference/make.py): the weights are functions of their names; maps, losses, gradients and running statistics must
 -- agree.
-local assert = require "luassert"
 local co = require "cohesiv"
 
 local network = {}
@@ -50,7 +49,7 @@ end
 
 --- The largest difference, as a share of the largest value of b.
 function network.relative(a, b)
-  a, b = a:detach():to "float64", b:to "float64"
+  a, b = a:detach():to("cpu"):to "float64", b:to "float64"
   return (a - b):abs():max():item() / b:abs():max():item()
 end
 
@@ -84,14 +83,16 @@ local BOUNDS = {
   float64 = { maps = 1e-6, losses = 1e-6, running = 1e-6, gradients = 1e-6 },
 }
 
-local function compare_in(ref, model, dtype)
+local function compare_in(ref, model, dtype, device)
   local bound = BOUNDS[dtype]
   local function below(found, limit, what)
-    assert.is_true(found <= limit, ("%s: %s: expected at most %g, found %g"):format(dtype, what, limit, found))
+    if found <= limit then return end
+    error(("%s: %s: expected at most %g, found %g"):format(dtype, what, limit, found), 0)
   end
   model:eval()
   local x, R = inputs_of(ref)
-  x, R = x:to(dtype), R:to(dtype)
+  x, R = x:to(dtype):to(device), R:to(dtype):to(device)
+  local query, label = ref.query:to(dtype):to(device), ref.label:to(device)
   local out = co.no_grad(function() return model:forward(x) end)
   for _, name in ipairs { "Z", "Q", "K" } do
     below(network.relative(kept(out[name], ref[name]), ref[name]), bound.maps, name)
@@ -99,9 +100,9 @@ local function compare_in(ref, model, dtype)
   model:train()
   out = model:forward(x)
   below(network.relative(kept(out.Z, ref.Z_train), ref.Z_train), bound.maps, "Z in training mode")
-  local responsibility = co.losses.responsibility(out.Q, out.K, R, ref.query:to(dtype))
-  local embedding = co.losses.embedding(out.Z, ref.label)
-  local plain = co.losses.embedding(out.Z, ref.label, { normalise = false })
+  local responsibility = co.losses.responsibility(out.Q, out.K, R, query)
+  local embedding = co.losses.embedding(out.Z, label)
+  local plain = co.losses.embedding(out.Z, label, { normalise = false })
   below(ratio(responsibility:item(), ref.responsibility_loss:item()), bound.losses, "responsibility loss")
   below(ratio(embedding:item(), ref.embedding_loss:item()), bound.losses, "embedding loss")
   below(ratio(plain:item(), ref.embedding_loss_unnormalised:item()), bound.losses, "embedding loss, unnormalised");
@@ -116,7 +117,7 @@ local function compare_in(ref, model, dtype)
     local grad = parameters[name].grad -- none: the forward pass leaves the parameter out
     below(math.abs((grad and norm(grad) or 0) - own) / math.max(own, 1e-3 * largest), bound.gradients, name)
   end
-  assert.equal(#ref.gradient_norm, i)
+  assert(#ref.gradient_norm == i)
   for key, expected in pairs(ref) do
     local name = key:match "^gradient%.(.+)"
     if name then below(network.relative(parameters[name].grad, expected), bound.gradients, name .. ", all of it") end
@@ -126,24 +127,24 @@ local function compare_in(ref, model, dtype)
     i = i + 1
     below(ratio(norm(buffers[name]), ref.running_norm[i]), bound.running, name)
   end
-  assert.equal(#ref.running_norm, i)
+  assert(#ref.running_norm == i)
 end
 
---- Asserts that the network of this encoder is the one of the reference file, in these dtypes. damped: as in
--- tests/reference/network.py.
-function network.compare(ref, encoder, dtypes, damped)
+--- Raises unless the network of this encoder is the one of the reference file, in these dtypes, on a device (the CPU).
+-- damped: as in tests/reference/network.py.
+function network.compare(ref, encoder, dtypes, damped, device)
   local dims = ref.dims and ref.dims:totable() or {}
   local model = co.model {
     encoder = encoder, decoder_widths = ref.widths:totable(), embedding_dim = dims[1], attention_dim = dims[2],
   }
   local state = reference_state(model, damped)
-  assert.equal(ref.parameters:item(), model:count())
+  assert(ref.parameters:item() == model:count())
   for _, dtype in ipairs(dtypes) do
     model:to "float32"
     model:load_state(state)
-    model:to(dtype)
+    model:to(dtype):to(device or "cpu")
     model:zero_grad()
-    co.tidy(compare_in, ref, model, dtype)
+    co.tidy(compare_in, ref, model, dtype, device or "cpu")
   end
 end
 

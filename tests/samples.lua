@@ -1,6 +1,7 @@
 -- What the specs over the op table share: every op's random legal samples, and a call of one as plain numbers.
 local co = require "cohesiv"
 local core = require "cohesiv.core"
+local lists = require "cohesiv.base.lists"
 
 local samples = {}
 
@@ -81,6 +82,22 @@ function samples.gradients(name, inputs, args)
   local list = {}
   for i, t in ipairs(own) do list[i] = t and t.grad and t.grad:reshape({ -1 }):totable() or false end
   return list
+end
+
+-- What stays float32 beside halves, by the names that ops have for it, unless all of it is halves.
+local full = lists.set { "weight", "bias", "running_mean", "running_var", "w1", "b1", "w2", "b2", "scale", "shift", "R",
+  "queries", "image", "label", "grid", "parameter", "gradient", "m", "v", "velocity" }
+
+--- halves(name, inputs, half): the inputs as halves on the GPU, and with the same numbers in float32 on the CPU.
+function samples.halves(name, inputs, half)
+  local here, there, words = {}, {}, {}
+  for word in core.ops[name].args:gmatch "[%w_]+" do words[#words + 1] = word end
+  for i, t in ipairs(inputs) do
+    local narrow = t and t.dtype == "float32" and (core.ops[name].variadic or not full[words[i]])
+    here[i] = narrow and t:to(half):to "float32" or t
+    there[i] = t and (narrow and t:to(half) or t):to "cuda"
+  end
+  return here, there
 end
 
 return samples
