@@ -43,16 +43,16 @@ local object = os.tmpname()
 
 -- Mangled name → { load, store }: instructions that move 128 bits from or to global memory.
 local function moves_of()
-  local found, current = {}, {}
+  local found, last = {}, nil
   for line in output_of("PATH=%s:$PATH cuobjdump -sass %s", o.tools, object):gmatch "[^\n]+" do
     local name = line:match "Function : (%S+)"
     if name then
-      current = { load = 0, store = 0 }
-      found[name] = current
-    elseif line:find "LDG[%w%.]*%.128" then
-      current.load = current.load + 1
-    elseif line:find "STG[%w%.]*%.128" then
-      current.store = current.store + 1
+      last = name
+      found[name] = { load = 0, store = 0 }
+    elseif last and line:find "LDG[%w%.]*%.128" then
+      found[last].load = found[last].load + 1
+    elseif last and line:find "STG[%w%.]*%.128" then
+      found[last].store = found[last].store + 1
     end
   end
   return found
