@@ -112,6 +112,29 @@ static int length(lua_State *L) {
   return 1;
 }
 
+/* core.signature(what, tensors) → "cpu float32 1x2, …": device, dtype and shape of a list of tensors, the inputs of
+ * `what` */
+static int signature(lua_State *L) {
+  const char *what = check_text(L, 1, "signature");
+  long n = check_list(L, 2, what, INT_MAX);
+  luaL_Buffer out;
+  luaL_buffinit(L, &out);
+  for (long i = 1; i <= n; i++) {
+    lua_rawgeti(L, 2, i);
+    Tensor *t = to_tensor(L, -1);
+    if (!t) return refuse(L, "%s: input %d: expected a tensor, found %s", what, (int)i, luaL_typename(L, -1));
+    lua_pop(L, 1);
+    if (i > 1) luaL_addstring(&out, ", ");
+    luaL_addstring(&out, t->device->name);
+    luaL_addchar(&out, ' ');
+    luaL_addstring(&out, dtype_name[t->dtype]);
+    luaL_addchar(&out, ' ');
+    luaL_addstring(&out, tensor_text(t));
+  }
+  luaL_pushresult(&out);
+  return 1;
+}
+
 /* t:numel(): how many numbers it holds */
 static int numel(lua_State *L) {
   lua_pushinteger(L, check_tensor(L, 1, "numel")->size);
@@ -436,6 +459,7 @@ void open_tensor(lua_State *L) { /* stack: module */
   lua_setfield(L, -2, "meta");
   static const luaL_Reg functions[] = {{"grad_enabled", grad_enabled},
                                        {"is_tensor", is_tensor},
+                                       {"signature", signature},
                                        {"own", own},
                                        {"memory", memory},
                                        {"range", range},

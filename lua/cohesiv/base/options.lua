@@ -11,7 +11,6 @@ M.show = core.found
 M.text = core.text
 
 -- ---- kinds of values ----
-
 local function is_number(x) return type(x) == "number" and x - x == 0 end
 
 -- What a metatable has under a key itself.
@@ -211,7 +210,6 @@ function M.finite(what, t, things)
 end
 
 -- ---- methods ----
-
 local inner = setmetatable({}, { __mode = "k" }) -- guarded method → the method
 
 --- original(f): the function that guard put a check around, or f itself.

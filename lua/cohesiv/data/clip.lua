@@ -3,10 +3,10 @@
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
 local tensor = require "cohesiv.tensor"
-local estimator, maps = require "cohesiv.motion.flow", require "cohesiv.motion.maps"
 local scale = require "cohesiv.motion.scale"
-local cache, frames, given = require "cohesiv.data.cache", require "cohesiv.data.frames", require "cohesiv.data.given"
 local landmarks = require "cohesiv.data.landmarks"
+local estimator, maps = require "cohesiv.motion.flow", require "cohesiv.motion.maps"
+local cache, frames, given = require "cohesiv.data.cache", require "cohesiv.data.frames", require "cohesiv.data.given"
 
 local any = options.optional "any"
 local clip = {}

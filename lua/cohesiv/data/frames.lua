@@ -14,7 +14,6 @@ local frames = {}
 local BEHIND = 40 -- frames kept before the one asked for, when memory allows
 
 -- ---- what is kept ----
-
 -- A shelf of things by keys, of so much room: the least recently used are closed first.
 local function shelf(room)
   local entries, clock = {}, 0
@@ -63,7 +62,6 @@ function frames.forget()
 end
 
 -- ---- what sources have in common: measure() is asked once, read(n) where frame n is not kept ----
-
 local function info(source)
   source.known = source.known or source:measure()
   return source.known
@@ -98,7 +96,6 @@ function frames.stamp(path)
 end
 
 -- ---- videos ----
-
 local Video = class {}
 
 function Video:close() decoders.drop(self) end
@@ -144,7 +141,6 @@ function Video:measure()
 end
 
 -- ---- folders of pictures ----
-
 local Folder = class { close = function() end }
 
 -- The path of frame n; nil when there is none. The folder is listed once.

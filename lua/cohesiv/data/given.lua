@@ -3,10 +3,10 @@
 -- This spelling costs one look at the disk; others (5 to 10 digits, a prefix, .PNG) are found where one file alone can
 -- be meant: the folder is listed, and again only when it has changed.
 local core = require "cohesiv.core"
-local kinds, lists, warn = require "cohesiv.base.kinds", require "cohesiv.base.lists", require "cohesiv.base.warn"
 local scale = require "cohesiv.motion.scale"
-local document, frames = require "cohesiv.data.document", require "cohesiv.data.frames"
 local names = require "cohesiv.data.names"
+local kinds, lists, warn = require "cohesiv.base.kinds", require "cohesiv.base.lists", require "cohesiv.base.warn"
+local document, frames = require "cohesiv.data.document", require "cohesiv.data.frames"
 local given = {}
 
 local KEPT = 64 -- folders whose listing is kept

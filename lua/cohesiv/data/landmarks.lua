@@ -5,11 +5,11 @@
 -- frames may be keyed by number instead; a frame may be null, one hand, or { "hands": … }. The document is decoded as a
 -- whole, but a frame is looked at only when it is asked for: files of an hour of video have 200,000 hands.
 local core = require "cohesiv.core"
-local json, kinds, lists = require "cohesiv.base.json", require "cohesiv.base.kinds", require "cohesiv.base.lists"
 local warn = require "cohesiv.base.warn"
 local tensor = require "cohesiv.tensor"
 local scale = require "cohesiv.motion.scale"
 local document = require "cohesiv.data.document"
+local json, kinds, lists = require "cohesiv.base.json", require "cohesiv.base.kinds", require "cohesiv.base.lists"
 
 local absent, found, is_list = kinds.absent, kinds.found, kinds.is_list
 
@@ -23,7 +23,6 @@ local function tell(self, kind, where, format, ...)
 end
 
 -- ---- the document ----
-
 -- Without width and height the clip's are meant, unless they seem to be there under other names.
 local function check_size(self, doc)
   local w, h, W, H = self.width, self.height, self.clip.width, self.clip.height
@@ -71,7 +70,6 @@ function landmarks.read(path, clip)
 end
 
 -- ---- the hands of a frame, as the file has them ----
-
 local NUMBERS = { "frame", "frame_id", "frame_idx", "frame_index", "frame_number", "index", "number" }
 
 -- A frame that says its own number says the right one: lists with frames left out exist.
@@ -107,7 +105,6 @@ function Document:key(n)
 end
 
 -- ---- one hand ----
-
 local SIDES = { left = "left", l = "left", right = "right", r = "right" }
 
 local side_of = kinds.optional(kinds.kind("left or right", function(side)

@@ -1,7 +1,7 @@
 --- The generated world: clips of hands that hold things, with exact truth, as a data folder.
 local core = require "cohesiv.core"
-local json, lists, options = require "cohesiv.base.json", require "cohesiv.base.lists", require "cohesiv.base.options"
 local progress = require "cohesiv.base.progress"
+local json, lists, options = require "cohesiv.base.json", require "cohesiv.base.lists", require "cohesiv.base.options"
 local M = {}
 
 local VERSION = 1 -- of what a seed makes: raised whenever the same seed gives other clips

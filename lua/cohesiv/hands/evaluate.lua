@@ -10,8 +10,8 @@
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local tensor = require "cohesiv.tensor"
-local folders, annotations = require "cohesiv.data", require "cohesiv.data.annotations"
 local metrics = require "cohesiv.hands.metrics"
+local folders, annotations = require "cohesiv.data", require "cohesiv.data.annotations"
 local evaluate = {}
 
 --- The tasks, in the order of tables.

@@ -1,17 +1,11 @@
 --- co.model: the COHESIV network. One image in; embedding Z, query map Q (hand branch) and key map K (object branch)
 -- out. What calibration finds (thresholds, mean embeddings) travels with the weights, as does the normalisation.
-local Module = require "cohesiv.nn.module"
-local json = require "cohesiv.base.json"
-local layers = require "cohesiv.nn.layers"
-local encoders = require "cohesiv.nn.encoders"
-local unet = require "cohesiv.nn.unet"
-local files = require "cohesiv.tensor.io"
-local predict = require "cohesiv.hands.predict"
-local summary = require "cohesiv.nn.summary"
-local weights = require "cohesiv.nn.weights"
-local kinds = require "cohesiv.base.kinds"
-local options = require "cohesiv.base.options"
 local core = require "cohesiv.core"
+local json, kinds, options = require "cohesiv.base.json", require "cohesiv.base.kinds", require "cohesiv.base.options"
+local files = require "cohesiv.tensor.io"
+local encoders, layers, Module = require "cohesiv.nn.encoders", require "cohesiv.nn.layers", require "cohesiv.nn.module"
+local summary, unet, weights = require "cohesiv.nn.summary", require "cohesiv.nn.unet", require "cohesiv.nn.weights"
+local predict = require "cohesiv.hands.predict"
 
 local ops = core.ops
 local M = {}

@@ -1,8 +1,8 @@
 --- Responsibility maps of a frame of a clip: chooses gaps and brings vertices to the size of the flow; the computation
 -- is responsibility.lua's. A clip is anything with frames, width, height, hands(n) and flow(n, gap, { size }).
 local core = require "cohesiv.core"
-local map_options, responsibility = require "cohesiv.motion.map_options", require "cohesiv.motion.responsibility"
 local scale = require "cohesiv.motion.scale"
+local map_options, responsibility = require "cohesiv.motion.map_options", require "cohesiv.motion.responsibility"
 local M = {}
 
 -- The gaps of the choice by motion (csrc/motion/gaps.h), ascending.

@@ -1,10 +1,10 @@
 --- co.responsibility: which hand, or the background, moves each pixel, from given flows and hands (of clips: maps.lua).
 -- The result R keeps what its fields need; the heavy ones (residuals, stacked flows, quality) are made when first read.
 local core = require "cohesiv.core"
-local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
 local pictured = require "cohesiv.base.pictured"
 local tensor = require "cohesiv.tensor"
 local map_options = require "cohesiv.motion.map_options"
+local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
 local M = {}
 
 --- How far from the background's motion, in pixels of the flow, a vector counts as an outlier of its robust fit.

@@ -1,9 +1,8 @@
 --- co.tune: which method computes a convolution fastest depends on the machine. Tuning measures those that there are in
 -- the passes of a model, and the core remembers the fastest for each shape (csrc/backend/conv_algo.h) where otherwise
 -- a rule chooses by shape. Results differ between methods in their last bits.
-local columns = require "cohesiv.base.columns"
 local core = require "cohesiv.core"
-local options = require "cohesiv.base.options"
+local columns, options = require "cohesiv.base.columns", require "cohesiv.base.options"
 local tensor = require "cohesiv.tensor"
 
 local M = {

@@ -10,7 +10,6 @@ local ops = core.ops
 local M = {}
 
 -- ---- ResNets (He et al., CVPR 2016), ResNeXt (Xie et al., CVPR 2017), squeeze and excitation (Hu et al., 2018) ----
-
 -- One residual block: `basic` (two 3×3) or a bottleneck (1×1, 3×3 with groups and stride, 1×1; stride_first: the first
 -- 1×1 has the stride). With a reduction, squeeze and excitation stand before the addition and the last ReLU.
 local function residual_block(e, cin, planes, stride)
@@ -61,7 +60,6 @@ local function resnet(e)
 end
 
 -- ---- MobileNetV2 (Sandler et al., CVPR 2018) ----
-
 -- Expansion, depthwise 3×3, linear projection; torchvision's names: conv.0.{0,1}, conv.1.{0,1}, conv.2, conv.3.
 local function inverted_residual(cin, out, stride, expansion)
   local m, steps = Module.new(), {}

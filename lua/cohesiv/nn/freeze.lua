@@ -27,15 +27,6 @@ function Frozen.__index(self, key) return rawget(Frozen, key) or self.module[key
 
 function Frozen.__call(self, ...) return self:forward(...) end
 
-local function signature(inputs)
-  local parts = {}
-  for i, x in ipairs(inputs) do
-    if not core.is_tensor(x) then core.refuse("freeze: input %d: expected a tensor, found %s", i, type(x)) end
-    parts[i] = x.device .. " " .. x.dtype .. " " .. table.concat(x.shape, "x")
-  end
-  return table.concat(parts, ", ")
-end
-
 -- A pass's results as a list of tensors, and how to put them together again.
 local function taken_apart(...)
   local first = ...
@@ -77,7 +68,7 @@ end
 --- frozen:forward(x): the module's pass, without gradients. The first pass of a new shape is recorded.
 function Frozen:forward(...)
   local inputs = { ... }
-  local key = signature(inputs)
+  local key = core.signature("freeze", inputs)
   if not self.plans[key] then
     if #self.order == PLANS then self.plans[table.remove(self.order, 1)] = nil end
     self.plans[key] = record(self, inputs)

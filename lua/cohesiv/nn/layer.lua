@@ -2,8 +2,8 @@
 -- nn.BatchNorm2d{ 64, act = "relu" }, nn.ReLU{}. Where one thing alone stands in front it may also come by itself, the
 -- options in a table behind it: nn.BatchNorm2d(64, { act = "relu" }), nn.Dropout(0.1), nn.ReLU().
 local core = require "cohesiv.core"
-local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
 local Module = require "cohesiv.nn.module"
+local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
 local M = {}
 
 --- axes(default, least = 1, name?): n or { height, width }; as `padding` also { top, bottom, left, right } or "same".

@@ -5,8 +5,8 @@
 -- Names join with dots ("encoder.layer1.0.conv1.weight"), as in public checkpoints. Convolution weights lie in
 -- memory as {O, kH, kW, I/groups} and in state dicts and files as {O, I/groups, kH, kW}.
 local core = require "cohesiv.core"
-local options, warn = require "cohesiv.base.options", require "cohesiv.base.warn"
 local hooks = require "cohesiv.nn.hooks"
+local options, warn = require "cohesiv.base.options", require "cohesiv.base.warn"
 local freeze = require("cohesiv.nn.freeze").freeze
 local Module = {}
 Module.__index = Module

@@ -1,9 +1,9 @@
 --- model:summary(): what every stage of a network costs, measured in inference mode, which moves no running statistics.
 -- A pass with gradients counts bytes, and operations as the core's profile knows them; passes without are timed.
 local core = require "cohesiv.core"
-local columns, options = require "cohesiv.base.columns", require "cohesiv.base.options"
 local thousands = require "cohesiv.base.thousands"
 local tensor = require "cohesiv.tensor"
+local columns, options = require "cohesiv.base.columns", require "cohesiv.base.options"
 local hooks, Module = require "cohesiv.nn.hooks", require "cohesiv.nn.module"
 local M = {}
 local Summary = {}

@@ -1,10 +1,9 @@
 --- co.optim: optimisers, clipping of gradients, and learning-rate schedules (schedule.lua). An optimiser updates the
 -- parameters that have a gradient, in place, one pass over memory each; its .lr may be written at any time.
 local core = require "cohesiv.core"
-local lists = require "cohesiv.base.lists"
-local options = require "cohesiv.base.options"
-local schedule = require "cohesiv.optim.schedule"
+local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
 local tensor = require "cohesiv.tensor"
+local schedule = require "cohesiv.optim.schedule"
 
 local M = lists.copy(schedule) -- Step, Cosine, Warmup, Plateau
 local ops = core.ops

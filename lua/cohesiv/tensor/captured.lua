@@ -6,12 +6,6 @@ local core = require "cohesiv.core"
 
 local TRIES = 4 -- recordings for inputs of the same shapes, when what they knew has moved
 
-local function signature(...)
-  local parts = {}
-  for i, t in ipairs { ... } do parts[i] = ("%s %s %s"):format(t.device, t.dtype, table.concat(t.shape, "x")) end
-  return table.concat(parts, ", ")
-end
-
 -- The work and where its state lies; nil where it cannot be recorded.
 local function record(f, state, inputs, outputs)
   local seed, stream = core.random_state()
@@ -25,7 +19,7 @@ end
 return function(f, state)
   local works, calls, tries = {}, {}, {}
   return function(...)
-    local key = signature(...)
+    local key = core.signature("captured", { ... })
     local work = works[key]
     if work and work.places == core.places(state) then return work.run(...) end
     works[key], calls[key] = nil, (calls[key] or 0) + 1

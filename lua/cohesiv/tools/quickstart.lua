@@ -1,10 +1,10 @@
 --- The main job: data in, a report out. A recipe (experiments/quickstart.lua on a generated world,
 -- quickstart_real.lua on real video), a training run, and its report; the run is done when the report is there.
 local core = require "cohesiv.core"
-local folders, world = require "cohesiv.data", require "cohesiv.data.world"
 local calibrate = require "cohesiv.hands.calibrate"
-local recipes, runs, train = require "cohesiv.train.recipe", require "cohesiv.train.run", require "cohesiv.train.train"
 local report_run = require "cohesiv.tools.report_run"
+local folders, world = require "cohesiv.data", require "cohesiv.data.world"
+local recipes, runs, train = require "cohesiv.train.recipe", require "cohesiv.train.run", require "cohesiv.train.train"
 local M = {}
 
 -- Measured clips have seven frames, a mask of the middle one, neighbours at every gap: clips tell more than frames.

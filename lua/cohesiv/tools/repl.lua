@@ -3,8 +3,8 @@
 -- (csrc/lua/editor.c); from a pipe the same statements are read without prompts, and the status tells of errors.
 -- A `local` at the start of an input is dropped where that still compiles: what one line names the next shall see.
 local core = require "cohesiv.core"
-local failure, lists = require "cohesiv.base.failure", require "cohesiv.base.lists"
 local help = require "cohesiv.tools.help"
+local failure, lists = require "cohesiv.base.failure", require "cohesiv.base.lists"
 
 local system = core.system
 

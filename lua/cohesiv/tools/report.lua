@@ -1,8 +1,8 @@
 --- Reports: one HTML file that needs nothing beside it (styles, charts, pictures inside), readable in light and dark:
 -- texts, tables, curves and pictures on a page (page.html). What a run's page shows is chosen in report_run.lua.
 local core = require "cohesiv.core"
-local home, lists = require "cohesiv.base.home", require "cohesiv.base.lists"
 local svg = require "cohesiv.tools.svg"
+local home, lists = require "cohesiv.base.home", require "cohesiv.base.lists"
 local report = {}
 
 local escape = svg.escape

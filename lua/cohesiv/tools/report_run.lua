@@ -1,11 +1,11 @@
 --- The report of runs: chooses what is shown, as sections of report.lua, which says how it looks. All of it comes from
 -- the run folders and the data: a report says nothing that another run's would not.
 local core = require "cohesiv.core"
-local lists, progress = require "cohesiv.base.lists", require "cohesiv.base.progress"
 local tensor = require "cohesiv.tensor"
+local predict = require "cohesiv.hands.predict"
+local lists, progress = require "cohesiv.base.lists", require "cohesiv.base.progress"
 local map_options, scale = require "cohesiv.motion.map_options", require "cohesiv.motion.scale"
 local calibrate, evaluate = require "cohesiv.hands.calibrate", require "cohesiv.hands.evaluate"
-local predict = require "cohesiv.hands.predict"
 local evaluation, labels = require "cohesiv.train.evaluation", require "cohesiv.train.labels"
 local panel, report, viz = require "cohesiv.tools.panel", require "cohesiv.tools.report", require "cohesiv.tools.viz"
 local report_run = {}

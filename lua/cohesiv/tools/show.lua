@@ -1,8 +1,8 @@
 --- co.show(x): a picture in the terminal, two pixels a character in 24-bit colours, as large as fits, or a line that
 -- describes x where stdout is no terminal or has no colours; x:png(), x:save "file.png". Of all that viz.picture knows.
 local core = require "cohesiv.core"
-local image, io_part = require "cohesiv.tensor.image", require "cohesiv.tensor.io"
 local viz = require "cohesiv.tools.viz"
+local image, io_part = require "cohesiv.tensor.image", require "cohesiv.tensor.io"
 local M = {}
 
 -- Columns and rows: of the terminal, else $COLUMNS and $LINES, else 80 and 24.

@@ -1,6 +1,6 @@
 --- co.evaluate: a run on data, calibrated if need be, and what is printed of it; on hands/evaluate.lua, calibrate.lua.
 local core = require "cohesiv.core"
-local lists = require "cohesiv.base.lists"
+local columns, lists = require "cohesiv.base.columns", require "cohesiv.base.lists"
 local calibrate, evaluate = require "cohesiv.hands.calibrate", require "cohesiv.hands.evaluate"
 local recipe, runs = require "cohesiv.train.recipe", require "cohesiv.train.run"
 local evaluation = {}
@@ -58,22 +58,18 @@ end
 
 --- A table as text, one line per entry { name, summary }, "mean (low-high)" per task, and the counts of the first.
 function evaluation.text(entries)
-  local widest, lines = 3, {}
-  for _, entry in ipairs(entries) do widest = math.max(widest, #entry.name) end
+  local lines = {}
   local function add(name, summary, cell)
-    local cells = { name .. (" "):rep(widest - #name + 1) }
-    for k, task in ipairs(evaluate.tasks) do
-      local s = summary[task]
-      cells[k + 1] = ("%-17s"):format(s and cell(s, task) or "    -")
-    end
-    lines[#lines + 1] = table.concat(cells, " "):gsub("%s+$", "")
+    local cells = { name }
+    for k, task in ipairs(evaluate.tasks) do cells[k + 1] = summary[task] and cell(summary[task], task) or "    -" end
+    lines[#lines + 1] = cells
   end
   add("IoU", lists.set(evaluate.tasks), function(_, task) return (" "):rep(5 - #task) .. task end)
   for _, entry in ipairs(entries) do
     add(entry.name, entry.summary, function(s) return ("%5.1f (%.1f-%.1f)"):format(s.mean, s.low, s.high) end)
   end
   add("n", entries[1].summary, function(s) return ("%5d"):format(s.n) end)
-  return table.concat(lines, "\n")
+  return columns(lines, 1 + #evaluate.tasks)
 end
 
 --- The system without training of a recipe or EXPERIMENT.lua as a run in memory, for tables that show baselines.

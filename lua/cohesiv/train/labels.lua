@@ -1,11 +1,11 @@
 --- Pseudo-labels: which frames of a data folder are trained on, and the sample file of each (image, maps, person,
 -- query points at the recipe's size), made once and kept in the cache. No mask is ever opened here.
 local core = require "cohesiv.core"
-local lists, progress, warn = require "cohesiv.base.lists", require "cohesiv.base.progress", require "cohesiv.base.warn"
 local tensor = require "cohesiv.tensor"
-local map_options, scale = require "cohesiv.motion.map_options", require "cohesiv.motion.scale"
 local cache = require "cohesiv.data.cache"
 local recipes = require "cohesiv.train.recipe"
+local lists, progress, warn = require "cohesiv.base.lists", require "cohesiv.base.progress", require "cohesiv.base.warn"
+local map_options, scale = require "cohesiv.motion.map_options", require "cohesiv.motion.scale"
 local M = {}
 
 local WINDOW, FIRST, LAST = 10, 3, 6 -- of every ten frames the 4th to the 7th (method, "Training frames")

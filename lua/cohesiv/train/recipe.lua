@@ -71,18 +71,15 @@ local function unknown(schema, name)
   fail("unknown key %q; the nearest known one is %q", name, best)
 end
 
-local function among(strings)
-  local function quoted(s) return type(s) == "string" and ("%q"):format(s) end
-  return table.concat(lists.map(strings, quoted), ", ")
-end
-
 -- Raises unless `value` may stand at the leaf; returns what to store.
 local function checked(leaf, value)
   local kind, expected = kind_of(value), "a " .. leaf.kind
   local fine = kind == leaf.kind or leaf.kind == "any" and kind ~= "group" and kind ~= "function"
   if leaf.closed then
     if kind == "string" then fine = leaf.accepts(value) end
-    expected = (kind == "string" and kind == leaf.kind and "" or expected .. " or ") .. "one of " .. among(leaf.strings)
+    local strings = lists.map(leaf.strings, function(s) return type(s) == "string" and ("%q"):format(s) end)
+    expected = (kind == "string" and kind == leaf.kind and "" or expected .. " or ") .. "one of "
+      .. table.concat(strings, ", ")
   elseif fine and leaf.accepts then
     fine, expected = leaf.accepts(value), leaf.expected
   end

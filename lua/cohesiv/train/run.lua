@@ -8,12 +8,12 @@
 -- Files are written whole or not at all, by one process at a time (.lock); metrics.jsonl grows by whole lines and is
 -- cut back on resume. Equal runs have equal files, but for the times in run.json, status.json and metrics.jsonl.
 local core = require "cohesiv.core"
-local first_line, home = require "cohesiv.base.first_line", require "cohesiv.base.home"
-local json, kinds, lists = require "cohesiv.base.json", require "cohesiv.base.kinds", require "cohesiv.base.lists"
 local warn = require "cohesiv.base.warn"
 local tune = require "cohesiv.nn.autotune"
-local calibrate, models = require "cohesiv.hands.calibrate", require "cohesiv.hands.model"
 local recipe = require "cohesiv.train.recipe"
+local first_line, home = require "cohesiv.base.first_line", require "cohesiv.base.home"
+local json, kinds, lists = require "cohesiv.base.json", require "cohesiv.base.kinds", require "cohesiv.base.lists"
+local calibrate, models = require "cohesiv.hands.calibrate", require "cohesiv.hands.model"
 local lfs = require "lfs"
 local run = {}
 local Run = { __name = "run" }

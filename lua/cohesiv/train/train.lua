@@ -1,24 +1,17 @@
 --- co.train: learns a network from pseudo-labels, as the recipe says. Everything that a step depends on (weights,
 -- moments, schedule, random numbers, position in the data) is in the checkpoint, so that a run that was stopped or
 -- killed and resumed ends in the same bits as one that was not: whatever else has changed by then is refused.
-local averages = require "cohesiv.train.ema"
-local calibrate = require "cohesiv.hands.calibrate"
-local checkpoint = require "cohesiv.train.checkpoint"
 local core = require "cohesiv.core"
-local folders = require "cohesiv.data"
-local labels = require "cohesiv.train.labels"
-local lists = require "cohesiv.base.lists"
+local lists, progress = require "cohesiv.base.lists", require "cohesiv.base.progress"
+local tensor, captured = require "cohesiv.tensor", require "cohesiv.tensor.captured"
 local losses = require "cohesiv.nn.losses"
-local models = require "cohesiv.hands.model"
 local optim = require "cohesiv.optim"
-local progress = require "cohesiv.base.progress"
-local recipes = require "cohesiv.train.recipe"
-local runs = require "cohesiv.train.run"
-local sampled = require "cohesiv.train.samples"
+local folders = require "cohesiv.data"
+local calibrate, models = require "cohesiv.hands.calibrate", require "cohesiv.hands.model"
+local checkpoint, averages = require "cohesiv.train.checkpoint", require "cohesiv.train.ema"
+local labels, recipes = require "cohesiv.train.labels", require "cohesiv.train.recipe"
+local runs, sampled = require "cohesiv.train.run", require "cohesiv.train.samples"
 local scaling = require "cohesiv.train.scaling"
-local tensor = require "cohesiv.tensor"
-local captured = require "cohesiv.tensor.captured"
-
 local M = {}
 
 --- Keys of a recipe that may be others when a run is resumed.
@@ -56,12 +49,9 @@ end
 
 -- Parts of losses, as numbers, by their names.
 local function named_parts(recipe, values)
-  local parts, i = { total = values[#values] }, 0
-  for _, name in ipairs { "responsibility", "embedding" } do
-    if recipe.loss[name] ~= 0 then
-      i = i + 1
-      parts[name] = values[i]
-    end
+  local parts = { total = table.remove(values) }
+  for _, name in ipairs { "embedding", "responsibility" } do
+    if recipe.loss[name] ~= 0 then parts[name] = table.remove(values) end
   end
   return parts
 end
@@ -199,13 +189,12 @@ function Training:is_over() return self.epoch > self.recipe.epochs or self:share
 -- Losses of the steps since the last reading, in their order. `last`: the number of the step that the last one is of.
 function Training:read(last)
   local rows = #self.unread > 0 and tensor.tidy(function() return tensor.stack(self.unread):totable() end) or {}
-  local first = last - #rows
   for _, t in ipairs(self.unread) do t:close() end
   self.unread = {}
   for i, values in ipairs(rows) do
     local parts = named_parts(self.recipe, values)
     if parts.total ~= parts.total then
-      fail("the loss became NaN at step %d; try a smaller optim.lr", first + i)
+      fail("the loss became NaN at step %d; try a smaller optim.lr", last - #rows + i)
     end
     add(self.sums, parts)
     self.loss = parts.total
@@ -216,7 +205,8 @@ end
 function Training:compute(...)
   local range = core.range
   local loss, parts = range("forward", batch_loss, self.model, self.recipe, ...)
-  if self.together == 1 then
+  local at_once = self.together == 1
+  if at_once then
     self.unread[1] = parts
     self:read(self.optimiser.steps + 1)
   end
@@ -225,7 +215,7 @@ function Training:compute(...)
     range("backward and optimiser", self.scaling.step, self.scaling, loss)
   else
     range("backward", loss.backward, loss)
-    range("optimiser", self.together == 1 and self.optimiser.step or self.optimiser.update, self.optimiser)
+    range("optimiser", at_once and self.optimiser.step or self.optimiser.update, self.optimiser)
   end
   self.optimiser:zero_grad()
   return parts

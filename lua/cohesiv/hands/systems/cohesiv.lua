@@ -1,7 +1,7 @@
 --- COHESIV: a trained run. Hand and object from cosines and attention; a run trained with the responsibility loss alone
 --- answers from attention (Pair and All only), one trained with the embedding loss alone from cosines.
-local metrics, one_map = require "cohesiv.hands.metrics", require "cohesiv.hands.one_map"
 local predict = require "cohesiv.hands.predict"
+local metrics, one_map = require "cohesiv.hands.metrics", require "cohesiv.hands.one_map"
 
 local function attention_only(model, recipe)
   return one_map(metrics.grid(0, 1, recipe.calibrate.steps), function(clip, n, queries)

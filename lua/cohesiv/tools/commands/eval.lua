@@ -1,8 +1,8 @@
 -- cohesiv eval RUN… [data=PATH] [--json]: IoU of runs on the four tasks, with 95 % intervals.
-local json, lists = require "cohesiv.base.json", require "cohesiv.base.lists"
 local evaluate = require "cohesiv.hands.evaluate"
-local evaluation, run = require "cohesiv.train.evaluation", require "cohesiv.train.run"
 local cli = require "cohesiv.tools.cli"
+local json, lists = require "cohesiv.base.json", require "cohesiv.base.lists"
+local evaluation, run = require "cohesiv.train.evaluation", require "cohesiv.train.run"
 
 -- A summary as JSON text, tasks in their order.
 local function json_of(summary)

@@ -1,8 +1,8 @@
 -- cohesiv info: what runs here: version, build, CPU, BLAS, GPU, memory. For bug reports, and to see whether the
 -- instruction set and the number of threads are those that were meant.
 local core = require "cohesiv.core"
-local first_line, home = require "cohesiv.base.first_line", require "cohesiv.base.home"
 local co = require "cohesiv"
+local first_line, home = require "cohesiv.base.first_line", require "cohesiv.base.home"
 
 local function line(name, format, ...) print(("%-9s %s"):format(name, format:format(...))) end
 

@@ -1,7 +1,7 @@
 -- cohesiv responsibility CLIP --frame n [--out F.png]: which hand, or the background, moves each pixel of a frame.
-local tensor, image_part = require "cohesiv.tensor", require "cohesiv.tensor.image"
 local scale = require "cohesiv.motion.scale"
 local data = require "cohesiv.data"
+local tensor, image_part = require "cohesiv.tensor", require "cohesiv.tensor.image"
 local cli, panel, show = require "cohesiv.tools.cli", require "cohesiv.tools.panel", require "cohesiv.tools.show"
 local schema = require("cohesiv.motion.map_options").clip
 

@@ -1,8 +1,8 @@
 -- cohesiv segment IMAGE --at x,y … --model RUN --out DIR: masks of the hands at the points and of what they hold.
 local core = require "cohesiv.core"
-local tensor, image_part = require "cohesiv.tensor", require "cohesiv.tensor.image"
 local predict = require "cohesiv.hands.predict"
 local runs = require "cohesiv.train.run"
+local tensor, image_part = require "cohesiv.tensor", require "cohesiv.tensor.image"
 local cli, panel, viz = require "cohesiv.tools.cli", require "cohesiv.tools.panel", require "cohesiv.tools.viz"
 
 local function point(text)

@@ -1,7 +1,7 @@
 -- cohesiv weights FILE [--json]: what a file of weights holds, and which encoder takes it.
+local weights = require "cohesiv.nn.weights"
 local json, thousands = require "cohesiv.base.json", require "cohesiv.base.thousands"
 local tensor, files = require "cohesiv.tensor", require "cohesiv.tensor.io"
-local weights = require "cohesiv.nn.weights"
 
 local FORMATS = { pth = "PyTorch", npz = "NumPy", safetensors = "safetensors" }
 
