@@ -44,7 +44,7 @@ local ROWS = {
   { "ops/.*upsample", "ops:upsample2 nn golden" },
   { "ops/op_where", "ops:where tensor" },
   { "ops/bodies_rows", "losses ops:loss,attention,matmul golden" },
-  { "ops/plan", "profile tune nn" }, { "ops/record", "profile tune" }, { "ops/account", "profile summary" },
+  { "ops/plan", "freeze profile tune nn" }, { "ops/record", "profile tune" }, { "ops/account", "profile summary" },
   { "csrc/ops/", "graph function tensor nn golden ops:op_add,conv2d,batch_norm,op_cat" },
   -- motion
   { "motion/.*flow", "flow" }, { "motion/smooth", "flow" },
@@ -82,7 +82,8 @@ local ROWS = {
   { "train/recipe", "recipe train" }, { "train/labels", "loader data train" }, { "train/samples", "loader train" },
   { "train/", "train runs" },
   { "tools/repl", "repl" }, { "tools/panel", "repl viz" }, { "tools/viz", "viz" }, { "tools/svg", "viz report" },
-  { "tools/show", "repl viz" }, { "tools/help", "repl cli" }, { "tools/report", "report" },
+  { "tools/show", "repl viz" }, { "tools/help", "repl cli" }, { "tools/report_run", "report predict quickstart" },
+  { "tools/report", "report" },
   { "tools/quickstart", "quickstart" }, { "commands/quickstart", "quickstart" }, { "commands/re", "cli report repl" },
   { "tools/", "cli runs" },
   { "lua/cohesiv/", "cli tensor examples" },
