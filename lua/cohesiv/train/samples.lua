@@ -42,7 +42,7 @@ local function lines_of(samples)
   for _, use in ipairs { "train", "validation" } do
     for _, entry in ipairs(samples[use]) do
       entries[#entries + 1] = entry
-      lines[#entries] = ('["%s",%s,%d,"%s"]'):format(use, json.encode(entry.clip), entry.frame, entry.digest)
+      lines[#entries] = json.encode { use, entry.clip, entry.frame, entry.digest }
     end
   end
   return lines, entries

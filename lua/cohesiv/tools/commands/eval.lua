@@ -4,13 +4,15 @@ local cli = require "cohesiv.tools.cli"
 local json, lists = require "cohesiv.base.json", require "cohesiv.base.lists"
 local evaluation, run = require "cohesiv.train.evaluation", require "cohesiv.train.run"
 
--- A summary as JSON text, tasks in their order.
-local function json_of(summary)
-  local parts = lists.map(evaluate.tasks, function(task)
-    local s, format = summary[task], '"%s": {"mean": %.4f, "low": %.4f, "high": %.4f, "n": %d}'
-    return s and format:format(task, s.mean, s.low, s.high, s.n)
-  end)
-  return "{" .. table.concat(parts, ", ") .. "}"
+-- The four tasks of a summary, for JSON: four decimals.
+local function rounded(summary)
+  local function decimals(x) return tonumber(("%.4f"):format(x)) end
+  local out = {}
+  for _, task in ipairs(evaluate.tasks) do
+    local s = summary[task]
+    out[task] = s and { mean = decimals(s.mean), low = decimals(s.low), high = decimals(s.high), n = s.n }
+  end
+  return out
 end
 
 local function print_clips(result)
@@ -53,14 +55,11 @@ return {
         { all = args.all_frames, score = args.score, pair = args.pair })
       all[i] = one
     end
-    local parts = {}
+    local summaries = {}
     for i, name in ipairs(evaluation.names(all)) do
-      results[i].name = name
-      parts[i] = ("%s: %s"):format(json.encode(name), json_of(results[i].summary))
+      results[i].name, summaries[name] = name, rounded(results[i].summary)
     end
-    if args.json then
-      return print(#parts == 1 and json_of(results[1].summary) or "{" .. table.concat(parts, ",\n ") .. "}")
-    end
+    if args.json then return print(json.encode(#all == 1 and summaries[results[1].name] or summaries)) end
     print(evaluation.text(results))
     for _, result in ipairs(args.clips and results or {}) do
       print(result.name)
