@@ -174,7 +174,7 @@ function faults.each(what, f, o)
   local k, stride = first_and_stride(n)
   local since = k -- the first failure that was not looked at afterwards
   local function check_afterwards()
-    local where = ("%s, allocations %d to %d of %d"):format(what, since, k, n)
+    local where = ("%s, allocations %d to %d of %d"):format(what, since, math.min(k, n), n)
     since = k + stride
     collectgarbage()
     local done, got = cold(0, 0)
