@@ -39,6 +39,7 @@ describe("the mutator", function()
       "#if A && \\\n  B == 2\n", "_Static_assert(sizeof a == 4, \"a\");", 'return fail("%d", i + 1);',
       'return call_fail(c, "%s", a == b ? (c) : "<");', "x = -y;", "return -y;", "x = (real *)y;", "a <<= b;",
       "static int norm_sample(Call *c) {\n  return 1 + 2;\n}",
+      "static const struct { int h; } samples[] = {\n    {11},\n};",
     } do
       assert.same({}, mutants(text, "c"), text)
     end

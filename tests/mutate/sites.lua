@@ -55,6 +55,7 @@ local function passed_over(text, at, language)
     if text:find("^/%*", at) then return select(2, text:find("*/", at + 2, true)) or #text end
     if text:find("^//", at) then return text:find("\n", at, true) or #text end
     if text:find("^static int [%w_]*sample%(", at) then return select(2, text:find("\n}", at, true)) or #text end
+    if text:find("^samples%[%] = {", at) then return select(2, text:find("};", at, true)) or #text end
     local before = text:sub(at, at) == "#" and text:sub(1, at - 1):match "[^\n]*$"
     if before and not before:find "%S" and not text:find("^#%s*define", at) then
       while true do -- with the lines that continue it
