@@ -89,7 +89,8 @@ describe("a video cut short", function()
   it("of an unknown size is read as far as it is whole", function() -- docs/data.md: what cannot be known
     local properties = "\xA1\xDC\xAB\x8C\x47\xA9\xCF\x11"
     local untold = support.read(at "a.wmv"):gsub(properties, ("\0"):rep(8))
-    assert.equal(COUNT, count(write("untold.wmv", untold)) or COUNT) -- as ffmpeg does with it
+    local _, words = count(write("untold.wmv", untold)) -- by ffmpeg: our own look at it has nothing to say
+    assert.is_truthy(words and words:find "untold.wmv: expected a video file, found: ", words)
     local whole = support.read(at "a.ts")
     local found = count(write("cut.ts", whole:sub(1, #whole // 2 // 188 * 188)))
     assert.is_true(found == nil or found < COUNT)
