@@ -53,13 +53,14 @@ static int capture(lua_State *L) {
     lua_pushstring(L, nin ? error_message() : "capture: expected inputs, found none");
     return 2;
   }
+  bool running = lua_gc(L, LUA_GCISRUNNING);
   lua_gc(L, LUA_GCSTOP);
   lua_pushcfunction(L, record_pass);
   lua_pushvalue(L, 1);
   lua_pushlightuserdata(L, *c);
   lua_pushinteger(L, nin);
   bool ok = lua_pcall(L, 3, 0, 0) == LUA_OK;
-  lua_gc(L, LUA_GCRESTART);
+  if (running) lua_gc(L, LUA_GCRESTART);
   lua_gc(L, LUA_GCCOLLECT);
   if (!capture_end(*c) && ok) {
     lua_pushstring(L, error_message());
