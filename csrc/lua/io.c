@@ -328,5 +328,6 @@ void open_io(lua_State *L) {
   luaL_newlib(L, functions);
   open_video(L);
   open_lock(L);
+  open_archive(L);
   lua_setfield(L, -2, "io");
 }

@@ -64,7 +64,8 @@ void open_algos(lua_State *L);
 void open_function(lua_State *L);
 void open_profile(lua_State *L);
 void open_io(lua_State *L);
-void open_lock(lua_State *L); /* into the table of open_io */
+void open_lock(lua_State *L); /* these into the table of open_io */
+void open_archive(lua_State *L);
 void open_json(lua_State *L);
 void open_flow(lua_State *L);
 void open_geometry(lua_State *L);

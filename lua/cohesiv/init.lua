@@ -14,6 +14,7 @@ local parts = {
   profile = { "cohesiv.nn.profile", "profile" }, train = { "cohesiv.train.train", "train" },
   tune = { "cohesiv.nn.autotune", "tune" }, run = { "cohesiv.train.run", "run" },
   evaluate = { "cohesiv.train.evaluation", "evaluate" }, help = { "cohesiv.tools.help", "help" },
+  weights = { "cohesiv.base.weights" },
 }
 
 local co = setmetatable({}, {

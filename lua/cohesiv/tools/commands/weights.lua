@@ -1,7 +1,10 @@
 -- cohesiv weights FILE [--json]: what a file of weights holds, and which encoder takes it.
-local weights = require "cohesiv.nn.weights"
+-- cohesiv weights add FILE: copies it to where weights are looked for.
+local public = require "cohesiv.base.weights"
 local json, thousands = require "cohesiv.base.json", require "cohesiv.base.thousands"
+local weights = require "cohesiv.nn.weights"
 local tensor, files = require "cohesiv.tensor", require "cohesiv.tensor.io"
+local cli = require "cohesiv.tools.cli"
 
 local FORMATS = { pth = "PyTorch", npz = "NumPy", safetensors = "safetensors" }
 
@@ -36,14 +39,25 @@ local function print_table(rows, parameters, kind, fits, nearest)
   end
 end
 
+local function add(path)
+  local kind = path:lower():match "%.(%w+)$"
+  -- What is none raises here.
+  if kind ~= "whl" and kind ~= "tflite" then tensor.tidy(function() files.weights(path) end) end
+  for _, taken in ipairs(public.take(path)) do print(("%s: %s"):format(taken.name, taken.path)) end
+end
+
 return {
-  summary = "names, shapes and dtypes in a file of weights, and the encoders that they fit",
+  summary = "what a file of weights holds, and the encoders it fits; add FILE: keeps it for later",
   configure = function(parser)
-    parser:argument("file", "A .pth, .pt, .safetensors or .npz file.")
+    parser:argument("words", "A .pth, .pt, .safetensors or .npz file; or add and a file (.whl, .tflite too).")
+      :argname("[add] FILE"):args "1-2"
     parser:flag("--json", "Print JSON.")
   end,
   run = function(args)
-    local state, _, kind = files.weights(args.file)
+    local word, file = table.unpack(args.words)
+    if file and word ~= "add" then cli.usage("weights: expected one FILE, or add FILE, found %s %s", word, file) end
+    if file then return add(file) end
+    local state, _, kind = files.weights(word)
     local rows, parameters = rows_of(state)
     local fits, nearest = tensor.no_grad(weights.fits, state)
     if not args.json then return print_table(rows, parameters, kind, fits, nearest) end
