@@ -209,6 +209,14 @@ local cases = {
     local v <close> = core.io.video_open(given "video.mkv")
     return v:read()
   end,
+  ["writing a video"] = function()
+    do
+      local w <close> = core.io.video_writer(at "w.gif", 25)
+      w:add(first)
+      w:commit()
+    end
+    return { core.io.video_rate(at "w.gif"), (core.io.video_count(at "w.gif")) }
+  end,
   ["counting a video's frames"] = function() return core.io.video_count(given "video.mkv") end,
   ["a clip of a video"] = function()
     frames.forget()

@@ -316,3 +316,74 @@ support.data_it("counts frames of real clips as their landmark files do", functi
     clip:close()
   end
 end)
+
+describe("a written video", function()
+  local function write(path, list, rate)
+    local writer <close> = core.io.video_writer(path, rate or 25)
+    for _, frame in ipairs(list) do writer:add(frame) end
+    writer:commit()
+  end
+  after_each(frames.forget)
+  local function kept(name) return (core.io.status(at(name))) end
+  -- smooth, so that nothing is lost but by rounding
+  local function smooth(n, h, w) return (co.ones(h, w, 3) * (20 * n + 30)):to "uint8" end
+
+  it("holds its frames, in order, at its rate", function()
+    local list = {}
+    for n = 0, 9 do list[n + 1] = smooth(n, 34, 50) end
+    for name, rate in pairs { ["w.mp4"] = 30, ["w.gif"] = 10 } do
+      write(at(name), list, rate)
+      local clip = co.clip(at(name))
+      assert.same({ 10, 50, 34 }, { clip.frames, clip.width, clip.height })
+      assert.equal(rate, clip:rate())
+      for n = 0, 9 do assert.is_true(support.difference(clip:frame(n), list[n + 1]) <= 3, name .. n) end
+    end
+  end)
+
+  it("of odd sizes gets a row and a column more", function()
+    write(at "odd.mp4", { smooth(1, 33, 47) })
+    local clip = co.clip(at "odd.mp4")
+    assert.same({ 48, 34 }, { clip.width, clip.height })
+  end)
+
+  it("tells its rate; a folder of pictures does not", function()
+    assert.equal(25, core.io.video_rate(movie))
+    ffmpeg("-framerate", "30000/1001", "-i", at "%06d.png", "-frames:v", "3", at "ntsc.mkv")
+    assert.equal(29.97, core.io.video_rate(at "ntsc.mkv"))
+    assert.equal(25, co.clip(folder):rate())
+    support.raises("expected a video file, found a PNG", core.io.video_rate, at "000000.png")
+  end)
+
+  it("is there whole or not at all", function()
+    local writer = core.io.video_writer(at "left.mp4", 25)
+    writer:add(pictures[0])
+    writer:close()
+    writer:close()
+    assert.is_nil(kept "left.mp4")
+    support.raises("expected an open writer", writer.add, writer, pictures[0])
+    support.write(at "old.mp4", "as before")
+    support.raises("expected frames of 48x32 as the first, found 47x32", write, at "old.mp4",
+      { pictures[0], smooth(0, 32, 47) })
+    assert.equal("as before", support.read(at "old.mp4"))
+    support.raises("expected frames to write, found none", write, at "none.mp4", {})
+    support.raises("expected a .mp4 or .gif file to write", write, at "a.avi", {})
+    support.raises("expected 0.01 to 1000 frames a second, found 0", write, at "a.mp4", {}, 0)
+    support.raises("expected a folder to write in", write, at "nowhere/a.mp4", {})
+    support.raises("expected frames of uint8 HxWx3", write, at "a.mp4", { co.zeros(4, 4, 3) })
+    for _, name in ipairs(core.io.list(folder)) do assert.is_nil(name:find "^%.cohesiv") end
+  end)
+
+  it("that ffmpeg cannot make is refused in its words", function()
+    local path = os.getenv "PATH"
+    finally(function() core.system.setenv("PATH", path) end)
+    core.io.make_folder(at "bin")
+    support.write(at "bin/ffmpeg", "#!/bin/sh\necho '[error] no room left' >&2\nexit 3\n")
+    assert(os.execute(("chmod +x '%s'"):format(at "bin/ffmpeg")))
+    core.system.setenv("PATH", at "bin" .. ":" .. path)
+    local big = co.zeros(1000, 1000, 3, { dtype = "uint8" })
+    support.raises("expected a video from ffmpeg, found: no room left", write, at "x.mp4", { big, big })
+    assert.is_nil(kept "x.mp4")
+    core.system.setenv("PATH", at "nothing")
+    support.raises("ffmpeg: expected the program on the PATH", write, at "x.mp4", { big })
+  end)
+end)

@@ -66,9 +66,22 @@ static int holds(const char *text, const char *const *phrases) {
   return 0;
 }
 
+/* The rate in "  Stream #0:0: Video: h264, …, 29.97 fps, …"; pictures of a cover have none. */
+static double rate_of(const char *words) {
+  words += strspn(words, " ");
+  const char *end = begins(words, "Stream #") && strstr(words, " Video: ") ? strstr(words, " fps") : NULL,
+             *at = end;
+  while (at && at > words && at[-1] != ' ') at--;
+  char unit = 0;
+  double rate = 0;
+  if (!at || strstr(words, "(attached pic)") || sscanf(at, "%lf%c", &rate, &unit) < 1) return 0;
+  return unit == 'k' ? 1000 * rate : rate;
+}
+
 void complaint_hear(void *who, const char *text) {
   Complaint *c = who;
   Line line = parse(text);
+  if (c->rate == 0) c->rate = rate_of(line.words);
   if (begins(line.words, "Stream mapping:"))
     c->damage[0] = 0; /* decoding will say again what probing has said */
   if (begins(line.part, "Parsed_showinfo") && begins(line.words, "n:")) c->frames += !c->damage[0];

@@ -11,6 +11,7 @@ typedef struct Complaint {
   char error[COMPLAINT + 1];  /* the first error of all, for a program that fails */
   char damage[COMPLAINT + 1]; /* the first words that tell of damage to the pictures */
   long frames;                /* lines of showinfo before that: frames that came out */
+  double rate;                /* frames a second, of the first video that it lists; 0: not told */
 } Complaint;
 
 /* A Hear of process.h; who is a Complaint. */

@@ -1,4 +1,5 @@
-/* posix_spawn and two pipes: see process.h. The child sits in a process group of its own, so that Ctrl-C
+/* posix_spawn and pipes: see process.h. What a child is fed goes through a socket, whose end is an error and not
+ * a signal. The child sits in a process group of its own, so that Ctrl-C
  * reaches us alone: a decoder that stops early looks like a short file. */
 #include "io/process.h"
 
@@ -10,6 +11,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +24,7 @@ static void shut(int *fd) {
   *fd = -1;
 }
 
-static int spawn(Process *p, char *const argv[], int out, int err) {
+static int spawn(Process *p, char *const argv[], int in, int out, int err) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   sigset_t none, usual;
@@ -41,7 +43,8 @@ static int spawn(Process *p, char *const argv[], int out, int err) {
   posix_spawnattr_setpgroup(&attributes, 0);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &usual);
-  int error = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  int error = in >= 0 ? posix_spawn_file_actions_adddup2(&actions, in, 0)
+                      : posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   if (!error) error = posix_spawn_file_actions_adddup2(&actions, out, 1);
   if (!error) error = posix_spawn_file_actions_adddup2(&actions, err, 2);
   if (!error) error = posix_spawnp(&p->pid, argv[0], &actions, &attributes, argv, environ);
@@ -50,13 +53,18 @@ static int spawn(Process *p, char *const argv[], int out, int err) {
   return error;
 }
 
-int process_start(Process *p, char *const argv[], Hear *hear, void *who) {
-  int out[2] = {-1, -1}, err[2] = {-1, -1};
-  *p = (Process){.out = -1, .err = -1, .hear = hear, .who = who};
-  int error = pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0 ? errno : 0;
-  if (!error) error = spawn(p, argv, out[1], err[1]);
+static int start(Process *p, char *const argv[], int fed, Hear *hear, void *who) {
+  int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1};
+  *p = (Process){.in = -1, .out = -1, .err = -1, .hear = hear, .who = who};
+  int error = pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0 ||
+                      (fed && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) != 0)
+                  ? errno
+                  : 0;
+  if (!error) error = spawn(p, argv, in[1], out[1], err[1]);
+  shut(&in[1]);
   shut(&out[1]);
   shut(&err[1]);
+  p->in = in[0];
   p->out = out[0];
   p->err = err[0];
   if (p->out >= 0) fcntl(p->out, F_SETPIPE_SZ, PIPE); /* frames are large; a refusal costs only speed */
@@ -64,6 +72,14 @@ int process_start(Process *p, char *const argv[], Hear *hear, void *who) {
   p->pid = 0;
   process_close(p);
   return fail("%s: expected the program on the PATH, found: %s", argv[0], strerror(error));
+}
+
+int process_start(Process *p, char *const argv[], Hear *hear, void *who) {
+  return start(p, argv, 0, hear, who);
+}
+
+int process_start_fed(Process *p, char *const argv[], Hear *hear, void *who) {
+  return start(p, argv, 1, hear, who);
 }
 
 /* Hands the line on that stands in p->line. */
@@ -124,6 +140,26 @@ long process_read(Process *p, void *to, size_t size) {
   return (long)done;
 }
 
+int process_write(Process *p, const void *from, size_t size) {
+  const char *at = from;
+  while (size > 0) {
+    struct pollfd fds[2] = {{p->in, POLLOUT, 0}, {p->err, POLLIN, 0}};
+    if (interrupted) return fail("interrupted");
+    if (poll(fds, 2, -1) < 0 && errno != EINTR)
+      return fail("poll: expected room, found: %s", strerror(errno));
+    if (p->err >= 0 && fds[1].revents) listen_once(p);
+    if (!fds[0].revents) continue;
+    ssize_t n = send(p->in, at, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno != EINTR && errno != EAGAIN)
+      return fail("pipe: expected a program that reads, found: %s", strerror(errno));
+    if (n > 0) {
+      at += n;
+      size -= (size_t)n;
+    }
+  }
+  return 1;
+}
+
 static int reap(Process *p) {
   int status = 0;
   while (waitpid(p->pid, &status, 0) < 0)
@@ -137,6 +173,7 @@ static int reap(Process *p) {
 
 int process_wait(Process *p) {
   if (p->pid <= 0) return fail("wait: expected a running program, found none") - 1;
+  shut(&p->in);
   shut(&p->out);
   while (p->err >= 0) {
     struct pollfd fd = {p->err, POLLIN, 0};
@@ -147,6 +184,7 @@ int process_wait(Process *p) {
 }
 
 void process_close(Process *p) {
+  shut(&p->in);
   shut(&p->out);
   shut(&p->err);
   if (p->pid <= 0) return;

@@ -55,6 +55,8 @@ static const Use frames_use = {
 static const Use count_use = {"level+warning", "2", {"-f", "null", "-progress", "pipe:1", "-", NULL}};
 /* A line for each frame, among the complaints; one thread, lest decoding runs ahead of the lines. */
 static const Use place_use = {"level+info", "1", {"-vf", "showinfo=checksum=0", "-f", "null", "-", NULL}};
+/* What the head of the file tells, among the complaints. */
+static const Use rate_use = {"level+info", "1", {"-frames:v", "1", "-f", "null", "-", NULL}};
 
 /* Starts ffmpeg on `url`; what it says goes to `c`. */
 static int start(Process *p, Complaint *c, const char *url, const Use *use) {
@@ -178,7 +180,7 @@ Video *video_open(const char *path) {
   }
   v->url = url;
   v->path = url + strlen("file:");
-  v->process.out = v->process.err = -1; /* nothing to shut before it is started */
+  v->process.in = v->process.out = v->process.err = -1; /* nothing to shut before it is started */
   if (start(&v->process, &v->complaint, v->url, &frames_use) && read_header(v)) return v;
   video_close(v);
   return NULL;
@@ -274,4 +276,18 @@ int video_count(const char *path, long *frames) {
   ok = status >= 0 && (c.damage[0] && *frames > 0 ? name_place(&c, path) : judge(&c, path, status, -1));
   free(url);
   return ok && (*frames > 0 || fail("%s: expected a video file, found no frames", path));
+}
+
+int video_rate(const char *path, double *rate) {
+  Process p;
+  Complaint c;
+  char nothing[1], *url = url_of(path);
+  if (!url) return 0;
+  int ok = start(&p, &c, url, &rate_use) && process_read(&p, nothing, 1) >= 0;
+  int status = ok ? process_wait(&p) : -1;
+  process_close(&p);
+  ok = status == 0 || (status > 0 && judge(&c, path, status, -1));
+  free(url);
+  *rate = c.rate;
+  return ok;
 }

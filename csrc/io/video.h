@@ -32,6 +32,10 @@ int video_next(Video *v, Tensor **frame);
  * message names the frame near which that was found. */
 int video_count(const char *path, long *frames);
 
+/* Frames a second as the file tells; 0 where it does not. The file need not be whole: only its head is read.
+ * 0 with a message when it is no video. */
+int video_rate(const char *path, double *rate);
+
 enum { VIDEO_HEAD = 32 }; /* bytes that a head never exceeds */
 
 /* The head "P6 W H 255" of a picture from ffmpeg, of which `size` bytes are there: its length in bytes; 0

@@ -327,6 +327,7 @@ void open_io(lua_State *L) {
   lua_pop(L, 1);
   luaL_newlib(L, functions);
   open_video(L);
+  open_video_writer(L);
   open_lock(L);
   open_archive(L);
   lua_setfield(L, -2, "io");

@@ -79,10 +79,23 @@ static int l_video_count(lua_State *L) {
   return 1;
 }
 
+/* video_rate(path) → frames a second, nil where the file does not tell */
+static int l_video_rate(lua_State *L) {
+  double rate;
+  if (!video_rate(check_file(L), &rate)) return raise_error(L);
+  if (rate > 0)
+    lua_pushnumber(L, rate);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 void open_video(lua_State *L) {
   static const luaL_Reg methods[] = {{"read", l_read}, {"skip", l_skip}, {"close", video_shut}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {
-      {"video_open", l_video_open}, {"video_count", l_video_count}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"video_open", l_video_open},
+                                       {"video_count", l_video_count},
+                                       {"video_rate", l_video_rate},
+                                       {NULL, NULL}};
   luaL_newmetatable(L, VIDEO_META);
   luaL_newlib(L, methods);
   lua_pushcclosure(L, l_index, 1);

@@ -192,7 +192,7 @@ static Source open_input(const char *path) {
 }
 
 static void read_video(const char *path, Bundle *out) {
-  Video v = {.process = {.out = open_input(path).fd, .err = -1}, .path = "pipe"};
+  Video v = {.process = {.in = -1, .out = open_input(path).fd, .err = -1}, .path = "pipe"};
   Tensor *frame = NULL;
   int ok;
   while ((ok = video_next(&v, &frame)) && frame) fuzz_give(out, frame);
@@ -202,7 +202,7 @@ static void read_video(const char *path, Bundle *out) {
 
 static void read_complaint(const char *path, Bundle *out) {
   Complaint c = {.url = "file:a.mp4"};
-  Process p = {.out = -1, .err = open_input(path).fd, .hear = complaint_hear, .who = &c};
+  Process p = {.in = -1, .out = -1, .err = open_input(path).fd, .hear = complaint_hear, .who = &c};
   char byte;
   if (process_read(&p, &byte, 1) < 0) fuzz_failed();
   process_close(&p);

@@ -35,6 +35,9 @@ end
 --- clip:frame(n): frame n in the clip's own pixels, uint8 H×W×3.
 function methods:frame(n) return self.source:frame(n) end
 
+--- clip:rate(): frames a second, as the video tells; 25, which is what video programs assume, where nothing does.
+function methods:rate() return self.source:rate() or 25 end
+
 --- clip:scale(size): how this clip's pixels become pixels at size = {width, height}; see scale.lua.
 function methods:scale(size) return scale.of(self.width, self.height, size) end
 

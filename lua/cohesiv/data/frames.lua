@@ -1,5 +1,6 @@
 --- Where frames come from: a video file or a folder of numbered pictures, behind one interface:
 --   source:info() → { frames, width, height }     source:frame(n) → uint8 H×W×3, n from 0
+--   source:rate() → frames a second, nil where that is not told
 --   source:key(n, …) → text that names the content of these frames, for the cache     source:close()
 -- Videos are decoded in order; the frames last seen are kept (bounded bytes, all videos together), so that steps of a
 -- few frames back cost nothing. Farther back decoding starts anew: exact frame numbers never rest on seeking. No frame
@@ -121,6 +122,8 @@ function Video:read(n)
   error(problem, 0)
 end
 
+function Video:rate() return core.io.video_rate(self.path) end
+
 function Video:key() return frames.stamp(self.path) end
 
 local COUNTED = "count 2\n" -- raised whenever a file may be counted or refused otherwise
@@ -141,7 +144,7 @@ function Video:measure()
 end
 
 -- ---- folders of pictures ----
-local Folder = class { close = function() end }
+local Folder = class { close = function() end, rate = function() end }
 
 -- The path of frame n; nil when there is none. The folder is listed once.
 local function picture_path(self, n)
