@@ -110,6 +110,7 @@ local good = {
   ["image.read"] = { co.image.read, function() return list(root .. "/clips/a/000000.png", { depth = 16 }) end },
   ["image.write"] = { co.image.write, function() return list(folder .. "/i.png", picture(), { depth = 8 }) end },
   ["image.mask"] = { co.image.mask, function() return list(root .. "/clips/a/000000.png") end },
+  ["image.jpeg"] = { co.image.jpeg, function() return list(picture(), { quality = 8 }) end },
   ["image.png"] = { co.image.png, function() return list(picture(), { depth = 8 }) end },
   ["losses.responsibility"] = { co.losses.responsibility, function()
     return list(co.rand(1, 3, 4, 2), co.rand(1, 3, 4, 2), co.rand(1, 3, 4), co.tensor { { 1, 1 } },

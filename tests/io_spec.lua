@@ -317,6 +317,45 @@ describe("png", function()
 end)
 
 describe("jpeg", function()
+  it("is written at any size, grey and in colours, near what was given", function()
+    for _, size in ipairs { { 1, 1 }, { 3, 7 }, { 64, 48 }, { 200, 150 } } do
+      local h, w = size[1], size[2]
+      local ramp = (co.arange(h * w) * (200 / (h * w)) + 20):reshape { h, w, 1 }
+      local grey = ramp:to "uint8"
+      local rgb = co.cat({ ramp, ramp * 0 + 90, 240 - ramp }, 3):to "uint8"
+      co.save(at "w.jpg", rgb)
+      assert.is_true(support.difference(rgb, co.load(at "w.jpg")) <= 8)
+      for _, flat in ipairs { grey, grey:reshape { h, w } } do
+        co.image.write(at "w.JPEG", flat)
+        local back = co.image.read(at "w.JPEG")
+        assert.same({ h, w, 3 }, back.shape)
+        assert.is_true(support.difference(grey:expand { h, w, 3 }, back) <= 6)
+      end
+    end
+    assert.equal(co.image.jpeg(co.load(at "w.jpg")), io_.jpeg_bytes(co.load(at "w.jpg"), 90))
+    local noise = sample("uint8", 300, 200, 3) -- more than a buffer of the writer's
+    local sizes = {}
+    for i, quality in ipairs { 1, 50, 89, 90, 100 } do
+      sizes[i] = #co.image.jpeg(noise, { quality = quality })
+      assert.is_true(i == 1 or sizes[i] > sizes[i - 1])
+    end
+    put("n.jpg", co.image.jpeg(noise, { quality = 100 }))
+    assert.is_true((co.load(at "n.jpg"):to "float32" - noise:to "float32"):abs():mean():item() < 1)
+  end)
+
+  it("refuses what it cannot write, and leaves no file", function()
+    support.raises("uint8", co.image.write, at "no.jpg", sample("float32", 2, 2))
+    support.raises("HxW", co.image.write, at "no.jpg", sample("uint8", 2, 2, 4))
+    support.raises("HxW", co.image.write, at "no.jpg", sample("uint8", 2))
+    support.raises("sides of 1 to 65500", co.image.write, at "no.jpg", sample("uint8", 0, 2))
+    support.raises("sides of 1 to 65500", co.image.write, at "no.jpg", sample("uint8", 1, 65501))
+    support.raises("1 to 100", co.image.write, at "no.jpg", sample("uint8", 2, 2), { quality = 101 })
+    support.raises("depth", co.image.write, at "no.jpg", sample("uint8", 2, 2), { depth = 8 })
+    support.raises("quality", co.image.write, at "no.png", sample("uint8", 2, 2), { quality = 8 })
+    support.raises("folder", co.image.write, at "none/no.jpg", sample("uint8", 2, 2))
+    assert.is_nil(io_.status(at "no.jpg"))
+  end)
+
   -- A 16×8 picture, red left and blue right, dark at the top.
   local picture = co.zeros(8, 16, 3, { dtype = "uint8" })
   for y = 1, 8 do

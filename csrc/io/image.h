@@ -49,6 +49,12 @@ int png_write(const char *path, const Tensor *image, int depth);
  * fill. */
 Tensor *jpeg_read(const char *path);
 
+/* A picture as the bytes of a JPEG file: uint8 H×W, H×W×1 or H×W×3, quality 1 to 100; below 90 colours are kept
+ * at half the resolution. 0 with a message; free with bytes_free. */
+int jpeg_encode(const Tensor *image, int quality, Bytes *out);
+/* jpeg_encode into a file, whole or not at all. */
+int jpeg_write(const char *path, const Tensor *image, int quality);
+
 /* Resampling onto a grid: source (x, y) goes to ((x + 0.5)·sx − 0.5, (y + 0.5)·sy − 0.5), pixel centres on
  * integers. Per axis: the average over the source area that a pixel covers where sx < 1, bilinear else;
  * beyond the border the outermost source pixels. Fills content_h×content_w at the top left of a full_h×full_w

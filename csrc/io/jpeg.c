@@ -1,4 +1,4 @@
-/* JPEG through libjpeg-turbo: reading only. Errors leave libjpeg by longjmp into jpeg_read's frame; what must
+/* JPEG files read through libjpeg-turbo; jpeg_write.c writes them. Errors leave libjpeg by longjmp into jpeg_read's frame; what must
  * be freed lives in a struct. */
 #include "io/image.h"
 

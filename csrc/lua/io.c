@@ -48,6 +48,13 @@ static Box *push_box(lua_State *L) {
   return b;
 }
 
+/* → the box's bytes as a string */
+static int give_bytes(lua_State *L, Box *b) {
+  lua_pushlstring(L, (const char *)b->bytes.data, b->bytes.size);
+  bytes_free(&b->bytes);
+  return 1;
+}
+
 /* → the tensors by name; they move out of the bundle. */
 static void push_tensors(lua_State *L, Bundle *b) {
   lua_createtable(L, 0, (int)b->count);
@@ -98,9 +105,7 @@ static int l_png_bytes(lua_State *L) {
   long depth = integer_or(L, 2, "depth", 8);
   Box *b = push_box(L);
   if (!png_encode(image, (int)depth, &b->bytes)) return raise_error(L);
-  lua_pushlstring(L, (const char *)b->bytes.data, b->bytes.size);
-  bytes_free(&b->bytes);
-  return 1;
+  return give_bytes(L, b);
 }
 
 /* base64(bytes): as text (RFC 4648). */
@@ -121,6 +126,26 @@ static int l_base64(lua_State *L) {
 }
 
 static int l_jpeg_read(lua_State *L) { return give_tensor(L, jpeg_read(check_path(L))); }
+
+static int check_quality(lua_State *L, int i) {
+  return lua_isnoneornil(L, i) ? 90 : (int)check_whole(L, i, "quality", 1, 100);
+}
+
+/* jpeg_write(path, image, quality = 90) */
+static int l_jpeg_write(lua_State *L) {
+  const char *path = check_path(L);
+  Tensor *image = check_host(L, 2, "image");
+  return jpeg_write(path, image, check_quality(L, 3)) ? 0 : raise_error(L);
+}
+
+/* jpeg_bytes(image, quality = 90) */
+static int l_jpeg_bytes(lua_State *L) {
+  Tensor *image = check_host(L, 1, "image");
+  int quality = check_quality(L, 2);
+  Box *b = push_box(L);
+  if (!jpeg_encode(image, quality, &b->bytes)) return raise_error(L);
+  return give_bytes(L, b);
+}
 
 /* resample(image, sx, sy, content_w, content_h, full_w, full_h, gain = 1) */
 static int l_resample(lua_State *L) {
@@ -235,9 +260,7 @@ static int l_read_file(lua_State *L) {
   long limit = integer_or(L, 2, "limit", 1L << 30);
   Box *b = push_box(L);
   if (!file_read(path, (size_t)limit, &b->bytes)) return raise_error(L);
-  lua_pushlstring(L, (const char *)b->bytes.data, b->bytes.size);
-  bytes_free(&b->bytes);
-  return 1;
+  return give_bytes(L, b);
 }
 
 static int l_write_file(lua_State *L) {
@@ -300,6 +323,8 @@ void open_io(lua_State *L) {
                                        {"png_bytes", l_png_bytes},
                                        {"base64", l_base64},
                                        {"jpeg_read", l_jpeg_read},
+                                       {"jpeg_write", l_jpeg_write},
+                                       {"jpeg_bytes", l_jpeg_bytes},
                                        {"resample", l_resample},
                                        {"flo_read", l_flo_read},
                                        {"flo_write", l_flo_write},

@@ -9,7 +9,8 @@ local function extension(path)
 end
 
 local READING = { depth = options.rule(8, "depth 8 or 16", function(x) return x == 8 or x == 16 end) }
-local WRITING = { depth = options.optional "number" } -- the writer says which
+-- The writers say which numbers they take.
+local PNG, JPEG = { depth = options.optional "number" }, { quality = options.optional "number" }
 
 --- read(path, { depth = 8 }): a .png, .jpg or .jpeg file as uint8 H×W×3; grey is repeated, alpha dropped, 1 to 4 bits
 -- spread to 0 … 255, turned as EXIF says. { depth = 16 }: a PNG as int32 H×W×3, 0 … 65535, 8-bit values times 257.
@@ -22,10 +23,13 @@ function image.read(path, given)
 end
 
 --- write(path, t, { depth = 8 }): a .png file of uint8 H×W, H×W×1 or H×W×3; { depth = 1 }: uint8 H×W, anything but 0
--- becomes white; { depth = 16 }: int32 of 0 … 65535. Written whole or not at all.
+-- becomes white; { depth = 16 }: int32 of 0 … 65535. { quality = 90 }, of 1 to 100: a .jpg or .jpeg file of uint8.
+-- Written whole or not at all.
 function image.write(path, t, given)
-  local depth, kind = options.read("image", given, WRITING).depth, extension(path)
-  if kind ~= "png" then core.refuse("%s: expected a .png file to write, found .%s", path, kind) end
+  local kind = extension(path)
+  if kind:find "^jpe?g$" then return core.io.jpeg_write(path, t, options.read("image", given, JPEG).quality) end
+  if kind ~= "png" then core.refuse("%s: expected a .png, .jpg or .jpeg file to write, found .%s", path, kind) end
+  local depth = options.read("image", given, PNG).depth
   core.io.png_write(path, t, depth or (type(t) == "userdata" and t.dtype == "int32" and 16 or 8))
 end
 
@@ -33,6 +37,9 @@ end
 function image.mask(path) return core.io.png_read(path, "mask") end
 
 --- png(t, { depth = 8 }): the bytes of a PNG file.
-function image.png(t, given) return core.io.png_bytes(t, options.read("image", given, WRITING).depth) end
+function image.png(t, given) return core.io.png_bytes(t, options.read("image", given, PNG).depth) end
+
+--- jpeg(t, { quality = 90 }): the bytes of a JPEG file.
+function image.jpeg(t, given) return core.io.jpeg_bytes(t, options.read("image", given, JPEG).quality) end
 
 return image

@@ -53,8 +53,8 @@ local readers = {
   pth = pytorch, pt = pytorch,
 }
 local writers = {
-  npy = core.io.npy_write, npz = core.io.npz_write, flo = core.io.flo_write, png = image.write,
-  safetensors = core.io.safetensors_write,
+  npy = core.io.npy_write, npz = core.io.npz_write, flo = core.io.flo_write, png = image.write, jpg = image.write,
+  jpeg = image.write, safetensors = core.io.safetensors_write,
 }
 
 local function choose(what, list, path)
@@ -68,7 +68,7 @@ end
 -- metadata from .safetensors. float64 stays float64; bool becomes uint8; int8, int16 and uint16 become int32.
 function M.load(path) return choose("load", readers, path)(path) end
 
---- save(path, t): a tensor to .npy, .flo or .png, a table of tensors by name to .npz (deflated) or .safetensors (a
+--- save(path, t): a tensor to .npy, .flo, .png or .jpg, a table of tensors by name to .npz (deflated) or .safetensors (a
 -- third argument is its metadata, text by name). Written whole or not at all.
 function M.save(path, t, metadata)
   local write = choose("save", writers, path)
