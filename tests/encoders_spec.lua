@@ -19,6 +19,9 @@ local FACTS = {
   se_resnext50_32x4d = { { 64, 256, 512, 1024, 2048 }, "layer0.conv1.weight", { 64, 3, 7, 7 } },
   se_resnext101_32x4d = { { 64, 256, 512, 1024, 2048 }, "layer3.22.conv2.weight", { 512, 16, 3, 3 } },
   efficientnet_b0 = { { 32, 24, 40, 112, 320 }, "_blocks.4._depthwise_conv.weight", { 240, 1, 5, 5 } },
+  efficientnet_lite0 = { { 32, 24, 40, 112, 320 }, "blocks.2.0.conv_dw.weight", { 144, 1, 5, 5 } },
+  efficientnet_lite1 = { { 32, 24, 40, 112, 320 }, "blocks.5.4.conv_pwl.weight", { 192, 1152, 1, 1 } },
+  efficientnet_lite2 = { { 32, 24, 48, 120, 352 }, "conv_head.weight", { 1280, 352, 1, 1 } },
   mobilenet_v2 = { { 16, 24, 32, 96, 1280 }, "features.18.0.weight", { 1280, 320, 1, 1 } },
 }
 
@@ -63,8 +66,9 @@ end)
 describe("the network in PyTorch:", function()
   local folder = support.temp()
   for _, name in ipairs(encoders.names()) do
-    -- model_spec has files of three; resnet50 is resnet101 but for a number
-    local elsewhere = name == "resnet18" or name == "mobilenet_v2" or name == "se_resnext50_32x4d" or name == "resnet50"
+    -- model_spec has files of three; resnet50 is resnet101 but for a number, and so are these of efficientnet_lite0
+    local elsewhere = name == "efficientnet_lite1" or name == "efficientnet_lite2" or name == "resnet18"
+      or name == "mobilenet_v2" or name == "se_resnext50_32x4d" or name == "resnet50"
     if not elsewhere then
       compared_it(name, function()
         local damped = name:find "101" ~= nil

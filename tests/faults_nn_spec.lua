@@ -45,6 +45,7 @@ local short = {
     build = families.efficientnet_b0.build, last = { 0, 2 },
     stages = { { 1, 8, 1, 2, 3 }, { 2, 8, 2, 1, 5 } },
   },
+  lite = { build = families.efficientnet_lite0.build, stages = { { 1, 8, 1, 1, 3 }, { 2, 8, 1, 2, 5 } } },
 }
 for name, row in pairs(short) do
   layers["encoder " .. name] = { function() return row.build(row) end, { 1, 8, 8, 3 } }

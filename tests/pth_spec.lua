@@ -267,6 +267,20 @@ describe("names", function()
     } do
       assert.is_true(renamed(name, own), name)
     end
+    -- numbers of EfficientNet-PyTorch, by the blocks of the network that asks
+    local lite = {}
+    for _, block in ipairs { "0.0", "1.0", "1.1", "2.0" } do
+      lite[("blocks.%s.conv_dw.weight"):format(block)], lite[("blocks.%s.bn3.bias"):format(block)] = true, true
+      lite[("blocks.%s.bn2.bias"):format(block)], lite[("blocks.%s.conv_pw.weight"):format(block)] = true, true
+    end
+    for name, own in pairs {
+      ["_blocks.0._depthwise_conv.weight"] = "blocks.0.0.conv_dw.weight",
+      ["_blocks.0._bn2.bias"] = "blocks.0.0.bn2.bias",
+      ["_blocks.3._expand_conv.weight"] = "blocks.2.0.conv_pw.weight", ["_blocks.2._bn2.bias"] = "blocks.1.1.bn3.bias",
+      ["_blocks.4._bn2.bias"] = "_blocks.4._bn2.bias",
+    } do
+      assert.same({ [own] = 1 }, (weights.rename({ [name] = 1 }, lite)), name)
+    end
     local plain = { ["layer1.0.conv2.weight"] = co.zeros(64, 64, 3, 3), ["conv1.weight"] = co.ones(1) }
     assert.is_truthy(weights.rename(plain, { ["layer0.conv1.weight"] = true })["conv1.weight"])
     assert.is_false(renamed("blocks.9.9.conv_dw.weight", "features.1.conv.0.0.weight"))

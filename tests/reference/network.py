@@ -18,7 +18,7 @@ sys.argv[1:] = []  # make.py reads a salt from there
 sys.path.insert(0, folder)
 import make
 
-PUBLIC = {"efficientnet_b0": "efficientnet-b0"}
+PUBLIC = {"efficientnet_b0": "efficientnet-b0", "efficientnet_lite0": "timm-tf_efficientnet_lite0"}
 
 
 class Network(make.Cohesiv):

@@ -1,6 +1,6 @@
 --- Encoders as tables of stages. An entry says what is special; the builders know the families. Every encoder returns
 -- its features at strides 2, 4, 8, 16, 32; names and numerics match the public checkpoints (torchvision's for resnet*,
--- resnext* and mobilenet_v2, Cadene's for se_*), as in segmentation_models.pytorch 0.6.
+-- resnext* and mobilenet_v2, Cadene's for se_*, timm's for efficientnet_lite*), as in segmentation_models.pytorch 0.6.
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local layers, Module = require "cohesiv.nn.layers", require "cohesiv.nn.module"
@@ -107,21 +107,43 @@ end
 
 local function widened(x) return ops.pad_crop.call(x, x.shape[2] + 1, x.shape[3] + 1) end
 
--- Expansion (unless 1), depthwise k×k, squeeze and excitation, linear projection, shortcut where shapes agree.
-local function excited_residual(cin, out, kernel, stride, expansion)
+-- The names of convolution and batch norm in a block: of "efficientnet-b0", and timm's.
+local NUMBERED = { expand = { "_expand_conv", "_bn0" }, depthwise = { "_depthwise_conv", "_bn1" },
+  project = { "_project_conv", "_bn2" } }
+local PLAIN = { depthwise = { "conv_dw", "bn1" }, project = { "conv_pw", "bn2" } }
+local EXPANDING = { expand = { "conv_pw", "bn1" }, depthwise = { "conv_dw", "bn2" }, project = { "conv_pwl", "bn3" } }
+
+-- Expansion (unless 1), depthwise k×k, squeeze and excitation (where squeezed), linear projection, shortcut where the
+-- shapes agree.
+local function efficient_block(names, cin, out, kernel, stride, expansion, act, squeezed)
   local m, steps = Module.new(), {}
-  local hidden, squeezed = cin * expansion, math.max(1, cin // 4)
+  local hidden = cin * expansion
   local function then_do(step) steps[#steps + 1] = step end
-  if expansion ~= 1 then then_do(conv_bn(m, "_expand_conv", "_bn0", { cin, hidden, 1, act = "silu" })) end
+  local function conv(part, o) return conv_bn(m, names[part][1], names[part][2], o) end
+  if expansion ~= 1 then then_do(conv("expand", { cin, hidden, 1, act = act })) end
   if stride == 2 then then_do(widened) end
-  local depthwise = conv_bn(m, "_depthwise_conv", "_bn1",
-    { hidden, hidden, kernel, stride = stride, groups = hidden, act = "silu" })
-  local gate = excite.gate(m:add("_se_reduce", layers.Conv2d { hidden, squeezed, 1 }),
-    m:add("_se_expand", layers.Conv2d { squeezed, hidden, 1 }), "silu")
-  then_do(depthwise.conv)
-  then_do(function(x) return excite.after(depthwise.bn, gate, x) end)
-  then_do(conv_bn(m, "_project_conv", "_bn2", { hidden, out, 1 }))
+  local depthwise = conv("depthwise", { hidden, hidden, kernel, stride = stride, groups = hidden, act = act })
+  if squeezed then
+    local gate = excite.gate(m:add("_se_reduce", layers.Conv2d { hidden, squeezed, 1 }),
+      m:add("_se_expand", layers.Conv2d { squeezed, hidden, 1 }), act)
+    then_do(depthwise.conv)
+    then_do(function(x) return excite.after(depthwise.bn, gate, x) end)
+  else
+    then_do(depthwise)
+  end
+  then_do(conv("project", { hidden, out, 1 }))
   return stages.block(m, steps, stride == 1 and cin == out)
+end
+
+-- The stages of an EfficientNet from those behind its stem, `parts`. The head is part of the public files; only their
+-- classifier reads it. It counts as the last stage's.
+local function efficient_encoder(m, parts, widths, stem, head)
+  local last = parts[#parts].module
+  last:add(head[1], conv_bn(m, head[1], head[2], { widths[#widths], 1280, 1, act = stem.bn.act }))
+  local first = Module.new()
+  stages.block(first, { widened, first:add(stem.name, stem) })
+  table.insert(parts, 1, { name = stem.name, module = first })
+  return stages.encoder(m, parts, widths)
 end
 
 -- e.last: numbers (from 0) of the blocks after which a feature is taken; the stem gives the first.
@@ -133,19 +155,36 @@ local function efficientnet(e)
   for _, stage in ipairs(e.stages) do
     local expansion, width, repeats, stride, kernel = table.unpack(stage)
     for i = 1, repeats do
-      list[#list + 1] = blocks:add(#list, excited_residual(cin, width, kernel, i == 1 and stride or 1, expansion))
+      list[#list + 1] = blocks:add(#list, efficient_block(NUMBERED, cin, width, kernel, i == 1 and stride or 1,
+        expansion, "silu", math.max(1, cin // 4)))
       cin = width
       if #list - 1 == e.last[#ends + 1] then ends[#ends + 1], widths[#widths + 1] = #list, cin end
     end
   end
-  local parts = stages.cut("_blocks", list, ends)
-  -- The head is part of the public files; only their classifier reads it. It counts as the last stage's.
-  local last = parts[#parts].module
-  last:add("_conv_head", conv_bn(m, "_conv_head", "_bn1", { cin, 1280, 1, act = "silu" }))
-  local first = Module.new()
-  stages.block(first, { widened, first:add("_conv_stem", stem) })
-  table.insert(parts, 1, { name = "_conv_stem", module = first })
-  return stages.encoder(m, parts, widths)
+  stem.name = "_conv_stem"
+  return efficient_encoder(m, stages.cut("_blocks", list, ends), widths, stem, { "_conv_head", "_bn1" })
+end
+
+-- EfficientNet-lite (R. Liu, 2020): no squeeze and excitation, ReLU6, stem and head of one size. Names and numerics of
+-- timm's tf_efficientnet_lite*, which are segmentation_models.pytorch's: blocks.STAGE.BLOCK.conv_pw, ….
+local function efficientnet_lite(e)
+  local m = Module.new()
+  local stem = conv_bn(m, "conv_stem", "bn1", { 3, 32, 3, stride = 2, act = "relu6" })
+  local blocks = m:add("blocks", Module.new())
+  local list, ends, widths, cin = {}, {}, { 32 }, 32
+  for s, stage in ipairs(e.stages) do
+    local expansion, width, repeats, stride, kernel = table.unpack(stage)
+    list[s] = blocks:add(s - 1, layers.Sequential {})
+    for i = 1, repeats do
+      list[s][i] = list[s]:add(i - 1, efficient_block(expansion == 1 and PLAIN or EXPANDING, cin, width, kernel,
+        i == 1 and stride or 1, expansion, "relu6"))
+      cin = width
+    end
+    local following = e.stages[s + 1]
+    if s > 1 and (not following or following[4] == 2) then ends[#ends + 1], widths[#widths + 1] = s, width end
+  end
+  stem.name = "conv_stem"
+  return efficient_encoder(m, stages.cut("blocks", list, ends), widths, stem, { "conv_head", "bn2" })
 end
 
 -- Stages are { expansion, width, repeats, stride, kernel }, as in the tables of the papers.
@@ -162,6 +201,12 @@ M.table = {
     { 6, 96, 3, 1 }, { 6, 160, 3, 2 }, { 6, 320, 1, 1 } } },
   efficientnet_b0 = { build = efficientnet, last = { 2, 4, 8, 15 }, stages = { { 1, 16, 1, 1, 3 }, { 6, 24, 2, 2, 3 },
     { 6, 40, 2, 2, 5 }, { 6, 80, 3, 2, 3 }, { 6, 112, 3, 1, 5 }, { 6, 192, 4, 2, 5 }, { 6, 320, 1, 1, 3 } } },
+  efficientnet_lite0 = { build = efficientnet_lite, stages = { { 1, 16, 1, 1, 3 }, { 6, 24, 2, 2, 3 },
+    { 6, 40, 2, 2, 5 }, { 6, 80, 3, 2, 3 }, { 6, 112, 3, 1, 5 }, { 6, 192, 4, 2, 5 }, { 6, 320, 1, 1, 3 } } },
+  efficientnet_lite1 = { build = efficientnet_lite, stages = { { 1, 16, 1, 1, 3 }, { 6, 24, 3, 2, 3 },
+    { 6, 40, 3, 2, 5 }, { 6, 80, 4, 2, 3 }, { 6, 112, 4, 1, 5 }, { 6, 192, 5, 2, 5 }, { 6, 320, 1, 1, 3 } } },
+  efficientnet_lite2 = { build = efficientnet_lite, stages = { { 1, 16, 1, 1, 3 }, { 6, 24, 3, 2, 3 },
+    { 6, 48, 3, 2, 5 }, { 6, 88, 4, 2, 3 }, { 6, 120, 4, 1, 5 }, { 6, 208, 5, 2, 5 }, { 6, 352, 1, 1, 3 } } },
 }
 
 --- names(first?): the sorted list of encoder names, `first` at its head.

@@ -34,6 +34,41 @@ local function from_timm_blocks(name, family)
   return place and family.format:format(index, place) .. rest
 end
 
+-- The other way: the efficientnet_lite* here have timm's names, while files of EfficientNet-PyTorch number their blocks
+-- through. `blocks`: for each number (from 1) the stage and block of the network that asks.
+local TIMM_TOP = { _conv_stem = "conv_stem", _bn0 = "bn1", _conv_head = "conv_head", _bn1 = "bn2" }
+local TIMM_PLAIN = { _depthwise_conv = "conv_dw", _bn1 = "bn1", _project_conv = "conv_pw", _bn2 = "bn2" }
+local TIMM_EXPANDING = { _expand_conv = "conv_pw", _bn0 = "bn1", _depthwise_conv = "conv_dw", _bn1 = "bn2",
+  _project_conv = "conv_pwl", _bn2 = "bn3" }
+
+local function to_timm_blocks(name, blocks)
+  local layer, rest = name:match "^(.+)(%.[%w_]+)$"
+  if not layer then return nil end
+  local index, inner = layer:match "^_blocks%.(%d+)%.([%w_]+)$"
+  if not index then return TIMM_TOP[layer] and TIMM_TOP[layer] .. rest end
+  local at = blocks[tonumber(index) + 1]
+  local place = at and (at.stage == 0 and TIMM_PLAIN or TIMM_EXPANDING)[inner]
+  return place and ("blocks.%d.%d.%s%s"):format(at.stage, at.block, place, rest)
+end
+
+-- The blocks of a network with timm's names, in order.
+local function timm_blocks(known)
+  local list, seen = {}, {}
+  for name in pairs(known) do
+    local stage, block = name:match "^blocks%.(%d+)%.(%d+)%."
+    if not stage then stage, block = name:match "^encoder%.blocks%.(%d+)%.(%d+)%." end
+    local key = stage and stage .. "." .. block
+    if key and not seen[key] then
+      seen[key], list[#list + 1] = true, { stage = tonumber(stage), block = tonumber(block) }
+    end
+  end
+  table.sort(list, function(a, b)
+    if a.stage ~= b.stage then return a.stage < b.stage end
+    return a.block < b.block
+  end)
+  return list
+end
+
 -- Cadene's SE networks hold the stem in layer0 and call the gate se_module; timm's do neither (and pad before pooling).
 local function from_timm_se(name)
   if name:find "^conv1%." or name:find "^bn1%." then return "layer0." .. name end
@@ -43,9 +78,10 @@ end
 -- In the order in which they are tried.
 local families = {
   function(name) return name end,
-  function(name, ungrouped) return not ungrouped and from_timm_se(name) end,
+  function(name, of) return not of.ungrouped and from_timm_se(name) end,
   function(name) return from_timm_blocks(name, MOBILENET) end,
   function(name) return from_timm_blocks(name, EFFICIENTNET) end,
+  function(name, of) return to_timm_blocks(name, of.blocks) end,
 }
 
 -- Without what wrappers put in front: DataParallel, torch.compile, Lightning.
@@ -88,10 +124,10 @@ local function is_ungrouped(state)
 end
 
 -- Its name among the known ones by the first family that has one; nil if none has.
-local function known_name(name, known, ungrouped)
+local function known_name(name, known, of)
   local inner = bare(name)
   for _, family in ipairs(families) do
-    local own = family(inner, ungrouped)
+    local own = family(inner, of)
     if own and known[own] then return own end
     if own and known["encoder." .. own] then return "encoder." .. own end
   end
@@ -100,9 +136,9 @@ end
 --- rename(state, known): the tensors under names of `known` (a set) where those of torchvision, Cadene's, timm or
 -- segmentation_models.pytorch (encoder alone or whole) lead there, else under their own; and how many were renamed.
 function M.rename(state, known)
-  local out, count, ungrouped = {}, 0, is_ungrouped(state)
+  local out, count, of = {}, 0, { ungrouped = is_ungrouped(state), blocks = timm_blocks(known) }
   for name, t in pairs(state) do
-    local own = not known[name] and known_name(name, known, ungrouped)
+    local own = not known[name] and known_name(name, known, of)
     local renamed = own and not state[own] and not out[own]
     out[renamed and own or name] = t
     count = count + (renamed and 1 or 0)
