@@ -113,10 +113,13 @@ describe("what is known", function()
     assert.same(inputs[inputs.learnt].shape, inputs[inputs.learnt].grad.shape)
   end
 
-  it("gets no gradient: labels, masks, statistics, maps, queries, images", function()
+  it("gets no gradient: labels, masks, statistics, points, maps, queries, images", function()
     known(function() return { co.randn(4, 3), co.ones(4), learnt = 1, call = co.losses.cross_entropy } end, 2)
     known(function() return { co.randn(1, 2, 2, 3), co.ones(1, 2, 2), learnt = 1, call = co.losses.embedding } end, 2)
     known(function() return { co.ones(2), co.randn(2), co.randn(2), learnt = 2, call = co.where } end, 1)
+    known(function()
+      return { co.randn(1, 2, 2, 3), co.ones(1, 2, 2, 2), co.randn(1, 4, 4, 3), learnt = 3, call = co.correlation }
+    end, 2)
     for at = 4, 5 do
       known(function()
         return { co.randn(2, 3), co.ones(3), co.ones(3), co.zeros(3), co.ones(3), learnt = 1, call = co.batch_norm }

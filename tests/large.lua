@@ -56,6 +56,12 @@ local cases = {
   end,
   conv2d_act = function() return { image(), co.randn(24, 3, 3, 16), co.randn(24), co.randn(24) } end,
   grid_sample = function() return { image(), co.rand(2, 64, 65, 2) * 2.2 - 1.1 } end,
+  correlation = function()
+    return { co.randn(1, 40, 41, 32), co.rand(2, 40, 41, 2) * 44 - 2, co.randn(2, 40, 41, 32), co.randn(2, 20, 20, 32) }
+  end,
+  gru_reset = function() return { image(), co.randn(2, 64, 65, 9) } end,
+  gru_update = function() return { image(), co.randn(2, 64, 65, 9), co.randn(2, 64, 65, 8) } end,
+  convex_upsample = function() return { co.randn(1, 20, 21, 2), co.randn(1, 20, 21, 144) }, { factor = 4 } end,
   instance_norm = function() return { image(), co.rand(16), co.randn(16) } end,
   prelu = function() return { image(), co.rand(16) } end,
   unfold = function() return { image() }, { kernel = { 3, 3 } } end,

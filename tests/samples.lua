@@ -18,6 +18,7 @@ end
 -- Inputs that carry data, never a gradient.
 local constants = {
   running_mean = true, running_var = true, cond = true, R = true, queries = true, image = true, label = true,
+  points = true,
 }
 
 --- The places of an op's inputs that gradients are asked for.

@@ -22,7 +22,9 @@ static const Kernel *const f32[OPS] = {
 /* Those that take halves by way of float32. */
 #define WIDENED(name)                                                                                        \
   [NUMBER_##name] = {{.forward = widened_forward, .backward = widened_backward}, &cuda_##name}
-static const Widened widened[OPS] = {WIDENED(attention), WIDENED(max), WIDENED(min), WIDENED(argmax)};
+static const Widened widened[OPS] = {
+    WIDENED(attention),   WIDENED(max),       WIDENED(min),        WIDENED(argmax),
+    WIDENED(correlation), WIDENED(gru_reset), WIDENED(gru_update), WIDENED(convex_upsample)};
 
 const void *cuda_kernel(int op, Dtype compute) {
   if (dtype_is_half(compute) && widened[op].full) return &widened[op].kernel;

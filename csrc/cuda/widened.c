@@ -69,6 +69,8 @@ int widened_backward(Call *c) {
   Tensor *in[OP_IN], *grad_out[OP_OUT], *own_in[OP_IN] = {NULL}, *own_out[OP_OUT] = {NULL};
   memcpy(in, c->in, sizeof in);
   memcpy(grad_out, c->grad_out, sizeof grad_out);
+  memset(c->grad_in, 0,
+         sizeof c->grad_in); /* those that are there, of inputs without an element, are the tape's */
   c->home = c->device;
   int ok = widen(c->in, own_in, c->nin, false) && widen(c->grad_out, own_out, c->nout, false) &&
            in_float32(c, full(c)->backward);

@@ -31,6 +31,8 @@ local ROWS = {
   { "ops/op_instance_norm", "windows ops:instance_norm nn" },
   { "ops/.*norm", "ops:batch_norm,normalise nn golden" },
   { "ops/.*grid_sample", "windows ops:grid_sample" }, { "ops/.*prelu", "windows ops:prelu" },
+  { "ops/.*correlation", "ops:correlation raft" }, { "ops/.*gru", "ops:gru raft" },
+  { "ops/.*convex", "ops:convex raft" },
   { "ops/.*window", "windows ops:unfold,avg_pool2d,conv2d nn" },
   { "ops/.*pointwise", "ops:abs,op_add,clamp,op_div,op_eq,exp,op_g,op_l,op_m,op_ne,pow,relu,sigmoid,silu,sq,sub,tanh "
     .. "tensor broadcast" },
