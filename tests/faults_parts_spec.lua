@@ -17,6 +17,7 @@ local runs = require "cohesiv.train.run"
 local scale = require "cohesiv.motion.scale"
 local show = require "cohesiv.tools.show"
 local support = require "tests.support"
+local tflites = require "tests.tflite_maker"
 local files = require "cohesiv.tensor.io"
 
 -- What is written, and looked at after every failure; what is only read.
@@ -75,6 +76,9 @@ do
   w, b = pickles.tensor { part = "N" }, pickles.tensor { offset = 2, shape = { 2 }, stride = { 3 }, part = "N" }
   support.write(given "old.pth", pickles.old(pickles.dict("state_dict", pickles.dict("module.w", w, "module.b", b))))
 end
+
+support.write(given "read.tflite", tflites.one("FULLY_CONNECTED", { { 1, 2 } }, { 1, 2 }, {},
+  { { { 2, 2 }, ("\0\x3C"):rep(4), "FLOAT16" }, { { 2 }, "\1\2", "INT8" } }))
 
 local function ffmpeg(...)
   local result = support.run { "ffmpeg", "-v", "error", "-y", ... }
@@ -199,6 +203,19 @@ local cases = {
   resample = function() return scale.picture(first, scale.of(W, H, { 24, 24 })) end,
   ["reading a .pth file"] = function() return { files.weights(given "read.pth") } end,
   ["reading a .pth file of before 1.6"] = function() return { files.weights(given "old.pth") } end,
+  ["reading a .tflite file"] = function()
+    local list = {}
+    for i, t in ipairs(core.io.tflite_read(given "read.tflite").tensors) do list[i] = t.constant or t.name end
+    return list
+  end,
+  ["an entry of a zip file"] = function()
+    local list = core.io.zip_list(given "read.npz")
+    return { list[1].name, core.io.zip_extract(given "read.npz", list[1].name, at "w.npy"), co.load(at "w.npy") }
+  end,
+  ["a copy of a file"] = function()
+    core.io.copy(given "read.npz", at "w.npz")
+    return core.io.sha256(at "w.npz")
+  end,
   ["reading a JPEG"] = function() return co.load(given "plain.jpg") end,
   ["reading a turned JPEG"] = function() return co.load(given "turned.jpg") end,
   ["a video"] = function()

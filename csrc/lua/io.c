@@ -355,5 +355,6 @@ void open_io(lua_State *L) {
   open_video_writer(L);
   open_lock(L);
   open_archive(L);
+  open_tflite(L);
   lua_setfield(L, -2, "io");
 }

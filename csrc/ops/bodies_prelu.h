@@ -12,9 +12,9 @@ struct prelu_forward_args {
 };
 
 BODY void prelu_forward_body(const struct prelu_forward_args *a, long i) {
-  const real *restrict x = a->x + i * a->c;
+  const real *restrict x = a->x + i * a->c, *restrict weight = a->weight;
   real *restrict y = a->y + i * a->c;
-  for (long k = 0; k < a->c; k++) y[k] = x[k] > 0 ? x[k] : x[k] * a->weight[k];
+  for (long k = 0; k < a->c; k++) y[k] = x[k] > 0 ? x[k] : x[k] * weight[k];
 }
 HOT_KERNEL(prelu_forward)
 

@@ -7,6 +7,7 @@
 #include "io/container.h"
 #include "io/image.h"
 #include "io/json.h"
+#include "io/tflite.h"
 #include "io/video.h"
 #include "io/zip.h"
 
@@ -79,6 +80,23 @@ static void read_safetensors(const char *path, Bundle *out) {
 
 static void read_pth(const char *path, Bundle *out) {
   if (!pth_read(path, out)) fuzz_failed();
+}
+
+/* The constants, and the places that operators read: what is no place of a tensor would be found here. */
+static void read_tflite(const char *path, Bundle *out) {
+  Tflite t;
+  long places = 0;
+  if (!tflite_read(path, &t)) {
+    fuzz_failed();
+    return;
+  }
+  for (int i = 0; i < t.operators_count; i++)
+    for (int k = 0; k < t.operators[i].inputs.count; k++)
+      if (t.operators[i].inputs.items[k] >= 0) places += t.tensors[t.operators[i].inputs.items[k]].rank;
+  if (places < 0) fuzz_found("ranks below 0");
+  for (int i = 0; i < t.tensors_count; i++)
+    if (t.tensors[i].constant) fuzz_give(out, tensor_retain(t.tensors[i].constant));
+  tflite_free(&t);
 }
 
 static void read_sample(const char *path, Bundle *out) {
@@ -221,6 +239,7 @@ const FuzzReader fuzz_readers[] = {
     {"flo", read_flo, 64 * K, 2, NULL, NULL, FUZZ_STRICT},
     {"safetensors", read_safetensors, 64 * K, 64, NULL, NULL, FUZZ_STRICT},
     {"pth", read_pth, 20 * K *K, 64 * DEFLATE, NULL, mend_zip, FUZZ_STRICT},
+    {"tflite", read_tflite, 256 * K, 40, NULL, NULL, FUZZ_STRICT},
     {"zip", read_zip, 256 * K, 2, NULL, mend_zip, FUZZ_STRICT},
     {"pack", read_pack, 64 * K, 4, NULL, mend_pack, FUZZ_STRICT},
     {"sample", read_sample, 256 * K, 4 * DEFLATE, NULL, mend_zip, FUZZ_STRICT},

@@ -3,6 +3,7 @@
 local co = require "cohesiv"
 local core = require "cohesiv.core"
 local files = require "tests.files"
+local maker = require "tests.tflite_maker"
 local pickles = require "tests.pickles"
 
 local seeds = {}
@@ -321,6 +322,25 @@ local function queries()
   }
 end
 
+local function tflite()
+  local one = maker.one("CONV_2D", { { 1, 2, 2, 1 } }, { 1, 2, 2, 1 }, { stride_w = 1, stride_h = 1, act = 1 },
+    { { { 1, 1, 1, 1 }, maker.floats { 2 } }, { { 1 }, "\0\x3C", "FLOAT16" } })
+  local function of(list, operators)
+    return maker.model { tensors = list, operators = operators, inputs = { 0 }, outputs = { 1 } }
+  end
+  return {
+    one = one, cut = one:sub(1, -30), other = maker.model { tensors = {}, operators = {}, inputs = {}, outputs = {},
+      identifier = "TFL2" },
+    kinds = of({ { "a", { 2 }, type = "INT8", data = "ab" }, { "b", { 1 }, type = "INT64", data = ("\0"):rep(8) },
+      { "c", { 2 }, type = "INT16", data = "\xFF\xFF\1\0" }, { "d", {}, type = "FLOAT64", data = ("\0"):rep(8) } },
+      { { "STRIDED_SLICE", { 0, -1 }, { 1 }, { end_mask = 3 } }, { "Custom", { 2 }, { 3 } },
+        { "LEAKY_RELU", {}, {}, { slope = 0.5 } } }),
+    lies = of({ { "x", { 1 << 20, 1 << 20 }, data = "abcd" }, { "y", { 1 } } }, { { "RELU", { 0 }, { 1 } } }),
+    places = of({ { "x", { 1 } }, { "y", { 1 } } }, { { "ADD", { 0, 7 }, { 1 } } }),
+    far = ("\xFF\xFF\xFF\x7FTFL3"), none = "\8\0\0\0TFL3\0\0\0\0", empty = "",
+  }
+end
+
 --- all(folder) → { corpus = { name = bytes } }.
 function seeds.all(folder)
   local function written(name, write, ...)
@@ -330,7 +350,7 @@ function seeds.all(folder)
   end
   return {
     png = png(), jpeg = jpeg(), npy = npy(written), npz = npz(written), flo = flo(written),
-    safetensors = safetensors(written), pth = pth(), pack = pack(written), sample = sample(written),
+    safetensors = safetensors(written), pth = pth(), tflite = tflite(), pack = pack(written), sample = sample(written),
     container = container(),
     video = video(), complaint = complaint(), json = json(), hands = hands(), queries = queries(),
   }

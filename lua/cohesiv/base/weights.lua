@@ -106,9 +106,10 @@ local function download(set, folder)
   if not program then
     core.refuse("fetch %s: expected pip on the PATH, found none %s", set.name, bring)
   end
-  local _, how, status = os.execute(("%s download --no-deps --quiet --disable-pip-version-check --no-input "
-    .. "--no-cache-dir --timeout 20 --retries 2 --only-binary=:all: %s -d %s %s==%s </dev/null >%s 2>&1"):format(program,
-    wheel.tags or "", quote(folder), wheel.project, wheel.version, quote(log)))
+  local command = "%s download --no-deps --quiet --disable-pip-version-check --no-input --no-cache-dir --timeout 20 "
+    .. "--retries 2 --only-binary=:all: %s -d %s %s==%s </dev/null >%s 2>&1"
+  local _, how, status = os.execute(command:format(program, wheel.tags or "", quote(folder), wheel.project,
+    wheel.version, quote(log)))
   if how == "signal" or status == 130 then core.refuse("fetch %s: interrupted", set.name) end
   if status ~= 0 then
     core.refuse("fetch %s: expected pip to download %s %s, found: %s %s", set.name, wheel.project, wheel.version,

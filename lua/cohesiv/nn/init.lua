@@ -5,7 +5,7 @@ local M = {
   init = require "cohesiv.nn.initializers",
   watch = require("cohesiv.nn.hooks").watch,
 }
-for _, part in ipairs { "cohesiv.nn.layers", "cohesiv.nn.functional" } do
+for _, part in ipairs { "cohesiv.nn.layers", "cohesiv.nn.functional", "cohesiv.nn.tflite" } do
   for name, f in pairs(require(part)) do M[name] = f end
 end
 return M

@@ -1,5 +1,6 @@
 -- cohesiv weights FILE [--json]: what a file of weights holds, and which encoder takes it.
 -- cohesiv weights add FILE: copies it to where weights are looked for.
+local core = require "cohesiv.core"
 local public = require "cohesiv.base.weights"
 local json, thousands = require "cohesiv.base.json", require "cohesiv.base.thousands"
 local weights = require "cohesiv.nn.weights"
@@ -42,7 +43,8 @@ end
 local function add(path)
   local kind = path:lower():match "%.(%w+)$"
   -- What is none raises here.
-  if kind ~= "whl" and kind ~= "tflite" then tensor.tidy(function() files.weights(path) end) end
+  local read = kind == "tflite" and core.io.tflite_read or kind ~= "whl" and files.weights
+  if read then tensor.tidy(function() read(path) end) end
   for _, taken in ipairs(public.take(path)) do print(("%s: %s"):format(taken.name, taken.path)) end
 end
 
