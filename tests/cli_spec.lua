@@ -53,6 +53,9 @@ describe("the command line", function()
     refuses(cohesiv { "segment", "a.png", "--at", "12", "--model", "x", "--out", "y" }, 2, "expected x,y")
     refuses(cohesiv { "responsibility", "a.mp4", "--frame", "x" }, 2, "--frame")
     refuses(cohesiv { "responsibility", "a.mp4", "--frame", "1", "--gaps", "0" }, 2, "--gaps")
+    refuses(cohesiv { "responsibility", "a.mp4", "--out", "r.avi" }, 2, "expected a .png, .mp4 or .gif file")
+    refuses(cohesiv { "responsibility", "a.mp4", "--frame", "1", "--out", "r.gif" }, 2, "is of all frames")
+    refuses(cohesiv { "responsibility", "a.mp4" }, 2, "--frame")
     refuses(cohesiv { "-e" }, 2, "-e")
     refuses(cohesiv { "test", "no_spec_has_this_name" }, 2, "no_spec_has_this_name")
   end)
@@ -208,6 +211,27 @@ describe("the command line", function()
     refuses(segment("--at", "-3,20"), 1, "-3, 20")
     refuses(cohesiv { "segment", folder .. "/in.png", "--at", "1,1", "--model", folder .. "/no", "--out", folder }, 1,
       folder .. "/no")
+  end)
+
+  it("writes a video of a clip with its maps, whole or not at all", function()
+    local co = require "cohesiv"
+    local folder = support.temp()
+    co.world { out = folder .. "/w", clips = 1, frames = 5, size = { 64, 48 }, seed = 3, progress = false }
+    local clip = folder .. "/w/clips/" .. co.data(folder .. "/w").clips[1]
+    for _, kind in ipairs { "mp4", "gif" } do
+      local out = folder .. "/r." .. kind
+      local result = cohesiv({ "responsibility", clip, "--size", "64x48", "--out", out },
+        { env = { COHESIV_CACHE = folder .. "/cache" } })
+      assert.equal(0, result.status, result.stderr)
+      assert.equal(out .. "\n", result.stdout)
+      local made = co.clip(out)
+      assert.same({ 5, 64, 48 }, { made.frames, made.width, made.height })
+      assert.is_true(support.difference(made:frame(2), co.clip(clip):frame(2)) > 20) -- the maps are there
+    end
+    local result = cohesiv({ "responsibility", clip, "--out", folder .. "/none.mp4", "--gaps", "9" },
+      { env = { COHESIV_CACHE = folder .. "/cache" } })
+    refuses(result, 1, "gaps: expected one within the clip's 5 frames")
+    assert.same({ "cache", "r.gif", "r.mp4", "w" }, support.list(folder))
   end)
 
   support.data_it("writes the responsibility panel of a real frame", function()

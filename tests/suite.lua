@@ -10,7 +10,8 @@ local lfs = require "lfs"
 -- Specs of whole programs, pictures and files: they start processes, or compute nothing that the rest does not.
 local release_only = {
   arrows = true, bundle = true, cli = true, cuda = true, cuda_plans = true, damage = true, examples = true,
-  install = true, quickstart = true, repl = true, report = true, runs = true, train = true,
+  explore = true, install = true, quickstart = true, repl = true, report = true, runs = true, show = true,
+  train = true,
 }
 -- Specs of what the sanitized build alone has.
 local sanitized_only = { fuzz = true }

@@ -135,6 +135,24 @@ static int tint(lua_State *L) {
   return 1;
 }
 
+/* blend(picture, map H×W float32, r, g, b, alpha): the colour over the pixels, as much of it as the map says, 0 to 1. */
+static int blend(lua_State *L) {
+  Tensor *t = check_picture(L, 1, "blend");
+  check_host(L, 2, "blend: map");
+  Tensor *map = check_tensor_of(L, 2, "blend: map", F32, 2);
+  uint8_t color[3];
+  check_color(L, 3, color);
+  double alpha = check_finite(L, 6, "blend: alpha");
+  same_size(L, t, map, "blend: map");
+  uint8_t *out = push_copy(L, t);
+  const float *m = tensor_data(map);
+  for (long i = 0; i < map->size; i++, out += 3) {
+    double share = alpha * (m[i] > 0 ? fmin(m[i], 1) : 0);
+    for (int c = 0; c < 3; c++) out[c] = byte_of(out[c] + share * (color[c] - out[c]));
+  }
+  return 1;
+}
+
 /* disc(picture, x, y, radius, r, g, b): a disc with a white rim, cut at the border. */
 static int disc(lua_State *L) {
   Tensor *t = check_picture(L, 1, "disc");
@@ -209,6 +227,76 @@ static void box_mean(const Tensor *t, long y0, long y1, long x0, long x1, uint8_
   for (int c = 0; c < 3; c++) mean[c] = (uint8_t)((sum[c] + n / 2) / n);
 }
 
+/* Levels of red, green and blue: a palette of 252 colours. */
+static const int levels[3] = {6, 7, 6};
+
+/* Ordered dithering (Bayer, 1973): thresholds between 0 and 1. */
+static double threshold(long y, long x) {
+  static const uint8_t bayer[4][4] = {{0, 8, 2, 10}, {12, 4, 14, 6}, {3, 11, 1, 9}, {15, 7, 13, 5}};
+  return (bayer[y & 3][x & 3] + 0.5) / 16;
+}
+
+/* The palette's colour of a pixel. */
+static int palette_of(const uint8_t *p, double t) {
+  int index = 0;
+  for (int c = 0; c < 3; c++) index = index * levels[c] + (int)(p[c] * (levels[c] - 1) / 255.0 + t);
+  return index;
+}
+
+/* A run of one sixel: repeated, in DEC's short form where that is shorter. */
+static void add_run(luaL_Buffer *text, char sixel, long n) {
+  char code[32];
+  if (n > 3) {
+    luaL_addlstring(text, code, (size_t)snprintf(code, sizeof code, "!%ld%c", n, sixel));
+    return;
+  }
+  while (n-- > 0) luaL_addchar(text, sixel);
+}
+
+/* sixel(picture): as DEC sixels (VT330/VT340 Programmer Reference Manual, chapter 14), dithered. */
+static int sixel(lua_State *L) {
+  Tensor *t = check_picture(L, 1, "show");
+  if (!t->size) refuse(L, "show: expected a picture with pixels, found %s", tensor_text(t));
+  long h = t->shape[0], w = t->shape[1];
+  int colors = levels[0] * levels[1] * levels[2];
+  char code[64], *bits = lua_newuserdatauv(L, (size_t)colors * (size_t)w, 0), used[256];
+  const uint8_t *p = tensor_data(t);
+  luaL_Buffer text;
+  luaL_buffinit(L, &text);
+  luaL_addlstring(&text, code, (size_t)snprintf(code, sizeof code, "\033P0;1q\"1;1;%ld;%ld", w, h));
+  for (int i = 0; i < colors; i++) {
+    int blue = i % levels[2], green = i / levels[2] % levels[1], red = i / levels[2] / levels[1];
+    snprintf(code, sizeof code, "#%d;2;%d;%d;%d", i, red * 100 / (levels[0] - 1),
+             green * 100 / (levels[1] - 1), blue * 100 / (levels[2] - 1));
+    luaL_addstring(&text, code);
+  }
+  for (long y = 0; y < h; y += 6) {
+    memset(used, 0, sizeof used);
+    for (long i = y; i < y + 6 && i < h; i++)
+      for (long x = 0; x < w; x++) {
+        int color = palette_of(p + 3 * (i * w + x), threshold(i, x));
+        if (!used[color]) memset(bits + color * w, 0, (size_t)w);
+        used[color] = 1;
+        bits[color * w + x] |= (char)(1 << (i - y));
+      }
+    for (int color = 0; color < colors; color++) {
+      if (!used[color]) continue;
+      const char *row = bits + color * w;
+      luaL_addlstring(&text, code, (size_t)snprintf(code, sizeof code, "#%d", color));
+      for (long x = 0, n; x < w; x += n) {
+        for (n = 1; x + n < w && row[x + n] == row[x];) n++;
+        if (x + n < w || row[x])
+          add_run(&text, (char)(63 + row[x]), n); /* nothing follows: nothing to skip */
+      }
+      luaL_addchar(&text, '$');
+    }
+    luaL_addchar(&text, '-');
+  }
+  luaL_addstring(&text, "\033\\");
+  luaL_pushresult(&text);
+  return 1;
+}
+
 /* blocks(picture, columns, lines): as text of upper half blocks, two pixels per character,
  * in 24-bit colours. */
 static int blocks(lua_State *L) {
@@ -241,9 +329,9 @@ static int blocks(lua_State *L) {
 }
 
 void open_picture(lua_State *L) {
-  static const luaL_Reg functions[] = {{"viridis", viridis}, {"flow", flow}, {"tint", tint},
-                                       {"axes", axes},       {"disc", disc}, {"paste", paste},
-                                       {"blocks", blocks},   {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"viridis", viridis}, {"flow", flow},   {"tint", tint},     {"blend", blend}, {"axes", axes},
+      {"disc", disc},       {"paste", paste}, {"blocks", blocks}, {"sixel", sixel}, {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_setfield(L, -2, "picture");
 }

@@ -1,5 +1,5 @@
-/* core.system: what Lua's own library does not tell about the machine and the process: CPU, memory, terminal,
- * time, environment. Signals and line editing are in files of their own. Linux only;
+/* core.system: what Lua's own library does not tell about the machine and the process: CPU, memory, time,
+ * environment. Signals, the terminal and line editing are in files of their own. Linux only;
  * nothing here computes. */
 #include "backend/blas.h"
 #include "backend/conv_bf16.h"
@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -102,18 +101,6 @@ static int is_terminal(lua_State *L) {
   return 1;
 }
 
-/* terminal() → columns, rows of the terminal on stdout or stderr; nothing when there is none. */
-static int terminal(lua_State *L) {
-  struct winsize size;
-  for (int fd = 1; fd <= 2; fd++)
-    if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
-      lua_pushinteger(L, size.ws_col);
-      lua_pushinteger(L, size.ws_row);
-      return 2;
-    }
-  return 0;
-}
-
 static int clock_seconds(lua_State *L, clockid_t clock) {
   struct timespec t;
   clock_gettime(clock, &t);
@@ -158,23 +145,16 @@ static int set_environment(lua_State *L) {
 }
 
 void open_system(lua_State *L) {
-  static const luaL_Reg functions[] = {{"cpu", cpu},
-                                       {"peak", peak},
-                                       {"blas", blas_config},
-                                       {"memory", memory},
-                                       {"threads", threads},
-                                       {"isatty", is_terminal},
-                                       {"terminal", terminal},
-                                       {"time", monotonic},
-                                       {"now", wall},
-                                       {"sleep", sleep_for},
-                                       {"pid", pid},
-                                       {"hostname", hostname},
-                                       {"setenv", set_environment},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"cpu", cpu},        {"peak", peak},         {"blas", blas_config},
+      {"memory", memory},  {"threads", threads},   {"isatty", is_terminal},
+      {"time", monotonic}, {"now", wall},          {"sleep", sleep_for},
+      {"pid", pid},        {"hostname", hostname}, {"setenv", set_environment},
+      {NULL, NULL}};
   luaL_newlib(L, functions);
   open_signals(L);
   open_editor(L);
+  open_terminal(L);
   lua_setfield(L, -2, "system");
   open_picture(L);
 }

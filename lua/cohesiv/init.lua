@@ -10,6 +10,7 @@ local parts = {
   responsibility = { "cohesiv.motion.responsibility", "responsibility" }, world = { "cohesiv.data.world", "world" },
   nn = { "cohesiv.nn" }, Function = { "cohesiv.tensor.function", "Function" },
   model = { "cohesiv.hands.model", "model" }, optim = { "cohesiv.optim" }, losses = { "cohesiv.nn.losses" },
+  explore = { "cohesiv.tools.explore", "explore" },
   metrics = { "cohesiv.hands.metrics" }, viz = { "cohesiv.tools.viz" }, show = { "cohesiv.tools.show", "show" },
   profile = { "cohesiv.nn.profile", "profile" }, train = { "cohesiv.train.train", "train" },
   tune = { "cohesiv.nn.autotune", "tune" }, run = { "cohesiv.train.run", "run" },

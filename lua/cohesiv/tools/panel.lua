@@ -1,5 +1,6 @@
 --- The panels of the paper's figures: what a responsibility is made of (Figure 2), and what the network answers for an
--- image and its query points (the qualitative figures). Rows and columns only; colours are viz.lua's.
+-- image and its query points (the qualitative figures). Rows and columns, and a frame
+-- with the maps of its hands over it; colours of maps and masks are viz.lua's.
 local core = require "cohesiv.core"
 local metrics = require "cohesiv.hands.metrics"
 local viz = require "cohesiv.tools.viz"
@@ -35,6 +36,28 @@ function panel.responsibility(R, image)
     table.move({ marked, flow, distance, viz.viridis(R.map:select(3, k), UNIT) }, 1, 4, #cells + 1, cells)
   end
   return viz.grid(cells, 4)
+end
+
+local COLORS = { { 255, 120, 20 }, { 30, 160, 255 }, { 230, 60, 220 }, { 120, 220, 40 } } -- of hands
+local ALPHA = 0.7
+
+--- content(R, t): of a map of R's size the pixels that show the image, without the padding.
+function panel.content(R, t)
+  local size = R.scene.content or R.size
+  return t[{ { 1, size[2] }, { 1, size[1] } }]
+end
+
+--- overlay(R, picture, first = 1): the hands' maps over a picture of the whole frame, each in its colour; first: which
+-- hand of the frame R's first is (0: 1).
+function panel.overlay(R, picture, first)
+  local height, width = picture.shape[1], picture.shape[2]
+  for k = 1, #R.scene.hands do
+    local map = panel.content(R, R.map:select(3, k))
+    map = core.io.resample(map, width / map.shape[2], height / map.shape[1], width, height, width, height)
+    local color = COLORS[(k - 1 + math.max(0, (first or 1) - 1)) % #COLORS + 1]
+    picture = core.picture.blend(picture, map, color[1], color[2], color[3], ALPHA)
+  end
+  return picture
 end
 
 return panel

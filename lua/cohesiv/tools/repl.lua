@@ -3,7 +3,7 @@
 -- (csrc/lua/editor.c); from a pipe the same statements are read without prompts, and the status tells of errors.
 -- A `local` at the start of an input is dropped where that still compiles: what one line names the next shall see.
 local core = require "cohesiv.core"
-local help = require "cohesiv.tools.help"
+local explore, help = require "cohesiv.tools.explore", require "cohesiv.tools.help"
 local failure, lists = require "cohesiv.base.failure", require "cohesiv.base.lists"
 
 local system = core.system
@@ -128,7 +128,7 @@ end
 function repl.run(options)
   local trace, pending, failed = options and options.trace, nil, false
   _G.co = require "cohesiv"
-  _G.help = help.help
+  _G.help, _G.explore = help.help, explore.explore
   local editor <close> = system.isatty "stdin" and system.isatty "stdout"
     and system.editor(history_file(), repl.complete) or nil
   if editor then
