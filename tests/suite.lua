@@ -11,7 +11,7 @@ local lfs = require "lfs"
 local release_only = {
   arrows = true, bundle = true, cli = true, cuda = true, cuda_plans = true, damage = true, examples = true,
   explore = true, install = true, quickstart = true, repl = true, report = true, runs = true, show = true,
-  train = true,
+  train = true, view = true,
 }
 -- Specs of what the sanitized build alone has.
 local sanitized_only = { fuzz = true }

@@ -4,6 +4,7 @@
 #include "backend/lapack.h"
 #include "lua/lib.h"
 #include "lua/system.h"
+#include "motion/skeleton.h"
 
 #include <limits.h>
 #include <math.h>
@@ -328,10 +329,25 @@ static int blocks(lua_State *L) {
   return 1;
 }
 
+/* bones() → the pairs of landmarks (from 1) that a drawn hand joins, and how many landmarks such a hand has. */
+static int bones(lua_State *L) {
+  lua_createtable(L, SKELETON_BONES, 0);
+  for (int i = 0, n = 0; i < SKELETON_BONES; i++) {
+    if (skeleton_bone[i].radius == 0) continue; /* a web of skin */
+    lua_createtable(L, 2, 0);
+    lua_pushinteger(L, skeleton_bone[i].a + 1), lua_rawseti(L, -2, 1);
+    lua_pushinteger(L, skeleton_bone[i].b + 1), lua_rawseti(L, -2, 2);
+    lua_rawseti(L, -2, ++n);
+  }
+  lua_pushinteger(L, LANDMARKS);
+  return 2;
+}
+
 void open_picture(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"viridis", viridis}, {"flow", flow},   {"tint", tint},     {"blend", blend}, {"axes", axes},
-      {"disc", disc},       {"paste", paste}, {"blocks", blocks}, {"sixel", sixel}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"viridis", viridis}, {"flow", flow},     {"tint", tint},
+                                       {"blend", blend},     {"axes", axes},     {"disc", disc},
+                                       {"paste", paste},     {"blocks", blocks}, {"sixel", sixel},
+                                       {"bones", bones},     {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_setfield(L, -2, "picture");
 }

@@ -68,8 +68,8 @@ end
 -- metadata from .safetensors. float64 stays float64; bool becomes uint8; int8, int16 and uint16 become int32.
 function M.load(path) return choose("load", readers, path)(path) end
 
---- save(path, t): a tensor to .npy, .flo, .png or .jpg, a table of tensors by name to .npz (deflated) or .safetensors (a
--- third argument is its metadata, text by name). Written whole or not at all.
+--- save(path, t): a tensor to .npy, .flo, .png or .jpg, a table of tensors by name to .npz (deflated) or .safetensors
+-- (a third argument is its metadata, text by name). Written whole or not at all.
 function M.save(path, t, metadata)
   local write = choose("save", writers, path)
   local listed = type(metadata) == "table" and metadata[1] -- the names behind a state_dict()

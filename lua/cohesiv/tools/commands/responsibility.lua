@@ -2,28 +2,11 @@
 -- cohesiv responsibility CLIP --out F.mp4: the same of all frames, as a video of the clip with its maps over it.
 local core = require "cohesiv.core"
 local progress = require "cohesiv.base.progress"
-local scale = require "cohesiv.motion.scale"
-local data = require "cohesiv.data"
 local tensor, image_part = require "cohesiv.tensor", require "cohesiv.tensor.image"
-local cli, panel, show = require "cohesiv.tools.cli", require "cohesiv.tools.panel", require "cohesiv.tools.show"
-local schema = require("cohesiv.motion.map_options").clip
+local arguments, cli = require "cohesiv.tools.map_arguments", require "cohesiv.tools.cli"
+local panel, show = require "cohesiv.tools.panel", require "cohesiv.tools.show"
 
 local function integer(text) return math.tointeger(tonumber(text)) end
-
-local function gap_list(text)
-  if text == "motion" then return text end
-  local gaps = {}
-  for word in text:gmatch "[^,]+" do
-    gaps[#gaps + 1] = integer(word)
-    if (gaps[#gaps] or 0) == 0 then return nil end
-  end
-  return #gaps > 0 and gaps
-end
-
-local function size(text)
-  local width, height = text:match "^(%d+)x(%d+)$"
-  return width and { tonumber(width), tonumber(height) }
-end
 
 local function picture_or_video(text)
   return (text:lower():find "%.png$" or core.io.video_writer_knows(text)) and text
@@ -52,29 +35,19 @@ end
 return {
   summary = "responsibility maps of a frame of a video, or a video of them",
   configure = function(parser)
-    local function option(name, text, expected, convert)
-      return parser:option(name, text):convert(cli.as(("%s: expected %s"):format(name, expected), convert))
-    end
-    parser:argument("clip", "A video file or a folder of pictures.")
-    option("--frame", "Which frame, from 0 (not for a video).", "a frame number", integer)
-    option("--out", "Where the frame's panel (.png), or a video of all frames (.mp4, .gif) goes; without it the maps "
-      .. "are shown in the terminal.", "a .png, .mp4 or .gif file", picture_or_video)
-    parser:option("--hands", "The landmark file, if it is not ../hands_json/NAME.json or NAME.json beside the clip.")
-    option("--gaps", "Gaps in frames, or motion: chosen by how far the hands move.", "motion or integers such as -1,1",
-      gap_list)
-    option("--temperature", ("Pixels at the size of the maps (%g)."):format(schema.temperature.default), "a number",
-      tonumber)
-    parser:option("--background", "static or homography (a moving camera)."):choices(schema.background.strings)
+    arguments.configure(parser)
+    arguments.option(parser, "--frame", "Which frame, from 0 (not for a video).", "a frame number", integer)
+    arguments.option(parser, "--out", "Where the frame's panel (.png), or a video of all frames (.mp4, .gif) goes; "
+      .. "without it the maps are shown in the terminal.", "a .png, .mp4 or .gif file", picture_or_video)
     parser:flag("--sharpen", "Cut the maps out along colours and edges of the frame.")
-    option("--size", ("WIDTHxHEIGHT of the maps (%dx%d)."):format(table.unpack(scale.default)), "WIDTHxHEIGHT", size)
   end,
   run = function(args)
-    local options = { gaps = args.gaps, temperature = args.temperature, background = args.background,
-      size = args.size, sharpen = args.sharpen }
+    local options = arguments.options(args)
+    options.sharpen = args.sharpen
     local video = args.out and not args.out:lower():find "%.png$"
     if video and args.frame then cli.usage("--frame: a video (%s) is of all frames", args.out) end
     if not video and not args.frame then cli.usage "missing option '--frame'" end
-    local clip = data.clip(args.clip, { hands = args.hands })
+    local clip = arguments.clip(args)
     if video then
       write_video(clip, args.out, options)
       return print(args.out)
