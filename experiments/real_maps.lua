@@ -1,148 +1,117 @@
 --- Maps of real clips without a network: how much of hand and held object a threshold on R finds, for the ways of
--- making maps that the method compares.
+-- making maps that the method compares, and how comparable the levels of different frames are.
 --
--- usage: cohesiv experiments/real_maps.lua [DATA]          (default: $COHESIV_DATA)
+-- usage: cohesiv experiments/real_maps.lua [DATA] [PATTERN]        (default: $COHESIV_DATA, every row)
 --
--- For every query of the annotated frames: its detection is the one with the largest share of landmarks within the
--- hand mask grown by 4 pixels, at least 60 %; queries without one are left out. Pictures, flow and maps have a long
--- side of 480 pixels; IoU with hand ∪ object there, arm pixels outside the truth ignored; one threshold for all
--- queries of a row, the best one. In brackets: clips with a moving and with a static camera.
+-- IoU of thresholded R_k with hand ∪ object (experiments/maps/queries.lua says of which queries), per cent, with 95 %
+-- intervals over clips. `one`: one threshold for all queries of a row, the best one; in brackets clips with a moving
+-- and with a static camera; `each`: the best threshold for every frame, and how much one for all loses against it.
+-- PATTERN: only rows whose name has it.
 local co = require "cohesiv"
 local metrics = require "cohesiv.hands.metrics"
-local scale = require "cohesiv.motion.scale"
-
-local LONG, GROWN, SHARE = 480, 4, 0.6
-local moving_cameras = { "^epic_", "^hoi4d_", "^ph2d_" } -- egocentric, as the data folder's README says
+local queries = require "experiments.maps.queries"
 
 local thresholds = {}
 for i = 1, 97 do thresholds[i] = 0.01 + i / 100 end
 
--- The rows of the table: how each is made from the clip, or from the R of another row.
+-- Options of clip:responsibility from differences.
+local function options(...)
+  local o = {}
+  for _, part in ipairs { ... } do
+    for key, value in pairs(part) do o[key] = value end
+  end
+  return o
+end
+
+local fitted = { gaps = "motion", background = "homography", temperature = 1 }
+
+-- The rows of the table: how each is made.
 local rows = {
-  { name = "static background, gaps ±1..3, T = 2", make = function(clip, n, size)
-    return clip:responsibility(n, { size = size })
-  end },
-  { name = "background homography, T = 2", from = 1, change = { background = "homography" } },
-  { name = "the same, T = 1", from = 2, change = { temperature = 1 } },
-  { name = "the same, T = 0.5", from = 2, change = { temperature = 0.5 } },
-  { name = "gaps by motion, T = 1", make = function(clip, n, size)
-    return clip:responsibility(n, { size = size, gaps = "motion", background = "homography", temperature = 1 })
-  end },
-  { name = "the same, closeness 2", from = 5, change = { closeness = 2 } },
-  { name = "the same, sharpened", make = function(clip, n, size)
-    return clip:responsibility(n, { size = size, gaps = "motion", background = "homography", temperature = 1,
-      closeness = 2, sharpen = true })
-  end },
-  { name = "gaps by motion, robust hand fit, T = 1", make = function(clip, n, size)
-    return clip:responsibility(n, { size = size, gaps = "motion", background = "homography", temperature = 1,
-      fit = { robust = true } })
-  end },
+  { "static background, gaps ±1..3, T = 2", {} },
+  { "background homography, T = 2", { background = "homography" } },
+  { "the same, T = 1", { background = "homography", temperature = 1 } },
+  { "the same, T = 0.5", { background = "homography", temperature = 0.5 } },
+  { "gaps by motion, T = 1", fitted },
+  { "the same, closeness 2", options(fitted, { closeness = 2 }) },
+  { "the same, sharpened", options(fitted, { closeness = 2, sharpen = true }) },
+  { "gaps by motion, robust hand fit, T = 1", options(fitted, { fit = { robust = true } }) },
 }
 
--- Whether a pixel of the mask is at most GROWN pixels away from (x, y).
-local function near(mask, x, y)
-  local height, width = mask.shape[1], mask.shape[2]
-  local column, row = math.floor(x + 0.5) + 1, math.floor(y + 0.5) + 1
-  if column < 1 or column > width or row < 1 or row > height then return false end
-  local x0, y0 = math.max(1, column - GROWN), math.max(1, row - GROWN)
-  local part = mask[{ { y0, math.min(height, row + GROWN) }, { x0, math.min(width, column + GROWN) } }]:totable()
-  for j, line in ipairs(part) do
-    for i, value in ipairs(line) do
-      local dx, dy = x0 + i - 1 - column, y0 + j - 1 - row
-      if value > 0 and dx * dx + dy * dy <= GROWN * GROWN then return true end
-    end
+-- Adds the IoU of each query at each threshold to a row's frames.
+local function measure(frame, o, results)
+  local R = frame.clip:responsibility(frame.n, options(o, { size = frame.size }))
+  local list = {}
+  for i, q in ipairs(frame.queries) do
+    local map = R.map:select(3, q.hand)
+    list[i] = metrics.table(map, nil, q.truth, q.ignore, thresholds):reshape(#thresholds):totable()
   end
-  return false
+  table.insert(results, { clip = frame.clip.name, moving = frame.moving, iou = list })
 end
 
-local function detection(hands, mask)
-  local best, most = nil, SHARE
-  for k, hand in ipairs(hands) do
-    local points, inside = hand.vertices:totable(), 0
-    for _, p in ipairs(points) do
-      if near(mask, p[1], p[2]) then inside = inside + 1 end
-    end
-    if inside / #points >= most and (not best or inside / #points > most) then best, most = k, inside / #points end
+-- Mean and interval of what value(frame) says of some frames: a list of IoUs.
+local function summary(frames, value)
+  local place, sums, counts = {}, {}, {}
+  for _, frame in ipairs(frames) do
+    local i = place[frame.clip] or #sums + 1
+    place[frame.clip], sums[i], counts[i] = i, sums[i] or 0, counts[i] or 0
+    for _, iou in ipairs(value(frame) or {}) do sums[i], counts[i] = sums[i] + iou, counts[i] + 1 end
   end
-  return best
+  local total, n = 0, 0
+  for i = 1, #sums do total, n = total + sums[i], n + counts[i] end
+  if n == 0 then return { mean = 0, low = 0, high = 0 } end
+  local low, high = metrics.interval(sums, counts)
+  return { mean = 100 * total / n, low = 100 * low, high = 100 * high }
 end
 
--- { detection, truth, ignore } of every query that has a detection, masks at the maps' size.
-local function found_queries(clip, masks, n, sc)
-  local list, hands = {}, clip:hands(n)
-  local arms = #masks.hand > 0 and next(masks.arm) and metrics.union((function()
-    local given = {}
-    for q = 1, #masks.hand do given[#given + 1] = masks.arm[q] end
-    return given
-  end)())
-  for q, hand in ipairs(masks.hand) do
-    local k = detection(hands, hand)
-    if k then
-      local truth = scale.content(masks.object[q] and metrics.union { hand, masks.object[q] } or hand, sc)
-      local ignore = arms and co.gt(scale.content(arms, sc):to "float32", truth:to "float32"):to "uint8"
-      list[#list + 1] = { hand = k, truth = truth, ignore = ignore or nil }
-    end
+local function at(t)
+  return function(frame)
+    local list = {}
+    for i, iou in ipairs(frame.iou) do list[i] = iou[t] end
+    return list
   end
-  return list
 end
 
--- Adds to every row the IoU of each query at each threshold.
-local function measure(clip, masks, n, moving, results)
-  local long = math.max(clip.width, clip.height)
-  local function side(length) return math.floor(length * LONG / long + 0.5) end
-  local size = { side(clip.width), side(clip.height) }
-  local queries = found_queries(clip, masks, n, scale.of(clip.width, clip.height, size))
-  if #queries == 0 then return 0 end
-  local made = {}
-  for i, row in ipairs(rows) do
-    made[i] = row.make and row.make(clip, n, size) or made[row.from]:with(row.change)
-    for _, q in ipairs(queries) do
-      local map = made[i].map:select(3, q.hand)
-      local iou = metrics.table(map, nil, q.truth, q.ignore, thresholds):reshape(#thresholds):totable()
-      table.insert(results[i], { iou = iou, moving = moving })
-    end
+local function best(mean)
+  local most, chosen = -1, 1
+  for t in ipairs(thresholds) do
+    local value = mean(t)
+    if value > most then most, chosen = value, t end
   end
-  return #queries
+  return chosen
 end
 
-local function mean(list, t, keep)
-  local sum, count = 0, 0
-  for _, query in ipairs(list) do
-    if keep(query) then sum, count = sum + query.iou[t], count + 1 end
+local function mean_of(frames, t)
+  local sum, n = 0, 0
+  for _, frame in ipairs(frames) do
+    for _, iou in ipairs(frame.iou) do sum, n = sum + iou[t], n + 1 end
   end
-  return count > 0 and 100 * sum / count or 0
+  return sum / math.max(n, 1)
 end
 
-local function everyone() return true end
+-- At every frame's own best threshold.
+local function own(frame) return at(best(function(t) return mean_of({ frame }, t) end))(frame) end
 
-local function report(results)
-  print(("%-42s %5s  %6s  %6s  %s"):format("maps", "all", "moving", "static", "threshold"))
-  for i, row in ipairs(rows) do
-    local best, at = -1, 1
-    for t in ipairs(thresholds) do
-      local m = mean(results[i], t, everyone)
-      if m > best then best, at = m, t end
-    end
-    print(("%-42s %5.1f (%5.1f, %5.1f)  %.2f"):format(row.name, best, mean(results[i], at, function(q)
-      return q.moving
-    end), mean(results[i], at, function(q) return not q.moving end), thresholds[at]))
-  end
+local function report(name, frames)
+  local t = best(function(i) return mean_of(frames, i) end)
+  local one, each = summary(frames, at(t)), summary(frames, own)
+  local moving = summary(frames, function(f) return f.moving and at(t)(f) end)
+  local static = summary(frames, function(f) return not f.moving and at(t)(f) end)
+  print(("%-44s %5.1f (%.1f–%.1f)  %5.1f  %5.1f  %.2f   %5.1f (%.1f–%.1f)  %4.1f"):format(name, one.mean, one.low,
+    one.high, moving.mean, static.mean, thresholds[t], each.mean, each.low, each.high, each.mean - one.mean))
 end
 
 local path = arg[1] or os.getenv "COHESIV_DATA"
 if not path then error("real_maps: expected a data folder as argument or in COHESIV_DATA, found none", 0) end
-local data, results, asked, found = co.data(path), {}, 0, 0
-for i in ipairs(rows) do results[i] = {} end
-for _, name in ipairs(data.annotated) do
-  local clip, moving = data:clip(name), false
-  for _, pattern in ipairs(moving_cameras) do moving = moving or name:find(pattern) ~= nil end
-  for _, frame in ipairs(data:queries(name)) do
-    asked = asked + #frame.queries
-    found = found + co.tidy(measure, clip, data:masks(name, frame.n), frame.n, moving, results)
+local chosen, results = {}, {}
+for _, row in ipairs(rows) do
+  if row[1]:find(arg[2] or "", 1, true) then
+    chosen[#chosen + 1] = row
+    results[#chosen] = {}
   end
-  clip:close()
-  io.stderr:write(("\r%s: %d of %d queries detected\27[K"):format(name, found, asked))
 end
-io.stderr:write "\n"
+local found, asked = queries.each(co.data(path), function(frame)
+  for i, row in ipairs(chosen) do co.tidy(measure, frame, row[2], results[i]) end
+end)
 print(("%d of %d queries have a detection"):format(found, asked))
-report(results)
+print(("%-44s %-18s %s  %s  %s   %-18s %s"):format("maps", "  one", "moving", "static", "at", " each", "lost"))
+for i, row in ipairs(chosen) do report(row[1], results[i]) end
