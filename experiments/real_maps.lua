@@ -32,8 +32,9 @@ local rows = {
   { "the same, T = 1", { background = "homography", temperature = 1 } },
   { "the same, T = 0.5", { background = "homography", temperature = 0.5 } },
   { "gaps by motion, T = 1", fitted },
-  { "the same, closeness 2", options(fitted, { closeness = 2 }) },
-  { "the same, sharpened", options(fitted, { closeness = 2, sharpen = true }) },
+  { "the same, closeness 4", options(fitted, { closeness = 4 }) },
+  { "the same, sharpened by a random walker", options(fitted, { closeness = 4, sharpen = "walker" }) },
+  { "the same, sharpened by the least cut", options(fitted, { closeness = 4, sharpen = "cut" }) },
   { "gaps by motion, robust hand fit, T = 1", options(fitted, { fit = { robust = true } }) },
 }
 

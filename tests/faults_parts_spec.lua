@@ -151,6 +151,9 @@ local cases = {
     return co.responsibility(scene { background = "homography" }).map
   end,
   ["sharpened responsibility"] = function() return co.responsibility(scene { sharpen = first }).map end,
+  ["responsibility sharpened by a random walker"] = function()
+    return co.responsibility(scene { sharpen = "walker", picture = first }).map
+  end,
   saliency = function() return core.metrics.saliency(first) end,
   contact = function()
     local a, b = co.zeros(H, W), co.zeros(H, W)

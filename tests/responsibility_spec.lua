@@ -483,47 +483,126 @@ describe("sharpened maps", function()
     return co.responsibility(of)
   end
 
-  it("lose the halo", function()
-    local raw, sharp = given(), given { sharpen = picture() }
-    for k = 1, 2 do
-      assert.is_true(iou(raw.map, k) < 0.65, ("raw: %g"):format(iou(raw.map, k)))
-      assert.is_true(iou(sharp.map, k) > 0.88, ("sharpened: %g"):format(iou(sharp.map, k)))
+  for _, how in ipairs { "cut", "walker" } do
+    it(("lose the halo (%s)"):format(how), function()
+      local raw, sharp = given(), given { sharpen = how, picture = picture() }
+      for k = 1, 2 do
+        assert.is_true(iou(raw.map, k) < 0.65, ("raw: %g"):format(iou(raw.map, k)))
+        assert.is_true(iou(sharp.map, k) > 0.88, ("sharpened: %g"):format(iou(sharp.map, k)))
+      end
+      sums_to_one(sharp.map)
+      local back = sharp:with { sharpen = false }
+      assert.equal(0, support.difference(raw.map, back.map))
+      assert.equal(0, support.difference(sharp.map, back:with { sharpen = how }.map))
+    end)
+
+    it(("are the same on any number of threads, background where there is no picture (%s)"):format(how), function()
+      local before, found = co.threads(), {}
+      finally(function() co.threads(before) end)
+      for _, threads in ipairs { 1, 3 } do
+        co.threads(threads)
+        found[threads] = given({ sharpen = how, picture = picture(), content = { 90, 60 } }).map
+      end
+      assert.equal(0, support.difference(found[1], found[3]))
+      assert.equal(0, found[1][{ {}, { 91, W }, { 1, 2 } }]:max():item())
+      assert.equal(1, found[1][{ { 61, H }, {}, 3 }]:min():item())
+    end)
+
+    it(("share out a pixel that two hands claim (%s)"):format(how), function()
+      local disc, hand = truth(1), scene().hands[1]
+      local map = co.stack({ disc * 0.45, disc * 0.45, 1 - disc * 0.9 }, 3)
+      local both = { flows = { co.zeros(H, W, 2) }, hands = { hand, hand } }
+      local sharp = core.responsibility.sharpen(both, picture(), map, how)
+      sums_to_one(sharp)
+      assert.is_true(iou(sharp + 0.01, 1) > 0.88) -- each is as sure as it may be: a half
+      assert.equal(0, support.difference(sharp:select(3, 1), sharp:select(3, 2)))
+    end)
+  end
+
+  it("by the better way where true or the frame alone is given", function()
+    local sharp = given { sharpen = "cut", picture = picture() }
+    assert.equal(0, support.difference(sharp.map, given({ sharpen = picture() }).map))
+    assert.equal(0, support.difference(sharp.map, given({ sharpen = true, picture = picture }).map))
+    assert.equal("cut", given({ sharpen = picture() }).sharpen)
+  end)
+
+  it("leave the hand its flesh where there is nothing else to learn from", function()
+    local map = co.responsibility({ flows = { co.zeros(H, W, 2) }, hands = scene().hands, sharpen = picture() }).map
+    for k, d in ipairs { { discs[1][1], discs[1][2] }, { discs[2][1], discs[2][2] } } do
+      assert.is_true(map[{ d[2] + 1, d[1] + 1, k }] > 0.9)
+      assert.is_true(map[{ d[2] + 1, d[1] + 1, 3 - k }] < 0.1)
     end
-    sums_to_one(sharp.map)
-    assert.equal(0, support.difference(sharp.map, raw:with { sharpen = picture() }.map))
-    assert.equal(0, support.difference(raw.map, sharp:with { sharpen = false }.map))
-  end)
-
-  it("are the same on any number of threads, and background where there is no picture", function()
-    local before, found = co.threads(), {}
-    finally(function() co.threads(before) end)
-    for _, threads in ipairs { 1, 3 } do
-      co.threads(threads)
-      found[threads] = given({ sharpen = picture(), content = { 90, 60 } }).map
-    end
-    assert.equal(0, support.difference(found[1], found[3]))
-    assert.equal(0, found[1][{ {}, { 91, W }, { 1, 2 } }]:max():item())
-    assert.equal(1, found[1][{ { 61, H }, {}, 3 }]:min():item())
-  end)
-
-  it("share out a pixel that two hands claim", function()
-    local disc = truth(1)
-    local map = co.stack({ disc * 0.45, disc * 0.45, 1 - disc * 0.9 }, 3)
-    local sharp = core.responsibility.sharpen(picture(), map, W, H)
-    sums_to_one(sharp)
-    assert.is_true(iou(sharp + 0.01, 1) > 0.88) -- each is as sure as it may be: a half
-    assert.equal(0, support.difference(sharp:select(3, 1), sharp:select(3, 2)))
-  end)
-
-  it("stay what they are without anything to learn from", function()
-    local raw = co.responsibility { flows = { co.zeros(H, W, 2) }, hands = scene().hands }
-    assert.is_true(support.difference(raw.map, raw:with { sharpen = picture() }.map) < 1e-6)
+    assert.equal(1, map[{ H, W, 3 }])
   end)
 
   it("refuse what is not the frame", function()
     support.raises("sharpen: expected an image, found true", given, { sharpen = true })
     local small = co.zeros(4, 4, 3, { dtype = "uint8" })
     support.raises(("image: expected %dx%dx3"):format(H, W), given, { sharpen = small })
+  end)
+end)
+
+describe("the least cut", function()
+  -- What a mask costs, as cut.h has it; edges as the colours give them.
+  local function cost(colours, odds, smooth, mask)
+    local h, w = #odds, #odds[1]
+    local function difference(y, x, v, u)
+      local d = 0
+      for c = 1, 3 do d = d + (colours[y][x][c] - colours[v][u][c]) ^ 2 end
+      return d
+    end
+    local function edges(visit)
+      for y = 1, h do
+        for x = 1, w do
+          for _, way in ipairs { { 1, 0, 1 }, { 0, 1, 1 }, { 1, 1, math.sqrt(0.5) }, { -1, 1, math.sqrt(0.5) } } do
+            local u, v = x + way[1], y + way[2]
+            if u >= 1 and u <= w and v <= h then visit(y, x, v, u, difference(y, x, v, u), way[3]) end
+          end
+        end
+      end
+    end
+    local sum, count, total = 0, 0, 0
+    edges(function(_, _, _, _, d) sum, count = sum + d, count + 1 end)
+    edges(function(y, x, v, u, d, near)
+      if mask(y, x) ~= mask(v, u) then
+        total = total + smooth * near * math.exp(-0.5 * d / (sum / count + 1))
+      end
+    end)
+    for y = 1, h do
+      for x = 1, w do
+        if (odds[y][x] > 0) ~= mask(y, x) then total = total + math.abs(odds[y][x]) end
+      end
+    end
+    return total
+  end
+
+  it("costs least of all masks of a small picture", function()
+    for seed = 1, 6 do
+      co.seed(seed)
+      local h, w = 3, 4
+      local colours, odds = co.rand(h, w, 3) * 255, co.randn(h, w) * 2
+      local found = core.responsibility.cut(colours, odds, 1.5):totable()
+      local c, o, least = colours:totable(), odds:totable(), math.huge
+      for bits = 0, (1 << h * w) - 1 do
+        least = math.min(least, cost(c, o, 1.5, function(y, x) return bits >> (y - 1) * w + x - 1 & 1 == 1 end))
+      end
+      local mine = cost(c, o, 1.5, function(y, x) return found[y][x] == 1 end)
+      assert.is_true(mine < least + 0.05, ("seed %d: %g, least %g"):format(seed, mine, least))
+    end
+  end)
+
+  it("is what the odds say without edges, and one piece with strong ones", function()
+    co.seed(3)
+    local odds, grey = co.randn(20, 30) + 0.4, co.full(9, 20, 30, 3)
+    assert.equal(0, support.difference(odds:gt(0):to "float32", core.responsibility.cut(grey, odds, 0)))
+    assert.equal(20 * 30, core.responsibility.cut(grey, odds, 50):sum():item())
+    assert.equal(1, core.responsibility.cut(co.zeros(1, 1, 3), co.ones(1, 1), 9):item())
+  end)
+
+  it("refuses other sizes", function()
+    support.raises("colours: expected the size of the odds", core.responsibility.cut, co.zeros(2, 2, 3), co.zeros(2, 3),
+      1)
+    support.raises("smooth: expected nats of 0 to 1000", core.responsibility.cut, co.zeros(2, 3, 3), co.zeros(2, 3), -1)
   end)
 end)
 

@@ -3,6 +3,7 @@
  * and motions as float64 tensors. Checks shapes and passes on; what is computed is told in motion/. Knows
  * nothing of clips, and keeps nothing between calls. */
 #include "lua/lib.h"
+#include "motion/cut.h"
 #include "motion/gaps.h"
 #include "motion/homography.h"
 #include "motion/responsibility.h"
@@ -297,21 +298,45 @@ static int by_motion(lua_State *L) {
   return 1;
 }
 
-/* sharpen(image, map, content width, content height) → H×W×(N+1) */
+/* sharpen(scene, image, map, "cut" | "walker") → H×W×(N+1) */
 static int sharpen(lua_State *L) {
-  Device *device = NULL;
-  Tensor *given = check_motion(L, 2, "map", F32, 3, &device),
-         *image = check_motion(L, 1, "image", U8, 3, &device);
-  if (image->shape[0] != given->shape[0] || image->shape[1] != given->shape[1] || image->shape[2] != 3)
-    return refuse(L, "image: expected %dx%dx3, the size of the map, found %s", (int)given->shape[0],
-                  (int)given->shape[1], tensor_text(image));
-  const lua_Integer w = check_whole(L, 3, "content: width", 1, given->shape[1]),
-                    h = check_whole(L, 4, "content: height", 1, given->shape[0]);
+  lua_settop(L, 4);
+  Scene s = check_scene(L);
+  Tensor *given = check_motion(L, 3, "map", F32, 3, &s.device),
+         *image = check_motion(L, 2, "image", U8, 3, &s.device);
+  if (given->shape[0] != s.height || given->shape[1] != s.width || given->shape[2] != s.hands + 1)
+    return refuse(L, "map: expected %dx%dx%d, found %s", (int)s.height, (int)s.width, s.hands + 1,
+                  tensor_text(given));
+  if (image->shape[0] != s.height || image->shape[1] != s.width || image->shape[2] != 3)
+    return refuse(L, "image: expected %dx%dx3, the size of the map, found %s", (int)s.height, (int)s.width,
+                  tensor_text(image));
+  int how = 0;
+  const char *name = check_text(L, 4, "sharpen");
+  while (how < SHARPENS && strcmp(name, sharpen_name[how])) how++;
+  if (how == SHARPENS) return refuse(L, "sharpen: expected cut or walker, found %s", name);
   Tensor **out = push_tensor(L);
-  if (!(*out = tensor_on(device, F32, 3, given->shape))) return raise_error(L);
+  if (!(*out = tensor_on(s.device, F32, 3, given->shape))) return raise_error(L);
   float *pixels = tensor_write(*out);
-  if (!pixels || !sharpen_maps(device, tensor_data(image), given->shape[0], given->shape[1], (long)h, (long)w,
-                               (int)given->shape[2] - 1, tensor_data(given), pixels))
+  if (!pixels || !sharpen_maps(&s, (Sharpen)how, tensor_data(image), tensor_data(given), pixels))
+    return raise_error(L);
+  return 1;
+}
+
+/* cut(colours H×W×3, odds H×W, smooth) → H×W, 0 or 1 */
+static int cut(lua_State *L) {
+  const Tensor *colours = check_tensor_of(L, 1, "colours", F32, 3),
+               *odds = check_tensor_of(L, 2, "odds", F32, 2);
+  const double smooth = check_finite(L, 3, "smooth");
+  if (colours->shape[0] != odds->shape[0] || colours->shape[1] != odds->shape[1] || colours->shape[2] != 3)
+    return refuse(L, "colours: expected the size of the odds %s, found %s", tensor_text(odds),
+                  tensor_text(colours));
+  if (!(smooth >= 0 && smooth <= 1000))
+    return refuse(L, "smooth: expected nats of 0 to 1000, found %f", smooth);
+  Tensor **out = push_tensor(L);
+  if (!(*out = tensor_new(F32, 2, odds->shape))) return raise_error(L);
+  float *mask = tensor_write(*out);
+  if (!mask ||
+      !cut_mask(tensor_data(colours), odds->shape[0], odds->shape[1], tensor_data(odds), (float)smooth, mask))
     return raise_error(L);
   return 1;
 }
@@ -320,7 +345,8 @@ void open_geometry(lua_State *L) { /* stack: module */
   static const luaL_Reg homography[] = {{"fit", fit_points}, {NULL, NULL}};
   static const luaL_Reg responsibility[] = {
       {"fit", fit_hands}, {"background", fit_background}, {"map", map},         {"residuals", residuals},
-      {"motion", motion}, {"by_motion", by_motion},       {"sharpen", sharpen}, {NULL, NULL}};
+      {"motion", motion}, {"by_motion", by_motion},       {"sharpen", sharpen}, {"cut", cut},
+      {NULL, NULL}};
   luaL_newlib(L, homography);
   lua_setfield(L, -2, "homography");
   luaL_newlib(L, responsibility);

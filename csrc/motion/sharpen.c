@@ -1,21 +1,31 @@
-/* The cut of sharpen.h: two rounds of learning colours, scoring pixels and smoothing along edges, hand by
- * hand. Hands do not know of each other until what they claim is shared out. Learning reads a few thousand
- * pixels, on the host: a device's planes are copied there. */
+/* Sharpening: rounds of learning colours, scoring pixels and agreeing with neighbours, hand by hand. Hands know
+ * of each other by their priors, and then not until what they claim is shared out. Learning reads a few thousand
+ * pixels, and cuts are made, on the host: a device's planes are copied there. */
 #include "motion/sharpen.h"
 
+#include "motion/cut.h"
 #include "motion/kernels.h"
+#include "motion/prior.h"
 
-enum { ROUNDS = 2, COMPONENTS = 5 };
+#include <math.h>
+
+enum { ROUNDS = 4, COMPONENTS = 5 };
+
+const char *const sharpen_name[SHARPENS] = {"cut", "walker"};
 
 static const float surely_in = 0.4f, surely_out = 0.1f; /* responsibility to learn colours from */
-static const float smoothness = 100;
+static const float smoothness[SHARPENS] = {30, 100};
 
 typedef struct Cut {
   Device *device;
+  Sharpen how;
   const SharpenKernels *step;
   long h, w;
   float *block, *colours /* h x w x 3 */, *map, *q, *trust, *p, *work; /* the device's */
-  float *host, *seen, *seen_colours, *weights; /* the host's: what is seen of a plane and of the colours */
+  /* The host's: learning's weights or cutting's odds; what it sees of a plane and of the colours; where there is
+   * a map. */
+  float *host, *weights, *seen, *seen_colours;
+  uint8_t *reached;
   size_t bytes, host_bytes;
   Mixture in, out;
 } Cut;
@@ -26,63 +36,109 @@ static const float *see(const Cut *c, const float *plane, float *seen, long floa
   return device_copy(device_cpu(), seen, c->device, plane, (size_t)floats * sizeof *seen) ? seen : NULL;
 }
 
-/* Learns both mixtures from soft masks: at first the map where it is sure, then the result so far. *found: both
- * could be learned. */
-static int learn(Cut *c, const float *plane, float above, float below, int *found) {
+/* Learns both mixtures from soft masks: in the first round the map where it is sure, then the result so far. What
+ * is beyond the hand's reach (its map is 0) teaches nothing unless there is nothing else: it is the ground near by
+ * that the hand has to be told from.
+ * *found: both could be learned. */
+static int learn(Cut *c, int round, int *found) {
   const long n = c->h * c->w;
-  const float *soft = see(c, plane, c->seen, n), *colours = c->seen_colours;
+  const float above = round ? 0.5f : surely_in, below = round ? 0.5f : surely_out;
+  const float *soft = see(c, round ? c->p : c->map, c->seen, n);
   if (!soft) return 0;
+  for (long i = 0; i < n && !round; i++) c->reached[i] = soft[i] > 0;
   for (long i = 0; i < n; i++) c->weights[i] = soft[i] > above ? soft[i] : 0;
-  *found = mixture_fit(&c->in, colours, c->weights, n, COMPONENTS);
+  *found = mixture_fit(&c->in, c->seen_colours, c->weights, n, COMPONENTS);
   if (!*found) return 1;
+  for (long i = 0; i < n; i++) c->weights[i] = c->reached[i] && soft[i] < below ? 1 - soft[i] : 0;
+  *found = mixture_fit(&c->out, c->seen_colours, c->weights, n, COMPONENTS);
+  if (*found) return 1;
   for (long i = 0; i < n; i++) c->weights[i] = soft[i] < below ? 1 - soft[i] : 0;
-  *found = mixture_fit(&c->out, colours, c->weights, n, COMPONENTS);
+  *found = mixture_fit(&c->out, c->seen_colours, c->weights, n, COMPONENTS);
   return 1;
 }
 
+/* The mask of the scores q, cut on the host. */
 static int cut(Cut *c) {
+  const long n = c->h * c->w;
+  const float *q = see(c, c->q, c->seen, n), little = 1e-7f;
+  if (!q) return 0;
+  for (long i = 0; i < n; i++) c->weights[i] = logf((q[i] + little) / (1 - q[i] + little));
+  float *mask = c->device == device_cpu() ? c->p : c->seen;
+  if (!cut_mask(c->seen_colours, c->h, c->w, c->weights, smoothness[SHARPEN_CUT], mask)) return 0;
+  return mask == c->p || device_copy(c->device, c->p, device_cpu(), mask, (size_t)n * sizeof *mask);
+}
+
+static int walk(Cut *c) {
+  return c->step->smooth(c->device, c->colours, c->h, c->w, c->q, c->trust, smoothness[SHARPEN_WALKER], c->p,
+                         c->work);
+}
+
+static int sharpen_hand(Cut *c) {
   const long n = c->h * c->w;
   if (!c->device->copy(c->device, c->p, c->map, (size_t)n * sizeof *c->p)) return 0;
   for (int round = 0; round < ROUNDS; round++) {
     int found;
-    if (!(round ? learn(c, c->p, 0.5f, 0.5f, &found) : learn(c, c->p, surely_in, surely_out, &found)))
-      return 0;
+    if (!learn(c, round, &found)) return 0;
     if (!found) return 1;
-    if (!c->step->score(c->device, n, &c->in, &c->out, c->colours, c->map, c->q, c->trust) ||
-        !c->step->smooth(c->device, c->colours, c->h, c->w, c->q, c->trust, smoothness, c->p, c->work))
-      return 0;
+    if (!c->step->score(c->device, n, &c->in, &c->out, c->colours, c->map, c->q, c->trust)) return 0;
+    if (!(c->how == SHARPEN_CUT ? cut(c) : walk(c))) return 0;
   }
   return 1;
 }
 
 static int open_cut(Cut *c) {
-  const long n = c->h * c->w;
+  const long n = c->h * c->w, host = c->device == device_cpu() ? n : 5 * n;
   float **planes[] = {&c->map, &c->q, &c->trust, &c->p, &c->work};
   c->bytes = (size_t)(7 * n + c->step->work(c->h, c->w)) * sizeof(float);
-  c->host_bytes = (size_t)(c->device == device_cpu() ? n : 5 * n) * sizeof(float);
+  c->host_bytes = (size_t)host * sizeof(float) + (size_t)n;
   c->block = c->device->take(c->device, c->bytes);
   c->host = c->block ? memory_take(c->host_bytes) : NULL;
   if (!c->host) return 0;
   c->colours = c->block;
   for (int i = 0; i < 5; i++) *planes[i] = c->block + (3 + i) * n;
   c->weights = c->host, c->seen = c->host + n, c->seen_colours = c->host + 2 * n;
+  c->reached = (uint8_t *)(c->host + host);
   return 1;
 }
 
-int sharpen_maps(Device *device, const uint8_t *image, long h, long w, long content_h, long content_w,
-                 int hands, const float *map, float *out) {
-  const Content content = {content_h, content_w, w};
-  const int channels = hands + 1;
-  Cut c = {.device = device, .step = motion_kernels(device)->sharpen, .h = content_h, .w = content_w};
-  int ok = open_cut(&c) && device->fill(device, out, NULL, sizeof *out, h * w * channels) &&
+/* Priors of a scene's maps, in its device's memory; NULL with a message. */
+static float *take_priors(const Scene *s, const float *map) {
+  const size_t bytes = (size_t)(s->height * s->width * (s->hands + 1)) * sizeof *map;
+  float *out = s->device->take(s->device, bytes);
+  if (s->device == device_cpu()) {
+    if (out && prior_maps(s, map, out)) return out;
+  } else {
+    float *host = out ? memory_take(2 * bytes) : NULL, *priors = host + bytes / sizeof *host;
+    const int ok = host && device_copy(device_cpu(), host, s->device, map, bytes) &&
+                   prior_maps(s, host, priors) && device_copy(s->device, out, device_cpu(), priors, bytes);
+    memory_give(host, 2 * bytes);
+    if (ok) return out;
+  }
+  s->device->give(s->device, out, bytes);
+  return NULL;
+}
+
+int sharpen_maps(const Scene *s, Sharpen how, const uint8_t *image, const float *map, float *out) {
+  Device *device = s->device;
+  const Content content = {s->content_height, s->content_width, s->width};
+  const long pixels = s->height * s->width;
+  const int channels = s->hands + 1;
+  Cut c = {.device = device,
+           .how = how,
+           .step = motion_kernels(device)->sharpen,
+           .h = s->content_height,
+           .w = s->content_width};
+  float *prior = take_priors(s, map);
+  int ok = prior && open_cut(&c) && device->fill(device, out, NULL, sizeof *out, pixels * channels) &&
            c.step->colours(device, &content, image, c.colours);
-  c.seen_colours = ok ? (float *)see(&c, c.colours, c.seen_colours, 3 * content_h * content_w) : NULL;
+  c.seen_colours = ok ? (float *)see(&c, c.colours, c.seen_colours, 3 * c.h * c.w) : NULL;
   ok = ok && c.seen_colours;
-  for (int k = 0; ok && k < hands; k++)
-    ok = c.step->take(device, &content, map, channels, k, c.map) && cut(&c) &&
+  for (int k = 0; ok && k < s->hands; k++)
+    ok = c.step->take(device, &content, prior, channels, k, c.map) && sharpen_hand(&c) &&
          c.step->put(device, &content, c.p, channels, k, out);
-  ok = ok && c.step->share(device, h * w, hands, out);
+  ok = ok && c.step->share(device, pixels, s->hands, out);
   memory_give(c.host, c.host_bytes);
   device->give(device, c.block, c.bytes);
+  if (prior) device->give(device, prior, (size_t)(pixels * channels) * sizeof *prior);
   return ok;
 }

@@ -9,8 +9,8 @@
 
 typedef struct Device Device;
 
-/* Chosen on the annotated real clips (57 to 68 % IoU) and the generated world, where objects gain most. */
-static const float sharpen_limit = 3; /* of what a colour says, in log odds */
+/* Chosen on the annotated real clips and the generated world. */
+static const float sharpen_limit = 4; /* of what a colour says, in log odds */
 static const float sharpen_weight = 2,
                    sharpen_middle = 0.6f; /* of what the map says; where it says nothing */
 

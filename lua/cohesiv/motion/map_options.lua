@@ -19,7 +19,7 @@ M.recipe = {
   targets = one_of("flow", "landmarks"),
   closeness = optional(positive(nil, "hand sizes")),
   flow = one_of("auto", "dis", "truth"), -- auto: the data folder's flow, else dis
-  sharpen = false, -- cut out along colours and edges of the frame (after GrabCut)
+  sharpen = one_of(false, "cut", "walker"), -- cut out along colours and edges of the frame; true: "cut"
 }
 
 -- A schema like another with some entries of its own.
@@ -45,8 +45,8 @@ local by_maps = { temperature = M.recipe.temperature, background = M.recipe.back
 
 --- What R:with changes, and what co.responsibility is asked for: flows, hands and the frame to sharpen by are given.
 M.change = like(by_maps, { keep = optional "table" })
-M.computation = like(by_maps, { flows = optional "any", hands = optional "any", gaps = optional "table",
-  content = optional "list", targets = optional "list",
+M.computation = like(by_maps, { flows = optional "any", hands = optional "any", picture = optional "any",
+  gaps = optional "table", content = optional "list", targets = optional "list",
   fit = { model = M.recipe.fit.model, points = options.integer(0, 0, 1000000), robust = robust, fall_back = false } })
 
 --- read(what, given, schema): see base/options.lua. `false` says none of what has no default.

@@ -30,10 +30,17 @@ local function list_of(name, given, one, all, rank, dtype)
   return list
 end
 
--- The frame that maps are sharpened by, or nil for false.
-local function check_image(value)
-  if not value or core.is_tensor(value) then return value or nil end
-  core.refuse("responsibility: sharpen: expected an image, found %s", options.text(value))
+local BETTER = "cut" -- of the ways to sharpen
+
+-- How maps are sharpened, nil for false, and the frame that they are sharpened by: `value` may be either, or true.
+-- picture: the frame as known so far, an image or a function that returns it.
+local function check_sharpen(value, picture)
+  if not value then return nil, picture end
+  if core.is_tensor(value) then return BETTER, value end
+  local known = value == true or value == "cut" or value == "walker"
+  if known and picture then return value == true and BETTER or value, picture end
+  core.refuse("responsibility: sharpen: expected an image%s, found %s",
+    known and picture == nil and "" or ' (or true, "cut", "walker" where it is known)', options.text(value))
 end
 
 local methods = {}
@@ -84,8 +91,9 @@ M.meta, M.methods = meta, pictured.class(methods)
 local function finish(R)
   R.map = core.responsibility.map(R.scene, R.homographies, R.background_homographies, R.temperature, R.closeness)
   if R.sharpen then
-    local content = R.scene.content or R.size
-    R.map = core.responsibility.sharpen(R.sharpen:to(R.map.device), R.map, content[1], content[2])
+    local picture = R.picture
+    if type(picture) == "function" then picture = picture() end
+    R.map = core.responsibility.sharpen(R.scene, picture:to(R.map.device), R.map, R.sharpen)
   end
   return setmetatable(R, meta)
 end
@@ -114,7 +122,8 @@ local function keep_hands(R, keep)
   return { flows = R.scene.flows, hands = hands, content = R.scene.content }, all, fits
 end
 
---- R:with{ temperature = …, keep = { hands }, background = …, closeness = … | false, sharpen = image | false }: a
+--- R:with{ temperature = …, keep = { hands }, background = …, closeness = … | false, sharpen = image | true |
+-- "cut" | "walker" | false }: a
 -- new R in which only what changed is computed. `keep`: only these hands take part in the softmax; a background
 -- that was fitted stays the one fitted away from all hands, since the hands left out move all the same.
 function methods.with(self, changes)
@@ -124,7 +133,7 @@ function methods.with(self, changes)
   new.map, new.quality, new.frame = nil, nil, nil
   if changes.temperature ~= nil then new.temperature = given.temperature end
   if changes.closeness ~= nil then new.closeness = given.closeness end
-  if changes.sharpen ~= nil then new.sharpen = check_image(changes.sharpen) end
+  if changes.sharpen ~= nil then new.sharpen, new.picture = check_sharpen(changes.sharpen, self.picture) end
   if changes.background ~= nil and changes.background ~= self.background then
     new.background = given.background
     new.background_homographies, new.background_fits = background_of(new)
@@ -140,13 +149,16 @@ end
 -- (G×3×3 or nil), flows, gaps, size, quality, and R:with{…}. Pixels of the flows given. fall_back: hands whose points
 -- do not determine the model get the next poorer one (affine, similarity, translation; see R.quality), no error.
 -- sharpen: the frame (H×W×3 uint8): maps are cut out along its colours and edges, without the flow's halo (GrabCut, see
--- csrc/motion/sharpen.h). gaps: names of the flows; content = { width, height }; targets: V×2 per hand and gap.
+-- csrc/motion/sharpen.h), by the least cut; "walker": by a random walker, softer; true: the better one, "cut". picture:
+-- the frame, or a function that returns it, where sharpen names the way. gaps: names of the flows; content = { width,
+-- height }; targets: V×2 per hand and gap.
 function M.responsibility(given)
   if given == nil then core.refuse("responsibility: expected a table of options, found nil") end
   local o = map_options.read("responsibility", given, map_options.computation)
   local R = { scene = { flows = list_of("flows", o.flows, "HxWx2", "GxHxWx2", 4, "float32"),
       hands = list_of("hands", o.hands, "Vx2", "NxVx2", 3, "float64"), content = o.content },
-    temperature = o.temperature, background = o.background, closeness = o.closeness, sharpen = check_image(o.sharpen) }
+    temperature = o.temperature, background = o.background, closeness = o.closeness }
+  R.sharpen, R.picture = check_sharpen(o.sharpen, o.picture)
   if not R.scene.flows[1] then core.refuse("responsibility: flows: expected at least one, found none") end
   R.gaps, R.fits, o.fit.targets = {}, {}, o.targets
   local homographies, fits = core.responsibility.fit(R.scene, o.fit)

@@ -76,7 +76,7 @@ local function key_of(clip, n, recipe)
   local wanted = lists.set(map_options.recipe_keys())
   wanted.size = true
   for key in pairs(recipe.person) do wanted["person." .. key] = true end
-  return table.concat({ "sample 2", clip:key(n), n, clip:hands_key(), clip:given_key(n),
+  return table.concat({ "sample 3", clip:key(n), n, clip:hands_key(), clip:given_key(n),
     table.unpack(recipes.assignments(recipe, wanted)) }, "\n")
 end
 

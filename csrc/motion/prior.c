@@ -1,0 +1,133 @@
+/* Priors of sharpening, hand by hand, within the box that a hand may reach. */
+#include "motion/prior.h"
+
+#include "core/error.h"
+#include "core/memory.h"
+#include "core/pool.h"
+#include "motion/person_parts.h"
+#include "motion/points.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double reach = 2;     /* hand sizes from the hull */
+static const float flesh = -0.03f; /* palm lengths: so far inside the outline it is surely the hand */
+static const float own = 0.95f, another = 0.05f; /* what flesh is worth at least, and at most to others */
+static const float least = 1e-4f;                /* of a map within reach */
+
+/* A hand and the box of pixels within its reach: x0 <= x < x1, y0 <= y < y1. */
+typedef struct Hand {
+  Shape shape;
+  float *points, (*outline)[2];
+  double *hull, size;
+  long corners, x0, y0, x1, y1;
+} Hand;
+
+typedef struct Job {
+  const Scene *scene;
+  const Hand *hand;
+  const float *map;
+  float *out, *distance;
+  uint8_t *owned, *mine; /* whether a pixel is flesh of some hand, of this one */
+  int k;
+} Job;
+
+static void forget(Hand *h) { free(h->points), free(h->outline), free(h->hull); }
+
+static long within(double x, long most) { return x < 0 ? 0 : x > (double)most ? most : (long)x; }
+
+static int know(const Scene *s, int k, Hand *h) {
+  const long n = s->vertex_count[k];
+  const double *xy = s->vertices[k];
+  h->points = malloc((size_t)n * 2 * sizeof *h->points);
+  h->outline = malloc((size_t)(n + 2) * sizeof *h->outline);
+  h->hull = malloc((size_t)(n + 1) * 2 * sizeof *h->hull);
+  if (!h->points || !h->outline || !h->hull)
+    return fail("sharpen: out of memory for %ld points of a hand", n);
+  double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
+  for (long i = 0; i < 2 * n; i++) {
+    const double far = fmax(-1e6 + 1, fmin(1e6 - 1, xy[i])); /* what a shape takes */
+    h->points[i] = (float)far;
+    low[i % 2] = fmin(low[i % 2], far), high[i % 2] = fmax(high[i % 2], far);
+  }
+  if (!shape_of(&h->shape, &(PersonHand){h->points, (int)n}, h->outline)) return 0;
+  if (!(h->corners = points_hull(n, xy, h->hull))) return 0;
+  h->size = fmax(points_size(n, xy), 1);
+  const double far = reach * h->size;
+  h->x0 = within(low[0] - far, s->content_width), h->x1 = within(high[0] + far + 1, s->content_width);
+  h->y0 = within(low[1] - far, s->content_height), h->y1 = within(high[1] + far + 1, s->content_height);
+  return 1;
+}
+
+/* Distances to the hull in hand sizes, and flesh, of a row of the box. */
+static int place_row(void *arg, long row) {
+  const Job *j = arg;
+  const Hand *h = j->hand;
+  const long y = h->y0 + row, w = j->scene->content_width;
+  for (long x = h->x0; x < h->x1; x++) {
+    const double d = points_hull_distance(h->corners, h->hull, (double)x, (double)y) / h->size;
+    j->distance[y * w + x] = (float)d;
+    j->mine[y * w + x] = d == 0 && shape_hand(&h->shape, (float)x, (float)y) < flesh;
+  }
+  return 1;
+}
+
+static int place(Job *j, const Hand *h) {
+  j->hand = h;
+  return parallel(h->y1 - h->y0, place_row, j);
+}
+
+static int weigh_row(void *arg, long row) {
+  const Job *j = arg;
+  const Hand *h = j->hand;
+  const Scene *s = j->scene;
+  const long y = h->y0 + row;
+  for (long x = h->x0; x < h->x1; x++) {
+    const long i = y * s->content_width + x, to = (y * s->width + x) * (s->hands + 1) + j->k;
+    if (!(j->distance[i] <= (float)reach)) continue;
+    float r = j->map[to];
+    if (j->mine[i])
+      r = fmaxf(r, own);
+    else if (j->owned[i])
+      r = fminf(r, another);
+    j->out[to] = fmaxf(r, least);
+  }
+  return 1;
+}
+
+static void rest(const Scene *s, float *map) {
+  for (long i = 0; i < s->height * s->width; i++, map += s->hands + 1) {
+    float sum = 0;
+    for (int k = 0; k < s->hands; k++) sum += map[k];
+    map[s->hands] = sum < 1 ? 1 - sum : 0;
+  }
+}
+
+int prior_maps(const Scene *s, const float *map, float *out) {
+  const long n = s->content_height * s->content_width;
+  const size_t bytes = (size_t)n * (sizeof(float) + 2);
+  float *block = memory_take(bytes);
+  Hand *hands = calloc((size_t)s->hands + 1, sizeof *hands);
+  Job j = {.scene = s, .map = map, .out = out, .distance = block};
+  int ok = block && (hands || fail("sharpen: out of memory for %d hands", s->hands));
+  j.owned = (uint8_t *)(block + n), j.mine = j.owned + n;
+  if (ok) memset(block, 0, bytes);
+  memset(out, 0, (size_t)(s->height * s->width * (s->hands + 1)) * sizeof *out);
+  for (int k = 0; ok && k < s->hands; k++) {
+    Hand *h = hands + k;
+    ok = know(s, k, h) && place(&j, h);
+    for (long y = h->y0; ok && y < h->y1; y++)
+      for (long i = y * s->content_width + h->x0; i < y * s->content_width + h->x1; i++)
+        j.owned[i] |= j.mine[i];
+  }
+  for (int k = 0; ok && k < s->hands; k++) {
+    j.k = k;
+    ok = place(&j, hands + k) && parallel(j.hand->y1 - j.hand->y0, weigh_row, &j);
+  }
+  if (ok) rest(s, out);
+  for (int k = 0; hands && k < s->hands; k++) forget(hands + k);
+  free(hands);
+  memory_give(block, bytes);
+  return ok;
+}
