@@ -168,7 +168,10 @@ describe("co.flow.estimate", function()
       co.zeros(5, 4, { dtype = "uint8" }))
     support.raises("expected images of 1x1", co.flow.estimate, co.zeros(0, 5, { dtype = "uint8" }),
       co.zeros(0, 5, { dtype = "uint8" }))
-    support.raises("expected a method out of dis, found raft9", co.flow.estimate, a, a, { method = "raft9" })
+    support.raises("expected a method out of dis, raft_large, raft_small, found raft9", co.flow.estimate, a, a,
+      { method = "raft9" })
+    support.raises("iterations: expected a method with weights beside it, found dis", co.flow.estimate, a, a,
+      { iterations = 3 })
     support.raises("found chekc", co.flow.estimate, a, a, { chekc = true })
     support.raises("expected a table of options, found string", co.flow.estimate, a, a, "dis")
   end)

@@ -81,6 +81,9 @@ local good = {
   ["clip:flow"] = { function(...) return clip():flow(...) end, function()
     return list(1, 1, { size = { 64, 48 }, method = "dis" })
   end },
+  ["clip:flows"] = { function(...) return clip():flows(...) end, function()
+    return list(1, { -1, 1 }, { size = { 64, 48 }, method = "dis" })
+  end },
   ["clip:person"] = { function(...) return clip():person(...) end, function()
     return list(1, { size = { 64, 48 }, source = "skin" })
   end },

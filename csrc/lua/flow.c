@@ -4,7 +4,7 @@
 #include "motion/flow.h"
 #include "motion/person.h"
 
-void open_flow(lua_State *L); /* sets core.flow = { dis, check, person } */
+void open_flow(lua_State *L); /* sets core.flow = { dis, pair, check, person } */
 
 enum { HANDS_MAX = 1000 };
 
@@ -39,27 +39,28 @@ static int compare(const Tensor *f, const Tensor *g, double a, double b, Tensor 
                              (float)b, valid);
 }
 
-/* dis(a, b, { check = false }?) → flow, with check also the mask of pixels whose flow the flow back undoes */
-static int dis(lua_State *L) {
+/* Two images of one shape on one device. */
+static void check_pair(lua_State *L, Tensor **a, Tensor **b) {
   Device *device = NULL;
-  Tensor *a = check_image(L, 1, "first image", &device), *b = check_image(L, 2, "second image", &device);
-  int check = 0;
-  if (!tensor_same_shape(a, b))
-    return refuse(L, "flow: expected two images of one shape, found %s and %s", tensor_text(a),
-                  tensor_text(b));
-  if (!lua_isnoneornil(L, 3)) {
-    if (!lua_istable(L, 3)) return refuse(L, "flow: expected a table of options, found %s", found(L, 3));
-    lua_getfield(L, 3, "check");
-    check = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-  }
+  *a = check_image(L, 1, "first image", &device);
+  *b = check_image(L, 2, "second image", &device);
+  if (!tensor_same_shape(*a, *b))
+    refuse(L, "flow: expected two images of one shape, found %s and %s", tensor_text(*a), tensor_text(*b));
+}
+
+/* pair(a, b): refuses what is no pair of images */
+static int pair(lua_State *L) {
+  Tensor *a, *b;
+  check_pair(L, &a, &b);
+  return 0;
+}
+
+/* dis(a, b) → flow */
+static int dis(lua_State *L) {
+  Tensor *a, *b;
+  check_pair(L, &a, &b);
   Tensor **flow = push_tensor(L);
-  if (!estimate(a, b, flow)) return raise_error(L);
-  if (!check) return 1;
-  Tensor **valid = push_tensor(L), **back = push_tensor(L);
-  if (!estimate(b, a, back) || !compare(*flow, *back, relative, absolute, valid)) return raise_error(L);
-  lua_pop(L, 1);
-  return 2;
+  return estimate(a, b, flow) ? 1 : raise_error(L);
 }
 
 /* check(forward, backward, relative?, absolute?) → mask */
@@ -102,7 +103,8 @@ static int person(lua_State *L) {
 }
 
 void open_flow(lua_State *L) {
-  static const luaL_Reg functions[] = {{"dis", dis}, {"check", check}, {"person", person}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"dis", dis}, {"pair", pair}, {"check", check}, {"person", person}, {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_setfield(L, -2, "flow");
 }

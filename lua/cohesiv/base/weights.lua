@@ -22,10 +22,27 @@ end
 
 local function place(set, file) return M.folder() .. "/" .. (#set.files > 1 and set.name .. "/" or "") .. file.name end
 
+-- Whether a file's name is one of those that a file of a set usually has.
+local function is_usual(name, file)
+  for _, pattern in ipairs(file.also or {}) do
+    if name:lower():find(pattern) then return true end
+  end
+  return false
+end
+
+-- Where a file of a set lies: in its place or, of a set of one file, under a usual name; nil: nowhere.
+local function found(set, file)
+  local own, folder = place(set, file), M.folder()
+  if core.io.status(own) == "file" then return own end
+  for _, name in ipairs(#set.files == 1 and core.io.status(folder) == "folder" and core.io.list(folder) or {}) do
+    if is_usual(name, file) and core.io.status(folder .. "/" .. name) == "file" then return folder .. "/" .. name end
+  end
+end
+
 --- present(set): whether all files of a set are there.
 function M.present(set)
   for _, file in ipairs(set.files) do
-    if core.io.status(place(set, file)) ~= "file" then return false end
+    if not found(set, file) then return false end
   end
   return true
 end
@@ -60,7 +77,7 @@ function M.path(name)
   if type(name) ~= "string" then core.refuse("weights: expected a name, found %s", core.found(name)) end
   local set = find(name)
   if set and M.present(set) then
-    return #set.files > 1 and M.folder() .. "/" .. name or place(set, set.files[1])
+    return #set.files > 1 and M.folder() .. "/" .. name or found(set, set.files[1])
   end
   if set then core.refuse("weights %s: expected them in %s, found none: %s", name, M.folder(), M.how(set)) end
   return not name:find "/" and brought(name)
@@ -170,9 +187,7 @@ local function recognise(name, sum)
   for _, set in ipairs(sets) do
     for _, file in ipairs(set.files) do
       if file.sha256 == sum then return set, file, true end
-      local named = name == file.name
-      for _, pattern in ipairs(file.also or {}) do named = named or name:lower():find(pattern) ~= nil end
-      if named and not by_name then by_name = { set, file } end
+      if not by_name and (name == file.name or is_usual(name, file)) then by_name = { set, file } end
     end
   end
   if by_name then return by_name[1], by_name[2], by_name[2].sha256 == nil end

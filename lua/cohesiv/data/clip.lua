@@ -5,7 +5,7 @@ local options = require "cohesiv.base.options"
 local tensor = require "cohesiv.tensor"
 local scale = require "cohesiv.motion.scale"
 local landmarks = require "cohesiv.data.landmarks"
-local estimator, maps = require "cohesiv.motion.flow", require "cohesiv.motion.maps"
+local estimator, maps = require "cohesiv.motion.flow_methods", require "cohesiv.motion.maps"
 local cache, frames, given = require "cohesiv.data.cache", require "cohesiv.data.frames", require "cohesiv.data.given"
 
 local any = options.optional "any"
@@ -100,36 +100,65 @@ end
 --- clip:given_key(n): likewise for the flow and the person mask of frame n that the data folder brings along.
 function methods:given_key(n) return given.key(self, n) end
 
--- What make() returns, padded, which the key and the pictures of these frames determine: cached.
-local function made(self, kind, key, sc, of, make)
-  key = ("%s\n%dx%d\n%s"):format(key, sc.w, sc.h, self.source:key(table.unpack(of)))
+-- The key of what a text and the pictures of these frames determine, at a scale.
+local function key_of(self, text, sc, of)
+  return ("%s\n%dx%d\n%s"):format(text, sc.w, sc.h, self.source:key(table.unpack(of)))
+end
+
+-- What make() returns, padded: cached.
+local function made(kind, key, sc, make)
   return cache.get(kind, key, function()
     return tensor.tidy(function() return scale.pad(make(), sc) end)
   end, kind == "flow")
 end
 
---- clip:flow(n, gap, { size, method, device = "cpu" }): the flow from frame n to n + gap, float32 H×W×2 at `size`
--- (default 448×256), in pixels there, 0 in the padding. method: "auto", the default, takes the folder's
--- flow/NAME/gap/%06d.{flo,png,npy,npz}, else "dis", which estimates on `device` (cached in 1/64 pixel); "truth" takes
--- truth/flow of a generated world.
-function methods:flow(n, gap, o)
-  o = read(self, "flow", o, { size = any, method = any, device = "cpu" })
-  if math.type(gap) ~= "integer" or gap == 0 then
-    fail(self, "expected a gap of frames other than 0, found %s", core.text(gap))
+-- Estimates the flows from frame n to n + gaps[i] for every i in the list `missing`, and caches them under keys[i].
+local function estimate(self, n, gaps, o, sc, missing, keys, flows)
+  local pictures, names = {}, {}
+  for k = 0, #missing do
+    local frame = k == 0 and n or n + gaps[missing[k]]
+    pictures[k] = self:scaled(frame, { size = o.size, padded = false }):to(o.device)
+    names[k + 1] = ("%s\n%d"):format(self.source:key(frame), frame)
   end
-  check_frame(self, n)
-  check_frame(self, n + gap)
-  local sc, method = self:scale(o.size), o.method or "auto"
-  local flow = given.flow(self, method, n, gap, sc)
-  if flow then return flow end
-  method = method == "auto" and "dis" or method
-  local key = ("flow %s %s\n%d\n%d"):format(method, estimator.version or 1, n, gap)
-  return made(self, "flow", key, sc, { n, n + gap }, function()
-    local a = self:scaled(n, { size = o.size, padded = false }):to(o.device)
-    local b = self:scaled(n + gap, { size = o.size, padded = false }):to(o.device)
-    return estimator.estimate(a, b, { method = method }):to "cpu"
+  estimator.flows(pictures[0], pictures, o, names, function(k, flow)
+    local i = missing[k]
+    flows[i] = core.keep(made("flow", keys[i], sc, function() return flow:to "cpu" end))
   end)
 end
+
+--- clip:flows(n, gaps, options): the list of clip:flow(n, gap, options) of a list of gaps. What a network has seen in a
+-- frame serves all of them.
+function methods:flows(n, gaps, o)
+  o = read(self, "flow", o, { size = any, method = any, device = "cpu", iterations = estimator.settings.iterations,
+    weights = estimator.settings.weights })
+  options.expect(("clip %s: flows"):format(self.name), "gaps list", gaps)
+  for _, gap in ipairs(gaps) do
+    if math.type(gap) ~= "integer" or gap == 0 then
+      fail(self, "expected a gap of frames other than 0, found %s", core.text(gap))
+    end
+    check_frame(self, n)
+    check_frame(self, n + gap)
+  end
+  local sc, from, flows, keys, missing = self:scale(o.size), o.method or "auto", {}, {}, {}
+  o.method = from ~= "auto" and from or nil
+  for i, gap in ipairs(gaps) do
+    flows[i] = given.flow(self, from, n, gap, sc)
+    if not flows[i] then
+      keys[i] = key_of(self, ("flow %s\n%d\n%d"):format(estimator.identity(o), n, gap), sc, { n, n + gap })
+      flows[i] = cache.find("flow", keys[i])
+      missing[#missing + 1] = not flows[i] and i or nil
+    end
+  end
+  if #missing > 0 then tensor.tidy(estimate, self, n, gaps, o, sc, missing, keys, flows) end
+  return flows
+end
+
+--- clip:flow(n, gap, { size, method, iterations = 20, weights, device = "cpu" }): the flow from frame n to n + gap,
+-- float32 H×W×2 at `size` (default 448×256), in pixels there, 0 in the padding. method: "auto", the default, takes the
+-- folder's flow/NAME/gap/%06d.{flo,png,npy,npz}, else "dis"; "dis", "raft_small" and "raft_large" estimate on `device`
+-- (cached in 1/64 pixel): see co.flow.estimate for them, iterations and weights; "truth" takes truth/flow of a
+-- generated world.
+function methods:flow(n, gap, o) return self:flows(n, { gap }, o)[1] end
 
 --- clip:person(n, { size, source }): where people are in frame n, uint8 H×W of 0 and 1 at `size`, 0 in the padding.
 -- source: "auto", the default, takes the data folder's person/NAME/%06d.png, else "skin": a simple colour model seeded
@@ -144,7 +173,7 @@ function methods:person(n, o)
     fail(self, "person: expected source auto, skin or truth, found %s", core.text(source))
   end
   local key = ("person skin 1\n%d\n%s"):format(n, hands_of(self):key(n))
-  return made(self, "person", key, sc, { n }, function()
+  return made("person", key_of(self, key, sc, { n }), sc, function()
     local seeds = {}
     for k, hand in ipairs(self:hands(n, { size = { sc.w, sc.h } })) do seeds[k] = hand.vertices end
     local found = core.flow.person(self:scaled(n, { size = o.size, padded = false }), seeds) -- 0 and 255

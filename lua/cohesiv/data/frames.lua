@@ -6,7 +6,7 @@
 -- few frames back cost nothing. Farther back decoding starts anew: exact frame numbers never rest on seeking. No frame
 -- is given before the whole file is known to be sound: a damaged one may lack frames, and all numbers after them.
 local core = require "cohesiv.core"
-local warn = require "cohesiv.base.warn"
+local shelf, warn = require "cohesiv.base.shelf", require "cohesiv.base.warn"
 local tensor, image = require "cohesiv.tensor", require "cohesiv.tensor.image"
 local cache, names = require "cohesiv.data.cache", require "cohesiv.data.names"
 local lfs = require "lfs"
@@ -15,44 +15,6 @@ local frames = {}
 local BEHIND = 40 -- frames kept before the one asked for, when memory allows
 
 -- ---- what is kept ----
--- A shelf of things by keys, of so much room: the least recently used are closed first.
-local function shelf(room)
-  local entries, clock = {}, 0
-  local self = {}
-
-  function self.drop(key)
-    local entry = entries[key]
-    if not entry then return end
-    entries[key], room = nil, room + entry.size
-    entry.thing:close()
-  end
-
-  function self.get(key)
-    clock = clock + 1
-    if entries[key] then entries[key].used = clock end
-    return entries[key] and entries[key].thing
-  end
-
-  function self.put(key, size, make)
-    self.drop(key)
-    while room < size and next(entries) do
-      local oldest = next(entries)
-      for other, entry in pairs(entries) do
-        if entry.used < entries[oldest].used then oldest = other end
-      end
-      self.drop(oldest)
-    end
-    entries[key], room = { thing = make(), size = size }, room - size
-    return self.get(key)
-  end
-
-  function self.clear()
-    for key in pairs(entries) do self.drop(key) end
-  end
-
-  return self
-end
-
 local kept = shelf(256 << 20) -- decoded frames, by bytes
 local decoders = shelf(3) -- of videos
 

@@ -1,11 +1,10 @@
 --- Optical flow: estimating it, and reading and writing .flo files. A flow is float32 H×W×2, (dx, dy) in pixels: the
 -- point (x, y) of the first image lies at (x + dx, y + dy) in the second.
 local core = require "cohesiv.core"
-local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
+local options = require "cohesiv.base.options"
+local methods = require "cohesiv.motion.flow_methods"
 
 local M = {
-  --- Changes with what estimate gives, so that caches know.
-  version = 2,
   --- read(path): the flow of a Middlebury .flo file.
   read = function(path) return core.io.flo_read(path) end,
   --- write(path, flow): writes a .flo file, whole or not at all.
@@ -17,19 +16,24 @@ local M = {
   end,
 }
 
-local methods = { dis = core.flow.dis }
+local function flow_between(a, b, o)
+  local flow
+  methods.flows(a, { b }, o, nil, function(_, f) flow = f end)
+  return flow
+end
 
---- estimate(a, b, { method = "dis", check = false }): the flow from image a to image b, both uint8 H×W×3 or H×W.
--- With check also a uint8 H×W mask: 1 where the flow from b to a leads back, 0 where it does not (occluded, unsure,
--- or outside b). "dis": dense inverse search (Kroeger et al., ECCV 2016), on grey values.
+--- estimate(a, b, { method = "dis" | "raft_small" | "raft_large", check = false, iterations = 20, weights = FILE }):
+-- the flow from image a to image b, both uint8 H×W×3 or H×W, of any size. With check also a uint8 H×W mask: 1 where the
+-- flow from b to a leads back, 0 where it does not (occluded, unsure, or outside b).
+-- "dis": dense inverse search (Kroeger et al., ECCV 2016), on grey values. "raft_small", "raft_large": RAFT (Teed and
+-- Deng, ECCV 2020) in so many iterations, with public weights of PyTorch: those in a file, else the ones that lie in
+-- $COHESIV_WEIGHTS (`cohesiv fetch` lists them). Made for 128 pixels and more a side; smaller pictures are padded.
 function M.estimate(a, b, o)
-  o = options.read("flow.estimate", o, { method = options.optional "any", check = options.optional "any" })
-  local run = methods[o.method == nil and "dis" or o.method]
-  if not run then
-    core.refuse("flow.estimate: expected a method out of %s, found %s", table.concat(lists.keys(methods), ", "),
-      options.text(o.method))
-  end
-  return run(a, b, { check = o.check })
+  o = options.read("flow.estimate", o, { method = options.optional "any", check = options.optional "any",
+    iterations = methods.settings.iterations, weights = methods.settings.weights })
+  local flow = flow_between(a, b, o)
+  if not o.check then return flow end
+  return flow, M.check(flow, flow_between(b, a, o))
 end
 
 --- color(flow, { full }): the flow H×W×2 as a picture, uint8 H×W×3, on the colour wheel of Baker et al. (IJCV 2011):

@@ -1,6 +1,7 @@
 --- Responsibility maps of a frame of a clip: chooses gaps and brings vertices to the size of the flow; the computation
 -- is responsibility.lua's. A clip is anything with frames, width, height, hands(n) and flow(n, gap, { size }).
 local core = require "cohesiv.core"
+local lists = require "cohesiv.base.lists"
 local scale = require "cohesiv.motion.scale"
 local map_options, responsibility = require "cohesiv.motion.map_options", require "cohesiv.motion.responsibility"
 local M = {}
@@ -74,12 +75,11 @@ function M.responsibility(clip, n, given)
   end
   local how = { size = { sc.w, sc.h }, method = o.flow, device = o.device }
   local function flows(of)
-    local found = {}
-    for g, gap in ipairs(of) do
-      flow_of[gap] = flow_of[gap] or clip:flow(n, gap, how):to(o.device)
-      found[g] = flow_of[gap]
-    end
-    return found
+    local missing = lists.map(of, function(gap) return not flow_of[gap] and gap end)
+    local made = clip.flows and clip:flows(n, missing, how)
+      or lists.map(missing, function(gap) return clip:flow(n, gap, how) end)
+    for i, flow in ipairs(made) do flow_of[missing[i]] = flow:to(o.device) end
+    return lists.map(of, function(gap) return flow_of[gap] end)
   end
   local content = { sc.content_w, sc.content_h }
   if by_motion then

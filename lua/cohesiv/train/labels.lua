@@ -5,7 +5,8 @@ local tensor = require "cohesiv.tensor"
 local cache = require "cohesiv.data.cache"
 local recipes = require "cohesiv.train.recipe"
 local lists, progress, warn = require "cohesiv.base.lists", require "cohesiv.base.progress", require "cohesiv.base.warn"
-local map_options, scale = require "cohesiv.motion.map_options", require "cohesiv.motion.scale"
+local flow_methods, scale = require "cohesiv.motion.flow_methods", require "cohesiv.motion.scale"
+local map_options = require "cohesiv.motion.map_options"
 local M = {}
 
 local WINDOW, FIRST, LAST = 10, 3, 6 -- of every ten frames the 4th to the 7th (method, "Training frames")
@@ -76,7 +77,8 @@ local function key_of(clip, n, recipe)
   local wanted = lists.set(map_options.recipe_keys())
   wanted.size = true
   for key in pairs(recipe.person) do wanted["person." .. key] = true end
-  return table.concat({ "sample 3", clip:key(n), n, clip:hands_key(), clip:given_key(n),
+  return table.concat({ "sample 3", clip:key(n), n, clip:hands_key(),
+    clip:given_key(n) .. flow_methods.weights_key(recipe.maps.flow),
     table.unpack(recipes.assignments(recipe, wanted)) }, "\n")
 end
 
