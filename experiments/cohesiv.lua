@@ -48,7 +48,7 @@ return recipe.base {
     band = 0, -- … and pixels so near to tau are ignored
     frames = optional "number", -- of a clip are used, evenly spread; none: all that the method names
   },
-  person = { source = one_of("auto", "skin", "truth"), threshold = 0.5 }, -- auto: the data folder's masks, else skin
+  person = { source = one_of("auto", "network", "skin", "truth"), threshold = 0.5 }, -- auto: see clip:person
   augment = { flip = 0.5, scale = { 0.8, 1.25 }, rotate = 10, shift = 0.1, colour = 0.2, blur = 0.1, noise = 0.02 },
   calibrate = {
     data = optional "string", -- the folder whose masks thresholds are chosen on; none: half of the clips of `data`

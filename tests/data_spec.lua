@@ -324,7 +324,7 @@ describe("person", function()
     co.image.write(at "person/b/000003.png", co.zeros(3, 3, { dtype = "uint8" }))
     support.raises("96x64", clip.person, clip, 3)
     support.raises("truth/person/b/000002", clip.person, clip, 2, { source = "truth" })
-    support.raises("auto, skin or truth", clip.person, clip, 2, { source = "magic" })
+    support.raises("auto, network, skin or truth", clip.person, clip, 2, { source = "magic" })
     local made = clip:person(4, { size = { 48, 40 } })
     assert.same({ 40, 48 }, made.shape)
     local values = made:to "float32"

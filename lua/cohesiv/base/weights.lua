@@ -53,6 +53,12 @@ local function find(name)
   end
 end
 
+--- has(name): whether path(name) finds a set that is known here.
+function M.has(name)
+  local set = find(name)
+  return set ~= nil and M.present(set)
+end
+
 local function names() return lists.map(sets, function(set) return set.name end) end
 
 local function size_text(bytes) return ("%.0f MB"):format(bytes / 1e6) end

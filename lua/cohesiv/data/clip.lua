@@ -7,6 +7,7 @@ local scale = require "cohesiv.motion.scale"
 local landmarks = require "cohesiv.data.landmarks"
 local estimator, maps = require "cohesiv.motion.flow_methods", require "cohesiv.motion.maps"
 local cache, frames, given = require "cohesiv.data.cache", require "cohesiv.data.frames", require "cohesiv.data.given"
+local person = require "cohesiv.data.person"
 
 local any = options.optional "any"
 local clip = {}
@@ -161,16 +162,22 @@ end
 function methods:flow(n, gap, o) return self:flows(n, { gap }, o)[1] end
 
 --- clip:person(n, { size, source }): where people are in frame n, uint8 H×W of 0 and 1 at `size`, 0 in the padding.
--- source: "auto", the default, takes the data folder's person/NAME/%06d.png, else "skin": a simple colour model seeded
--- with the landmarks, a stand-in for a person segmenter (cached); "truth" takes truth/person of a generated world.
+-- source: "auto", the default, takes the data folder's person/NAME/%06d.png, else "network", the segmenter that
+-- experiments/person.lua trains, where its weights are present, else "skin": a simple colour model seeded with the
+-- landmarks (both cached); "truth" takes truth/person of a generated world.
 function methods:person(n, o)
   o = read(self, "person", o, { size = any, source = any })
   check_frame(self, n)
   local sc, source = self:scale(o.size), o.source or "auto"
   local mask = given.person(self, source, n, sc)
   if mask then return mask end
-  if source ~= "auto" and source ~= "skin" then
-    fail(self, "person: expected source auto, skin or truth, found %s", core.text(source))
+  source = source == "auto" and (person.present() and "network" or "skin") or source
+  if source == "network" then
+    return made(self, "person", ("person network 1\n%d\n%s"):format(n, person.key()), sc, { n }, function()
+      return person.mask(self:scaled(n, { size = o.size, padded = false }))
+    end)
+  elseif source ~= "skin" then
+    fail(self, "person: expected source auto, network, skin or truth, found %s", core.text(source))
   end
   local key = ("person skin 1\n%d\n%s"):format(n, hands_of(self):key(n))
   return made("person", key_of(self, key, sc, { n }), sc, function()
@@ -179,6 +186,11 @@ function methods:person(n, o)
     local found = core.flow.person(self:scaled(n, { size = o.size, padded = false }), seeds) -- 0 and 255
     return (found:to "float32" / 255):to "uint8"
   end)
+end
+
+--- clip:person_key(source): what identifies, beyond the frame, how clip:person makes masks of this source.
+function methods.person_key(_, source)
+  return (source == "network" or source == "auto" and person.present()) and person.key() or "none"
 end
 
 --- clip:responsibility(n, options): the maps of frame n; see maps.lua.

@@ -70,7 +70,9 @@ end
 local PERSON = {
   truth = "Person masks are the generator's own; they stand for the person segmenter that the method takes as given.",
   skin = "Person masks come from a simple colour model seeded with the landmarks: a stand-in for a person segmenter.",
-  auto = "Person masks are the data folder's; where it has none, a simple colour model seeded with the landmarks.",
+  network = "Person masks are those of the segmenter that experiments/person.lua trains.",
+  auto = "Person masks are the data folder's; where it has none, those of the person segmenter where its weights are "
+    .. "present, else of a simple colour model seeded with the landmarks.",
 }
 
 local function text_of(run, result)

@@ -14,16 +14,17 @@ local function tensors(model)
   return list
 end
 
---- average.of(model, decay): the average of `model`, which is one of co.model; no random numbers are drawn.
--- average.model is the averaged network, validated and saved in place of the other.
-function M.of(model, decay)
+--- average.of(model, decay, make): the average of `model`; no random numbers are drawn. make(options) gives a network
+-- like it (co.model unless given). average.model is the averaged network, validated and saved in place of the other.
+function M.of(model, decay, make)
   if type(decay) ~= "number" or not (decay > 0 and decay < 1) then
     core.refuse("average: expected a decay between 0 and 1, found %s", tostring(decay))
   end
   local seed, stream = core.random_state()
-  local follower = models.model(model.options)
+  local follower = (make or models.model)(model.options)
   core.seed(seed, stream)
-  follower:to(model.device()):load_state((model:state_dict()))
+  if model.device then follower:to(model.device()) end
+  follower:load_state((model:state_dict()))
   return setmetatable({ model = follower, to = tensors(follower), from = tensors(model), decay = decay }, Average)
 end
 

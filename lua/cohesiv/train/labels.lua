@@ -79,6 +79,7 @@ local function key_of(clip, n, recipe)
   for key in pairs(recipe.person) do wanted["person." .. key] = true end
   return table.concat({ "sample 3", clip:key(n), n, clip:hands_key(),
     clip:given_key(n) .. flow_methods.weights_key(recipe.maps.flow),
+    clip:person_key(recipe.person.source),
     table.unpack(recipes.assignments(recipe, wanted)) }, "\n")
 end
 
