@@ -10,6 +10,8 @@ local scale = require "cohesiv.motion.scale"
 local support = require "tests.support"
 local warn = require "cohesiv.base.warn"
 
+support.without_weights()
+
 local root = support.temp()
 local caches = support.temp()
 local function at(name) return root .. "/" .. name end

@@ -10,6 +10,8 @@ local names = require "cohesiv.data.names"
 local warn = require "cohesiv.base.warn"
 local support = require "tests.support"
 
+support.without_weights()
+
 local W, H = 24, 16
 local function picture(level) return co.full(level, H, W, 3, { dtype = "uint8" }) end
 

@@ -5,10 +5,11 @@ local support = require "tests.support"
 
 local folder = support.temp()
 
-local function quickstart(words, options)
+local function quickstart(words, options, env)
   options = options or {}
   options.dir, options.timeout = folder, 600
-  options.env = { COHESIV_CACHE = folder .. "/cache" }
+  options.env = env or {}
+  options.env.COHESIV_CACHE = folder .. "/cache"
   return support.cohesiv({ "quickstart", table.unpack(words) }, options)
 end
 
@@ -129,8 +130,16 @@ describe("cohesiv quickstart", function()
     local made = support.run({ "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=64x48:rate=10:duration=1",
       "-pix_fmt", "yuv420p", folder .. "/lone/a.mp4" })
     assert.equal(0, made.status, made.stderr)
-    local result = quickstart { folder .. "/lone/a.mp4" }
+    core.io.make_folder(folder .. "/bin") -- a pip without a network
+    support.write(folder .. "/bin/pip3",
+      '#!/bin/sh\n[ "$1" = --version ] && echo pip && exit\necho ERROR: no network; exit 1\n')
+    os.execute("chmod +x " .. support.quote(folder .. "/bin/pip3"))
+    local result = quickstart({ folder .. "/lone/a.mp4" }, nil, {
+      PATH = folder .. "/bin:" .. os.getenv "PATH", COHESIV_WEIGHTS = folder .. "/weights" })
+    assert.is_truthy(result.stderr:find("^fetching hands: .-36 MB, by pip %(Apache%-2%.0%)\n"), result.stderr)
+    result.stderr = result.stderr:gsub("^[^\n]*\n", "")
     support.refuses(result, 1, "clip a: expected landmarks")
+    assert.is_truthy(result.stderr:find("no network", 1, true), result.stderr)
     assert.is_truthy(result.stderr:find("landmarks", 1, true), result.stderr)
     assert.is_truthy(result.stderr:find("json", 1, true), result.stderr)
   end)

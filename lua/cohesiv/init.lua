@@ -15,7 +15,7 @@ local parts = {
   profile = { "cohesiv.nn.profile", "profile" }, train = { "cohesiv.train.train", "train" },
   tune = { "cohesiv.nn.autotune", "tune" }, run = { "cohesiv.train.run", "run" },
   evaluate = { "cohesiv.train.evaluation", "evaluate" }, help = { "cohesiv.tools.help", "help" },
-  weights = { "cohesiv.base.weights" },
+  weights = { "cohesiv.base.weights" }, hands = { "cohesiv.motion.hands" },
 }
 
 local co = setmetatable({}, {

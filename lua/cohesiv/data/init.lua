@@ -34,6 +34,7 @@ function M.clip(file, given)
   source:info() -- a file that is no video shall fail here
   return clip.new {
     name = name, path = path, source = source,
+    hands_given = o.hands ~= nil,
     hands_files = o.hands and { o.hands }
       or { ("%s../hands_json/%s.json"):format(folder, name), ("%s%s.json"):format(folder, name) },
   }

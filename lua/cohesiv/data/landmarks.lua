@@ -2,13 +2,14 @@
 -- the rest is an error that names file, frame (from 0), hand and vertex (from 1), or a warning where it may be right.
 --   { "width": W, "height": H, "frames": [[HAND, …], …] }
 --   HAND: { "side": "left", "score": 0.9, "vertices": [[x, y], …], "box": [x0, y0, x1, y1] }
--- frames may be keyed by number instead; a frame may be null, one hand, or { "hands": … }. The document is decoded as a
+-- frames may be keyed by number instead; a frame may be null, one hand, or { "hands": … }. The document is decoded
+-- as a
 -- whole, but a frame is looked at only when it is asked for: files of an hour of video have 200,000 hands.
 local core = require "cohesiv.core"
 local warn = require "cohesiv.base.warn"
 local tensor = require "cohesiv.tensor"
 local scale = require "cohesiv.motion.scale"
-local document = require "cohesiv.data.document"
+local document, frames = require "cohesiv.data.document", require "cohesiv.data.frames"
 local json, kinds, lists = require "cohesiv.base.json", require "cohesiv.base.kinds", require "cohesiv.base.lists"
 
 local absent, found, is_list = kinds.absent, kinds.found, kinds.is_list
@@ -103,6 +104,9 @@ function Document:key(n)
   if not ok then core.refuse("%s: %s", where, text) end
   return core.io.digest(("%s\n%g %g"):format(text, self.rx, self.ry))
 end
+
+--- document:stamp(): likewise of all frames: its file's.
+function Document:stamp() return frames.stamp(self.path) end
 
 -- ---- one hand ----
 local SIDES = { left = "left", l = "left", right = "right", r = "right" }

@@ -60,7 +60,8 @@ end
 -- to the data folder DIR, with masks, noised landmarks, and below DIR/truth/ exact flow (gaps -3..3, 16-bit PNG),
 -- person masks and landmarks. Clip i depends on (seed, i) alone: a longer world begins with the shorter one, clips
 -- that are there already are kept, and the same call finishes an interrupted run. mask_every = 4: masks of every fourth
--- frame (2, 6, …), 0: none. truth = { "flow", "person", "vertices" }: these parts alone. progress = false: quiet. → DIR
+-- frame (2, 6, …), 0: none. truth = { "flow", "person", "vertices" }: these parts alone. progress = false: quiet.
+-- → DIR
 function M.world(given)
   local o = check_options(given)
   claim(o)

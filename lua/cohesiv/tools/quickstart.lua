@@ -1,6 +1,7 @@
 --- The main job: data in, a report out. A recipe (experiments/quickstart.lua on a generated world,
 -- quickstart_real.lua on real video), a training run, and its report; the run is done when the report is there.
 local core = require "cohesiv.core"
+local weights = require "cohesiv.base.weights"
 local calibrate = require "cohesiv.hands.calibrate"
 local report_run = require "cohesiv.tools.report_run"
 local folders, world = require "cohesiv.data", require "cohesiv.data.world"
@@ -25,12 +26,23 @@ local function generated(options)
   return recipe
 end
 
--- Lone video files as a data folder: no masks, one clip a file. Fails at once when one has no landmarks.
+-- A clip without landmarks needs the weights to find its hands with: fetched, which is told.
+local function need_hands(clip)
+  if clip:has_hands() then return end
+  local ok, problem = pcall(weights.fetch, "hands", function(line) io.stderr:write(line, "\n") end)
+  if not ok then
+    core.refuse("clip %s: expected landmarks of its hands (%s), or the weights to find them, found neither: %s",
+      clip.name,
+      table.concat(clip.hands_files, " or "), tostring(problem))
+  end
+end
+
+-- Lone video files as a data folder: no masks, one clip a file. Fails at once when one's hands cannot be known.
 local function lone_videos(paths)
   local files, names = {}, {}
   for i, path in ipairs(paths) do
     local clip = folders.clip(path)
-    if not clip:has_hands() then clip:hands(0) end -- says what to give
+    need_hands(clip)
     names[i], files[clip.name] = clip.name, path
     clip:close()
   end
@@ -44,9 +56,9 @@ end
 local function real(options, data)
   local recipe = recipes.load(recipes.experiment "quickstart_real", options.changes)
   recipe.data = data.path
-  local weights = (options.data or ".") .. "/weights/mobilenet_v2_imagenet.safetensors"
-  if recipe.model.encoder == "mobilenet_v2" and not recipe.model.encoder_weights and core.io.status(weights) then
-    recipe.model.encoder_weights = weights
+  local initial = (options.data or ".") .. "/weights/mobilenet_v2_imagenet.safetensors"
+  if recipe.model.encoder == "mobilenet_v2" and not recipe.model.encoder_weights and core.io.status(initial) then
+    recipe.model.encoder_weights = initial
   end
   return recipe
 end
@@ -60,10 +72,12 @@ local function unfinished(recipe)
   return newest
 end
 
---- run{ data, videos = {…}, clips, held, changes = {"key=value"} } → the report's path. The same call goes on with it.
+--- run{ data, videos = {…}, clips, held, changes = {"key=value"} } → the report's path. The same call goes on
+-- with it.
 function M.run(options)
   local started, videos = core.system.time(), options.videos or {}
   local data = options.data and folders.data(options.data) or #videos > 0 and lone_videos(videos) or nil
+  for _, name in ipairs(options.data and data.clips or {}) do need_hands(data:clip(name)) end
   local recipe = data and real(options, data) or generated(options)
   local run = train.train(recipe, { resume = unfinished(recipe), data = data, again = "the same command",
     state = "trained" })

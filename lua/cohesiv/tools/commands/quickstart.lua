@@ -4,7 +4,8 @@ local quickstart = require "cohesiv.tools.quickstart"
 return {
   summary = "Videos in, masks out: learns from a small world (or your data) and writes a report.",
   configure = function(parser)
-    parser:argument("videos", "Video files with landmarks (X.json beside X.mp4, or ../hands_json/X.json)."):args "*"
+    parser:argument("videos", "Video files; hands are found, unless X.json beside X.mp4 or ../hands_json/X.json tells.")
+      :args "*"
     parser:option("--data", "A data folder with real video.")
     parser:option("--clips", "Generated clips to train on (900)."):convert(math.tointeger)
     parser:option("--held", "Generated clips that are reported; a quarter as many choose thresholds (600).")

@@ -1,0 +1,174 @@
+--- co.hands: hands and their 21 landmarks in pictures, by MediaPipe's two networks (weights "hands") on our own ops:
+-- palms
+-- are detected (palms.lua), each gives a turned square (hand_regions.lua), in which the landmarks, whether there is a
+-- hand, and which one are read off. From frame to frame a hand's square follows from its landmarks, and palms are
+-- looked
+-- for again where fewer hands than `max` are known.
+local core = require "cohesiv.core"
+local options, weights = require "cohesiv.base.options", require "cohesiv.base.weights"
+local tensor = require "cohesiv.tensor"
+local tflite = require("cohesiv.nn.tflite").tflite
+local palms, regions = require "cohesiv.motion.palms", require "cohesiv.motion.hand_regions"
+
+local SIDE, LANDMARKS = 224, 21
+local CENTRE = 0.5 -- the networks count from a picture's corner, landmarks here from the first pixel's centre
+local PRESENT = 0.5 -- a square with less holds no hand
+local SAME = 0.5 -- of two squares that overlap more the palm's is dropped: its hand is known
+local AGAIN = 4 -- frames from one search for more hands to the next, while none that was known is lost
+
+local M = {
+  --- Changes with what is found, so that caches know.
+  version = 1,
+  LANDMARKS = LANDMARKS,
+}
+
+local networks
+
+-- The two networks, read when they are first needed.
+local function load()
+  if networks then return networks end
+  local folder = weights.path "hands"
+  networks = { palm = tflite(folder .. "/palm_detection_full.tflite"):freeze(),
+    landmark = tflite(folder .. "/hand_landmark_full.tflite"):freeze() }
+  return networks
+end
+
+--- forget(): lets go of the networks.
+function M.forget() networks = nil end
+
+-- The hand in a region, or nil.
+local function look(image, region)
+  local landmarks, presence, right = networks.landmark(core.crop(image, region, SIDE, SIDE, true))
+  local score = presence:reshape(-1):totable()[1]
+  if not (score >= PRESENT) then return nil end
+  local list, points = landmarks:reshape(-1):totable(), {}
+  for k = 1, LANDMARKS do
+    local x, y = regions.point(region, list[3 * k - 2] / SIDE, list[3 * k - 1] / SIDE)
+    points[k] = { x - CENTRE, y - CENTRE }
+  end
+  return { score = score, side = right:reshape(-1):totable()[1] > 0.5 and "right" or "left", points = points }
+end
+
+local function bounds(points)
+  local x0, y0, x1, y1 = math.huge, math.huge, -math.huge, -math.huge
+  for _, p in ipairs(points) do
+    x0, y0, x1, y1 = math.min(x0, p[1]), math.min(y0, p[2]), math.max(x1, p[1]), math.max(y1, p[2])
+  end
+  return x0, y0, x1, y1
+end
+
+-- The mean distance of the landmarks of two hands, over the size of the smaller.
+local function apart(a, b)
+  local sum = 0
+  for k = 1, LANDMARKS do
+    sum = sum + math.sqrt((a.points[k][1] - b.points[k][1]) ^ 2 + (a.points[k][2] - b.points[k][2]) ^ 2)
+  end
+  local function size(hand)
+    local x0, y0, x1, y1 = bounds(hand.points)
+    return math.sqrt((x1 - x0) ^ 2 + (y1 - y0) ^ 2)
+  end
+  return sum / LANDMARKS / math.max(math.min(size(a), size(b)), 1)
+end
+
+local DOUBLE = 0.25 -- nearer ones are one hand seen twice
+
+-- Two squares may settle on one hand: of these the better answer stays.
+local function without_doubles(hands)
+  local kept = {}
+  for _, hand in ipairs(hands) do
+    local place = #kept + 1
+    for k, other in ipairs(kept) do
+      if apart(hand, other) < DOUBLE then place = hand.score > other.score and k or nil end
+    end
+    if place then kept[place] = hand end
+  end
+  return kept
+end
+
+-- The regions in which hands are looked for: the known ones, and those of palms that are in none of them.
+local function regions_of(image, known, o, search)
+  local list = { table.unpack(known) }
+  if not search then return list end
+  for _, palm in ipairs(palms.detect(networks.palm, image, o.threshold)) do
+    if #list >= o.max then break end
+    local region, new = regions.of_palm(palm), true
+    for _, other in ipairs(list) do
+      new = new and palms.overlap(regions.box(region), regions.box(other)) <= SAME
+    end
+    if new and region.width > 0 then list[#list + 1] = region end
+  end
+  return list
+end
+
+local function search_in(image, known, o, search)
+  local hands = {}
+  for _, region in ipairs(regions_of(image, known, o, search)) do hands[#hands + 1] = look(image, region) end
+  return without_doubles(hands)
+end
+
+local schema = { max = options.integer(4, 1, 32), threshold = options.between(0.3, 0.001, 0.999) }
+
+local function check_image(what, image)
+  if not core.is_tensor(image) or image.dtype ~= "uint8" or #image.shape ~= 3 or image.shape[3] ~= 3
+    or image:numel() == 0 then
+    core.refuse("%s: expected an image uint8 HxWx3, found %s", what, options.show(image))
+  end
+end
+
+--- given(hand): a hand of a tracker as detect gives it.
+function M.given(hand)
+  return { side = hand.side, score = hand.score, vertices = tensor.tensor(hand.points),
+    box = { bounds(hand.points) } }
+end
+
+--- detect(image, { max = 4, threshold = 0.3 }): the hands in an image uint8 H×W×3, at most `max`, of palms with at
+-- least
+-- that score: a list of { side, score, vertices (21×2 float32), box {x0, y0, x1, y1} } in the image's pixels.
+function M.detect(image, o)
+  o = options.read("hands.detect", o, schema)
+  check_image("hands.detect", image)
+  load()
+  local list = tensor.no_grad(tensor.tidy, search_in, image, {}, o, true)
+  for i, hand in ipairs(list) do list[i] = M.given(hand) end
+  return list
+end
+
+-- ---- from frame to frame ----
+local Tracker = {}
+Tracker.__index = Tracker
+
+local function regions_after(hands)
+  local list = {}
+  for i, hand in ipairs(hands) do
+    local region = regions.of_landmarks(hand.points)
+    region.x, region.y = region.x + CENTRE, region.y + CENTRE
+    list[i] = region
+  end
+  return list
+end
+
+--- tracker:next(image): the hands of the next frame, as { side, score, points = {{x, y}, …} }.
+function Tracker:next(image)
+  load()
+  self.since = self.since + 1
+  local hands = tensor.no_grad(tensor.tidy, function()
+    local search = #self.known < self.o.max and (#self.known == 0 or self.since >= AGAIN)
+    local found = search_in(image, self.known, self.o, search)
+    if not search and #found < #self.known then -- one is lost: it may be elsewhere
+      found, search = search_in(image, regions_after(found), self.o, true), true
+    end
+    if search then self.since = 0 end
+    return found
+  end)
+  self.known = regions_after(hands)
+  return hands
+end
+
+--- tracker({ max = 4, threshold = 0.3 }, hands?, since?): follows hands through the frames of a video, given in order;
+-- goes on after a frame with these hands, when `since` of the tracker before was this.
+function M.tracker(o, hands, since)
+  return setmetatable({ o = options.read("hands.tracker", o, schema), known = regions_after(hands or {}),
+    since = since or 0 }, Tracker)
+end
+
+return M
