@@ -35,7 +35,7 @@ it("tells of a stage that fails, and of wrong words", function()
     result.stdout)
   assert.equal("PyTorch", json.decode(support.read(folder .. "/gpu_peer.json")).failures[1].stage)
   result = bench({ "--part", "all" }, {})
-  assert.is_truthy(result.stderr:find("--part: expected checks, speed or peer, found all", 1, true), result.stderr)
+  assert.is_truthy(result.stderr:find("--part: expected checks, speed, peer or launches, found all", 1, true), result.stderr)
 end)
 
 it("says in a line that there is no GPU", function()

@@ -112,6 +112,8 @@ static inline void device_end(void) {
 
 /* Opens the shared object of this kind at the first call; NULL where there is none: the message is why. */
 const DeviceModule *device_module(DeviceKind);
+/* Kernels that were started so far, on devices of shared objects that are open. */
+long device_launches(void);
 
 /* Whether copies of so many bytes are sent. */
 bool device_sends(const Device *to, const Device *from, size_t bytes);

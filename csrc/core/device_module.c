@@ -44,3 +44,5 @@ const DeviceModule *device_module(DeviceKind kind) {
   if (kind != DEVICE_CUDA || !cuda) return fail("%s", why), NULL;
   return cuda;
 }
+
+long device_launches(void) { return cuda ? *cuda->launches : 0; }

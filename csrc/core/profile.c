@@ -24,10 +24,18 @@ int profile_start(void) {
   return profiling = true;
 }
 
+/* Closes what is open, down to an event. */
+static void close_to(long event, int64_t end) {
+  for (; open_event >= event; open_event = events[open_event].parent) {
+    events[open_event].end = end;
+    events[open_event].launches += device_launches();
+  }
+}
+
 EventList profile_stop(void) {
   int64_t end = now() - origin;
   profiling = false;
-  for (; open_event >= 0; open_event = events[open_event].parent) events[open_event].end = end;
+  close_to(0, end);
   return (EventList){events, count, lost, end};
 }
 
@@ -53,14 +61,18 @@ long profile_begin(const char *name, EventKind kind) {
     lost++;
     return -1;
   }
-  events[count] =
-      (Event){.name = name, .kind = kind, .parent = open_event, .begin = now() - origin, .rank = -1};
+  events[count] = (Event){.name = name,
+                          .kind = kind,
+                          .parent = open_event,
+                          .begin = now() - origin,
+                          .launches = -device_launches(),
+                          .rank = -1};
   return open_event = count++;
 }
 
 Event *profile_end(long event) {
   if (event < 0 || event >= count) return NULL;
   int64_t end = now() - origin;
-  for (; open_event >= event; open_event = events[open_event].parent) events[open_event].end = end;
+  close_to(event, end);
   return &events[event];
 }

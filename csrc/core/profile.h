@@ -15,6 +15,7 @@ typedef struct Event {
   int64_t begin, end;   /* nanoseconds since the start */
   size_t read, written; /* bytes of tensors */
   double flops;         /* 0: unknown */
+  long launches;        /* kernels that a GPU started meanwhile, of events inside this one too */
   bool fallback;        /* the CPU computed it in place of its device */
   int rank;             /* shape of the first result; -1: none */
   long shape[RANK_MAX];

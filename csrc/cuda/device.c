@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { MOST = 64 };
+enum { MOST = 64, COUNTERS = 12, FEWEST = 1 << 12 }; /* counters: FEWEST, four times as many, and so on */
 
 long cuda_launches;
 
@@ -24,6 +24,7 @@ typedef struct Cuda {
   MemoryStats stats;
   Copies copies;
   Refused *refused; /* of the device's memory, made at its first use */
+  unsigned *counters[COUNTERS];
 } Cuda;
 
 static Cuda *cuda_of(Device *d) { return (Cuda *)d; }
@@ -169,6 +170,24 @@ int cuda_refusals(Call *c, int kept, Refusals *r) {
   Tensor *call = call_save_new(c, kept, I32, 0, NULL);
   *r = (Refusals){g->refused, call ? tensor_write(call) : NULL};
   return r->call && fill(d, r->call, NULL, sizeof *r->call, 1);
+}
+
+/* ---- counters ---- */
+
+/* Blocks of counters stay for ever: graphs may have them. */
+unsigned *cuda_counters(Call *c, long n) {
+  Device *d = c->device;
+  Cuda *g = cuda_of(d);
+  long size = FEWEST;
+  int i = 0;
+  while (size < n && i < COUNTERS - 1) size *= 4, i++;
+  if (g->counters[i]) return g->counters[i];
+  void *block;
+  if (d->recording) return fail("%s: recording: expected no new counters", d->name), NULL;
+  if (!done(d, "taking memory", cudaMallocAsync(&block, (size_t)size * sizeof(unsigned), g->stream)) ||
+      !done(d, "filling", cudaMemsetAsync(block, 0, (size_t)size * sizeof(unsigned), g->stream)))
+    return NULL;
+  return g->counters[i] = block;
 }
 
 /* ---- the devices ---- */

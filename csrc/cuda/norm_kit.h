@@ -27,11 +27,11 @@ static inline int norm_keep(Call *c, long sets, long channels, NormStatistics *a
   return 1;
 }
 
-/* The same for batch norm, filled; in training the running statistics move. partial: norm_moments_on's where the
- * caller has them, or NULL. */
-int cuda_norm_prepare(Call *c, Rows n, float *partial);
+/* The same for batch norm, filled; in training the running statistics move. Unless pooled is NULL the input is looked at
+ * in any case: means and pooled as of NormStatistics. */
+int cuda_norm_prepare(Call *c, Rows n, float *means, float *pooled);
 
-/* Of norm_weights_on's inputs, sets x channels each, where they are wanted. */
-int cuda_norm_weights(Call *c, long sets, long channels, const float *sums, const float *inverse);
+/* Where the gradients of weight and bias go, as far as they are wanted. */
+int cuda_norm_weights(Call *c, NormLines *to);
 
 #endif

@@ -5,35 +5,37 @@
 enum { RESIDUAL = NORM_IN, KEPT_GIVEN = NORM_SAVED };
 enum { OWN_EPS, OWN_ACT }; /* instance_norm's parameters */
 
-int cuda_norm_prepare(Call *c, Rows n, float *partial) {
-  bool training = c->arg[TRAINING].n != 0;
-  NormStatistics a = {.x = input(c, INPUT),
-                      .dtype = c->dtype,
-                      .weight = input(c, WEIGHT),
-                      .bias = input(c, BIAS),
-                      .momentum = c->arg[MOMENTUM].n,
-                      .eps = c->arg[EPS].n,
-                      .running_mean = (float *)input(c, RUNNING_MEAN), /* written to in training alone */
-                      .running_var = (float *)input(c, RUNNING_VAR)};
-  if (training && (!(a.running_mean = tensor_write(c->in[RUNNING_MEAN])) ||
-                   !(a.running_var = tensor_write(c->in[RUNNING_VAR]))))
-    return 0;
-  float *own = training && !partial ? call_scratch(c, (size_t)rows_sums(&n, 2) * sizeof *own) : NULL;
-  if (training && !partial && !(own && norm_moments_on(stream_of(c), n, c->dtype, input(c, INPUT), own)))
-    return 0;
-  a.partial = !training ? NULL : partial ? partial : own;
-  int ok = norm_keep(c, 1, n.channels, &a) && norm_statistics_on(stream_of(c), n, true, &a);
-  call_drop(c, own);
+/* One pass over the input and what it comes to. */
+static int moments(Call *c, Rows n, bool joint, const NormStatistics *a) {
+  unsigned *counters = cuda_counters(c, rows_counters(&n));
+  float *partial = counters ? call_scratch(c, (size_t)rows_sums(&n, 2) * sizeof *partial) : NULL;
+  int ok =
+      partial && norm_moments_on(stream_of(c), n, joint, c->dtype, input(c, INPUT), partial, counters, a);
+  call_drop(c, partial);
   return ok;
 }
 
-int cuda_norm_weights(Call *c, long sets, long channels, const float *sums, const float *inverse) {
-  float *g[NORM_IN] = {NULL};
-  bool add[NORM_IN] = {false};
-  for (int i = WEIGHT; i <= BIAS; i++)
-    if (c->needs_grad[i] && !(g[i] = call_grad(c, i, &add[i]))) return 0;
-  return norm_weights_on(stream_of(c), sets, channels, sums, inverse, g[WEIGHT], add[WEIGHT], g[BIAS],
-                         add[BIAS]);
+int cuda_norm_prepare(Call *c, Rows n, float *means, float *pooled) {
+  bool training = c->arg[TRAINING].n != 0;
+  NormStatistics a = {.weight = input(c, WEIGHT),
+                      .bias = input(c, BIAS),
+                      .momentum = c->arg[MOMENTUM].n,
+                      .eps = c->arg[EPS].n,
+                      .running = !training,
+                      .running_mean = (float *)input(c, RUNNING_MEAN), /* written to in training alone */
+                      .running_var = (float *)input(c, RUNNING_VAR),
+                      .means = means,
+                      .pooled = pooled};
+  if (training && (!(a.running_mean = tensor_write(c->in[RUNNING_MEAN])) ||
+                   !(a.running_var = tensor_write(c->in[RUNNING_VAR]))))
+    return 0;
+  return norm_keep(c, 1, n.channels, &a) &&
+         (training || pooled ? moments(c, n, true, &a) : norm_running_on(stream_of(c), n.channels, &a));
+}
+
+int cuda_norm_weights(Call *c, NormLines *to) {
+  return (!c->needs_grad[WEIGHT] || (to->dweight = call_grad(c, WEIGHT, &to->weight_add))) &&
+         (!c->needs_grad[BIAS] || (to->dbias = call_grad(c, BIAS, &to->bias_add)));
 }
 
 /* ---- what both share ---- */
@@ -55,22 +57,22 @@ static int apply(Call *c, const Norm *j, const float *residual) {
 static int backward(Call *c, const Norm *j, NormBack *b) {
   long n = j->rows.images * j->rows.channels;
   CudaStream s = stream_of(c);
-  if (c->needs_grad[INPUT] && !(b->dx = call_grad(c, INPUT, &b->dx_add))) return 0;
-  float *lines = call_scratch(c, (size_t)(4 * n) * sizeof *lines); /* slope, offset, 2 sums */
-  float *partial = lines ? call_scratch(c, (size_t)rows_sums(&j->rows, 2) * sizeof *partial) : NULL;
-  if (!partial) return 0;
+  unsigned *counters = cuda_counters(c, rows_counters(&j->rows));
+  NormLines lines = {.share = j->share};
+  if (!counters || (c->needs_grad[INPUT] && !(b->dx = call_grad(c, INPUT, &b->dx_add)))) return 0;
+  lines.slope = call_scratch(c, (size_t)(2 * n + rows_sums(&j->rows, 2)) * sizeof(float));
+  if (!lines.slope || !cuda_norm_weights(c, &lines)) return 0;
+  lines.offset = lines.slope + n;
   b->x = input(c, INPUT);
   b->dy = grad_out(c, 0);
   b->act = j->act;
   b->mean = saved(c, KEPT_STATISTICS);
   b->scale = saved(c, KEPT_LINE);
   b->shift = b->scale + n;
-  b->slope = lines;
-  b->offset = lines + n;
-  return norm_sums_on(s, j->rows, b, c->dtype, j->rows.channels, partial) &&
-         norm_lines_on(s, j->rows, partial, b->mean + n, b->scale, j->share, lines + 2 * n, lines,
-                       lines + n) &&
-         cuda_norm_weights(c, j->rows.images, j->rows.channels, lines + 2 * n, b->mean + n) &&
+  b->slope = lines.slope;
+  b->offset = lines.offset;
+  lines.inverse = b->mean + n;
+  return norm_lines_on(s, j->rows, b, c->dtype, j->rows.channels, lines.offset + n, counters, &lines) &&
          ((!b->dx && !b->dr) || norm_back_on(s, j->rows, b, c->dtype, j->rows.channels));
 }
 
@@ -86,7 +88,7 @@ static int batch_forward(Call *c) {
   Norm j = batch_of(c);
   const Tensor *residual = c->in[RESIDUAL];
   c->recompute = !residual;
-  if (!cuda_norm_prepare(c, j.rows, NULL) || !apply(c, &j, input(c, RESIDUAL))) return 0;
+  if (!cuda_norm_prepare(c, j.rows, NULL, NULL) || !apply(c, &j, input(c, RESIDUAL))) return 0;
   if (!c->training || !residual || j.act == ACT_NONE) return 1;
   return call_save(c, KEPT_GIVEN, j.act == ACT_SILU ? residual : c->out[0]);
 }
@@ -121,17 +123,10 @@ static Norm instance_of(const Call *c) {
 
 static int instance_forward(Call *c) {
   Norm j = instance_of(c);
-  NormStatistics a = {.x = input(c, INPUT),
-                      .dtype = c->dtype,
-                      .weight = input(c, WEIGHT),
-                      .bias = input(c, BIAS),
-                      .eps = c->arg[OWN_EPS].n};
-  float *partial = call_scratch(c, (size_t)rows_sums(&j.rows, 2) * sizeof *partial);
+  NormStatistics a = {.weight = input(c, WEIGHT), .bias = input(c, BIAS), .eps = c->arg[OWN_EPS].n};
   c->recompute = true;
-  a.partial = partial;
-  return partial && norm_moments_on(stream_of(c), j.rows, c->dtype, input(c, INPUT), partial) &&
-         norm_keep(c, j.rows.images, j.rows.channels, &a) &&
-         norm_statistics_on(stream_of(c), j.rows, false, &a) && apply(c, &j, NULL);
+  return norm_keep(c, j.rows.images, j.rows.channels, &a) && moments(c, j.rows, false, &a) &&
+         apply(c, &j, NULL);
 }
 
 static int instance_recompute(Call *c) {

@@ -42,38 +42,35 @@ static void find_lines(const Call *c, Se *j) {
 
 /* Batch norm's statistics, and the mean of u over each image's pixels. */
 static int pool(Call *c, Se *j) {
-  CudaStream s = stream_of(c);
   Rows n = j->rows;
   Tensor *kept = j->silu ? NULL : call_save_new(c, KEPT_MEANS, F32, 2, SHAPE(n.images, n.channels));
   float *means = kept ? tensor_write(kept) : NULL;
-  float *partial = call_scratch(c, (size_t)rows_sums(&n, j->silu ? 1 : 2) * sizeof *partial);
-  if (!partial || (!means && !j->silu) || (means && !norm_moments_on(s, n, c->dtype, j->x, partial)) ||
-      !cuda_norm_prepare(c, n, means ? partial : NULL))
-    return 0;
+  if ((!j->silu && !means) || !cuda_norm_prepare(c, n, means, means ? j->gate.pooled : NULL)) return 0;
   find_lines(c, j);
-  int ok = (means || se_pool_on(s, n, c->dtype, j->x, &j->lines, partial)) &&
-           se_pooled_on(s, n, c->dtype, j->x, partial, &j->lines, input(c, WEIGHT), input(c, BIAS),
-                        j->inverse, means, j->gate.pooled);
+  if (means) return 1;
+  unsigned *counters = cuda_counters(c, rows_counters(&n));
+  float *partial = counters ? call_scratch(c, (size_t)rows_sums(&n, 1) * sizeof *partial) : NULL;
+  int ok =
+      partial && se_pool_on(stream_of(c), n, c->dtype, j->x, &j->lines, partial, counters, j->gate.pooled);
   call_drop(c, partial);
   return ok;
 }
 
-static int open_gate(Call *c, const SqueezeExcite *e) {
-  CudaStream s = stream_of(c);
-  return se_layer_on(s, e->images, e->channels, e->squeezed, e->pooled, e->w1, input(c, B1), e->silu,
-                     e->before, e->hidden) &&
-         se_layer_on(s, e->images, e->squeezed, e->channels, e->hidden, e->w2, input(c, B2), false, NULL,
-                     e->gate);
+static SeLayer first_layer(const SqueezeExcite *e) {
+  return (SeLayer){.rows = e->images, .in = e->channels, .out = e->squeezed, .a = e->pooled, .w = e->w1};
 }
 
-static int apply(Call *c, const Se *j) {
-  CudaStream s = stream_of(c);
-  long C = j->rows.channels, n = j->rows.images * C;
+static SeLayer second_layer(const SqueezeExcite *e) {
+  return (SeLayer){.rows = e->images, .in = e->squeezed, .out = e->channels, .a = e->hidden, .w = e->w2};
+}
+
+/* gate: where it is written to, from b2; NULL: it is known. */
+static int apply(Call *c, const Se *j, float *gate) {
+  SeLayer second = second_layer(&j->gate);
   float *y = output(c, 0);
-  if (!y || j->silu) return y && se_apply_on(s, j->rows, c->dtype, j->x, &j->lines, y);
-  float *line = call_scratch(c, (size_t)(2 * n) * sizeof *line);
-  return line && se_gated_on(s, j->rows, &j->lines, line, line + n) &&
-         norm_apply_on(s, j->rows, c->dtype, j->x, line, line + n, C, input(c, RESIDUAL), ACT_RELU, y);
+  if (gate) second.bias = input(c, B2);
+  return y && se_apply_on(stream_of(c), j->rows, c->dtype, j->x, &j->lines, &second, gate, j->silu,
+                          j->silu ? NULL : input(c, RESIDUAL), y);
 }
 
 static int se_forward(Call *c) {
@@ -83,107 +80,75 @@ static int se_forward(Call *c) {
   if (!memory) return 0;
   squeeze_excite_place(&j.gate, memory);
   c->recompute = j.silu; /* with ReLU backward keeps the output itself */
-  return pool(c, &j) && open_gate(c, &j.gate) && apply(c, &j) &&
-         (j.silu || !c->training || call_save(c, KEPT_OUTPUT, c->out[0]));
+  SeLayer first = first_layer(&j.gate);
+  first.bias = input(c, B1);
+  return pool(c, &j) && se_hidden_on(stream_of(c), &first, j.silu, j.gate.before, j.gate.hidden) &&
+         apply(c, &j, j.gate.gate) && (j.silu || !c->training || call_save(c, KEPT_OUTPUT, c->out[0]));
 }
 
 static int se_recompute(Call *c) {
   Se j = se_of(c);
   squeeze_excite_place(&j.gate, (float *)saved(c, KEPT_GATE)); /* only read */
   find_lines(c, &j);
-  return apply(c, &j);
+  return apply(c, &j, NULL);
 }
 
 /* ---- backward ---- */
 
-/* The gradients of weight {out, in} and bias {out} of a layer, from its input and its output's gradient. */
-static int layer_weights(Call *c, int weight, long rows, long in, long out, const float *d, const float *a) {
-  bool add;
-  float *g = c->needs_grad[weight] ? call_grad(c, weight, &add) : NULL;
-  if (c->needs_grad[weight] && !(g && se_layer_weights_on(stream_of(c), rows, in, out, d, a, g, add)))
-    return 0;
-  g = c->needs_grad[weight + 1] ? call_grad(c, weight + 1, &add) : NULL;
-  return !c->needs_grad[weight + 1] || (g && cuda_sum_middle(c, F32, d, 1, rows, out, 1, F32, g, add));
+/* Where the gradients of a layer's weight and bias go, as far as they are wanted. */
+static int layer_gradients(Call *c, int weight, SeLayer *e) {
+  return (!c->needs_grad[weight] || (e->dw = call_grad(c, weight, &e->dw_add))) &&
+         (!c->needs_grad[weight + 1] || (e->db = call_grad(c, weight + 1, &e->db_add)));
 }
 
-/* From the gradient d of the gate's argument that of u which comes through the mean, in pool, and those of weights. */
-static int gate_back(Call *c, const Se *j, const float *d, float *h, float *pool) {
-  const SqueezeExcite *e = &j->gate;
+/* Between the passes: from the images' sums what the second pass reads. */
+static int between(Call *c, Se *j, const SeSums *sums, float *hidden, float *pooled, NormLines *lines) {
   CudaStream s = stream_of(c);
-  long N = e->images, C = e->channels, S = e->squeezed;
-  return layer_weights(c, W2, N, S, C, d, e->hidden) &&
-         se_layer_back_on(s, N, S, C, d, e->w2, e->before, e->silu, 1, h) &&
-         layer_weights(c, W1, N, C, S, h, e->pooled) &&
-         se_layer_back_on(s, N, C, S, h, e->w1, NULL, false, 1 / (float)j->rows.rows, pool);
-}
-
-typedef struct Gradients {
-  const float *dy, *means;
-  float *dx, *dr;
-  bool dx_add, dr_add;
-  float *sums, *d, *hidden, *pool, *total, *slope, *offset, *lines; /* scratch */
-} Gradients;
-
-static int sums(Call *c, Se *j, const Gradients *g, float *partial) {
-  CudaStream s = stream_of(c);
-  NormBack b = {.x = j->x, .dy = g->dy, .act = ACT_RELU, .mean = j->lines.mean, .scale = j->lines.scale};
-  b.shift = j->lines.shift;
-  if (!j->silu) b.given = saved(c, KEPT_OUTPUT);
-  return (j->silu ? se_sums_on(s, j->rows, c->dtype, j->x, g->dy, &j->lines, partial)
-                  : norm_sums_on(s, j->rows, &b, c->dtype, 0, partial)) &&
-         se_images_on(s, j->rows, partial, &j->lines, input(c, WEIGHT), input(c, BIAS), j->inverse, g->means,
-                      g->sums, g->d);
-}
-
-static int maps(Call *c, const Se *j, const Gradients *g) {
-  CudaStream s = stream_of(c);
-  long C = j->rows.channels, n = j->rows.images * C;
-  if (!g->dx && !g->dr) return 1;
-  if (j->silu) return se_back_on(s, j->rows, c->dtype, j->x, g->dy, &j->lines, g->dx, g->dx_add);
-  NormBack b = {.x = j->x,
-                .dy = g->dy,
-                .given = saved(c, KEPT_OUTPUT),
-                .act = ACT_RELU,
-                .mean = g->lines,
-                .scale = g->lines + n,
-                .shift = g->lines + n, /* not read where the output is given */
-                .slope = g->lines + 2 * n,
-                .offset = g->lines + 3 * n,
-                .dx = g->dx,
-                .dr = g->dr,
-                .dx_add = g->dx_add,
-                .dr_add = g->dr_add};
-  return se_spread_on(s, j->rows, &j->lines, g->lines) && norm_back_on(s, j->rows, &b, c->dtype, C);
+  SeLayer first = first_layer(&j->gate), second = second_layer(&j->gate);
+  second.d = sums->d;
+  first.d = hidden;
+  return layer_gradients(c, W1, &first) && layer_gradients(c, W2, &second) && cuda_norm_weights(c, lines) &&
+         se_hidden_back_on(s, &second, j->gate.before, j->silu, hidden) &&
+         se_pool_back_on(s, &first, j->rows, sums->sums, &j->lines, pooled, lines);
 }
 
 static int se_backward(Call *c) {
   if (!c->grad_out[0]) return 1;
   Se j = se_of(c);
-  Gradients g = {.dy = grad_out(c, 0)};
+  CudaStream s = stream_of(c);
   long N = j.rows.images, C = j.rows.channels, n = N * C;
   squeeze_excite_place(&j.gate, (float *)saved(c, KEPT_GATE)); /* from here on only read */
   find_lines(c, &j);
-  if (!j.silu) g.means = saved(c, KEPT_MEANS);
-  if (c->needs_grad[INPUT] && !(g.dx = call_grad(c, INPUT, &g.dx_add))) return 0;
-  if (c->needs_grad[RESIDUAL] && !(g.dr = call_grad(c, RESIDUAL, &g.dr_add))) return 0;
-  size_t numbers = (size_t)((SE_SUMS + 6) * n + N * j.gate.squeezed + 4 * C);
-  float *partial = call_scratch(c, (size_t)rows_sums(&j.rows, j.silu ? SE_SUMS : 2) * sizeof *partial);
-  g.sums = partial ? call_scratch(c, numbers * sizeof(float)) : NULL;
-  if (!g.sums) return 0;
-  g.d = g.sums + SE_SUMS * n;
-  g.pool = g.d + n;
-  g.lines = g.pool + n;
-  g.total = g.lines + 4 * n;
-  g.slope = g.total + 2 * C;
-  g.offset = g.slope + C;
-  g.hidden = g.offset + C;
-  j.lines.pool = g.pool;
-  j.lines.slope = g.slope;
-  j.lines.offset = g.offset;
-  double share = c->arg[TRAINING].n != 0 ? 1 / (double)(N * j.rows.rows) : 0;
-  return sums(c, &j, &g, partial) && gate_back(c, &j, g.d, g.hidden, g.pool) &&
-         se_lines_on(stream_of(c), j.rows, g.sums, &j.lines, j.inverse, share, g.total, g.slope, g.offset) &&
-         cuda_norm_weights(c, 1, C, g.total, j.inverse) && maps(c, &j, &g);
+  NormBack b = {.x = j.x, .dy = grad_out(c, 0), .act = ACT_RELU, .mean = j.lines.mean};
+  b.scale = j.lines.scale, b.shift = j.lines.shift;
+  if (!j.silu) b.given = saved(c, KEPT_OUTPUT);
+  if (c->needs_grad[INPUT] && !(b.dx = call_grad(c, INPUT, &b.dx_add))) return 0;
+  if (c->needs_grad[RESIDUAL] && !(b.dr = call_grad(c, RESIDUAL, &b.dr_add))) return 0;
+  unsigned *counters = cuda_counters(c, rows_counters(&j.rows));
+  float *partial =
+      counters ? call_scratch(c, (size_t)rows_sums(&j.rows, j.silu ? SE_SUMS : 2) * sizeof *partial) : NULL;
+  float *scratch =
+      partial ? call_scratch(c, (size_t)((SE_SUMS + 2) * n + 2 * C + N * j.gate.squeezed) * sizeof *scratch)
+              : NULL;
+  if (!scratch) return 0;
+  SeSums sums = {.weight = input(c, WEIGHT),
+                 .bias = input(c, BIAS),
+                 .inverse = j.inverse,
+                 .gate = j.lines.gate,
+                 .means = j.silu ? NULL : saved(c, KEPT_MEANS),
+                 .sums = scratch,
+                 .d = scratch + SE_SUMS * n};
+  float *pooled = sums.d + n, *slope = pooled + n;
+  NormLines lines = {.inverse = j.inverse,
+                     .share = c->arg[TRAINING].n != 0 ? 1 / (double)(N * j.rows.rows) : 0,
+                     .slope = slope,
+                     .offset = slope + C};
+  j.lines.pool = pooled;
+  j.lines.slope = lines.slope;
+  j.lines.offset = lines.offset;
+  return se_sums_on(s, j.rows, c->dtype, j.silu, &b, partial, counters, &sums) &&
+         between(c, &j, &sums, lines.offset + C, pooled, &lines) &&
+         ((!b.dx && !b.dr) || se_back_on(s, j.rows, c->dtype, j.silu, &b, &j.lines));
 }
 
 const Kernel cuda_batch_norm_se = {.forward = se_forward, .backward = se_backward, .recompute = se_recompute};

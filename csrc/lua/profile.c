@@ -39,7 +39,7 @@ static void set_integer(lua_State *L, const char *key, size_t value) {
 
 static void push_event(lua_State *L, const Event *e) {
   static const char *const kinds[] = {"forward", "backward", "scope"};
-  lua_createtable(L, 0, 10);
+  lua_createtable(L, 0, 11);
   lua_pushstring(L, e->name);
   lua_setfield(L, -2, "name");
   lua_pushstring(L, kinds[e->kind]);
@@ -50,6 +50,7 @@ static void push_event(lua_State *L, const Event *e) {
   set_integer(L, "read", e->read);
   set_integer(L, "written", e->written);
   set_number(L, "flops", e->flops);
+  set_integer(L, "launches", (size_t)e->launches);
   lua_pushboolean(L, e->fallback);
   lua_setfield(L, -2, "fallback");
   if (e->rank < 0) return;
@@ -72,7 +73,7 @@ static int push_events(lua_State *L) {
 
 /* profile_stop() → events, seconds since the start, how many events were not kept. An event: { name, kind =
  * "forward", "backward" or "scope", parent (its place in the list), start, seconds, read, written (bytes),
- * flops, shape, fallback (true: the CPU computed it in place of its device) }. The record ends whatever fails. */
+ * flops, launches, shape, fallback (true: the CPU computed it in place of its device) }. The record ends whatever fails. */
 static int stop(lua_State *L) {
   EventList list = profile_stop();
   lua_pushcfunction(L, push_events);

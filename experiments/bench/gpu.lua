@@ -1,12 +1,13 @@
---- What a GPU computes and how fast, in three parts of at most four minutes, each useful alone. Tables are printed
+--- What a GPU computes and how fast, in parts of at most four minutes, each useful alone. Tables are printed
 -- as they grow; FOLDER/gpu_PART.json has the same after every line.
 --
--- usage: gpu.lua --part checks|speed|peer [--out FOLDER] [--seconds S] [--small]
+-- usage: gpu.lua --part checks|speed|peer|launches [--out FOLDER] [--seconds S] [--small]
 --
 -- checks: ops and gradients, reference files (of $COHESIV_DATA) and a hundred steps beside the CPU's. speed: inference
 -- and training in every precision, every layer of the network beside its bound. peer: the same in PyTorch, by the
--- program $COHESIV_PEER (or ../prototypes/bench/peer_gpu.py beside $COHESIV_DATA) and $COHESIV_PYTHON (or python3). No
--- stage begins after S seconds (210). --small: tiny sizes, for tests without a GPU. A check that fails is printed, and
+-- program $COHESIV_PEER (or ../prototypes/bench/peer_gpu.py beside $COHESIV_DATA) and $COHESIV_PYTHON (or python3). 
+-- launches: kernels that a training step starts, op by op, and what the host takes to ask for them; without a GPU by the
+-- double of tests/cuda: COHESIV_CUDA_MODULE=build/cohesiv/cuda_on_cpu.so COHESIV_CUDA_IDLE=1. No stage begins after S seconds (210). --small: tiny sizes, for tests without a GPU. A check that fails is printed, and
 -- the exit status is 1.
 require("experiments.bench.contender").help(arg)
 
@@ -27,8 +28,8 @@ do
     i = i + 1
   end
 end
-local parts = { checks = true, speed = true, peer = true }
-if not parts[o.part] then error("--part: expected checks, speed or peer, found " .. tostring(o.part), 0) end
+local parts = { checks = true, speed = true, peer = true, launches = true }
+if not parts[o.part] then error("--part: expected checks, speed, peer or launches, found " .. tostring(o.part), 0) end
 
 local device = (function()
   local versions, why = core.cuda()
@@ -51,6 +52,11 @@ end
 function bench.maps(model, x)
   local out = model:forward(x)
   return o.small and { Z = out, Q = out, K = out } or out
+end
+
+--- launches(): kernels that were started so far.
+function bench.launches()
+  for _, d in ipairs(co.devices()) do if d.kind == "cuda" then return d.launches end end
 end
 
 --- say(format, ...): a line, at once.

@@ -3,6 +3,7 @@ local co = require "cohesiv"
 local columns = require "cohesiv.base.columns"
 local core = require "cohesiv.core"
 local layers = require "experiments.bench.layers"
+local training = require "experiments.bench.gpu_step"
 
 local GPU = { device = "cuda" }
 local PRECISIONS = { "float32", "tf32", "bf16", "fp16" }
@@ -13,20 +14,16 @@ local PEAKS = { H100 = { 67, 495, 989 }, H200 = { 67, 495, 989 }, A100 = { 19.5,
 
 local function wait() return co.zeros(1, GPU):item() end
 
-local function launches()
-  for _, d in ipairs(co.devices()) do if d.kind == "cuda" then return d.launches end end
-end
-
 -- Seconds of one f(), the median of rounds of several; what the host takes to ask for it; kernels started.
 local function timed(bench, f)
   local rounds, list, host, each = bench.small and 1 or 7, {}, {}, 1
   for _ = 1, bench.small and 1 or 3 do co.tidy(f) end
   wait()
-  local before = launches()
+  local before = bench.launches()
   local start = core.system.time()
   co.tidy(f)
   local asked = core.system.time() - start
-  local started = launches() - before
+  local started = bench.launches() - before
   wait()
   if not bench.small then each = math.max(1, math.min(50, math.floor(0.02 / (core.system.time() - start)))) end
   for i = 1, rounds do
@@ -140,18 +137,7 @@ local function network(bench, n, width, height, precision, train)
     local x = co.randn({ n, height, width, 3 }, GPU)
     local step
     if train then
-      model:train()
-      local optimiser = co.optim.AdamW(model:parameters(), { lr = 1e-4 })
-      local R, points = co.rand({ n, height, width }, GPU), co.rand({ n, 2 }, GPU) * 31
-      local label = (co.rand(n, height, width):gt(0.5) + 1):to "cuda"
-      step = function()
-        local out = bench.maps(model, x)
-        local loss = co.losses.responsibility(out.Q, out.K, R, points) * 10 + co.losses.embedding(out.Z, label)
-        optimiser:zero_grad()
-        loss:backward()
-        optimiser:step()
-        optimiser:zero_grad()
-      end
+      step = training(bench, model, n, width, height)
     else
       local frozen = model:eval():freeze()
       step = function() frozen:forward(x) end

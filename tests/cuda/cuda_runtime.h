@@ -226,6 +226,7 @@ template <class F> void launch(const char *name, dim3 grid, dim3 block, size_t s
 /* Now, or when a graph that is captured is run: with the arguments of now. */
 template <class F, class... A>
 void start(const char *name, dim3 grid, dim3 block, size_t shared, F kernel, A... arguments) {
+  if (cuda_double_idle()) return void(cuda_launches++);
   auto run = [=] { launch(name, grid, block, shared, [=] { kernel(arguments...); }); };
   cuda_launches++;
   if (!graph_captures()) return run();
@@ -289,6 +290,7 @@ template <class T> T atomicCAS(T *place, T compare, T value) {
   if (old == compare) *place = value;
   return old;
 }
+inline void __threadfence() {}
 template <class T> T __ldg(const T *place) { return *place; }
 inline float rsqrtf(float x) { return 1 / sqrtf(x); }
 inline float __expf(float x) { return expf(x); }

@@ -75,6 +75,9 @@ const char *cudaGetErrorString(cudaError_t error);
 #define cudaStreamNonBlocking 1
 #define cudaEventDisableTiming 2
 
+/* Whether nothing is computed (COHESIV_CUDA_IDLE): what the host does alone can then be counted and timed. */
+int cuda_double_idle(void);
+
 /* Called before a kernel runs: what its stream waits for is done. */
 void cuda_double_reach(void);
 

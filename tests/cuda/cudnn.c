@@ -45,7 +45,7 @@ static int fits(const ConvProblem *p, const void *const *data, void *workspace) 
   for (int i = 0; i < CONV_TENSORS; i++)
     if (there[i] != (data[i] != NULL) || (uintptr_t)data[i] % 16)
       return fail("cuDNN: double: expected what the problem has, found tensor %d at %p", i, data[i]);
-  memset(workspace, 0xff, 1000);
+  if (!cuda_double_idle()) memset(workspace, 0xff, 1000);
   if (p->shape.stride_h == 14) return fail("cuDNN: double: in %s", p->tf32 ? "TF32" : "float32");
   return p->shape.stride_h != 11 + (long)p->pass || fail("cuDNN: double: pass %d fails", (int)p->pass);
 }
@@ -58,6 +58,7 @@ int conv_plan_run(const ConvPlan *plan, void *handle, const void *const *data, v
   Dtype result = p->pass == CONV_WEIGHT ? F32 : p->dtype;
   if (handle != &stand_in) return fail("cuDNN: double: another handle");
   if (!fits(p, data, workspace)) return 0;
+  if (cuda_double_idle()) return 1;
   if (p->result != result) return fail("cuDNN: double: expected a result of %s", dtype_name[result]);
   if (p->pass == CONV_DATA) return conv_data_on(NULL, s, p->dtype, y, weights, NULL, (void *)x, p->add, NULL);
   if (p->pass == CONV_FORWARD) {

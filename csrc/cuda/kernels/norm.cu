@@ -1,124 +1,177 @@
-/* A pass is bound by memory: it reads and writes every number once, a block a part of the rows. What parts give is
- * added in double, a warp for each channel. */
+/* A pass is bound by memory: it reads and writes every number once, a block a part of the rows; what parts give is
+ * added by the last block that is done (last.h). */
 #include "cuda/kernels/norm.h"
 
-#include "cuda/kernels/activation.h"
-#include "cuda/kernels/channels.h"
-#include "cuda/kernels/sums.h"
+#include "cuda/kernels/last.h"
+#include "cuda/kernels/norm_gradient.h"
 
 /* ---- statistics ---- */
 
-/* Mean and squared differences of two sets of rows together (Chan, Golub, LeVeque 1983). */
-template <int W>
-static __device__ inline void join(float &rows, Pack<W> &mean, Pack<W> &squares, float more, const Pack<W> &m,
-                                   const Pack<W> &q) {
-  float all = rows + more, share = all > 0 ? more / all : 0;
+/* Mean and squared differences of so many rows. */
+template <int W> struct Moments {
+  float rows;
+  Pack<W> mean, squares;
+};
+
+/* Of two sets of rows together (Chan, Golub, LeVeque 1983). */
+template <int W> static __device__ inline void join(Moments<W> &a, const Moments<W> &b) {
+  float all = a.rows + b.rows, share = all > 0 ? b.rows / all : 0;
   for (int k = 0; k < W; k++) {
-    float d = m.v[k] - mean.v[k];
-    mean.v[k] += d * share;
-    squares.v[k] += q.v[k] + d * d * rows * share;
+    float d = b.mean.v[k] - a.mean.v[k];
+    a.mean.v[k] += d * share;
+    a.squares.v[k] += b.squares.v[k] + d * d * a.rows * share;
   }
-  rows = all;
+  a.rows = all;
+}
+
+/* Of a block's rows of threads, in its first row. All threads call it. */
+template <int W> static __device__ inline Moments<W> over_rows(const Moments<W> &m, unsigned lanes) {
+  __shared__ Moments<W> part[THREADS];
+  unsigned t = threadIdx.x;
+  __syncthreads(); /* what was there before is read */
+  part[t] = m;
+  __syncthreads();
+  for (unsigned half = THREADS / 2; half >= lanes; half /= 2) {
+    if (t < half) join(part[t], part[t + half]);
+    __syncthreads();
+  }
+  return part[t];
 }
 
 /* A thread takes some rows at a time: their mean is theirs alone, so that nothing large is subtracted; and all are
- * counted from the first row, which keeps the digits of numbers that lie together far from 0. */
+ * counted from the first row, `base`, which keeps the digits of numbers that lie together far from 0. */
 template <class T, int W>
-static __global__ void __launch_bounds__(THREADS)
-    moments_kernel(Rows n, Lanes l, const T *x, float *partial) {
+static __device__ inline Moments<W> moments_of(const Rows &n, const Share<W> &w, const T *x,
+                                               const Pack<W> &base) {
   enum { AT_ONCE = 4 };
-  __shared__ Pack<W> means[THREADS], squared[THREADS];
-  __shared__ float counts[THREADS];
-  Share<W> w(n, l);
-  unsigned t = threadIdx.x;
-  Pack<W> mean = {}, squares = {}, base = {};
-  float rows = 0;
-  if (w.inside) base = pack_load<W>(x + w.channel);
+  Moments<W> all = {};
   for (long r = w.row; r < w.end; r += AT_ONCE * w.step) {
-    Pack<W> v[AT_ONCE], m = {}, q = {};
-    float some = 0;
+    Pack<W> v[AT_ONCE];
+    Moments<W> some = {};
     for (int i = 0; i < AT_ONCE; i++) {
       bool there = r + i * w.step < w.end;
       v[i] = pack_load<W>(x + (there ? r + i * w.step : r) * n.channels + w.channel);
-      some += there;
+      some.rows += there;
       for (int k = 0; k < W; k++) {
         v[i].v[k] -= base.v[k];
-        m.v[k] += there ? v[i].v[k] : 0;
+        some.mean.v[k] += there ? v[i].v[k] : 0;
       }
     }
-    for (int k = 0; k < W; k++) m.v[k] /= some;
+    for (int k = 0; k < W; k++) some.mean.v[k] /= some.rows;
     for (int i = 0; i < AT_ONCE; i++)
       for (int k = 0; k < W; k++) {
-        float d = v[i].v[k] - m.v[k];
-        q.v[k] += r + i * w.step < w.end ? d * d : 0;
+        float d = v[i].v[k] - some.mean.v[k];
+        some.squares.v[k] += r + i * w.step < w.end ? d * d : 0;
       }
-    join(rows, mean, squares, some, m, q);
+    join(all, some);
   }
-  means[t] = mean, squared[t] = squares, counts[t] = rows;
-  __syncthreads();
-  for (unsigned half = THREADS / 2; half >= l.lanes; half /= 2) {
-    if (t < half) join(counts[t], means[t], squared[t], counts[t + half], means[t + half], squared[t + half]);
-    __syncthreads();
-  }
-  if (t >= l.lanes || !w.inside) return;
-  float *to = partial + w.at * 2 * n.channels + w.channel;
-  pack_store(to, means[t]);
-  pack_store(to + n.channels, squared[t]);
+  return all;
 }
 
-int norm_moments_on(CudaStream s, Rows n, Dtype dtype, const void *x, float *partial) {
+template <int W>
+static __device__ inline void put_moments(float *partial, const Rows &n, long part, const Share<W> &w,
+                                          const Moments<W> &m) {
+  float *to = partial + part * 2 * n.channels + w.channel;
+  pack_store(to, m.mean);
+  pack_store(to + n.channels, m.squares);
+}
+
+/* Of `count` parts from `first` on, `apart` from each other, whose rows are `rows`, of the last one `last`. */
+template <int W>
+static __device__ inline Moments<W> parts_together(const float *partial, const Rows &n, const Lanes &l,
+                                                   const Share<W> &w, long first, long count, long apart,
+                                                   long rows, long last) {
+  Moments<W> all = {};
+#pragma unroll 4
+  for (long p = threadIdx.x / l.lanes; w.inside && p < count; p += w.step) {
+    const float *from = partial + (first + p * apart) * 2 * n.channels + w.channel;
+    join(all, {(float)(p == count - 1 ? last : rows), pack_load<W>(from), pack_load<W>(from + n.channels)});
+  }
+  return over_rows(all, l.lanes);
+}
+
+/* What an image's, or all images', moments come to, at channel `channel` of set `at`. mean: with the base. */
+static __device__ inline void put_statistics(const NormStatistics &a, long at, long channel, double rows,
+                                             double mean, double squares) {
+  double var = rows > 0 ? squares / rows : 0;
+  if (a.running) {
+    mean = (double)a.running_mean[channel];
+    var = (double)a.running_var[channel];
+  } else if (a.running_mean) {
+    float *m = a.running_mean + channel, *v = a.running_var + channel;
+    *m = (float)((1 - a.momentum) * (double)*m + a.momentum * mean);
+    if (rows > 1) *v = (float)((1 - a.momentum) * (double)*v + a.momentum * squares / (rows - 1));
+  }
+  double inverse = 1 / sqrt(var + a.eps), scale = (a.weight ? (double)a.weight[channel] : 1) * inverse;
+  a.mean[at] = (float)mean;
+  a.inverse[at] = (float)inverse;
+  a.scale[at] = (float)scale;
+  a.shift[at] = (float)((a.bias ? (double)a.bias[channel] : 0) - mean * scale);
+}
+
+/* Every image's means, and what batch norm makes of them; `moments` are the first parts of the images. */
+template <int W>
+static __device__ inline void pool_images(const NormStatistics &a, const Rows &n, const Lanes &l,
+                                          const Share<W> &w, const float *partial, const Pack<W> &base) {
+  __syncthreads(); /* the statistics are there */
+  for (long i = threadIdx.x / l.lanes; w.inside && i < n.images; i += w.step) {
+    Pack<W> m = pack_load<W>(partial + i * n.parts * 2 * n.channels + w.channel);
+    for (int k = 0; k < W; k++) {
+      long c = w.channel + k, at = i * n.channels + c;
+      float mean = m.v[k] + base.v[k];
+      a.means[at] = mean;
+      a.pooled[at] = (float)((double)a.weight[c] * (double)a.inverse[c] * ((double)mean - (double)a.mean[c]) +
+                             (double)a.bias[c]);
+    }
+  }
+}
+
+template <class T, int W>
+static __global__ void __launch_bounds__(THREADS)
+    moments_kernel(Rows n, Lanes l, bool joint, const T *x, float *partial, unsigned *counters,
+                   const __grid_constant__ NormStatistics a) {
+  Share<W> w(n, l);
+  bool mine = threadIdx.x < l.lanes && w.inside;
+  Pack<W> base = {};
+  if (w.inside) base = pack_load<W>(x + w.channel);
+  Moments<W> m = over_rows(moments_of(n, w, x, base), l.lanes);
+  if (n.parts > 1) {
+    if (mine) put_moments(partial, n, w.at, w, m);
+    if (!is_last(image_counter(counters, l, w.image), (unsigned)n.parts)) return;
+    m = parts_together(partial, n, l, w, w.image * n.parts, n.parts, 1, n.length,
+                       n.rows - (n.parts - 1) * n.length);
+  }
+  if (joint && (n.images > 1 || a.pooled)) {
+    if (mine) put_moments(partial, n, w.image * n.parts, w, m);
+    if (!is_last(total_counter(counters, n, l), (unsigned)n.images)) return;
+    m = parts_together(partial, n, l, w, 0, n.images, n.parts, n.rows, n.rows);
+  }
+  long at = joint ? 0 : w.image * n.channels;
+  double rows = (double)n.rows * (joint ? (double)n.images : 1);
+  if (mine)
+    for (int k = 0; k < W; k++)
+      put_statistics(a, at + w.channel + k, w.channel + k, rows, (double)m.mean.v[k] + (double)base.v[k],
+                     (double)m.squares.v[k]);
+  if (a.pooled) pool_images(a, n, l, w, partial, base);
+}
+
+int norm_moments_on(CudaStream s, Rows n, bool joint, Dtype dtype, const void *x, float *partial,
+                    unsigned *counters, const NormStatistics *a) {
   with_type(dtype, [&](auto t) {
     TYPE_OF(t);
     bool wide = n.channels % wide_of<T> == 0 && all_aligned16({x, partial});
-    LAUNCH_SHARES(moments_kernel, T, wide, s, n, (const T *)x, partial);
+    LAUNCH_SHARES(moments_kernel, T, wide, s, n, joint, (const T *)x, partial, counters, *a);
   });
   return launched("normalisation");
 }
 
-enum { WARP = 32, WARPS = THREADS / WARP };
-
-/* A warp for a channel of an image (joint: of all). */
-template <class T>
-static __global__ void __launch_bounds__(THREADS) statistics_kernel(Rows n, bool joint, NormStatistics a) {
-  long i = (long)blockIdx.x * WARPS + threadIdx.x / WARP, C = n.channels, sets = joint ? 1 : n.images;
-  long parts = joint ? n.images * n.parts : n.parts, channel = i % C;
-  if (i >= sets * C) return;
-  double rows = (double)n.rows * (joint ? n.images : 1), mean, var;
-  if (a.partial) {
-    const float *from = a.partial + i / C * parts * 2 * C + channel;
-    double last = (double)(n.rows - (n.parts - 1) * n.length), sum = 0, squares = 0;
-    for (long p = threadIdx.x % WARP; p < parts; p += WARP)
-      sum += (p % n.parts == n.parts - 1 ? last : (double)n.length) * (double)from[p * 2 * C];
-    mean = warp_sum(sum) / rows; /* from the first row's, so far */
-    for (long p = threadIdx.x % WARP; p < parts; p += WARP) {
-      double d = (double)from[p * 2 * C] - mean;
-      squares += (double)from[p * 2 * C + C] + (p % n.parts == n.parts - 1 ? last : (double)n.length) * d * d;
-    }
-    squares = warp_sum(squares);
-    mean += (double)widened(((const T *)a.x)[channel]);
-    var = squares / rows;
-    if (a.running_mean && threadIdx.x % WARP == 0) {
-      float *m = a.running_mean + channel, *v = a.running_var + channel;
-      *m = (float)((1 - a.momentum) * (double)*m + a.momentum * mean);
-      if (rows > 1) *v = (float)((1 - a.momentum) * (double)*v + a.momentum * squares / (rows - 1));
-    }
-  } else {
-    mean = (double)a.running_mean[channel];
-    var = (double)a.running_var[channel];
-  }
-  if (threadIdx.x % WARP) return;
-  double inverse = 1 / sqrt(var + a.eps), scale = (a.weight ? (double)a.weight[channel] : 1) * inverse;
-  a.mean[i] = (float)mean;
-  a.inverse[i] = (float)inverse;
-  a.scale[i] = (float)scale;
-  a.shift[i] = (float)((a.bias ? (double)a.bias[channel] : 0) - mean * scale);
+static __global__ void running_kernel(long channels, const __grid_constant__ NormStatistics a) {
+  long i = INDEX;
+  if (i < channels) put_statistics(a, i, i, 0, 0, 0);
 }
 
-int norm_statistics_on(CudaStream s, Rows n, bool joint, const NormStatistics *a) {
-  long all = (joint ? 1 : n.images) * n.channels;
-  with_type(a->dtype, [&](auto t) {
-    LAUNCH(statistics_kernel<decltype(t)>, blocks_for(all, WARPS), THREADS, 0, s, n, joint, *a);
-  });
+int norm_running_on(CudaStream s, long channels, const NormStatistics *a) {
+  LAUNCH(running_kernel, blocks_for(channels), THREADS, 0, s, channels, *a);
   return launched("normalisation");
 }
 
@@ -155,25 +208,25 @@ int norm_apply_on(CudaStream s, Rows n, Dtype dtype, const void *x, const float 
 
 /* ---- backward ---- */
 
-/* dz of a thread's channels in row i / channels. */
-template <class T, int W>
-static __device__ inline Pack<W> gradient(const NormBack &b, long i, const Pack<W> &x, const Pack<W> &scale,
-                                          const Pack<W> &shift) {
-  Pack<W> d = pack_load<W>((const T *)b.dy + i), given = {};
-  if (b.given) given = pack_load<W>((const T *)b.given + i);
-  for (int k = 0; k < W; k++) {
-    float v = x.v[k] * scale.v[k] + shift.v[k];
-    if (b.given) v = b.act == ACT_SILU ? v + given.v[k] : given.v[k];
-    d.v[k] = activation_back(b.act, v, d.v[k]);
-  }
-  return d;
+/* Slope and offset of the image's line at `at`. */
+static __device__ inline void put_line(const NormLines &to, long at, double scale, double sum,
+                                       double product) {
+  double h = (double)to.inverse[at];
+  to.slope[at] = (float)(-to.share * scale * h * h * product);
+  to.offset[at] = (float)(-to.share * scale * sum);
+}
+
+static __device__ inline void put_weights(const NormLines &to, long channel, float weight, float bias) {
+  if (to.dweight) to.dweight[channel] = (to.weight_add ? to.dweight[channel] : 0) + weight;
+  if (to.dbias) to.dbias[channel] = (to.bias_add ? to.dbias[channel] : 0) + bias;
 }
 
 template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
-    sums_kernel(Rows n, Lanes l, NormBack b, long each, float *partial) {
+    lines_kernel(Rows n, Lanes l, const __grid_constant__ NormBack b, long each, float *partial,
+                 unsigned *counters, const __grid_constant__ NormLines to) {
   Share<W> w(n, l);
-  Pack<W> sum = {}, product = {}, mean = {}, scale = {}, shift = {};
+  Pack<W> sum[2] = {}, mean = {}, scale = {}, shift = {};
   if (w.inside) {
     long at = w.image * each + w.channel;
     mean = pack_load<W>(b.mean + at), scale = pack_load<W>(b.scale + at), shift = pack_load<W>(b.shift + at);
@@ -183,73 +236,48 @@ static __global__ void __launch_bounds__(THREADS)
     long i = r * n.channels + w.channel;
     Pack<W> x = pack_load<W>((const T *)b.x + i), d = gradient<T>(b, i, x, scale, shift);
     for (int k = 0; k < W; k++) {
-      sum.v[k] += d.v[k];
-      product.v[k] += d.v[k] * (x.v[k] - mean.v[k]);
+      sum[0].v[k] += d.v[k];
+      sum[1].v[k] += d.v[k] * (x.v[k] - mean.v[k]);
     }
   }
-  sum = over_rows(sum, l.lanes);
-  product = over_rows(product, l.lanes);
-  if (threadIdx.x >= l.lanes || !w.inside) return;
-  float *to = partial + w.at * 2 * n.channels + w.channel;
-  pack_store(to, sum);
-  pack_store(to + n.channels, product);
+  if (!image_sums(n, l, w, sum, partial, counters)) return;
+  bool mine = threadIdx.x < l.lanes && w.inside, weights = to.dweight || to.dbias;
+  long line = w.image * n.channels + w.channel;
+  if (mine) {
+    for (int k = 0; k < W; k++) {
+      put_line(to, line + k, (double)scale.v[k], (double)sum[0].v[k], (double)sum[1].v[k]);
+      sum[1].v[k] *= to.inverse[line + k];
+    }
+    if (weights && n.images > 1) {
+      float *first = partial + w.image * n.parts * 2 * n.channels + w.channel; /* its first part's place */
+      pack_store(first, sum[0]);
+      pack_store(first + n.channels, sum[1]);
+    }
+  }
+  if (!weights) return;
+  if (n.images > 1) {
+    if (!is_last(total_counter(counters, n, l), (unsigned)n.images)) return;
+    for (int j = 0; j < 2; j++) {
+      sum[j] = {};
+      for (long i = threadIdx.x / l.lanes; w.inside && i < n.images; i += w.step) {
+        Pack<W> more = pack_load<W>(partial + (i * n.parts * 2 + j) * n.channels + w.channel);
+        for (int k = 0; k < W; k++) sum[j].v[k] += more.v[k];
+      }
+      sum[j] = over_rows(sum[j], l.lanes);
+    }
+  }
+  if (mine)
+    for (int k = 0; k < W; k++) put_weights(to, w.channel + k, sum[1].v[k], sum[0].v[k]);
 }
 
-int norm_sums_on(CudaStream s, Rows n, const NormBack *b, Dtype dtype, long each, float *partial) {
+int norm_lines_on(CudaStream s, Rows n, const NormBack *b, Dtype dtype, long each, float *partial,
+                  unsigned *counters, const NormLines *to) {
   with_type(dtype, [&](auto t) {
     TYPE_OF(t);
     bool wide = n.channels % wide_of<T> == 0 &&
                 all_aligned16({b->x, b->dy, b->given, b->mean, b->scale, b->shift, partial});
-    LAUNCH_SHARES(sums_kernel, T, wide, s, n, *b, each, partial);
+    LAUNCH_SHARES(lines_kernel, T, wide, s, n, *b, each, partial, counters, *to);
   });
-  return launched("normalisation");
-}
-
-static __global__ void __launch_bounds__(THREADS)
-    lines_kernel(Rows n, const float *partial, const float *inverse, const float *scale, double share,
-                 float *sums, float *slope, float *offset) {
-  long i = (long)blockIdx.x * WARPS + threadIdx.x / WARP, C = n.channels, all = n.images * C;
-  if (i >= all) return;
-  const float *from = partial + i / C * n.parts * 2 * C + i % C;
-  double sum = 0, product = 0;
-  for (long p = threadIdx.x % WARP; p < n.parts; p += WARP) {
-    sum += (double)from[p * 2 * C];
-    product += (double)from[p * 2 * C + C];
-  }
-  sum = warp_sum(sum), product = warp_sum(product);
-  if (threadIdx.x % WARP) return;
-  double a = (double)scale[i], h = (double)inverse[i];
-  sums[i] = (float)sum;
-  sums[all + i] = (float)product;
-  slope[i] = (float)(-share * a * h * h * product);
-  offset[i] = (float)(-share * a * sum);
-}
-
-int norm_lines_on(CudaStream s, Rows n, const float *partial, const float *inverse, const float *scale,
-                  double share, float *sums, float *slope, float *offset) {
-  LAUNCH(lines_kernel, blocks_for(n.images * n.channels, WARPS), THREADS, 0, s, n, partial, inverse, scale,
-         share, sums, slope, offset);
-  return launched("normalisation");
-}
-
-static __global__ void weights_kernel(long images, long channels, const float *sums, const float *inverse,
-                                      float *dweight, bool weight_add, float *dbias, bool bias_add) {
-  long i = INDEX, all = images * channels;
-  if (i >= channels) return;
-  double weight = 0, bias = 0;
-  for (long at = i; at < all; at += channels) {
-    weight += (double)sums[all + at] * (double)inverse[at];
-    bias += (double)sums[at];
-  }
-  if (dweight) dweight[i] = (weight_add ? dweight[i] : 0) + (float)weight;
-  if (dbias) dbias[i] = (bias_add ? dbias[i] : 0) + (float)bias;
-}
-
-int norm_weights_on(CudaStream s, long images, long channels, const float *sums, const float *inverse,
-                    float *dweight, bool weight_add, float *dbias, bool bias_add) {
-  if (!dweight && !dbias) return 1;
-  LAUNCH(weights_kernel, blocks_for(channels), THREADS, 0, s, images, channels, sums, inverse, dweight,
-         weight_add, dbias, bias_add);
   return launched("normalisation");
 }
 

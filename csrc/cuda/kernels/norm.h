@@ -1,6 +1,7 @@
-/* Normalisation's passes over rows of channels (ops/norm_passes.h), and what stands between them. Lines of channels
- * are of one image after the other, `each` floats apart: 0 where all images share one. Maps (x, y, residual, and what a
- * NormBack has of them) hold numbers of `dtype`, float32 or halves; all else is float32. */
+/* Normalisation's passes over rows of channels (ops/norm_passes.h): one that adds up, whose last block has what follows
+ * from the sums, and one that writes. Lines of channels are of one image after the other, `each` floats apart: 0 where
+ * all images share one. Maps (x, y, residual, and what a NormBack has of them) hold numbers of `dtype`, float32 or
+ * halves; all else is float32. counters: rows_counters. */
 #ifndef CUDA_KERNELS_NORM_H
 #define CUDA_KERNELS_NORM_H
 
@@ -8,39 +9,41 @@
 #include "cuda/kernels/rows.h"
 #include "ops/norm_passes.h"
 
-/* partial (rows_sums of 2): mean, counted from the first row's number, and squared differences of every part's
- * channels. */
-LAUNCHER int norm_moments_on(CudaStream s, Rows n, Dtype dtype, const void *x, float *partial);
-
-/* What follows from them, for every image, or, `joint`, for all of them together; images x channels each. */
+/* What follows from mean and variance, for every image, or for all of them together; images x channels each. */
 typedef struct NormStatistics {
-  const float *partial; /* of norm_moments_on; NULL: the running statistics are taken */
-  const void *x;
-  Dtype dtype;                       /* x's */
   const float *weight, *bias;        /* NULL: 1, 0 */
-  float *running_mean, *running_var; /* moved unless partial is NULL; may be NULL */
+  float *running_mean, *running_var; /* may be NULL */
+  bool running;                      /* they are what is taken; else they move */
   double momentum, eps;
   float *mean, *inverse; /* 1 / sqrt(var + eps) */
   float *scale, *shift;
+  float *means, *pooled; /* unless NULL every image's means of x, and the same sent through batch norm */
 } NormStatistics;
-LAUNCHER int norm_statistics_on(CudaStream s, Rows n, bool joint, const NormStatistics *a);
+
+/* From x, of every image or, `joint`, of all. partial: rows_sums of 2. */
+LAUNCHER int norm_moments_on(CudaStream s, Rows n, bool joint, Dtype dtype, const void *x, float *partial,
+                             unsigned *counters, const NormStatistics *a);
+/* From the running statistics. */
+LAUNCHER int norm_running_on(CudaStream s, long channels, const NormStatistics *a);
 
 /* y = act(scale x + shift + residual); residual may be NULL */
 LAUNCHER int norm_apply_on(CudaStream s, Rows n, Dtype dtype, const void *x, const float *scale,
                            const float *shift, long each, const void *residual, Activation act, void *y);
 
-/* partial (rows_sums of 2): sums of dz and dz (x - mean). */
-LAUNCHER int norm_sums_on(CudaStream s, Rows n, const NormBack *b, Dtype dtype, long each, float *partial);
+/* What follows from an image's sums of dz and dz (x - mean): slope and offset, as where the statistics are those of
+ * `share` = 1 / rows, 0: they are the running ones; and from all images' the gradients of weight and bias, of which
+ * either may be NULL. */
+typedef struct NormLines {
+  const float *inverse;
+  double share;
+  float *slope, *offset;  /* images x channels */
+  float *dweight, *dbias; /* channels */
+  bool weight_add, bias_add;
+} NormLines;
 
-/* What follows from them for every image: the sums themselves (2 x images x channels), and slope and offset, as
- * where the statistics are those of `share` = 1 / rows; 0: they are the running ones. */
-LAUNCHER int norm_lines_on(CudaStream s, Rows n, const float *partial, const float *inverse,
-                           const float *scale, double share, float *sums, float *slope, float *offset);
-
-/* The gradients of weight and bias from such sums; either may be NULL. */
-LAUNCHER int norm_weights_on(CudaStream s, long images, long channels, const float *sums,
-                             const float *inverse, float *dweight, bool weight_add, float *dbias,
-                             bool bias_add);
+/* partial: rows_sums of 2. */
+LAUNCHER int norm_lines_on(CudaStream s, Rows n, const NormBack *b, Dtype dtype, long each, float *partial,
+                           unsigned *counters, const NormLines *to);
 
 /* dx (+)= scale dz + slope (x - mean) + offset; dr (+)= dz */
 LAUNCHER int norm_back_on(CudaStream s, Rows n, const NormBack *b, Dtype dtype, long each);

@@ -1,5 +1,5 @@
 /* How kernels share out rows of channels (channels-last images): the rows of an image are cut into parts, a block
- * takes one part of some channels. Sums come out per part, and a second kernel adds the parts. */
+ * takes one part of some channels. Sums come out per part, and the last block of an image adds its parts (last.h). */
 #ifndef CUDA_KERNELS_ROWS_H
 #define CUDA_KERNELS_ROWS_H
 
@@ -24,5 +24,8 @@ static inline Rows rows_cut(long images, long rows, long channels) {
 
 /* How many numbers `sums` sums of every channel take, for all parts: images x parts x sums x channels. */
 static inline long rows_sums(const Rows *n, long sums) { return n->images * n->parts * sums * n->channels; }
+
+/* Counters for the blocks of every image and of all images: no block has fewer channels than one lane. */
+static inline long rows_counters(const Rows *n) { return (n->images + 1) * ((n->channels + 31) / 32); }
 
 #endif

@@ -1,55 +1,51 @@
 /* What batch_norm_se adds to normalisation's passes (kernels/norm.h): the gate of squeeze and excitation, the passes
- * with SiLU between batch norm and the gate, and what stands between the passes. Maps hold numbers of `dtype`. */
+ * over maps with the gate, before which SiLU may stand, and what stands between the passes. Maps hold numbers of `dtype`.
+ * counters: rows_counters. */
 #ifndef CUDA_KERNELS_SQUEEZE_EXCITE_H
 #define CUDA_KERNELS_SQUEEZE_EXCITE_H
 
 #include "cuda/kernels/kernels.h"
-#include "cuda/kernels/rows.h"
-#include "ops/norm_passes.h"
+#include "cuda/kernels/norm.h"
 
-/* ---- the gate: rows x in to rows x out ---- */
-
-/* y = a wT + bias through an activation: a sigmoid where `before` is NULL; else SiLU or ReLU, before: its argument. */
-LAUNCHER int se_layer_on(CudaStream s, long rows, long in, long out, const float *a, const float *w,
-                         const float *bias, bool silu, float *before, float *y);
-/* y = d w, times the slope of SiLU or ReLU at `before` unless that is NULL, times scale. */
-LAUNCHER int se_layer_back_on(CudaStream s, long rows, long in, long out, const float *d, const float *w,
-                              const float *before, bool silu, float scale, float *y);
-/* g (+)= dT a: out x in */
-LAUNCHER int se_layer_weights_on(CudaStream s, long rows, long in, long out, const float *d, const float *a,
-                                 float *g, bool add);
+/* A layer of the gate: rows x out = (rows x in) wT + bias; and of its backward pass. */
+typedef struct SeLayer {
+  long rows, in, out;
+  const float *a, *w, *bias; /* a: what comes in */
+  const float *d;            /* the gradient of what goes out */
+  float *dw, *db;            /* the gradients of w and bias; NULL: not wanted */
+  bool dw_add, db_add;
+} SeLayer;
 
 /* ---- forward ---- */
 
-/* partial (rows_sums of 1): sums of u = silu(scale x + shift). */
-LAUNCHER int se_pool_on(CudaStream s, Rows n, Dtype dtype, const void *x, const SeLines *l, float *partial);
-/* pooled, images x channels: of those sums; or, where means is not NULL, of norm_moments_on's: then means are those
- * of the images' x, and pooled are they sent through batch norm. */
-LAUNCHER int se_pooled_on(CudaStream s, Rows n, Dtype dtype, const void *x, const float *partial,
-                          const SeLines *l, const float *weight, const float *bias, const float *inverse,
-                          float *means, float *pooled);
-/* y = gate u */
-LAUNCHER int se_apply_on(CudaStream s, Rows n, Dtype dtype, const void *x, const SeLines *l, void *y);
-/* scale, shift: images x channels: those of l times the gate. */
-LAUNCHER int se_gated_on(CudaStream s, Rows n, const SeLines *l, float *scale, float *shift);
+/* pooled, images x channels: means of u = silu(scale x + shift). partial: rows_sums of 1. */
+LAUNCHER int se_pool_on(CudaStream s, Rows n, Dtype dtype, const void *x, const SeLines *l, float *partial,
+                        unsigned *counters, float *pooled);
+/* y = SiLU or ReLU of the layer; before: its argument. */
+LAUNCHER int se_hidden_on(CudaStream s, const SeLayer *first, bool silu, float *before, float *y);
+/* y = gate u, or with ReLU relu(gate (scale x + shift) + residual). gate: of the layer's sigmoid, which is written to it;
+ * NULL: l has it. */
+LAUNCHER int se_apply_on(CudaStream s, Rows n, Dtype dtype, const void *x, const SeLines *l,
+                         const SeLayer *second, float *gate, bool silu, const void *residual, void *y);
 
 /* ---- backward ---- */
 
-/* partial (rows_sums of SE_SUMS). */
-LAUNCHER int se_sums_on(CudaStream s, Rows n, Dtype dtype, const void *x, const void *dy, const SeLines *l,
-                        float *partial);
-/* Those sums of whole images (SE_SUMS x images x channels), and the gradient of the gate's argument. With means the
- * parts are norm_sums_on's, and the other sums follow from the images' means of x. */
-LAUNCHER int se_images_on(CudaStream s, Rows n, const float *partial, const SeLines *l, const float *weight,
-                          const float *bias, const float *inverse, const float *means, float *sums, float *d);
-/* Batch norm's two sums over all images (2 x channels), and slope and offset as norm_lines_on. */
-LAUNCHER int se_lines_on(CudaStream s, Rows n, const float *sums, const SeLines *l, const float *inverse,
-                         double share, float *total, float *slope, float *offset);
-/* dx (+)= scale silu'(v) (gate dy + pool) + slope (x - mean) + offset */
-LAUNCHER int se_back_on(CudaStream s, Rows n, Dtype dtype, const void *x, const void *dy, const SeLines *l,
-                        void *dx, bool add);
-/* The lines of norm_back_on where nothing but the gate stands behind batch norm: mean, scale, slope, offset, of every
- * image, one behind the other in `lines`. */
-LAUNCHER int se_spread_on(CudaStream s, Rows n, const SeLines *l, float *lines);
+/* Sums of whole images (SE_SUMS x images x channels), and the gradient of the gate's argument. b: with ReLU `given` is y,
+ * and the other sums follow from the images' means of x. partial: rows_sums of SE_SUMS, with ReLU 2. */
+typedef struct SeSums {
+  const float *weight, *bias, *inverse, *gate, *means;
+  float *sums, *d;
+} SeSums;
+LAUNCHER int se_sums_on(CudaStream s, Rows n, Dtype dtype, bool silu, const NormBack *b, float *partial,
+                        unsigned *counters, const SeSums *to);
+/* The gradients of the second layer; h: of the first one's sums, whose argument is `before`. */
+LAUNCHER int se_hidden_back_on(CudaStream s, const SeLayer *second, const float *before, bool silu, float *h);
+/* Those of the first layer; pool: what every u's gradient has from its image's mean; and slope, offset and the gradients
+ * of weight and bias, from the images' sums. */
+LAUNCHER int se_pool_back_on(CudaStream s, const SeLayer *first, Rows n, const float *sums, const SeLines *l,
+                             float *pool, const NormLines *to);
+/* With SiLU dx (+)= scale silu'(v) (gate dy + pool) + slope (x - mean) + offset; with ReLU scale (gate dz + pool) + …,
+ * dr (+)= dz */
+LAUNCHER int se_back_on(CudaStream s, Rows n, Dtype dtype, bool silu, const NormBack *b, const SeLines *l);
 
 #endif

@@ -9,15 +9,18 @@ local Profile = {}
 Profile.__index = Profile
 
 local function row_of(name, pass)
-  return { name = name, pass = pass, calls = 0, seconds = 0, read = 0, written = 0, flops = 0, fallbacks = 0 }
+  return { name = name, pass = pass, calls = 0, seconds = 0, read = 0, written = 0, flops = 0, launches = 0,
+    fallbacks = 0 }
 end
 
 -- Rows by op and pass, the slowest first. An event's own time is what nothing inside it took.
 local function rows_of(events)
-  local own, rows, found = {}, {}, {}
+  local own, launches, rows, found = {}, {}, {}, {}
   for i, e in ipairs(events) do
-    own[i] = e.seconds
-    if e.parent then own[e.parent] = own[e.parent] - e.seconds end
+    own[i], launches[i] = e.seconds, e.launches
+    if e.parent then
+      own[e.parent], launches[e.parent] = own[e.parent] - e.seconds, launches[e.parent] - e.launches
+    end
   end
   for i, e in ipairs(events) do
     if e.kind ~= "scope" then
@@ -28,7 +31,7 @@ local function rows_of(events)
         found[key], rows[#rows + 1] = row, row
       end
       if e.fallback then row.fallbacks = row.fallbacks + 1 end
-      row.calls, row.seconds = row.calls + 1, row.seconds + own[i]
+      row.calls, row.seconds, row.launches = row.calls + 1, row.seconds + own[i], row.launches + launches[i]
       row.read, row.written, row.flops = row.read + e.read, row.written + e.written, row.flops + e.flops
     end
   end
@@ -63,9 +66,9 @@ end
 
 --- profile(f, ...): runs f(...) and returns what it spent its time in, then f's results. Prints as a table. [i] is a
 -- row { name, pass = "forward" or "backward", calls, seconds, share, read, written (bytes of tensors), flops (0:
--- unknown), fallbacks (calls that the CPU computed in place of their device) }, the slowest first; .seconds is the
--- whole, .outside what passed outside ops, .events every call in order, .lost how many calls beyond the first 2^18 were
--- not kept. :top(n) keeps n rows, :save "trace.json" writes all calls.
+-- unknown), launches (kernels that a GPU started), fallbacks (calls that the CPU computed in place of their device) },
+-- the slowest first; .seconds is the whole, .outside what passed outside ops, .events every call in order, .lost how
+-- many calls beyond the first 2^18 were not kept. :top(n) keeps n rows, :save "trace.json" writes all calls.
 function M.profile(f, ...)
   if not options.is_callable(f) then core.refuse("profile: expected a function, found %s", options.show(f)) end
   local function entered(m) -- modules show as scopes
