@@ -34,14 +34,25 @@ static bool may_follow(const Epilogue *e, bool add) {
   return !e || (e->act == ACT_NONE && !(add && (e->scale || e->shift || e->residual)));
 }
 
-static int in_parts(Call *c, bool data, const ConvShape *s, const void *from, ConvWeights weight,
-                    const Epilogue *e, void *to, bool add) {
-  size_t n = conv_scratch(data, s);
-  float *scratch = n ? call_scratch(c, n * sizeof *scratch) : NULL;
-  if (n && !scratch) return 0;
-  int ok =
-      (data ? conv_data_on : conv_forward_on)(stream_of(c), s, c->dtype, from, weight, e, to, add, scratch);
-  call_drop(c, scratch);
+/* Scratch memory and counters for sums in parts, or none. */
+typedef struct Room {
+  float *scratch;
+  unsigned *counters;
+} Room;
+
+static int find_room(Call *c, ConvRoom wanted, Room *r) {
+  *r = (Room){NULL};
+  return !wanted.floats || ((r->scratch = call_scratch(c, wanted.floats * sizeof(float))) &&
+                            (r->counters = cuda_counters(c, wanted.counters)));
+}
+
+static int own_kernel(Call *c, bool data, const ConvShape *s, const void *from, ConvWeights weight,
+                      const Epilogue *e, void *to, bool add) {
+  Room r;
+  int ok = find_room(c, conv_room(data, s), &r) &&
+           (data ? conv_data_on : conv_forward_on)(stream_of(c), s, c->dtype, from, weight, e, to, add,
+                                                   r.scratch, r.counters);
+  call_drop(c, r.scratch);
   return ok;
 }
 
@@ -55,7 +66,7 @@ int cuda_conv_forward(Call *c, const ConvShape *s, const void *x, ConvWeights we
     data[CONV_SCALE] = e->scale, data[CONV_SHIFT] = e->shift, data[CONV_RESIDUAL] = e->residual;
   }
   if (is_plain(c, &weight) && may_follow(e, add) && !cuda_planned(c, &p, data, &done)) return 0;
-  return done || in_parts(c, false, s, x, weight, e, y, add);
+  return done || own_kernel(c, false, s, x, weight, e, y, add);
 }
 
 int cuda_conv_data(Call *c, const ConvShape *s, const void *dy, ConvWeights weight, const Epilogue *e,
@@ -64,7 +75,7 @@ int cuda_conv_data(Call *c, const ConvShape *s, const void *dy, ConvWeights weig
   const void *data[CONV_TENSORS] = {dx, weight.data, dy};
   bool done = false;
   if (!e && is_plain(c, &weight) && !cuda_planned(c, &p, data, &done)) return 0;
-  return done || in_parts(c, true, s, dy, weight, e, dx, add);
+  return done || own_kernel(c, true, s, dy, weight, e, dx, add);
 }
 
 /* ---- conv2d ---- */
@@ -83,12 +94,10 @@ int cuda_conv_weight(Call *c, const ConvShape *s, const void *x, const void *dy,
   bool done;
   if (!cuda_planned(c, &p, data, &done)) return 0;
   if (done) return 1;
-  long parts = conv_weight_parts(s), n = s->co * s->kh * s->kw * (s->ci / s->groups);
-  if (parts == 1) return conv_weight_on(stream_of(c), s, c->dtype, x, dy, dw, add);
-  float *each = call_scratch(c, (size_t)(parts * n) * sizeof *each);
-  int ok = each && conv_weight_on(stream_of(c), s, c->dtype, x, dy, each, false) &&
-           cuda_sum_middle(c, F32, each, 1, parts, n, 1, F32, dw, add);
-  call_drop(c, each);
+  Room r;
+  int ok = find_room(c, conv_weight_room(s, x, dy), &r) &&
+           conv_weight_on(stream_of(c), s, c->dtype, x, dy, dw, add, r.scratch, r.counters);
+  call_drop(c, r.scratch);
   return ok;
 }
 

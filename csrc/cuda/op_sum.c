@@ -6,10 +6,11 @@
 
 int cuda_sum_middle(Call *c, Dtype from, const void *x, long outer, long reduced, long inner, double scale,
                     Dtype to, void *y, bool add) {
-  size_t n = sum_middle_scratch(outer, reduced, inner);
-  void *scratch = n ? call_scratch(c, n * dtype_bytes[from == F64 ? F64 : F32]) : NULL;
-  if (n && !scratch) return 0;
-  int ok = sum_middle_on(stream_of(c), from, x, outer, reduced, inner, scale, to, y, add, scratch);
+  SumRoom room = sum_middle_room(outer, reduced, inner);
+  unsigned *counters = room.counters ? cuda_counters(c, room.counters) : NULL;
+  void *scratch = counters ? call_scratch(c, room.numbers * dtype_bytes[from == F64 ? F64 : F32]) : NULL;
+  if (room.counters && !scratch) return 0;
+  int ok = sum_middle_on(stream_of(c), from, x, outer, reduced, inner, scale, to, y, add, scratch, counters);
   call_drop(c, scratch);
   return ok;
 }

@@ -6,6 +6,8 @@
 #include "cuda/op_conv.h"
 #include "ops/upconv_sizes.h"
 
+enum { KEPT_TAPS = 1 }; /* saved[0] is cuda_weights' */
+
 static float *floats(Call *c, long n) { return call_scratch(c, (size_t)n * sizeof(float)); }
 
 /* The convolution whose gradient of images is the map's part: from the large image to the map. */
@@ -21,9 +23,12 @@ static ConvShape map_shape(const UpShape *s) {
 
 static long sums_of(const UpShape *s) { return s->c * 4 * 4 * s->o; }
 
-/* Its weights, in the call's dtype; NULL with a message. */
+/* Its weights, in the call's dtype, which training keeps for backward; NULL with a message. */
 static void *summed_taps(Call *c, const UpShape *s) {
-  void *sums = call_scratch(c, (size_t)sums_of(s) * dtype_bytes[c->dtype]);
+  Tensor *kept = c->training ? call_save_new(c, KEPT_TAPS, c->dtype, 1, SHAPE(sums_of(s))) : NULL;
+  void *sums = kept          ? tensor_write(kept)
+               : c->training ? NULL
+                             : call_scratch(c, (size_t)sums_of(s) * dtype_bytes[c->dtype]);
   const Tensor *w = c->in[WEIGHT];
   return sums && upconv_sum_taps_on(stream_of(c), s->o, s->c, s->c + s->skip, tensor_data(w), w->dtype,
                                     c->dtype, sums)
@@ -69,9 +74,9 @@ static int upconv_backward(Call *c) {
   if (!dy) return 1;
   if (c->needs_grad[WEIGHT] && !backward_weight(c, &s, dy)) return 0;
   if (c->needs_grad[INPUT]) {
-    void *sums = summed_taps(c, &s);
-    float *dx = sums ? call_grad(c, INPUT, &add) : NULL;
-    if (!dx || !cuda_conv_forward(c, &map, dy, own_weights(c, sums), NULL, dx, add)) return 0;
+    float *dx = call_grad(c, INPUT, &add);
+    ConvWeights taps = own_weights(c, tensor_data(c->saved[KEPT_TAPS]));
+    if (!dx || !cuda_conv_forward(c, &map, dy, taps, NULL, dx, add)) return 0;
   }
   if (c->needs_grad[SKIP]) {
     float *ds = call_grad(c, SKIP, &add);

@@ -45,7 +45,7 @@ return function(bench)
       co.seed(0)
       local model = co.model():to "cuda"
       model.precision = precision
-      local step = training(bench, model, n, side, side)
+      local step = training(model.forward, model, n, side, side)
       for _ = 1, 2 do co.tidy(step) end
       local rows, all = counted(bench, function() co.tidy(step) end)
       local lines = { { "op", "pass", "calls", "launches" } }

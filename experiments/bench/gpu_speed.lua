@@ -137,7 +137,7 @@ local function network(bench, n, width, height, precision, train)
     local x = co.randn({ n, height, width, 3 }, GPU)
     local step
     if train then
-      step = training(bench, model, n, width, height)
+      step = training(bench.maps, model, n, width, height)
     else
       local frozen = model:eval():freeze()
       step = function() frozen:forward(x) end

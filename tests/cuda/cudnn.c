@@ -60,20 +60,19 @@ int conv_plan_run(const ConvPlan *plan, void *handle, const void *const *data, v
   if (!fits(p, data, workspace)) return 0;
   if (cuda_double_idle()) return 1;
   if (p->result != result) return fail("cuDNN: double: expected a result of %s", dtype_name[result]);
-  if (p->pass == CONV_DATA) return conv_data_on(NULL, s, p->dtype, y, weights, NULL, (void *)x, p->add, NULL);
+  if (p->pass == CONV_DATA)
+    return conv_data_on(NULL, s, p->dtype, y, weights, NULL, (void *)x, p->add, NULL, NULL);
   if (p->pass == CONV_FORWARD) {
     Epilogue e = {data[CONV_SCALE], data[CONV_SHIFT], data[CONV_RESIDUAL], p->act};
-    return conv_forward_on(NULL, s, p->dtype, x, weights, &e, (void *)y, p->add, NULL);
+    return conv_forward_on(NULL, s, p->dtype, x, weights, &e, (void *)y, p->add, NULL, NULL);
   }
-  long parts = conv_weight_parts(s), n = s->co * s->kh * s->kw * (s->ci / s->groups);
-  float *dw = (float *)data[CONV_W], *part = malloc((size_t)(parts * n) * sizeof *part);
-  if (!part) return fail_memory("out of memory: the parts of a gradient");
-  int ok = conv_weight_on(NULL, s, p->dtype, x, y, part, false);
-  for (long i = 0; ok && i < n; i++) {
-    float sum = p->add ? dw[i] : 0;
-    for (long k = 0; k < parts; k++) sum += part[k * n + i];
-    dw[i] = sum;
-  }
-  free(part);
+  ConvRoom room = conv_weight_room(s, x, y);
+  float *scratch = malloc((room.floats + 1) * sizeof *scratch);
+  unsigned *counters = calloc((size_t)room.counters + 1, sizeof *counters);
+  int ok = scratch && counters
+               ? conv_weight_on(NULL, s, p->dtype, x, y, (float *)data[CONV_W], p->add, scratch, counters)
+               : fail_memory("out of memory: the parts of a gradient");
+  free(scratch);
+  free(counters);
   return ok;
 }

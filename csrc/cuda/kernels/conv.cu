@@ -1,6 +1,7 @@
 /* Convolutions as products of matrices whose sides are read where they lie (implicit GEMM): a row is a result's pixel,
  * a column its channel, the depth runs over the channels of the source, tap by tap. */
 #include "cuda/kernels/conv_gather.h"
+#include "cuda/kernels/parts.h"
 #include "cuda/kernels/tiles.h"
 
 /* Where the depth has come to. */
@@ -108,58 +109,56 @@ template <bool WIDE, bool DATA> struct TapWeights {
 template <int SIZE, class Source, bool ACROSS> struct SideOf { typedef Along<SIZE, Source> type; };
 template <int SIZE, class Source> struct SideOf<SIZE, Source, true> { typedef Across<SIZE, Source> type; };
 
-/* Blocks: columns fastest, so that neighbours share what is larger, then groups, rows, phases, parts of `length`
- * products. With several parts g.to has room for them behind each other. */
+/* What a block has. Blocks: columns fastest, so that neighbours share what is larger, then groups, rows, phases. */
+template <class T, bool DATA> struct GatherTile {
+  unsigned column;
+  int group;
+  Phase y, x;
+  long pixels, first;
+  __device__ GatherTile(const Gather &g, unsigned b, unsigned columns, unsigned rows) {
+    column = b % columns;
+    b /= columns;
+    group = (int)(b % (unsigned)g.groups);
+    b /= (unsigned)g.groups;
+    int phase = (int)(b / rows);
+    y = phase_of<DATA>(g.y, phase / g.x.phases), x = phase_of<DATA>(g.x, phase % g.x.phases);
+    pixels = (long)g.images * y.results * x.results;
+    first = (long)(b % rows) * T::M;
+  }
+};
+
+/* Parts are of `length` products. */
 template <class T, bool WIDE, bool DATA>
 static __global__ void __launch_bounds__(THREADS, T::BLOCKS)
-    gather_kernel(Gather g, unsigned columns, unsigned rows, int length) {
+    gather_kernel(const __grid_constant__ Gather g, unsigned columns, unsigned rows, int length,
+                  const __grid_constant__ Parts parts) {
   typedef typename SideOf<T::N, TapWeights<WIDE, DATA>, DATA>::type WeightSide;
-  unsigned b = blockIdx.x, column = b % columns;
-  b /= columns;
-  int group = (int)(b % (unsigned)g.groups);
-  b /= (unsigned)g.groups;
-  unsigned row = b % rows, phases = (unsigned)(g.y.phases * g.x.phases), part = b / rows / phases;
-  int phase = (int)(b / rows % phases);
-  Depth depth = {phase_of<DATA>(g.y, phase / g.x.phases), phase_of<DATA>(g.x, phase % g.x.phases), g.channels,
-                 (int)part * length};
-  long pixels = (long)g.images * depth.y.results * depth.x.results, first = (long)row * T::M;
-  if (first >= pixels) return;
   Sums<T> sum = {};
-  Windows<WIDE> windows = {g, depth, pixels, group};
-  TapWeights<WIDE, DATA> weights = {g, depth, group};
-  long left = depth.size() - depth.first;
-  if (left > 0)
-    multiply<T>(Along<T::M, Windows<WIDE>>(windows, first), WeightSide(weights, (long)column * T::N),
-                left < length ? left : length, sum);
-  long behind = (long)part * g.images * g.y.results * g.x.results;
+  {
+    GatherTile<T, DATA> tile(g, blockIdx.x % parts.tiles, columns, rows);
+    if (tile.first >= tile.pixels) return;
+    Depth depth = {tile.y, tile.x, g.channels, (int)(blockIdx.x / parts.tiles) * length};
+    Windows<WIDE> windows = {g, depth, tile.pixels, tile.group};
+    TapWeights<WIDE, DATA> weights = {g, depth, tile.group};
+    long left = depth.size() - depth.first;
+    if (left > 0)
+      multiply<T>(Along<T::M, Windows<WIDE>>(windows, tile.first),
+                  WeightSide(weights, (long)tile.column * T::N), left < length ? left : length, sum);
+  }
+  if (!whole_sums(parts, sum.v)) return;
+  GatherTile<T, DATA> tile(g, block_anew() % parts.tiles, columns, rows);
 #pragma unroll
   for (int i = 0; i < T::TM; i++) {
-    long p = first + row_of<T>(i);
-    if (p >= pixels) continue;
+    long p = tile.first + row_of<T>(i);
+    if (p >= tile.pixels) continue;
     if (DATA) {
-      PixelAt at = pixel_of(p, depth.y.results, depth.x.results);
-      p = ((long)at.image * g.y.results + at.y * depth.y.apart + depth.y.at) * g.x.results +
-          at.x * depth.x.apart + depth.x.at;
+      PixelAt at = pixel_of(p, tile.y.results, tile.x.results);
+      p = ((long)at.image * g.y.results + at.y * tile.y.apart + tile.y.at) * g.x.results +
+          at.x * tile.x.apart + tile.x.at;
     }
-#pragma unroll
-    for (int j = 0; j < T::TN; j += 4) {
-      int n = (int)(column * T::N) + column_of<T>(j);
-      finish(g, behind + p, group * g.outputs + n, g.outputs - n, sum.v[i] + j);
-    }
+    int n = (int)(tile.column * T::N) + column_of<T>(0);
+    finish(g, p, tile.group * g.outputs + n, g.outputs - n, sum.v[i]);
   }
-}
-
-/* The sums of parts, four channels a thread. */
-static __global__ void parts_kernel(long n, Gather g, int parts, const float *from) {
-  long i = INDEX;
-  if (i >= n) return;
-  int all = g.groups * g.outputs, fours = (all + 3) / 4, channel = (int)(i % fours) * 4;
-  long pixel = i / fours, step = (long)g.images * g.y.results * g.x.results * all;
-  float sum[4] = {};
-  from += pixel * all + channel;
-  for (int part = 0; part < parts; part++, from += step)
-    for (int k = 0; k < 4 && channel + k < all; k++) sum[k] += from[k];
-  finish(g, pixel, channel, all - channel, sum);
 }
 
 /* Rows of the largest phase. */
@@ -173,11 +172,12 @@ static int phase_depth(const Gather &g) {
   return (g.y.taps + g.y.every - 1) / g.y.every * ((g.x.taps + g.x.every - 1) / g.x.every) * g.channels;
 }
 
-template <class T, bool WIDE, bool DATA> static int gather_as(CudaStream s, const Gather &g, int parts) {
+template <class T, bool WIDE, bool DATA> static int gather_as(CudaStream s, const Gather &g, Parts p) {
+  static_assert(T::TN == 4, "parts are rows of four");
   unsigned columns = blocks_for(g.outputs, T::N), rows = blocks_for(phase_rows(g), T::M);
-  unsigned others = (unsigned)(g.y.phases * g.x.phases * g.groups * parts);
-  int length = ((phase_depth(g) + parts - 1) / parts + DEPTH - 1) / DEPTH * DEPTH;
-  LAUNCH((gather_kernel<T, WIDE, DATA>), columns * rows * others, THREADS, 0, s, g, columns, rows, length);
+  int length = ((phase_depth(g) + (int)p.parts - 1) / (int)p.parts + DEPTH - 1) / DEPTH * DEPTH;
+  p.tiles = columns * rows * (unsigned)(g.y.phases * g.x.phases * g.groups);
+  LAUNCH((gather_kernel<T, WIDE, DATA>), p.tiles * p.parts, THREADS, 0, s, g, columns, rows, length, p);
   return launched("conv2d");
 }
 
@@ -188,50 +188,42 @@ static long blocks_of(const Gather &g, int m, int n) {
   return (long)blocks_for(phase_rows(g), m) * blocks_for(g.outputs, n) * g.groups * g.y.phases * g.x.phases;
 }
 
-template <bool DATA> static int tiles_on(CudaStream s, const Gather &g, int parts) {
-  if (!gather_wide(DATA, g)) return gather_as<Tile<64, 64, 4, 4>, false, DATA>(s, g, parts);
-  if (g.outputs <= 32) return gather_as<Tile<128, 32, 4, 4>, true, DATA>(s, g, parts);
-  if (blocks_of(g, 128, 64) >= BUSY) return gather_as<Tile<128, 64, 8, 4>, true, DATA>(s, g, parts);
-  return gather_as<Tile<64, 64, 4, 4>, true, DATA>(s, g, parts);
+template <bool DATA> static int tiles_on(CudaStream s, const Gather &g, const Parts &p) {
+  if (!gather_wide(DATA, g)) return gather_as<Tile<64, 64, 4, 4>, false, DATA>(s, g, p);
+  if (g.outputs <= 32) return gather_as<Tile<128, 32, 4, 4>, true, DATA>(s, g, p);
+  if (blocks_of(g, 128, 64) >= BUSY) return gather_as<Tile<128, 64, 8, 4>, true, DATA>(s, g, p);
+  return gather_as<Tile<64, 64, 4, 4>, true, DATA>(s, g, p);
 }
 
-static int parts_of(bool data, const Gather &g) {
+static unsigned parts_of(bool data, const Gather &g) {
   long blocks = blocks_of(g, 64, 64), most = phase_depth(g) / LEAST;
   long parts = blocks && !gather_is_narrow(data, g) ? BUSY / blocks : 1;
   if (parts > most) parts = most;
-  return parts > MOST ? MOST : parts > 1 ? (int)parts : 1;
+  return parts > MOST ? MOST : parts > 1 ? (unsigned)parts : 1;
 }
 
-size_t conv_scratch(bool data, const ConvShape *shape) {
+ConvRoom conv_room(bool data, const ConvShape *shape) {
   Gather g = gather_of(data, shape, {}, {}, nullptr, {}, false);
-  int parts = parts_of(data, g);
-  return parts > 1 ? (size_t)parts * g.images * g.y.results * g.x.results * g.groups * g.outputs : 0;
+  return parts_room(parts_of(data, g), blocks_of(g, 64, 64),
+                    4); /* no other tile that is cut has fewer outputs */
 }
 
-template <bool DATA> static int gather_on(CudaStream s, const Gather &g, float *scratch) {
-  long fours = (long)g.images * g.y.results * g.x.results * ((g.groups * g.outputs + 3) / 4);
-  if (!fours) return 1;
+template <bool DATA> static int gather_on(CudaStream s, const Gather &g, float *scratch, unsigned *counters) {
+  if (!g.images || !g.y.results || !g.x.results || !g.outputs) return 1;
   if (gather_is_narrow(DATA, g)) return gather_narrow_on(s, DATA, g);
-  if (!scratch) return tiles_on<DATA>(s, g, 1);
-  Gather parted = g;
-  int parts = parts_of(DATA, g);
-  parted.to = numbers_of(scratch, F32);
-  parted.end = {};
-  parted.add = false;
-  parted.wide_end = g.outputs % 4 == 0 && aligned16(scratch);
-  if (!tiles_on<DATA>(s, parted, parts)) return 0;
-  LAUNCH(parts_kernel, blocks_for(fours), THREADS, 0, s, fours, g, parts, (const float *)scratch);
-  return launched("conv2d");
+  return tiles_on<DATA>(s, g, {0, scratch ? parts_of(DATA, g) : 1, scratch, counters});
 }
 
 int conv_forward_on(CudaStream s, const ConvShape *shape, Dtype dtype, const void *x, ConvWeights weight,
-                    const Epilogue *e, void *y, bool add, float *scratch) {
-  return gather_on<false>(
-      s, gather_of(false, shape, numbers_of(x, dtype), weight, e, numbers_of(y, dtype), add), scratch);
+                    const Epilogue *e, void *y, bool add, float *scratch, unsigned *counters) {
+  return gather_on<false>(s,
+                          gather_of(false, shape, numbers_of(x, dtype), weight, e, numbers_of(y, dtype), add),
+                          scratch, counters);
 }
 
 int conv_data_on(CudaStream s, const ConvShape *shape, Dtype dtype, const void *dy, ConvWeights weight,
-                 const Epilogue *e, void *dx, bool add, float *scratch) {
-  return gather_on<true>(
-      s, gather_of(true, shape, numbers_of(dy, dtype), weight, e, numbers_of(dx, dtype), add), scratch);
+                 const Epilogue *e, void *dx, bool add, float *scratch, unsigned *counters) {
+  return gather_on<true>(s,
+                         gather_of(true, shape, numbers_of(dy, dtype), weight, e, numbers_of(dx, dtype), add),
+                         scratch, counters);
 }

@@ -12,20 +12,27 @@ typedef struct ConvWeights {
   bool round;       /* images, of float32, are rounded to bfloat16 before they are multiplied */
 } ConvWeights;
 
-/* How many floats of scratch memory the next two want for this shape: 0 where there is work for all of a GPU as it is,
- * else room for sums that are computed in parts. */
-LAUNCHER size_t conv_scratch(bool data, const ConvShape *shape);
+/* What sums want that are computed in parts: floats of scratch memory and counters (kernels/last.h); 0 where there is work
+ * for all of a GPU as it is. */
+typedef struct ConvRoom {
+  size_t floats;
+  long counters;
+} ConvRoom;
+
+/* Of the next two for this shape. */
+LAUNCHER ConvRoom conv_room(bool data, const ConvShape *shape);
 /* y = act(scale * (sum + x conv weight) + shift + residual), where sum is what y holds with `add`, else 0. Without
  * scratch memory (NULL) slower. */
 LAUNCHER int conv_forward_on(CudaStream s, const ConvShape *shape, Dtype dtype, const void *x,
-                             ConvWeights weight, const Epilogue *e, void *y, bool add, float *scratch);
+                             ConvWeights weight, const Epilogue *e, void *y, bool add, float *scratch,
+                             unsigned *counters);
 /* The same of dx and the transposed convolution of dy. */
 LAUNCHER int conv_data_on(CudaStream s, const ConvShape *shape, Dtype dtype, const void *dy,
-                          ConvWeights weight, const Epilogue *e, void *dx, bool add, float *scratch);
-/* The gradient of the weights comes in parts, of some pixels each: so many for this shape, … */
-LAUNCHER long conv_weight_parts(const ConvShape *shape);
-/* … each the size of the weights, behind each other in dw; a single one may be added to what is there. */
+                          ConvWeights weight, const Epilogue *e, void *dx, bool add, float *scratch,
+                          unsigned *counters);
+/* dw (+)= the gradient of the weights; and what it wants for these images. */
+LAUNCHER ConvRoom conv_weight_room(const ConvShape *shape, const void *x, const void *gradient);
 LAUNCHER int conv_weight_on(CudaStream s, const ConvShape *shape, Dtype dtype, const void *x,
-                            const void *gradient, float *dw, bool add);
+                            const void *gradient, float *dw, bool add, float *scratch, unsigned *counters);
 
 #endif

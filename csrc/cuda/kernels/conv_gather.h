@@ -172,7 +172,8 @@ static inline bool gather_wide(bool data, const Gather &g) {
 bool gather_is_narrow(bool data, const Gather &g);
 int gather_narrow_on(CudaStream s, bool data, const Gather &g);
 bool weight_is_narrow(const ConvShape *c);
+struct Parts;
 long weight_narrow_blocks(const ConvShape *c); /* for one part */
-int weight_narrow_on(CudaStream s, const Gather &g, Numbers dy, long pixels, long parts);
+int weight_narrow_on(CudaStream s, const Gather &g, Numbers dy, long pixels, const Parts &p);
 
 #endif

@@ -2,6 +2,7 @@
  * side by side, with their weights in shared memory; the image comes through the cache, which holds what neighbouring
  * windows share. Depthwise convolutions are groups of one channel, of which a thread takes four. */
 #include "cuda/kernels/conv_gather.h"
+#include "cuda/kernels/parts.h"
 
 enum { SPAN = 32, LANES = SPAN / 4, COLUMNS = THREADS / LANES, HIGH = 4, SHARED = 48 << 10 };
 /* Blocks that keep a GPU busy; from there on a thread takes several columns of results, since weights are read once. */
@@ -169,14 +170,12 @@ static __host__ __device__ inline int units_of(bool depthwise, int channels, int
 /* Blocks: units fastest (`own` a block), then spans, parts. Threads that have no unit left share the pixels. */
 template <bool DEPTHWISE>
 static __global__ void __launch_bounds__(THREADS)
-    narrow_weight_kernel(Gather g, Numbers dy, long pixels, long length, int own, unsigned passes,
-                         unsigned spans) {
+    narrow_weight_kernel(const __grid_constant__ Gather g, Numbers dy, long pixels, long length, int own,
+                         unsigned passes, const __grid_constant__ Parts parts) {
   enum { SUMS = DEPTHWISE ? 1 : 4 };
   __shared__ float4 shared[SUMS][THREADS];
-  unsigned b = blockIdx.x, pass = b % passes;
-  b /= passes;
-  unsigned span = b % spans;
-  long part = b / spans;
+  unsigned b = blockIdx.x % parts.tiles, pass = b % passes, span = b / passes;
+  long part = blockIdx.x / parts.tiles;
   int shares = THREADS / own, unit = (int)pass * own + threadIdx.x % own, share = threadIdx.x / own;
   int groups = DEPTHWISE ? SPAN : groups_of(g.channels, g.outputs);
   int quarters = DEPTHWISE ? LANES : groups * g.channels / 4, rest = unit / quarters,
@@ -207,22 +206,22 @@ static __global__ void __launch_bounds__(THREADS)
   }
   for (int k = 0; k < SUMS; k++) shared[k][threadIdx.x] = sum[k];
   __syncthreads();
-  if (!mine || share > 0) return;
-  long all = (long)g.y.taps * g.x.taps * g.channels;
-  float *to = (float *)g.to.data + ((part * g.groups + group) * g.outputs + output) * all + tap * g.channels +
-              channel;
+  float v[4][4] = {};
 #pragma unroll
-  for (int k = 0; k < SUMS; k++) {
-    for (int i = 1; i < shares; i++) {
+  for (int k = 0; k < SUMS; k++)
+    for (int i = 0; share == 0 && i < shares; i++) {
       float4 other = shared[k][threadIdx.x + i * own];
-      sum[k].x += other.x, sum[k].y += other.y, sum[k].z += other.z, sum[k].w += other.w;
+      v[k][0] += other.x, v[k][1] += other.y, v[k][2] += other.z, v[k][3] += other.w;
     }
-    float four_sums[4] = {sum[k].x, sum[k].y, sum[k].z, sum[k].w};
+  if (!whole_sums(parts, v) || !mine || share > 0) return;
+  long all = (long)g.y.taps * g.x.taps * g.channels;
+  float *to = (float *)g.to.data + ((long)group * g.outputs + output) * all + tap * g.channels + channel;
+#pragma unroll
+  for (int k = 0; k < SUMS; k++)
     for (int i = 0; i < 4; i++) {
       float *place = to + (DEPTHWISE ? i * all : k * all + i);
-      *place = (g.add ? *place : 0) + four_sums[i];
+      *place = (g.add ? *place : 0) + v[k][i];
     }
-  }
 }
 
 bool weight_is_narrow(const ConvShape *c) {
@@ -248,15 +247,13 @@ long weight_narrow_blocks(const ConvShape *c) {
   return (long)n.passes * n.spans;
 }
 
-int weight_narrow_on(CudaStream s, const Gather &g, Numbers dy, long pixels, long parts) {
+int weight_narrow_on(CudaStream s, const Gather &g, Numbers dy, long pixels, const Parts &p) {
   NarrowBlocks n = narrow_blocks(g.channels, g.outputs, g.groups, g.y.taps * g.x.taps);
-  long length = (pixels + parts - 1) / parts;
-  unsigned blocks = n.passes * n.spans * (unsigned)parts;
+  long length = (pixels + p.parts - 1) / p.parts;
+  unsigned blocks = p.tiles * p.parts;
   if (n.depthwise)
-    LAUNCH(narrow_weight_kernel<true>, blocks, THREADS, 0, s, g, dy, pixels, length, n.own, n.passes,
-           n.spans);
+    LAUNCH(narrow_weight_kernel<true>, blocks, THREADS, 0, s, g, dy, pixels, length, n.own, n.passes, p);
   else
-    LAUNCH(narrow_weight_kernel<false>, blocks, THREADS, 0, s, g, dy, pixels, length, n.own, n.passes,
-           n.spans);
+    LAUNCH(narrow_weight_kernel<false>, blocks, THREADS, 0, s, g, dy, pixels, length, n.own, n.passes, p);
   return launched("conv2d");
 }

@@ -1,6 +1,7 @@
 /* The gradient of a convolution's weights: a product whose rows are output channels, columns the taps of input channels,
  * and whose depth are the pixels, cut into parts. */
 #include "cuda/kernels/conv_gather.h"
+#include "cuda/kernels/parts.h"
 #include "cuda/kernels/tiles.h"
 
 /* The image's numbers under four neighbouring taps and channels, pixel by pixel. */
@@ -56,25 +57,25 @@ template <bool WIDE> struct Under {
 /* Blocks: columns fastest, then rows, groups, parts of `length` pixels. */
 template <class T, bool WIDE>
 static __global__ void __launch_bounds__(THREADS, T::BLOCKS)
-    weight_kernel(Gather g, Numbers dy, long pixels, long length, unsigned columns, unsigned rows) {
-  unsigned b = blockIdx.x, column = b % columns;
+    weight_kernel(const __grid_constant__ Gather g, Numbers dy, long pixels, long length, unsigned columns,
+                  unsigned rows, const __grid_constant__ Parts parts) {
+  unsigned b = blockIdx.x % parts.tiles, column = b % columns;
   b /= columns;
   unsigned row = b % rows;
-  b /= rows;
-  int group = (int)(b % (unsigned)g.groups), all = g.y.taps * g.x.taps * g.channels;
-  long part = b / (unsigned)g.groups, first = part * length,
-       end = first + length < pixels ? first + length : pixels;
+  int group = (int)(b / rows), all = g.y.taps * g.x.taps * g.channels;
+  long first = blockIdx.x / parts.tiles * length, end = first + length < pixels ? first + length : pixels;
   long pitch = (long)g.groups * g.outputs;
   Sums<T> sum = {};
   Matrix<WIDE, Numbers> grads = {dy, g.outputs, end - first, 1, pitch, first * pitch + group * g.outputs};
   Under<WIDE> under = {g, first, end, group};
   multiply<T>(Across<T::M, Matrix<WIDE, Numbers>>(grads, (long)row * T::M),
               Across<T::N, Under<WIDE>>(under, (long)column * T::N), end - first, sum);
+  if (!whole_sums(parts, sum.v)) return;
 #pragma unroll
   for (int i = 0; i < T::TM; i++) {
     int o = (int)(row * T::M) + row_of<T>(i);
     if (o >= g.outputs) continue;
-    float *to = (float *)g.to.data + ((part * g.groups + group) * g.outputs + o) * all;
+    float *to = (float *)g.to.data + ((long)group * g.outputs + o) * all;
 #pragma unroll
     for (int j = 0; j < T::TN; j++) {
       int k = (int)(column * T::N) + column_of<T>(j);
@@ -87,38 +88,64 @@ enum { BUSY = 3 * 132, LEAST = 256, MOST = 8192 }; /* blocks that keep a GPU bus
 
 static long pixels_of(const ConvShape *c) { return c->n * c->ho * c->wo; }
 
-/* Whether tiles are 128 rows high, else 64. */
-static bool is_high(long outputs) { return outputs >= 128; }
+/* Rows of a tile. */
+static int height_of(long outputs) { return outputs >= 128 ? 128 : 64; }
 
-long conv_weight_parts(const ConvShape *c) {
+static bool is_wide(const ConvShape *c, const void *x, const void *gradient) {
+  return c->ci / c->groups % 4 == 0 && c->co / c->groups % 4 == 0 && aligned16(x) && aligned16(gradient);
+}
+
+/* Tiles, and the parts that each is computed in. rows: of four, of a thread. */
+typedef struct WeightTiles {
+  bool wide, narrow;
+  int height, rows;
+  long tiles, parts;
+} WeightTiles;
+
+static WeightTiles tiles_of(const ConvShape *c, const void *x, const void *gradient) {
   long pixels = pixels_of(c), columns = c->kh * c->kw * (c->ci / c->groups), outputs = c->co / c->groups;
-  long blocks = weight_is_narrow(c) ? weight_narrow_blocks(c)
-                                    : (long)blocks_for(outputs, is_high(outputs) ? 128 : 64) *
-                                          blocks_for(columns, 64) * c->groups;
-  long parts = blocks ? (BUSY + blocks - 1) / blocks : 1, most = (pixels + LEAST - 1) / LEAST;
-  if (parts > most) parts = most;
-  if (parts < (pixels + MOST - 1) / MOST) parts = (pixels + MOST - 1) / MOST;
-  return parts > 0 ? parts : 1;
+  WeightTiles t = {is_wide(c, x, gradient), false, 64, 4};
+  t.narrow = t.wide && weight_is_narrow(c);
+  if (t.narrow) {
+    t.tiles = weight_narrow_blocks(c);
+  } else {
+    if (t.wide) t.height = height_of(outputs);
+    t.rows = t.height / 16;
+    t.tiles = (long)blocks_for(outputs, t.height) * blocks_for(columns, 64) * c->groups;
+  }
+  t.parts = t.tiles ? (BUSY + t.tiles - 1) / t.tiles : 1;
+  long most = (pixels + LEAST - 1) / LEAST;
+  if (t.parts > most) t.parts = most;
+  if (t.parts < (pixels + MOST - 1) / MOST) t.parts = (pixels + MOST - 1) / MOST;
+  if (t.parts < 1) t.parts = 1;
+  return t;
+}
+
+ConvRoom conv_weight_room(const ConvShape *shape, const void *x, const void *gradient) {
+  WeightTiles t = tiles_of(shape, x, gradient);
+  return parts_room(t.parts, t.tiles, t.rows);
 }
 
 template <class T, bool WIDE>
-static int weight_as(CudaStream s, const Gather &g, Numbers dy, long pixels, long parts) {
+static int weight_as(CudaStream s, const Gather &g, Numbers dy, long pixels, const Parts &p) {
+  static_assert(T::TN == 4, "parts are rows of four");
   unsigned columns = blocks_for((long)g.y.taps * g.x.taps * g.channels, T::N),
            rows = blocks_for(g.outputs, T::M);
-  LAUNCH((weight_kernel<T, WIDE>), columns * rows * (unsigned)g.groups * (unsigned)parts, THREADS, 0, s, g,
-         dy, pixels, (pixels + parts - 1) / parts, columns, rows);
+  LAUNCH((weight_kernel<T, WIDE>), p.tiles * p.parts, THREADS, 0, s, g, dy, pixels,
+         (pixels + p.parts - 1) / p.parts, columns, rows, p);
   return launched("conv2d");
 }
 
 int conv_weight_on(CudaStream s, const ConvShape *c, Dtype dtype, const void *x, const void *gradient,
-                   float *dw, bool add) {
+                   float *dw, bool add, float *scratch, unsigned *counters) {
   Gather g = gather_of(false, c, numbers_of(x, dtype), {}, nullptr, numbers_of(dw, F32), add);
   Numbers dy = numbers_of(gradient, dtype);
-  long pixels = pixels_of(c), parts = conv_weight_parts(c), columns = (long)g.y.taps * g.x.taps * g.channels;
-  bool wide = g.channels % 4 == 0 && g.outputs % 4 == 0 && aligned16(x) && aligned16(gradient);
-  if (!columns || !g.outputs) return 1;
-  if (wide && weight_is_narrow(c)) return weight_narrow_on(s, g, dy, pixels, parts);
-  if (!wide) return weight_as<Tile<64, 64, 4, 4>, false>(s, g, dy, pixels, parts);
-  if (is_high(g.outputs)) return weight_as<Tile<128, 64, 8, 4>, true>(s, g, dy, pixels, parts);
-  return weight_as<Tile<64, 64, 4, 4>, true>(s, g, dy, pixels, parts);
+  long pixels = pixels_of(c);
+  WeightTiles t = tiles_of(c, x, gradient);
+  Parts p = {(unsigned)t.tiles, (unsigned)t.parts, scratch, counters};
+  if (!t.tiles) return 1;
+  if (t.narrow) return weight_narrow_on(s, g, dy, pixels, p);
+  if (!t.wide) return weight_as<Tile<64, 64, 4, 4>, false>(s, g, dy, pixels, p);
+  if (t.height == 128) return weight_as<Tile<128, 64, 8, 4>, true>(s, g, dy, pixels, p);
+  return weight_as<Tile<64, 64, 4, 4>, true>(s, g, dy, pixels, p);
 }

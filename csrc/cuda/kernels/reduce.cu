@@ -1,91 +1,105 @@
 /* A reduction sees its input as outer x reduced x inner. Where rows lie in one piece (inner == 1) a block adds a row;
- * otherwise a thread adds a column, its neighbours the columns beside it. What is long is cut into parts, whose sums
- * a second pass adds. */
+ * otherwise a thread adds a column, its neighbours the columns beside it. What is long is cut into parts, whose
+ * sums the last block adds (last.h). */
 #include "cuda/kernels/reduce.h"
 
 #include "cuda/kernels/cut.h"
+#include "cuda/kernels/last.h"
 #include "cuda/kernels/pack.h"
 #include "cuda/kernels/sums.h"
 
-size_t sum_middle_scratch(long outer, long reduced, long inner) {
+SumRoom sum_middle_room(long outer, long reduced, long inner) {
   Cut c = cut(outer, reduced, inner);
-  return c.parts > 1 ? (size_t)(outer * inner * c.parts) : 0;
+  if (c.parts == 1) return {0, 0};
+  return {(size_t)(outer * inner * c.parts), inner == 1 ? outer : (long)blocks_for(outer * inner)};
 }
 
 /* What numbers of T are added up in. */
 template <class T> using Sum = decltype(widened(T()));
 
+/* Where sums go, through parts of them or at once. */
+template <class T, class Y> struct SumsTo {
+  Cut cut;
+  Sum<T> scale;
+  Y *y;
+  bool add;
+  Sum<T> *parts;
+  unsigned *counters;
+
+  __device__ void put(long i, Sum<T> total) const {
+    narrowed((add ? widened(y[i]) : 0) + scale * total, y + i);
+  }
+};
+
 /* Block b: part b % parts of row b / parts. */
 template <class T, class Y>
 static __global__ void __launch_bounds__(THREADS)
-    rows_kernel(const T *x, long reduced, long parts, long length, Sum<T> scale, Y *y, bool add) {
-  long row = blockIdx.x / parts, part = blockIdx.x % parts, begin = part * length;
-  long end = begin + length < reduced ? begin + length : reduced;
+    rows_kernel(const T *x, long reduced, const __grid_constant__ SumsTo<T, Y> to) {
+  long count = to.cut.parts, row = blockIdx.x / count, begin = blockIdx.x % count * to.cut.length;
+  long end = begin + to.cut.length < reduced ? begin + to.cut.length : reduced;
   const T *from = x + row * reduced;
   Sum<T> total = 0;
   for (long i = begin + threadIdx.x; i < end; i += THREADS) total += widened(from[i]);
   total = block_sum(total);
-  if (threadIdx.x == 0) narrowed((add ? widened(y[blockIdx.x]) : 0) + scale * total, y + blockIdx.x);
+  if (count > 1) {
+    if (threadIdx.x == 0) to.parts[blockIdx.x] = total;
+    if (!is_last(to.counters + row, (unsigned)count)) return;
+    total = 0;
+    for (long p = threadIdx.x; p < count; p += THREADS) total += to.parts[row * count + p];
+    total = block_sum(total);
+  }
+  if (threadIdx.x == 0) to.put(row, total);
 }
 
-/* Thread: column i of outer o, part blockIdx.y; y: parts x outer x inner. */
+/* Thread: column i of outer o, part blockIdx.y; parts x outer x inner. */
 template <class T, class Y>
-static __global__ void columns_kernel(const T *x, long columns, long reduced, long inner, long length,
-                                      Sum<T> scale, Y *y, bool add) {
-  long column = INDEX, part = blockIdx.y, begin = part * length;
-  if (column >= columns) return;
-  long end = begin + length < reduced ? begin + length : reduced;
+static __global__ void __launch_bounds__(THREADS)
+    columns_kernel(const T *x, long columns, long reduced, long inner,
+                   const __grid_constant__ SumsTo<T, Y> to) {
+  long column = INDEX, begin = blockIdx.y * to.cut.length;
+  long end = begin + to.cut.length < reduced ? begin + to.cut.length : reduced;
+  bool mine = column < columns;
   const T *from = x + column / inner * reduced * inner + column % inner;
-  Y *to = y + part * columns + column;
   Sum<T> total = 0;
-  for (long r = begin; r < end; r++) total += widened(from[r * inner]);
-  narrowed((add ? widened(*to) : 0) + scale * total, to);
-}
-
-template <class T, class Y>
-static int columns_on(CudaStream s, const T *x, long outer, long reduced, long inner, Cut c, Sum<T> scale,
-                      Y *y, bool add) {
-  long columns = outer * inner;
-  LAUNCH((columns_kernel<T, Y>), dim3(blocks_for(columns), (unsigned)c.parts), THREADS, 0, s, x, columns,
-         reduced, inner, c.length, scale, y, add);
-  return launched("sum");
-}
-
-template <class T, class Y>
-static int rows_on(CudaStream s, const T *x, long outer, long reduced, Cut c, Sum<T> scale, Y *y, bool add) {
-  LAUNCH((rows_kernel<T, Y>), (unsigned)(outer * c.parts), THREADS, 0, s, x, reduced, c.parts, c.length,
-         scale, y, add);
-  return launched("sum");
+  for (long r = begin; mine && r < end; r++) total += widened(from[r * inner]);
+  if (to.cut.parts > 1) {
+    if (mine) to.parts[blockIdx.y * columns + column] = total;
+    if (!is_last(to.counters + blockIdx.x, (unsigned)to.cut.parts)) return;
+    total = 0;
+#pragma unroll 8
+    for (long p = 0; p < to.cut.parts; p++) total += mine ? to.parts[p * columns + column] : 0;
+  }
+  if (mine) to.put(column, total);
 }
 
 template <class T, class Y>
 static int sum_middle_as(CudaStream s, const T *x, long outer, long reduced, long inner, Sum<T> scale, Y *y,
-                         bool add, void *scratch) {
-  Cut c = cut(outer, reduced, inner);
-  Sum<T> *parts = (Sum<T> *)scratch;
-  if (!outer || !inner) return 1;
-  if (inner == 1) {
-    if (c.parts == 1) return rows_on(s, x, outer, reduced, c, scale, y, add);
-    return rows_on(s, x, outer, reduced, c, 1, parts, false) &&
-           rows_on(s, (const Sum<T> *)parts, outer, c.parts, (Cut){1, c.parts}, scale, y, add);
-  }
-  if (c.parts == 1) return columns_on(s, x, outer, reduced, inner, c, scale, y, add);
-  return columns_on(s, x, outer, reduced, inner, c, 1, parts, false) &&
-         columns_on(s, (const Sum<T> *)parts, 1, c.parts, outer * inner, (Cut){1, c.parts}, scale, y, add);
+                         bool add, void *scratch, unsigned *counters) {
+  SumsTo<T, Y> to = {cut(outer, reduced, inner), scale, y, add, (Sum<T> *)scratch, counters};
+  long columns = outer * inner;
+  if (!columns) return 1;
+  if (inner == 1)
+    LAUNCH((rows_kernel<T, Y>), (unsigned)(outer * to.cut.parts), THREADS, 0, s, x, reduced, to);
+  else
+    LAUNCH((columns_kernel<T, Y>), dim3(blocks_for(columns), (unsigned)to.cut.parts), THREADS, 0, s, x,
+           columns, reduced, inner, to);
+  return launched("sum");
 }
 
 int sum_middle_on(CudaStream s, Dtype from, const void *x, long outer, long reduced, long inner, double scale,
-                  Dtype to, void *y, bool add, void *scratch) {
+                  Dtype to, void *y, bool add, void *scratch, unsigned *counters) {
   int ok = 0;
   if (from == F64)
-    return sum_middle_as(s, (const double *)x, outer, reduced, inner, scale, (double *)y, add, scratch);
+    return sum_middle_as(s, (const double *)x, outer, reduced, inner, scale, (double *)y, add, scratch,
+                         counters);
   with_type(from == F32 ? to : from, [&](auto t) {
     TYPE_OF(t);
     const float *x32 = (const float *)x;
     float by = (float)scale, *y32 = (float *)y;
-    ok = from == F32 ? sum_middle_as(s, x32, outer, reduced, inner, by, (T *)y, add, scratch)
-         : to == F32 ? sum_middle_as(s, (const T *)x, outer, reduced, inner, by, y32, add, scratch)
-                     : sum_middle_as(s, (const T *)x, outer, reduced, inner, by, (T *)y, add, scratch);
+    ok = from == F32 ? sum_middle_as(s, x32, outer, reduced, inner, by, (T *)y, add, scratch, counters)
+         : to == F32
+             ? sum_middle_as(s, (const T *)x, outer, reduced, inner, by, y32, add, scratch, counters)
+             : sum_middle_as(s, (const T *)x, outer, reduced, inner, by, (T *)y, add, scratch, counters);
   });
   return ok;
 }

@@ -47,9 +47,22 @@ static __global__ void __launch_bounds__(THREADS)
       [&](long channel, long out, float v) { put_number(sums, (channel * FOUR + t.tap) * o + out, v); });
 }
 
+/* Number i of skip's gradient to its place. */
+static __device__ inline void place_skip(long i, long n, long c, long channels, const float *skip,
+                                         float *weights, bool add) {
+  long rest = channels - c;
+  if (i >= n) return;
+  float *to = weights + i / rest * channels + c + i % rest;
+  *to = (add ? *to : 0) + skip[i];
+}
+
+/* Behind the blocks of tiles are those of skip's n numbers. */
 static __global__ void __launch_bounds__(THREADS)
     share_taps_kernel(unsigned tiles_o, unsigned tiles_c, long o, long c, long channels, const float *sums,
-                      float *weights, bool add) {
+                      long n, const float *skip, float *weights, bool add) {
+  unsigned tiles = tiles_o * tiles_c * THREE;
+  if (blockIdx.x >= tiles)
+    return place_skip((long)(blockIdx.x - tiles) * THREADS + threadIdx.x, n, c, channels, skip, weights, add);
   TapTile t(tiles_o, tiles_c);
   int y = t.tap / 3, x = t.tap % 3;
   turn(
@@ -62,14 +75,6 @@ static __global__ void __launch_bounds__(THREADS)
         float *to = weights + (out * THREE + t.tap) * channels + channel;
         *to = (add ? *to : 0) + v;
       });
-}
-
-static __global__ void place_kernel(long n, long c, long channels, const float *skip, float *weights,
-                                    bool add) {
-  long i = INDEX, rest = channels - c;
-  if (i >= n) return;
-  float *to = weights + i / rest * channels + c + i % rest;
-  *to = (add ? *to : 0) + skip[i];
 }
 
 int upconv_sum_taps_on(CudaStream s, long o, long c, long channels, const void *weights, Dtype dtype,
@@ -85,12 +90,9 @@ int upconv_share_taps_on(CudaStream s, long o, long c, long channels, const floa
                          float *weights, bool add) {
   unsigned tiles_o = blocks_for(o, SIDE), tiles_c = blocks_for(c, SIDE);
   long n = o * THREE * (channels - c);
-  if (o && c) {
-    LAUNCH(share_taps_kernel, tiles_o * tiles_c * THREE, THREADS, 0, s, tiles_o, tiles_c, o, c, channels,
-           sums, weights, add);
-    if (!launched("upconv2d")) return 0;
-  }
-  if (!n) return 1;
-  LAUNCH(place_kernel, blocks_for(n), THREADS, 0, s, n, c, channels, skip, weights, add);
+  unsigned blocks = tiles_o * tiles_c * THREE + blocks_for(n);
+  if (!blocks) return 1;
+  LAUNCH(share_taps_kernel, blocks, THREADS, 0, s, tiles_o, tiles_c, o, c, channels, sums, n, skip, weights,
+         add);
   return launched("upconv2d");
 }
