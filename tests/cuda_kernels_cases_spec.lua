@@ -155,8 +155,9 @@ describe("on a GPU", function()
     for _, n in ipairs { 1, 7, 1000, 1001 } do
       for start = 1, 2 do
         local inputs = { co.randn(n + 1), co.randn(n + 1), co.randn(n + 1), co.rand(n + 1) }
-        for name, count in pairs { adamw = 4, sgd = 3, lerp = 2 } do
-          local args = name == "sgd" and { momentum = 0.9, weight_decay = 0.1, nesterov = n > 7 } or {}
+        for name, count in pairs { adamw = 4, sgd = 3, lerp = 2, scale = 1 } do
+          local args = name == "sgd" and { momentum = 0.9, weight_decay = 0.1, nesterov = n > 7 }
+            or name == "scale" and { by = 0.7 } or {}
           local expected, found = {}, {}
           for i = 1, count do
             expected[i] = stretch(inputs[i], start, n)

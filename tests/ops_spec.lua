@@ -151,7 +151,7 @@ for _, name in ipairs(samples.names) do
               end
               samples.call(name, own, args)
             end
-            support.raises("since it is written to, found", call, t:clone(), true)
+            if #inputs > 1 then support.raises("since it is written to, found", call, t:clone(), true) end
             support.raises("expected float32 like the other inputs, since it is written to", call, t:to "int32")
             local leaf = t:clone()
             leaf.requires_grad = true

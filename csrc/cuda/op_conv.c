@@ -5,6 +5,7 @@
 
 #include "cuda/op_conv.h"
 #include "cuda/plans.h"
+#include "cuda/rounded.h"
 #include "ops/conv_sizes.h"
 
 static ConvProblem problem_of(const Call *c, ConvPass pass, const ConvShape *s, bool add) {
@@ -18,7 +19,10 @@ static ConvProblem problem_of(const Call *c, ConvPass pass, const ConvShape *s, 
 
 int cuda_weights(Call *c, int i, ConvWeights *weights) {
   const Tensor *t = c->in[i];
-  if (dtype_is_half(c->dtype) && t->dtype != c->dtype) {
+  const Tensor *rounded = dtype_is_half(c->dtype) ? cuda_rounded(t, c->dtype) : NULL;
+  if (rounded) {
+    t = rounded;
+  } else if (dtype_is_half(c->dtype) && t->dtype != c->dtype) {
     if (!c->saved[0] && !(c->saved[0] = tensor_cast(t, c->dtype))) return 0;
     t = c->saved[0];
   }

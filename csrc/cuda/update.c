@@ -21,10 +21,10 @@ static const float *numbers_of(Call *c) {
   return to && put_bytes(stream_of(c), to, numbers, sizeof numbers) ? to : NULL;
 }
 
-static void add_row(UpdateRows *rows, float *const *state, const float *g, long n) {
+void update_row(UpdateRows *rows, float *const *state, const float *g, long n) {
   UpdateRow *r = &rows->row[rows->count++];
   *r = (UpdateRow){state[0], state[1], state[2], g, (unsigned)n, rows->blocks};
-  rows->blocks += (unsigned)((n + UPDATE_CHUNK - 1) / UPDATE_CHUNK);
+  rows->blocks += UPDATE_BLOCKS(n);
 }
 
 int cuda_update(Call *calls, int n, UpdateKind kind, const int *which) {
@@ -34,12 +34,12 @@ int cuda_update(Call *calls, int n, UpdateKind kind, const int *which) {
   for (int i = 0; i < n; i++) {
     Call *c = &calls[i];
     float *state[3];
-    const float *g = input(c, which[3]);
+    const float *g = which[3] == NO_STATE ? NULL : input(c, which[3]);
     for (int k = 0; k < 3; k++)
       if (!writable(c, which[k], &state[k])) return 0;
     for (long at = 0, size = c->in [which[0]]->size; at < size; at += PIECE) {
       if (rows.count == UPDATE_ROWS && !update_on(stream_of(c), kind, numbers, &rows)) return 0;
-      add_row(&rows, state, g + at, least(size - at, PIECE));
+      update_row(&rows, state, g ? g + at : NULL, least(size - at, PIECE));
       for (int k = 0; k < 3; k++)
         if (state[k]) state[k] += PIECE;
     }

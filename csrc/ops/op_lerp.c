@@ -22,6 +22,8 @@ static int lerp_forward(Call *c) {
                   .n = c->in[TO]->size, .to = to, .from = input(c, FROM), .share = (real)c->arg[SHARE].n);
 }
 
+static void lerp_numbers(const Call *c, float *numbers) { numbers[0] = (float)c->arg[SHARE].n; }
+
 static int lerp_sample(Call *c, Random *r, int variant) {
   static const long sizes[] = {5, 0, 1, 300};
   if (variant > 3) return -1;
@@ -36,5 +38,6 @@ DESCRIPTOR op_lerp = {.name = "lerp",
                       .doc = "to += share (from - to) in place; returns nothing",
                       .shape = lerp_shape,
                       .sample = lerp_sample,
+                      .numbers = lerp_numbers,
                       .mutates = 1 << TO};
 const Kernel REALNAME(cpu_lerp) = {.forward = lerp_forward};

@@ -3,8 +3,11 @@
 #include "cuda/launch.h" /* before the bodies: they are CUDA's here */
 
 #include "cuda/kernels/four.h"
+#include "cuda/kernels/last.h"
+#include "cuda/kernels/sums.h"
 #include "cuda/kernels/update.h"
 #include "ops/bodies_adamw.h"
+#include "ops/bodies_lerp.h"
 #include "ops/bodies_sgd.h"
 
 static_assert(sizeof(UpdateRows) <= 32764 - 16, "a launch carries no more");
@@ -46,23 +49,91 @@ static __device__ void update(const struct sgd_step &step, const UpdateRow &r, l
   store(r.p, i, n, whole, p);
 }
 
+struct lerp_step {
+  float share;
+};
+static __device__ void update(const lerp_step &step, const UpdateRow &r, long i, long n, bool whole) {
+  Four p = load(r.p, i, n, whole), g = load(r.g, i, n, whole);
+  for (int k = 0; k < WIDTH; k++) lerp_update(step.share, p.v + k, g.v[k]);
+  store(r.p, i, n, whole, p);
+}
+
+struct scale_step {
+  float by;
+};
+static __device__ void update(const scale_step &step, const UpdateRow &r, long i, long n, bool whole) {
+  Four p = load(r.p, i, n, whole);
+  for (int k = 0; k < WIDTH; k++) p.v[k] *= step.by;
+  store(r.p, i, n, whole, p);
+}
+
+template <class T> struct round_step {};
+template <class T>
+static __device__ void update(const round_step<T> &, const UpdateRow &r, long i, long n, bool whole) {
+  store((T *)r.first, i, n, whole, load(r.p, i, n, whole));
+}
+
 template <class Step>
 static __global__ void __launch_bounds__(THREADS)
     update_kernel(const __grid_constant__ UpdateRows rows, const Step *numbers) {
   const UpdateRow r = rows.row[row_of(rows, blockIdx.x)];
-  const Step step = *numbers;
+  const Step step = numbers ? *numbers : Step();
   bool aligned = aligned_row(r);
   long begin = (long)(blockIdx.x - r.block) * UPDATE_CHUNK, n = min((long)r.n, begin + UPDATE_CHUNK);
   for (long i = begin + threadIdx.x * WIDTH; i < n; i += THREADS * WIDTH)
     update(step, r, i, n, aligned && i + WIDTH <= n);
 }
 
-int update_on(CudaStream s, UpdateKind kind, const float *numbers, UpdateRows *rows) {
-  if (rows->blocks && kind == UPDATE_ADAMW)
-    LAUNCH(update_kernel<adamw_step>, rows->blocks, THREADS, 0, s, *rows, (const adamw_step *)numbers);
-  else if (rows->blocks)
-    LAUNCH(update_kernel<sgd_step>, rows->blocks, THREADS, 0, s, *rows, (const sgd_step *)numbers);
+template <class Step> static void update_as(CudaStream s, const float *numbers, const UpdateRows *rows) {
+  LAUNCH(update_kernel<Step>, rows->blocks, THREADS, 0, s, *rows, (const Step *)numbers);
+}
+
+static int emptied(UpdateRows *rows) {
   rows->count = 0;
   rows->blocks = 0;
   return launched("update");
+}
+
+int update_on(CudaStream s, UpdateKind kind, const float *numbers, UpdateRows *rows) {
+  if (!rows->blocks) return 1;
+  switch (kind) {
+  case UPDATE_ADAMW: update_as<adamw_step>(s, numbers, rows); break;
+  case UPDATE_SGD: update_as<sgd_step>(s, numbers, rows); break;
+  case UPDATE_LERP: update_as<lerp_step>(s, numbers, rows); break;
+  case UPDATE_SCALE: update_as<scale_step>(s, numbers, rows); break;
+  case UPDATE_BF16: update_as<round_step<Brain>>(s, numbers, rows); break;
+  case UPDATE_F16: update_as<round_step<Half>>(s, numbers, rows); break;
+  }
+  return emptied(rows);
+}
+
+/* ---- squares ---- */
+
+static __global__ void __launch_bounds__(THREADS)
+    squares_kernel(const __grid_constant__ UpdateRows rows, float *partial, unsigned *counters) {
+  int row = row_of(rows, blockIdx.x);
+  const UpdateRow r = rows.row[row];
+  bool aligned = aligned16(r.g);
+  unsigned blocks = UPDATE_BLOCKS(r.n);
+  long begin = (long)(blockIdx.x - r.block) * UPDATE_CHUNK, n = min((long)r.n, begin + UPDATE_CHUNK);
+  float sum = 0;
+  for (long i = begin + threadIdx.x * WIDTH; i < n; i += THREADS * WIDTH) {
+    Four g = load(r.g, i, n, aligned && i + WIDTH <= n);
+    for (int k = 0; k < WIDTH; k++) sum += g.v[k] * g.v[k];
+  }
+  sum = block_sum(sum);
+  if (blocks > 1) {
+    if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+    if (!is_last(counters + row, blocks)) return;
+    sum = 0;
+    for (unsigned b = threadIdx.x; b < blocks; b += THREADS) sum += partial[r.block + b];
+    sum = block_sum(sum);
+  }
+  if (threadIdx.x == 0) *r.p = sum;
+}
+
+int update_squares_on(CudaStream s, UpdateRows *rows, float *partial, unsigned *counters) {
+  if (!rows->blocks) return 1;
+  LAUNCH(squares_kernel, rows->blocks, THREADS, 0, s, *rows, partial, counters);
+  return emptied(rows);
 }

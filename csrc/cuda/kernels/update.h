@@ -6,7 +6,15 @@
 
 #include <cuda_runtime_api.h>
 
-typedef enum UpdateKind { UPDATE_ADAMW, UPDATE_SGD } UpdateKind;
+/* LERP draws p towards g; SCALE multiplies p; BF16 and F16 round p, which is only read, into the memory of `first`. */
+typedef enum UpdateKind {
+  UPDATE_ADAMW,
+  UPDATE_SGD,
+  UPDATE_LERP,
+  UPDATE_SCALE,
+  UPDATE_BF16,
+  UPDATE_F16
+} UpdateKind;
 
 /* UPDATE_CHUNK: numbers a block. What a launch may carry is 4 KB, or 32 KB from CUDA 12.1 on. */
 enum { UPDATE_CHUNK = 4096 };
@@ -22,13 +30,21 @@ typedef struct UpdateRow {
   unsigned n, block; /* how many numbers; the first block that has some of them */
 } UpdateRow;
 
+/* Blocks of a row of n numbers; of none, too, one has something to say. */
+#define UPDATE_BLOCKS(n) ((n) ? (unsigned)(((n)-1) / UPDATE_CHUNK + 1) : 1u)
+
 typedef struct UpdateRows {
   int count;
   unsigned blocks;
   UpdateRow row[UPDATE_ROWS];
 } UpdateRows;
 
-/* Starts the kernel for these rows, and empties them. numbers: struct adamw_step or sgd_step, on the device. */
+/* Starts the kernel for these rows, and empties them. numbers: struct adamw_step or sgd_step, or the share or factor, on
+ * the device. */
 LAUNCHER int update_on(CudaStream s, UpdateKind kind, const float *numbers, UpdateRows *rows);
+
+/* p[0] = the sum of the n numbers g squared, of every row, which are then emptied. partial: rows->blocks; counters: for
+ * every row (kernels/last.h). */
+LAUNCHER int update_squares_on(CudaStream s, UpdateRows *rows, float *partial, unsigned *counters);
 
 #endif

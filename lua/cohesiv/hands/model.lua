@@ -32,6 +32,15 @@ local function prepare(self, x)
   return (x:to(dtype) - mean) * scale
 end
 
+-- What convolutions multiply halves with, rounded for all of them at once.
+local function round_weights(self, to)
+  local list = {}
+  for _, t in self:named_parameters() do
+    if #t.shape == 4 and t.dtype == "float32" then list[#list + 1] = t end
+  end
+  ops.round_weights.each({ list }, nil, to)
+end
+
 local function forward(self, x)
   if not core.is_tensor(x) then core.refuse("model: expected an image tensor, found %s", type(x)) end
   local shape = x.shape
@@ -40,7 +49,10 @@ local function forward(self, x)
     core.refuse("model: expected an image H×W×3 or N×H×W×3, found %s", table.concat(shape, "x"))
   end
   x = prepare(self, x)
-  if HALVES[self.precision] then x = x:to(HALVES[self.precision]) end
+  if HALVES[self.precision] then
+    x = x:to(HALVES[self.precision])
+    round_weights(self, HALVES[self.precision])
+  end
   if single then x = x:reshape { 1, shape[1], shape[2], 3 } end
   local h, w = x.shape[2], x.shape[3]
   if h == 0 or w == 0 then core.refuse("model: expected an image of at least one pixel, found %dx%d", h, w) end

@@ -131,25 +131,49 @@ function M.SGD(parameters, o)
   return new(o.momentum > 0 and SGD or PlainSGD, parameters, o)
 end
 
+-- The sum of squares of each gradient, read at once, so that a device is waited for once: what square and sum give on
+-- the CPU, elsewhere by one launch.
+local function squares(parameters)
+  local gradients, list = {}, {}
+  for _, p in ipairs(parameters) do gradients[#gradients + 1] = p.grad end
+  for i, g in ipairs(gradients) do
+    list[i] = g.device == "cpu" and g:square():sum() or core.full(0, {}, { device = g.device })
+  end
+  if list[1] and list[1].device ~= "cpu" then ops.sum_squares.each { gradients, list } end
+  return list[1] and tensor.stack(list):to("float64"):totable() or list
+end
+
+local function scale(parameters, by)
+  local gradients, whose = {}, {}
+  for _, p in ipairs(parameters) do
+    local g = p.grad
+    if g then
+      gradients[#gradients + 1], whose[#whose + 1] = g, p
+      p.grad = nil -- nobody else's, where it was
+    end
+  end
+  local ok, message = pcall(function()
+    for _, g in ipairs(gradients) do core.own(g) end -- what needs memory comes first
+    ops.scale.each({ gradients }, nil, by)
+  end)
+  for i, p in ipairs(whose) do p.grad = gradients[i] end
+  if not ok then core.error(message, 0) end
+end
+
+--- scale_gradients(parameters, by): multiplies all gradients by a number.
+function M.scale_gradients(parameters, by)
+  options.expect("scale_gradients", "parameters tensors, by number", parameters, by)
+  tensor.tidy(scale, parameters, by)
+end
+
 --- clip_norm(parameters, max): scales all gradients by one factor to a common Euclidean norm <= max → the norm before.
 function M.clip_norm(parameters, max)
   options.expect("clip_norm", "parameters tensors", parameters)
   options.within("clip_norm", "max", max, 0, math.huge)
-  local squares = tensor.tidy(function() -- read at once, exactly: a device is waited for once
-    local list = {}
-    for _, p in ipairs(parameters) do
-      if p.grad then list[#list + 1] = p.grad:square():sum():to "float64" end
-    end
-    return list[1] and tensor.stack(list):totable() or list
-  end)
   local sum = 0.0
-  for _, v in ipairs(squares) do sum = sum + v end
+  for _, v in ipairs(tensor.tidy(squares, parameters)) do sum = sum + v end
   local norm = math.sqrt(sum)
-  if norm > max then
-    for _, p in ipairs(parameters) do
-      if p.grad then p.grad = p.grad * (max / norm) end
-    end
-  end
+  if norm > max then M.scale_gradients(parameters, max / norm) end
   return norm
 end
 

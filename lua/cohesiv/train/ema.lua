@@ -32,7 +32,8 @@ end
 -- share, as a mean.
 function Average:step(n)
   local share = math.max(1 - self.decay, 1 / math.max(n, 1))
-  for i, to in ipairs(self.to) do core.ops.lerp.call(to, self.from[i], share) end
+  for _, to in ipairs(self.to) do core.own(to) end
+  core.ops.lerp.each({ self.to, self.from }, nil, share)
 end
 
 --- average:state(): the averaged network's tensors by name, for a checkpoint; average:restore(state) takes them back.

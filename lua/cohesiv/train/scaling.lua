@@ -14,7 +14,7 @@ function Scaling:step(loss)
   local optimiser = self.optimiser;
   (loss * self.scale):backward()
   if optim.clip_norm(optimiser.parameters, math.huge) < math.huge then -- of NaN neither
-    for _, p in ipairs(optimiser.parameters) do p.grad = p.grad and p.grad * (1 / self.scale) end
+    optim.scale_gradients(optimiser.parameters, 1 / self.scale)
     optimiser:step()
     self.good = self.good + 1
     if self.good % GOOD == 0 then self.scale = math.min(self.scale * 2, MOST) end
