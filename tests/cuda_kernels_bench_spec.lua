@@ -2,10 +2,11 @@
 local json = require "cohesiv.base.json"
 local support = require "tests.support"
 
-local function bench(words, env)
+local function bench(words, env, large)
   local folder = support.temp()
   for name, value in pairs(support.same_build) do env[name] = value end
-  local result = support.cohesiv({ "experiments/bench/gpu.lua", "--small", "--out", folder, table.unpack(words) },
+  if not large then table.insert(words, "--small") end
+  local result = support.cohesiv({ "experiments/bench/gpu.lua", "--out", folder, table.unpack(words) },
     { env = env, dir = support.root, timeout = 300 })
   return result, folder
 end
@@ -27,6 +28,24 @@ it("checks what a GPU computes, and measures it", function()
   assert.is_true(speed.layers[1].bound > 0 and speed.layers[1].weights ~= nil)
 end)
 
+it("counts what a training step of the default network starts without a graph: at most 600 kernels", function()
+  local result, folder = bench({ "--part", "launches" }, { COHESIV_CUDA_MODULE = os.getenv "COHESIV_CUDA_MODULE",
+    COHESIV_CUDA_IDLE = "1", COHESIV_CUDA_MEMORY = "100000000000" }, not support.small)
+  assert.equal(0, result.status, result.stdout .. result.stderr)
+  local steps = json.decode(support.read(folder .. "/gpu_launches.json")).launches
+  assert.same({ "float32", "bf16" }, { steps[1].precision, steps[2].precision })
+  for _, step in ipairs(steps) do
+    local sum = 0
+    for _, op in ipairs(step.ops) do
+      sum = sum + op.launches
+      if op.op == "conv2d" and op.pass == "forward" then assert.same({ 63, 63 }, { op.calls, op.launches }) end
+    end
+    assert.equal(step.launches, sum)
+    assert.equal(2, step.graph.launches) -- the step's numbers, and all else
+    assert.is_true(sum > 300 and sum <= 600, ("%s: %d launches"):format(step.precision, sum))
+  end
+end)
+
 it("tells of a stage that fails, and of wrong words", function()
   local result, folder = bench({ "--part", "peer" }, { COHESIV_CUDA_MODULE = os.getenv "COHESIV_CUDA_MODULE",
     COHESIV_PEER = "/nowhere.py" })
@@ -35,7 +54,8 @@ it("tells of a stage that fails, and of wrong words", function()
     result.stdout)
   assert.equal("PyTorch", json.decode(support.read(folder .. "/gpu_peer.json")).failures[1].stage)
   result = bench({ "--part", "all" }, {})
-  assert.is_truthy(result.stderr:find("--part: expected checks, speed, peer or launches, found all", 1, true), result.stderr)
+  assert.is_truthy(result.stderr:find("--part: expected checks, speed, peer or launches, found all", 1, true),
+    result.stderr)
 end)
 
 it("says in a line that there is no GPU", function()

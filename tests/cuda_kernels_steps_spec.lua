@@ -73,6 +73,60 @@ it("an op alone reads its parameters as they are given", function()
   assert.same({ 1, 1, 1 }, v:totable())
 end)
 
+it("norms, clipped gradients and averages take one launch for all, and are the CPU's", function()
+  local sizes, results = { 1, 5, 4096, 4097, 0, 30000, 3 }, {}
+  for i = 8, 40 do sizes[i] = i end
+  for k, device in ipairs { "cpu", "cuda" } do
+    local p = parameters(sizes, device)
+    local held = p[2].grad
+    local before = held:totable()
+    local count = device == "cuda" and launches()
+    local norm = co.optim.clip_norm(p, 3)
+    if count then assert.is_true(launches() - count < 2 * #sizes, launches() - count) end
+    assert.same(before, held:totable()) -- who holds a gradient keeps it
+    count = device == "cuda" and launches()
+    co.optim.scale_gradients(p, 0.5)
+    if count then assert.equal(count + 2, launches()) end -- the factor, and all of them
+    local list = {}
+    for i, t in ipairs(p) do list[i] = t.grad and t.grad:to "cpu" or co.zeros(0) end
+    local to, from = {}, {}
+    for i, t in ipairs(p) do to[i], from[i] = t:detach():clone(), t:detach() * 2 end
+    count = device == "cuda" and launches()
+    core.ops.lerp.each({ to, from }, nil, 0.25)
+    if count then assert.equal(count + 2, launches()) end
+    for i, t in ipairs(to) do list[#p + i] = t:to "cpu" end
+    results[k] = { norm, co.cat(list) }
+  end
+  assert.is_true(math.abs(results[1][1] - results[2][1]) < 1e-5 * results[1][1])
+  assert.is_true(support.difference(results[1][2], results[2][2]) < 1e-6)
+end)
+
+it("rounded weights are the same ones until they change, and many take one launch", function()
+  local x, weights = co.randn(1, 6, 6, 8, { device = "cuda" }):to "bfloat16", {}
+  for i = 1, 3 do weights[i] = co.randn(8, 3, 3, 8, { device = "cuda" }) end
+  local function outputs()
+    local before, list = launches(), {}
+    for i, w in ipairs(weights) do list[i] = core.ops.conv2d.call(x, w, nil, nil, { 1, 1 }) end
+    local count = launches() - before
+    return co.stack(list):to("float32"):totable(), count
+  end
+  local expected, alone = outputs()
+  local before = launches()
+  core.ops.round_weights.each({ weights }, nil, "bfloat16")
+  assert.equal(before + 1, launches())
+  local found, kept = outputs()
+  assert.same(expected, found)
+  assert.equal(alone - 3, kept)
+  co.lerp(weights[2], weights[1], 1) -- another weight: what was kept is not taken
+  found, kept = outputs()
+  assert.same(found[1], found[2])
+  assert.equal(alone - 2, kept)
+  core.ops.round_weights.each({ weights }, nil, "bfloat16")
+  assert.same({ found, alone - 3 }, { outputs() })
+  core.ops.round_weights.each({ weights }, nil, "float16")
+  assert.same({ found, alone - 3 }, { outputs() }) -- beside the others
+end)
+
 describe("work that is recorded", function()
   local function gpu(...) return co.randn({ ... }, { device = "cuda" }) end
 

@@ -15,22 +15,27 @@ static int moments(Call *c, Rows n, bool joint, const NormStatistics *a) {
   return ok;
 }
 
-int cuda_norm_prepare(Call *c, Rows n, float *means, float *pooled) {
+/* What there is for batch norm. 0 with a message. */
+static int batch_statistics(Call *c, long channels, NormStatistics *a) {
   bool training = c->arg[TRAINING].n != 0;
-  NormStatistics a = {.weight = input(c, WEIGHT),
-                      .bias = input(c, BIAS),
-                      .momentum = c->arg[MOMENTUM].n,
-                      .eps = c->arg[EPS].n,
-                      .running = !training,
-                      .running_mean = (float *)input(c, RUNNING_MEAN), /* written to in training alone */
-                      .running_var = (float *)input(c, RUNNING_VAR),
-                      .means = means,
-                      .pooled = pooled};
-  if (training && (!(a.running_mean = tensor_write(c->in[RUNNING_MEAN])) ||
-                   !(a.running_var = tensor_write(c->in[RUNNING_VAR]))))
-    return 0;
-  return norm_keep(c, 1, n.channels, &a) &&
-         (training || pooled ? moments(c, n, true, &a) : norm_running_on(stream_of(c), n.channels, &a));
+  *a = (NormStatistics){.weight = input(c, WEIGHT),
+                        .bias = input(c, BIAS),
+                        .momentum = c->arg[MOMENTUM].n,
+                        .eps = c->arg[EPS].n,
+                        .running = !training,
+                        .running_mean = (float *)input(c, RUNNING_MEAN), /* written to in training alone */
+                        .running_var = (float *)input(c, RUNNING_VAR)};
+  return (!training || ((a->running_mean = tensor_write(c->in[RUNNING_MEAN])) &&
+                        (a->running_var = tensor_write(c->in[RUNNING_VAR])))) &&
+         norm_keep(c, 1, channels, a);
+}
+
+int cuda_norm_prepare(Call *c, Rows n, float *means, float *pooled) {
+  NormStatistics a;
+  if (!batch_statistics(c, n.channels, &a)) return 0;
+  a.means = means;
+  a.pooled = pooled;
+  return a.running && !pooled ? norm_running_on(stream_of(c), n.channels, &a) : moments(c, n, true, &a);
 }
 
 int cuda_norm_weights(Call *c, NormLines *to) {
@@ -53,6 +58,12 @@ static int apply(Call *c, const Norm *j, const float *residual) {
                             line + j->rows.images * j->rows.channels, j->rows.channels, residual, j->act, y);
 }
 
+/* Statistics of every image, and the output. */
+static int few(Call *c, const Norm *j, const NormStatistics *a, const float *residual) {
+  float *y = output(c, 0);
+  return y && norm_few_on(stream_of(c), j->rows, c->dtype, input(c, INPUT), a, residual, j->act, y);
+}
+
 /* The gradients of input, weight and bias, and b's dr. */
 static int backward(Call *c, const Norm *j, NormBack *b) {
   long n = j->rows.images * j->rows.channels;
@@ -72,6 +83,8 @@ static int backward(Call *c, const Norm *j, NormBack *b) {
   b->slope = lines.slope;
   b->offset = lines.offset;
   lines.inverse = b->mean + n;
+  if (j->rows.rows <= NORM_FEW && (j->rows.images == 1 || !(lines.dweight || lines.dbias)))
+    return norm_few_back_on(s, j->rows, b, c->dtype, &lines);
   return norm_lines_on(s, j->rows, b, c->dtype, j->rows.channels, lines.offset + n, counters, &lines) &&
          ((!b->dx && !b->dr) || norm_back_on(s, j->rows, b, c->dtype, j->rows.channels));
 }
@@ -88,7 +101,11 @@ static int batch_forward(Call *c) {
   Norm j = batch_of(c);
   const Tensor *residual = c->in[RESIDUAL];
   c->recompute = !residual;
-  if (!cuda_norm_prepare(c, j.rows, NULL, NULL) || !apply(c, &j, input(c, RESIDUAL))) return 0;
+  if (j.share > 0 && j.rows.rows <= NORM_FEW) {
+    NormStatistics a;
+    if (!batch_statistics(c, j.rows.channels, &a) || !few(c, &j, &a, input(c, RESIDUAL))) return 0;
+  } else if (!cuda_norm_prepare(c, j.rows, NULL, NULL) || !apply(c, &j, input(c, RESIDUAL)))
+    return 0;
   if (!c->training || !residual || j.act == ACT_NONE) return 1;
   return call_save(c, KEPT_GIVEN, j.act == ACT_SILU ? residual : c->out[0]);
 }
@@ -125,8 +142,9 @@ static int instance_forward(Call *c) {
   Norm j = instance_of(c);
   NormStatistics a = {.weight = input(c, WEIGHT), .bias = input(c, BIAS), .eps = c->arg[OWN_EPS].n};
   c->recompute = true;
-  return norm_keep(c, j.rows.images, j.rows.channels, &a) && moments(c, j.rows, false, &a) &&
-         apply(c, &j, NULL);
+  if (!norm_keep(c, j.rows.images, j.rows.channels, &a)) return 0;
+  if (j.rows.rows <= NORM_FEW) return few(c, &j, &a, NULL);
+  return moments(c, j.rows, false, &a) && apply(c, &j, NULL);
 }
 
 static int instance_recompute(Call *c) {

@@ -8,17 +8,20 @@
 enum { WEIGHTS };
 enum { TO };
 
+enum { KINDS = 2 }; /* of halves, which stay where they are once made: graphs know the place */
+static int kind_of(Dtype half) { return half == F16; }
+
 typedef struct Rounded {
-  Tensor *half;
-  unsigned long version;
+  Tensor *half[KINDS];
+  unsigned long version[KINDS];
 } Rounded;
 
 static void rounded_free(void *p) {
-  tensor_release(((Rounded *)p)->half);
+  tensor_release_all(((Rounded *)p)->half, KINDS);
   free(p);
 }
 
-/* A storage's own, if the tensor is all of it. */
+/* Of a tensor that is all of its storage, where nothing else is kept; else NULL. */
 static Rounded *rounded_of(const Tensor *t) {
   Storage *s = t->storage;
   bool whole = t->offset == 0 && tensor_bytes(t) == s->bytes;
@@ -27,26 +30,26 @@ static Rounded *rounded_of(const Tensor *t) {
 
 const Tensor *cuda_rounded(const Tensor *t, Dtype dtype) {
   Rounded *r = rounded_of(t);
-  return r && r->half->dtype == dtype && r->version == atomic_load(&t->storage->version) ? r->half : NULL;
+  int k = kind_of(dtype);
+  return r && r->half[k] && r->version[k] == atomic_load(&t->storage->version) ? r->half[k] : NULL;
 }
 
-/* Room for it; of a view, or where something else is kept, *r is NULL. 0 with a message. */
-static int make_room(const Tensor *t, Dtype dtype, Rounded **r) {
+/* The place for halves; *half is NULL where none can be kept. 0 with a message. */
+static int place_for(const Tensor *t, Dtype dtype, Tensor **half) {
   Storage *s = t->storage;
-  *r = rounded_of(t);
-  if (*r && (*r)->half->dtype != dtype) {
-    s->cache = NULL;
-    rounded_free(*r);
-    *r = NULL;
+  Rounded *r = rounded_of(t);
+  int k = kind_of(dtype);
+  *half = NULL;
+  if (!r && (s->cache || t->offset || tensor_bytes(t) != s->bytes)) return 1;
+  if (!r) {
+    if (!(r = calloc(1, sizeof *r))) return fail_memory("out of memory: rounded weights");
+    s->cache = r;
+    s->free_cache = rounded_free;
   }
-  if (*r || s->cache || t->offset || tensor_bytes(t) != s->bytes) return 1;
-  Rounded *made = calloc(1, sizeof *made);
-  if (!made) return fail_memory("out of memory: rounded weights");
-  made->half = tensor_on(t->device, dtype, t->rank, t->shape);
-  if (!made->half) return free(made), 0;
-  s->cache = made;
-  s->free_cache = rounded_free;
-  return *r = made, 1;
+  if (!r->half[k] && !(r->half[k] = tensor_on(t->device, dtype, t->rank, t->shape))) return 0;
+  r->version[k] = atomic_load(&s->version);
+  *half = r->half[k];
+  return 1;
 }
 
 static int round_each(Call *calls, int n) {
@@ -55,13 +58,12 @@ static int round_each(Call *calls, int n) {
   UpdateKind kind = to == F16 ? UPDATE_F16 : UPDATE_BF16;
   for (int i = 0; i < n; i++) {
     const Tensor *t = calls[i].in[WEIGHTS];
-    Rounded *r;
-    if (!make_room(t, to, &r)) return 0;
-    if (!r || !t->size) continue;
-    float *state[3] = {(float *)tensor_data(t), (float *)tensor_data(r->half)}; /* the weights are only read */
+    Tensor *half;
+    if (!place_for(t, to, &half)) return 0;
+    if (!half || !t->size) continue;
+    float *state[3] = {(float *)tensor_data(t), (float *)tensor_data(half)}; /* the weights are only read */
     if (rows.count == UPDATE_ROWS && !update_on(stream_of(calls), kind, NULL, &rows)) return 0;
     update_row(&rows, state, NULL, t->size);
-    r->version = atomic_load(&t->storage->version);
   }
   return update_on(stream_of(calls), kind, NULL, &rows);
 }

@@ -16,7 +16,8 @@ static int round_weights_sample(Call *c, Random *r, int variant) {
 
 DESCRIPTOR op_round_weights = {.name = "round_weights",
                                .args = "weights to:bfloat16|float16=bfloat16",
-                               .doc = "keeps weights as halves beside them until they change; returns nothing",
+                               .doc =
+                                   "keeps weights as halves beside them until they change; returns nothing",
                                .shape = round_weights_shape,
                                .sample = round_weights_sample,
                                .numbers = round_weights_numbers,

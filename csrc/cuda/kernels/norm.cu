@@ -3,70 +3,9 @@
 #include "cuda/kernels/norm.h"
 
 #include "cuda/kernels/last.h"
-#include "cuda/kernels/norm_gradient.h"
+#include "cuda/kernels/norm_rows.h"
 
 /* ---- statistics ---- */
-
-/* Mean and squared differences of so many rows. */
-template <int W> struct Moments {
-  float rows;
-  Pack<W> mean, squares;
-};
-
-/* Of two sets of rows together (Chan, Golub, LeVeque 1983). */
-template <int W> static __device__ inline void join(Moments<W> &a, const Moments<W> &b) {
-  float all = a.rows + b.rows, share = all > 0 ? b.rows / all : 0;
-  for (int k = 0; k < W; k++) {
-    float d = b.mean.v[k] - a.mean.v[k];
-    a.mean.v[k] += d * share;
-    a.squares.v[k] += b.squares.v[k] + d * d * a.rows * share;
-  }
-  a.rows = all;
-}
-
-/* Of a block's rows of threads, in its first row. All threads call it. */
-template <int W> static __device__ inline Moments<W> over_rows(const Moments<W> &m, unsigned lanes) {
-  __shared__ Moments<W> part[THREADS];
-  unsigned t = threadIdx.x;
-  __syncthreads(); /* what was there before is read */
-  part[t] = m;
-  __syncthreads();
-  for (unsigned half = THREADS / 2; half >= lanes; half /= 2) {
-    if (t < half) join(part[t], part[t + half]);
-    __syncthreads();
-  }
-  return part[t];
-}
-
-/* A thread takes some rows at a time: their mean is theirs alone, so that nothing large is subtracted; and all are
- * counted from the first row, `base`, which keeps the digits of numbers that lie together far from 0. */
-template <class T, int W>
-static __device__ inline Moments<W> moments_of(const Rows &n, const Share<W> &w, const T *x,
-                                               const Pack<W> &base) {
-  enum { AT_ONCE = 4 };
-  Moments<W> all = {};
-  for (long r = w.row; r < w.end; r += AT_ONCE * w.step) {
-    Pack<W> v[AT_ONCE];
-    Moments<W> some = {};
-    for (int i = 0; i < AT_ONCE; i++) {
-      bool there = r + i * w.step < w.end;
-      v[i] = pack_load<W>(x + (there ? r + i * w.step : r) * n.channels + w.channel);
-      some.rows += there;
-      for (int k = 0; k < W; k++) {
-        v[i].v[k] -= base.v[k];
-        some.mean.v[k] += there ? v[i].v[k] : 0;
-      }
-    }
-    for (int k = 0; k < W; k++) some.mean.v[k] /= some.rows;
-    for (int i = 0; i < AT_ONCE; i++)
-      for (int k = 0; k < W; k++) {
-        float d = v[i].v[k] - some.mean.v[k];
-        some.squares.v[k] += r + i * w.step < w.end ? d * d : 0;
-      }
-    join(all, some);
-  }
-  return all;
-}
 
 template <int W>
 static __device__ inline void put_moments(float *partial, const Rows &n, long part, const Share<W> &w,
@@ -90,25 +29,6 @@ static __device__ inline Moments<W> parts_together(const float *partial, const R
   return over_rows(all, l.lanes);
 }
 
-/* What an image's, or all images', moments come to, at channel `channel` of set `at`. mean: with the base. */
-static __device__ inline void put_statistics(const NormStatistics &a, long at, long channel, double rows,
-                                             double mean, double squares) {
-  double var = rows > 0 ? squares / rows : 0;
-  if (a.running) {
-    mean = (double)a.running_mean[channel];
-    var = (double)a.running_var[channel];
-  } else if (a.running_mean) {
-    float *m = a.running_mean + channel, *v = a.running_var + channel;
-    *m = (float)((1 - a.momentum) * (double)*m + a.momentum * mean);
-    if (rows > 1) *v = (float)((1 - a.momentum) * (double)*v + a.momentum * squares / (rows - 1));
-  }
-  double inverse = 1 / sqrt(var + a.eps), scale = (a.weight ? (double)a.weight[channel] : 1) * inverse;
-  a.mean[at] = (float)mean;
-  a.inverse[at] = (float)inverse;
-  a.scale[at] = (float)scale;
-  a.shift[at] = (float)((a.bias ? (double)a.bias[channel] : 0) - mean * scale);
-}
-
 /* Every image's means, and what batch norm makes of them; `moments` are the first parts of the images. */
 template <int W>
 static __device__ inline void pool_images(const NormStatistics &a, const Rows &n, const Lanes &l,
@@ -129,7 +49,7 @@ static __device__ inline void pool_images(const NormStatistics &a, const Rows &n
 template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
     moments_kernel(Rows n, Lanes l, bool joint, const T *x, float *partial, unsigned *counters,
-                   const __grid_constant__ NormStatistics a) {
+                   const __grid_constant__ NormStatistics a, Shares share) {
   Share<W> w(n, l);
   bool mine = threadIdx.x < l.lanes && w.inside;
   Pack<W> base = {};
@@ -147,10 +67,9 @@ static __global__ void __launch_bounds__(THREADS)
     m = parts_together(partial, n, l, w, 0, n.images, n.parts, n.rows, n.rows);
   }
   long at = joint ? 0 : w.image * n.channels;
-  double rows = (double)n.rows * (joint ? (double)n.images : 1);
   if (mine)
     for (int k = 0; k < W; k++)
-      put_statistics(a, at + w.channel + k, w.channel + k, rows, (double)m.mean.v[k] + (double)base.v[k],
+      put_statistics(a, at + w.channel + k, w.channel + k, share, (double)m.mean.v[k] + (double)base.v[k],
                      (double)m.squares.v[k]);
   if (a.pooled) pool_images(a, n, l, w, partial, base);
 }
@@ -160,14 +79,15 @@ int norm_moments_on(CudaStream s, Rows n, bool joint, Dtype dtype, const void *x
   with_type(dtype, [&](auto t) {
     TYPE_OF(t);
     bool wide = n.channels % wide_of<T> == 0 && all_aligned16({x, partial});
-    LAUNCH_SHARES(moments_kernel, T, wide, s, n, joint, (const T *)x, partial, counters, *a);
+    LAUNCH_SHARES(moments_kernel, T, wide, s, n, joint, (const T *)x, partial, counters, *a,
+                  shares_of((double)n.rows * (joint ? (double)n.images : 1)));
   });
   return launched("normalisation");
 }
 
 static __global__ void running_kernel(long channels, const __grid_constant__ NormStatistics a) {
   long i = INDEX;
-  if (i < channels) put_statistics(a, i, i, 0, 0, 0);
+  if (i < channels) put_statistics(a, i, i, {}, 0, 0);
 }
 
 int norm_running_on(CudaStream s, long channels, const NormStatistics *a) {
@@ -183,16 +103,8 @@ static __global__ void __launch_bounds__(THREADS)
                  const T *residual, Activation act, T *y) {
   Share<W> w(n, l);
   if (!w.inside) return;
-  Pack<W> a = pack_load<W>(scale + w.image * each + w.channel),
-          b = pack_load<W>(shift + w.image * each + w.channel);
-#pragma unroll 4
-  for (long r = w.row; r < w.end; r += w.step) {
-    long i = r * n.channels + w.channel;
-    Pack<W> v = pack_load<W>(x + i), more = {};
-    if (residual) more = pack_load<W>(residual + i);
-    for (int k = 0; k < W; k++) v.v[k] = activated(act, v.v[k] * a.v[k] + b.v[k] + more.v[k]);
-    pack_store(y + i, v);
-  }
+  apply_rows(n, w, x, pack_load<W>(scale + w.image * each + w.channel),
+             pack_load<W>(shift + w.image * each + w.channel), residual, act, y);
 }
 
 int norm_apply_on(CudaStream s, Rows n, Dtype dtype, const void *x, const float *scale, const float *shift,
@@ -208,44 +120,20 @@ int norm_apply_on(CudaStream s, Rows n, Dtype dtype, const void *x, const float 
 
 /* ---- backward ---- */
 
-/* Slope and offset of the image's line at `at`. */
-static __device__ inline void put_line(const NormLines &to, long at, double scale, double sum,
-                                       double product) {
-  double h = (double)to.inverse[at];
-  to.slope[at] = (float)(-to.share * scale * h * h * product);
-  to.offset[at] = (float)(-to.share * scale * sum);
-}
-
-static __device__ inline void put_weights(const NormLines &to, long channel, float weight, float bias) {
-  if (to.dweight) to.dweight[channel] = (to.weight_add ? to.dweight[channel] : 0) + weight;
-  if (to.dbias) to.dbias[channel] = (to.bias_add ? to.dbias[channel] : 0) + bias;
-}
-
 template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
     lines_kernel(Rows n, Lanes l, const __grid_constant__ NormBack b, long each, float *partial,
                  unsigned *counters, const __grid_constant__ NormLines to) {
   Share<W> w(n, l);
-  Pack<W> sum[2] = {}, mean = {}, scale = {}, shift = {};
-  if (w.inside) {
-    long at = w.image * each + w.channel;
-    mean = pack_load<W>(b.mean + at), scale = pack_load<W>(b.scale + at), shift = pack_load<W>(b.shift + at);
-  }
-#pragma unroll 4
-  for (long r = w.row; r < w.end; r += w.step) {
-    long i = r * n.channels + w.channel;
-    Pack<W> x = pack_load<W>((const T *)b.x + i), d = gradient<T>(b, i, x, scale, shift);
-    for (int k = 0; k < W; k++) {
-      sum[0].v[k] += d.v[k];
-      sum[1].v[k] += d.v[k] * (x.v[k] - mean.v[k]);
-    }
-  }
+  Pack<W> sum[2] = {};
+  if (w.inside) sum_rows<T>(n, w, b, w.image * each + w.channel, sum);
   if (!image_sums(n, l, w, sum, partial, counters)) return;
   bool mine = threadIdx.x < l.lanes && w.inside, weights = to.dweight || to.dbias;
   long line = w.image * n.channels + w.channel;
   if (mine) {
     for (int k = 0; k < W; k++) {
-      put_line(to, line + k, (double)scale.v[k], (double)sum[0].v[k], (double)sum[1].v[k]);
+      put_line(to, line + k, (double)b.scale[w.image * each + w.channel + k], (double)sum[0].v[k],
+               (double)sum[1].v[k]);
       sum[1].v[k] *= to.inverse[line + k];
     }
     if (weights && n.images > 1) {
@@ -282,23 +170,10 @@ int norm_lines_on(CudaStream s, Rows n, const NormBack *b, Dtype dtype, long eac
 }
 
 template <class T, int W>
-static __global__ void __launch_bounds__(THREADS) back_kernel(Rows n, Lanes l, NormBack b, long each) {
+static __global__ void __launch_bounds__(THREADS)
+    back_kernel(Rows n, Lanes l, const __grid_constant__ NormBack b, long each) {
   Share<W> w(n, l);
-  if (!w.inside) return;
-  long at = w.image * each + w.channel;
-  Pack<W> mean = pack_load<W>(b.mean + at), scale = pack_load<W>(b.scale + at),
-          shift = pack_load<W>(b.shift + at);
-  Pack<W> slope = pack_load<W>(b.slope + at), offset = pack_load<W>(b.offset + at);
-#pragma unroll 2
-  for (long r = w.row; r < w.end; r += w.step) {
-    long i = r * n.channels + w.channel;
-    Pack<W> x = pack_load<W>((const T *)b.x + i), d = gradient<T>(b, i, x, scale, shift);
-    if (b.dr) pack_put((T *)b.dr + i, d, b.dr_add);
-    if (!b.dx) continue;
-    for (int k = 0; k < W; k++)
-      d.v[k] = scale.v[k] * d.v[k] + slope.v[k] * (x.v[k] - mean.v[k]) + offset.v[k];
-    pack_put((T *)b.dx + i, d, b.dx_add);
-  }
+  if (w.inside) back_rows<T>(n, w, b, w.image * each + w.channel);
 }
 
 int norm_back_on(CudaStream s, Rows n, const NormBack *b, Dtype dtype, long each) {

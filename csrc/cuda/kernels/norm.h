@@ -48,4 +48,15 @@ LAUNCHER int norm_lines_on(CudaStream s, Rows n, const NormBack *b, Dtype dtype,
 /* dx (+)= scale dz + slope (x - mean) + offset; dr (+)= dz */
 LAUNCHER int norm_back_on(CudaStream s, Rows n, const NormBack *b, Dtype dtype, long each);
 
+/* ---- few rows: each pass is one launch ---- */
+
+enum { NORM_FEW = 3072 };
+
+/* What norm_moments_on and norm_apply_on give, with statistics of every image. */
+LAUNCHER int norm_few_on(CudaStream s, Rows n, Dtype dtype, const void *x, const NormStatistics *a,
+                         const void *residual, Activation act, void *y);
+/* What norm_lines_on and norm_back_on give, lines `channels` apart; of a single image where there are gradients of
+ * weight and bias. */
+LAUNCHER int norm_few_back_on(CudaStream s, Rows n, const NormBack *b, Dtype dtype, const NormLines *to);
+
 #endif

@@ -113,7 +113,7 @@ static __global__ void __launch_bounds__(THREADS)
     squares_kernel(const __grid_constant__ UpdateRows rows, float *partial, unsigned *counters) {
   int row = row_of(rows, blockIdx.x);
   const UpdateRow r = rows.row[row];
-  bool aligned = aligned16(r.g);
+  bool aligned = (uintptr_t)r.g % 16 == 0;
   unsigned blocks = UPDATE_BLOCKS(r.n);
   long begin = (long)(blockIdx.x - r.block) * UPDATE_CHUNK, n = min((long)r.n, begin + UPDATE_CHUNK);
   float sum = 0;

@@ -1,0 +1,172 @@
+/* What the kernels of normalisation are made of: moments of a thread's rows and what follows from them; the passes over
+ * its rows. C++. */
+#ifndef CUDA_KERNELS_NORM_ROWS_H
+#define CUDA_KERNELS_NORM_ROWS_H
+
+#include "cuda/kernels/channels.h"
+#include "cuda/kernels/norm.h"
+#include "cuda/kernels/norm_gradient.h"
+
+/* ---- statistics ---- */
+
+/* Mean and squared differences of so many rows. */
+template <int W> struct Moments {
+  float rows;
+  Pack<W> mean, squares;
+};
+
+/* Of two sets of rows together (Chan, Golub, LeVeque 1983). */
+template <int W> static __device__ inline void join(Moments<W> &a, const Moments<W> &b) {
+  float all = a.rows + b.rows, share = all > 0 ? b.rows / all : 0;
+  for (int k = 0; k < W; k++) {
+    float d = b.mean.v[k] - a.mean.v[k];
+    a.mean.v[k] += d * share;
+    a.squares.v[k] += b.squares.v[k] + d * d * a.rows * share;
+  }
+  a.rows = all;
+}
+
+/* Of a block's rows of threads, in its first row. All threads call it. */
+template <int W> static __device__ inline Moments<W> over_rows(const Moments<W> &m, unsigned lanes) {
+  __shared__ Moments<W> part[THREADS];
+  unsigned t = threadIdx.x;
+  __syncthreads(); /* what was there before is read */
+  part[t] = m;
+  __syncthreads();
+  for (unsigned half = THREADS / 2; half >= lanes; half /= 2) {
+    if (t < half) join(part[t], part[t + half]);
+    __syncthreads();
+  }
+  return part[t];
+}
+
+/* A thread takes some rows at a time: their mean is theirs alone, so that nothing large is subtracted; and all are
+ * counted from the first row, `base`, which keeps the digits of numbers that lie together far from 0. */
+template <class T, int W>
+static __device__ inline Moments<W> moments_of(const Rows &n, const Share<W> &w, const T *x,
+                                               const Pack<W> &base) {
+  enum { AT_ONCE = 4 };
+  Moments<W> all = {};
+  for (long r = w.row; r < w.end; r += AT_ONCE * w.step) {
+    Pack<W> v[AT_ONCE];
+    Moments<W> some = {};
+    for (int i = 0; i < AT_ONCE; i++) {
+      bool there = r + i * w.step < w.end;
+      v[i] = pack_load<W>(x + (there ? r + i * w.step : r) * n.channels + w.channel);
+      some.rows += there;
+      for (int k = 0; k < W; k++) {
+        v[i].v[k] -= base.v[k];
+        some.mean.v[k] += there ? v[i].v[k] : 0;
+      }
+    }
+    for (int k = 0; k < W; k++) some.mean.v[k] /= some.rows;
+    for (int i = 0; i < AT_ONCE; i++)
+      for (int k = 0; k < W; k++) {
+        float d = v[i].v[k] - some.mean.v[k];
+        some.squares.v[k] += r + i * w.step < w.end ? d * d : 0;
+      }
+    join(all, some);
+  }
+  return all;
+}
+
+/* What squared differences are divided by, for the variance and for the running one, as factors: divisions and roots of
+ * doubles are calls, for which registers are cleared. */
+struct Shares {
+  double rows, running;
+};
+static inline Shares shares_of(double rows) {
+  return {rows > 0 ? 1 / rows : 0, rows > 1 ? 1 / (rows - 1) : 0}; /* running: 0: it stays */
+}
+
+/* 1 / sqrt(v), by Newton from float32's. */
+static __device__ inline double inverse_root(double v) {
+  float first = rsqrtf((float)v);
+  double h = (double)first;
+  return first > 0 && first < INFINITY ? h * (1.5 - 0.5 * v * h * h) : h;
+}
+
+/* What an image's, or all images', moments come to, at channel `channel` of set `at`. mean: with the base. */
+static __device__ inline void put_statistics(const NormStatistics &a, long at, long channel,
+                                             const Shares &share, double mean, double squares) {
+  double var = squares * share.rows;
+  if (a.running) {
+    mean = (double)a.running_mean[channel];
+    var = (double)a.running_var[channel];
+  } else if (a.running_mean) {
+    float *m = a.running_mean + channel, *v = a.running_var + channel;
+    *m = (float)((1 - a.momentum) * (double)*m + a.momentum * mean);
+    if (share.running > 0) *v = (float)((1 - a.momentum) * (double)*v + a.momentum * squares * share.running);
+  }
+  double inverse = inverse_root(var + a.eps), scale = (a.weight ? (double)a.weight[channel] : 1) * inverse;
+  a.mean[at] = (float)mean;
+  a.inverse[at] = (float)inverse;
+  a.scale[at] = (float)scale;
+  a.shift[at] = (float)((a.bias ? (double)a.bias[channel] : 0) - mean * scale);
+}
+
+/* ---- forward ---- */
+
+template <class T, int W>
+static __device__ inline void apply_rows(const Rows &n, const Share<W> &w, const T *x, const Pack<W> &scale,
+                                         const Pack<W> &shift, const T *residual, Activation act, T *y) {
+#pragma unroll 4
+  for (long r = w.row; r < w.end; r += w.step) {
+    long i = r * n.channels + w.channel;
+    Pack<W> v = pack_load<W>(x + i), more = {};
+    if (residual) more = pack_load<W>(residual + i);
+    for (int k = 0; k < W; k++) v.v[k] = activated(act, v.v[k] * scale.v[k] + shift.v[k] + more.v[k]);
+    pack_store(y + i, v);
+  }
+}
+
+/* ---- backward ---- */
+
+/* sum[0], sum[1] += dz, dz (x - mean); at: where the thread's lines are. */
+template <class T, int W>
+static __device__ inline void sum_rows(const Rows &n, const Share<W> &w, const NormBack &b, long at,
+                                       Pack<W> (&sum)[2]) {
+  Pack<W> mean = pack_load<W>(b.mean + at), scale = pack_load<W>(b.scale + at),
+          shift = pack_load<W>(b.shift + at);
+#pragma unroll 4
+  for (long r = w.row; r < w.end; r += w.step) {
+    long i = r * n.channels + w.channel;
+    Pack<W> x = pack_load<W>((const T *)b.x + i), d = gradient<T>(b, i, x, scale, shift);
+    for (int k = 0; k < W; k++) {
+      sum[0].v[k] += d.v[k];
+      sum[1].v[k] += d.v[k] * (x.v[k] - mean.v[k]);
+    }
+  }
+}
+
+template <class T, int W>
+static __device__ inline void back_rows(const Rows &n, const Share<W> &w, const NormBack &b, long at) {
+  Pack<W> mean = pack_load<W>(b.mean + at), scale = pack_load<W>(b.scale + at),
+          shift = pack_load<W>(b.shift + at);
+  Pack<W> slope = pack_load<W>(b.slope + at), offset = pack_load<W>(b.offset + at);
+#pragma unroll 2
+  for (long r = w.row; r < w.end; r += w.step) {
+    long i = r * n.channels + w.channel;
+    Pack<W> x = pack_load<W>((const T *)b.x + i), d = gradient<T>(b, i, x, scale, shift);
+    if (b.dr) pack_put((T *)b.dr + i, d, b.dr_add);
+    if (!b.dx) continue;
+    for (int k = 0; k < W; k++)
+      d.v[k] = scale.v[k] * d.v[k] + slope.v[k] * (x.v[k] - mean.v[k]) + offset.v[k];
+    pack_put((T *)b.dx + i, d, b.dx_add);
+  }
+}
+
+/* Slope and offset of the image's line at `at`. */
+static __device__ inline void put_line(const NormLines &to, long at, double scale, double sum,
+                                       double product) {
+  double h = (double)to.inverse[at];
+  to.slope[at] = (float)(-to.share * scale * h * h * product);
+  to.offset[at] = (float)(-to.share * scale * sum);
+}
+
+static __device__ inline void put_weights(const NormLines &to, long channel, float weight, float bias) {
+  if (to.dweight) to.dweight[channel] = (to.weight_add ? to.dweight[channel] : 0) + weight;
+  if (to.dbias) to.dbias[channel] = (to.bias_add ? to.dbias[channel] : 0) + bias;
+}
+
+#endif
