@@ -10,7 +10,7 @@ local optional, one_of = recipe.optional, recipe.one_of
 return recipe.base {
   name = "cohesiv", -- the run folder's name
   system = one_of("cohesiv", "responsibility", "flow", "saliency", "disc"), -- what answers; only the first is trained
-  data = optional "string", -- the data folder
+  data = recipe.paths(), -- the data folder, or a list of several
   size = { 448, 256 }, -- width, height of network, flow and maps: images are scaled to fit, padded right and bottom
   seed = 0,
   device = "cpu",
@@ -20,6 +20,7 @@ return recipe.base {
   epochs = 100, -- at most
   batch = 10,
   validation = 0.1, -- share of the training clips that only the validation loss sees
+  held_out = false, -- true: clips with masks are not trained on, whichever half they are of
   supervised = false, -- true: masks of the calibration half may serve as labels
 
   model = {
@@ -51,12 +52,12 @@ return recipe.base {
   person = { source = one_of("auto", "network", "skin", "truth"), threshold = 0.5 }, -- auto: see clip:person
   augment = { flip = 0.5, scale = { 0.8, 1.25 }, rotate = 10, shift = 0.1, colour = 0.2, blur = 0.1, noise = 0.02 },
   calibrate = {
-    data = optional "string", -- the folder whose masks thresholds are chosen on; none: half of the clips of `data`
+    data = recipe.paths(), -- the folder whose masks thresholds are chosen on; none: half of the clips of `data`
     embeddings = 500, -- pixels behind each mean embedding
     steps = 100, -- thresholds tried per map
     score = one_of("cosine", "difference", "posterior"), -- difference: object minus person cosine, and the reverse;
     -- posterior: softmax of the three scaled cosines, as the embedding loss has it
     pair = one_of("union", "own"), -- own: Pair gets two thresholds of its own
   },
-  evaluate = { data = optional "string" }, -- the folder that is reported; none: the other half
+  evaluate = { data = recipe.paths() }, -- the folder that is reported; none: the other half
 }

@@ -83,10 +83,13 @@ end
 
 local EXTENSIONS = { flow = { "flo", "npz", "npy", "png" }, person = { "png" } }
 
+-- The clip's name in its folder, where it goes by another among several folders.
+local function name_of(clip) return clip.own_name or clip.name end
+
 -- The file of frame n of the clip in what/NAME/ or what/NAME/gap/ of its data folder, or of truth/ there.
 local function file_of(clip, from, what, n, gap)
   if not clip.root then return nil end
-  local folder = ("%s%s/%s%s"):format(from == "truth" and "truth/" or "", what, clip.name, gap and "/" .. gap or "")
+  local folder = ("%s%s/%s%s"):format(from == "truth" and "truth/" or "", what, name_of(clip), gap and "/" .. gap or "")
   local beyond = clip.frames - math.max(math.tointeger(tonumber(gap)) or 0, 0)
   return given.file(clip.root .. "/" .. folder, n, EXTENSIONS[what], clip, beyond)
 end
@@ -96,13 +99,13 @@ local function wanted_file(clip, from, what, n, gap)
   if from ~= "auto" and from ~= "truth" then return nil end
   local path, kind = file_of(clip, from, what, n, gap)
   if path or from == "auto" then return path, kind end
-  core.refuse("clip %s: expected truth/%s/%s%s/%06d.%s, found none", clip.name, what, clip.name,
+  core.refuse("clip %s: expected truth/%s/%s%s/%06d.%s, found none", clip.name, what, name_of(clip),
     gap and "/" .. gap or "", n, what == "flow" and "flo (or .npz, .npy, .png)" or "png")
 end
 
 --- key(clip, n): what identifies the flow and the person mask of frame n, for caches.
 function given.key(clip, n)
-  local stamps, flows = {}, clip.root and ("%s/flow/%s"):format(clip.root, clip.name)
+  local stamps, flows = {}, clip.root and ("%s/flow/%s"):format(clip.root, name_of(clip))
   local function add(what, gap)
     local path = file_of(clip, "auto", what, n, gap)
     if path then stamps[#stamps + 1] = frames.stamp(path) end

@@ -1,17 +1,18 @@
 --- co.data and co.clip: data folders and lone clips. What a folder's layout is its adapter knows (adapters.lua).
 local core = require "cohesiv.core"
-local options = require "cohesiv.base.options"
+local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
 local scale = require "cohesiv.motion.scale"
 local adapters, clip = require "cohesiv.data.adapters", require "cohesiv.data.clip"
 local frames, names = require "cohesiv.data.frames", require "cohesiv.data.names"
+local several = require "cohesiv.data.several"
 
 local M = { scale = scale.of }
 
 -- A path without slashes at its end.
 local function bare(path) return #path > 1 and path:gsub("/+$", "") or path end
 
---- data(path): the data folder at a path, of any layout that an adapter knows.
-function M.data(path)
+-- One of the folders.
+local function open(path)
   if type(path) ~= "string" then core.refuse("data: expected the path of a folder, found %s", type(path)) end
   path = bare(path)
   local kind = core.io.status(path)
@@ -20,6 +21,13 @@ function M.data(path)
     if adapter.fits(path) then return adapter.open(path) end
   end
   core.refuse("data %s: expected a data folder with clips/ in it, found none", path)
+end
+
+--- data(path or list of paths): the data folder at a path, of any layout that an adapter knows; several as one.
+function M.data(paths)
+  if type(paths) ~= "table" or core.is_tensor(paths) then return open(paths) end
+  if #paths == 0 then core.refuse "data: expected the paths of folders, found an empty list" end
+  return several.of(lists.map(paths, open))
 end
 
 --- clip(file, { hands = FILE }): a lone video file or folder of pictures. Landmarks are those of FILE, else of

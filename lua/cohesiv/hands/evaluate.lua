@@ -185,17 +185,18 @@ end
 --- The system that a run's recipe names, ready to answer.
 function evaluate.system(run) return require("cohesiv.hands.systems." .. run.recipe.system)(run) end
 
--- A folder that the recipe names, which may be relative to where the run was started.
-local function folder_of(run, path)
-  if path:sub(1, 1) ~= "/" and not core.io.status(path) and run.info then
-    path = ((run:info().environment or {}).cwd or ".") .. "/" .. path
-  end
-  return folders.data(path)
+-- The folders that the recipe names, which may be relative to where the run was started.
+local function folder_of(run, paths)
+  return folders.data(lists.map(type(paths) == "table" and paths or { paths }, function(path)
+    if path:sub(1, 1) == "/" or core.io.status(path) or not run.info then return path end
+    return ((run:info().environment or {}).cwd or ".") .. "/" .. path
+  end))
 end
 
---- A data folder from a path, a data folder, or nil for the recipe's own.
+--- A data folder from a path or a list of paths, a data folder, or nil for the recipe's own.
 function evaluate.data(run, data)
-  if data then return type(data) == "string" and folders.data(data) or data end
+  local paths = type(data) == "string" or type(data) == "table" and type(rawget(data, 1)) == "string"
+  if data then return paths and folders.data(data) or data end
   if run.recipe.data then return folder_of(run, run.recipe.data) end
   core.refuse("evaluate: %s: expected data=PATH, found none in the recipe either", run.name)
 end

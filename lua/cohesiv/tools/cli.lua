@@ -14,18 +14,21 @@ local Usage = { __tostring = function(e) return e.message end }
 --- Raises a usage error (status 2) from within a command's run.
 function cli.usage(format, ...) error(setmetatable({ message = format:format(...) }, Usage), 0) end
 
---- Paths and data of a command's words RUN… [data=PATH].
+--- Paths and data of a command's words RUN… [data=PATH]; data=A data=B and data={A,B} are a list.
 function cli.runs(command, words)
-  local paths, data = {}, nil
+  local paths, data = {}, {}
   for _, word in ipairs(words) do
     local path = word:match "^data=(.+)$"
     if not path and word:find "^[%w_.]+=" then
       error(("%s: expected RUN or data=PATH, found %q"):format(command, word), 0)
     end
-    if path then data = path else paths[#paths + 1] = word end
+    for one in (path and (path:match "^{(.*)}$" or path) or ""):gmatch(path and path:find "^{" and "[^,]+" or ".+") do
+      data[#data + 1] = one:match "^%s*(.-)%s*$"
+    end
+    if not path then paths[#paths + 1] = word end
   end
   if #paths == 0 then error(command .. ": expected at least one run folder, found none", 0) end
-  return paths, data
+  return paths, data[2] and data or data[1]
 end
 
 --- as(what, f): for argparse: converts an argument by f; where that gives nothing, what was expected is told.

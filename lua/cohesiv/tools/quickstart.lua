@@ -55,10 +55,13 @@ end
 
 local function real(options, data)
   local recipe = recipes.load(recipes.experiment "quickstart_real", options.changes)
-  recipe.data = data.path
-  local initial = (options.data or ".") .. "/weights/mobilenet_v2_imagenet.safetensors"
-  if recipe.model.encoder == "mobilenet_v2" and not recipe.model.encoder_weights and core.io.status(initial) then
-    recipe.model.encoder_weights = initial
+  local folder = options.data
+  recipe.data = type(folder) == "table" and (folder[2] and folder or folder[1]) or data.path
+  for _, root in ipairs(type(folder) == "table" and folder or { folder or "." }) do
+    local initial = root .. "/weights/mobilenet_v2_imagenet.safetensors"
+    if recipe.model.encoder == "mobilenet_v2" and not recipe.model.encoder_weights and core.io.status(initial) then
+      recipe.model.encoder_weights = initial
+    end
   end
   return recipe
 end

@@ -253,9 +253,11 @@ local FLOWS = { auto = "the data folder's, else dense inverse search", dis = "de
 
 local function facts_of(run, result, started)
   local recipe, status, records = run.recipe, run:status(), run:metrics()
+  local data = type(recipe.data) == "table" and recipe.data or { recipe.data }
   local seconds, commit = (records[#records] or {}).seconds, run:info().commit
   return lists.map({
-    { "Data", (recipe.data or "–"):match "([^/]+)/*$" }, { "Encoder", recipe.model.encoder },
+    { "Data", table.concat(lists.map(data, function(path) return path:match "([^/]+)/*$" end), ", ") },
+    { "Encoder", recipe.model.encoder },
     { "Size", ("%d × %d"):format(recipe.size[1], recipe.size[2]) }, { "Reported clips", result and #result.names },
     { "Flow", FLOWS[recipe.maps.flow] or recipe.maps.flow }, { "Background", recipe.maps.background },
     { "Seed", recipe.seed }, { "Epochs", status.epoch }, { "Steps", status.step },

@@ -146,10 +146,13 @@ end
 --- survey(data, recipe): what there is to train on: { clips = count, hands = count of those with landmarks,
 -- total = count of frames, wanted = list of { name, frames } }. Tells which clips are passed over; fails when all are.
 function M.survey(data, recipe)
-  local found, bare, still = { clips = #data.clips, hands = 0, total = 0, wanted = {} }, {}, {}
+  local found, bare, still, held = { clips = #data.clips, hands = 0, total = 0, wanted = {} }, {}, {}, {}
+  local annotated = rawget(recipe, "held_out") and lists.set(data.annotated) or {} -- older recipes lack it
   for _, name in ipairs(data.clips) do
     local clip = data:clip(name)
-    if clip:has_hands() then
+    if annotated[name] then
+      held[#held + 1] = name
+    elseif clip:has_hands() then
       local frames = M.frames(clip, recipe)
       found.hands, found.total = found.hands + 1, found.total + #frames
       found.wanted[#found.wanted + 1] = { name = name, frames = frames }
@@ -162,7 +165,8 @@ function M.survey(data, recipe)
   if found.total == 0 then
     local why = found.clips == 0 and "no clips in clips/"
       or ("%d clip%s, "):format(found.clips, found.clips == 1 and "" or "s")
-        .. (found.hands == 0 and "none with landmarks (give hands_json/NAME.json)"
+        .. (#held == found.clips and "all with masks, which are held out"
+          or found.hands == 0 and "none with landmarks (give hands_json/NAME.json)"
           or ("%d with landmarks, none of a hand that moves"):format(found.hands))
     core.refuse("labels: expected clips in %s with landmarks of a moving hand, found %s", tostring(data.path), why)
   end

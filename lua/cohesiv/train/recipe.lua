@@ -18,7 +18,7 @@ local sources = setmetatable({}, { __mode = "k" }) -- recipe → { path, text } 
 local function fail(format, ...) core.refuse("recipe: " .. format, ...) end
 
 --- What stands at a key: a default, or one of these rules (base/options.lua says what they are).
-recipe.optional, recipe.one_of = options.optional, options.one_of
+recipe.optional, recipe.one_of, recipe.paths = options.optional, options.one_of, options.paths
 
 local function kind_of(value)
   if type(value) ~= "table" then return type(value) end
@@ -217,9 +217,10 @@ local function parse(leaf, text)
   if number and (kind == "number" or kind == "any") then return number end
   if flag ~= nil and (kind == "boolean" or kind == "any") then return flag end
   if kind == "boolean" then fail("%s: expected true or false, found %q", leaf.name, text) end
-  if kind ~= "list" then return text end
-  local list, of_numbers = {}, leaf.default == nil or type(leaf.default[1]) == "number"
-  local inner = text:match "^%s*{(.*)}%s*$" or text:match "^%d+x%d+$" and text:gsub("x", ",") or text
+  local braced = text:match "^%s*{(.*)}%s*$"
+  if kind ~= "list" and not (kind == "any" and braced) then return text end
+  local list, of_numbers = {}, kind == "list" and (leaf.default == nil or type(leaf.default[1]) == "number")
+  local inner = braced or text:match "^%d+x%d+$" and text:gsub("x", ",") or text
   for word in inner:gmatch "[^,]+" do
     word = word:match "^%s*(.-)%s*$"
     list[#list + 1] = of_numbers and tonumber(word) or word

@@ -8,8 +8,9 @@ local function dry_run(recipe)
   local model = models.model(recipe.model)
   print(("%s: %d parameters"):format(recipe.model.encoder, model:count()))
   if recipe.data then
-    local found = labels.survey(folders.data(recipe.data), recipe)
-    print(("%s: %d clips, %d with landmarks, %d frames to train on"):format(recipe.data, found.clips, found.hands,
+    local data = folders.data(recipe.data)
+    local found = labels.survey(data, recipe)
+    print(("%s: %d clips, %d with landmarks, %d frames to train on"):format(data.path, found.clips, found.hands,
       found.total))
   end
 end
