@@ -2,6 +2,7 @@
 local co = require "cohesiv"
 local map_options = require "cohesiv.motion.map_options"
 local maps = require "cohesiv.motion.maps"
+local plain = require "tests.raft_plain"
 local recipe = require "experiments.cohesiv"
 local support = require "tests.support"
 
@@ -38,6 +39,18 @@ describe("what a GPU computes of motion", function()
     assert.same({ "cuda", "cuda", "cuda" }, { asked, R.map.device, R.residuals.device })
     assert.equal("cpu", maps.responsibility(clip, 1, { gaps = { 1 }, size = { 20, 12 } }).map.device)
     assert.is_true(#R:png() > 0)
+  end)
+
+  it("is RAFT's flow, to rounding", function()
+    local path, a = support.temp() .. "/raft.safetensors", (co.rand(40, 56, 3) * 255):to "uint8"
+    co.save(path, plain.draw("raft_small", 3))
+    local b = co.cat({ a[{ { 2, 40 } }], a[{ { 1, 1 } }] }, 1)
+    local o = { method = "raft_small", weights = path, iterations = 1 }
+    local expected, found = co.flow.estimate(a, b, o), co.flow.estimate(a:to "cuda", b:to "cuda", o)
+    assert.equal("cuda", found.device)
+    assert.is_true(expected:abs():mean():item() > 0.3)
+    assert.is_true(support.difference(expected, found:to "cpu") < 1e-3)
+    support.raises("second image: expected a tensor on cpu, found one on cuda", co.flow.estimate, a, b:to "cuda", o)
   end)
 
   it("needs all it works on in one place", function()

@@ -139,8 +139,10 @@ local function estimate(self, n, gaps, o, sc, missing, keys, flows)
   end
   estimator.flows(pictures[0], pictures, o, names, function(k, flow)
     local i = missing[k]
-    flows[i] = core.keep(made("flow", keys[i], sc, function() return flow:to "cpu" end))
+    flows[i] = made("flow", keys[i], sc, function() return flow:to "cpu" end)
+    flow:close()
   end)
+  for k = 0, #missing do pictures[k]:close() end
 end
 
 --- clip:flows(n, gaps, options): the list of clip:flow(n, gap, options) of a list of gaps. What a network has seen in a
@@ -166,7 +168,7 @@ function methods:flows(n, gaps, o)
       missing[#missing + 1] = not flows[i] and i or nil
     end
   end
-  if #missing > 0 then tensor.tidy(estimate, self, n, gaps, o, sc, missing, keys, flows) end
+  if #missing > 0 then estimate(self, n, gaps, o, sc, missing, keys, flows) end
   return flows
 end
 

@@ -56,7 +56,8 @@ end
 -- "static" | "homography", fit = { model = "homography", points = 500, robust = false }, targets = "flow" |
 -- "landmarks", closeness = nil, sharpen = false, flow = nil, device = "cpu" }): R of frame n at `size`, padding
 -- included (it counts as background). sharpen: cut out along colours and edges of the frame (true, "cut", "walker").
--- flow: the method of clip:flow. device: where flow is estimated and R made, and where R stays. Gaps that leave the clip are left out.
+-- flow: the method of clip:flow. device: where flow is estimated and R made, and where R stays. Gaps that leave the
+-- clip are left out.
 -- "motion": per hand and side up to three of the smallest gaps of {1, 2, 3, 6, 12} in which it moves at least 4 pixels
 -- against the fitted background, or else the three of largest motion; the union is used for all hands. Hands whose
 -- points do not determine the model get the next poorer one (see R.quality).

@@ -87,28 +87,23 @@ local function prepared(image, down, across)
 end
 
 -- ---- what is kept ----
--- Tensors in a table, of tensors and tables, for a shelf.
-local Held = {}
-Held.__index = Held
-
+-- Calls f of every tensor in a table of tensors and tables.
 local function each(list, f)
-  for key, t in pairs(list) do
-    if core.is_tensor(t) then list[key] = f(t) else each(t, f) end
+  for _, t in pairs(list) do
+    if core.is_tensor(t) then f(t) else each(t, f) end
   end
   return list
 end
 
-local function hold(list)
-  return setmetatable({ list = each(list, function(t) return t:keep() end) }, Held)
-end
+local function let_go(list) each(list, function(t) t:close() end) end
 
---- held:close(): lets go of them.
-function Held:close()
-  each(self.list, function(t)
-    t:close()
-    return t
-  end)
-end
+local Held = {}
+Held.__index = Held
+
+--- held:close(): lets go of the tensors that a shelf holds.
+function Held:close() let_go(self.list) end
+
+local function hold(list) return setmetatable({ list = each(list, core.keep) }, Held) end
 
 -- Handles of one's own, good after the shelf has let go of what they share.
 local function shared(list)
@@ -147,15 +142,17 @@ function Estimator:flows(first, others, keys, done)
     for i = 1, #seen do list[i] = flows:select(1, i):contiguous() end
     return list
   end
-  local function all()
-    local own, together = features(first, 1), math.max(1, TOGETHER // pixels)
+  local function scene()
     local context = kept(contexts, key_of(1), 1, function() return self.net:context(prepared(first, down, across)) end)
-    for at = 1, #others, together do
-      local last = math.min(#others, at + together - 1)
-      for i, flow in ipairs(tensor.tidy(group, own, context, at, last)) do done(at + i - 1, flow:keep()) end
-    end
+    return features(first, 1), context
   end
-  tensor.no_grad(tensor.tidy, all)
+  local together, own, context = math.max(1, TOGETHER // pixels), tensor.no_grad(tensor.tidy, scene)
+  for at = 1, #others, together do
+    local last = math.min(#others, at + together - 1)
+    for i, flow in ipairs(tensor.no_grad(tensor.tidy, group, own, context, at, last)) do done(at + i - 1, flow) end
+  end
+  let_go(own)
+  let_go(context)
 end
 
 return M
