@@ -203,6 +203,14 @@ local cases = {
     core.io.pack_write(at "w.pack", "key", arrays.a)
     return core.io.pack_read(at "w.pack", "key")
   end,
+  ["a pack of a flow"] = function()
+    core.io.pack_write(at "w.pack", "key", flow, true)
+    return core.io.pack_read(at "w.pack", "key")
+  end,
+  ["a pack of a picture"] = function()
+    core.io.pack_write(at "w.pack", "key", first)
+    return core.io.pack_read(at "w.pack", "key")
+  end,
   resample = function() return scale.picture(first, scale.of(W, H, { 24, 24 })) end,
   ["reading a .pth file"] = function() return { files.weights(given "read.pth") } end,
   ["reading a .pth file of before 1.6"] = function() return { files.weights(given "old.pth") } end,

@@ -80,7 +80,7 @@ int safetensors_write(const char *path, const Bundle *in);
 int pth_read(const char *path, Bundle *out);
 
 /* ---- packs: one tensor of the cache, with a checksum ----
- * flow64: float32 stored as int16 in 1/64 (saturating at ±511.98). `key` is stored too; a pack with another
+ * uint8 deflated; flow64: float32 as int16 in 1/64 (saturating at ±511.98), deflated too. `key` is stored too; a pack with another
  * key is refused, so that a collision of file names never gives foreign data. Not synced to disk: the
  * checksum tells. `folder`: where the file lies until it is whole, NULL for its own folder. */
 int pack_write(const char *path, const char *key, const Tensor *t, int flow64, const char *folder);

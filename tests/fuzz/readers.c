@@ -241,7 +241,7 @@ const FuzzReader fuzz_readers[] = {
     {"pth", read_pth, 20 * K *K, 64 * DEFLATE, NULL, mend_zip, FUZZ_STRICT},
     {"tflite", read_tflite, 256 * K, 40, NULL, NULL, FUZZ_STRICT},
     {"zip", read_zip, 256 * K, 2, NULL, mend_zip, FUZZ_STRICT},
-    {"pack", read_pack, 64 * K, 4, NULL, mend_pack, FUZZ_STRICT},
+    {"pack", read_pack, 64 * K, 4 * DEFLATE, NULL, mend_pack, FUZZ_STRICT},
     {"sample", read_sample, 256 * K, 4 * DEFLATE, NULL, mend_zip, FUZZ_STRICT},
     {"container", read_container, 64 * K, 1, NULL, NULL, FUZZ_STRICT},
     {"video", read_video, 64 * K, 4, NULL, NULL, FUZZ_PIPE},

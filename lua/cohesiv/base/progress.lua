@@ -6,7 +6,8 @@ Progress.__index = Progress
 local LINE_SECONDS = 15 -- between plain lines
 local M = { quiet = false }
 
-local function clock(seconds)
+--- clock(seconds): "42 s", "3:05 min".
+function M.clock(seconds)
   seconds = math.floor(seconds + 0.5)
   if seconds < 60 then return seconds .. " s" end
   return ("%d:%02d min"):format(seconds // 60, seconds % 60)
@@ -25,7 +26,8 @@ function Progress:update(done, note)
   if M.quiet or (now - self.shown < every and not (self.tty and done == self.total)) then return end
   self.shown = now
   local spent = now - self.started
-  local left = done > 0 and done < self.total and clock(spent / done * (self.total - done)) .. " left" or clock(spent)
+  local left = done > 0 and done < self.total and spent / done * (self.total - done)
+  left = left and M.clock(left) .. " left" or M.clock(spent)
   if self.tty then
     local cells = self.total > 0 and math.floor(24 * done / self.total) or 24
     io.stderr:write(("\r\27[K%s [%s%s] %d/%d  %s  %s"):format(self.label, ("#"):rep(cells), ("."):rep(24 - cells), done,
@@ -37,7 +39,7 @@ end
 
 function Progress:finish(note)
   if M.quiet then return end
-  local spent = clock(core.system.time() - self.started)
+  local spent = M.clock(core.system.time() - self.started)
   io.stderr:write(("%s%s: %s, %s\n"):format(self.tty and "\r\27[K" or "", self.label,
     note or (self.total .. " done"), spent))
 end

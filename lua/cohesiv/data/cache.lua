@@ -36,6 +36,9 @@ function cache.find(kind, key) return cache.intact(core.io.pack_read, cache.path
 
 local swept = {} -- folders of what is not whole yet
 
+--- written: bytes of what this process has stored, by kind.
+cache.written = {}
+
 --- write(kind, key, extension, write): an entry by write(path, folder), with a folder for what is not whole yet.
 function cache.write(kind, key, extension, write)
   local path, folder = cache.path(kind, key, extension)
@@ -49,6 +52,8 @@ function cache.write(kind, key, extension, write)
   if not swept[temporary] then core.io.sweep(temporary) end
   swept[temporary] = true
   write(path, temporary)
+  local _, size = core.io.status(path)
+  cache.written[kind] = (cache.written[kind] or 0) + (size or 0)
 end
 
 --- store(kind, key, t, flow64): writes an entry whole or not at all. flow64: as int16 in 1/64 pixel, within ±512.

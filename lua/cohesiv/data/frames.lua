@@ -50,7 +50,12 @@ local function class(methods)
   return methods
 end
 
-local function absolute(path) return path:sub(1, 1) == "/" and path or lfs.currentdir() .. "/" .. path end
+-- ./a//b and a/b are one place, and one in the cache.
+local function absolute(path)
+  path = (path:sub(1, 1) == "/" and path or lfs.currentdir() .. "/" .. path):gsub("//+", "/")
+  while path:find("/./", 1, true) do path = path:gsub("/%./", "/") end
+  return path
+end
 
 --- stamp(path): place, size and time of change of a file: together they stand for its content.
 function frames.stamp(path)

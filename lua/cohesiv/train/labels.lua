@@ -93,15 +93,16 @@ local function warn_damaged(path)
   warn.line("%s: expected an intact sample, found it damaged; it is made again", path)
 end
 
---- sample(clip, n, recipe): the path of the frame's sample file, made unless it is there and whole, and its digest.
+--- sample(clip, n, recipe): the path of the frame's sample file, made unless it is there and whole, its digest, and
+-- whether it was made.
 function M.sample(clip, n, recipe)
   local key = key_of(clip, n, recipe)
   local path = cache.path("samples", key, "npz")
   local digest = cache.intact(core.sample_digest, path)
-  if digest then return path, digest end
+  if digest then return path, digest, false end
   if core.io.status(path) then warn_damaged(path) end
   make_sample(key, clip, n, recipe)
-  return path, core.sample_digest(path)
+  return path, core.sample_digest(path), true
 end
 
 --- mend(entry, data, recipe): makes a prepared entry's sample again, apart from random numbers; raises if it changed.
