@@ -45,6 +45,12 @@ describe("view", function()
     assert.equal(0, result.status, result.stderr)
     assert.is_truthy(result.stderr:find("view: frames 2 to 3: 2 in a page", 1, true), result.stderr)
     assert.same({ 48, 32 }, content(page .. ".html").map)
+    result = view(clip.path, "--out", page .. ".html", "--size", "48x32", "--gaps=-2,3", "--frames", "5-8")
+    assert.equal(0, result.status, result.stderr)
+    local frames = content(page .. ".html").frames
+    assert.same({ { -2, 3 }, { -2 }, { -2 } }, { frames[1].gaps, frames[2].gaps, frames[4].gaps })
+    result = view(clip.path, "--out", page .. ".html", "--size", "48x32", "--gaps=-2", "--frames", "0-3")
+    assert.is_truthy(result.stderr:find("view: frames 2 to 3: 2 in a page", 1, true), result.stderr)
   end)
 
   it("shows a clip in which nobody is seen", function()

@@ -142,20 +142,27 @@ local function made(page, n)
   return tensor.tidy(function() return json.encode(entry(page, n)) end)
 end
 
+-- Frames of the clip that have a neighbour at one of these gaps; the first of them all if none has, which is refused.
+local function with_neighbours(clip, first, last, every, gaps)
+  local frames = {}
+  for n = first, last, every do
+    local some = type(gaps) ~= "table"
+    for _, gap in ipairs(some and {} or gaps) do some = some or n + gap >= 0 and n + gap < clip.frames end
+    if some then frames[#frames + 1] = n end
+  end
+  return #frames > 0 and frames or { first }
+end
+
 -- The frames of the page. Some are made beforehand, to find out how many there may be and how long vectors are.
 local function choose(page, first, last, every)
-  local count, bytes = last - first + 1, 0
+  local gaps, bytes = page.options.gaps, 0
+  local all = with_neighbours(page.clip, first, last, every or 1, gaps)
+  local samples = math.min(SAMPLES, #all)
   page.measuring = true
-  local samples = math.min(SAMPLES, count)
-  for i = 1, samples do
-    local n = first + (2 * i - 1) * count // (2 * samples)
-    bytes = bytes + #made(page, n) / samples
-  end
+  for i = 1, samples do bytes = bytes + #made(page, all[1 + (2 * i - 1) * #all // (2 * samples)]) / samples end
   page.measuring = false
-  every = every or math.max(1, math.ceil(count * bytes / (0.97 * BUDGET)))
-  local frames = {}
-  for n = first, last, every do frames[#frames + 1] = n end
-  return frames, every
+  every = every or math.max(1, math.ceil(#all * bytes / (0.97 * BUDGET)))
+  return with_neighbours(page.clip, first, last, every, gaps), every
 end
 
 local function text_of(page, frames, every)

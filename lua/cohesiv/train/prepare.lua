@@ -28,7 +28,8 @@ end
 
 local function prepare(clip, recipe, beat)
   if not clip:has_hands() then return { state = "bare" } end
-  local frames, before, started = labels.frames(clip, recipe), lists.copy(cache.written), core.system.time()
+  local before, started = lists.copy(cache.written), core.system.time()
+  local frames = labels.frames(clip, recipe) -- finds the hands first where no file tells them
   local result = { state = #frames > 0 and "done" or "still", frames = #frames, made = 0, bytes = 0, written = {} }
   for i, n in ipairs(frames) do
     beat(i - 1, #frames)
