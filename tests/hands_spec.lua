@@ -269,3 +269,42 @@ describe("hands", function()
     end)
   end)
 end)
+
+describe("cohesiv hands", function()
+  it("writes landmarks of every frame and a video of them, and says what it found", function()
+    local folder_of = support.temp()
+    networks.write(folder_of .. "/weights")
+    core.io.make_folder(folder_of .. "/frames")
+    for n = 0, 4 do
+      co.image.write(("%s/frames/%06d.png"):format(folder_of, n), grey(80, 100, n == 2 and 5 or 200))
+    end
+    local env = { COHESIV_WEIGHTS = folder_of .. "/weights", COHESIV_CACHE = folder_of .. "/cache" }
+    local out, film = folder_of .. "/out.json", folder_of .. "/out.mp4"
+    local run = support.cohesiv({ "hands", folder_of .. "/frames", "--out", out, "--overlay", film }, { env = env })
+    assert.equal(0, run.status, run.stderr)
+    assert.equal(out .. "\n" .. film .. "\n", run.stdout)
+    assert.is_truthy(run.stderr:find("4 hands in 4 of 5 frames", 1, true))
+    local clip = co.clip(folder_of .. "/frames", { hands = out })
+    assert.equal("file", clip:hands_source())
+    assert.same({ 1, 0 }, { #clip:hands(1), #clip:hands(2) })
+    assert.same({ 5, 100, 80 }, { co.clip(film).frames, co.clip(film).width, co.clip(film).height })
+    local function refuses(status, text, ...)
+      support.refuses(support.cohesiv({ "hands", ... }, { env = env }), status, text)
+    end
+    refuses(2, "expected a .json file", folder_of .. "/frames", "--out", folder_of .. "/x.txt")
+    refuses(1, "expected a video file or a folder of pictures, found a picture", folder_of .. "/frames/000000.png",
+      "--out",
+      out)
+  end)
+end)
+
+describe("strokes", function()
+  it("are drawn within the picture alone", function()
+    local drawn = core.strokes(grey(4, 6, 0), { 1, 1, 4, 1, 100, 100, 200, 300 }, 0.5, 10, 20, 30)
+    assert.same({ 10, 20, 30 }, drawn[2][2]:totable())
+    assert.same({ 10, 20, 30 }, drawn[2][5]:totable())
+    assert.equal(4 * 60, drawn:to("float32"):sum():item())
+    support.raises("expected an image HxWx3", core.strokes, co.zeros(4, 4, 1, { dtype = "uint8" }), {}, 1, 0, 0, 0)
+    support.raises("colour: expected an integer of 0 to 255, found 300", core.strokes, grey(2, 2, 0), {}, 1, 300, 0, 0)
+  end)
+end)

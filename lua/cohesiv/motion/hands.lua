@@ -12,7 +12,6 @@ local palms, regions = require "cohesiv.motion.palms", require "cohesiv.motion.h
 
 local SIDE, LANDMARKS = 224, 21
 local CENTRE = 0.5 -- the networks count from a picture's corner, landmarks here from the first pixel's centre
-local PRESENT = 0.5 -- a square with less holds no hand
 local SAME = 0.5 -- of two squares that overlap more the palm's is dropped: its hand is known
 local AGAIN = 4 -- frames from one search for more hands to the next, while none that was known is lost
 
@@ -36,11 +35,11 @@ end
 --- forget(): lets go of the networks.
 function M.forget() networks = nil end
 
--- The hand in a region, or nil.
-local function look(image, region)
+-- The hand in a region; nil where the network gives less than `threshold` for one.
+local function look(image, region, threshold)
   local landmarks, presence, right = networks.landmark(core.crop(image, region, SIDE, SIDE, true))
   local score = presence:reshape(-1):totable()[1]
-  if not (score >= PRESENT) then return nil end
+  if not (score >= threshold) then return nil end
   local list, points = landmarks:reshape(-1):totable(), {}
   for k = 1, LANDMARKS do
     local x, y = regions.point(region, list[3 * k - 2] / SIDE, list[3 * k - 1] / SIDE)
@@ -102,7 +101,9 @@ end
 
 local function search_in(image, known, o, search)
   local hands = {}
-  for _, region in ipairs(regions_of(image, known, o, search)) do hands[#hands + 1] = look(image, region) end
+  for _, region in ipairs(regions_of(image, known, o, search)) do
+    hands[#hands + 1] = look(image, region, o.threshold)
+  end
   return without_doubles(hands)
 end
 
@@ -121,9 +122,8 @@ function M.given(hand)
     box = { bounds(hand.points) } }
 end
 
---- detect(image, { max = 4, threshold = 0.3 }): the hands in an image uint8 H×W×3, at most `max`, of palms with at
--- least
--- that score: a list of { side, score, vertices (21×2 float32), box {x0, y0, x1, y1} } in the image's pixels.
+--- detect(image, { max = 4, threshold = 0.3 }): the hands in an image uint8 H×W×3, at most `max`, where both networks
+-- give at least `threshold`: a list of { side, score, vertices (21×2 float32), box {x0, y0, x1, y1} } in its pixels.
 function M.detect(image, o)
   o = options.read("hands.detect", o, schema)
   check_image("hands.detect", image)
