@@ -30,7 +30,17 @@ function evaluation.full(run, data, options)
     if data and not run.recipe.data then fail("%s: expected calibrated thresholds, found none", run.name) end
     calibrate.thresholds(run, options)
   end
-  return evaluate.score(evaluate.system(run), run:calibration().thresholds, folder, names, options)
+  local result = evaluate.score(evaluate.system(run), run:calibration().thresholds, folder, names, options)
+  if not data and run.set_scores and not run.dtype then pcall(run.set_scores, run, result) end -- if it can be written
+  return result
+end
+
+--- The rows of a run on the clips that its recipe reports: those that are kept, else evaluated now.
+function evaluation.rows(run, options)
+  local kept = run:scores()
+  local made = not kept and evaluation.full(run, nil, options)
+  kept = kept or run:scores() or made -- as the file has them, the first time too
+  return kept.rows, kept.names
 end
 
 --- co.evaluate(run, data): the table that `cohesiv eval --json` prints, per cent:

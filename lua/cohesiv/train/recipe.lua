@@ -35,6 +35,9 @@ local function show(value)
   return "{" .. table.concat(lists.map(value, show), ", ") .. "}"
 end
 
+--- show(value): a value as messages and recipe.json's readers have it: 1.5, "text", {1, 2}, none.
+recipe.show = show
+
 local function copied(value)
   if type(value) ~= "table" then return value end
   local out = {}

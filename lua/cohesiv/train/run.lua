@@ -3,7 +3,7 @@
 --   run.json         seed, commit, environment, what co.tune     status.json   state, epoch, step, seconds
 --                    has chosen, changes of the recipe since
 --   metrics.jsonl    one record a line, appended                 calibration.json   thresholds and mean embeddings
---   samples.jsonl    what was trained on, with digests
+--   samples.jsonl    what was trained on, with digests          scores.json   IoU of every query that was reported
 --   best.safetensors, last.safetensors                           checkpoints (the trainer writes them)
 -- Files are written whole or not at all, by one process at a time (.lock); metrics.jsonl grows by whole lines and is
 -- cut back on resume. Equal runs have equal files, but for the times in run.json, status.json and metrics.jsonl.
@@ -32,6 +32,10 @@ local STATUS = object({ state = text, time = text, epoch = number, step = number
   validation = number }, ": ")
 local CALIBRATION = object({
   thresholds = map(list(number, 1, 2)), means = map(list(number)), calibrated_on = list(text), reached = map(number),
+}, ": ")
+
+local SCORES = object({
+  of = text, names = list(text), rows = list(object { clip = text, n = number, q = number, task = text, iou = number }),
 }, ": ")
 
 local RECORD = object(setmetatable({}, { __index = function(_, key)
@@ -181,6 +185,16 @@ function run.newest(name, root)
   end
 end
 
+--- list(root = "runs"): the paths of all runs in a folder, sorted by name.
+function run.list(root)
+  root = root or "runs"
+  if core.io.status(root) ~= "folder" then fail("expected a folder of runs, found none at %s", root) end
+  return lists.map(core.io.list(root), function(name)
+    local path = root .. "/" .. name
+    return lfs.attributes(path .. "/recipe.json", "mode") == "file" and path
+  end)
+end
+
 -- The recipe in a run folder; names of keys without a value are kept.
 local function read_recipe(path)
   local flat = json.read(path)
@@ -302,6 +316,31 @@ function Run:calibration() return read_json(self, "calibration.json", CALIBRATIO
 
 --- Stores the calibration.
 function Run:set_calibration(t) self:write("calibration.json", json.lines(t)) end
+
+-- What scores are of: the thresholds and the step of the weights.
+local function scored(self)
+  local calibration = self:has "calibration.json" and core.io.read_file(self:file "calibration.json") or ""
+  return core.io.digest(("%s\n%s"):format(calibration, self:status().step))
+end
+
+--- The scores of the clips that the recipe reports, { names, rows = list of { clip, n, q, task, iou } }, as kept by
+-- set_scores; nil where there are none, or thresholds or weights have changed since.
+function Run:scores()
+  local scores = read_json(self, "scores.json", SCORES)
+  return scores and scores.of == scored(self) and scores or nil
+end
+
+--- Keeps the scores of an evaluation: its names and rows.
+function Run:set_scores(result)
+  self:write("scores.json", json.lines { of = scored(self), names = result.names, rows = result.rows })
+end
+
+--- Whether a process writes this run, and who.
+function Run:held_by()
+  local lock, who = core.io.lock(self:file(LOCK))
+  if lock then lock:close() end
+  return not lock and who or nil
+end
 
 --- The trained model in evaluation mode, ready for `predict`, converted to run.dtype where that is set. `name`: which
 -- checkpoint, "best" (default) or "last". Choices that co.tune had made when the run began count again.
