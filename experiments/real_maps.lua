@@ -1,7 +1,7 @@
 --- Maps of real clips without a network: how much of hand and held object a threshold on R finds, for the ways of
 -- making maps that the method compares, and how comparable the levels of different frames are.
 --
--- usage: cohesiv experiments/real_maps.lua [DATA] [PATTERN]        (default: $COHESIV_DATA, every row)
+-- usage: cohesiv experiments/real_maps.lua [--flow METHOD] [DATA] [PATTERN]   (default: auto, $COHESIV_DATA, every row)
 --
 -- IoU of thresholded R_k with hand ∪ object (experiments/maps/queries.lua says of which queries), per cent, with 95 %
 -- intervals over clips. `one`: one threshold for all queries of a row, the best one; in brackets clips with a moving
@@ -38,9 +38,15 @@ local rows = {
   { "gaps by motion, robust hand fit, T = 1", options(fitted, { fit = { robust = true } }) },
 }
 
+local method
+if arg[1] == "--flow" then
+  method = arg[2]
+  table.move(arg, 3, #arg + 2, 1)
+end
+
 -- Adds the IoU of each query at each threshold to a row's frames.
 local function measure(frame, o, results)
-  local R = frame.clip:responsibility(frame.n, options(o, { size = frame.size }))
+  local R = frame.clip:responsibility(frame.n, options(o, { size = frame.size, flow = method }))
   local list = {}
   for i, q in ipairs(frame.queries) do
     local map = R.map:select(3, q.hand)

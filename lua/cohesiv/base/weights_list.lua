@@ -51,7 +51,8 @@ return {
   },
   {
     name = "raft_large", about = "RAFT, for co.flow's method raft_large", licence = "BSD-3-Clause",
-    files = { { name = "raft_large.pth", bytes = 21 * MIB, also = { "^raft.large", "^raft.things", "^raft.sintel" } } },
+    files = { { name = "raft_large.pth", bytes = 21 * MIB,
+      also = { "^raft.large", "^raft.things", "^raft.sintel", "^raft.kitti", "^raft.chairs" } } },
     source = "raft-things.pth of github.com/princeton-vl/RAFT, or raft_large of torchvision",
   },
   {
