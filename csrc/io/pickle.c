@@ -211,13 +211,15 @@ static int make_call(Machine *m) {
   return 1;
 }
 
-/* BUILD: attributes of a dict (state dicts carry _metadata) or of a call's result; nobody here reads them. */
+/* BUILD: attributes of a dict (state dicts carry _metadata), which nobody reads, or of a call's result, which keeps
+ * their place. */
 static int drop_state(Machine *m) {
   uint32_t state, object;
   if (!machine_pop(m, &state) || !machine_pop(m, &object)) return 0;
   PickleKind kind = m->p->values[object].kind;
   if (kind != PICKLE_DICT && kind != PICKLE_CALL)
     return fail("%s: refused: attributes of something that is neither a dict nor a tensor", m->name);
+  if (kind == PICKLE_CALL) m->p->values[object].room = state + 1;
   return machine_push(m, object);
 }
 

@@ -35,7 +35,8 @@ typedef enum PickleKind {
 
 typedef struct PickleValue {
   PickleKind kind;
-  uint32_t count, room; /* of items; bytes of a text */
+  uint32_t count,
+      room; /* of items; bytes of a text; of a CALL room is 1 + the place of its attributes, 0: none */
   union {
     int64_t number; /* INT and BOOL; GLOBAL: the place in the caller's list */
     double real;

@@ -358,5 +358,6 @@ void open_io(lua_State *L) {
   open_lock(L);
   open_archive(L);
   open_tflite(L);
+  open_pickled(L);
   lua_setfield(L, -2, "io");
 }

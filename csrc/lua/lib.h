@@ -67,6 +67,7 @@ void open_io(lua_State *L);
 void open_lock(lua_State *L); /* these into the table of open_io */
 void open_archive(lua_State *L);
 void open_tflite(lua_State *L);
+void open_pickled(lua_State *L);
 void open_json(lua_State *L);
 void open_flow(lua_State *L);
 void open_geometry(lua_State *L);

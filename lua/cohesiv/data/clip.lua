@@ -59,6 +59,9 @@ function methods:close() self.source:close() end
 local function hands_file(self)
   for _, path in ipairs(self.hands_files) do
     if core.io.status(path) then return path end
+    local bare = path:match "^(.+)%.json$"
+    if bare and core.io.status(bare .. ".csv") == "file" then return bare .. ".csv" end
+    if bare and bare:find "hands_json/" and core.io.status(bare) == "folder" then return bare end
   end
 end
 

@@ -12,9 +12,10 @@ local function pixels(path, key, value)
   core.refuse("%s: expected a %s of 1 or more pixels, found %s", path, key, kinds.found(value))
 end
 
---- read(path, what, keyed): the object in a file, with frames (keyed: an object of them); its width and height, if any.
-function document.read(path, what, keyed)
-  local doc = json.read(path)
+--- read(path, what, keyed, doc?): the object in a file (or `doc`, which it means), with frames (keyed: an object of
+-- them); its width and height, if any.
+function document.read(path, what, keyed, doc)
+  if doc == nil then doc = json.read(path) end
   local frames = type(doc) == "table" and doc.frames
   if type(frames) ~= "table" or keyed and frames[1] ~= nil then
     local named = type(doc) == "table" and not kinds.is_list(doc)

@@ -2,13 +2,14 @@
 -- the rest is an error that names file, frame (from 0), hand and vertex (from 1), or a warning where it may be right.
 --   { "width": W, "height": H, "frames": [[HAND, …], …] }
 --   HAND: { "side": "left", "score": 0.9, "vertices": [[x, y], …], "box": [x0, y0, x1, y1] }
--- frames may be keyed by number instead; a frame may be null, one hand, or { "hands": … }. The document is decoded
--- as a
--- whole, but a frame is looked at only when it is asked for: files of an hour of video have 200,000 hands.
+-- frames may be keyed by number instead; a frame may be null, one hand, or { "hands": … }. What other programs write is
+-- turned into this (landmark_formats.lua). The document is decoded as a whole, but a frame is looked at only when it is
+-- asked for: files of an hour of video have 200,000 hands.
 local core = require "cohesiv.core"
 local warn = require "cohesiv.base.warn"
 local tensor = require "cohesiv.tensor"
 local scale = require "cohesiv.motion.scale"
+local formats = require "cohesiv.data.landmark_formats"
 local document, frames = require "cohesiv.data.document", require "cohesiv.data.frames"
 local json, kinds, lists = require "cohesiv.base.json", require "cohesiv.base.kinds", require "cohesiv.base.lists"
 
@@ -56,7 +57,8 @@ end
 
 --- read(path, clip): the document of a file of landmarks for a clip (of which frames, width and height are asked).
 function landmarks.read(path, clip)
-  local doc, w, h = document.read(path, "landmarks { width, height, frames = [[…], …] }")
+  local doc, w, h = document.read(path, "landmarks { width, height, frames = [[…], …] }", false,
+    formats.read(path) or formats.converted(path, json.read(path)))
   local self = setmetatable({ path = path, clip = clip, width = w, height = h }, Document)
   -- What x and y of the file are multiplied with to be the clip's pixels.
   self.rx, self.ry = w and clip.width / w or 1, h and clip.height / h or 1
