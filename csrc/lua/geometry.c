@@ -6,6 +6,7 @@
 #include "motion/cut.h"
 #include "motion/gaps.h"
 #include "motion/homography.h"
+#include "motion/parts.h"
 #include "motion/responsibility.h"
 #include "motion/sharpen.h"
 
@@ -298,18 +299,23 @@ static int by_motion(lua_State *L) {
   return 1;
 }
 
+/* Raises unless image and map are of a scene's size. */
+static void check_fits(lua_State *L, const Scene *s, const Tensor *image, const Tensor *given) {
+  if (given->shape[0] != s->height || given->shape[1] != s->width || given->shape[2] != s->hands + 1)
+    refuse(L, "map: expected %dx%dx%d, found %s", (int)s->height, (int)s->width, s->hands + 1,
+           tensor_text(given));
+  if (image->shape[0] != s->height || image->shape[1] != s->width || image->shape[2] != 3)
+    refuse(L, "image: expected %dx%dx3, the size of the map, found %s", (int)s->height, (int)s->width,
+           tensor_text(image));
+}
+
 /* sharpen(scene, image, map, "cut" | "walker") → H×W×(N+1) */
 static int sharpen(lua_State *L) {
   lua_settop(L, 4);
   Scene s = check_scene(L);
   Tensor *given = check_motion(L, 3, "map", F32, 3, &s.device),
          *image = check_motion(L, 2, "image", U8, 3, &s.device);
-  if (given->shape[0] != s.height || given->shape[1] != s.width || given->shape[2] != s.hands + 1)
-    return refuse(L, "map: expected %dx%dx%d, found %s", (int)s.height, (int)s.width, s.hands + 1,
-                  tensor_text(given));
-  if (image->shape[0] != s.height || image->shape[1] != s.width || image->shape[2] != 3)
-    return refuse(L, "image: expected %dx%dx3, the size of the map, found %s", (int)s.height, (int)s.width,
-                  tensor_text(image));
+  check_fits(L, &s, image, given);
   int how = 0;
   const char *name = check_text(L, 4, "sharpen");
   while (how < SHARPENS && strcmp(name, sharpen_name[how])) how++;
@@ -320,6 +326,21 @@ static int sharpen(lua_State *L) {
   if (!pixels || !sharpen_maps(&s, (Sharpen)how, tensor_data(image), tensor_data(given), pixels))
     return raise_error(L);
   return 1;
+}
+
+/* parts(scene, image, map) → hands N×H×W, objects N×H×W, both 0 or 1 */
+static int parts(lua_State *L) {
+  lua_settop(L, 3);
+  Scene s = check_scene(L);
+  const Tensor *image = check_tensor_of(L, 2, "image", U8, 3), *given = check_tensor_of(L, 3, "map", F32, 3);
+  check_fits(L, &s, image, given);
+  Tensor **hand = push_tensor(L), **object = push_tensor(L);
+  const long shape[3] = {s.hands, s.height, s.width};
+  if (!(*hand = tensor_new(U8, 3, shape)) || !(*object = tensor_new(U8, 3, shape))) return raise_error(L);
+  uint8_t *one = tensor_write(*hand), *other = tensor_write(*object);
+  if (!one || !other || !parts_split(&s, tensor_data(image), tensor_data(given), one, other))
+    return raise_error(L);
+  return 2;
 }
 
 /* cut(colours H×W×3, odds H×W, smooth) → H×W, 0 or 1 */
@@ -343,10 +364,11 @@ static int cut(lua_State *L) {
 
 void open_geometry(lua_State *L) { /* stack: module */
   static const luaL_Reg homography[] = {{"fit", fit_points}, {NULL, NULL}};
-  static const luaL_Reg responsibility[] = {
-      {"fit", fit_hands}, {"background", fit_background}, {"map", map},         {"residuals", residuals},
-      {"motion", motion}, {"by_motion", by_motion},       {"sharpen", sharpen}, {"cut", cut},
-      {NULL, NULL}};
+  static const luaL_Reg responsibility[] = {{"fit", fit_hands},   {"background", fit_background},
+                                            {"map", map},         {"residuals", residuals},
+                                            {"motion", motion},   {"by_motion", by_motion},
+                                            {"sharpen", sharpen}, {"cut", cut},
+                                            {"parts", parts},     {NULL, NULL}};
   luaL_newlib(L, homography);
   lua_setfield(L, -2, "homography");
   luaL_newlib(L, responsibility);

@@ -1,42 +1,64 @@
--- cohesiv segment IMAGE --at x,y … --model RUN --out DIR: masks of the hands at the points and of what they hold.
+-- cohesiv segment VIDEO --out DIR [--overlay F.mp4]: masks of hands and of what they hold, from the video's maps alone;
+-- cohesiv segment IMAGE --at x,y … --model RUN --out DIR: the same at points of one picture, by a trained network.
 local core = require "cohesiv.core"
 local predict = require "cohesiv.hands.predict"
 local runs = require "cohesiv.train.run"
 local tensor, image_part = require "cohesiv.tensor", require "cohesiv.tensor.image"
 local cli, panel, viz = require "cohesiv.tools.cli", require "cohesiv.tools.panel", require "cohesiv.tools.viz"
+local segment_video = require "cohesiv.tools.segment_video"
 
 local function point(text)
   local x, y = text:match "^%s*([%-%d%.eE+]+)%s*,%s*([%-%d%.eE+]+)%s*$"
   return tonumber(x) and tonumber(y) and { tonumber(x), tonumber(y) }
 end
 
+local function video(text) return core.io.video_writer_knows(text) and text end
+
+local function segment_image(args)
+  local image = image_part.read(args.input)
+  local model = runs.run(args.model):model()
+  local folder = args.out:gsub("(.)/+$", "%1")
+  tensor.tidy(tensor.no_grad, function()
+    local predictions = predict.predict(model, image, args.at)
+    local maps = predict.maps(model, image, args.at)
+    core.io.make_folder(folder)
+    for k, prediction in ipairs(predictions) do
+      for _, what in ipairs { "hand", "object", "contact" } do
+        image_part.write(("%s/%s%d.png"):format(folder, what, k), prediction[what], { depth = 1 })
+      end
+    end
+    image_part.write(folder .. "/overlay.png", viz.overlay(image, predictions))
+    image_part.write(folder .. "/panel.png", panel.predictions { image = image, queries = args.at,
+      predictions = predictions, Z = maps.Z, scale = maps.scale })
+  end)
+  print(folder)
+end
+
 return {
-  summary = "masks of hands and held objects at given points of an image",
+  summary = "masks of hands and held objects: of every frame of a video, or at points of an image",
   configure = function(parser)
-    parser:argument("image", "A .png or .jpg file.")
-    parser:option("--at", "A point x,y on a hand, pixels from 0; once per hand."):count "+"
+    parser:argument("input", "A video file or a folder of pictures; with --model and --at a .png or .jpg file.")
+    parser:option("--out", "Folder for the masks (1-bit .png): NNNNNN_handK, _objectK, _contactK of the K-th hand in "
+      .. "frame NNNNNN; of an image handK, objectK, contactK of the K-th point, overlay, panel."):count(1)
+    parser:option("--overlay", "A video of the masks over the frames."):convert(cli.as(
+      "--overlay: expected a .mp4 or .gif file", video))
+    parser:option("--hands", "The landmark file, if it is not ../hands_json/NAME.json or NAME.json beside the video.")
+    parser:option("--at", "Of an image: a point x,y on a hand, pixels from 0; once per hand."):count "*"
       :convert(cli.as("--at: expected x,y in pixels", point))
-    parser:option("--model", "A run folder."):count(1)
-    parser:option("--out", "Folder for handK.png objectK.png contactK.png (1-bit, K-th point), overlay.png, panel.png.")
-      :count(1)
+    parser:option("--model", "Of an image: a run folder.")
   end,
   run = function(args)
-    local image = image_part.read(args.image)
-    local model = runs.run(args.model):model()
-    local folder = args.out:gsub("(.)/+$", "%1")
-    tensor.tidy(tensor.no_grad, function()
-      local predictions = predict.predict(model, image, args.at)
-      local maps = predict.maps(model, image, args.at)
-      core.io.make_folder(folder)
-      for k, prediction in ipairs(predictions) do
-        for _, what in ipairs { "hand", "object", "contact" } do
-          image_part.write(("%s/%s%d.png"):format(folder, what, k), prediction[what], { depth = 1 })
-        end
-      end
-      image_part.write(folder .. "/overlay.png", viz.overlay(image, predictions))
-      image_part.write(folder .. "/panel.png", panel.predictions { image = image, queries = args.at,
-        predictions = predictions, Z = maps.Z, scale = maps.scale })
-    end)
-    print(folder)
+    local points = #args.at > 0
+    if args.model and points then
+      if args.overlay or args.hands then cli.usage("segment: --overlay and --hands are of videos, not of an image") end
+      return segment_image(args)
+    end
+    if args.model or points then
+      cli.usage("segment: expected --at and --model together for an image, found %s alone", points and "--at" or "--model")
+    end
+    if args.input:lower():find "%.png$" or args.input:lower():find "%.jpe?g$" then
+      cli.usage("segment: expected a video, or --at x,y and --model RUN for the image %s, found neither", args.input)
+    end
+    print(segment_video(args.input, args))
   end,
 }
