@@ -11,17 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double reach = 2;     /* hand sizes from the hull */
-static const float flesh = -0.03f; /* palm lengths: so far inside the outline it is surely the hand */
+static const double reach = 2, margin = 1; /* hand sizes from the hull */
+static const float flesh = -0.03f;         /* palm lengths: so far inside the outline it is surely the hand */
 static const float own = 0.95f, another = 0.05f; /* what flesh is worth at least, and at most to others */
 static const float least = 1e-4f;                /* of a map within reach */
 
-/* A hand and the box of pixels within its reach: x0 <= x < x1, y0 <= y < y1. */
 typedef struct Hand {
   Shape shape;
   float *points, (*outline)[2];
   double *hull, size;
-  long corners, x0, y0, x1, y1;
+  long corners;
+  Reach box;
 } Hand;
 
 typedef struct Job {
@@ -37,35 +37,43 @@ static void forget(Hand *h) { free(h->points), free(h->outline), free(h->hull); 
 
 static long within(double x, long most) { return x < 0 ? 0 : x > (double)most ? most : (long)x; }
 
+static const double beyond = 1e6 - 1; /* what a shape takes */
+
+static double size_of(const Scene *s, int k) {
+  return fmax(points_size(s->vertex_count[k], s->vertices[k]), 1);
+}
+
+Reach prior_reach(const Scene *s, int k) {
+  double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
+  for (long i = 0; i < 2 * s->vertex_count[k]; i++) {
+    const double v = fmax(-beyond, fmin(beyond, s->vertices[k][i]));
+    low[i % 2] = fmin(low[i % 2], v), high[i % 2] = fmax(high[i % 2], v);
+  }
+  const double far = (reach + margin) * size_of(s, k);
+  return (Reach){within(low[0] - far, s->content_width), within(low[1] - far, s->content_height),
+                 within(high[0] + far + 1, s->content_width), within(high[1] + far + 1, s->content_height)};
+}
+
 static int know(const Scene *s, int k, Hand *h) {
   const long n = s->vertex_count[k];
-  const double *xy = s->vertices[k];
   h->points = malloc((size_t)n * 2 * sizeof *h->points);
   h->outline = malloc((size_t)(n + 2) * sizeof *h->outline);
   h->hull = malloc((size_t)(n + 1) * 2 * sizeof *h->hull);
   if (!h->points || !h->outline || !h->hull)
     return fail("sharpen: out of memory for %ld points of a hand", n);
-  double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
-  for (long i = 0; i < 2 * n; i++) {
-    const double far = fmax(-1e6 + 1, fmin(1e6 - 1, xy[i])); /* what a shape takes */
-    h->points[i] = (float)far;
-    low[i % 2] = fmin(low[i % 2], far), high[i % 2] = fmax(high[i % 2], far);
-  }
-  if (!shape_of(&h->shape, &(PersonHand){h->points, (int)n}, h->outline)) return 0;
-  if (!(h->corners = points_hull(n, xy, h->hull))) return 0;
-  h->size = fmax(points_size(n, xy), 1);
-  const double far = reach * h->size;
-  h->x0 = within(low[0] - far, s->content_width), h->x1 = within(high[0] + far + 1, s->content_width);
-  h->y0 = within(low[1] - far, s->content_height), h->y1 = within(high[1] + far + 1, s->content_height);
-  return 1;
+  for (long i = 0; i < 2 * n; i++) h->points[i] = (float)fmax(-beyond, fmin(beyond, s->vertices[k][i]));
+  h->box = prior_reach(s, k);
+  h->size = size_of(s, k);
+  return shape_of(&h->shape, &(PersonHand){h->points, (int)n}, h->outline) &&
+         (h->corners = points_hull(n, s->vertices[k], h->hull)) > 0;
 }
 
 /* Distances to the hull in hand sizes, and flesh, of a row of the box. */
 static int place_row(void *arg, long row) {
   const Job *j = arg;
   const Hand *h = j->hand;
-  const long y = h->y0 + row, w = j->scene->content_width;
-  for (long x = h->x0; x < h->x1; x++) {
+  const long y = h->box.y0 + row, w = j->scene->content_width;
+  for (long x = h->box.x0; x < h->box.x1; x++) {
     const double d = points_hull_distance(h->corners, h->hull, (double)x, (double)y) / h->size;
     j->distance[y * w + x] = (float)d;
     j->mine[y * w + x] = d == 0 && shape_hand(&h->shape, (float)x, (float)y) < flesh;
@@ -75,15 +83,15 @@ static int place_row(void *arg, long row) {
 
 static int place(Job *j, const Hand *h) {
   j->hand = h;
-  return parallel(h->y1 - h->y0, place_row, j);
+  return parallel(h->box.y1 - h->box.y0, place_row, j);
 }
 
 static int weigh_row(void *arg, long row) {
   const Job *j = arg;
   const Hand *h = j->hand;
   const Scene *s = j->scene;
-  const long y = h->y0 + row;
-  for (long x = h->x0; x < h->x1; x++) {
+  const long y = h->box.y0 + row;
+  for (long x = h->box.x0; x < h->box.x1; x++) {
     const long i = y * s->content_width + x, to = (y * s->width + x) * (s->hands + 1) + j->k;
     if (!(j->distance[i] <= (float)reach)) continue;
     float r = j->map[to];
@@ -117,13 +125,13 @@ int prior_maps(const Scene *s, const float *map, float *out) {
   for (int k = 0; ok && k < s->hands; k++) {
     Hand *h = hands + k;
     ok = know(s, k, h) && place(&j, h);
-    for (long y = h->y0; ok && y < h->y1; y++)
-      for (long i = y * s->content_width + h->x0; i < y * s->content_width + h->x1; i++)
+    for (long y = h->box.y0; ok && y < h->box.y1; y++)
+      for (long i = y * s->content_width + h->box.x0; i < y * s->content_width + h->box.x1; i++)
         j.owned[i] |= j.mine[i];
   }
   for (int k = 0; ok && k < s->hands; k++) {
     j.k = k;
-    ok = place(&j, hands + k) && parallel(j.hand->y1 - j.hand->y0, weigh_row, &j);
+    ok = place(&j, hands + k) && parallel(j.hand->box.y1 - j.hand->box.y0, weigh_row, &j);
   }
   if (ok) rest(s, out);
   for (int k = 0; hands && k < s->hands; k++) forget(hands + k);

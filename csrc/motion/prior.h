@@ -11,4 +11,10 @@
  * The background keeps what the hands leave. Memory is the host's. 0 with a message for short memory or Ctrl-C. */
 int prior_maps(const Scene *scene, const float *map /* H×W×(N+1) */, float *out /* the same */);
 
+/* The pixels of the content that hand k may reach, where its map is not 0, with a margin of ground around them. */
+typedef struct Reach {
+  long x0, y0, x1, y1; /* x0 <= x < x1, y0 <= y < y1 */
+} Reach;
+Reach prior_reach(const Scene *scene, int k);
+
 #endif

@@ -14,6 +14,7 @@ enum { ROUNDS = 4, COMPONENTS = 5 };
 const char *const sharpen_name[SHARPENS] = {"cut", "walker"};
 
 static const float surely_in = 0.4f, surely_out = 0.1f; /* responsibility to learn colours from */
+static const double enough = 0.1;                       /* of what is in reach, to learn the ground's from */
 static const float smoothness[SHARPENS] = {30, 100};
 
 typedef struct Cut {
@@ -22,9 +23,10 @@ typedef struct Cut {
   const SharpenKernels *step;
   long h, w;
   float *block, *colours /* h x w x 3 */, *map, *q, *trust, *p, *work; /* the device's */
-  /* The host's: learning's weights or cutting's odds; what it sees of a plane and of the colours; where there is
-   * a map. */
-  float *host, *weights, *seen, *seen_colours;
+  /* The host's: learning's weights or cutting's odds; what it sees of a plane and of the colours, which are
+   * the device's or copied; where there is a map. */
+  float *host, *weights, *seen, *copied;
+  const float *seen_colours;
   uint8_t *reached;
   size_t bytes, host_bytes;
   Mixture in, out;
@@ -36,23 +38,30 @@ static const float *see(const Cut *c, const float *plane, float *seen, long floa
   return device_copy(device_cpu(), seen, c->device, plane, (size_t)floats * sizeof *seen) ? seen : NULL;
 }
 
+/* Weighs what is out: in a soft mask below a level, within reach or anywhere. Its share of what is in reach. */
+static double weigh_out(Cut *c, const float *soft, float below, int anywhere) {
+  double out = 0, reached = 1;
+  for (long i = 0; i < c->h * c->w; i++) {
+    c->weights[i] = (anywhere || c->reached[i]) && soft[i] < below ? 1 - soft[i] : 0;
+    out += c->weights[i], reached += c->reached[i];
+  }
+  return out / reached;
+}
+
 /* Learns both mixtures from soft masks: in the first round the map where it is sure, then the result so far. What
- * is beyond the hand's reach (its map is 0) teaches nothing unless there is nothing else: it is the ground near by
- * that the hand has to be told from.
- * *found: both could be learned. */
+ * is beyond the hand's reach (its map is 0) teaches nothing unless there is hardly anything else: it is the ground
+ * near by that the hand has to be told from. *found: both could be learned. */
 static int learn(Cut *c, int round, int *found) {
   const long n = c->h * c->w;
-  const float above = round ? 0.5f : surely_in, below = round ? 0.5f : surely_out;
+  const float above = round ? 0.5f : surely_in;
   const float *soft = see(c, round ? c->p : c->map, c->seen, n);
   if (!soft) return 0;
   for (long i = 0; i < n && !round; i++) c->reached[i] = soft[i] > 0;
   for (long i = 0; i < n; i++) c->weights[i] = soft[i] > above ? soft[i] : 0;
   *found = mixture_fit(&c->in, c->seen_colours, c->weights, n, COMPONENTS);
   if (!*found) return 1;
-  for (long i = 0; i < n; i++) c->weights[i] = c->reached[i] && soft[i] < below ? 1 - soft[i] : 0;
-  *found = mixture_fit(&c->out, c->seen_colours, c->weights, n, COMPONENTS);
-  if (*found) return 1;
-  for (long i = 0; i < n; i++) c->weights[i] = soft[i] < below ? 1 - soft[i] : 0;
+  const float below = round ? 0.5f : surely_out;
+  if (weigh_out(c, soft, below, 0) < enough) weigh_out(c, soft, below, 1);
   *found = mixture_fit(&c->out, c->seen_colours, c->weights, n, COMPONENTS);
   return 1;
 }
@@ -86,8 +95,8 @@ static int sharpen_hand(Cut *c) {
   return 1;
 }
 
-static int open_cut(Cut *c) {
-  const long n = c->h * c->w, host = c->device == device_cpu() ? n : 5 * n;
+static int open_cut(Cut *c, long n) {
+  const long host = c->device == device_cpu() ? n : 5 * n;
   float **planes[] = {&c->map, &c->q, &c->trust, &c->p, &c->work};
   c->bytes = (size_t)(7 * n + c->step->work(c->h, c->w)) * sizeof(float);
   c->host_bytes = (size_t)host * sizeof(float) + (size_t)n;
@@ -96,7 +105,7 @@ static int open_cut(Cut *c) {
   if (!c->host) return 0;
   c->colours = c->block;
   for (int i = 0; i < 5; i++) *planes[i] = c->block + (3 + i) * n;
-  c->weights = c->host, c->seen = c->host + n, c->seen_colours = c->host + 2 * n;
+  c->weights = c->host, c->seen = c->host + n, c->copied = c->host + 2 * n;
   c->reached = (uint8_t *)(c->host + host);
   return 1;
 }
@@ -118,9 +127,22 @@ static float *take_priors(const Scene *s, const float *map) {
   return NULL;
 }
 
+/* One hand, in the window of what it may reach: nothing else is looked at. */
+static int sharpen_one(Cut *c, const Scene *s, int k, const uint8_t *image, const float *prior, float *out) {
+  const Reach r = prior_reach(s, k);
+  const long at = r.y0 * s->width + r.x0;
+  const int channels = s->hands + 1;
+  c->h = r.y1 - r.y0, c->w = r.x1 - r.x0;
+  if (c->h < 1 || c->w < 1) return 1;
+  const Content window = {c->h, c->w, s->width};
+  if (!c->step->colours(c->device, &window, image + 3 * at, c->colours)) return 0;
+  c->seen_colours = see(c, c->colours, c->copied, 3 * c->h * c->w);
+  return c->seen_colours && c->step->take(c->device, &window, prior + at * channels, channels, k, c->map) &&
+         sharpen_hand(c) && c->step->put(c->device, &window, c->p, channels, k, out + at * channels);
+}
+
 int sharpen_maps(const Scene *s, Sharpen how, const uint8_t *image, const float *map, float *out) {
   Device *device = s->device;
-  const Content content = {s->content_height, s->content_width, s->width};
   const long pixels = s->height * s->width;
   const int channels = s->hands + 1;
   Cut c = {.device = device,
@@ -129,13 +151,9 @@ int sharpen_maps(const Scene *s, Sharpen how, const uint8_t *image, const float 
            .h = s->content_height,
            .w = s->content_width};
   float *prior = take_priors(s, map);
-  int ok = prior && open_cut(&c) && device->fill(device, out, NULL, sizeof *out, pixels * channels) &&
-           c.step->colours(device, &content, image, c.colours);
-  c.seen_colours = ok ? (float *)see(&c, c.colours, c.seen_colours, 3 * c.h * c.w) : NULL;
-  ok = ok && c.seen_colours;
-  for (int k = 0; ok && k < s->hands; k++)
-    ok = c.step->take(device, &content, prior, channels, k, c.map) && sharpen_hand(&c) &&
-         c.step->put(device, &content, c.p, channels, k, out);
+  int ok =
+      prior && open_cut(&c, c.h * c.w) && device->fill(device, out, NULL, sizeof *out, pixels * channels);
+  for (int k = 0; ok && k < s->hands; k++) ok = sharpen_one(&c, s, k, image, prior, out);
   ok = ok && c.step->share(device, pixels, s->hands, out);
   memory_give(c.host, c.host_bytes);
   device->give(device, c.block, c.bytes);
