@@ -150,6 +150,14 @@ local cases = {
   ["responsibility over a moving background"] = function()
     return co.responsibility(scene { background = "homography" }).map
   end,
+  ["responsibility over a background of depth"] = function()
+    local R = co.responsibility(scene { background = "auto" }):with { background = "epipolar" }
+    return { R.map, R.residuals }
+  end,
+  ["hand and object of a map"] = function()
+    local R = co.responsibility(scene {})
+    return { core.responsibility.parts(R.scene, first, R.map) }
+  end,
   ["sharpened responsibility"] = function() return co.responsibility(scene { sharpen = first }).map end,
   ["responsibility sharpened by a random walker"] = function()
     return co.responsibility(scene { sharpen = "walker", picture = first }).map

@@ -115,7 +115,8 @@ describe("co.responsibility", function()
       assert.same({ H, W, 1 }, R.map.shape)
       assert.equal(1, R.map:min():item())
       assert.same({ 1, 0, 3, 3 }, R.homographies.shape)
-      assert.same({}, R.quality)
+      assert.equal(0, #R.quality)
+      assert.equal(0, R.quality.score)
     end
   end)
 
@@ -297,7 +298,7 @@ describe("co.responsibility", function()
     refuses("hands[1]: vertex 2: expected finite coordinates", { hands = { co.tensor { { 1, 1 }, { 0 / 0, 1 } } } })
     refuses("temperature: expected pixels above 0, found 0", { temperature = 0 })
     refuses("temperature: expected pixels above 0, found hot", { temperature = "hot" })
-    refuses("background: expected static or homography, found moving", { background = "moving" })
+    refuses("background: expected static, homography, epipolar or auto, found moving", { background = "moving" })
     refuses("closeness: expected hand sizes above 0, found -1", { closeness = -1 })
     refuses("found temprature", { temprature = 2 })
     refuses("model: expected homography, affine, similarity or translation, found plane", { fit = { model = "plane" } })
@@ -528,9 +529,12 @@ describe("sharpened maps", function()
 
   it("leave the hand its flesh where there is nothing else to learn from", function()
     local map = co.responsibility({ flows = { co.zeros(H, W, 2) }, hands = scene().hands, sharpen = picture() }).map
-    for k, d in ipairs { { discs[1][1], discs[1][2] }, { discs[2][1], discs[2][2] } } do
-      assert.is_true(map[{ d[2] + 1, d[1] + 1, k }] > 0.9)
-      assert.is_true(map[{ d[2] + 1, d[1] + 1, 3 - k }] < 0.1)
+    for k, hand in ipairs(scene().hands) do
+      local mine = map:select(3, k)
+      assert.is_true(mine:max():item() > 0.9)
+      local x, y = hand[{ {}, 1 }]:mean():item() // 1 | 0, hand[{ {}, 2 }]:mean():item() // 1 | 0
+      local near = mine[{ { y - 8, y + 10 }, { x - 8, x + 10 } }]
+      assert.equal(mine:sum():item(), near:sum():item())
     end
     assert.equal(1, map[{ H, W, 3 }])
   end)
@@ -540,6 +544,80 @@ describe("sharpened maps", function()
     local small = co.zeros(4, 4, 3, { dtype = "uint8" })
     support.raises(("image: expected %dx%dx3"):format(H, W), given, { sharpen = small })
   end)
+end)
+
+describe("a background of depth", function()
+  local F = 80
+  -- What a camera that moves by (tx, ty, tz) sees of points at depth(x, y); the first disc moves otherwise.
+  local function seen(depth, tx, ty, tz)
+    co.seed(4)
+    return flow_of(W, H, function(x, y)
+      if owner(x, y) == 1 then return -3, 5 end
+      local Z = depth(x, y)
+      local X, Y = (x - W / 2) * Z / F, (y - H / 2) * Z / F
+      return (X + tx) * F / (Z + tz) + W / 2 - x, (Y + ty) * F / (Z + tz) + H / 2 - y
+    end) + co.randn(H, W, 2) * 0.1
+  end
+  local function blocks(x, y) return 4 + (x // 8 * 7 + y // 8 * 5) % 6 end
+  local function slope(x) return 5 + x / 30 end
+  local function given(flow, background)
+    return co.responsibility { flows = { flow, flow * 1 }, hands = { hand_at(20, 22, 16, 2) }, temperature = 1,
+      background = background, fit = { model = "translation" } }
+  end
+
+  it("is found by its fit, and told", function()
+    for kind, flow in pairs { epipolar = seen(blocks, 0.4, 0.1, 0.3), homography = seen(slope, 0.4, 0.1, 0.3),
+      static = seen(blocks, 0, 0, 0) } do
+      local R = given(flow, "auto")
+      assert.equal(kind, R.background)
+      for other, cost in pairs(R.background_fit) do assert.is_true(other == kind or cost > R.background_fit[kind]) end
+      assert.is_truthy(tostring(R):find(kind .. " background", 1, true))
+      assert.equal(0, support.difference(R.map, given(flow, kind).map))
+      assert.equal(0, support.difference(R.map, given(flow, "static"):with({ background = "auto" }).map))
+    end
+  end)
+
+  it("has the Sampson distance to its epipolar geometry for residual", function()
+    local flow = seen(blocks, 0.4, 0.1, 0.3)
+    local R = given(flow, "epipolar")
+    local f = R.fundamental[2]:totable()
+    for _, at in ipairs { { 5, 6 }, { 80, 50 }, { 28, 30 } } do
+      local x, y = at[1], at[2]
+      local u, v = x + flow[{ y + 1, x + 1, 1 }], y + flow[{ y + 1, x + 1, 2 }]
+      local a, b = {}, {}
+      for i = 1, 3 do
+        a[i] = f[i][1] * x + f[i][2] * y + f[i][3]
+        b[i] = f[1][i] * u + f[2][i] * v + f[3][i]
+      end
+      local d = math.abs(a[1] * u + a[2] * v + a[3]) / math.sqrt(a[1] ^ 2 + a[2] ^ 2 + b[1] ^ 2 + b[2] ^ 2)
+      assert.is_true(math.abs(d - R.residuals[{ 2, y + 1, x + 1, 2 }]) < 1e-4 * (1 + d))
+    end
+    assert.is_true(R.residuals[{ 1, 31, 29, 2 }] > 1.5) -- on the disc
+    local still = R.residuals[{ 1, { 1, 8 }, { 1, W }, 2 }]
+    assert.is_true(still:mean():item() < 0.2)
+    sums_to_one(R.map)
+    assert.is_true(R.quality.background_residual < 0.2)
+    assert.is_nil(R.background_homographies)
+    assert.equal(1, R.map[{ H, W, 2 }] > 0.5 and 1 or 0)
+  end)
+
+  it("is a static one where nothing determines it", function()
+    local R = co.responsibility { flows = { co.ones(4, 4, 2) }, hands = {}, background = "epipolar" }
+    assert.is_true(support.difference(R.residuals:select(4, 1), co.full(math.sqrt(2), 1, 4, 4)) < 1e-6)
+  end)
+end)
+
+it("a score ranks clear maps over ambiguous ones", function()
+  local good = co.responsibility { flows = { scene().flows[1] * 1 }, hands = scene().hands, temperature = 0.5 }
+  local poor = co.responsibility { flows = { scene().flows[1] * 0.1 + co.randn(H, W, 2) }, hands = scene().hands,
+    temperature = 0.5 }
+  assert.is_true(good.quality.score > 0.8 and poor.quality.score < 0.5)
+  for _, name in ipairs { "score", "hand_motion", "hand_residual", "background_residual", "contrast" } do
+    assert.equal("number", type(good.quality[name]))
+    assert.equal("number", type(good.quality[2][name]))
+  end
+  assert.is_true(good.quality.hand_motion > 2 * poor.quality.hand_motion)
+  assert.is_true(good.quality.hand_residual < poor.quality.hand_residual)
 end)
 
 describe("the least cut", function()

@@ -4,6 +4,7 @@
  * nothing of clips, and keeps nothing between calls. */
 #include "lua/lib.h"
 #include "motion/cut.h"
+#include "motion/epipolar.h"
 #include "motion/gaps.h"
 #include "motion/homography.h"
 #include "motion/parts.h"
@@ -211,6 +212,30 @@ static int fit_background(lua_State *L) {
   return 2;
 }
 
+/* epipolar(scene, threshold) → G×3×3 fundamental matrices, list of { error, inliers, model } */
+static int fit_epipolar(lua_State *L) {
+  double threshold = check_finite(L, 2, "threshold");
+  Scene s = check_scene(L);
+  HandFit *out = block(L, (size_t)s.gaps, sizeof *out);
+  if (!epipolar_background(&s, threshold, out)) return raise_error(L);
+  push_motions(L, out, 3, (long[]){s.gaps, 3, 3});
+  push_fits(L, out, s.gaps);
+  return 2;
+}
+
+/* choose(scene, threshold) → what each kind of background costs: { static, homography, epipolar } */
+static int choose(lua_State *L) {
+  double threshold = check_finite(L, 2, "threshold"), cost[GROUNDS];
+  Scene s = check_scene(L);
+  if (!epipolar_choose(&s, threshold, cost)) return raise_error(L);
+  lua_createtable(L, 0, GROUNDS);
+  for (int g = 0; g < GROUNDS; g++) {
+    lua_pushnumber(L, cost[g]);
+    lua_setfield(L, -2, ground_name[g]);
+  }
+  return 1;
+}
+
 /* ---- maps ---- */
 
 /* The motions at arguments 2 (G×N×3×3) and 3 (G×3×3 or nil) and the hands' means. */
@@ -243,6 +268,29 @@ static int map(lua_State *L) {
   float *pixels = tensor_write(*out);
   if (!pixels || !responsibility_map(&s, &planes, temperature, pixels) ||
       (closeness > 0 && !responsibility_closeness(&s, closeness, pixels)))
+    return raise_error(L);
+  return 1;
+}
+
+/* epipolar_map(scene, homographies, fundamental G×3×3, temperature or 0, closeness?) → H×W×(N+1), with temperature 0 the
+ * residuals G×H×W×(N+1); of flows on the host */
+static int map_epipolar(lua_State *L) {
+  lua_settop(L, 5);
+  const double temperature = check_finite(L, 4, "temperature"),
+               closeness = lua_isnil(L, 5) ? 0 : check_finite(L, 5, "closeness");
+  if (!(temperature >= 0)) return refuse(L, "temperature: expected pixels above 0, found %f", temperature);
+  if (!(closeness >= 0)) return refuse(L, "closeness: expected hand sizes above 0, found %f", closeness);
+  Scene s = check_scene(L);
+  if (s.device != device_cpu()) return refuse(L, "flows: expected tensors on cpu, found others");
+  Planes planes = check_planes(L, &s); /* the matrices have the homographies' shape */
+  const bool all = temperature == 0;
+  const long shape[4] = {s.gaps, s.height, s.width, s.hands + 1};
+  Tensor **out = push_tensor(L);
+  if (!planes.background) return refuse(L, "fundamental: expected shape %dx3x3, found nil", s.gaps);
+  if (!(*out = tensor_new(F32, all ? 4 : 3, all ? shape : shape + 1))) return raise_error(L);
+  float *pixels = tensor_write(*out);
+  if (!pixels || !epipolar_map(&s, &planes, planes.background, temperature, pixels) ||
+      (closeness > 0 && !all && !responsibility_closeness(&s, closeness, pixels)))
     return raise_error(L);
   return 1;
 }
@@ -364,11 +412,19 @@ static int cut(lua_State *L) {
 
 void open_geometry(lua_State *L) { /* stack: module */
   static const luaL_Reg homography[] = {{"fit", fit_points}, {NULL, NULL}};
-  static const luaL_Reg responsibility[] = {{"fit", fit_hands},   {"background", fit_background},
-                                            {"map", map},         {"residuals", residuals},
-                                            {"motion", motion},   {"by_motion", by_motion},
-                                            {"sharpen", sharpen}, {"cut", cut},
-                                            {"parts", parts},     {NULL, NULL}};
+  static const luaL_Reg responsibility[] = {{"fit", fit_hands},
+                                            {"background", fit_background},
+                                            {"map", map},
+                                            {"residuals", residuals},
+                                            {"motion", motion},
+                                            {"by_motion", by_motion},
+                                            {"sharpen", sharpen},
+                                            {"cut", cut},
+                                            {"epipolar", fit_epipolar},
+                                            {"choose", choose},
+                                            {"epipolar_map", map_epipolar},
+                                            {"parts", parts},
+                                            {NULL, NULL}};
   luaL_newlib(L, homography);
   lua_setfield(L, -2, "homography");
   luaL_newlib(L, responsibility);

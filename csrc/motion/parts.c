@@ -13,7 +13,8 @@
 
 enum { ROUNDS = 2 };
 
-static const float in = 0.4f, limit = 4, smoothness = 8;
+static const float in = 0.4f, limit = 4;
+static const float smoothness = 0.15f; /* for a pixel of palm length: see sharpen.c */
 static const float flesh = -0.03f, skin = 0.35f,
                    beside = 0.3f; /* palm lengths from the outline: surely hand, at
                                                                    most hand; surely none */
@@ -22,6 +23,7 @@ static const float empty = 0.1f;  /* of the hand */
 /* What is seen of a hand: planes of h x w pixels at (x0, y0) of the scene. */
 typedef struct View {
   const Scene *scene;
+  float size;
   long x0, y0, h, w;
   float *block, *colours, *away, *along, *side, *odds, *weights, *person;
   uint8_t *mine;
@@ -100,7 +102,7 @@ static int part(View *v) {
       const float *c = v->colours + 3 * i, says = mixture_log(&hand, c) - mixture_log(&object, c);
       v->odds[i] = v->mine[i] ? fmaxf(-limit, fminf(limit, says)) + place(v, i) : 0;
     }
-    if (!cut_mask(v->colours, v->h, v->w, v->odds, smoothness, v->person)) return 0;
+    if (!cut_mask(v->colours, v->h, v->w, v->odds, smoothness * v->size, v->person)) return 0;
   }
   return 1;
 }
@@ -135,6 +137,7 @@ static int split_hand(const Scene *s, const uint8_t *image, const float *map, in
     points[i] = (float)fmax(-1e6 + 1, fmin(1e6 - 1, s->vertices[k][i])); /* what a shape takes */
   ok = ok && shape_of(&shape, &(PersonHand){points, (int)n}, outline) && open_view(&v, s, map, k);
   if (ok && v.block) {
+    v.size = fminf(shape.size, 400);
     look(&v, &shape, image, map, k);
     ok = part(&v);
     if (ok) put(&v, hand, object);

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LEVELS = 100 };
+
 static const double reach = 2, margin = 1; /* hand sizes from the hull */
 static const float flesh = -0.03f;         /* palm lengths: so far inside the outline it is surely the hand */
 static const float own = 0.95f, another = 0.05f; /* what flesh is worth at least, and at most to others */
@@ -28,7 +30,7 @@ typedef struct Job {
   const Scene *scene;
   const Hand *hand;
   const float *map;
-  float *out, *distance;
+  float *out, *distance, ground;
   uint8_t *owned, *mine; /* whether a pixel is flesh of some hand, of this one */
   int k;
 } Job;
@@ -86,6 +88,23 @@ static int place(Job *j, const Hand *h) {
   return parallel(h->box.y1 - h->box.y0, place_row, j);
 }
 
+/* What a fifth of the pixels within reach stay below: the level of the ground near by. Of a hand that does not move
+ * against it a map has some everywhere. */
+static float ground_level(const Job *j) {
+  const Reach *b = &j->hand->box;
+  const Scene *s = j->scene;
+  long count[LEVELS + 1] = {0}, total = 0, below = 0;
+  for (long y = b->y0; y < b->y1; y++)
+    for (long x = b->x0; x < b->x1; x++)
+      if (j->distance[y * s->content_width + x] <= (float)reach) {
+        const float r = j->map[(y * s->width + x) * (s->hands + 1) + j->k];
+        count[(int)(LEVELS * fmaxf(0, fminf(1, r)))]++, total++;
+      }
+  int level = 0;
+  while (level < LEVELS && below + count[level] <= total / 5) below += count[level++];
+  return fminf((float)level / LEVELS, 0.9f);
+}
+
 static int weigh_row(void *arg, long row) {
   const Job *j = arg;
   const Hand *h = j->hand;
@@ -94,7 +113,7 @@ static int weigh_row(void *arg, long row) {
   for (long x = h->box.x0; x < h->box.x1; x++) {
     const long i = y * s->content_width + x, to = (y * s->width + x) * (s->hands + 1) + j->k;
     if (!(j->distance[i] <= (float)reach)) continue;
-    float r = j->map[to];
+    float r = fmaxf(0, j->map[to] - j->ground) / (1 - j->ground);
     if (j->mine[i])
       r = fmaxf(r, own);
     else if (j->owned[i])
@@ -131,7 +150,9 @@ int prior_maps(const Scene *s, const float *map, float *out) {
   }
   for (int k = 0; ok && k < s->hands; k++) {
     j.k = k;
-    ok = place(&j, hands + k) && parallel(j.hand->box.y1 - j.hand->box.y0, weigh_row, &j);
+    ok = place(&j, hands + k);
+    j.ground = ok ? ground_level(&j) : 0;
+    ok = ok && parallel(j.hand->box.y1 - j.hand->box.y0, weigh_row, &j);
   }
   if (ok) rest(s, out);
   for (int k = 0; hands && k < s->hands; k++) forget(hands + k);

@@ -5,6 +5,7 @@
 #include "motion/responsibility.h"
 
 /* Maps as sharpening starts from them, for every hand:
+ * - the level of the ground near by is nobody's: it is taken off;
  * - what lies inside the thickened skeleton (of other than 21 points: the hull) is the hand's own, and not
  *   another's;
  * - 0 beyond two hand sizes from the landmarks' hull and outside the content, above 0 everywhere else.

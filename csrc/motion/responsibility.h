@@ -42,6 +42,12 @@ typedef struct HandFit {
 /* One fit per hand and gap. 0 with one line naming hand and gap. */
 int responsibility_fit(const Scene *scene, const Fit *fit, HandFit *out /* gaps×hands */);
 
+/* Calls fit for every gap, on several threads, with a grid of flow vectors that keeps away from the hands: n pairs of
+ * where they start and where they lead. */
+typedef int GroundFit(void *arg, long gap, long n, const double *source /* n×2 */,
+                      const double *target /* n×2 */);
+int responsibility_ground(const Scene *scene, GroundFit *fit, void *arg);
+
 /* One robust homography of the background per gap, from a grid of flow vectors that keeps away from the
  * hands. A gap whose vectors do not determine one gets the identity, a static background, and inliers = 0. */
 int responsibility_background(const Scene *scene, double threshold, HandFit *out /* gaps */);

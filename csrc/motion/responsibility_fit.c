@@ -136,20 +136,33 @@ int responsibility_fit(const Scene *scene, const Fit *fit, HandFit *out) {
 
 typedef struct Ground {
   const Points *points;
-  double threshold;
-  HandFit *out;
+  GroundFit *fit;
+  void *arg;
 } Ground;
 
-static int fit_ground(void *arg, long gap) {
+static int each_gap(void *arg, long gap) {
   const Ground *g = arg;
   const Points *p = g->points;
-  static const double identity[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
-  HandFit *out = g->out + gap;
   long n = p->total;
-  double *source = malloc((size_t)(5 * n + 1) * sizeof *source), *target = source + 2 * n,
-         *error = target + 2 * n;
+  double *source = malloc((size_t)(4 * n + 1) * sizeof *source), *target = source + 2 * n;
   if (!source) return fail("responsibility: out of memory for %ld points", n);
   n = follow(n, p->xy, p->uv + 2 * gap * n, source, target);
+  const int ok = g->fit(g->arg, gap, n, source, target);
+  free(source);
+  return ok;
+}
+
+typedef struct Plain {
+  double threshold;
+  HandFit *out;
+} Plain;
+
+static int fit_plane(void *arg, long gap, long n, const double *source, const double *target) {
+  const Plain *g = arg;
+  static const double identity[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
+  HandFit *out = g->out + gap;
+  double *error = malloc((size_t)(n + 1) * sizeof *error);
+  if (!error) return fail("responsibility: out of memory for %ld points", n);
   out->model = MODEL_HOMOGRAPHY;
   out->error = 0;
   int found = n >= GRID_LEAST &&
@@ -162,7 +175,7 @@ static int fit_ground(void *arg, long gap) {
     memcpy(out->m, identity, sizeof identity);
     out->inliers = 0;
   }
-  free(source);
+  free(error);
   return ok;
 }
 
@@ -183,7 +196,7 @@ static long grid(const Scene *s, double away, double *const *hull, const long *c
   return found;
 }
 
-int responsibility_background(const Scene *scene, double threshold, HandFit *out) {
+int responsibility_ground(const Scene *scene, GroundFit *fit, void *arg) {
   long *corners = calloc((size_t)scene->hands + 1, sizeof *corners);
   double **hull = calloc((size_t)scene->hands + 1, sizeof *hull);
   Points points = {
@@ -197,11 +210,16 @@ int responsibility_background(const Scene *scene, double threshold, HandFit *out
   }
   for (int i = 0; ok && i < 3 && points.total < GRID_POINTS / 10; i++)
     points.total = grid(scene, distance_from_hands[i], hull, corners, points.xy);
-  Ground ground = {&points, threshold, out};
-  ok = ok && read_flows(scene, &points) && parallel(scene->gaps, fit_ground, &ground);
+  Ground ground = {&points, fit, arg};
+  ok = ok && read_flows(scene, &points) && parallel(scene->gaps, each_gap, &ground);
   for (int k = 0; hull && k < scene->hands; k++) free(hull[k]);
   free(hull), free(corners), free_points(&points);
   return ok;
+}
+
+int responsibility_background(const Scene *scene, double threshold, HandFit *out) {
+  Plain plain = {threshold, out};
+  return responsibility_ground(scene, fit_plane, &plain);
 }
 
 int responsibility_motion(const Scene *scene, const HandFit *background, double *out) {

@@ -5,6 +5,7 @@
 
 #include "motion/cut.h"
 #include "motion/kernels.h"
+#include "motion/points.h"
 #include "motion/prior.h"
 
 #include <math.h>
@@ -15,13 +16,16 @@ const char *const sharpen_name[SHARPENS] = {"cut", "walker"};
 
 static const float surely_in = 0.4f, surely_out = 0.1f; /* responsibility to learn colours from */
 static const double enough = 0.1;                       /* of what is in reach, to learn the ground's from */
-static const float smoothness[SHARPENS] = {30, 100};
+static const float walker_smoothness = 100;
+/* Of a cut, for a pixel of hand size: outlines cost as they are long, colours and places as areas are large. */
+static const float cut_smoothness = 0.4f, cut_smoothness_most = 60;
 
 typedef struct Cut {
   Device *device;
   Sharpen how;
   const SharpenKernels *step;
   long h, w;
+  float smoothness;                                                    /* of a cut of this hand */
   float *block, *colours /* h x w x 3 */, *map, *q, *trust, *p, *work; /* the device's */
   /* The host's: learning's weights or cutting's odds; what it sees of a plane and of the colours, which are
    * the device's or copied; where there is a map. */
@@ -73,13 +77,12 @@ static int cut(Cut *c) {
   if (!q) return 0;
   for (long i = 0; i < n; i++) c->weights[i] = logf((q[i] + little) / (1 - q[i] + little));
   float *mask = c->device == device_cpu() ? c->p : c->seen;
-  if (!cut_mask(c->seen_colours, c->h, c->w, c->weights, smoothness[SHARPEN_CUT], mask)) return 0;
+  if (!cut_mask(c->seen_colours, c->h, c->w, c->weights, c->smoothness, mask)) return 0;
   return mask == c->p || device_copy(c->device, c->p, device_cpu(), mask, (size_t)n * sizeof *mask);
 }
 
 static int walk(Cut *c) {
-  return c->step->smooth(c->device, c->colours, c->h, c->w, c->q, c->trust, smoothness[SHARPEN_WALKER], c->p,
-                         c->work);
+  return c->step->smooth(c->device, c->colours, c->h, c->w, c->q, c->trust, walker_smoothness, c->p, c->work);
 }
 
 static int sharpen_hand(Cut *c) {
@@ -132,6 +135,8 @@ static int sharpen_one(Cut *c, const Scene *s, int k, const uint8_t *image, cons
   const Reach r = prior_reach(s, k);
   const long at = r.y0 * s->width + r.x0;
   const int channels = s->hands + 1;
+  c->smoothness =
+      fminf(cut_smoothness * (float)points_size(s->vertex_count[k], s->vertices[k]), cut_smoothness_most);
   c->h = r.y1 - r.y0, c->w = r.x1 - r.x0;
   if (c->h < 1 || c->w < 1) return 1;
   const Content window = {c->h, c->w, s->width};

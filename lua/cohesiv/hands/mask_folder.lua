@@ -42,7 +42,9 @@ function M.open(path, settings)
   local self = setmetatable({ path = path, done = 0, tracks = {}, objects = 0 }, Folder)
   local lock, who = core.io.lock(path .. "/" .. LOCK)
   if not lock then core.refuse("%s: expected a folder nobody writes, found it held by %s", path, who) end
-  if who then warn.once(path, "%s: expected a file system with locks, found: %s; let nobody else write it", path, who) end
+  if who then
+    warn.once(path, "%s: expected a file system with locks, found: %s; let nobody else write it", path, who)
+  end
   self.lock = lock
   local ok, problem = pcall(function()
     core.io.sweep(path)

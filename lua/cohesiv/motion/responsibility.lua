@@ -43,27 +43,116 @@ local function check_sharpen(value, picture)
     known and picture == nil and "" or ' (or true, "cut", "walker" where it is known)', options.text(value))
 end
 
+-- The frame, where the map is.
+local function picture_of(R)
+  local picture = R.picture
+  if type(picture) == "function" then picture = picture() end
+  return picture:to(R.map.device)
+end
+
+-- Maps, or (temperature 0) residuals, against an epipolar background, which the host computes.
+local function by_epipolar(R, temperature, closeness)
+  local flows = {}
+  for g, flow in ipairs(R.scene.flows) do flows[g] = flow:to "cpu" end
+  local scene = { flows = flows, hands = R.scene.hands, content = R.scene.content }
+  return core.responsibility.epipolar_map(scene, R.homographies, R.fundamental, temperature, closeness)
+    :to(R.scene.flows[1].device)
+end
+
+-- The map without sharpening.
+local function plain_map(R)
+  if R.fundamental then return by_epipolar(R, R.temperature, R.closeness) end
+  return core.responsibility.map(R.scene, R.homographies, R.background_homographies, R.temperature, R.closeness)
+end
+
 local methods = {}
 local lazy = {
   --- G×H×W×2: the flows, one per gap.
   flows = function(R) return tensor.stack(R.scene.flows, 1) end,
   --- G×H×W×(N+1): distances in pixels to the motions of hands and, last, background; infinite from the horizon on.
-  residuals = function(R) return core.responsibility.residuals(R.scene, R.homographies, R.background_homographies) end,
+  residuals = function(R)
+    if R.fundamental then return by_epipolar(R, 0) end
+    return core.responsibility.residuals(R.scene, R.homographies, R.background_homographies)
+  end,
 }
 
---- Per hand: for every gap the median fit error (pixels), the share of inliers, the model fitted and the hand's motion
--- against the background (pixels); and the share of the image that it is responsible for.
+local function median(list)
+  list = table.move(list, 1, #list, 1, {})
+  table.sort(list)
+  return #list > 0 and (list[(#list + 1) // 2] + list[#list // 2 + 1]) / 2 or 0
+end
+
+-- The median distance of the ground to its fitted motion, over the gaps; a static background's is the flow's length
+-- there, on average.
+local function background_residual(R)
+  local list = {}
+  for g, flow in ipairs(R.scene.flows) do
+    local fit = (R.background_fits or {})[g]
+    if fit then
+      list[g] = fit.error
+    else
+      local ground = core.ops.select.call(R.map, 3, #R.scene.hands + 1)
+      list[g] = ((flow * flow):sum(3):sqrt() * ground):sum():item() / math.max(ground:sum():item(), 1)
+    end
+  end
+  return median(list)
+end
+
+-- Intersection over union of two maps over one half.
+local function agreement(map, other)
+  local over = core.ops.gt.call
+  local one, two = over(map, 0.5):to "float32", over(other, 0.5):to "float32"
+  local both = (one * two):sum():item()
+  return both / math.max(one:sum():item() + two:sum():item() - both, 1)
+end
+
+-- A map's mean at a hand's landmarks: how much of the hand it takes for the hand.
+local function at_landmarks(map, hand)
+  local sum, points, h, w = 0, hand:totable(), map.shape[1], map.shape[2]
+  for _, p in ipairs(points) do
+    local x, y = math.floor(p[1] + 0.5) + 1, math.floor(p[2] + 0.5) + 1
+    sum = sum + map[{ math.max(1, math.min(h, y)), math.max(1, math.min(w, x)) }]
+  end
+  return sum / #points
+end
+
+--- How good the maps may be, measured without truth. Of every hand, R.quality[k]: hand_motion (pixels against the
+-- background), hand_residual and background_residual (pixels, of the fits), all medians over the gaps; contrast, how
+-- much the map before sharpening claims of the hand itself; agreement of that map with the sharpened one, where the
+-- frame is known; score, 0 to 1, which ranks maps: contrast × agreement of maps as the flow gives them, contrast /
+-- (1 + residuals) of others (experiments/real_maps.lua tells how well); for every gap error (the median of the fit),
+-- inliers (their share), model and motion; and the share of the image that the hand is responsible for. R.quality has
+-- the same six numbers, means over the hands (0 without any).
 function lazy.quality(R)
-  local motion = core.responsibility.motion(R.scene, R.background_homographies)
-  local content, quality = R.scene.content or R.size, {}
-  for k in ipairs(R.scene.hands) do
+  local plane = R.background_homographies
+    or R.fundamental and core.responsibility.background(R.scene, M.background_threshold)
+  local motion = core.responsibility.motion(R.scene, plane)
+  local content, hands = R.scene.content or R.size, R.scene.hands
+  local ground, raw, cut = background_residual(R), R.map, R.map
+  if R.sharpen then
+    raw = plain_map(R)
+  elseif R.picture and #hands > 0 then
+    cut = core.responsibility.sharpen(R.scene, picture_of(R), R.map, BETTER)
+  end
+  local quality = { score = 0, hand_motion = 0, hand_residual = 0, background_residual = ground, contrast = 0 }
+  for k, hand in ipairs(hands) do
     local q = { error = {}, inliers = {}, model = {}, motion = {} }
     for g, fits in ipairs(R.fits) do
       q.error[g], q.inliers[g], q.model[g] = fits[k].error, fits[k].inliers, fits[k].model
       q.motion[g] = motion[g][k]
     end
-    local mine = core.ops.select.call(R.map, 3, k)
+    local before, mine = core.ops.select.call(raw, 3, k), core.ops.select.call(R.map, 3, k)
     q.share = core.ops.gt.call(mine, 0.5):to("float32"):sum():item() / (content[1] * content[2])
+    q.hand_motion, q.hand_residual, q.background_residual = median(q.motion), median(q.error), ground
+    q.contrast = at_landmarks(before:to "cpu", hand)
+    q.agreement = (R.sharpen or R.picture) and agreement(before, core.ops.select.call(cut, 3, k)) or nil
+    q.score = not R.sharpen and q.agreement and q.contrast * q.agreement
+      or q.contrast / (1 + q.hand_residual + ground)
+    for name in pairs(quality) do
+      if type(name) == "string" and name ~= "background_residual" then
+        quality[name] = quality[name] + q[name] / #hands
+      end
+    end
     quality[k] = q
   end
   return quality
@@ -89,18 +178,27 @@ options.guard("responsibility", methods, options.named "responsibility")
 M.meta, M.methods = meta, pictured.class(methods)
 
 local function finish(R)
-  R.map = core.responsibility.map(R.scene, R.homographies, R.background_homographies, R.temperature, R.closeness)
-  if R.sharpen then
-    local picture = R.picture
-    if type(picture) == "function" then picture = picture() end
-    R.map = core.responsibility.sharpen(R.scene, picture:to(R.map.device), R.map, R.sharpen)
-  end
+  R.map = plain_map(R)
+  if R.sharpen then R.map = core.responsibility.sharpen(R.scene, picture_of(R), R.map, R.sharpen) end
   return setmetatable(R, meta)
 end
 
--- The motions of the background and their fits, where it moves.
-local function background_of(R)
-  if R.background == "homography" then return core.responsibility.background(R.scene, M.background_threshold) end
+-- Fits the background that is asked for: R.background is what it came to be ("auto": what fits best, by
+-- R.background_fit, see csrc/motion/epipolar.h), R.background_fits how well.
+local function fit_background(R, kind)
+  R.background_fit = kind == "auto" and core.responsibility.choose(R.scene, M.background_threshold) or nil
+  if kind == "auto" then
+    kind = "static"
+    for _, other in ipairs { "homography", "epipolar" } do
+      if R.background_fit[other] < R.background_fit[kind] then kind = other end
+    end
+  end
+  R.background, R.background_homographies, R.background_fits, R.fundamental = kind, nil, nil, nil
+  if kind == "homography" then
+    R.background_homographies, R.background_fits = core.responsibility.background(R.scene, M.background_threshold)
+  elseif kind == "epipolar" then
+    R.fundamental, R.background_fits = core.responsibility.epipolar(R.scene, M.background_threshold)
+  end
 end
 
 -- The scene with these hands alone, their homographies and fits.
@@ -135,8 +233,7 @@ function methods.with(self, changes)
   if changes.closeness ~= nil then new.closeness = given.closeness end
   if changes.sharpen ~= nil then new.sharpen, new.picture = check_sharpen(changes.sharpen, self.picture) end
   if changes.background ~= nil and changes.background ~= self.background then
-    new.background = given.background
-    new.background_homographies, new.background_fits = background_of(new)
+    fit_background(new, given.background)
   end
   if changes.keep ~= nil then new.scene, new.homographies, new.fits = keep_hands(self, changes.keep) end
   if changes.keep ~= nil or changes.background ~= nil then new.residuals = nil end
@@ -144,10 +241,12 @@ function methods.with(self, changes)
 end
 
 --- responsibility{ flows = list or G×H×W×2, hands = list of V×2 or N×V×2, temperature = 2, background = "static" |
--- "homography", fit = { model = "homography", points = 0, robust = false, fall_back = false }, closeness = nil,
--- sharpen = nil }: R with map (H×W×(N+1), background last), residuals, homographies (G×N×3×3), background_homographies
--- (G×3×3 or nil), flows, gaps, size, quality, and R:with{…}. Pixels of the flows given. fall_back: hands whose points
--- do not determine the model get the next poorer one (affine, similarity, translation; see R.quality), no error.
+-- "homography" | "epipolar" | "auto", fit = { model = "homography", points = 0, robust = false, fall_back = false },
+-- closeness = nil, sharpen = nil }: R with map (H×W×(N+1), background last), residuals, homographies (G×N×3×3),
+-- background (what "auto" came to be, by background_fit: what each kind costs), background_homographies (G×3×3 or nil),
+-- fundamental (G×3×3 or nil: of an epipolar one, whose residual is the Sampson distance), flows, gaps, size, quality,
+-- and R:with{…}. Pixels of the flows given. fall_back: hands whose points do not determine the model get the next
+-- poorer one (affine, similarity, translation; see R.quality), no error.
 -- sharpen: the frame (H×W×3 uint8): maps are cut out along its colours and edges, without the flow's halo (GrabCut, see
 -- csrc/motion/sharpen.h), by the least cut; "walker": by a random walker, softer; true: the better one, "cut". picture:
 -- the frame, or a function that returns it, where sharpen names the way. gaps: names of the flows; content = { width,
@@ -157,7 +256,7 @@ function M.responsibility(given)
   local o = map_options.read("responsibility", given, map_options.computation)
   local R = { scene = { flows = list_of("flows", o.flows, "HxWx2", "GxHxWx2", 4, "float32"),
       hands = list_of("hands", o.hands, "Vx2", "NxVx2", 3, "float64"), content = o.content },
-    temperature = o.temperature, background = o.background, closeness = o.closeness }
+    temperature = o.temperature, closeness = o.closeness }
   R.sharpen, R.picture = check_sharpen(o.sharpen, o.picture)
   if not R.scene.flows[1] then core.refuse("responsibility: flows: expected at least one, found none") end
   R.gaps, R.fits, o.fit.targets = {}, {}, o.targets
@@ -167,7 +266,7 @@ function M.responsibility(given)
     R.gaps[g], R.fits[g] = (o.gaps or {})[g] or g, table.move(fits, (g - 1) * N + 1, g * N, 1, {})
   end
   R.homographies, R.size = homographies, { shape[2], shape[1] }
-  R.background_homographies, R.background_fits = background_of(R)
+  fit_background(R, o.background)
   return finish(R)
 end
 

@@ -37,7 +37,8 @@ function M.configure(parser)
     "motion or integers such as -1,1", gap_list)
   M.option(parser, "--temperature", ("Pixels at the size of the maps (%g)."):format(schema.temperature.default),
     "a number", tonumber)
-  parser:option("--background", "static or homography (a moving camera)."):choices(schema.background.strings)
+  parser:option("--background", "static, homography or epipolar (a moving camera), or auto: by fit.")
+    :choices(schema.background.strings)
   M.option(parser, "--size", ("WIDTHxHEIGHT of the maps (%dx%d)."):format(table.unpack(scale.default)), "WIDTHxHEIGHT",
     size)
 end

@@ -54,6 +54,7 @@ return {
     end
     tensor.tidy(tensor.no_grad, function()
       local R = clip:responsibility(args.frame, options)
+      if args.background == "auto" then print(("background: %s (by its fit)"):format(R.background)) end
       if args.out then
         image_part.write(args.out, panel.responsibility(R, clip:scaled(args.frame, { size = R.size })))
         return print(args.out)

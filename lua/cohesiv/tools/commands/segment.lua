@@ -54,7 +54,8 @@ return {
       return segment_image(args)
     end
     if args.model or points then
-      cli.usage("segment: expected --at and --model together for an image, found %s alone", points and "--at" or "--model")
+      cli.usage("segment: expected --at and --model together for an image, found %s alone",
+        points and "--at" or "--model")
     end
     if args.input:lower():find "%.png$" or args.input:lower():find "%.jpe?g$" then
       cli.usage("segment: expected a video, or --at x,y and --model RUN for the image %s, found neither", args.input)
