@@ -4,6 +4,7 @@ local data = require "cohesiv.data"
 local scale = require "cohesiv.motion.scale"
 local cli = require "cohesiv.tools.cli"
 local schema = require("cohesiv.motion.map_options").clip
+local methods = require("cohesiv.motion.map_options").recipe.flow.strings
 
 local M = {}
 
@@ -39,6 +40,8 @@ function M.configure(parser)
     "a number", tonumber)
   parser:option("--background", "static, homography or epipolar (a moving camera), or auto: by fit.")
     :choices(schema.background.strings)
+  parser:option("--flow", "Where flow comes from: what lies beside the clip, else dis (auto), or a method.")
+    :choices(methods)
   M.option(parser, "--size", ("WIDTHxHEIGHT of the maps (%dx%d)."):format(table.unpack(scale.default)), "WIDTHxHEIGHT",
     size)
 end
@@ -48,7 +51,8 @@ function M.clip(args) return data.clip(args.clip, { hands = args.hands }) end
 
 --- options(args): what clip:responsibility is asked for.
 function M.options(args)
-  return { gaps = args.gaps, temperature = args.temperature, background = args.background, size = args.size }
+  return { gaps = args.gaps, temperature = args.temperature, background = args.background, flow = args.flow,
+    size = args.size }
 end
 
 return M

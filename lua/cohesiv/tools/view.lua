@@ -118,7 +118,7 @@ end
 local function entry(page, n)
   local clip, sizes = page.clip, page.sizes
   local R = clip:responsibility(n, page.options)
-  page.temperature = R.temperature
+  page.temperature, page.background = R.temperature, R.background
   if page.measuring then full_of(R, page.full, { sizes.content_w, sizes.content_h }) end
   local hands = clip:hands(n)
   local at = slots(hands, page.hands)
@@ -203,7 +203,7 @@ function M.write(clip, path, o)
   local style = core.io.read_file(FOLDER .. "page.html"):match "<style>\n(.-)</style>"
   local lead = ("%d × %d, %d of %d frames, maps of %d × %d (shown %d × %d), %s background"):format(
     clip.width, clip.height, #frames, clip.frames, options.size[1], options.size[2], page.sizes.map_w,
-    page.sizes.map_h, options.background or "static")
+    page.sizes.map_h, page.background)
   local text = core.io.read_file(FOLDER .. "view.html"):gsub("%$(%l+)", { title = escape(clip.name), style = style,
     data = data, lead = escape(lead) })
   core.io.write_file(path, text)
