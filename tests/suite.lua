@@ -9,7 +9,7 @@ local lfs = require "lfs"
 
 -- Specs of whole programs, pictures and files: they start processes, or compute nothing that the rest does not.
 local release_only = {
-  arrows = true, bundle = true, cli = true, compare = true, cuda = true, cuda_plans = true, damage = true,
+  arrows = true, bundle = true, cli = true, compare = true, cuda = true, cuda_plans = true, damage = true, docs = true,
   examples = true, explore = true, install = true, person = true, prepare = true, quickstart = true, repl = true,
   report = true, runs = true, show = true, train = true, view = true,
 }
