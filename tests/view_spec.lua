@@ -61,6 +61,10 @@ describe("view", function()
     assert.equal(0, result.status, result.stderr)
     local known = content(folder .. "/none.html")
     assert.same({ 0, 0, 0 }, { #known.hands, #known.frames[1].logits, #known.frames[1].sharpened })
+    local text = support.read(folder .. "/none.html")
+    for _, list in ipairs { "hands", "logits", "sharpened" } do -- lists, which {} is not in the page's language
+      assert.is_truthy(text:find(('"%s":[]'):format(list), 1, true), list)
+    end
   end)
 
   it("refuses in one line what it cannot show", function()

@@ -131,9 +131,9 @@ local function entry(page, n)
       local flow = shrunk(R.flows[g], sizes)
       return color_picture(flows.color(flow, { full = page.full[gap] }), 75)
     end),
-    hands = lists.map(hands, function(hand, k) return { slot = at[k] - 1, points = points_of(hand) } end),
-    logits = lists.map(hands, function(_, k) return packed(logits(R, k, sizes)) end),
-    sharpened = sharp and packed((channels(sharp, 1, #hands) * 255 + 0.5):to "uint8") or {},
+    hands = json.list(lists.map(hands, function(hand, k) return { slot = at[k] - 1, points = points_of(hand) } end)),
+    logits = json.list(lists.map(hands, function(_, k) return packed(logits(R, k, sizes)) end)),
+    sharpened = json.list(sharp and packed((channels(sharp, 1, #hands) * 255 + 0.5):to "uint8") or {}),
   }
 end
 
