@@ -77,6 +77,12 @@ do
   support.write(given "old.pth", pickles.old(pickles.dict("state_dict", pickles.dict("module.w", w, "module.b", b))))
 end
 
+do -- { a: an array of two float32, list: [7] }
+  local function text(s) return "X" .. string.pack("<s4", s) end
+  support.write(given "read.pkl", "\x80\3}(" .. text "a" .. "cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n"
+    .. "(K\0tB\1\0\0\0bt" .. "R(K\1(K\2tcnumpy\ndtype\n(" .. text "f4" .. "K\0K\1tR(K\3" .. text "<"
+    .. "NNNK\1K\1K\0tb\x89B" .. string.pack("<s4", string.pack("<ff", 1, 2)) .. "tb" .. text "list" .. "](K\7eu.")
+end
 support.write(given "read.tflite", tflites.one("FULLY_CONNECTED", { { 1, 2 } }, { 1, 2 }, {},
   { { { 2, 2 }, ("\0\x3C"):rep(4), "FLOAT16" }, { { 2 }, "\1\2", "INT8" } }))
 
@@ -226,6 +232,14 @@ local cases = {
     local list = {}
     for i, t in ipairs(core.io.tflite_read(given "read.tflite").tensors) do list[i] = t.constant or t.name end
     return list
+  end,
+  ["reading a pickle of arrays"] = function()
+    local value = core.io.pickle_read(given "read.pkl")
+    return { value.a, value.list[1] }
+  end,
+  ["a crop, and strokes over a picture"] = function()
+    local crop = core.crop(first, { x = 20, y = 16, width = 30, height = 20, angle = 1 }, 9, 7, true)
+    return { crop, core.strokes(first, { 1, 2, 30, 20 }, 2, 255, 0, 0) }
   end,
   ["an entry of a zip file"] = function()
     local list = core.io.zip_list(given "read.npz")

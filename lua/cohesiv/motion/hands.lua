@@ -12,7 +12,6 @@ local palms, regions = require "cohesiv.motion.palms", require "cohesiv.motion.h
 
 local SIDE, LANDMARKS = 224, 21
 local CENTRE = 0.5 -- the networks count from a picture's corner, landmarks here from the first pixel's centre
-local PRESENT = 0.5 -- a palm whose square gives less is none; a hand that is known already stays down to `threshold`
 local SAME = 0.5 -- of two squares that overlap more the palm's is dropped: its hand is known
 local AGAIN = 4 -- frames from one search for more hands to the next, while none that was known is lost
 
@@ -95,7 +94,6 @@ local function regions_of(image, known, o, search)
     for _, other in ipairs(list) do
       new = new and palms.overlap(regions.box(region), regions.box(other)) <= SAME
     end
-    region.new = true
     if new and region.width > 0 then list[#list + 1] = region end
   end
   return list
@@ -104,8 +102,7 @@ end
 local function search_in(image, known, o, search)
   local hands = {}
   for _, region in ipairs(regions_of(image, known, o, search)) do
-    local least = region.new and math.max(PRESENT, o.threshold) or o.threshold
-    hands[#hands + 1] = look(image, region, least)
+    hands[#hands + 1] = look(image, region, o.threshold)
   end
   return without_doubles(hands)
 end
@@ -125,8 +122,8 @@ function M.given(hand)
     box = { bounds(hand.points) } }
 end
 
---- detect(image, { max = 4, threshold = 0.3 }): the hands in an image uint8 H×W×3, at most `max`, of palms with at
--- least that score: a list of { side, score, vertices (21×2 float32), box {x0, y0, x1, y1} } in its pixels.
+--- detect(image, { max = 4, threshold = 0.3 }): the hands in an image uint8 H×W×3, at most `max`, where both
+-- networks give at least `threshold`: a list of { side, score, vertices (21×2 float32), box {x0, y0, x1, y1} } in its pixels.
 function M.detect(image, o)
   o = options.read("hands.detect", o, schema)
   check_image("hands.detect", image)
