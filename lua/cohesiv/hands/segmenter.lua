@@ -18,7 +18,7 @@ Segmenter.__index = Segmenter
 
 M.version = 1 --- changes with the masks that a segmenter gives
 
-local LONG = 384 -- of the working size
+local LONG = 320 -- of the working size
 local GAPS = { 1, 2, 3, 6, 12 }
 local FAR = 4 -- pixels that a hand shall move in a gap, at the working size
 local NEXT = 0.5 -- weight of the neighbours' maps

@@ -52,15 +52,17 @@ return function(path, o)
   local masks = segmenter.new(clip, { method = o.flow, tracks = folder.tracks })
   local shown, first, hands = progress.new("segment", clip.frames - folder.done), folder.done, 0
   for n = first, clip.frames - 1 do
-    tensor.tidy(tensor.no_grad, function()
+    local ok, problem = pcall(tensor.tidy, tensor.no_grad, function()
       local found = masks:frame(n)
       hands = hands + #found
       folder:write(n, found, masks.tracks)
     end)
-    shown:update(n + 1 - first)
     if core.system.stopped() then
-      core.refuse("interrupted: %d of %d frames are done; the same command goes on with the rest", n + 1, clip.frames)
+      core.refuse("interrupted: %d of %d frames are done; the same command goes on with the rest", folder.done,
+        clip.frames)
     end
+    if not ok then error(problem, 0) end
+    shown:update(n + 1 - first)
   end
   shown:finish(first > 0 and ("%d frames, %d of them done before"):format(clip.frames, first)
     or ("%d frames, %.2g hands in each"):format(clip.frames, hands / clip.frames))

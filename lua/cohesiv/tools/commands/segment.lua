@@ -43,6 +43,7 @@ return {
     parser:option("--overlay", "A video of the masks over the frames."):convert(cli.as(
       "--overlay: expected a .mp4 or .gif file", video))
     parser:option("--hands", "The landmark file, if it is not ../hands_json/NAME.json or NAME.json beside the video.")
+    parser:option("--flow", "How flow is estimated."):choices { "dis", "raft_small", "raft_large" }
     parser:option("--at", "Of an image: a point x,y on a hand, pixels from 0; once per hand."):count "*"
       :convert(cli.as("--at: expected x,y in pixels", point))
     parser:option("--model", "Of an image: a run folder.")
@@ -50,7 +51,9 @@ return {
   run = function(args)
     local points = #args.at > 0
     if args.model and points then
-      if args.overlay or args.hands then cli.usage("segment: --overlay and --hands are of videos, not of an image") end
+      if args.overlay or args.hands or args.flow then
+        cli.usage "segment: --overlay, --hands and --flow are of videos, not of an image"
+      end
       return segment_image(args)
     end
     if args.model or points then
