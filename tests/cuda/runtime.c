@@ -1,6 +1,6 @@
 /* The runtime on the host's memory. COHESIV_CUDA_DEVICES: how many devices there are, 1 unless given;
  * COHESIV_CUDA_MEMORY: their bytes, beyond which asking for more fails; COHESIV_CUDA_IDLE: kernels are counted, and none
- * runs. Fresh memory is filled with NaN. */
+ * runs, nor is anything large copied. Fresh memory is filled with NaN. */
 #include "cuda_runtime_api.h"
 
 #include <stdbool.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEAD = 64 }; /* in front of a block: its size */
+enum { HEAD = 64, COPIED_IDLE = 4096 }; /* HEAD: in front of a block, its size */
 
 static size_t used;
 
@@ -278,6 +278,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
   (void)kind;
+  if (cuda_double_idle() && bytes > COPIED_IDLE) return cudaSuccess;
   if (captured) return move((Move){.to = to, .from = from, .bytes = bytes});
   if (bytes && is_pinned(from) && asked - finished < COPIES) {
     copies[asked++ % COPIES] = (Copy){to, from, bytes, stream, 0};
