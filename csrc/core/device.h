@@ -88,6 +88,24 @@ void device_defer(Device *, const char *message);
 int device_heard(Device *);
 
 /* ---- devices of a shared object ---- */
+
+/* How the library of a device computes one problem: by the offer-th of its own suggestions. */
+typedef struct DeviceChoice {
+  const long *key; /* the problem, in the module's own numbers */
+  int keys;
+  long offer, engine;    /* engine: the library's number for it */
+  double seconds, usual; /* as measured, and of the first suggestion; 0: not measured here */
+  const char *text; /* the plan as the library writes it, so that it need not be made again; NULL: none */
+} DeviceChoice;
+
+typedef struct DeviceTuning {
+  void (*measure)(bool on); /* while it is on, problems that are met are measured */
+  /* see(to, choice) for every problem that was measured or chosen for, until it returns 0. */
+  int (*each)(int (*see)(void *to, const DeviceChoice *), void *to);
+  int (*choose)(const DeviceChoice *); /* from now on, as far as the library takes it; 0 with a message */
+  const char *(*label)(void); /* what choices hold for: device and library; NULL: there is no library */
+} DeviceTuning;
+
 typedef struct DeviceModule {
   int count;                       /* how many devices there are */
   const char *why;                 /* … and why there is none */
@@ -98,6 +116,7 @@ typedef struct DeviceModule {
   const void *(*kernel)(int op, Dtype compute); /* a Kernel (ops/op.h) of op number `op`; NULL: none */
   const void *motion;                           /* MotionKernels (motion/kernels.h) */
   void (*range)(const char *name);              /* see device_range */
+  const DeviceTuning *tuning;
 } DeviceModule;
 
 /* What is done until the same call with NULL has this name in a profiler's picture; they nest. NULL: no device is
@@ -112,6 +131,8 @@ static inline void device_end(void) {
 
 /* Opens the shared object of this kind at the first call; NULL where there is none: the message is why. */
 const DeviceModule *device_module(DeviceKind);
+/* Of a shared object that is open already; NULL: none is. */
+const DeviceTuning *device_tuning(void);
 /* Kernels that were started so far, on devices of shared objects that are open. */
 long device_launches(void);
 

@@ -46,3 +46,5 @@ const DeviceModule *device_module(DeviceKind kind) {
 }
 
 long device_launches(void) { return cuda ? *cuda->launches : 0; }
+
+const DeviceTuning *device_tuning(void) { return cuda ? cuda->tuning : NULL; }

@@ -60,6 +60,8 @@ const Cudnn *cudnn(void) {
   return NULL;
 }
 
+bool cudnn_there(void) { return cudnn() != NULL; }
+
 void *cudnn_handle(cudaStream_t stream) {
   const Cudnn *library = cudnn();
   cudnnHandle_t handle = NULL;
@@ -80,6 +82,8 @@ const char *cudnn_label(void) {
   return text;
 }
 #elif !defined CUDA_ON_CPU
+bool cudnn_there(void) { return fail("cuDNN: not built in"); }
+
 void *cudnn_handle(cudaStream_t stream) {
   (void)stream;
   return fail("cuDNN: not built in"), NULL;

@@ -4,6 +4,7 @@
 #define CUDA_CUDNN_H
 
 #include <cuda_runtime_api.h>
+#include <stdbool.h>
 
 #if !defined CUDA_ON_CPU && __has_include(<cudnn_backend.h>)
 #define CUDNN_BUILT 1
@@ -28,6 +29,9 @@ typedef struct Cudnn {
  * COHESIV_CUDNN=off. */
 const Cudnn *cudnn(void);
 #endif
+
+/* Whether there is one; what fails says why. */
+bool cudnn_there(void);
 
 /* A cudnnHandle_t for the current device, which works on this stream. NULL with a message. */
 void *cudnn_handle(cudaStream_t stream);

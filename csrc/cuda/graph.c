@@ -24,6 +24,7 @@ typedef struct Planned {
   int nodes, operations;
   int64_t inner;
   bool present[CONV_TENSORS];
+  long first; /* offers before it are passed over */
   cudnnStatus_t status;
   char words[256];
 } Planned;
@@ -267,6 +268,7 @@ static bool short_of_memory(const Planned *g) {
  * of the graph. */
 static void choose(Planned *g, const ConvProblem *p, const Target *to, Node graph,
                    cudnnBackendHeurMode_t mode) {
+  long behind = mode == CUDNN_HEUR_MODE_A ? 0 : OFFERS; /* the number of its first offer */
   Node config[OFFERS] = {0}, heuristics = make(g, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
   int made = 0;
   set_node(g, heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph);
@@ -279,9 +281,10 @@ static void choose(Planned *g, const ConvProblem *p, const Target *to, Node grap
       get(g, heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, made, config);
   for (int64_t i = 0; i < offered && !g->execution; i++) {
     int before = g->nodes;
-    if (!allowed(g, p, config[i])) continue;
+    if (behind + i < g->first || !allowed(g, p, config[i])) continue;
     try_config(g, to, config[i]);
     if (g->execution) { /* its configuration stays with it */
+      g->plan.offer = behind + i;
       g->node[g->nodes++] = config[i];
       config[i] = NULL;
     } else if (short_of_memory(g)) {
@@ -314,14 +317,17 @@ static void plan(Planned *g, const ConvProblem *p, void *handle, const char *pro
   choose(g, p, &to, graph, CUDNN_HEUR_MODE_FALLBACK);
 }
 
-ConvPlan *conv_plan_new(const ConvProblem *p, void *handle, const char *properties) {
+static Planned *planned_new(void) {
   const Cudnn *lib = cudnn();
   if (!lib) return NULL;
   Planned *g = calloc(1, sizeof *g);
   if (!g) return fail_memory("out of memory: a plan of cuDNN"), NULL;
   g->lib = lib;
-  build(g, p);
-  plan(g, p, handle, properties);
+  return g;
+}
+
+/* The plan, or NULL with why there is none. */
+static ConvPlan *ended(Planned *g) {
   if (g->execution) return &g->plan;
   if (short_of_memory(g))
     fail_memory("out of memory: cuDNN: %s", g->words);
@@ -329,6 +335,47 @@ ConvPlan *conv_plan_new(const ConvProblem *p, void *handle, const char *properti
     fail("cuDNN: %s", g->words[0] ? g->words : "no engine for the graph");
   conv_plan_free(&g->plan);
   return NULL;
+}
+
+ConvPlan *conv_plan_from(const ConvProblem *p, void *handle, const char *properties, long offer) {
+  Planned *g = planned_new();
+  if (!g) return NULL;
+  g->first = offer;
+  build(g, p);
+  plan(g, p, handle, properties);
+  return ended(g);
+}
+
+ConvPlan *conv_plan_new(const ConvProblem *p, void *handle, const char *properties) {
+  return conv_plan_from(p, handle, properties, 0);
+}
+
+char *conv_plan_text(const ConvPlan *plan) {
+  const Planned *g = (const Planned *)plan;
+  int64_t length = 0;
+  g->lib->get(g->execution, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, 0, &length, NULL);
+  char *text = length > 0 ? calloc((size_t)length + 1, 1) : NULL;
+  if (length > 0 && !text) return fail_memory("out of memory: the text of a plan"), NULL;
+  if (text &&
+      get(g, g->execution, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, length, text))
+    return text;
+  free(text);
+  return fail("cuDNN: a plan: expected a text of it, found none"), NULL;
+}
+
+ConvPlan *conv_plan_read(const ConvProblem *p, void *handle, const char *text) {
+  Planned *g = planned_new();
+  if (!g) return NULL;
+  build(g, p); /* which tensors there are */
+  Node n = make(g, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+  int64_t workspace = 0;
+  set(g, n, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle);
+  set(g, n, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)strlen(text) + 1, text);
+  finalize(g, n, "a plan's text");
+  get(g, n, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &workspace);
+  g->plan.workspace = (size_t)workspace;
+  if (!g->status) g->execution = n;
+  return ended(g);
 }
 
 void conv_plan_free(ConvPlan *plan) {
@@ -358,9 +405,23 @@ int conv_plan_run(const ConvPlan *plan, void *handle, const void *const *data, v
   return !run.status || fail("cuDNN: %s", run.words);
 }
 #elif !defined CUDA_ON_CPU
-ConvPlan *conv_plan_new(const ConvProblem *p, void *handle, const char *properties) {
-  (void)p, (void)handle, (void)properties;
+ConvPlan *conv_plan_from(const ConvProblem *p, void *handle, const char *properties, long offer) {
+  (void)p, (void)handle, (void)properties, (void)offer;
   return fail("cuDNN: not built in"), NULL;
+}
+
+ConvPlan *conv_plan_new(const ConvProblem *p, void *handle, const char *properties) {
+  return conv_plan_from(p, handle, properties, 0);
+}
+
+char *conv_plan_text(const ConvPlan *plan) {
+  (void)plan;
+  return fail("cuDNN: not built in"), NULL;
+}
+
+ConvPlan *conv_plan_read(const ConvProblem *p, void *handle, const char *text) {
+  (void)text;
+  return conv_plan_from(p, handle, NULL, 0);
 }
 
 void conv_plan_free(ConvPlan *plan) { (void)plan; }

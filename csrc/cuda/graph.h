@@ -32,6 +32,7 @@ typedef struct ConvProblem {
 
 typedef struct ConvPlan {
   size_t workspace; /* bytes of device memory that a run needs */
+  long offer;       /* which one of cuDNN's suggestions it is */
   long engine;      /* cuDNN's number for the pass */
   bool compiled, tensor_cores;
 } ConvPlan;
@@ -39,6 +40,12 @@ typedef struct ConvPlan {
 /* A plan for the device of a cudnnHandle_t, or, without one, for a device of these properties (cuDNN's JSON text). NULL
  * with a message; short memory (failed_for_memory) is one thing, a problem that cuDNN does not solve another. */
 ConvPlan *conv_plan_new(const ConvProblem *p, void *handle, const char *properties);
+/* The first one from this offer on. */
+ConvPlan *conv_plan_from(const ConvProblem *p, void *handle, const char *properties, long offer);
+/* A plan as text, to be freed, and a plan of the handle's device from it; its numbers beside the workspace are 0. NULL with
+ * a message. */
+char *conv_plan_text(const ConvPlan *plan);
+ConvPlan *conv_plan_read(const ConvProblem *p, void *handle, const char *text);
 void conv_plan_free(ConvPlan *plan); /* NULL is allowed */
 
 /* Runs it on the handle's stream. data: CONV_TENSORS places, on a boundary of 16 bytes, NULL for what the problem does

@@ -1,5 +1,6 @@
 /* What the core finds in this shared object. */
 #include "cuda/cuda.h"
+#include "cuda/plans.h"
 
 extern __attribute__((visibility("default"))) const DeviceModule *cohesiv_cuda(void);
 
@@ -9,6 +10,7 @@ const DeviceModule *cohesiv_cuda(void) {
                                 .kernel = cuda_kernel,
                                 .motion = &cuda_motion,
                                 .range = cuda_range,
+                                .tuning = &cuda_tuning,
                                 .label = cuda_label};
   module.software = cuda_software();
   module.count = cuda_devices(&module.why);

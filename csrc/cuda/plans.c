@@ -1,9 +1,11 @@
-/* Plans in memory. That there is none for a problem is kept, too: cuDNN is asked once. */
+/* Plans in memory, by the problem. That there is none is kept, too: cuDNN is asked once. Where a problem is measured, or a
+ * choice was read from elsewhere, the plan is that; otherwise cuDNN's first suggestion. */
 #include "cuda/plans.h"
 
 #include "core/error.h"
 #include "cuda/cudnn.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,19 @@ struct Kept {
   Kept *next;
   long key[NUMBERS];
   ConvPlan *plan; /* NULL: there is none */
+  bool measured;
+  long offer, engine;
+  double seconds, usual;
+};
+
+/* What is to be taken for a problem, on whatever device; the last one of a key counts. */
+typedef struct Wanted Wanted;
+struct Wanted {
+  Wanted *next;
+  long key[NUMBERS];
+  long offer, engine;
+  double seconds, usual;
+  char *text;
 };
 
 typedef struct Plans Plans;
@@ -54,15 +69,34 @@ static void forget(Plans *plans) {
   plans->count = 0;
 }
 
+static Plans *all;
+static Wanted *wanted[BUCKETS];
+
 /* Of the device, begun at its first use. NULL with a message. */
 static Plans *plans_of(Device *d) {
-  static Plans *all;
   for (Plans *p = all; p; p = p->next)
     if (p->device == d) return p;
   Plans *p = calloc(1, sizeof *p);
   if (!p) return fail_memory("out of memory: plans of cuDNN"), NULL;
   *p = (Plans){.next = all, .device = d, .handle = cudnn_handle(cuda_stream(d))};
   return all = p;
+}
+
+static Wanted *wanted_for(const long *key) {
+  for (Wanted *w = wanted[bucket_of(key)]; w; w = w->next)
+    if (memcmp(w->key, key, sizeof w->key) == 0) return w;
+  return NULL;
+}
+
+/* The plan that is wanted; where cuDNN does not take it any more, its own. */
+static ConvPlan *first_plan(const ConvProblem *p, void *handle, Kept *k) {
+  const Wanted *w = wanted_for(k->key);
+  ConvPlan *plan = w && w->text ? conv_plan_read(p, handle, w->text) : NULL;
+  if (w && !plan) plan = conv_plan_from(p, handle, NULL, w->offer);
+  if (!plan) return conv_plan_new(p, handle, NULL);
+  k->measured = true;
+  k->offer = w->offer, k->engine = w->engine, k->seconds = w->seconds, k->usual = w->usual;
+  return plan;
 }
 
 static Kept *plan_of(Plans *plans, const ConvProblem *p) {
@@ -74,13 +108,163 @@ static Kept *plan_of(Plans *plans, const ConvProblem *p) {
   if (plans->count == KEPT) forget(plans);
   Kept *k = calloc(1, sizeof *k);
   if (!k) return fail_memory("out of memory: a plan of cuDNN"), NULL;
-  k->plan = conv_plan_new(p, plans->handle, NULL);
-  if (!k->plan && failed_for_memory()) return free(k), NULL;
   memcpy(k->key, key, sizeof key);
+  k->plan = first_plan(p, plans->handle, k);
+  if (!k->plan && failed_for_memory()) return free(k), NULL;
   k->next = plans->bucket[b];
   plans->count++;
   return plans->bucket[b] = k;
 }
+
+/* ---- measuring ---- */
+
+enum { CANDIDATES = 8, TRIALS = 5 };
+
+static bool measuring;
+
+static int ascending(const void *a, const void *b) {
+  float x = *(const float *)a, y = *(const float *)b;
+  return (x > y) - (x < y);
+}
+
+/* Milliseconds of a run, the median; below 0: it does not run. */
+static float time_of(Call *c, const ConvPlan *plan, void *handle, const void *const *data,
+                     cudaEvent_t *event) {
+  cudaStream_t s = stream_of(c);
+  float took[TRIALS];
+  void *workspace = plan->workspace ? call_scratch(c, plan->workspace) : NULL;
+  bool good = workspace || !plan->workspace;
+  for (int i = -1; i < TRIALS && good; i++) { /* once to warm up */
+    good = !cudaEventRecord(event[0], s) && conv_plan_run(plan, handle, data, workspace) &&
+           !cudaEventRecord(event[1], s) && !cudaEventSynchronize(event[1]) &&
+           (i < 0 || !cudaEventElapsedTime(&took[i], event[0], event[1]));
+  }
+  call_drop(c, workspace);
+  if (!good) return -1;
+  qsort(took, TRIALS, sizeof *took, ascending);
+  return took[TRIALS / 2];
+}
+
+/* Where the result of a problem goes, and its bytes. */
+static size_t result_of(const ConvProblem *p, int *which) {
+  const ConvShape *s = &p->shape;
+  *which = p->pass == CONV_FORWARD ? CONV_Y : p->pass == CONV_DATA ? CONV_X : CONV_W;
+  long n = *which == CONV_Y   ? s->n * s->ho * s->wo * s->co
+           : *which == CONV_X ? s->n * s->h * s->w * s->ci
+                              : s->co * s->kh * s->kw * (s->ci / s->groups);
+  return (size_t)n * dtype_bytes[p->result];
+}
+
+/* Takes the fastest of the first suggestions that work, if it is clearly faster than the usual one. Results go elsewhere
+ * meanwhile. What cannot be measured stays as it is. */
+static void measure(Call *c, Plans *plans, Kept *k, const ConvProblem *p, const void *const *given) {
+  int which;
+  const void *data[CONV_TENSORS];
+  size_t bytes = result_of(p, &which);
+  void *place = call_scratch(c, bytes);
+  cudaEvent_t event[2] = {NULL};
+  k->measured = true;
+  memcpy(data, given, sizeof data);
+  data[which] = place;
+  bool good = place && !cudaEventCreateWithFlags(&event[0], cudaEventDefault) &&
+              !cudaEventCreateWithFlags(&event[1], cudaEventDefault);
+  ConvPlan *best = NULL;
+  float usual = -1, fastest = -1;
+  long offer = 0;
+  for (int i = 0; good && i < CANDIDATES; i++) {
+    ConvPlan *plan = conv_plan_from(p, plans->handle, NULL, offer);
+    if (!plan) break;
+    offer = plan->offer + 1;
+    float took = time_of(c, plan, plans->handle, data, event);
+    if (usual < 0) usual = took;
+    if (took < 0 || (best && !(took < fastest && took < 0.95f * usual))) {
+      conv_plan_free(plan);
+      continue;
+    }
+    conv_plan_free(best);
+    best = plan;
+    fastest = took;
+  }
+  for (int i = 0; i < 2; i++)
+    if (event[i]) cudaEventDestroy(event[i]);
+  call_drop(c, place);
+  if (!best) return;
+  conv_plan_free(k->plan);
+  k->plan = best;
+  k->offer = best->offer, k->engine = best->engine;
+  k->seconds = 1e-3 * (double)fastest, k->usual = 1e-3 * (double)usual;
+}
+
+/* ---- what was chosen ---- */
+
+static void set_measure(bool on) {
+  measuring = on;
+  for (Plans *p = all; on && p; p = p->next) forget(p);
+  for (int b = 0; on && b < BUCKETS; b++)
+    for (Wanted *w = wanted[b], *next; w; w = next) {
+      next = w->next;
+      free(w->text);
+      free(w);
+      wanted[b] = next;
+    }
+}
+
+static int each_choice(int (*see)(void *, const DeviceChoice *), void *to) {
+  int ok = 1;
+  for (Plans *p = all; p; p = p->next)
+    for (int b = 0; b < BUCKETS; b++)
+      for (Kept *k = p->bucket[b]; k && ok; k = k->next) {
+        if (!k->measured || !k->plan) continue;
+        char *text = conv_plan_text(k->plan);
+        ok = see(to, &(DeviceChoice){k->key, NUMBERS, k->offer, k->engine, k->seconds, k->usual, text});
+        free(text);
+      }
+  return ok;
+}
+
+/* A plan that is there for the problem is made anew at its next use. */
+static void drop_plan(const long *key) {
+  for (Plans *p = all; p; p = p->next)
+    for (Kept **k = &p->bucket[bucket_of(key)]; *k; k = &(*k)->next)
+      if (memcmp((*k)->key, key, sizeof(*k)->key) == 0) {
+        Kept *old = *k;
+        *k = old->next;
+        conv_plan_free(old->plan);
+        free(old);
+        p->count--;
+        break;
+      }
+}
+
+static int choose(const DeviceChoice *d) {
+  if (d->keys != NUMBERS) return fail("plans: expected %d numbers of a problem, found %d", NUMBERS, d->keys);
+  char *text = d->text ? strdup(d->text) : NULL;
+  Wanted *w = wanted_for(d->key);
+  if (!w && (w = calloc(1, sizeof *w))) {
+    unsigned b = bucket_of(d->key);
+    memcpy(w->key, d->key, sizeof w->key);
+    w->next = wanted[b];
+    wanted[b] = w;
+  }
+  if (!w || (d->text && !text)) return free(text), fail_memory("out of memory: choices of plans");
+  free(w->text);
+  w->text = text;
+  w->offer = d->offer, w->engine = d->engine, w->seconds = d->seconds, w->usual = d->usual;
+  drop_plan(d->key);
+  return 1;
+}
+
+static const char *tuning_label(void) {
+  static char text[400];
+  if (!cudnn_there()) return NULL;
+  snprintf(text, sizeof text, "%s%s", cuda_label(0), cudnn_label());
+  return text;
+}
+
+const DeviceTuning cuda_tuning = {
+    .measure = set_measure, .each = each_choice, .choose = choose, .label = tuning_label};
+
+/* ---- use ---- */
 
 static bool aligned(const void *const *data) {
   for (int i = 0; i < CONV_TENSORS; i++)
@@ -95,9 +279,10 @@ int cuda_planned(Call *c, const ConvProblem *p, const void *const *data, bool *d
   Plans *plans = plans_of(c->device);
   if (!plans) return 0;
   if (!plans->handle) return 1;
-  const Kept *k = plan_of(plans, p);
+  Kept *k = plan_of(plans, p);
   if (!k) return 0;
   if (!k->plan) return 1;
+  if (measuring && !k->measured && !c->device->recording) measure(c, plans, k, p, data);
   size_t bytes = k->plan->workspace;
   void *workspace = bytes ? call_scratch(c, bytes) : NULL;
   *done = (workspace || !bytes) && conv_plan_run(k->plan, plans->handle, data, workspace);

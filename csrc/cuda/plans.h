@@ -9,4 +9,7 @@
  * nothing happens. data: as of conv_plan_run. 1, or 0 with a message. */
 int cuda_planned(Call *c, const ConvProblem *p, const void *const *data, bool *done);
 
+/* Measuring, and what was chosen. */
+extern const DeviceTuning cuda_tuning;
+
 #endif

@@ -61,6 +61,7 @@ void open_ops(lua_State *L);
 void open_plan(lua_State *L);
 void open_capture(lua_State *L);
 void open_algos(lua_State *L);
+void open_plans(lua_State *L);
 void open_function(lua_State *L);
 void open_profile(lua_State *L);
 void open_io(lua_State *L);

@@ -16,6 +16,7 @@ int luaopen_cohesiv_core(lua_State *L) {
   open_plan(L);
   open_capture(L);
   open_algos(L);
+  open_plans(L);
   open_function(L);
   open_profile(L);
   open_system(L);

@@ -13,7 +13,8 @@ local parts = {
   explore = { "cohesiv.tools.explore", "explore" },
   metrics = { "cohesiv.hands.metrics" }, viz = { "cohesiv.tools.viz" }, show = { "cohesiv.tools.show", "show" },
   profile = { "cohesiv.nn.profile", "profile" }, train = { "cohesiv.train.train", "train" },
-  tune = { "cohesiv.nn.autotune", "tune" }, run = { "cohesiv.train.run", "run" },
+  tune = { "cohesiv.nn.autotune", "tune" }, autotune = { "cohesiv.nn.autotune", "tune" },
+  run = { "cohesiv.train.run", "run" },
   evaluate = { "cohesiv.train.evaluation", "evaluate" }, help = { "cohesiv.tools.help", "help" },
   weights = { "cohesiv.base.weights" }, hands = { "cohesiv.motion.hands" },
 }

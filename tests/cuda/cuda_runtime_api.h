@@ -74,6 +74,12 @@ cudaError_t cudaGetLastError(void);
 const char *cudaGetErrorString(cudaError_t error);
 #define cudaStreamNonBlocking 1
 #define cudaEventDisableTiming 2
+#define cudaEventDefault 0
+cudaError_t cudaEventDestroy(cudaEvent_t event);
+cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t begin, cudaEvent_t end);
+
+/* Something takes so long: events tell the time by this alone. */
+void cuda_double_take(double milliseconds);
 
 /* Whether nothing is computed (COHESIV_CUDA_IDLE): what the host does alone can then be counted and timed. */
 int cuda_double_idle(void);

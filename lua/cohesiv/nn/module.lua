@@ -7,7 +7,7 @@
 local core = require "cohesiv.core"
 local hooks = require "cohesiv.nn.hooks"
 local options, warn = require "cohesiv.base.options", require "cohesiv.base.warn"
-local freeze = require("cohesiv.nn.freeze").freeze
+local freeze, plans = require("cohesiv.nn.freeze").freeze, require "cohesiv.nn.plans"
 local Module = {}
 Module.__index = Module
 
@@ -148,6 +148,7 @@ local function worth_halving(shape) return #shape > 1 and shape[#shape] >= 16 en
 -- inference, without gradients: weights in half the memory, products of it on CPUs that multiply it fast. Vectors,
 -- kernels of few input channels (the first, depthwise ones), activations and sums stay float32.
 function Module:to(target)
+  if type(target) == "string" and target:find "^cuda" then plans.restore() end
   local half = target == "bfloat16"
   local dtype = half or type(target) == "string" and target:match "^float" -- not a device
   if half and not core.system.cpu().bfloat16 then
