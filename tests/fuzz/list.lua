@@ -11,6 +11,7 @@ return {
   { name = "flo", corpus = "flo", most = 100 },
   { name = "safetensors", corpus = "safetensors", most = 400 },
   { name = "pth", corpus = "pth", most = 900 },
+  { name = "pickled", corpus = "pickled", dictionary = "pth", most = 400 },
   { name = "tflite", corpus = "tflite", most = 900 },
   { name = "zip", corpus = "npz", most = 600 },
   { name = "pack", corpus = "pack", most = 200 },

@@ -7,6 +7,7 @@
 #include "io/container.h"
 #include "io/image.h"
 #include "io/json.h"
+#include "io/pickled.h"
 #include "io/tflite.h"
 #include "io/video.h"
 #include "io/zip.h"
@@ -97,6 +98,25 @@ static void read_tflite(const char *path, Bundle *out) {
   for (int i = 0; i < t.tensors_count; i++)
     if (t.tensors[i].constant) fuzz_give(out, tensor_retain(t.tensors[i].constant));
   tflite_free(&t);
+}
+
+/* All arrays, wherever they are. */
+static void read_pickled(const char *path, Bundle *out) {
+  Pickled p;
+  if (!pickled_read(path, &p)) {
+    fuzz_failed();
+    return;
+  }
+  for (uint32_t i = 0; i < p.pickle.count; i++) {
+    if (!pickled_is_array(&p, &p.pickle.values[i])) continue;
+    Tensor *t = pickled_array(&p, &p.pickle.values[i]);
+    if (!t) {
+      fuzz_failed();
+      break;
+    }
+    fuzz_give(out, t);
+  }
+  pickled_free(&p);
 }
 
 static void read_sample(const char *path, Bundle *out) {
@@ -239,6 +259,7 @@ const FuzzReader fuzz_readers[] = {
     {"flo", read_flo, 64 * K, 2, NULL, NULL, FUZZ_STRICT},
     {"safetensors", read_safetensors, 64 * K, 64, NULL, NULL, FUZZ_STRICT},
     {"pth", read_pth, 20 * K *K, 64 * DEFLATE, NULL, mend_zip, FUZZ_STRICT},
+    {"pickled", read_pickled, 256 * K, 160, NULL, NULL, FUZZ_STRICT},
     {"tflite", read_tflite, 256 * K, 40, NULL, NULL, FUZZ_STRICT},
     {"zip", read_zip, 256 * K, 2, NULL, mend_zip, FUZZ_STRICT},
     {"pack", read_pack, 64 * K, 4 * DEFLATE, NULL, mend_pack, FUZZ_STRICT},

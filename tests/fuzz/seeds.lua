@@ -322,6 +322,24 @@ local function queries()
   }
 end
 
+local function pickled()
+  local function text(s) return "X" .. string.pack("<s4", s) end
+  local function array(code, order, rows, columns, bytes)
+    return "cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\0tB\1\0\0\0btR(K\1(K"
+      .. string.char(rows, 75, columns) .. "tcnumpy\ndtype\n(" .. text(code) .. "K\0K\1tR(K\3" .. text(order)
+      .. "NNNK\1K\1K\0tb\x89B" .. string.pack("<s4", bytes) .. "tb"
+  end
+  local function file(body) return "\x80\3" .. body .. "." end
+  return {
+    floats = file(array("f4", "<", 1, 2, "12345678")), none = file(array("f8", "<", 0, 2, "")),
+    bytes = file("}(" .. text "a" .. array("u1", "|", 2, 2, "1234") .. text "b" .. "](K\1G12345678NeK\7\x88u"),
+    lies = file(array("f4", "<", 255, 255, "1234")), big = file(array("i4", ">", 1, 1, "1234")),
+    object = file(array("O8", "|", 1, 1, "1234")), state = file("cnumpy\ndtype\n(tR(K\1tb"),
+    bare = file("cnumpy.core.multiarray\n_reconstruct\n(tR"), other = file "cos\nsystem\n", text = "hello",
+      cut = "\x80\3",
+  }
+end
+
 local function tflite()
   local one = maker.one("CONV_2D", { { 1, 2, 2, 1 } }, { 1, 2, 2, 1 }, { stride_w = 1, stride_h = 1, act = 1 },
     { { { 1, 1, 1, 1 }, maker.floats { 2 } }, { { 1 }, "\0\x3C", "FLOAT16" } })
@@ -350,7 +368,8 @@ function seeds.all(folder)
   end
   return {
     png = png(), jpeg = jpeg(), npy = npy(written), npz = npz(written), flo = flo(written),
-    safetensors = safetensors(written), pth = pth(), tflite = tflite(), pack = pack(written), sample = sample(written),
+    safetensors = safetensors(written), pth = pth(), pickled = pickled(), tflite = tflite(), pack = pack(written),
+      sample = sample(written),
     container = container(),
     video = video(), complaint = complaint(), json = json(), hands = hands(), queries = queries(),
   }

@@ -122,8 +122,8 @@ function M.given(hand)
     box = { bounds(hand.points) } }
 end
 
---- detect(image, { max = 4, threshold = 0.3 }): the hands in an image uint8 H×W×3, at most `max`, where both
--- networks give at least `threshold`: a list of { side, score, vertices (21×2 float32), box {x0, y0, x1, y1} } in its pixels.
+--- detect(image, { max = 4, threshold = 0.3 }): the hands in an image uint8 H×W×3, at most `max`, where both networks
+-- give at least `threshold`: a list of { side, score, vertices (21×2 float32), box {x0, y0, x1, y1} } in its pixels.
 function M.detect(image, o)
   o = options.read("hands.detect", o, schema)
   check_image("hands.detect", image)
