@@ -13,6 +13,7 @@
 local co = require "cohesiv"
 local core = require "cohesiv.core"
 local lists, progress = require "cohesiv.base.lists", require "cohesiv.base.progress"
+local weights = require "cohesiv.base.weights"
 local metrics = require "cohesiv.hands.metrics"
 local scale, segmenter = require "cohesiv.motion.scale", require "cohesiv.nn.segmenter"
 local average, samples = require "cohesiv.train.ema", require "cohesiv.train.samples"
@@ -28,7 +29,7 @@ local width, height = options.size:match "^(%d+)x(%d+)$"
 local SIZE = { tonumber(width), tonumber(height) }
 local minutes, batch, seed = tonumber(options.minutes), tonumber(options.batch), tonumber(options.seed)
 if not (width and minutes and batch and seed) then core.refuse "person: expected numbers, found another" end
-local out = options.out or co.weights.folder() .. "/person.safetensors"
+local out = options.out or weights.folder() .. "/person.safetensors"
 local HELD_OUT, LONG = 5, 448 -- every fifth sequence; pixels of a judged frame's long side
 local RATE = 1e-3 -- of AdamW, falling along half a cosine
 local AUGMENT = { on = true, flip = 0.5, scale = { 0.5, 1.6 }, rotate = 25, shift = 0.2, colour = 0.4, blur = 0.3,
@@ -193,7 +194,7 @@ else
   local encoder = options.encoder or "mobilenet_v2"
   local first = options.encoder_weights
   if not first and encoder == "mobilenet_v2" then first = data .. "/weights/mobilenet_v2_imagenet.safetensors" end
-  if first == "none" then first = nil else first = first or co.weights.path(encoder) end
+  if first == "none" then first = nil else first = first or weights.path(encoder) end
   local folder = "runs/person"
   core.io.make_folder(folder)
   local shown = progress.new("samples", #held_in)

@@ -65,6 +65,12 @@ local good = {
   ["profile:top"] = { function(...) return profile():top(...) end, function() return list(2) end },
   ["profile:save"] = { function(...) return profile():save(...) end, function() return list(folder .. "/p.json") end },
   ["help"] = { co.help, function() return list "conv2d" end },
+  ["explore"] = { co.explore, function() return list(clip(), { frame = 1, size = { 64, 48 } }) end },
+  ["hands.detect"] = { co.hands.detect, function() return list(picture(), { max = 2, threshold = 0.5 }) end },
+  ["weights.path"] = { co.weights.path, function() return list "person" end },
+  ["weights.list"] = { co.weights.list, function() return list() end },
+  ["nn.tflite"] = { co.nn.tflite, function() return list(folder .. "/none.tflite") end },
+  ["optim.scale_gradients"] = { co.optim.scale_gradients, function() return list({ co.zeros(2) }, 0.5) end },
   ["show"] = { co.show, function() return list(picture()) end },
   ["load"] = { co.load, function() return list(root .. "/clips/a/000000.png") end },
   ["save"] = { co.save, function() return list(folder .. "/x.npy", co.zeros(2)) end },
@@ -179,6 +185,9 @@ local good = {
     return list(optimiser():state())
   end },
   ["tune"] = { co.tune, exact = true, function()
+    return list(module, { size = { 8, 8 }, batch = 1, training = false, trials = 1 })
+  end },
+  ["autotune"] = { co.autotune, exact = true, function()
     return list(module, { size = { 8, 8 }, batch = 1, training = false, trials = 1 })
   end },
   ["train"] = { co.train, function() return list {} end },

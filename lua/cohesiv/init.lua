@@ -16,7 +16,7 @@ local parts = {
   tune = { "cohesiv.nn.autotune", "tune" }, autotune = { "cohesiv.nn.autotune", "tune" },
   run = { "cohesiv.train.run", "run" },
   evaluate = { "cohesiv.train.evaluation", "evaluate" }, help = { "cohesiv.tools.help", "help" },
-  weights = { "cohesiv.base.weights" }, hands = { "cohesiv.motion.hands" },
+  weights = { "cohesiv.base.weights", "public" }, hands = { "cohesiv.motion.hands", "public" },
 }
 
 local co = setmetatable({}, {

@@ -243,4 +243,7 @@ function M.take(path)
   return { { name = set and set.name or name:match "^(.+)%.[^.]+$" or name, path = target } }
 end
 
+--- What co.weights is.
+M.public = { path = M.path, list = M.list }
+
 return M

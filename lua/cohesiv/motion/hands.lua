@@ -1,9 +1,7 @@
 --- co.hands: hands and their 21 landmarks in pictures, by MediaPipe's two networks (weights "hands") on our own ops:
--- palms
--- are detected (palms.lua), each gives a turned square (hand_regions.lua), in which the landmarks, whether there is a
--- hand, and which one are read off. From frame to frame a hand's square follows from its landmarks, and palms are
--- looked
--- for again where fewer hands than `max` are known.
+-- palms are detected (palms.lua), each gives a turned square (hand_regions.lua), in which the landmarks, whether there
+-- is a hand, and which one are read off. From frame to frame a hand's square follows from its landmarks, and palms are
+-- looked for again where fewer hands than `max` are known.
 local core = require "cohesiv.core"
 local options, weights = require "cohesiv.base.options", require "cohesiv.base.weights"
 local tensor = require "cohesiv.tensor"
@@ -170,5 +168,8 @@ function M.tracker(o, hands, since)
   return setmetatable({ o = options.read("hands.tracker", o, schema), known = regions_after(hands or {}),
     since = since or 0 }, Tracker)
 end
+
+--- What co.hands is.
+M.public = { detect = M.detect }
 
 return M

@@ -42,7 +42,8 @@ end
 
 -- In inference mode, as a step in training mode would move running statistics; the convolutions are the same.
 local function passes(model, o)
-  local device, frozen = model:parameters()[1].device, model:freeze()
+  local parameter, frozen = model:parameters()[1], model:freeze()
+  local device = parameter and parameter.device or "cpu"
   local gpu = device ~= "cpu"
   local x = tensor.randn(o.batch, o.size[2], o.size[1], 3):to(device)
   try(o.trials, function() frozen:forward(x) end, gpu)

@@ -8,7 +8,7 @@ local COLORS = { 34, 33, 32, 35, 36, 31 } -- of terminals: blue, yellow, green, 
 -- Unicode's braille, [x][y].
 local DOTS = { [0] = { [0] = 0x01, 0x02, 0x04, 0x40 }, { [0] = 0x08, 0x10, 0x20, 0x80 } }
 
-local function finite(x) return x - x == 0 end
+local function finite(x) return math.abs(x) < 1e300 end -- so that differences are, too
 
 -- A tensor N, or a list of numbers, as a list of points { x, y }; nil for anything else.
 local function points_of(x)
@@ -18,8 +18,9 @@ local function points_of(x)
   local points = {}
   for i, value in ipairs(values) do
     local pair = type(value) == "table" and getmetatable(value) == nil
-    points[i] = pair and { value[1], value[2] } or { i, value }
-    if math.type(points[i][1]) == nil or math.type(points[i][2]) == nil then return nil end
+    local x, y = pair and value[1] or not pair and i or nil, pair and value[2] or not pair and value or nil
+    if not math.type(x) or not math.type(y) then return nil end
+    points[i] = { x + 0.0, y + 0.0 }
   end
   return points
 end
@@ -48,7 +49,8 @@ local function range(series, axis)
     end
   end
   if low > high then return 0, 1 end
-  if low == high then return low - 0.5, high + 0.5 end
+  local least = math.max(math.abs(low), math.abs(high)) * 1e-9 -- nearer ones cannot be told apart
+  if high - low <= least then return low - math.max(0.5, least), high + math.max(0.5, least) end
   return low, high
 end
 
