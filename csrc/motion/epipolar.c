@@ -202,14 +202,16 @@ int epipolar_background(const Scene *scene, double threshold, HandFit *out) {
   return responsibility_ground(scene, fit_gap, &job);
 }
 
-/* A model of dimension d with k parameters that left these errors: r = 4 numbers a pair (Torr 1998, equation 20). */
+/* A model of dimension d that left these errors, in a space of r = 4 numbers a pair (Torr 1998, equation 20), but
+ * that an outlier costs the same under every model: its cheaper outliers would make F the choice wherever nothing fits. */
 typedef struct Criterion {
   double sum, deviation2;
   int d;
 } Criterion;
 
 static void weigh(Criterion *c, double error2) {
-  c->sum += fmin(error2 / c->deviation2, 2 * (4 - c->d)) + log(4) * c->d;
+  const double dimension = log(4), outlier = 2 * (4 - 2) + 2 * dimension;
+  c->sum += fmin(error2 / c->deviation2 + dimension * c->d, outlier);
 }
 
 static int weigh_gap(void *arg, long gap, long n, const double *p, const double *q) {
