@@ -6,17 +6,17 @@ local co = require "cohesiv"
 local evaluate = require "cohesiv.hands.evaluate"
 local evaluation = require "cohesiv.train.evaluation"
 local progress = require "cohesiv.base.progress"
-local segmenter = require "cohesiv.hands.segmenter"
+local video_masks = require "cohesiv.hands.video_masks"
 
 -- A mask as a map for thresholds: the evaluator asks for what is over one half.
 local function entry(mask) return { mask:to "float32" } end
 
-local kept, of -- the segmenter of the clip that is asked about
+local kept, of -- the masks of the clip that is asked about
 local system = {
   detects = true,
   goals = { hand = { task = "Hand", grids = { { 0.5 } } }, object = { task = "Obj", grids = { { 0.5 } } } },
   answer = function(clip, n, queries, detected)
-    if of ~= clip then kept, of = segmenter.new(clip), clip end
+    if of ~= clip then kept, of = video_masks.new(clip), clip end
     local masks, answer = kept:frame(n), { hand = {}, object = {} }
     for q in ipairs(queries) do
       local found = detected[q] and masks[detected[q]]

@@ -2,7 +2,7 @@
 -- middle, hands that keep their numbers, and what is no video, shows no hand or has one frame.
 local co = require "cohesiv"
 local json = require "cohesiv.base.json"
-local mask_folder, segmenter = require "cohesiv.hands.mask_folder", require "cohesiv.hands.segmenter"
+local mask_folder, video_masks = require "cohesiv.hands.mask_folder", require "cohesiv.hands.video_masks"
 local progress = require "cohesiv.base.progress"
 local segment_video = require "cohesiv.tools.segment_video"
 local support = require "tests.support"
@@ -111,7 +111,7 @@ describe("masks of every frame", function()
   end)
 
   it("keep the hands' numbers while places change in the list, and while one is not seen", function()
-    local s = segmenter.new { width = W, height = H, frames = 9 }
+    local s = video_masks.new { width = W, height = H, frames = 9 }
     local function hand(x, side) return { vertices = co.tensor { { x, 10 }, { x + 20, 30 } }, side = side } end
     assert.same({ 1, 2 }, s:number { hand(10, "left"), hand(90, "right") })
     assert.same({ 2, 1 }, s:number { hand(85, "right"), hand(12, "left") })

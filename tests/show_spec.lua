@@ -176,7 +176,8 @@ describe("curves", function()
     assert.is_truthy(text:find("a 3", 1, true) and text:find("b 2", 1, true))
     assert.is_truthy(text:find("\27[34m", 1, true) and text:find("\27[33m", 1, true))
     assert.is_nil(plot.text(plot.series { 1, 2 }, 60, 10):find "\27")
-    for _, one in ipairs { { 5 }, { 0 / 0 }, { 1e299, -1e299 }, { 1e308, -1e308, 2 }, { math.maxinteger, math.mininteger },
+    for _, one in ipairs {
+      { 5 }, { 0 / 0 }, { 1e299, -1e299 }, { 1e308, -1e308, 2 }, { math.maxinteger, math.mininteger },
       { { math.maxinteger, 1 }, { math.maxinteger, 2 } }, { math.huge, 1 } } do
       assert.equal(10, #lines(plot.text(plot.series(one), 30, 10)))
     end

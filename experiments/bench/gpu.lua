@@ -6,9 +6,10 @@
 -- checks: ops and gradients, reference files (of $COHESIV_DATA) and a hundred steps beside the CPU's. speed: inference
 -- and training in every precision, every layer of the network beside its bound. peer: the same in PyTorch, by the
 -- program $COHESIV_PEER (or ../prototypes/bench/peer_gpu.py beside $COHESIV_DATA) and $COHESIV_PYTHON (or python3).
--- launches: kernels that a training step starts, op by op, and what the host takes to ask for them; without a GPU by the
--- double of tests/cuda: COHESIV_CUDA_MODULE=build/cohesiv/cuda_on_cpu.so COHESIV_CUDA_IDLE=1. No stage begins after S
--- seconds (210). --small: tiny sizes, for tests without a GPU. A check that fails is printed, and the exit status is 1.
+-- launches: kernels that a training step starts, op by op, and what the host takes to ask for them; without a GPU by
+-- the double of tests/cuda: COHESIV_CUDA_MODULE=build/cohesiv/cuda_on_cpu.so COHESIV_CUDA_IDLE=1. No stage begins
+-- after S seconds (210). --small: tiny sizes, for tests without a GPU. A check that fails is printed, and the exit
+-- status is 1.
 require("experiments.bench.contender").help(arg)
 
 local co = require "cohesiv"

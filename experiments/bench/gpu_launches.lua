@@ -2,7 +2,6 @@
 -- op, and the time that the host takes to ask for them, which with the idle double of tests/cuda is all there is.
 local co = require "cohesiv"
 local columns = require "cohesiv.base.columns"
-local core = require "cohesiv.core"
 local training = require "experiments.bench.gpu_step"
 
 -- Rows { op, pass, calls, launches } of what f() starts, the most first, and how many kernels there are in all.

@@ -18,9 +18,10 @@ local function points_of(x)
   local points = {}
   for i, value in ipairs(values) do
     local pair = type(value) == "table" and getmetatable(value) == nil
-    local x, y = pair and value[1] or not pair and i or nil, pair and value[2] or not pair and value or nil
-    if not math.type(x) or not math.type(y) then return nil end
-    points[i] = { x + 0.0, y + 0.0 }
+    local across, up = i, value
+    if pair then across, up = value[1], value[2] end
+    if not math.type(across) or not math.type(up) then return nil end
+    points[i] = { across + 0.0, up + 0.0 }
   end
   return points
 end

@@ -1,7 +1,7 @@
 --- cohesiv segment VIDEO: masks of every frame from maps alone, and the video with them over it.
 local core = require "cohesiv.core"
 local data = require "cohesiv.data"
-local mask_folder, segmenter = require "cohesiv.hands.mask_folder", require "cohesiv.hands.segmenter"
+local mask_folder, video_masks = require "cohesiv.hands.mask_folder", require "cohesiv.hands.video_masks"
 local progress = require "cohesiv.base.progress"
 local tensor = require "cohesiv.tensor"
 local viz = require "cohesiv.tools.viz"
@@ -46,10 +46,10 @@ end
 -- file of landmarks; flow: the method of flow.estimate.
 return function(path, o)
   local clip = data.clip(path, { hands = o.hands })
-  local settings = { version = segmenter.version, flow = o.flow or "dis", clip = clip:key(0), hands = clip:hands_key(),
-    frames = clip.frames, width = clip.width, height = clip.height }
+  local settings = { version = video_masks.version, flow = o.flow or "dis", clip = clip:key(0),
+    hands = clip:hands_key(), frames = clip.frames, width = clip.width, height = clip.height }
   local folder <close> = mask_folder.open((o.out:gsub("(.)/+$", "%1")), settings)
-  local masks = segmenter.new(clip, { method = o.flow, tracks = folder.tracks })
+  local masks = video_masks.new(clip, { method = o.flow, tracks = folder.tracks })
   local shown, first, hands = progress.new("segment", clip.frames - folder.done), folder.done, 0
   for n = first, clip.frames - 1 do
     local ok, problem = pcall(tensor.tidy, tensor.no_grad, function()

@@ -13,10 +13,10 @@ local scale = require "cohesiv.motion.scale"
 local tensor = require "cohesiv.tensor"
 
 local M = {}
-local Segmenter = {}
-Segmenter.__index = Segmenter
+local VideoMasks = {}
+VideoMasks.__index = VideoMasks
 
-M.version = 1 --- changes with the masks that a segmenter gives
+M.version = 1 --- changes with the masks that are given
 
 local LONG = 320 -- of the working size
 local GAPS = { 1, 2, 3, 6, 12 }
@@ -24,21 +24,21 @@ local FAR = 4 -- pixels that a hand shall move in a gap, at the working size
 local NEXT = 0.5 -- weight of the neighbours' maps
 local LOST = 30 -- frames that a number waits for its hand
 
---- new(clip, { method = "dis", tracks = {} }): a segmenter of a clip; method: as flow.estimate has it; tracks: those of
--- another segmenter of the clip, after the frame before the first that is asked for.
+--- new(clip, { method = "dis", tracks = {} }): the masks of a clip's frames; method: as flow.estimate has it; tracks: those of
+-- another such object of the clip, after the frame before the first that is asked for.
 function M.new(clip, o)
   local long = math.max(clip.width, clip.height)
   local function side(length) return math.max(1, math.floor(length * math.min(1, LONG / long) + 0.5)) end
   return setmetatable({ clip = clip, size = { side(clip.width), side(clip.height) }, method = o and o.method,
-    tracks = o and o.tracks or {}, pictures = {}, maps = {}, flows = {} }, Segmenter)
+    tracks = o and o.tracks or {}, pictures = {}, maps = {}, flows = {} }, VideoMasks)
 end
 
-function Segmenter:picture(n)
+function VideoMasks:picture(n)
   self.pictures[n] = self.pictures[n] or self.clip:scaled(n, { size = self.size }):keep()
   return self.pictures[n]
 end
 
-function Segmenter:flow(n, gap)
+function VideoMasks:flow(n, gap)
   local list = self.flows[n] or {}
   self.flows[n] = list
   list[gap] = list[gap]
@@ -46,7 +46,7 @@ function Segmenter:flow(n, gap)
   return list[gap]
 end
 
-function Segmenter:hands(n)
+function VideoMasks:hands(n)
   local sc = self.clip:scale(self.size)
   local list = {}
   for k, hand in ipairs(self.clip:hands(n)) do
@@ -73,7 +73,7 @@ local function nearest(vertices, list, sizes)
 end
 
 -- On each side the smallest gap in which every hand moves, or else the widest that there is.
-function Segmenter:gaps(n, hands)
+function VideoMasks:gaps(n, hands)
   local chosen = {}
   for side = -1, 1, 2 do
     local widest
@@ -94,7 +94,7 @@ function Segmenter:gaps(n, hands)
 end
 
 -- The map of frame n without its neighbours, H×W×(N+1), and its scene; nil without hands or in a clip of one frame.
-function Segmenter:map(n)
+function VideoMasks:map(n)
   if self.maps[n] then return self.maps[n] end
   local hands = self:hands(n)
   local gaps = #hands > 0 and self:gaps(n, hands) or {}
@@ -112,7 +112,7 @@ function Segmenter:map(n)
 end
 
 -- A map H×W×N of another frame in this one: at every pixel its value where the flow leads.
-function Segmenter:carry(map, to)
+function VideoMasks:carry(map, to)
   local w, h = self.size[1], self.size[2]
   if not self.places then
     local x, y = tensor.arange(0, w):reshape { 1, w, 1 }, tensor.arange(0, h):reshape { h, 1, 1 }
@@ -125,7 +125,7 @@ function Segmenter:carry(map, to)
 end
 
 -- The map of frame n with those of its neighbours.
-function Segmenter:steady(n, made)
+function VideoMasks:steady(n, made)
   local sum, weight = made.map, 1
   for side = -1, 1, 2 do
     local there = n + side
@@ -150,7 +150,7 @@ end
 
 -- Numbers for the hands of a frame: those of the tracks that they continue, else the smallest free ones. A track is a
 -- hand as it was last seen: { number, x, y, size, side, lost = frames since then }.
-function Segmenter:number(hands)
+function VideoMasks:number(hands)
   local numbers, taken, close, tracks = {}, {}, {}, {}
   for k, hand in ipairs(hands) do
     local x, y, size = centre_and_size(hand.vertices)
@@ -187,7 +187,7 @@ function Segmenter:number(hands)
 end
 
 -- Lets go of what the frames from n on do not need.
-function Segmenter:forget(n)
+function VideoMasks:forget(n)
   for i, picture in pairs(self.pictures) do
     if math.abs(i - n) > GAPS[#GAPS] + 1 then
       picture:close()
@@ -208,9 +208,9 @@ function Segmenter:forget(n)
   end
 end
 
---- segmenter:frame(n): the masks of frame n, a list of { number, hand, object, contact }, uint8 of the clip's size;
+--- masks:frame(n): the masks of frame n, a list of { number, hand, object, contact }, uint8 of the clip's size;
 -- number: the K of this hand. Ask for frames in order.
-function Segmenter:frame(n)
+function VideoMasks:frame(n)
   local out = tensor.tidy(function()
     local made = self:map(n)
     local hands = made.hands
