@@ -24,8 +24,8 @@ local FAR = 4 -- pixels that a hand shall move in a gap, at the working size
 local NEXT = 0.5 -- weight of the neighbours' maps
 local LOST = 30 -- frames that a number waits for its hand
 
---- new(clip, { method = "dis", tracks = {} }): the masks of a clip's frames; method: as flow.estimate has it; tracks: those of
--- another such object of the clip, after the frame before the first that is asked for.
+--- new(clip, { method = "dis", tracks = {} }): the masks of a clip's frames; method: as flow.estimate has it; tracks:
+-- those of another such object of the clip, after the frame before the first that is asked for.
 function M.new(clip, o)
   local long = math.max(clip.width, clip.height)
   local function side(length) return math.max(1, math.floor(length * math.min(1, LONG / long) + 0.5)) end
