@@ -189,15 +189,13 @@ static int remember(lua_State *L) {
 }
 
 void open_editor(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"line", read_line}, {"remember", remember}, {"close", close_editor}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"line", read_line},       {"remember", remember},
+                                     {"close", close_editor},   {"__gc", close_editor},
+                                     {"__close", close_editor}, {NULL, NULL}};
   luaL_newmetatable(L, EDITOR);
-  luaL_newlib(L, methods);
+  luaL_setfuncs(L, methods, 0);
+  lua_pushvalue(L, -1);
   lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, close_editor);
-  lua_setfield(L, -2, "__gc");
-  lua_pushcfunction(L, close_editor);
-  lua_setfield(L, -2, "__close");
   lua_pop(L, 1);
   lua_pushcfunction(L, new_editor);
   lua_setfield(L, -2, "editor");

@@ -120,15 +120,13 @@ static int read_key(lua_State *L) {
 }
 
 void open_terminal(lua_State *L) {
-  static const luaL_Reg methods[] = {{"read", read_key}, {"close", close_keys}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"read", read_key}, {"close", close_keys}, {"__gc", close_keys}, {"__close", close_keys}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"terminal", terminal}, {"keys", new_keys}, {NULL, NULL}};
   luaL_newmetatable(L, KEYS);
-  luaL_newlib(L, methods);
+  luaL_setfuncs(L, methods, 0);
+  lua_pushvalue(L, -1);
   lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, close_keys);
-  lua_setfield(L, -2, "__gc");
-  lua_pushcfunction(L, close_keys);
-  lua_setfield(L, -2, "__close");
   lua_pop(L, 1);
   luaL_setfuncs(L, functions, 0);
 }

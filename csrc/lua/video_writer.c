@@ -43,16 +43,14 @@ static int l_knows(lua_State *L) {
 
 void open_video_writer(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"add", l_add}, {"commit", l_commit}, {"close", writer_close}, {NULL, NULL}};
+      {"add", l_add},         {"commit", l_commit},      {"close", writer_close},
+      {"__gc", writer_close}, {"__close", writer_close}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
       {"video_writer", l_writer}, {"video_writer_knows", l_knows}, {NULL, NULL}};
   luaL_newmetatable(L, WRITER_META);
-  luaL_newlib(L, methods);
+  luaL_setfuncs(L, methods, 0);
+  lua_pushvalue(L, -1);
   lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, writer_close);
-  lua_setfield(L, -2, "__gc");
-  lua_pushcfunction(L, writer_close);
-  lua_setfield(L, -2, "__close");
   lua_pop(L, 1);
   luaL_setfuncs(L, functions, 0);
 }
