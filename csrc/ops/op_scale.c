@@ -28,8 +28,8 @@ static int scale_sample(Call *c, Random *r, int variant) {
 }
 
 DESCRIPTOR op_scale = {.name = "scale",
-                       .args = "x by=1",
-                       .doc = "x *= by in place; returns nothing",
+                       .args = "gradient by=1",
+                       .doc = "gradient *= by in place; returns nothing",
                        .shape = scale_shape,
                        .sample = scale_sample,
                        .numbers = scale_numbers,

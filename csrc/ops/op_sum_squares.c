@@ -27,12 +27,13 @@ static int sum_squares_sample(Call *c, Random *r, int variant) {
   return sample_input(c, X, r, 1, &sizes[variant]) && sample_input(c, TOTAL, r, 1, &one);
 }
 
-DESCRIPTOR op_sum_squares = {.name = "sum_squares",
-                             .args = "x total",
-                             .doc = "writes the sum of x squared to total, one number; returns nothing",
-                             .shape = sum_squares_shape,
-                             .sample = sum_squares_sample,
-                             .numbers = sum_squares_numbers,
-                             .full = 1 << X | 1 << TOTAL,
-                             .mutates = 1 << TOTAL};
+DESCRIPTOR op_sum_squares = {
+    .name = "sum_squares",
+    .args = "gradient total",
+    .doc = "writes the sum of the squared gradient to total, one number; returns nothing",
+    .shape = sum_squares_shape,
+    .sample = sum_squares_sample,
+    .numbers = sum_squares_numbers,
+    .full = 1 << X | 1 << TOTAL,
+    .mutates = 1 << TOTAL};
 const Kernel REALNAME(cpu_sum_squares) = {.forward = sum_squares_forward};
