@@ -134,11 +134,11 @@ end
 local function mean(list)
   local sum = 0
   for _, value in ipairs(list) do sum = sum + value end
-  return #list > 0 and 100 * sum / #list or 0 / 0
+  return #list > 0 and ("%5.1f"):format(100 * sum / #list) or "    -"
 end
 
 local function row(name, sums)
-  print(("%-34s %3d pictures  recall %5.1f  leakage %5.1f  IoU %5.1f"):format(name, #sums.recall, mean(sums.recall),
+  print(("%-34s %3d pictures  recall %s  leakage %s  IoU %s"):format(name, #sums.recall, mean(sums.recall),
     mean(sums.leakage), mean(sums.iou)))
 end
 

@@ -34,7 +34,7 @@ describe("a segmenter", function()
     assert.equal(0, support.difference(a, co.no_grad(segmenter.from_file(folder .. "/a.safetensors"), image)))
     local mask = segmenter.mask(network, image:reshape { 37, 50, 3 })
     assert.equal("uint8", mask.dtype)
-    assert.equal(0, support.difference(mask, co.gt(a, 0):to("uint8"):reshape { 37, 50 }))
+    assert.equal(0, support.difference(mask, co.gt(a, segmenter.threshold):to("uint8"):reshape { 37, 50 }))
   end)
 
   it("refuses other images, files and options", function()

@@ -194,7 +194,7 @@ function methods:person(n, o)
   if mask then return mask end
   source = source == "auto" and (person.present() and "network" or "skin") or source
   if source == "network" then
-    local key = ("person network 1\n%d\n%s"):format(n, person.key())
+    local key = ("person network 2\n%d\n%s"):format(n, person.key())
     return made("person", key_of(self, key, sc, { n }), sc, function()
       return person.mask(self:scaled(n, { size = o.size, padded = false }))
     end)

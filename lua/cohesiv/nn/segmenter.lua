@@ -8,6 +8,9 @@ local encoders, layers, Module = require "cohesiv.nn.encoders", require "cohesiv
 local unet, weights = require "cohesiv.nn.unet", require "cohesiv.nn.weights"
 local M = {}
 
+--- The logit from which a pixel counts: a probability of a third, since what is missed of a hand is called an object.
+M.threshold = math.log(1 / 2)
+
 local MEAN, STD = { 0.485, 0.456, 0.406 }, { 0.229, 0.224, 0.225 } -- ImageNet's
 
 local OPTIONS = {
@@ -61,11 +64,11 @@ function M.from_file(path)
   return m
 end
 
---- mask(network, image): image uint8 H×W×3 → uint8 H×W of 0 and 1: where the network is more than half sure.
+--- mask(network, image): image uint8 H×W×3 → uint8 H×W of 0 and 1: where the logits are above M.threshold.
 function M.mask(network, image)
   return tensor.tidy(tensor.no_grad, function()
     local logits = network(image:reshape { 1, table.unpack(image.shape) })
-    return core.ops.gt.call(logits, 0):to "uint8":reshape { image.shape[1], image.shape[2] }
+    return core.ops.gt.call(logits, M.threshold):to "uint8":reshape { image.shape[1], image.shape[2] }
   end)
 end
 
