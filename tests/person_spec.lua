@@ -69,6 +69,15 @@ describe("clip:person", function()
     support.raises("person.safetensors", c.person, c, 2, {})
   end)
 
+  it("keeps its network beyond the scope in which it was first asked", function()
+    save(tiny())
+    local c = clip()
+    local alone = segmenter.mask(segmenter.from_file(folder .. "/weights/person.safetensors"),
+      c:scaled(3, { size = { 64, 48 } }))
+    co.tidy(function() c:person(2, { size = { 64, 48 } }) end)
+    assert.equal(0, support.difference(alone, co.tidy(function() return c:person(3, { size = { 64, 48 } }) end)))
+  end)
+
   it("takes the data folder's masks before all others", function()
     save(tiny())
     local c = clip(2)

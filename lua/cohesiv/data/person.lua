@@ -17,7 +17,13 @@ function M.key() return frames.stamp(weights.path(NAME)) end
 --- mask(image): of a picture uint8 H×W×3: uint8 H×W of 0 and 1.
 function M.mask(image)
   local key = M.key()
-  if of ~= key then network, of = segmenter.from_file(weights.path(NAME)), key end
+  if of ~= key then
+    local made = segmenter.from_file(weights.path(NAME))
+    for _, names in ipairs { made.named_parameters, made.named_buffers } do
+      for _, t in names(made) do t:keep() end -- it outlives the scope that happens to be open
+    end
+    network, of = made, key
+  end
   return segmenter.mask(network, image)
 end
 
