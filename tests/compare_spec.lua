@@ -111,6 +111,23 @@ describe("cohesiv runs", function()
   end)
 end)
 
+describe("co.show of a run", function()
+  it("draws the losses of its epochs", function()
+    local path = folder .. "/runs/disc-2"
+    local run = co.run(path)
+    support.raises("expected losses in metrics.jsonl, found none", co.show, run)
+    for epoch = 1, 3 do
+      run:log { epoch = epoch, step = 10 * epoch, lr = 0.1, train_total = 3 - epoch / 2, validation_total = 4 - epoch }
+    end
+    finally(function() os.remove(path .. "/metrics.jsonl") end)
+    support.write(folder .. "/show.lua", ("local co = require 'cohesiv' co.show(co.run '%s')"):format(path))
+    local text = cohesiv(folder .. "/show.lua").stdout
+    assert.is_truthy(text:find("train_total 1.5   validation_total 1\n", 1, true), text)
+    assert.is_truthy(text:find "\n +10 +30\n$", text)
+    assert.is_nil(text:find "lr")
+  end)
+end)
+
 describe("cohesiv compare", function()
   it("shows settings that differ, and paired differences", function()
     local found = decoded("compare", "runs/disc", "runs/flow", "--json")

@@ -36,7 +36,7 @@ local function check(self, found, settings)
 end
 
 --- open(path, settings): the folder, made unless it is there; settings: a table of texts and numbers that decide what
--- the masks are. .done: how many frames are done; .tracks: the segmenter's after them. Close it.
+-- the masks are. .done: how many frames are done; .tracks: those of the hands after them. Close it.
 function M.open(path, settings)
   core.io.make_folder(path)
   local self = setmetatable({ path = path, done = 0, tracks = {}, objects = 0 }, Folder)
@@ -76,7 +76,7 @@ Folder.__close = Folder.close
 --- folder:file(n, kind, K): the path of a mask.
 function Folder:file(n, kind, number) return ("%s/%06d_%s%d.png"):format(self.path, n, kind, number) end
 
---- folder:write(n, masks, tracks): the masks of the next frame, as segmenter:frame gives them, and its line.
+--- folder:write(n, masks, tracks): the masks of the next frame, as video_masks.lua gives them, and its line.
 function Folder:write(n, masks, tracks)
   local numbers = {}
   for i, one in ipairs(masks) do

@@ -26,7 +26,7 @@ local function curves(x)
     local losses = {}
     for _, record in ipairs((x:metrics())) do
       for name, value in pairs(record) do
-        if name:find "loss" and math.type(value) and record.step then
+        if (name:find "^train_" or name:find "^validation_") and math.type(value) and record.step then
           losses[name] = losses[name] or {}
           table.insert(losses[name], { record.step, value })
         end

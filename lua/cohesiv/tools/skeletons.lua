@@ -4,18 +4,14 @@ local core = require "cohesiv.core"
 
 local COLORS = { left = { 30, 160, 255 }, right = { 255, 120, 20 } }
 local OTHER = { 230, 60, 220 } -- of hands that say no side
-local LANDMARKS = 21
+local BONES, LANDMARKS = core.picture.bones()
 
--- Strokes { x0, y0, x1, y1, … }: of each finger from the wrist to its tip.
+-- Strokes { x0, y0, x1, y1, … } along the bones.
 local function bones(points)
   local list = {}
-  for finger = 0, 4 do
-    local from = points[1]
-    for joint = 1, 4 do
-      local to = points[1 + 4 * finger + joint]
-      table.move({ from[1], from[2], to[1], to[2] }, 1, 4, #list + 1, list)
-      from = to
-    end
+  for _, bone in ipairs(BONES) do
+    local from, to = points[bone[1]], points[bone[2]]
+    table.move({ from[1], from[2], to[1], to[2] }, 1, 4, #list + 1, list)
   end
   return list
 end
