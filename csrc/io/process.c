@@ -37,6 +37,7 @@ static int spawn(Process *p, char *const argv[], int in, int out, int err) {
   sigemptyset(&usual);
   sigaddset(&usual, SIGINT);
   sigaddset(&usual, SIGTERM);
+  sigaddset(&usual, SIGUSR1);
   sigaddset(&usual, SIGPIPE);
   posix_spawnattr_setflags(&attributes,
                            POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
@@ -80,6 +81,17 @@ int process_start(Process *p, char *const argv[], Hear *hear, void *who) {
 
 int process_start_fed(Process *p, char *const argv[], Hear *hear, void *who) {
   return start(p, argv, 1, hear, who);
+}
+
+int process_start_logged(Process *p, char *const argv[], const char *log) {
+  *p = (Process){.in = -1, .out = -1, .err = -1};
+  int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (fd < 0) return fail("%s: expected a file to write to, found: %s", log, strerror(errno));
+  int error = spawn(p, argv, -1, fd, fd);
+  close(fd);
+  if (!error) return 1;
+  p->pid = 0;
+  return fail("%s: expected the program on the PATH, found: %s", argv[0], strerror(error));
 }
 
 /* Hands the line on that stands in p->line. */
@@ -160,6 +172,8 @@ int process_write(Process *p, const void *from, size_t size) {
   return 1;
 }
 
+static int status_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+
 static int reap(Process *p) {
   int status = 0;
   while (waitpid(p->pid, &status, 0) < 0)
@@ -168,7 +182,21 @@ static int reap(Process *p) {
       return fail("wait: expected the program's end, found: %s", strerror(errno)) - 1;
     }
   p->pid = 0;
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return status_of(status);
+}
+
+int process_ended(Process *p, int *status) {
+  if (p->pid <= 0) return fail("wait: expected a running program, found none") - 1;
+  pid_t ended = waitpid(p->pid, status, WNOHANG);
+  if (ended == 0 || (ended < 0 && errno == EINTR)) return 0;
+  p->pid = 0;
+  if (ended < 0) return fail("wait: expected the program's end, found: %s", strerror(errno)) - 1;
+  *status = status_of(*status);
+  return 1;
+}
+
+void process_signal(const Process *p, int number) {
+  if (p->pid > 0) kill(p->pid, number);
 }
 
 int process_wait(Process *p) {

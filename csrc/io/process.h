@@ -24,6 +24,12 @@ typedef struct Process {
 int process_start(Process *p, char *const argv[], Hear *hear, void *who);
 /* The same of a program that is written to. */
 int process_start_fed(Process *p, char *const argv[], Hear *hear, void *who);
+/* The same of a program that works by itself: what it prints is appended to the file `log`. */
+int process_start_logged(Process *p, char *const argv[], const char *log);
+/* Whether it has ended, without waiting: 1 and its status, which is then reaped, 0 while it runs, -1 on failure. */
+int process_ended(Process *p, int *status);
+/* Sends it a signal; harmless when it has ended. */
+void process_signal(const Process *p, int number);
 /* Writes to its stdin: 1 when all was taken, 0 with a message when it ended before, or on Ctrl-C. */
 int process_write(Process *p, const void *from, size_t size);
 /* Reads up to `size` bytes of its stdout into `to`, fewer only at the end of the output; the number, -1 on

@@ -356,6 +356,7 @@ void open_io(lua_State *L) {
   open_video(L);
   open_video_writer(L);
   open_lock(L);
+  open_child(L);
   open_archive(L);
   open_tflite(L);
   open_pickled(L);

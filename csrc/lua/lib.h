@@ -66,6 +66,7 @@ void open_function(lua_State *L);
 void open_profile(lua_State *L);
 void open_io(lua_State *L);
 void open_lock(lua_State *L); /* these into the table of open_io */
+void open_child(lua_State *L);
 void open_archive(lua_State *L);
 void open_tflite(lua_State *L);
 void open_pickled(lua_State *L);

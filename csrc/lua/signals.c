@@ -1,7 +1,7 @@
-/* Ctrl-C (SIGINT) and SIGTERM, as errors or as a wish. Mode "raise" sets `interrupted`, which ends a parallel
- * loop, and a Lua hook, which raises "interrupted" at the next instruction. Mode "flag" only notes the first
- * signal, for loops that end by themselves (training writes a checkpoint); the second one raises. A program
- * that reacts to neither dies by the fourth.
+/* Ctrl-C (SIGINT), SIGTERM and SIGUSR1 (which batch systems send ahead of a limit), as errors or as a wish. Mode
+ * "raise" sets `interrupted`, which ends a parallel loop, and a Lua hook, which raises "interrupted" at the next
+ * instruction. Mode "flag" only notes the first signal, for loops that end by themselves (training writes a
+ * checkpoint); the second one raises. A program that reacts to neither dies by the fourth.
  *
  * Assumes one Lua state, opened by the thread that runs it. The hook reaches the main coroutine; inside
  * another one it is the core's functions that fail. Signals that arrive on a worker thread are sent on to
@@ -9,11 +9,14 @@
 #include "lua/system.h"
 
 #include "core/error.h"
+#include "lua/lib.h"
 
-#include <lauxlib.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 enum { DEFAULT, RAISE, FLAG, LAST_PRESS = 4 };
 
@@ -57,6 +60,7 @@ static void install(void) {
   if (mode == FLAG) action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGUSR1, &action, NULL);
 }
 
 static void forget(void) {
@@ -91,6 +95,13 @@ static int resume(lua_State *L) {
   return 0;
 }
 
+/* end_with(pid): SIGTERM comes when the process of that number, our parent, ends; at once when it has. */
+static int end_with(lua_State *L) {
+  lua_Integer parent = check_whole(L, 1, "pid", 1, INT_MAX);
+  if (prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() != parent) raise(SIGTERM);
+  return 0;
+}
+
 static int leave(lua_State *L) {
   (void)L;
   mode = DEFAULT;
@@ -101,8 +112,11 @@ static int leave(lua_State *L) {
 }
 
 void open_signals(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"on_signal", on_signal}, {"stopped", stopped}, {"resume", resume}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"on_signal", on_signal},
+                                       {"stopped", stopped},
+                                       {"resume", resume},
+                                       {"end_with", end_with},
+                                       {NULL, NULL}};
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   state = lua_tothread(L, -1);
   lua_pop(L, 1);

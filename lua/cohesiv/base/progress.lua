@@ -4,7 +4,10 @@ local Progress = {}
 Progress.__index = Progress
 
 local LINE_SECONDS = 15 -- between plain lines
-local M = { quiet = false }
+local M = {
+  quiet = false,
+  heard = nil, -- heard(label, done, total, facts): of every update, for who shows progress in a way of his own
+}
 
 --- clock(seconds): "42 s", "3:05 min".
 function M.clock(seconds)
@@ -13,14 +16,15 @@ function M.clock(seconds)
   return ("%d:%02d min"):format(seconds // 60, seconds % 60)
 end
 
---- new(label, total): a progress of `total` steps; p:update(done, note?) and p:finish(note?).
+--- new(label, total): a progress of `total` steps; p:update(done, note?, facts?) and p:finish(note?).
 function M.new(label, total)
   local now = core.system.time()
   return setmetatable({ label = label, total = total, started = now, shown = -math.huge,
     tty = core.system.isatty "stderr" }, Progress)
 end
 
-function Progress:update(done, note)
+function Progress:update(done, note, facts)
+  if M.heard then M.heard(self.label, done, self.total, facts) end
   local now = core.system.time()
   local every = self.tty and 0.1 or LINE_SECONDS
   if M.quiet or (now - self.shown < every and not (self.tty and done == self.total)) then return end

@@ -3,7 +3,9 @@
 -- $COHESIV_CACHE or runs/cache / KIND / two digits / two digits / the other 28 of the key's hash .pack: no folder gets
 -- more than a few thousand files at 10^8 entries, and nothing ever lists one. An entry holds its key and a checksum
 -- (csrc/io/pack.c): what is damaged or foreign is made again. Keys must name everything that the value depends on.
--- While written an entry lies in KIND/tmp, where a process first removes what killed ones have left; nothing else is.
+-- While written an entry lies in KIND/tmp, where a process first removes what killed ones have left; beside it lies the
+-- lock of who makes it: of any number of processes one makes an entry, and the others wait for it. The kernel frees the
+-- lock of a process that ends, however it does.
 local core = require "cohesiv.core"
 local cache = {}
 
@@ -56,15 +58,37 @@ function cache.write(kind, key, extension, write)
   cache.written[kind] = (cache.written[kind] or 0) + (size or 0)
 end
 
+local PAUSE = 0.02 -- seconds between two looks at a lock
+
+--- lock(kind, key, wait = true): the right to make an entry, to be closed; who has waited for it looks for the entry
+-- again. wait = false: nil when another process has it. Where the file system has no locks everybody gets it.
+function cache.lock(kind, key, wait)
+  local folder = ("%s/%s/tmp"):format(cache.folder(), kind)
+  core.io.make_folder(folder)
+  local path = ("%s/%s.lock"):format(folder, core.io.digest(key))
+  while true do
+    local lock = core.io.lock(path)
+    if lock or wait == false then return lock end
+    core.system.sleep(PAUSE)
+    if core.system.stopped() then
+      core.refuse "interrupted: what was made so far is kept; the same command goes on with the rest"
+    end
+  end
+end
+
 --- store(kind, key, t, flow64): writes an entry whole or not at all. flow64: as int16 in 1/64 pixel, within ±512.
 function cache.store(kind, key, t, flow64)
   cache.write(kind, key, "pack", function(path, folder) core.io.pack_write(path, stored(key), t, flow64, folder) end)
 end
 
 --- get(kind, key, make, flow64): the stored tensor; if there is none, that of make(), stored. What is returned is what
--- the file holds, so that the first run and later ones see the same numbers.
+-- the file holds, so that the first run and later ones see the same numbers. Processes that want it at one moment
+-- make it once.
 function cache.get(kind, key, make, flow64)
   local value = cache.find(kind, key)
+  if value then return value end
+  local _ <close> = cache.lock(kind, key)
+  value = cache.find(kind, key)
   if value then return value end
   value = make()
   cache.store(kind, key, value, flow64)

@@ -1,7 +1,8 @@
 --- A clip: frames, landmarks, flow, person masks and maps of one video. Everything is read when it is asked for; what
 -- the data folder lacks is made and cached. Frame numbers count from 0.
 local core = require "cohesiv.core"
-local options, weights = require "cohesiv.base.options", require "cohesiv.base.weights"
+local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
+local weights = require "cohesiv.base.weights"
 local tensor = require "cohesiv.tensor"
 local scale = require "cohesiv.motion.scale"
 local estimator, maps = require "cohesiv.motion.flow_methods", require "cohesiv.motion.maps"
@@ -171,7 +172,15 @@ function methods:flows(n, gaps, o)
       missing[#missing + 1] = not flows[i] and i or nil
     end
   end
-  if #missing > 0 then estimate(self, n, gaps, o, sc, missing, keys, flows) end
+  if #missing > 0 then
+    local all = key_of(self, ("flows %s\n%d"):format(estimator.identity(o), n), sc, { n })
+    local _ <close> = cache.lock("flow", all)
+    missing = lists.map(missing, function(i) -- another process may have made them meanwhile
+      flows[i] = cache.find("flow", keys[i])
+      return not flows[i] and i
+    end)
+    if #missing > 0 then estimate(self, n, gaps, o, sc, missing, keys, flows) end
+  end
   return flows
 end
 

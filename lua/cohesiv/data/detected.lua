@@ -82,6 +82,8 @@ local function piece(self, p)
   for q = first, self.pieces[p] and -1 or p do
     local key, frames = key_of(self, q)
     local stored = cache.find("hands", key)
+    local _ <close> = not stored and cache.lock("hands", key) or nil
+    stored = stored or cache.find("hands", key)
     if not stored then
       if not bar and p - q >= TOLD then bar = progress.new("hands of " .. self.clip.name, self.clip.frames) end
       stored = make(self, q, frames, tell)

@@ -93,13 +93,17 @@ local function warn_damaged(path)
   warn.line("%s: expected an intact sample, found it damaged; it is made again", path)
 end
 
---- sample(clip, n, recipe): the path of the frame's sample file, made unless it is there and whole, its digest, and
--- whether it was made.
-function M.sample(clip, n, recipe)
+--- sample(clip, n, recipe, wait = true): the path of the frame's sample file, made unless it is there and whole, its
+-- digest, and whether it was made. wait = false: nil when another process is making it.
+function M.sample(clip, n, recipe, wait)
   local key = key_of(clip, n, recipe)
   local path = cache.path("samples", key, "npz")
   local digest = cache.intact(core.sample_digest, path)
   if digest then return path, digest, false end
+  local lock <close> = cache.lock("samples", key, wait)
+  digest = cache.intact(core.sample_digest, path)
+  if digest then return path, digest, false end
+  if not lock then return nil end
   if core.io.status(path) then warn_damaged(path) end
   make_sample(key, clip, n, recipe)
   return path, core.sample_digest(path), true
@@ -179,18 +183,30 @@ end
 --- prepare(data, recipe): { train, validation }, lists of { clip, frame, path, digest }, made or found in the cache.
 function M.prepare(data, recipe)
   local found = M.survey(data, recipe)
-  local list, bar = {}, progress.new("maps", found.total)
-  for _, entry in ipairs(found.wanted) do
-    local clip = data:clip(entry.name)
-    for _, n in ipairs(entry.frames) do
-      local path, digest = M.sample(clip, n, recipe)
-      list[#list + 1] = { clip = entry.name, frame = n, path = path, digest = digest }
-      bar:update(#list, entry.name)
-      if core.system.stopped() then
-        core.refuse "interrupted: the maps made so far are kept; the same command goes on with the rest"
+  local list, bar, done = {}, progress.new("maps", found.total), 0
+  -- First what nobody else is making, then the rest: processes that train on the same data share the work.
+  for _, wait in ipairs { false, true } do
+    local i = 0
+    for _, entry in ipairs(found.wanted) do
+      local clip
+      for _, n in ipairs(entry.frames) do
+        i = i + 1
+        local path, digest
+        if not list[i] then
+          clip = clip or data:clip(entry.name)
+          path, digest = M.sample(clip, n, recipe, wait)
+        end
+        if path then
+          list[i], done = { clip = entry.name, frame = n, path = path, digest = digest }, done + 1
+          bar:update(done, entry.name)
+        end
+        if core.system.stopped() then
+          core.refuse "interrupted: the maps made so far are kept; the same command goes on with the rest"
+        end
       end
+      if clip then clip:close() end
     end
-    clip:close()
+    if done == found.total then break end
   end
   bar:finish()
   return split(list, recipe.validation)

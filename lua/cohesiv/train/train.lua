@@ -269,13 +269,14 @@ function Training:end_epoch()
   return record
 end
 
--- Runs until the end, or until a signal asks to stop. Returns whether it ended.
-function Training:go()
+-- Runs until the end, or until a signal asks to stop, or to the end of the epoch in which `pause` of its share lies
+-- behind. Returns whether a signal did not stop it.
+function Training:go(pause)
   local system, batches = core.system, self.data:batches()
   local limit = self.recipe.minutes and "" or ("/%d"):format(self.recipe.epochs)
   self.started, self.written = system.time(), system.time()
   self.model:train()
-  while not self.ended do
+  while not self.ended and self:share() < pause do
     local bar = progress.new(("epoch %d%s"):format(self.epoch, limit), batches)
     while self.batch <= batches do
       if system.stopped() then
@@ -286,7 +287,8 @@ function Training:go()
       self.rate:step(self.optimiser.steps)
       tensor.tidy(self.step, self)
       if self.average then self.average:step(self.optimiser.steps) end
-      bar:update(self.batch, self.loss and ("loss %.4f"):format(self.loss) or "")
+      bar:update(self.batch, self.loss and ("loss %.4f"):format(self.loss) or "",
+        { step = self.optimiser.steps, loss = self.loss, share = self:share() })
       self.batch = self.batch + 1
       if system.time() - self.written > CHECKPOINT_SECONDS then self:write_checkpoint() end
       if self:share() >= 1 and self.batch <= batches and self.recipe.minutes then break end
@@ -342,7 +344,7 @@ local function in_folder(recipe, options, kept, f)
   if options.resume then
     run, lock = runs.open(options.resume, { hold = true })
   else
-    run, lock = runs.create(recipe, { root = options.root, hold = true })
+    run, lock = runs.create(recipe, { root = options.root, path = options.path, hold = true })
   end
   local _ <close> = lock
   local ok, message = pcall(f, run, options.resume and changed(run, recipe))
@@ -357,7 +359,7 @@ local function untrained(recipe, options)
   return in_folder(recipe, options, function() return false end, function(run, changes)
     take_changes(run, recipe, changes, 0)
     calibrate.thresholds(run)
-    run:set_status { state = "done" }
+    run:set_status { state = options.state or "done" }
   end)
 end
 
@@ -379,19 +381,21 @@ local function trained(recipe, options)
     core.tf32(recipe.precision == "tf32")
     training:list_samples()
     training:set_status "training"
-    if not training.ended and not training:go() then
+    if not training.ended and not training:go(options.pause or math.huge) then
       core.refuse("interrupted: a checkpoint was written; go on with %s (%s)", options.again or "--resume", run.path)
     end
     training.data:close()
     training:finish()
-    training:set_status(options.state or "done")
+    training:set_status(training.ended and (options.state or "done") or "paused")
   end)
 end
 
---- co.train(recipe, { resume = RUN_FOLDER, root = "runs", data, again, state = "done" }) → run: makes the pseudo-labels
--- that are not cached yet, trains, calibrates where the data has masks. On Ctrl-C or SIGTERM a checkpoint is written
--- and "interrupted" raised (again: what to do then); resume goes on, with the same recipe but for the keys of
--- may_change, and the same data. state: the run's at the end. What fails before the first step leaves no run folder.
+--- co.train(recipe, { resume = RUN_FOLDER, root = "runs", path, data, again, state = "done", pause }) → run: makes the
+-- pseudo-labels that are not cached yet, trains, calibrates where the data has masks. On Ctrl-C, SIGTERM or SIGUSR1 a
+-- checkpoint is written and "interrupted" raised (again: what to do then); resume goes on, with the same recipe but for
+-- the keys of may_change, and the same data. path: exactly this run folder. state: the run's at the end; "paused" of
+-- one that stopped at the end of an epoch with the share `pause` of it done: calibrated as it stands, it can go on.
+-- What fails before the first step leaves no run folder.
 function M.train(recipe, options)
   options = options or {}
   if not recipes.is(recipe) then fail("expected a recipe, found a %s", type(recipe)) end
