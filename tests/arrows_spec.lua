@@ -57,7 +57,7 @@ local function module_of(path) return (path:gsub("^lua/", ""):gsub("%.lua$", "")
 
 local function layer_of(module)
   local layer = module:match "^cohesiv%.(%w+)"
-  return layer ~= "core" and layer ~= "main" and layer or nil
+  return layer ~= "core" and layer ~= "main" and layer ~= "sweep" and layer or nil -- main and sweep are doors
 end
 
 -- The set of the modules that a file requires anywhere.

@@ -11,7 +11,8 @@ local lfs = require "lfs"
 local release_only = {
   arrows = true, bundle = true, cli = true, compare = true, cuda = true, cuda_plans = true, damage = true, docs = true,
   examples = true, explore = true, install = true, person = true, prepare = true, quickstart = true, repl = true,
-  report = true, runs = true, show = true, train = true, view = true,
+  report = true, runs = true, show = true, sweep = true, train = true,
+  view = true,
 }
 -- Specs of what the sanitized build alone has.
 local sanitized_only = { fuzz = true }
@@ -31,7 +32,7 @@ local slow = {
   faults_nn = 100, cuda = 90, faults_parts = 80, runs = 70, ops = 60, hostile_ops = 40, hostile_calls = 35, faults = 30,
   cuda_train = 30, freeze = 30, cuda_kernels = 25, bounds = 20, world = 20, cuda_kernels_images = 20, model = 20,
   quickstart = 15, train = 15, predict = 15, cuda_kernels_cases = 15, cuda_kernels_conv = 15, nn = 15, encoders = 10,
-  cuda_kernels_half = 20, video = 10, summary = 10, damage = 10, io = 10,
+  cuda_kernels_half = 20, video = 10, sweep = 20, summary = 10, damage = 10, io = 10,
 }
 
 local LIMIT = 1800 -- seconds for one spec file

@@ -2,18 +2,20 @@
 -- task as a line of JSON on its stdin and answers with lines of JSON on a pipe that all share; a line goes through as
 -- one where it has at most 4096 bytes. What a worker writes to stderr goes where the pool's own does.
 local core = require "cohesiv.core"
-local json = require "cohesiv.base.json"
+local json, lists = require "cohesiv.base.json", require "cohesiv.base.lists"
 local M = {}
 
 local function quoted(word) return "'" .. word:gsub("'", [['\'']]) .. "'" end
 
--- How this program was started: interpreter and script, or the program alone.
-local function program()
-  local words, first = {}, 0
+--- program(): how this program was started, a list of words: interpreter and script, or the program alone.
+function M.program()
+  local first = 0
   while arg[first - 1] do first = first - 1 end
-  for i = first, 0 do words[#words + 1] = quoted(arg[i]) end
-  return table.concat(words, " ")
+  return table.move(arg, first, 0, 1, {})
 end
+
+--- line(words): words as a line of the shell.
+function M.line(words) return table.concat(lists.map(words, quoted), " ") end
 
 local Pool = {}
 Pool.__index = Pool
@@ -33,7 +35,7 @@ end
 function M.start(o)
   local line, pipe = { "exec", "env" }, make_pipe()
   for name, value in pairs(o.environment or {}) do line[#line + 1] = quoted(name .. "=" .. value) end
-  line[#line + 1] = program()
+  line[#line + 1] = M.line(M.program())
   for _, word in ipairs(o.words) do line[#line + 1] = quoted(word) end
   local command, self = table.concat(line, " "), setmetatable({ pipe = pipe, tasks = {}, to = {}, pids = {} }, Pool)
   for i = 1, o.count do self.to[i] = io.popen(("%s %d >%s"):format(command, i, quoted(pipe)), "w") end

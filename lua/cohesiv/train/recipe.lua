@@ -282,22 +282,35 @@ function recipe.experiment(name)
     or fail("expected experiments/%s.lua beside the library, found none", name)
 end
 
---- Reads EXPERIMENT.lua, a file that returns a recipe, and applies "key=value" texts.
-function recipe.load(path, overrides)
+--- read(path): what a file beside experiments returns, and its text. It finds `experiments.x` beside the library and
+-- around itself.
+function recipe.read(path)
   local file <close>, why = io.open(path, "r")
   if not file then fail("expected a readable experiment file, found %s", why) end
   local text = file:read "a"
   if not text then fail("expected an experiment file, found the folder %s", path) end
   local absolute = path:sub(1, 1) == "/" and path or lfs.currentdir() .. "/" .. path
-  extend_path(absolute:match "^(.*)/[^/]*$" .. "/..")
+  local folder = absolute:match "^(.*)/[^/]*$"
+  extend_path(folder .. "/..")
+  extend_path(folder .. "/../..") -- of a sweep
   local chunk, problem = load(text, "@" .. path, "t")
   if not chunk then fail("%s", problem) end
   local ok, result = pcall(chunk)
   if not ok then core.refuse("%s: %s", path, (tostring(result):gsub("\n.*", ""))) end
+  return result, text
+end
+
+--- from(r, path, text): says of a recipe which file it came from.
+function recipe.from(r, path, text)
+  sources[r] = { path = path, text = text }
+  return r
+end
+
+--- Reads EXPERIMENT.lua, a file that returns a recipe, and applies "key=value" texts.
+function recipe.load(path, overrides)
+  local result, text = recipe.read(path)
   if not recipe.is(result) then fail("%s: expected the file to return a recipe, found a %s", path, type(result)) end
-  local out = recipe.override(result, overrides)
-  sources[out] = { path = path, text = text }
-  return out
+  return recipe.from(recipe.override(result, overrides), path, text)
 end
 
 --- The text of the file that a recipe came from, and its path; nil for one made in memory.

@@ -28,8 +28,8 @@ local INFO = object({
   name = text, seed = number, commit = text, environment = object { cwd = text }, convolutions = list(kinds.any),
   changes = list(object { step = number, key = text }),
 }, ": ")
-local STATUS = object({ state = text, time = text, epoch = number, step = number, seconds = number, samples = number,
-  validation = number }, ": ")
+local STATUS = object({ state = text, time = text, epoch = number, step = number, seconds = number, share = number,
+  samples = number, validation = number }, ": ")
 local CALIBRATION = object({
   thresholds = map(list(number, 1, 2)), means = map(list(number)), calibrated_on = list(text), reached = map(number),
 }, ": ")
@@ -185,14 +185,20 @@ function run.newest(name, root)
   end
 end
 
---- list(root = "runs"): the paths of all runs in a folder, sorted by name.
+--- list(root = "runs"): the paths of all runs in a folder, sorted by name, those of a sweep at its place.
 function run.list(root)
   root = root or "runs"
   if core.io.status(root) ~= "folder" then fail("expected a folder of runs, found none at %s", root) end
-  return lists.map(core.io.list(root), function(name)
+  local paths = {}
+  for _, name in ipairs(core.io.list(root)) do
     local path = root .. "/" .. name
-    return lfs.attributes(path .. "/recipe.json", "mode") == "file" and path
-  end)
+    if core.io.status(path .. "/recipe.json") == "file" then
+      paths[#paths + 1] = path
+    elseif core.io.status(path .. "/sweep.json") == "file" then
+      for _, inner in ipairs(run.list(path)) do paths[#paths + 1] = inner end
+    end
+  end
+  return paths
 end
 
 -- The recipe in a run folder; names of keys without a value are kept.

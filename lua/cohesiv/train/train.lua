@@ -112,6 +112,7 @@ local function new_training(recipe, options)
     self.work = captured(self.work, state)
   end
   self.data = self:loader(samples.train, { batch = recipe.batch, shuffle = true, augment = recipe.augment })
+  self.batches = self.data:batches() -- of an epoch
   if #samples.validation > 0 then
     self.validation = self:loader(samples.validation, { batch = recipe.batch, shuffle = false })
   end
@@ -131,7 +132,8 @@ function Training:since() return self.seconds + (self.started and core.system.ti
 function Training:set_status(state)
   local going = state == "training" or state == "stopped"
   self.run:set_status { state = state, epoch = going and self.epoch or self.epoch - 1, step = self.optimiser.steps,
-    seconds = self:since(), samples = #self.samples.train, validation = #self.samples.validation }
+    seconds = self:since(), share = self:share(), samples = #self.samples.train,
+    validation = #self.samples.validation }
 end
 
 -- Times are not in the checkpoint: equal runs have equal ones.
@@ -177,7 +179,7 @@ end
 -- The share of the run that lies behind, by epochs or by minutes, whichever is further.
 function Training:share()
   local recipe = self.recipe
-  local batches = self.data:batches()
+  local batches = self.batches
   local share = ((self.epoch - 1) * batches + self.batch - 1) / (recipe.epochs * batches)
   if recipe.minutes then share = math.max(share, self:since() / (60 * recipe.minutes)) end
   return math.min(share, 1)
@@ -272,7 +274,7 @@ end
 -- Runs until the end, or until a signal asks to stop, or to the end of the epoch in which `pause` of its share lies
 -- behind. Returns whether a signal did not stop it.
 function Training:go(pause)
-  local system, batches = core.system, self.data:batches()
+  local system, batches = core.system, self.batches
   local limit = self.recipe.minutes and "" or ("/%d"):format(self.recipe.epochs)
   self.started, self.written = system.time(), system.time()
   self.model:train()
