@@ -1,6 +1,8 @@
 --- The base recipe: every key that an experiment may change, with the method's values. Others derive from it:
 --
 --   return require "experiments.cohesiv" { name = "mine", maps = { temperature = 1 } }
+--
+-- Keys that are functions bring an experiment's own code: docs/experiments.md.
 
 local recipe = require "cohesiv.train.recipe"
 local encoders = require "cohesiv.nn.encoders"
@@ -9,7 +11,8 @@ local optional, one_of = recipe.optional, recipe.one_of
 
 return recipe.base {
   name = "cohesiv", -- the run folder's name
-  system = one_of("cohesiv", "responsibility", "flow", "saliency", "disc"), -- what answers; only the first is trained
+  -- What answers; only the first is trained. function(run) → system: one of your own.
+  system = recipe.or_function(one_of("cohesiv", "responsibility", "flow", "saliency", "disc")),
   data = recipe.paths(), -- the data folder, or a list of several
   size = { 448, 256 }, -- width, height of network, flow and maps: images are scaled to fit, padded right and bottom
   seed = 0,
@@ -29,10 +32,13 @@ return recipe.base {
     decoder_widths = { 256, 128, 64, 32, 16 },
     embedding_dim = 64,
     attention_dim = 64,
+    build = optional "function", -- (model): changes the network that was made
   },
   loss = {
     responsibility = 10, embedding = 1, -- weights in the sum
     clamp = one_of("through", "hard"), -- through: scores outside (0, 1) get the gradients that lead back inside
+    terms = recipe.named({ weight = 1, term = optional "function" }, "term"), -- NAME = { weight = w, function(out,
+    -- batch, model) → scalar }
   },
   embedding = { normalise = true, scale = 10, epsilon = 1e-3, means = one_of("image", "batch") },
   optim = {
@@ -48,6 +54,12 @@ return recipe.base {
     tau = 0.5, -- responsibility above which a pixel is a held object …
     band = 0, -- … and pixels so near to tau are ignored
     frames = optional "number", -- of a clip are used, evenly spread; none: all that the method names
+    edit = optional "function", -- (R, clip, n) → R: the maps that are learnt from
+  },
+  sample = { edit = optional "function" }, -- (sample, clip, n) → sample: what a frame is learnt from
+  predict = { edit = optional "function" }, -- (maps, image, queries) → maps: what masks are made of
+  on = { -- (training, …): called before a step (batch), after an epoch (its record), in the end
+    step = optional "function", epoch = optional "function", finish = optional "function",
   },
   person = { source = one_of("auto", "network", "skin", "truth"), threshold = 0.5 }, -- auto: see clip:person
   augment = { flip = 0.5, scale = { 0.8, 1.25 }, rotate = 10, shift = 0.1, colour = 0.2, blur = 0.1, noise = 0.02 },

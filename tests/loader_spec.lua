@@ -317,6 +317,16 @@ describe("a loader", function()
     assert.is_nil(l:damaged()) -- whole, but not what is wanted
   end)
 
+  it("tells which samples a batch is of", function()
+    local l <close> = loader { batch = 2, shuffle = true, seed = 7 }
+    for _ = 1, 2 * l:batches() do
+      local b = l:next()
+      assert.same(ids(b), l:samples(b.epoch, b.index))
+    end
+    support.raises("samples: index: expected an integer of 1 to", l.samples, l, 1, l:batches() + 1)
+    support.raises("samples: epoch: expected an integer of at least 1, found 0", l.samples, l, 0, 1)
+  end)
+
   it("refuses bad options in one line", function()
     support.raises("expected samples", loader, { paths = {} })
     support.raises("batch", loader, { batch = 0 })

@@ -60,6 +60,20 @@ static long part_of(const Loader *l, long index, long *first) {
   return to - from;
 }
 
+long loader_samples(const Loader *l, long epoch, long index, long *out, long room) {
+  long first, count = part_of(l, index, &first);
+  if (count > room) count = room;
+  long *order = malloc(sizeof(long) * (size_t)l->n);
+  if (!order) {
+    fail_memory("loader: out of memory for the order of %ld samples", l->n);
+    return -1;
+  }
+  epoch_order(l, epoch, order);
+  for (long i = 0; i < count; i++) out[i] = order[first + i];
+  free(order);
+  return count;
+}
+
 /* *damaged: the sample that could not be read, -1 where that was not why it failed. */
 static int make_batch(const Loader *l, long number, Batch *b, long *damaged) {
   memset(b, 0, sizeof *b);
@@ -174,6 +188,7 @@ void loader_free(Loader *l) {
 }
 
 long loader_batches(const Loader *l) { return l->batches; }
+long loader_batch(const Loader *l) { return l->o.batch < l->n ? l->o.batch : l->n; }
 const SampleSource *loader_source(const Loader *l) { return &l->o.source; }
 
 /* Begins anew with batch `number`. Holds the lock. */

@@ -61,7 +61,12 @@ typedef struct Loader Loader;
 Loader *loader_new(const char *const *paths, long n, const LoaderOptions *options);
 void loader_free(Loader *l);
 long loader_batches(const Loader *l); /* of one epoch, the same for every rank */
+long loader_batch(const Loader *l);   /* samples in the largest one */
 const SampleSource *loader_source(const Loader *l);
+
+/* Which samples, from 0, batch `index` of `epoch` holds (both from 0), in their order: at most `room` of them.
+ * How many they are, -1 with a message. */
+long loader_samples(const Loader *l, long epoch, long index, long *out, long room);
 
 /* The batch to deliver next. Waits for nothing; batches made in advance are thrown away. */
 void loader_seek(Loader *l, long epoch, long index);

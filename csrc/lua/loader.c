@@ -197,6 +197,23 @@ static int seek(lua_State *L) {
   return 0;
 }
 
+/* loader:samples(epoch, index) → which of the paths that batch holds, all counted from 1 */
+static int samples(lua_State *L) {
+  Loader **l = to_loader(L);
+  lua_Integer epoch = check_whole(L, 2, "loader: samples: epoch", 1, LONG_MAX),
+              index = check_whole(L, 3, "loader: samples: index", 1, loader_batches(*l));
+  lua_Integer room = loader_batch(*l);
+  long *which = lua_newuserdatauv(L, sizeof *which * (size_t)room, 0);
+  long count = loader_samples(*l, (long)epoch - 1, (long)index - 1, which, (long)room);
+  if (count < 0) return raise_error(L);
+  lua_createtable(L, (int)count, 0);
+  for (long i = 0; i < count; i++) {
+    lua_pushinteger(L, which[i] + 1);
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
 static int batches(lua_State *L) {
   lua_pushinteger(L, loader_batches(*to_loader(L)));
   return 1;
@@ -222,8 +239,9 @@ static int close_loader(lua_State *L) {
 void open_loader(lua_State *L) {
   luaL_newmetatable(L, LOADER_META);
   static const luaL_Reg methods[] = {
-      {"next", next},          {"seek", seek},         {"batches", batches},      {"damaged", damaged},
-      {"close", close_loader}, {"__gc", close_loader}, {"__close", close_loader}, {NULL, NULL}};
+      {"next", next},       {"seek", seek},          {"batches", batches},   {"damaged", damaged},
+      {"samples", samples}, {"close", close_loader}, {"__gc", close_loader}, {"__close", close_loader},
+      {NULL, NULL}};
   luaL_setfuncs(L, methods, 0);
   lua_pushvalue(L, -1);
   lua_setfield(L, -2, "__index");

@@ -6,11 +6,11 @@ local M = {}
 local folder = debug.getinfo(1, "S").source:match "^@(.-)cohesiv/base/[^/]*$" or ""
 local own = "@" .. folder .. "cohesiv/"
 
--- "SCRIPT.lua:3" of the nearest function on the stack, from `level` up, that is neither ours nor C's.
-local function place(level)
+-- "SCRIPT.lua:3" of the nearest function on the stack, from `level` up to `outermost`, that is neither ours nor C's.
+local function place(level, outermost)
   for at = level + 1, math.huge do
-    local info = debug.getinfo(at, "Sl")
-    if not info then return nil end
+    local info = debug.getinfo(at, "Slf")
+    if not info or info.func == outermost then return nil end
     if info.what ~= "C" and info.currentline > 0 and info.source:sub(1, #own) ~= own then
       return ("%s:%d"):format(info.short_src, info.currentline)
     end
@@ -39,6 +39,14 @@ local function text_of(message)
     if ok then return text end
   end
   return "expected a message as the error, found " .. require("cohesiv.core").found(message)
+end
+
+--- caught_in(f): the same for what happens within a call of f.
+function M.caught_in(f)
+  return function(message)
+    local ok, where = pcall(place, 3, f)
+    return { message = message, place = ok and where or nil, traceback = debug.traceback(nil, 2) }
+  end
 end
 
 --- line(message, place?): the message as one line. `place` goes in front unless the message names one itself.

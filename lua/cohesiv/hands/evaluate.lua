@@ -182,8 +182,16 @@ function evaluate.score(system, thresholds, data, names, options)
   return { summary = evaluate.summarise(rows, names), rows = rows, names = names, thresholds = thresholds }
 end
 
---- The system that a run's recipe names, ready to answer.
-function evaluate.system(run) return require("cohesiv.hands.systems." .. run.recipe.system)(run) end
+--- The system that a run's recipe names, or brings along as a function, ready to answer.
+function evaluate.system(run)
+  local named = run.recipe.system
+  if type(named) == "string" then return require("cohesiv.hands.systems." .. named)(run) end
+  local system = named(run)
+  if type(system) ~= "table" or type(system.goals) ~= "table" or type(system.answer) ~= "function" then
+    core.refuse("system: expected { goals, answer = function }, found %s", core.found(system))
+  end
+  return system
+end
 
 -- The folders that the recipe names, which may be relative to where the run was started.
 local function folder_of(run, paths)

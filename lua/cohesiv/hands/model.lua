@@ -1,7 +1,8 @@
 --- co.model: the COHESIV network. One image in; embedding Z, query map Q (hand branch) and key map K (object branch)
 -- out. What calibration finds (thresholds, mean embeddings) travels with the weights, as does the normalisation.
 local core = require "cohesiv.core"
-local json, kinds, options = require "cohesiv.base.json", require "cohesiv.base.kinds", require "cohesiv.base.options"
+local json, kinds, lists = require "cohesiv.base.json", require "cohesiv.base.kinds", require "cohesiv.base.lists"
+local options = require "cohesiv.base.options"
 local files = require "cohesiv.tensor.io"
 local encoders, layers, Module = require "cohesiv.nn.encoders", require "cohesiv.nn.layers", require "cohesiv.nn.module"
 local summary, unet, weights = require "cohesiv.nn.summary", require "cohesiv.nn.unet", require "cohesiv.nn.weights"
@@ -17,7 +18,11 @@ local WIDTH = options.integer(64, 1, WIDEST)
 local OPTIONS = {
   encoder = "se_resnext50_32x4d", encoder_weights = options.optional "string",
   decoder_widths = { 256, 128, 64, 32, 16 }, embedding_dim = WIDTH, attention_dim = WIDTH,
+  build = options.optional "function",
 }
+
+-- The parts that may be replaced: forward asks for each by its name.
+local PARTS = { "encoder", "decoder", "segmentation_head", "hand_branch", "object_branch" }
 
 local HALVES = { bf16 = "bfloat16", fp16 = "float16" } -- precision → what activations are
 
@@ -84,8 +89,21 @@ local function load_file(module, path, what, how)
   return report, metadata and metadata.cohesiv and json.decode(metadata.cohesiv) or {}
 end
 
+-- A tensor that tells the network's dtype and device.
+local function reference(self)
+  local _, t = self.children.segmentation_head:named_parameters()()
+  if not t then _, t = self:named_parameters()() end
+  return t
+end
+
 local methods = options.guard("model", {
   forward = forward, summary = summary.summary, predict = predict.predict,
+  replace = function(self, name, part)
+    if not lists.set(PARTS)[name] then
+      core.refuse("model: replace: expected %s, found %s", lists.words(PARTS), options.text(name))
+    end
+    return Module.replace(self, name, part)
+  end,
   extras = function(self)
     local extras = {}
     for _, key in ipairs(EXTRAS) do extras[key] = self[key] end
@@ -104,16 +122,18 @@ local methods = options.guard("model", {
   end,
 }, Module.stands)
 
---- co.model{ encoder, encoder_weights, decoder_widths, embedding_dim, attention_dim }: a new network with random
+--- co.model{ encoder, encoder_weights, decoder_widths, embedding_dim, attention_dim, build }: a new network with random
 -- weights (an encoder with those of a file, if given): a Module that also has model:forward(x) → { Z, Q, K };
--- model:predict(image, points, options); model:load(path, { strict }) → { missing, unexpected, misshaped }, of any file
--- of weights; model:save(path), as safetensors; model:summary{ size, batch }: what every stage costs.
+-- model:predict(image, points, options); model:replace("object_branch", module), any of its parts;
+-- model:load(path, { strict }) → { missing, unexpected, misshaped }, of any file of weights; model:save(path), as
+-- safetensors; model:summary{ size, batch }: what every stage costs. build(model): changes the network that was made.
 function M.model(given)
   local c = options.read("model", given, OPTIONS)
   local file, widths = c.encoder_weights, c.decoder_widths
   if #widths ~= 5 then core.refuse("model: decoder_widths: expected 5 numbers, found %d", #widths) end
   for i, w in ipairs(widths) do options.whole("model", ("decoder_widths[%d]"):format(i), w, 1, WIDEST) end
-  c.encoder_weights = nil
+  local build = c.build
+  c.encoder_weights, c.build = nil, nil
   local m = Module.new()
   local encoder = m:add("encoder", encoders.encoder(c.encoder))
   m:add("decoder", unet.decoder(encoder.widths, widths))
@@ -126,10 +146,21 @@ function M.model(given)
     load_file(encoder, file, "encoder_weights: " .. file, { ignore = ignored })
   end
   m.options, m.mean, m.std = c, IMAGENET.mean, IMAGENET.std
-  m.dtype = function() return head.params.weight.dtype end
-  m.device = function() return head.params.weight.device end
+  m.dtype = function() return reference(m).dtype end
+  m.device = function() return reference(m).device end
   for name, method in pairs(methods) do m[name] = method end
+  if build then
+    build(m)
+    c.built = true -- a file of its weights alone cannot tell how
+  end
   return m
+end
+
+--- like(recipe's model): a network of the same parts with random weights, its encoder's too.
+function M.like(given)
+  local o = lists.copy(given)
+  o.encoder_weights = nil
+  return M.model(o)
 end
 
 --- from_file(path): the network that model:save wrote, with its options.
@@ -138,6 +169,10 @@ function M.from_file(path)
   local extras = metadata and metadata.cohesiv and json.decode(metadata.cohesiv)
   if not (extras and extras.options) then
     core.refuse("%s: expected a model that cohesiv saved, found no options in its metadata", path)
+  end
+  if extras.options.built then
+    core.refuse("%s: expected a network without code of an experiment's, found one that model.build has changed: open "
+      .. "its run folder", path)
   end
   local m = M.model(kinds.any(extras.options))
   m:load(path)

@@ -1,7 +1,8 @@
 --- model:predict: one image, any number of query points, one forward pass:
 --   image → scaled to the recipe's size → Z, Q, K → attention a = clamp(q·K, 0, 1) per query, objectness o and
 --   personness p = cosines of Z with the stored means → scores → the image's own resolution → thresholds → masks
--- Means, thresholds and size travel with the model (see calibrate.lua).
+-- Means, thresholds and size travel with the model (see calibrate.lua), and so does what an experiment makes of the
+-- maps, model.edit(maps, image, queries) → maps.
 local options_of = require "cohesiv.base.options"
 local tensor = require "cohesiv.tensor"
 local scale = require "cohesiv.motion.scale"
@@ -39,7 +40,11 @@ function predict.maps(model, image, queries, options)
       maps[class .. "ness"] = core.project(out.Z, tensor.tensor(mean), true)
     end
   end
-  return maps
+  if not model.edit then return maps end
+  local edited = model.edit(maps, image, queries)
+  if edited == nil then return maps end
+  if type(edited) == "table" and type(edited.attention) == "table" then return edited end
+  refuse("predict.edit: expected maps, a table with attention by query, found %s", options_of.show(edited))
 end
 
 -- Softmax of the scaled cosines with the means, classes equally frequent, as the loss trains → object, person, either

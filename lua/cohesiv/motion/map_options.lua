@@ -1,5 +1,6 @@
 --- The options of responsibility maps: names, defaults and what each may be, said once for recipes, for
 -- clip:responsibility, co.responsibility, R:with, the command line and the cache of samples. What they mean: maps.lua.
+local core = require "cohesiv.core"
 local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
 local optional, one_of, positive = options.optional, options.one_of, options.positive
 
@@ -62,6 +63,17 @@ function M.of_recipe(recipe, device)
   for name in pairs(M.recipe) do o[name] = recipe.maps[name] end
   o.fit, o.size = lists.copy(o.fit), o.size or recipe.size
   return o
+end
+
+--- map(recipe, R, clip, n): R's map, or that of what the recipe's maps.edit makes of R, which is of the same shape.
+function M.map(recipe, R, clip, n)
+  local edit = rawget(recipe.maps, "edit") -- recipes of older runs lack it
+  local new = edit and edit(R, clip, n)
+  if new == nil then return R.map end
+  local map, shape = type(new) == "table" and new.map, table.concat(R.map.shape, "x")
+  if core.is_tensor(map) and table.concat(map.shape, "x") == shape then return map end
+  core.refuse("maps.edit: expected R with a map of %s, found %s", shape,
+    core.found(core.is_tensor(map) and map or new))
 end
 
 --- recipe_keys(): the dotted names of what a recipe says of its maps, sorted.

@@ -57,6 +57,20 @@ function Module:add(name, child)
   return register(self, "children", name, child)
 end
 
+--- m:replace("conv1", child): child, now in the place of the part of that name, which is gone. What has kept the old
+-- one in a variable of its own still uses it.
+function Module:replace(name, child)
+  options.expect("module: replace", "name string", name)
+  if not self.children[name] then
+    core.refuse("module: replace: expected one of its parts, found %s", options.text(name))
+  end
+  if not Module.is_module(child) then
+    core.refuse("module: replace: %s: expected a module, found %s", name, options.text(child))
+  end
+  child.name, self.children[name] = name, child
+  return child
+end
+
 --- m:label(): the name under which the module was added, else its kind.
 function Module:label() return self.name or self.kind end
 

@@ -56,9 +56,37 @@ local function scaled_map(map, from, to)
   return core.io.resample(content:contiguous(), s, s, to.content_w, to.content_h, to.w, to.h)
 end
 
+-- The function `edit` of a group of the recipe's; recipes of older runs lack it.
+local function code_of(recipe, group)
+  local keys = rawget(recipe, group)
+  return keys and rawget(keys, "edit")
+end
+
+-- Raises unless sample.edit has given back a sample of this size; leaves it in the ranges of what is stored.
+local function check_edited(sample, sc)
+  local function check(name, ...)
+    local t, shape = type(sample) == "table" and sample[name], { ... }
+    local fine = core.is_tensor(t) and #t.shape == #shape
+    for i, n in ipairs(shape) do fine = fine and (n == 0 or t.shape[i] == n) end
+    if fine then return t end
+    core.refuse("sample.edit: %s: expected a tensor of %s, found %s", name,
+      (table.concat(shape, "x"):gsub("^0x", "hands x "):gsub("x0$", "xhands")), core.found(t))
+  end
+  local maps = check("maps", sc.h, sc.w, 0)
+  check("points", 0, 2)
+  if sample.points.shape[1] ~= maps.shape[3] then
+    core.refuse("sample.edit: points: expected one for each of %d maps, found %d", maps.shape[3],
+      sample.points.shape[1])
+  end
+  sample.image, sample.points = check("image", sc.h, sc.w, 3):to "uint8", sample.points:to "float32"
+  sample.maps, sample.person = maps:to("float32"):clamp(0, 1), check("person", sc.h, sc.w):to("float32"):clamp(0, 1)
+  sample.content = sample.content or { sc.content_w, sc.content_h }
+  return sample
+end
+
 local function write_sample(path, folder, clip, n, recipe)
   local sc, R = clip:scale(recipe.size), clip:responsibility(n, map_options.of_recipe(recipe, recipe.device))
-  local map = scaled_map(R.map:to "cpu", clip:scale(R.size), sc)
+  local map = scaled_map(map_options.map(recipe, R, clip, n):to "cpu", clip:scale(R.size), sc)
   local person = clip:person(n, { size = recipe.size, source = recipe.person.source })
   local points = lists.map(clip:hands(n), function(hand)
     return centre(scale.points(hand.vertices:to "float32", sc))
@@ -66,10 +94,13 @@ local function write_sample(path, folder, clip, n, recipe)
   if map.shape[3] ~= #points then
     core.refuse("%s, frame %d: expected a map for each of %d hands, found %d", clip.name, n, #points, map.shape[3])
   end
-  core.sample_write(path, {
-    image = clip:scaled(n, { size = recipe.size }), maps = (map * 255 + 0.5):to "uint8",
-    person = (person * 255):to "uint8", points = core.tensor(points), content = { sc.content_w, sc.content_h },
-  }, folder)
+  local sample = { image = clip:scaled(n, { size = recipe.size }), maps = map, person = person,
+    points = core.tensor(points), content = { sc.content_w, sc.content_h } }
+  local edit = code_of(recipe, "sample")
+  if edit then sample = check_edited(edit(sample, clip, n) or sample, sc) end
+  sample.maps = (sample.maps * 255 + 0.5):to "uint8"
+  sample.person = (sample.person * 255):to "uint8"
+  core.sample_write(path, sample, folder)
 end
 
 -- Everything that a sample depends on.
@@ -77,6 +108,7 @@ local function key_of(clip, n, recipe)
   local wanted = lists.set(map_options.recipe_keys())
   wanted.size = true
   for key in pairs(recipe.person) do wanted["person." .. key] = true end
+  wanted["maps.edit"], wanted["sample.edit"] = true, true
   return table.concat({ "sample 3", clip:key(n), n, clip:hands_key(),
     clip:given_key(n) .. flow_methods.weights_key(recipe.maps.flow),
     clip:person_key(recipe.person.source),

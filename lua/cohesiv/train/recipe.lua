@@ -2,23 +2,44 @@
 --   local base = require "experiments.cohesiv"
 --   return base { name = "attention_only", loss = { embedding = 0 } }
 -- `recipe.base{…}` declares every key by its default; calling a recipe merges a difference into a copy. A key is a
--- plain value, `optional "number"` (no default), or `one_of(default, …)` (a string among several, or a value of the
--- default's type or one of the strings). Unknown keys and changed types raise one line that names the nearest known
--- key. What the keys mean, experiments/cohesiv.lua says.
+-- plain value, `optional "number"` (no default), `optional "function"` (code of the experiment's, see code.lua), or
+-- `one_of(default, …)` (a string among several, or a value of the default's type or one of the strings). Unknown keys
+-- and changed types raise one line that names the nearest known key. What the keys mean, experiments/cohesiv.lua says.
 local core = require "cohesiv.core"
-local home, lists, options = require "cohesiv.base.home", require "cohesiv.base.lists", require "cohesiv.base.options"
-local lfs = require "lfs"
+local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
+local code, files = require "cohesiv.train.code", require "cohesiv.train.files"
 local recipe = {}
 
+local function weak() return setmetatable({}, { __mode = "k" }) end
+
 -- recipe → its schema: dotted name → what stands there: a leaf, { name, group, key, kind } and what its rule says, or a
--- group, { name, group, key, keys = key → what stands there }. The whole is the group "".
-local schemas = setmetatable({}, { __mode = "k" })
-local sources = setmetatable({}, { __mode = "k" }) -- recipe → { path, text } of the file that it came from
+-- group, { name, group, key, keys = key → what stands there }. The whole is the group "". A group that is open has
+-- `each`: the keys that stand under any name there.
+local schemas = weak()
+local sources = weak() -- recipe → the files that it came from (files.lua)
+local origins = weak() -- recipe → dotted name → where its value was set: "FILE:LINE", "command line"; none: the default
+
+local made -- the recipes that were made while files are read again
 
 local function fail(format, ...) core.refuse("recipe: " .. format, ...) end
 
 --- What stands at a key: a default, or one of these rules (base/options.lua says what they are).
 recipe.optional, recipe.one_of, recipe.paths = options.optional, options.one_of, options.paths
+
+--- named{ key = default or rule, … }: a group under whose names, any, these keys stand; `first`: the key that may be
+-- given as the first entry, without its name.
+function recipe.named(keys, first)
+  local rule = options.optional "table"
+  rule.each, rule.first = keys, first
+  return rule
+end
+
+--- or_function(rule): what the rule says, or a function.
+function recipe.or_function(of)
+  local rule = options.optional(of)
+  rule.optional, rule.default, rule.code = nil, of.default, true
+  return rule
+end
 
 local function kind_of(value)
   if type(value) ~= "table" then return type(value) end
@@ -30,12 +51,14 @@ local function show(value)
   if value == nil then return "none" end
   if type(value) == "string" then return ("%q"):format(value) end
   if type(value) == "number" then return ("%.10g"):format(value) end
+  if type(value) == "function" then return code.show(value) end
   if type(value) ~= "table" then return tostring(value) end
   if kind_of(value) == "group" then return "a table of named values" end
   return "{" .. table.concat(lists.map(value, show), ", ") .. "}"
 end
 
---- show(value): a value as messages and recipe.json's readers have it: 1.5, "text", {1, 2}, none.
+--- show(value): a value as messages and recipe.json's readers have it: 1.5, "text", {1, 2}, none, a function by what it
+-- does.
 recipe.show = show
 
 local function copied(value)
@@ -77,6 +100,9 @@ end
 -- Raises unless `value` may stand at the leaf; returns what to store.
 local function checked(leaf, value)
   local kind, expected = kind_of(value), "a " .. leaf.kind
+  if kind == "function" and (leaf.kind == kind or leaf.code) then
+    return code.guard(leaf.called or leaf.name, value, files.texts(files.current()))
+  end
   local fine = kind == leaf.kind or leaf.kind == "any" and kind ~= "group" and kind ~= "function"
   if leaf.closed then
     if kind == "string" then fine = leaf.accepts(value) end
@@ -86,7 +112,7 @@ local function checked(leaf, value)
   elseif fine and leaf.accepts then
     fine, expected = leaf.accepts(value), leaf.expected
   end
-  if not fine then fail("%s: expected %s, found %s", leaf.name, expected, show(value)) end
+  if not fine then fail("%s: expected %s, found %s", leaf.called or leaf.name, expected, show(value)) end
   local element = kind == "list" and leaf.default and leaf.default[1]
   for i, v in ipairs(element and value or {}) do
     if type(v) ~= type(element) then
@@ -111,15 +137,48 @@ local function walk(r, visit)
   end)
 end
 
--- Writes `changes` into a group of a recipe.
-local function merge(r, group, changes)
+-- Where a value is being set: { path, line } of the nearest function on the stack that is not this library's. A file
+-- that ends in `return base { … }` has left the stack by then: it is the one that is being read, its line not known.
+local LIBRARY = debug.getinfo(1, "S").source:match "^(@.-cohesiv/)train/[^/]*$" or "@"
+local function place()
+  for level = 2, math.huge do
+    local info = debug.getinfo(level, "Slt")
+    if not info then return nil end
+    local current = info.istailcall and files.current()
+    if info.currentline > 0 and info.source:sub(1, #LIBRARY) ~= LIBRARY then
+      return { path = info.source:match "^@(.*)" or info.short_src, line = info.currentline }
+    elseif current then
+      return { path = current.path }
+    end
+  end
+end
+
+-- The same as text, for a key: the line that sets it, where the file has one such line.
+local function spot(where, key)
+  if type(where) ~= "table" then return where end
+  local line, current = nil, files.current()
+  local text = files.texts(current)[where.path]
+  for _, found in ipairs(text and code.lines_that_set(text, key) or {}) do
+    if line then
+      line = nil
+      break
+    end
+    line = found
+  end
+  line = line or where.line
+  return where.path .. (line and ":" .. line or "")
+end
+
+-- Writes `changes` into a group of a recipe; `where` they were set.
+local function merge(r, group, changes, where)
   for _, key in ipairs(lists.keys(changes)) do
     local value, known = changes[key], group.keys[key]
     if not known then unknown(schemas[r], joined(group.name, key)) end
     if not known.keys then
       rawset(group_in(r, group.name), key, checked(known, value))
+      origins[r][known.name] = spot(where, key)
     elseif type(value) == "table" and #value == 0 then
-      merge(r, known, value)
+      merge(r, known, value, where)
     else
       local keys = table.concat(lists.keys(known.keys), ", ")
       fail("%s: expected a table with %s, found %s", known.name, keys, show(value))
@@ -141,19 +200,113 @@ local function create(schema, values)
       __index = function(_, key)
         if not group.keys[key] then unknown(schema, joined(group.name, key)) end
       end,
-      __newindex = function(_, key, value) merge(r, group, { [key] = value }) end,
+      __newindex = function(_, key, value) merge(r, group, { [key] = value }, place()) end,
       __call = t == r and derive or nil,
     })
   end
-  schemas[r] = schema
+  schemas[r], origins[r] = schema, {}
+  if made then made[#made + 1] = r end
   return fill(r, schema[""])
+end
+
+-- Declares a leaf or a group, and the groups around it.
+local function declare(schema, name, what)
+  if ("." .. name .. "."):find("..", 1, true) then fail("%q: expected a name, found a part of it empty", name) end
+  what.name, what.group, what.key = name, name:match "^(.*)%.", name:match "[^.]+$"
+  what.group = what.group or ""
+  local group = schema[what.group] or declare(schema, what.group, { keys = {} })
+  if not group.keys then fail("%s: expected a group of keys, found %s", group.name, show(group.default)) end
+  schema[name], group.keys[what.key] = what, what
+  return what
+end
+
+-- Declares what a rule or default says. Returns the default.
+local function declare_rule(schema, name, given)
+  local rule = options.is_rule(given) and given or { default = given }
+  if rule.each then
+    declare(schema, name, { keys = {}, each = rule.each, first = rule.first })
+  else
+    declare(schema, name, setmetatable({ kind = rule.kind or kind_of(rule.default) }, { __index = rule }))
+  end
+  return rule.default
+end
+
+-- The same keys, to which more can be added.
+local function copied_schema(schema)
+  local new = {}
+  for name, known in pairs(schema) do
+    new[name] = known
+    if known.keys then
+      new[name] = lists.copy(known)
+      new[name].keys = {}
+    end
+  end
+  for name, known in pairs(new) do
+    if name ~= "" then new[known.group].keys[known.key] = known end
+  end
+  return new
+end
+
+-- A schema that knows the names that `changes` have in open groups, the values that these bring along, and the changes
+-- with every entry under its key.
+local function opened(schema, changes)
+  local values, out = {}, nil
+  for name, group in pairs(schema) do
+    local given = group.each and changes
+    for key in name:gmatch "[^.]+" do given = type(given) == "table" and rawget(given, key) end
+    if type(given) == "table" then
+      for _, key in ipairs(lists.keys(given)) do
+        if type(key) ~= "string" or not key:find "^[%a_][%w_]*$" then
+          fail("%s: expected names as keys, found %s", name, show(key))
+        end
+        local entry = given[key]
+        if not group.keys[key] then
+          out = out or copied_schema(schema)
+          declare(out, name .. "." .. key, { keys = {}, first = group.first })
+          for part, rule in pairs(group.each) do
+            local full = ("%s.%s.%s"):format(name, key, part)
+            values[full] = declare_rule(out, full, rule)
+            out[full].called = part == group.first and name .. "." .. key or nil
+          end
+        end
+        if type(entry) == "table" and group.first and entry[1] ~= nil then
+          local named = lists.copy(entry)
+          named[group.first], named[1] = entry[1], nil
+          given[key] = named
+        end
+      end
+    end
+  end
+  return out or schema, values
+end
+
+-- Tables of named values, copied.
+local function nested_copy(t)
+  local out = {}
+  for key, value in next, t do
+    out[key] = type(value) == "table" and kind_of(value) == "group" and not options.is_rule(value)
+      and nested_copy(value) or value
+  end
+  return out
+end
+
+local function has_code(changes)
+  for _, value in next, changes do
+    if type(value) == "function" or type(value) == "table" and has_code(value) then return true end
+  end
+  return false
 end
 
 function derive(old, changes)
   if changes ~= nil and type(changes) ~= "table" then fail("expected a table of changes, found %s", show(changes)) end
-  local r = create(schemas[old], recipe.flatten(old))
-  merge(r, schemas[r][""], changes or {})
-  sources[r] = sources[old]
+  changes = nested_copy(changes or {})
+  local schema, more = opened(schemas[old], changes)
+  local values = recipe.flatten(old)
+  for name, value in pairs(more) do values[name] = value end
+  local r = create(schema, values)
+  origins[r] = lists.copy(origins[old])
+  merge(r, schema[""], changes, place())
+  sources[r] = has_code(changes) and files.current() or sources[old] or files.current()
   return r
 end
 
@@ -162,7 +315,7 @@ local function flat(defaults, group, out)
   for key, value in pairs(defaults) do
     local name = joined(group, key)
     if type(key) ~= "string" then fail("expected names as keys, found %s", show(key)) end
-    if type(value) == "function" then fail("%s: expected a value, found a function", name) end
+    if type(value) == "function" then fail("%s: expected a value or a rule, found a function", name) end
     if kind_of(value) == "group" and not options.is_rule(value) then flat(value, name, out) else out[name] = value end
   end
   return out
@@ -171,19 +324,8 @@ end
 --- The first recipe of a family: declares all keys with their defaults. Call the result to derive another.
 function recipe.base(defaults)
   local schema, values = { [""] = { name = "", keys = {} } }, flat(defaults, "", {})
-  local function place(name, what)
-    if ("." .. name .. "."):find("..", 1, true) then fail("%q: expected a name, found a part of it empty", name) end
-    what.name, what.group, what.key = name, name:match "^(.*)%.", name:match "[^.]+$"
-    what.group = what.group or ""
-    local group = schema[what.group] or place(what.group, { keys = {} })
-    if not group.keys then fail("%s: expected a group of keys, found %s", group.name, show(group.default)) end
-    schema[name], group.keys[what.key] = what, what
-    return what
-  end
   for _, name in ipairs(lists.keys(values)) do -- a name comes before those that it is a group of
-    local rule = options.is_rule(values[name]) and values[name] or { default = values[name] }
-    place(name, setmetatable({ kind = rule.kind or kind_of(rule.default) }, { __index = rule }))
-    values[name] = rule.default
+    values[name] = declare_rule(schema, name, values[name])
   end
   return create(schema, values)
 end
@@ -201,13 +343,37 @@ function recipe.flatten(r)
   return values, names
 end
 
+--- plain(r): the same values as JSON has them: a function as { ["function"] = "FILE:LINE", digest }.
+function recipe.plain(r)
+  local values, names = recipe.flatten(r)
+  for name, value in pairs(values) do
+    if type(value) == "function" then
+      values[name] = { ["function"] = code.place(value), digest = code.digest(value) }
+    end
+  end
+  return values, names
+end
+
 --- The recipe that `flatten` came from, from dotted names to values; `names` may list keys without a value.
 function recipe.unflatten(values, names)
-  local all = lists.copy(values)
+  local all, functions = lists.copy(values), {}
+  for name, value in pairs(values) do
+    if type(value) == "function" then all[name], functions[name] = recipe.optional "function", value end
+  end
   for _, name in ipairs(names or {}) do
     if all[name] == nil then all[name] = recipe.optional() end
   end
-  return recipe.base(all)
+  local r = recipe.base(all)
+  for name, f in pairs(functions) do rawset(group_in(r, schemas[r][name].group), schemas[r][name].key, f) end
+  return r
+end
+
+--- has_code(r): whether a recipe has functions.
+function recipe.has_code(r)
+  for _, value in pairs((recipe.flatten(r))) do
+    if type(value) == "function" then return true end
+  end
+  return false
 end
 
 local FLAGS = { ["true"] = true, ["false"] = false }
@@ -215,6 +381,7 @@ local FLAGS = { ["true"] = true, ["false"] = false }
 -- What a text stands for at a leaf; the text itself where that is for `checked` to refuse.
 local function parse(leaf, text)
   local kind, number, flag = leaf.kind, tonumber(text), FLAGS[text]
+  if leaf.kind == "function" then fail("%s: expected a function, which a text cannot be, found %q", leaf.name, text) end
   if leaf.optional and (text == "none" or text == "nil") then return nil end
   if leaf.closed and leaf.accepts(text) then return text end
   if number and (kind == "number" or kind == "any") then return number end
@@ -247,17 +414,29 @@ function recipe.override(r, texts)
     local typed = parse(leaf, value)
     if typed ~= nil then typed = checked(leaf, typed) end
     rawset(group_in(out, leaf.group), leaf.key, typed)
+    origins[out][name] = "command line"
   end
   return out
 end
 
---- One line per key, "key = value", changed ones marked with the base's value.
+--- One line per key, "key = value", changed ones marked with the base's value, and where each was set: a file's line,
+-- the command line, or default.
 function recipe.describe(r)
-  return table.concat(walk(r, function(name, value, leaf)
+  local where, width = origins[r], 0
+  local rows = walk(r, function(name, value, leaf)
     local text, before = show(value), show(leaf.default)
-    return ("%-26s %s%s"):format(name, text, text ~= before and ("   (base: %s)"):format(before) or "")
+    local row = { ("%-26s %s%s"):format(name, text, text ~= before and ("   (base: %s)"):format(before) or ""),
+      where[name] or text == before and "default" or "the run" }
+    width = #row[1] < 70 and math.max(width, #row[1]) or width
+    return row
+  end)
+  return table.concat(lists.map(rows, function(row)
+    return row[1] .. (" "):rep(width - #row[1]) .. "   " .. row[2]
   end), "\n")
 end
+
+--- origin(r, name): where a value was set, "FILE:LINE" or "command line"; nil for a default.
+function recipe.origin(r, name) return origins[r][name] end
 
 --- assignments(r, wanted?): "key=value" of all keys that have a value, or of those in the set `wanted`, by name.
 function recipe.assignments(r, wanted)
@@ -266,52 +445,62 @@ function recipe.assignments(r, wanted)
   end)
 end
 
--- Makes `require "experiments.x"` find the files beside this library and beside the experiment, from any folder.
-local function extend_path(folder)
-  local pattern = folder .. "/?.lua"
-  if not (";" .. package.path .. ";"):find(";" .. pattern .. ";", 1, true) then
-    package.path = package.path .. ";" .. pattern
-  end
-end
-
-if home.checkout then extend_path(home.checkout) end
-
 --- experiment(name): the path of one of the library's own experiments, from a checkout or an installed library.
 function recipe.experiment(name)
   return package.searchpath("experiments." .. name, package.path)
     or fail("expected experiments/%s.lua beside the library, found none", name)
 end
 
---- read(path): what a file beside experiments returns, and its text. It finds `experiments.x` beside the library and
--- around itself.
-function recipe.read(path)
-  local file <close>, why = io.open(path, "r")
-  if not file then fail("expected a readable experiment file, found %s", why) end
-  local text = file:read "a"
-  if not text then fail("expected an experiment file, found the folder %s", path) end
-  local absolute = path:sub(1, 1) == "/" and path or lfs.currentdir() .. "/" .. path
-  local folder = absolute:match "^(.*)/[^/]*$"
-  extend_path(folder .. "/..")
-  extend_path(folder .. "/../..") -- of a sweep
-  local chunk, problem = load(text, "@" .. path, "t")
-  if not chunk then fail("%s", problem) end
-  local ok, result = pcall(chunk)
-  if not ok then core.refuse("%s: %s", path, (tostring(result):gsub("\n.*", ""))) end
-  return result, text
+-- A recipe that a file of an experiment returned came from there.
+local function adopt(value, bundle)
+  if recipe.is(value) and next(origins[value]) then sources[value] = bundle end
 end
 
---- from(r, path, text): says of a recipe which file it came from.
-function recipe.from(r, path, text)
-  sources[r] = { path = path, text = text }
+--- read(path): what a Lua file returns, a recipe or a sweep of them, its text and its bundle (files.lua): functions in
+-- recipes that it makes are kept with their runs.
+function recipe.read(path)
+  local ok, value, bundle = pcall(files.load, path, adopt)
+  if ok then return value, bundle.text, bundle end
+  local message = tostring(value):gsub("\n.*", "")
+  core.refuse("%s%s", message:find(path, 1, true) and "" or path .. ": ", message)
+end
+
+--- from(r, bundle): says of a recipe which files it came from.
+function recipe.from(r, bundle)
+  sources[r] = bundle
   return r
 end
 
 --- Reads EXPERIMENT.lua, a file that returns a recipe, and applies "key=value" texts.
 function recipe.load(path, overrides)
-  local result, text = recipe.read(path)
+  local result, _, bundle = recipe.read(path)
   if not recipe.is(result) then fail("%s: expected the file to return a recipe, found a %s", path, type(result)) end
-  return recipe.from(recipe.override(result, overrides), path, text)
+  return recipe.from(recipe.override(result, overrides), bundle)
 end
+
+--- finder(bundle): find(name, digest): the function at a key of one of the recipes that these files make, which does
+-- what the digest says. The files are read when it is first called.
+function recipe.finder(bundle)
+  local list
+  return function(name, digest)
+    if not list then
+      local before = made
+      local _ <close> = setmetatable({}, { __close = function() made = before end })
+      made, list = {}, {}
+      files.again(bundle, function() end)
+      for _, r in ipairs(made) do
+        for key, value in pairs((recipe.flatten(r))) do
+          if type(value) == "function" then list[key .. "\0" .. code.digest(value)] = value end
+        end
+      end
+    end
+    return list[name .. "\0" .. digest]
+      or fail("%s: expected function %s in %s, found none that does the same", name, digest:sub(1, 16), bundle.path)
+  end
+end
+
+--- bundle(r): the files that a recipe came from (files.lua); nil for one made in memory.
+function recipe.bundle(r) return sources[r] end
 
 --- The text of the file that a recipe came from, and its path; nil for one made in memory.
 function recipe.source(r)

@@ -1,5 +1,6 @@
 --- Run folders: everything that one experiment did, in runs/NAME.
 --   recipe.lua       the experiment's source, as it was          recipe.json   its flattened values
+--   modules.json     the files that it requires, as they were
 --   run.json         seed, commit, environment, what co.tune     status.json   state, epoch, step, seconds
 --                    has chosen, changes of the recipe since
 --   metrics.jsonl    one record a line, appended                 calibration.json   thresholds and mean embeddings
@@ -10,7 +11,7 @@
 local core = require "cohesiv.core"
 local warn = require "cohesiv.base.warn"
 local tune = require "cohesiv.nn.autotune"
-local recipe = require "cohesiv.train.recipe"
+local code, files, recipe = require "cohesiv.train.code", require "cohesiv.train.files", require "cohesiv.train.recipe"
 local first_line, home = require "cohesiv.base.first_line", require "cohesiv.base.home"
 local json, kinds, lists = require "cohesiv.base.json", require "cohesiv.base.kinds", require "cohesiv.base.lists"
 local calibrate, models = require "cohesiv.hands.calibrate", require "cohesiv.hands.model"
@@ -122,7 +123,9 @@ local function numbered(root, name, n) return ("%s/%s%s"):format(root, name, n >
 -- recipe.json comes last: what has it is a run.
 local function write_new(self)
   local choices = tune.choices()
-  self:write("recipe.lua", recipe.source(self.recipe) or "-- made in memory; its values are in recipe.json\n")
+  local bundle = recipe.bundle(self.recipe) or { text = "-- made in memory; its values are in recipe.json\n",
+    path = "recipe.lua", modules = {} }
+  files.keep(self, bundle, recipe.has_code(self.recipe))
   self:write("run.json", json.lines {
     name = self.name, seed = self.recipe.seed, commit = home.git "rev-parse HEAD",
     environment = {
@@ -133,7 +136,7 @@ local function write_new(self)
     convolutions = #choices > 0 and choices or nil,
   })
   self:set_status { state = "created" }
-  self:write("recipe.json", json.lines(recipe.flatten(self.recipe)))
+  self:write("recipe.json", json.lines(recipe.plain(self.recipe)))
 end
 
 --- Makes runs/NAME (NAME-2, NAME-3, … when it exists) for a recipe. `options.root`: the folder of runs, "runs".
@@ -201,11 +204,30 @@ function run.list(root)
   return paths
 end
 
+-- Functions of a recipe, in place of what recipe.json says of them: each is looked for in the kept files when it is
+-- first called.
+local function with_code(self, values)
+  local find
+  for name, value in pairs(values) do
+    local digest = type(value) == "table" and value.digest
+    if type(digest) == "string" and type(value["function"]) == "string" then
+      values[name] = code.stand_in(digest, value["function"], function()
+        local bundle = not find and (files.kept(self)
+          or fail("%s: expected the files of its functions (modules.json), found none", self.path))
+        find = find or recipe.finder(bundle)
+        return find(name, digest)
+      end)
+    end
+  end
+  return values
+end
+
 -- The recipe in a run folder; names of keys without a value are kept.
-local function read_recipe(path)
+local function read_recipe(self)
+  local path = self:file "recipe.json"
   local flat = json.read(path)
   local names = lists.keys(type(flat) == "table" and flat or {})
-  local values = kinds.any(RECIPE(flat, path))
+  local values = with_code(self, kinds.any(RECIPE(flat, path)))
   local ok, r = pcall(function()
     if values.name == nil then core.refuse "name: expected a text, found none" end
     local found, base = pcall(require, "experiments.cohesiv")
@@ -220,9 +242,8 @@ function run.open(path, options)
   if type(path) ~= "string" then fail("expected the path of a run folder, found a %s", type(path)) end
   local self = open_folder(#path > 1 and path:gsub("/+$", "") or path)
   if not self:has "recipe.json" then fail("expected a run folder with recipe.json, found %s", self.path) end
-  local file = self:file "recipe.json"
   local lock = options and options.hold and self:lock() or nil
-  local ok, r = pcall(read_recipe, file)
+  local ok, r = pcall(read_recipe, self)
   if ok then
     self.recipe = r
     return self, lock
@@ -264,7 +285,7 @@ function Run:change_recipe(r, changes, step)
     info.changes[#info.changes + 1] = { step = step, key = c.key, from = c.from, to = c.to }
   end
   self:write("run.json", json.lines(info))
-  self:write("recipe.json", json.lines(recipe.flatten(r)))
+  self:write("recipe.json", json.lines(recipe.plain(r)))
   self.recipe = r
 end
 
@@ -353,10 +374,8 @@ end
 function Run:model(name)
   local file = (name or "best") .. ".safetensors"
   if not self:has(file) then fail("%s: expected a trained model (%s), found none", self.path, file) end
-  local options = lists.copy(self.recipe.model)
-  options.encoder_weights = nil -- the checkpoint has them
   self:restore_choices(tune.include)
-  local model = models.model(options)
+  local model = models.like(self.recipe.model) -- the checkpoint has the encoder's weights
   model:load(self:file(file))
   model:eval()
   calibrate.attach(model, self.recipe, self:calibration())

@@ -32,6 +32,11 @@ function Loader:next()
   end
 end
 
+--- entries(batch): the source's entries that a batch of next() is of, in its order.
+function Loader:entries(batch)
+  return lists.map(self.core:samples(batch.epoch, batch.index), function(i) return self.source.entries[i] end)
+end
+
 function Loader:seek(epoch, index) self.core:seek(epoch, index) end
 function Loader:batches() return self.core:batches() end
 function Loader:close() self.core:close() end

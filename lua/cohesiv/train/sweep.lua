@@ -179,13 +179,13 @@ end
 --- load(path, overrides): the sweep that a file returns, "key=value" texts applied to all of its recipes, and the
 -- file's text.
 function M.load(path, overrides)
-  local result, text = recipe.read(path)
+  local result, text, bundle = recipe.read(path)
   if recipe.is(result) then fail("%s: expected the file to return a sweep, found a recipe: cohesiv train", path) end
   if not M.is(result) then
     fail("%s: expected the file to return sweep.grid, sweep.random or sweep.list, found %s", path, core.text(result))
   end
   for _, entry in ipairs(result) do
-    entry.recipe = recipe.from(recipe.override(entry.recipe, overrides), path, text)
+    entry.recipe = recipe.from(recipe.override(entry.recipe, overrides), bundle)
     entry.recipe.name = entry.name
   end
   return result, text

@@ -4,14 +4,13 @@
 local core = require "cohesiv.core"
 local lists, progress = require "cohesiv.base.lists", require "cohesiv.base.progress"
 local tensor, captured = require "cohesiv.tensor", require "cohesiv.tensor.captured"
-local losses = require "cohesiv.nn.losses"
 local optim = require "cohesiv.optim"
 local folders = require "cohesiv.data"
 local calibrate, models = require "cohesiv.hands.calibrate", require "cohesiv.hands.model"
 local checkpoint, averages = require "cohesiv.train.checkpoint", require "cohesiv.train.ema"
 local labels, recipes = require "cohesiv.train.labels", require "cohesiv.train.recipe"
 local runs, sampled = require "cohesiv.train.run", require "cohesiv.train.samples"
-local scaling = require "cohesiv.train.scaling"
+local loss, scaling = require "cohesiv.train.loss", require "cohesiv.train.scaling"
 local M = {}
 
 --- Keys of a recipe that may be others when a run is resumed.
@@ -29,33 +28,6 @@ local function moved(batch, device)
   return table.unpack(lists.map(FIELDS, function(name) return batch[name]:to(device) end))
 end
 
--- The loss of a batch, and its parts in one tensor.
-local function batch_loss(model, recipe, image, label, maps, points, image_index)
-  local w, out = recipe.loss, model:forward(image)
-  local values, total = {}, nil
-  local function add(name, loss)
-    values[#values + 1] = loss:detach()
-    loss = loss * w[name]
-    total = total and total + loss or loss
-  end
-  if w.responsibility ~= 0 then
-    add("responsibility", losses.responsibility(out.Q, out.K, maps, points, image_index,
-      { through = w.clamp == "through" }))
-  end
-  if w.embedding ~= 0 then add("embedding", losses.embedding(out.Z, label, recipe.embedding)) end
-  values[#values + 1] = total:detach()
-  return total, tensor.stack(values)
-end
-
--- Parts of losses, as numbers, by their names.
-local function named_parts(recipe, values)
-  local parts = { total = table.remove(values) }
-  for _, name in ipairs { "embedding", "responsibility" } do
-    if recipe.loss[name] ~= 0 then parts[name] = table.remove(values) end
-  end
-  return parts
-end
-
 local function add(sums, parts)
   for name, v in pairs(parts) do sums[name] = (sums[name] or 0.0) + v end
   sums.batches = (sums.batches or 0) + 1
@@ -69,6 +41,13 @@ end
 
 local Training = {}
 Training.__index = Training
+
+-- Calls what an experiment has for "step", "epoch" or "finish".
+function Training:hook(name, ...)
+  local on = rawget(self.recipe, "on") -- recipes of older runs lack it
+  local f = on and on[name]
+  if f then f(self, ...) end
+end
 
 -- Batches of samples, damaged ones made again. `how`: what a loader is asked for beyond what the recipe says.
 function Training:loader(entries, how)
@@ -92,12 +71,13 @@ local function new_training(recipe, options)
   if #samples.train == 0 then fail("expected training samples, found none") end
   core.seed(recipe.seed)
   local o, model = recipe.optim, models.model(recipe.model):to(recipe.device)
-  local average = o.average ~= 0 and averages.of(model, o.average) or nil
+  local function another() return models.like(recipe.model) end
+  local average = o.average ~= 0 and averages.of(model, o.average, another) or nil
   model.precision = recipe.precision
   local optimiser = optim.AdamW(model:parameters(), { lr = o.lr, weight_decay = o.weight_decay })
   local warmup = optim.Warmup(optimiser, { steps = math.max(math.ceil(o.warmup), 1) })
   local self = setmetatable({
-    unread = {}, together = (device == "cpu" or recipe.precision == "fp16") and 1 or TOGETHER,
+    unread = {}, state = {}, own = #loss.terms(recipe) > 0,
     scaling = recipe.precision == "fp16" and scaling.of(optimiser) or nil,
     rate = warmup, -- its .lr is the rate before warm-up: the schedules' to change
     cosine = o.schedule == "cosine" and optim.Cosine(warmup, { steps = 1, floor = 0.01 }) or nil,
@@ -105,6 +85,8 @@ local function new_training(recipe, options)
     recipe = recipe, model = model, optimiser = optimiser, average = average, samples = samples, source = data,
     epoch = 1, batch = 1, sums = {}, seconds = 0.0, ended = false, stopped = false,
   }, Training)
+  -- What an experiment's own losses do on the host cannot be recorded.
+  self.together = (device == "cpu" or recipe.precision == "fp16" or self.own) and 1 or TOGETHER
   self.work = function(...) return self:compute(...) end
   if self.together > 1 then
     local state = optimiser:tensors()
@@ -142,7 +124,7 @@ function Training:write_checkpoint(state)
   checkpoint.write(self.run:file "last.safetensors", self, {
     epoch = self.epoch, batch = self.batch, sums = self.sums, ended = self.ended, stopped = self.stopped,
     schedule = self.schedule:state(), rate = self.rate.lr, random = { core.random_state() },
-    samples = #self.samples.train, data = self.digest,
+    samples = #self.samples.train, data = self.digest, state = self.state,
     scale = self.scaling and self.scaling.scale, good = self.scaling and self.scaling.good,
   })
   self:set_status(state or "training")
@@ -167,6 +149,7 @@ function Training:resume()
   self:check_samples(p)
   self.epoch, self.batch, self.sums, self.stopped = p.epoch, p.batch, p.sums, p.stopped
   self.seconds = self.run:status().seconds or p.seconds or 0.0
+  self.state = p.state or {}
   self.schedule:restore(p.schedule)
   self.rate.lr = p.rate
   if self.scaling then self.scaling:restore(p.scale, p.good) end
@@ -194,7 +177,7 @@ function Training:read(last)
   for _, t in ipairs(self.unread) do t:close() end
   self.unread = {}
   for i, values in ipairs(rows) do
-    local parts = named_parts(self.recipe, values)
+    local parts = loss.named(self.recipe, values)
     if parts.total ~= parts.total then
       fail("the loss became NaN at step %d; try a smaller optim.lr", last - #rows + i)
     end
@@ -203,10 +186,18 @@ function Training:read(last)
   end
 end
 
+-- The batch that losses are of: its tensors, where the network is, and for an experiment's own losses what they are of:
+-- samples, a list of { clip, frame }, and the data folder.
+function Training:batch_of(entries, ...)
+  local batch = { samples = entries, data = self.source }
+  for i, name in ipairs(FIELDS) do batch[name] = select(i, ...) end
+  return batch
+end
+
 -- What a step computes, from a batch. Where reading is no waiting, losses are read before they change a weight.
 function Training:compute(...)
   local range = core.range
-  local loss, parts = range("forward", batch_loss, self.model, self.recipe, ...)
+  local total, parts = range("forward", loss.of, self.model, self.recipe, self:batch_of(self.current, ...))
   local at_once = self.together == 1
   if at_once then
     self.unread[1] = parts
@@ -214,9 +205,9 @@ function Training:compute(...)
   end
   self.optimiser:zero_grad()
   if self.scaling then
-    range("backward and optimiser", self.scaling.step, self.scaling, loss)
+    range("backward and optimiser", self.scaling.step, self.scaling, total)
   else
-    range("backward", loss.backward, loss)
+    range("backward", total.backward, total)
     range("optimiser", at_once and self.optimiser.step or self.optimiser.update, self.optimiser)
   end
   self.optimiser:zero_grad()
@@ -226,7 +217,10 @@ end
 function Training:step()
   local together = self.together > 1
   if together then self.optimiser:advance() end
-  local parts = self.work(moved(core.range("batch", self.data.next, self.data), self.model.device()))
+  local batch = core.range("batch", self.data.next, self.data)
+  self.current = self.own and self.data:entries(batch) or nil
+  self:hook("step", batch)
+  local parts = self.work(moved(batch, self.model.device()))
   if together then self.unread[#self.unread + 1] = parts:keep() end
   if #self.unread >= TOGETHER then self:read(self.optimiser.steps) end
   self.stepped = true
@@ -239,8 +233,10 @@ function Training:validate(model)
   self.validation:seek(1, 1)
   for _ = 1, self.validation:batches() do
     tensor.tidy(tensor.no_grad, function()
-      local _, parts = batch_loss(model, self.recipe, moved(self.validation:next(), model.device()))
-      add(sums, named_parts(self.recipe, parts:totable()))
+      local batch = self.validation:next()
+      local entries = self.own and self.validation:entries(batch) or nil
+      local _, parts = loss.of(model, self.recipe, self:batch_of(entries, moved(batch, model.device())))
+      add(sums, loss.named(self.recipe, parts:totable()))
     end)
   end
   model:train()
@@ -263,6 +259,7 @@ function Training:end_epoch()
   if verdict == "better" then model:save(self.run:file "best.safetensors") end
   if self.recipe.optim.schedule ~= "plateau" then self.rate.lr = self.recipe.optim.lr end
   record.best = verdict == "better"
+  self:hook("epoch", record)
   self.run:log(record)
   self.epoch, self.batch, self.sums = self.epoch + 1, 1, {}
   self.stopped = verdict == "stop" and self.recipe.optim.schedule == "plateau"
@@ -306,7 +303,7 @@ end
 function Training:finish()
   local run, recipe = self.run, self.recipe
   local model, stored = run:model():to(recipe.device), run:calibration() or {}
-  if recipe.loss.embedding ~= 0 then
+  if recipe.loss.embedding ~= 0 or self.own then
     local plain = self:loader(self.samples.train, { batch = 1, shuffle = true })
     local count, i = math.min(#self.samples.train, 200), 0
     stored.means = calibrate.means(model, function()
@@ -321,6 +318,7 @@ function Training:finish()
   calibrate.attach(model, recipe, stored)
   model:save(run:file "best.safetensors")
   if recipe.calibrate.data or #self.source.annotated > 0 then calibrate.thresholds(run) end
+  if self.ended then self:hook "finish" end
 end
 
 -- What of the recipe is another than when the run began; raises when that may not be.
@@ -361,6 +359,7 @@ local function untrained(recipe, options)
   return in_folder(recipe, options, function() return false end, function(run, changes)
     take_changes(run, recipe, changes, 0)
     calibrate.thresholds(run)
+    Training.hook({ recipe = recipe, run = run }, "finish")
     run:set_status { state = options.state or "done" }
   end)
 end
@@ -405,7 +404,7 @@ function M.train(recipe, options)
   if not (recipe.data or options.data) then fail("expected a data folder (data=PATH), found none") end
   local there_is, message = pcall(tensor.zeros, 1, { device = recipe.device })
   if not there_is then fail("%s", message) end
-  if recipe.loss.responsibility == 0 and recipe.loss.embedding == 0 then
+  if recipe.loss.responsibility == 0 and recipe.loss.embedding == 0 and #loss.terms(recipe) == 0 then
     fail("expected a loss with a weight, found loss.responsibility and loss.embedding both 0")
   end
   if recipe.supervised then fail("supervised: expected false: no recipe here learns from masks") end

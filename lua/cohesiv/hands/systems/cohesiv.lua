@@ -10,6 +10,12 @@ local function attention_only(model, recipe)
   end, { "All", "Pair" })
 end
 
+-- Whether an experiment's own losses teach the network, too: then both its answers are asked for.
+local function is_taught(recipe, part)
+  local terms = rawget(recipe.loss, "terms")
+  return recipe.loss[part] ~= 0 or terms ~= nil and next(terms) ~= nil
+end
+
 -- Where the scores of object and hand lie.
 local RANGES = { cosine = { -1, 1 }, difference = { -2, 2 }, posterior = { 0, 1 } }
 
@@ -17,7 +23,7 @@ local function full(model, recipe)
   local steps, how = recipe.calibrate.steps, { score = recipe.calibrate.score, scale = recipe.embedding.scale }
   local range = RANGES[how.score]
   local grids = { metrics.grid(range[1], range[2], steps), metrics.grid(0, 1, steps) }
-  local cosines_only = recipe.loss.responsibility == 0
+  local cosines_only = not is_taught(recipe, "responsibility")
   if cosines_only then grids[2] = nil end
   local goals = { object = { task = "Obj", grids = grids }, hand = { task = "Hand", grids = grids } }
   if recipe.calibrate.pair == "own" then
@@ -42,7 +48,7 @@ end
 
 return function(run)
   local model = run:model():to(run.recipe.device)
-  local system = (run.recipe.loss.embedding == 0 and attention_only or full)(model, run.recipe)
+  local system = (is_taught(run.recipe, "embedding") and full or attention_only)(model, run.recipe)
   system.model = model
   return system
 end

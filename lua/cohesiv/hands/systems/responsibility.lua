@@ -8,7 +8,7 @@ return function(run)
   local system = one_map(metrics.grid(0, 1, run.recipe.calibrate.steps), function(clip, n, queries, detected)
     local hands, of_hand, pair = #clip:hands(n), {}, {}
     if hands == 0 then return {} end
-    local map = clip:responsibility(n, options).map:to "cpu"
+    local map = map_options.map(run.recipe, clip:responsibility(n, options), clip, n):to "cpu"
     for k = 1, hands do of_hand[k] = map:select(3, k) end
     for q = 1, #queries do pair[q] = of_hand[detected[q]] end
     return pair, metrics.union(of_hand)

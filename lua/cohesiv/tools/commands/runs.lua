@@ -16,7 +16,7 @@ local function row_of(path)
   local one = run.run(path)
   local status, scores = one:status(), one:scores()
   local row = { path = path, name = one.name, state = state_of(one, status), step = status.step, epoch = status.epoch,
-    seconds = status.seconds, time = status.time, recipe = (recipe.flatten(one.recipe)) }
+    seconds = status.seconds, time = status.time, recipe = (recipe.plain(one.recipe)) }
   local summary = scores and evaluate.summarise(scores.rows, scores.names) or {}
   for _, task in ipairs(evaluate.tasks) do row[task] = summary[task] and summary[task].mean end
   return row

@@ -1,0 +1,62 @@
+--- The loss of a batch, as a recipe has it: the two losses of the method and an experiment's own terms, each with its
+-- weight.
+local core = require "cohesiv.core"
+local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
+local tensor, losses = require "cohesiv.tensor", require "cohesiv.nn.losses"
+local M = {}
+
+local BUILT_IN = { "responsibility", "embedding" }
+local TAKEN = lists.set { "responsibility", "embedding", "total" }
+
+--- terms(recipe): the experiment's own losses that have a weight, sorted: list of { name, weight, term = function }.
+function M.terms(recipe)
+  local given = rawget(recipe.loss, "terms") or {} -- recipes of older runs lack it
+  return lists.map(lists.keys(given), function(name)
+    local term = given[name]
+    if TAKEN[name] then core.refuse("loss.terms: expected a name of its own, found %s", name) end
+    if not term.term then core.refuse("loss.terms.%s: expected { weight = w, function }, found no function", name) end
+    return term.weight ~= 0 and { name = name, weight = term.weight, term = term.term }
+  end)
+end
+
+local function scalar(name, value)
+  if core.is_tensor(value) and value:numel() == 1 then return value:reshape {} end
+  core.refuse("loss.terms.%s: expected a tensor of one number, found %s", name, options.show(value))
+end
+
+--- of(model, recipe, batch): the loss of a batch { image, label, maps, points, image_index, … } and, in one tensor, its
+-- parts as names(recipe) has them, unweighted, and itself.
+function M.of(model, recipe, batch)
+  local w, out = recipe.loss, model:forward(batch.image)
+  local values, total = {}, nil
+  local function add(weight, loss)
+    values[#values + 1] = loss:detach()
+    loss = loss * weight
+    total = total and total + loss or loss
+  end
+  if w.responsibility ~= 0 then
+    add(w.responsibility, losses.responsibility(out.Q, out.K, batch.maps, batch.points, batch.image_index,
+      { through = w.clamp == "through" }))
+  end
+  if w.embedding ~= 0 then add(w.embedding, losses.embedding(out.Z, batch.label, recipe.embedding)) end
+  for _, own in ipairs(M.terms(recipe)) do add(own.weight, scalar(own.name, own.term(out, batch, model))) end
+  values[#values + 1] = total:detach()
+  return total, tensor.stack(values)
+end
+
+--- names(recipe): of the parts of a loss, in their order.
+function M.names(recipe)
+  local names = lists.map(BUILT_IN, function(name) return recipe.loss[name] ~= 0 and name end)
+  for _, own in ipairs(M.terms(recipe)) do names[#names + 1] = own.name end
+  names[#names + 1] = "total"
+  return names
+end
+
+--- named(recipe, values): parts of a loss, as numbers, by their names.
+function M.named(recipe, values)
+  local parts = {}
+  for i, name in ipairs(M.names(recipe)) do parts[name] = values[i] end
+  return parts
+end
+
+return M
