@@ -226,7 +226,7 @@ describe("cohesiv sweep", function()
     local last = sweep(dir, { path, "epochs=6" })
     assert.equal(0, last.status, last.stderr)
     os.remove(run .. "/scores.json")
-    assert.same({ "recipe.lua" }, tiny.differing(run, t.folder .. "/straight/runs/tiny_seed-1"))
+    assert.same({ "modules.json", "recipe.lua" }, tiny.differing(run, t.folder .. "/straight/runs/tiny_seed-1"))
     assert.equal("done", runs.open(run):status().state)
   end)
 
