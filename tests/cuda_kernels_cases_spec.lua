@@ -84,6 +84,24 @@ describe("on a GPU", function()
     end
   end)
 
+  it("sums and their gradients are of rows and columns of any length, wherever they stand", function()
+    for _, case in ipairs { { { 3, 9000 }, 2 }, { { 3, 9001 }, 2 }, { { 900, 40 }, 1 }, { { 900, 42 }, 1 },
+      { { 2, 300, 8 }, 2 } } do
+      local shape, dim = case[1], case[2]
+      local n = shape[1] * shape[2] * (shape[3] or 1)
+      local all = co.randn(n + 1)
+      for skip = 0, 1 do
+        local x = all:narrow(1, skip + 1, n):reshape(shape)
+        local what = ("%s from %d"):format(table.concat(shape, "x"), skip)
+        for _, name in ipairs { "sum", "mean", "var" } do
+          local args = { dim = dim }
+          same(large.results(name, { x }, args), large.results(name, there { x }, args), name .. " " .. what)
+        end
+        both(function(t) return t:gt(t:abs()), t:le(0), t:to("bfloat16"):to("float32") end, { x }, what)
+      end
+    end
+  end)
+
   it("no number is the extreme, the first one", function()
     for _, n in ipairs { 6, 700, 30000 } do
       local x = co.rand(3, n)

@@ -62,8 +62,8 @@ local cases = {
   correlation = function()
     return { co.randn(1, 40, 41, 32), co.rand(2, 40, 41, 2) * 44 - 2, co.randn(2, 40, 41, 32), co.randn(2, 20, 20, 32) }
   end,
-  gru_reset = function() return { image(), co.randn(2, 64, 65, 9) } end,
-  gru_update = function() return { image(), co.randn(2, 64, 65, 9), co.randn(2, 64, 65, 8) } end,
+  gru_reset = function() return { image(), co.randn(2, 64, 65, 12) } end,
+  gru_update = function() return { image(), co.randn(2, 64, 65, 12), co.randn(2, 64, 65, 8) } end,
   convex_upsample = function() return { co.randn(1, 20, 21, 2), co.randn(1, 20, 21, 144) }, { factor = 4 } end,
   instance_norm = function() return { image(), co.rand(16), co.randn(16) } end,
   prelu = function() return { image(), co.rand(16) } end,

@@ -1,7 +1,10 @@
---- The table of docs/performance.md: registers, spilled bytes and 128-bit moves of every kernel, from the compiler and
--- its disassembler (cuobjdump and nvdisasm in the folder --tools); no GPU is needed.
+--- The table of docs/performance.md: registers, spilled bytes and moves of 128 bits and of fewer of every kernel, from
+-- the compiler and its disassembler (cuobjdump and nvdisasm in the folder --tools); no GPU is needed.
 --
 -- usage: kernels.lua [--arch sm_90] [--nvcc FILE] [--tools FOLDER] [FILE.cu …]     (all of csrc/cuda/kernels)
+--
+-- cuobjdump and nvdisasm are of CUDA's packages of the same names, or of PyPI's nvidia-cuda-cuobjdump and
+-- nvidia-cuda-nvdisasm (in nvidia/cu13/bin).
 require("experiments.bench.contender").help(arg)
 
 local columns = require "cohesiv.base.columns"
@@ -41,18 +44,18 @@ end
 
 local object = os.tmpname()
 
--- Mangled name → { load, store }: instructions that move 128 bits from or to global memory.
+-- Mangled name → instructions that move 128 bits from global memory, to it, and fewer bits from it, to it.
 local function moves_of()
   local found, last = {}, nil
   for line in output_of("PATH=%s:$PATH cuobjdump -sass %s", o.tools, object):gmatch "[^\n]+" do
     local name = line:match "Function : (%S+)"
+    local move, width = line:match "%s([LS][DT]G)%.([%w%.]*)"
     if name then
-      last = name
-      found[name] = { load = 0, store = 0 }
-    elseif last and line:find "LDG[%w%.]*%.128" then
-      found[last].load = found[last].load + 1
-    elseif last and line:find "STG[%w%.]*%.128" then
-      found[last].store = found[last].store + 1
+      last = { 0, 0, 0, 0 }
+      found[name] = last
+    elseif last and move then
+      local k = (move == "LDG" and 1 or 2) + (width:find "128" and 0 or 2)
+      last[k] = last[k] + 1
     end
   end
   return found
@@ -71,25 +74,26 @@ for _, file in ipairs(files) do
   local moves = moves_of()
   for name, stores, loads, registers in said:gmatch
     "entry function '(%S+)' for.-(%d+) bytes spill stores, (%d+) bytes spill loads.-Used (%d+) registers" do
-    local m = moves[name] or { load = 0, store = 0 }
+    local m = moves[name]
     spilled = spilled + tonumber(stores) + tonumber(loads)
     rows[#rows + 1] = { file:match "([^/]+)%.cu$", plain(name), registers, tostring(tonumber(stores) + tonumber(loads)),
-      tostring(m.load), tostring(m.store) }
+      table.unpack(m) }
   end
 end
 os.remove(object)
 
--- Kernels of one template share a line: the most registers, the most moves.
-local lines, by_name = { { "file", "kernel", "variants", "registers", "spilled bytes", "128-bit loads", "stores" } }, {}
+-- Kernels of one template share a line, the most of each number: moves of fewer bits are those of what is not aligned.
+local lines, by_name = { { "file", "kernel", "variants", "registers", "spilled", "LDG.128", "STG.128", "other LDG",
+  "STG" } }, {}
 for _, row in ipairs(rows) do
   local key = row[1] .. " " .. row[2]:gsub("<.*", "")
   local line = by_name[key]
   if not line then
-    line = { row[1], (row[2]:gsub("<.*", "")), "0", "0", "0", "0", "0" }
+    line = { row[1], (row[2]:gsub("<.*", "")), "0", "0", "0", "0", "0", "0", "0" }
     by_name[key], lines[#lines + 1] = line, line
   end
   line[3] = tostring(tonumber(line[3]) + 1)
-  for k = 3, 6 do line[k + 1] = tostring(math.max(tonumber(line[k + 1]), tonumber(row[k]))) end
+  for k = 3, 8 do line[k + 1] = tostring(math.max(tonumber(line[k + 1]), tonumber(row[k]))) end
 end
 print(columns(lines, 2))
 print(("\n%s, %d kernels, %d bytes spilled"):format(o.arch, #rows, spilled))

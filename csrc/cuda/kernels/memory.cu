@@ -1,20 +1,25 @@
-/* Filling, adding and converting, a thread an element. */
+/* Filling, adding and converting: a thread has neighbours, which move 16 bytes at a time where memory is aligned. */
 #include "cuda/kernels/memory.h"
 
-#include "cuda/kernels/half.h"
+#include "cuda/kernels/line.h"
 #include "cuda/launch.h"
 
 /* ---- filling ---- */
 
-template <class T> static __global__ void fill_kernel(long n, T *to, T unit) {
-  long i = INDEX;
-  if (i < n) to[i] = unit;
+template <class T> static __global__ void fill_kernel(long n, bool aligned, T *to, T unit) {
+  constexpr int W = wide_of<T>;
+  long i = INDEX * W;
+  if (i >= n) return;
+  Line<T, W> l;
+  for (int k = 0; k < W; k++) l.v[k] = unit;
+  line_store(to + i, n - i, aligned && i + W <= n, l);
 }
 
 template <class T> static int fill_as(CudaStream s, void *to, const void *unit, long n) {
   T value;
   memcpy(&value, unit, sizeof value);
-  LAUNCH(fill_kernel<T>, blocks_for(n), THREADS, 0, s, n, (T *)to, value);
+  LAUNCH(fill_kernel<T>, blocks_for(n, THREADS * wide_of<T>), THREADS, 0, s, n, aligned16(to), (T *)to,
+         value);
   return launched("fill");
 }
 
@@ -44,13 +49,19 @@ int put_bytes(CudaStream s, void *to, const void *from, size_t bytes) {
 
 /* ---- adding ---- */
 
-template <class T> static __global__ void accumulate_kernel(long n, T *to, const T *from) {
-  long i = INDEX;
-  if (i < n) narrowed(widened(to[i]) + widened(from[i]), to + i);
+template <class T> static __global__ void accumulate_kernel(long n, bool aligned, T *to, const T *from) {
+  constexpr int W = wide_of<T>;
+  long i = INDEX * W;
+  if (i >= n) return;
+  bool whole = aligned && i + W <= n;
+  Line<T, W> l = line_load<W>(to + i, n - i, whole), more = line_load<W>(from + i, n - i, whole);
+  for (int k = 0; k < W; k++) narrowed(widened(l.v[k]) + widened(more.v[k]), l.v + k);
+  line_store(to + i, n - i, whole, l);
 }
 
 template <class T> static int accumulate_as(CudaStream s, void *to, const void *from, long n) {
-  LAUNCH(accumulate_kernel<T>, blocks_for(n), THREADS, 0, s, n, (T *)to, (const T *)from);
+  LAUNCH(accumulate_kernel<T>, blocks_for(n, THREADS * wide_of<T>), THREADS, 0, s, n,
+         aligned16(to) && aligned16(from), (T *)to, (const T *)from);
   return launched("accumulate");
 }
 
@@ -102,22 +113,36 @@ template <class S> static __device__ void store(int64_t *y, S x) { store_limited
 template <class S> static __device__ void store(Brain *y, S x) { narrowed((float)x, y); }
 template <class S> static __device__ void store(Half *y, S x) { narrowed((float)x, y); }
 
-template <class S, class T> static __global__ void cast_kernel(long n, const S *x, T *y) {
-  long i = INDEX;
-  if (i < n) store(y + i, widened(x[i]));
+/* A thread's: 16 bytes of the narrower kind, unless they are too many numbers of the other. */
+template <class S, class T>
+constexpr int cast_width = 16 / (int)(sizeof(S) < sizeof(T) ? sizeof(S) : sizeof(T)) < 8 ? 4 : 8;
+
+template <class S, class T> static __global__ void cast_kernel(long n, bool aligned, const S *x, T *y) {
+  constexpr int W = cast_width<S, T>;
+  long i = INDEX * W;
+  if (i >= n) return;
+  bool whole = aligned && i + W <= n;
+  Line<S, W> from = line_load<W>(x + i, n - i, whole);
+  Line<T, W> to;
+  for (int k = 0; k < W; k++) store(to.v + k, widened(from.v[k]));
+  line_store(y + i, n - i, whole, to);
+}
+
+template <class S, class T> static void cast_as(CudaStream s, const S *x, void *y, long n) {
+  LAUNCH((cast_kernel<S, T>), blocks_for(n, THREADS * cast_width<S, T>), THREADS, 0, s, n,
+         aligned16(x) && aligned16(y), x, (T *)y);
 }
 
 template <class S> static int cast_from(CudaStream s, const void *from, Dtype dtype, void *to, long n) {
-  unsigned blocks = blocks_for(n);
   const S *x = (const S *)from;
   switch (dtype) {
-  case F32: LAUNCH((cast_kernel<S, float>), blocks, THREADS, 0, s, n, x, (float *)to); break;
-  case F64: LAUNCH((cast_kernel<S, double>), blocks, THREADS, 0, s, n, x, (double *)to); break;
-  case U8: LAUNCH((cast_kernel<S, uint8_t>), blocks, THREADS, 0, s, n, x, (uint8_t *)to); break;
-  case I32: LAUNCH((cast_kernel<S, int32_t>), blocks, THREADS, 0, s, n, x, (int32_t *)to); break;
-  case I64: LAUNCH((cast_kernel<S, int64_t>), blocks, THREADS, 0, s, n, x, (int64_t *)to); break;
-  case BF16: LAUNCH((cast_kernel<S, Brain>), blocks, THREADS, 0, s, n, x, (Brain *)to); break;
-  case F16: LAUNCH((cast_kernel<S, Half>), blocks, THREADS, 0, s, n, x, (Half *)to); break;
+  case F32: cast_as<S, float>(s, x, to, n); break;
+  case F64: cast_as<S, double>(s, x, to, n); break;
+  case U8: cast_as<S, uint8_t>(s, x, to, n); break;
+  case I32: cast_as<S, int32_t>(s, x, to, n); break;
+  case I64: cast_as<S, int64_t>(s, x, to, n); break;
+  case BF16: cast_as<S, Brain>(s, x, to, n); break;
+  case F16: cast_as<S, Half>(s, x, to, n); break;
   default: break;
   }
   return launched("cast");

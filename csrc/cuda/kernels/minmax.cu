@@ -4,6 +4,7 @@
 #include "cuda/kernels/minmax.h"
 
 #include "cuda/kernels/cut.h"
+#include "cuda/kernels/line.h"
 #include "cuda/kernels/team.h"
 
 template <class T> struct Best {
@@ -46,8 +47,8 @@ template <class T> struct Result {
   }
 };
 
-/* Team: part row % parts of a row. */
-template <bool LONG, class T>
+/* Team: part row % parts of a row. W: so many numbers move at once. */
+template <bool LONG, int W, class T>
 static __global__ void __launch_bounds__(THREADS)
     rows_kernel(int size, bool smallest, Source<T> from, long rows, long reduced, Cut c, Result<T> to) {
   Team<LONG> team(size);
@@ -56,8 +57,16 @@ static __global__ void __launch_bounds__(THREADS)
   if (end > reduced) end = reduced;
   Better better = {smallest};
   Best<T> best = {};
-  for (long r = begin + team.rank; row < rows && r < end; r += team.size)
-    best = better(best, from.at(row * reduced + r, r));
+  long step = team.size;
+  if (W > 1) /* from.place is NULL */
+    for (long r = begin + team.rank * W; row < rows && r < end; r += step * W) {
+      Line<T, W> l = line_load_whole<W>(from.x + row * reduced + r);
+#pragma unroll
+      for (int k = 0; k < W; k++) best = better(best, Best<T>{l.v[k], r + k + 1});
+    }
+  else
+    for (long r = begin + team.rank; row < rows && r < end; r += step)
+      best = better(best, from.at(row * reduced + r, r));
   best = team.all(best, better);
   if (row < rows && team.rank == 0) to.put(team.row, best);
 }
@@ -80,17 +89,21 @@ static __global__ void __launch_bounds__(THREADS)
 template <class T>
 static int pass(CudaStream s, bool smallest, Source<T> from, long outer, long reduced, long inner, Cut c,
                 Result<T> to) {
+  constexpr int W = wide_of<T>;
   long columns = outer * inner;
   int size = team_size(c.length);
   if (inner > 1)
     LAUNCH(columns_kernel<T>, dim3(blocks_for(columns), (unsigned)c.parts), THREADS, 0, s, smallest, from,
            columns, reduced, inner, c.length, to);
+  else if (is_long(c.length) && !from.place && aligned16(from.x) && reduced % W == 0 && c.length % W == 0)
+    LAUNCH((rows_kernel<true, W, T>), (unsigned)(outer * c.parts), THREADS, 0, s, size, smallest, from, outer,
+           reduced, c, to);
   else if (is_long(c.length))
-    LAUNCH((rows_kernel<true, T>), (unsigned)(outer * c.parts), THREADS, 0, s, size, smallest, from, outer,
+    LAUNCH((rows_kernel<true, 1, T>), (unsigned)(outer * c.parts), THREADS, 0, s, size, smallest, from, outer,
            reduced, c, to);
   else
-    LAUNCH((rows_kernel<false, T>), blocks_for(outer * c.parts * size), THREADS, 0, s, size, smallest, from,
-           outer, reduced, c, to);
+    LAUNCH((rows_kernel<false, 1, T>), blocks_for(outer * c.parts * size), THREADS, 0, s, size, smallest,
+           from, outer, reduced, c, to);
   return launched("max");
 }
 

@@ -2,6 +2,7 @@
  * neighbours, which move 16 bytes at a time where the memory is aligned. */
 #include "cuda/kernels/pointwise.h"
 
+#include "cuda/kernels/line.h"
 #include "cuda/kernels/numbers.h"
 #include "ops/bodies_math.h"
 #include "ops/pointwise_rows.h"
@@ -149,6 +150,17 @@ static __global__ void compare_kernel(long n, Strides w, const T *a, const T *b,
   y[i] = Row::forward(a[at], b[bt]);
 }
 
+template <class Row, class T>
+static __global__ void compare_plain_kernel(long n, const T *a, const T *b, uint8_t *y) {
+  long i = INDEX * WIDTH;
+  if (i >= n) return;
+  bool whole = i + WIDTH <= n;
+  Line<T, WIDTH> fa = line_load<WIDTH>(a + i, n - i, whole), fb = line_load<WIDTH>(b + i, n - i, whole);
+  Line<uint8_t, WIDTH> to;
+  for (int k = 0; k < WIDTH; k++) to.v[k] = Row::forward(fa.v[k], fb.v[k]);
+  line_store(y + i, n - i, whole, to);
+}
+
 /* Whether both operands have the output's shape. */
 static bool is_plain(const Strides *w) { return w->rank == 1 && w->a[0] == 1 && w->b[0] == 1; }
 
@@ -174,7 +186,11 @@ static int binary_backward_as(CudaStream s, int side, long n, const Strides *w, 
 
 template <class Row, class T>
 static int compare_as(CudaStream s, long n, const Strides *w, const void *a, const void *b, uint8_t *y) {
-  LAUNCH((compare_kernel<Row, T>), blocks_for(n), THREADS, 0, s, n, *w, (const T *)a, (const T *)b, y);
+  if (is_plain(w) && all_aligned16({a, b, y}))
+    LAUNCH((compare_plain_kernel<Row, T>), blocks_for(n, THREADS * WIDTH), THREADS, 0, s, n, (const T *)a,
+           (const T *)b, y);
+  else
+    LAUNCH((compare_kernel<Row, T>), blocks_for(n), THREADS, 0, s, n, *w, (const T *)a, (const T *)b, y);
   return launched(Row::label());
 }
 

@@ -1,11 +1,11 @@
 /* A reduction sees its input as outer x reduced x inner. Where rows lie in one piece (inner == 1) a block adds a row;
- * otherwise a thread adds a column, its neighbours the columns beside it. What is long is cut into parts, whose
- * sums the last block adds (last.h). */
+ * otherwise a thread adds columns, its neighbours those beside them. What is long is cut into parts, whose sums the last
+ * block adds (last.h). Where sizes and memory allow it 16 bytes move at once: W numbers, else W is 1. */
 #include "cuda/kernels/reduce.h"
 
 #include "cuda/kernels/cut.h"
 #include "cuda/kernels/last.h"
-#include "cuda/kernels/pack.h"
+#include "cuda/kernels/line.h"
 #include "cuda/kernels/sums.h"
 
 SumRoom sum_middle_room(long outer, long reduced, long inner) {
@@ -31,15 +31,23 @@ template <class T, class Y> struct SumsTo {
   }
 };
 
+template <int W, class T> static __device__ inline Sum<T> line_sum(const T *p) {
+  Line<T, W> l = line_load_whole<W>(p);
+  Sum<T> total = 0;
+#pragma unroll
+  for (int k = 0; k < W; k++) total += widened(l.v[k]);
+  return total;
+}
+
 /* Block b: part b % parts of row b / parts. */
-template <class T, class Y>
+template <int W, class T, class Y>
 static __global__ void __launch_bounds__(THREADS)
     rows_kernel(const T *x, long reduced, const __grid_constant__ SumsTo<T, Y> to) {
   long count = to.cut.parts, row = blockIdx.x / count, begin = blockIdx.x % count * to.cut.length;
   long end = begin + to.cut.length < reduced ? begin + to.cut.length : reduced;
   const T *from = x + row * reduced;
   Sum<T> total = 0;
-  for (long i = begin + threadIdx.x; i < end; i += THREADS) total += widened(from[i]);
+  for (long i = begin + threadIdx.x * W; i < end; i += THREADS * W) total += line_sum<W>(from + i);
   total = block_sum(total);
   if (count > 1) {
     if (threadIdx.x == 0) to.parts[blockIdx.x] = total;
@@ -51,37 +59,53 @@ static __global__ void __launch_bounds__(THREADS)
   if (threadIdx.x == 0) to.put(row, total);
 }
 
-/* Thread: column i of outer o, part blockIdx.y; parts x outer x inner. */
-template <class T, class Y>
+/* Thread: W columns from i of outer o on, part blockIdx.y; parts x outer x inner. */
+template <int W, class T, class Y>
 static __global__ void __launch_bounds__(THREADS)
     columns_kernel(const T *x, long columns, long reduced, long inner,
                    const __grid_constant__ SumsTo<T, Y> to) {
-  long column = INDEX, begin = blockIdx.y * to.cut.length;
+  long column = INDEX * W, begin = blockIdx.y * to.cut.length;
   long end = begin + to.cut.length < reduced ? begin + to.cut.length : reduced;
   bool mine = column < columns;
   const T *from = x + column / inner * reduced * inner + column % inner;
-  Sum<T> total = 0;
-  for (long r = begin; mine && r < end; r++) total += widened(from[r * inner]);
-  if (to.cut.parts > 1) {
-    if (mine) to.parts[blockIdx.y * columns + column] = total;
-    if (!is_last(to.counters + blockIdx.x, (unsigned)to.cut.parts)) return;
-    total = 0;
-#pragma unroll 8
-    for (long p = 0; p < to.cut.parts; p++) total += mine ? to.parts[p * columns + column] : 0;
+  Line<Sum<T>, W> total = {};
+  for (long r = begin; mine && r < end; r++) {
+    Line<T, W> l = line_load_whole<W>(from + r * inner);
+#pragma unroll
+    for (int k = 0; k < W; k++) total.v[k] += widened(l.v[k]);
   }
-  if (mine) to.put(column, total);
+  if (to.cut.parts > 1) {
+    if (mine) line_store_whole(to.parts + blockIdx.y * columns + column, total);
+    if (!is_last(to.counters + blockIdx.x, (unsigned)to.cut.parts)) return;
+    total = {};
+#pragma unroll 4
+    for (long p = 0; mine && p < to.cut.parts; p++) {
+      Line<Sum<T>, W> more = line_load_whole<W>(to.parts + p * columns + column);
+#pragma unroll
+      for (int k = 0; k < W; k++) total.v[k] += more.v[k];
+    }
+  }
+  for (int k = 0; k < W && mine; k++) to.put(column + k, total.v[k]);
 }
 
 template <class T, class Y>
 static int sum_middle_as(CudaStream s, const T *x, long outer, long reduced, long inner, Sum<T> scale, Y *y,
                          bool add, void *scratch, unsigned *counters) {
   SumsTo<T, Y> to = {cut(outer, reduced, inner), scale, y, add, (Sum<T> *)scratch, counters};
-  long columns = outer * inner;
+  constexpr int W = wide_of<T>;
+  long columns = outer * inner, along = inner == 1 ? reduced : inner;
+  bool wide = along % W == 0 && aligned16(x) && aligned16(scratch);
+  unsigned blocks = (unsigned)(outer * to.cut.parts);
   if (!columns) return 1;
-  if (inner == 1)
-    LAUNCH((rows_kernel<T, Y>), (unsigned)(outer * to.cut.parts), THREADS, 0, s, x, reduced, to);
+  if (inner == 1 && wide && to.cut.length % W == 0)
+    LAUNCH((rows_kernel<W, T, Y>), blocks, THREADS, 0, s, x, reduced, to);
+  else if (inner == 1)
+    LAUNCH((rows_kernel<1, T, Y>), blocks, THREADS, 0, s, x, reduced, to);
+  else if (wide)
+    LAUNCH((columns_kernel<W, T, Y>), dim3(blocks_for(columns, THREADS * W), (unsigned)to.cut.parts), THREADS,
+           0, s, x, columns, reduced, inner, to);
   else
-    LAUNCH((columns_kernel<T, Y>), dim3(blocks_for(columns), (unsigned)to.cut.parts), THREADS, 0, s, x,
+    LAUNCH((columns_kernel<1, T, Y>), dim3(blocks_for(columns), (unsigned)to.cut.parts), THREADS, 0, s, x,
            columns, reduced, inner, to);
   return launched("sum");
 }
@@ -104,39 +128,57 @@ int sum_middle_on(CudaStream s, Dtype from, const void *x, long outer, long redu
   return ok;
 }
 
-template <class T>
+/* W numbers that share a sum where inner is 1, else W sums side by side. */
+template <int W, class T>
 static __global__ void spread_kernel(long n, long reduced, long inner, const T *dy, const T *x,
                                      const float *mean, float scale, T *g, bool add) {
-  long i = INDEX;
+  long i = INDEX * W;
   if (i >= n) return;
   long o = i / (reduced * inner) * inner + i % inner;
-  float v = scale * widened(dy[o]);
-  if (x) v *= widened(x[i]) - mean[o];
-  narrowed((add ? widened(g[i]) : 0) + v, g + i);
+  Line<T, W> to = {}, from = {};
+  if (add) to = line_load_whole<W>(g + i);
+  if (x) from = line_load_whole<W>(x + i);
+#pragma unroll
+  for (int k = 0; k < W; k++) {
+    long at = inner == 1 ? o : o + k;
+    float v = scale * widened(dy[at]);
+    if (x) v *= widened(from.v[k]) - mean[at];
+    narrowed((add ? widened(to.v[k]) : 0) + v, to.v + k);
+  }
+  line_store_whole(g + i, to);
 }
 
 int spread_on(CudaStream s, Dtype dtype, long outer, long reduced, long inner, const void *dy, const void *x,
               const float *mean, float scale, void *g, bool add) {
-  long n = outer * reduced * inner;
+  long n = outer * reduced * inner, along = inner == 1 ? reduced : inner;
   if (!n) return 1;
   with_type(dtype, [&](auto t) {
     TYPE_OF(t);
-    LAUNCH(spread_kernel<T>, blocks_for(n), THREADS, 0, s, n, reduced, inner, (const T *)dy, (const T *)x,
-           mean, scale, (T *)g, add);
+    constexpr int W = wide_of<T>;
+    if (along % W == 0 && all_aligned16({x, g})) /* x may be NULL */
+      LAUNCH((spread_kernel<W, T>), blocks_for(n, THREADS * W), THREADS, 0, s, n, reduced, inner,
+             (const T *)dy, (const T *)x, mean, scale, (T *)g, add);
+    else
+      LAUNCH((spread_kernel<1, T>), blocks_for(n), THREADS, 0, s, n, reduced, inner, (const T *)dy,
+             (const T *)x, mean, scale, (T *)g, add);
   });
   return launched("spread");
 }
 
-/* A block for each sum. */
-template <class T>
+/* A block for each sum; W > 1: of numbers side by side. */
+template <int W, class T>
 static __global__ void __launch_bounds__(THREADS)
     squares_kernel(const T *x, const float *mean, long reduced, long inner, float divisor, T *y) {
   long at = blockIdx.x;
   const T *from = x + at / inner * reduced * inner + at % inner;
   float total = 0, m = mean[at];
-  for (long r = threadIdx.x; r < reduced; r += THREADS) {
-    float d = widened(from[r * inner]) - m;
-    total += d * d;
+  for (long r = threadIdx.x * W; r < reduced; r += THREADS * W) {
+    Line<T, W> l = line_load_whole<W>(from + r * inner);
+#pragma unroll
+    for (int k = 0; k < W; k++) {
+      float d = widened(l.v[k]) - m;
+      total += d * d;
+    }
   }
   total = block_sum(total);
   if (threadIdx.x == 0) narrowed(total / divisor, y + at);
@@ -147,8 +189,13 @@ int squares_on(CudaStream s, Dtype dtype, const void *x, const float *mean, long
   if (!outer || !inner) return 1;
   with_type(dtype, [&](auto t) {
     TYPE_OF(t);
-    LAUNCH(squares_kernel<T>, (unsigned)(outer * inner), THREADS, 0, s, (const T *)x, mean, reduced, inner,
-           divisor, (T *)y);
+    constexpr int W = wide_of<T>;
+    if (inner == 1 && reduced % W == 0 && aligned16(x))
+      LAUNCH((squares_kernel<W, T>), (unsigned)outer, THREADS, 0, s, (const T *)x, mean, reduced, inner,
+             divisor, (T *)y);
+    else
+      LAUNCH((squares_kernel<1, T>), (unsigned)(outer * inner), THREADS, 0, s, (const T *)x, mean, reduced,
+             inner, divisor, (T *)y);
   });
   return launched("var");
 }

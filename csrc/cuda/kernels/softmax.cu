@@ -1,4 +1,5 @@
-/* A team a row (team.h); what a row is read for again comes from the cache. */
+/* A team a row (team.h), a member W neighbours, which move 16 bytes at a time, or one; what a row is read for again comes
+ * from the cache. */
 #include "cuda/kernels/softmax.h"
 
 #include "cuda/kernels/numbers.h"
@@ -6,47 +7,80 @@
 
 #include <math.h>
 
-/* A team's walk over its row; those beyond the last row have nothing to walk over. */
-#define EACH_OF_ROW(k, team, rows, c)                                                                        \
-  for (long k = (team).rank; (team).row < (rows) && k < (c); k += (team).size)
+enum { WIDTH = 8 };
 
-template <class Team>
+/* A member's walk over its row, W numbers from k on; those beyond the last row have nothing to walk over. */
+#define EACH_OF_ROW(k, team, rows, c)                                                                        \
+  for (long k = (team).rank * W; (team).row < (rows) && k < (c); k += (team).size * W)
+
+/* W numbers of a row from k on. */
+template <int W> static __device__ inline Pack<W> of_row(const Numbers &x, long k) {
+  return load<W>(x, k, k + W, true);
+}
+
+template <int W> static __device__ inline void to_row(const Numbers &x, long k, Pack<W> v, bool add = false) {
+  if (add) {
+    Pack<W> old = of_row<W>(x, k);
+    for (int j = 0; j < W; j++) v.v[j] += old.v[j];
+  }
+  store(x, k, k + W, true, v);
+}
+
+/* Starts kernel<LONG, W>(team size, …) with teams for rows > 0 rows of c numbers of aligned memory. */
+static bool in_lines(long c) { return c % WIDTH == 0; }
+#define LAUNCH_ROWS(kernel, s, rows, c, aligned, ...)                                                        \
+  do {                                                                                                       \
+    if (in_lines(c) && aligned)                                                                              \
+      LAUNCH_TEAMS(kernel, WIDTH, s, rows, c, __VA_ARGS__);                                                  \
+    else                                                                                                     \
+      LAUNCH_TEAMS(kernel, 1, s, rows, c, __VA_ARGS__);                                                      \
+  } while (0)
+
+template <int W, class Team>
 static __device__ inline float row_top(const Team &team, long rows, long c, const Numbers &x) {
   float top = -INFINITY;
-  EACH_OF_ROW(k, team, rows, c) top = Larger()(top, number_at(x, k));
+  EACH_OF_ROW(k, team, rows, c) {
+    Pack<W> v = of_row<W>(x, k);
+    for (int j = 0; j < W; j++) top = Larger()(top, v.v[j]);
+  }
   return team.all(top, Larger());
 }
 
-template <class Team>
+template <int W, class Team>
 static __device__ inline float row_exp_sum(const Team &team, long rows, long c, const Numbers &x, float top) {
   float sum = 0;
-  EACH_OF_ROW(k, team, rows, c) sum += expf(number_at(x, k) - top);
+  EACH_OF_ROW(k, team, rows, c) {
+    Pack<W> v = of_row<W>(x, k);
+    for (int j = 0; j < W; j++) sum += expf(v.v[j] - top);
+  }
   return team.all(sum, Add());
 }
 
 /* ---- softmax, log_softmax ---- */
 
-template <bool LONG>
+template <bool LONG, int W>
 static __global__ void __launch_bounds__(THREADS)
     softmax_kernel(int size, long rows, long c, Numbers x, Numbers y, bool logarithm) {
   Team<LONG> team(size);
   x = after(x, team.row * c);
   y = after(y, team.row * c);
-  float top = row_top(team, rows, c, x), sum = row_exp_sum(team, rows, c, x, top);
+  float top = row_top<W>(team, rows, c, x), sum = row_exp_sum<W>(team, rows, c, x, top);
   float log_sum = top + logf(sum), scale = 1 / sum;
   EACH_OF_ROW(k, team, rows, c) {
-    float v = number_at(x, k);
-    put_number(y, k, logarithm ? v - log_sum : expf(v - top) * scale);
+    Pack<W> v = of_row<W>(x, k);
+    for (int j = 0; j < W; j++) v.v[j] = logarithm ? v.v[j] - log_sum : expf(v.v[j] - top) * scale;
+    to_row(y, k, v);
   }
 }
 
 int softmax_on(CudaStream s, long rows, long c, Dtype dtype, const void *x, void *y, bool logarithm) {
   if (!rows || !c) return 1;
-  LAUNCH_TEAMS(softmax_kernel, s, rows, c, rows, c, numbers_of(x, dtype), numbers_of(y, dtype), logarithm);
+  LAUNCH_ROWS(softmax_kernel, s, rows, c, (aligned16(x) && aligned16(y)), rows, c, numbers_of(x, dtype),
+              numbers_of(y, dtype), logarithm);
   return launched("softmax");
 }
 
-template <bool LONG>
+template <bool LONG, int W>
 static __global__ void __launch_bounds__(THREADS)
     softmax_back_kernel(int size, long rows, long c, Numbers y, Numbers dy, Numbers dx, bool add,
                         bool logarithm) {
@@ -55,19 +89,24 @@ static __global__ void __launch_bounds__(THREADS)
   dy = after(dy, team.row * c);
   dx = after(dx, team.row * c);
   float along = 0;
-  EACH_OF_ROW(k, team, rows, c) along += number_at(dy, k) * (logarithm ? 1 : number_at(y, k));
+  EACH_OF_ROW(k, team, rows, c) {
+    Pack<W> v = of_row<W>(y, k), d = of_row<W>(dy, k);
+    for (int j = 0; j < W; j++) along += d.v[j] * (logarithm ? 1 : v.v[j]);
+  }
   along = team.all(along, Add());
   EACH_OF_ROW(k, team, rows, c) {
-    float v = number_at(y, k), d = number_at(dy, k);
-    add_number(dx, k, logarithm ? d - expf(v) * along : v * (d - along), add);
+    Pack<W> v = of_row<W>(y, k), d = of_row<W>(dy, k);
+    for (int j = 0; j < W; j++)
+      v.v[j] = logarithm ? d.v[j] - expf(v.v[j]) * along : v.v[j] * (d.v[j] - along);
+    to_row(dx, k, v, add);
   }
 }
 
 int softmax_back_on(CudaStream s, long rows, long c, Dtype dtype, const void *y, const void *dy, void *dx,
                     bool add, bool logarithm) {
   if (!rows || !c) return 1;
-  LAUNCH_TEAMS(softmax_back_kernel, s, rows, c, rows, c, numbers_of(y, dtype), numbers_of(dy, dtype),
-               numbers_of(dx, dtype), add, logarithm);
+  LAUNCH_ROWS(softmax_back_kernel, s, rows, c, (all_aligned16({y, dy, dx})), rows, c, numbers_of(y, dtype),
+              numbers_of(dy, dtype), numbers_of(dx, dtype), add, logarithm);
   return launched("softmax");
 }
 
@@ -80,13 +119,13 @@ static __device__ inline long class_of(float label, long c) {
 }
 
 /* partial: of each block the sum of the losses and their number. */
-template <bool LONG>
+template <bool LONG, int W>
 static __global__ void __launch_bounds__(THREADS)
     entropy_kernel(int size, long rows, long c, Numbers x, const float *label, float *lse, float *partial,
                    Refusals refusals) {
   Team<LONG> team(size);
   x = after(x, team.row * c);
-  float top = row_top(team, rows, c, x), own = top + logf(row_exp_sum(team, rows, c, x, top)), loss = 0,
+  float top = row_top<W>(team, rows, c, x), own = top + logf(row_exp_sum<W>(team, rows, c, x, top)), loss = 0,
         count = 0;
   if (team.row < rows && team.rank == 0) {
     long k = class_of(label[team.row], c);
@@ -116,23 +155,29 @@ static __global__ void __launch_bounds__(THREADS)
   *weight = count > 0 ? 1 / count : 0;
 }
 
-static long entropy_blocks(long rows, long c) {
-  return is_long(c) ? rows : (long)blocks_for(rows * team_size(c));
+static long entropy_blocks(long rows, long c, bool aligned) {
+  long units = in_lines(c) && aligned ? c / WIDTH : c;
+  return is_long(units) ? rows : (long)blocks_for(rows * team_size(units));
 }
 
-size_t entropy_scratch(long rows, long c) { return 2 * (size_t)entropy_blocks(rows, c); }
+size_t entropy_scratch(long rows, long c) {
+  long wide = entropy_blocks(rows, c, true), narrow = entropy_blocks(rows, c, false);
+  return 2 * (size_t)(wide > narrow ? wide : narrow);
+}
 
 int entropy_on(CudaStream s, long rows, long c, Dtype dtype, const void *x, const float *label, float *lse,
                float *y, float *weight, float *scratch, Refusals refusals) {
   if (rows) {
-    LAUNCH_TEAMS(entropy_kernel, s, rows, c, rows, c, numbers_of(x, dtype), label, lse, scratch, refusals);
+    LAUNCH_ROWS(entropy_kernel, s, rows, c, (aligned16(x)), rows, c, numbers_of(x, dtype), label, lse,
+                scratch, refusals);
     if (!launched("cross_entropy")) return 0;
   }
-  LAUNCH(entropy_mean_kernel, 1, THREADS, 0, s, entropy_blocks(rows, c), scratch, y, weight, refusals.call);
+  LAUNCH(entropy_mean_kernel, 1, THREADS, 0, s, entropy_blocks(rows, c, aligned16(x)), scratch, y, weight,
+         refusals.call);
   return launched("cross_entropy");
 }
 
-template <bool LONG>
+template <bool LONG, int W>
 static __global__ void __launch_bounds__(THREADS)
     entropy_back_kernel(int size, long rows, long c, Numbers x, const float *label, const float *lse,
                         const float *dy, const float *weight, const int32_t *refused, Numbers dx, bool add) {
@@ -143,8 +188,12 @@ static __global__ void __launch_bounds__(THREADS)
   x = after(x, team.row * c);
   dx = after(dx, team.row * c);
   EACH_OF_ROW(k, team, rows, c) {
-    float d = own > 0 ? g * expf(number_at(x, k) - sum) : 0;
-    add_number(dx, k, k == own - 1 ? d - g : d, add);
+    Pack<W> v = of_row<W>(x, k);
+    for (int j = 0; j < W; j++) {
+      float d = own > 0 ? g * expf(v.v[j] - sum) : 0;
+      v.v[j] = k + j == own - 1 ? d - g : d;
+    }
+    to_row(dx, k, v, add);
   }
 }
 
@@ -152,14 +201,14 @@ int entropy_back_on(CudaStream s, long rows, long c, Dtype dtype, const void *x,
                     const float *lse, const float *dy, const float *weight, const int32_t *refused, void *dx,
                     bool add) {
   if (!rows || !c) return 1;
-  LAUNCH_TEAMS(entropy_back_kernel, s, rows, c, rows, c, numbers_of(x, dtype), label, lse, dy, weight,
-               refused, numbers_of(dx, dtype), add);
+  LAUNCH_ROWS(entropy_back_kernel, s, rows, c, (aligned16(x) && aligned16(dx)), rows, c, numbers_of(x, dtype),
+              label, lse, dy, weight, refused, numbers_of(dx, dtype), add);
   return launched("cross_entropy");
 }
 
 /* ---- normalise ---- */
 
-template <bool LONG>
+template <bool LONG, int W>
 static __global__ void __launch_bounds__(THREADS)
     normalise_kernel(int size, long rows, long c, Numbers x, float *inverse, Numbers y) {
   Team<LONG> team(size);
@@ -167,21 +216,26 @@ static __global__ void __launch_bounds__(THREADS)
   y = after(y, team.row * c);
   float squares = 0;
   EACH_OF_ROW(k, team, rows, c) {
-    float v = number_at(x, k);
-    squares += v * v;
+    Pack<W> v = of_row<W>(x, k);
+    for (int j = 0; j < W; j++) squares += v.v[j] * v.v[j];
   }
   float length = sqrtf(team.all(squares, Add())), scale = 1 / (length < 1e-8f ? 1e-8f : length);
   if (team.row < rows && team.rank == 0) inverse[team.row] = scale;
-  EACH_OF_ROW(k, team, rows, c) put_number(y, k, scale * number_at(x, k));
+  EACH_OF_ROW(k, team, rows, c) {
+    Pack<W> v = of_row<W>(x, k);
+    for (int j = 0; j < W; j++) v.v[j] *= scale;
+    to_row(y, k, v);
+  }
 }
 
 int normalise_on(CudaStream s, long rows, long c, Dtype dtype, const void *x, float *inverse, void *y) {
   if (!rows || !c) return 1;
-  LAUNCH_TEAMS(normalise_kernel, s, rows, c, rows, c, numbers_of(x, dtype), inverse, numbers_of(y, dtype));
+  LAUNCH_ROWS(normalise_kernel, s, rows, c, (aligned16(x) && aligned16(y)), rows, c, numbers_of(x, dtype),
+              inverse, numbers_of(y, dtype));
   return launched("normalise");
 }
 
-template <bool LONG>
+template <bool LONG, int W>
 static __global__ void __launch_bounds__(THREADS)
     normalise_back_kernel(int size, long rows, long c, Numbers x, const float *inverse, Numbers dy,
                           Numbers dx, bool add) {
@@ -190,16 +244,23 @@ static __global__ void __launch_bounds__(THREADS)
   x = after(x, team.row * c);
   dy = after(dy, team.row * c);
   dx = after(dx, team.row * c);
-  EACH_OF_ROW(k, team, rows, c) along += number_at(x, k) * number_at(dy, k);
+  EACH_OF_ROW(k, team, rows, c) {
+    Pack<W> v = of_row<W>(x, k), d = of_row<W>(dy, k);
+    for (int j = 0; j < W; j++) along += v.v[j] * d.v[j];
+  }
   along = team.all(along, Add());
   along = scale < 1e8f ? along * scale * scale : 0; /* below the smallest length the scale is a constant */
-  EACH_OF_ROW(k, team, rows, c) add_number(dx, k, scale * (number_at(dy, k) - number_at(x, k) * along), add);
+  EACH_OF_ROW(k, team, rows, c) {
+    Pack<W> v = of_row<W>(x, k), d = of_row<W>(dy, k);
+    for (int j = 0; j < W; j++) v.v[j] = scale * (d.v[j] - v.v[j] * along);
+    to_row(dx, k, v, add);
+  }
 }
 
 int normalise_back_on(CudaStream s, long rows, long c, Dtype dtype, const void *x, const float *inverse,
                       const void *dy, void *dx, bool add) {
   if (!rows || !c) return 1;
-  LAUNCH_TEAMS(normalise_back_kernel, s, rows, c, rows, c, numbers_of(x, dtype), inverse,
-               numbers_of(dy, dtype), numbers_of(dx, dtype), add);
+  LAUNCH_ROWS(normalise_back_kernel, s, rows, c, (all_aligned16({x, dy, dx})), rows, c, numbers_of(x, dtype),
+              inverse, numbers_of(dy, dtype), numbers_of(dx, dtype), add);
   return launched("normalise");
 }

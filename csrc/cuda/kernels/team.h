@@ -62,14 +62,14 @@ template <bool LONG> struct Team {
   }
 };
 
-/* Starts kernel<LONG>(..., team size) with a team for each of `rows` rows of c numbers, rows > 0. */
-#define LAUNCH_TEAMS(kernel, s, rows, c, ...)                                                                \
+/* Starts kernel<LONG, W>(team size, …) with a team for each of `rows` rows of c numbers, rows > 0, a member W of them. */
+#define LAUNCH_TEAMS(kernel, W, s, rows, c, ...)                                                             \
   do {                                                                                                       \
-    int size_ = team_size(c);                                                                                \
-    if (is_long(c))                                                                                          \
-      LAUNCH((kernel<true>), (unsigned)(rows), THREADS, 0, s, size_, __VA_ARGS__);                           \
+    int size_ = team_size((c) / W);                                                                          \
+    if (is_long((c) / W))                                                                                    \
+      LAUNCH((kernel<true, W>), (unsigned)(rows), THREADS, 0, s, size_, __VA_ARGS__);                        \
     else                                                                                                     \
-      LAUNCH((kernel<false>), blocks_for((rows)*size_), THREADS, 0, s, size_, __VA_ARGS__);                  \
+      LAUNCH((kernel<false, W>), blocks_for((rows)*size_), THREADS, 0, s, size_, __VA_ARGS__);               \
   } while (0)
 
 #endif
