@@ -1,5 +1,5 @@
 /* embedding_loss (ops/op_embedding_loss.c says what it is): forward reads Z twice, for the class means and for the
- * logits; backward once. */
+ * logits; backward once: three launches. */
 #include "cuda/op_kit.h"
 #include "cuda/refusals.h"
 
@@ -29,13 +29,6 @@ static float *keep(Call *c, int i, long n) {
   return t ? tensor_write(t) : NULL;
 }
 
-/* The parts' sums of every group. */
-static int group_sums(Call *c, const Contrast *j, const float *partial, float *total) {
-  const Rows *n = &j->rows;
-  long parts = j->groups == 1 ? n->images * n->parts : n->parts;
-  return cuda_sum_middle(c, F32, partial, j->groups, parts, CLASSES * n->channels, 1, F32, total, false);
-}
-
 static int loss_forward(Call *c) {
   Contrast j = loss_of(c);
   const Rows *n = &j.rows;
@@ -48,20 +41,20 @@ static int loss_forward(Call *c) {
       (c->training &&
        (!(j.logits = keep(c, LOGITS, CLASSES * all)) || !(j.pulls = keep(c, PULLS, sets * n->channels)))))
     return 0;
-  size_t numbers =
-      (size_t)(rows_sums(n, CLASSES) + sets * n->channels + 2 * classes + 2 * sets + blocks * (CLASSES + 1));
-  float *partial = call_scratch(c, numbers * sizeof *partial);
-  if (!partial || !cuda_refusals(c, REFUSED, &j.refusals)) return 0;
-  float *total = partial + rows_sums(n, CLASSES), *counts, *losses;
-  j.weight = total + sets * n->channels;
+  size_t numbers = (size_t)(rows_sums(n, CLASSES) + classes * n->channels + 2 * classes + 2 * sets +
+                            blocks * (CLASSES + 1));
+  j.counters = cuda_counters(c, rows_counters(n));
+  j.partial = j.counters ? call_scratch(c, numbers * sizeof *j.partial) : NULL;
+  if (!j.partial || !cuda_refusals(c, REFUSED, &j.refusals)) return 0;
+  if (!n->images || !n->channels) return c->device->fill(c->device, y, NULL, sizeof *y, 1);
+  j.total = j.partial + rows_sums(n, CLASSES);
+  j.weight = j.total + classes * n->channels;
   j.numbers = j.weight + classes;
   j.count = j.numbers + classes;
   j.length = j.count + sets;
-  counts = j.length + sets;
-  losses = counts + blocks * CLASSES;
-  return contrast_sums_on(s, &j, partial, counts) && group_sums(c, &j, partial, total) &&
-         contrast_means_on(s, &j, counts, total) && contrast_on(s, &j, partial, losses) &&
-         (!c->training || group_sums(c, &j, partial, total)) && contrast_end_on(s, &j, losses, total, y);
+  j.counts = j.length + sets;
+  j.losses = j.counts + blocks * CLASSES;
+  return contrast_sums_on(s, &j) && contrast_on(s, &j, y);
 }
 
 static int loss_backward(Call *c) {

@@ -1,4 +1,5 @@
-/* responsibility_loss (ops/op_responsibility_loss.c). */
+/* responsibility_loss (ops/op_responsibility_loss.c): a launch forward, which reads K, and one backward, which reads it again
+ * and writes both gradients. */
 #include "cuda/op_kit.h"
 #include "cuda/refusals.h"
 
@@ -23,12 +24,9 @@ static Responsibility loss_of(const Call *c) {
                           .through = c->arg[THROUGH].n != 0};
 }
 
-/* Every hand's view of its image. */
-static Rows rows_of(const Responsibility *j) { return rows_cut(j->hands, j->h * j->w, j->c); }
-
 static int loss_forward(Call *c) {
   Responsibility j = loss_of(c);
-  Rows n = rows_of(&j);
+  Rows n = rows_cut(j.hands, j.h * j.w, j.c); /* every hand's view of its image */
   float *y = output(c, 0);
   if (c->training) {
     Tensor *kept = call_save_new(c, SLOPE, F32, 2, SHAPE(j.hands, n.rows));
@@ -38,28 +36,29 @@ static int loss_forward(Call *c) {
   Tensor *kept = call_save_new(c, WEIGHT, F32, 1, SHAPE(j.hands));
   j.weight = kept ? tensor_write(kept) : NULL;
   float *partial = call_scratch(c, (size_t)(2 * j.hands * n.parts) * sizeof *partial);
-  return y && j.weight && partial && cuda_refusals(c, REFUSED, &j.refusals) &&
-         responsibility_on(stream_of(c), n, &j, partial, y);
+  unsigned *counter = partial ? cuda_counters(c, 1) : NULL;
+  if (!y || !j.weight || !counter || !cuda_refusals(c, REFUSED, &j.refusals)) return 0;
+  if (!j.hands) return c->device->fill(c->device, y, NULL, sizeof *y, 1);
+  return responsibility_on(stream_of(c), n, &j, partial, counter, y);
 }
 
 static int loss_backward(Call *c) {
   Responsibility j = loss_of(c);
-  Rows n = rows_of(&j);
+  Rows n = rows_cut(j.images, j.h * j.w, j.c);
   const float *dy = grad_out(c, 0);
-  bool add;
+  bool dk_add = false, dq_add = false;
+  void *dk = NULL, *dq = NULL;
   if (!dy) return 1;
   j.slope = (float *)saved(c, SLOPE); /* from here on only read */
   j.weight = (float *)saved(c, WEIGHT);
   j.refusals.call = (int32_t *)tensor_data(c->saved[REFUSED]);
-  if (c->needs_grad[K]) {
-    float *dk = call_grad(c, K, &add);
-    if (!dk || !responsibility_k_on(stream_of(c), &j, dy, dk, add)) return 0;
-  }
-  if (!c->needs_grad[Q]) return 1;
-  float *dq = call_grad(c, Q, &add);
-  float *partial = dq ? call_scratch(c, (size_t)rows_sums(&n, 1) * sizeof *partial) : NULL;
-  return partial && (add || c->device->fill(c->device, dq, NULL, 1, (long)tensor_bytes(c->in[Q]))) &&
-         responsibility_q_on(stream_of(c), n, &j, dy, partial, dq);
+  if ((c->needs_grad[K] && !(dk = call_grad(c, K, &dk_add))) ||
+      (c->needs_grad[Q] && !(dq = call_grad(c, Q, &dq_add))))
+    return 0;
+  unsigned *counters = cuda_counters(c, rows_counters(&n));
+  float *partial = counters ? call_scratch(c, (size_t)(j.hands * n.parts * j.c) * sizeof *partial) : NULL;
+  return partial &&
+         responsibility_back_on(stream_of(c), n, &j, dy, dk, dk_add, dq, dq_add, partial, counters);
 }
 
 const Kernel cuda_responsibility_loss = {.forward = loss_forward, .backward = loss_backward};

@@ -1,10 +1,11 @@
 /* `lanes` threads share a pixel and add what they see of its channels; where it has more of them than a block takes,
- * blocks beside each other see the whole pixel and sum their own channels. */
+ * blocks beside each other see the whole pixel and sum their own channels. What follows from a pass's sums its last block
+ * computes (last.h): three passes over Z are the fewest, since no logit is known before all means are, and no gradient
+ * before all logits. */
 #include "cuda/kernels/contrast.h"
 
-#include "cuda/kernels/channels.h"
+#include "cuda/kernels/last.h"
 #include "cuda/kernels/sums.h"
-#include "cuda/kernels/team.h"
 #include "ops/bodies_contrast.h"
 
 /* What a class's means of an image are in `of`. */
@@ -31,11 +32,85 @@ template <int W> struct Pixels : Share<W> {
   __device__ bool more(long r) const { return r - threadIdx.x / (unsigned)(THREADS / this->step) < last; }
 };
 
+/* A block's sums of every class become those of its image, a.total. Whether this is the last block of all, for which all
+ * of them are there. */
+template <int W>
+static __device__ inline bool all_sums(const Contrast &a, const Lanes &l, const Pixels<W> &w,
+                                       Pack<W> (&sum)[CLASSES]) {
+  const Rows &n = a.rows;
+  if (!image_sums(n, l, w, sum, a.partial, a.counters)) return false;
+  if (threadIdx.x < l.lanes && w.inside)
+    for (int c = 0; c < CLASSES; c++)
+      pack_store(a.total + (w.image * CLASSES + c) * n.channels + w.channel, sum[c]);
+  return is_last(a.counters + n.images * l.blocks, (unsigned)n.images * l.blocks);
+}
+
+/* A group's sum of a class at channel i. */
+static __device__ inline double total_of(const Contrast &a, long set, long i) {
+  long C = a.rows.channels;
+  if (a.groups > 1) return (double)a.total[set * C + i];
+  double v = 0;
+  for (long image = 0; image < a.rows.images; image++) v += (double)a.total[(image * CLASSES + set) * C + i];
+  return v;
+}
+
+/* What the length of a class's mean makes of it. */
+static __device__ inline double factor_of(const Contrast &a, double length) {
+  return a.normalise ? a.scale / (length > 1e-8 ? length : 1e-8) : 1;
+}
+
+/* A block's warps take one thing after the other: i, of so many; lane. */
+#define EACH_WARP(i, count) for (long i = threadIdx.x / warpSize; i < (count); i += THREADS / warpSize)
+#define EACH_LANE(i, count) for (long i = threadIdx.x % warpSize; i < (count); i += warpSize)
+
 /* ---- the class means ---- */
 
+/* One block: what a pixel of each class counts. */
+static __device__ inline void put_weights(const Contrast &a) {
+  float used = 0;
+  EACH_WARP(i, a.rows.images) {
+    double number[CLASSES], present = 0;
+    for (int c = 0; c < CLASSES; c++) {
+      double n = 0;
+      EACH_LANE(p, a.rows.parts) n += (double)a.counts[(i * a.rows.parts + p) * CLASSES + c];
+      number[c] = warp_sum(n);
+      present += number[c] > 0;
+    }
+    if (threadIdx.x % warpSize) continue;
+    used += present > 0;
+    for (int c = 0; c < CLASSES; c++) {
+      a.numbers[i * CLASSES + c] = (float)number[c];
+      a.weight[i * CLASSES + c] = number[c] > 0 ? (float)(1 / (number[c] * present)) : 0;
+    }
+  }
+  used = block_sum(used);
+  for (long i = threadIdx.x; i < a.rows.images * CLASSES; i += THREADS) a.weight[i] /= used > 0 ? used : 1;
+}
+
+/* The block behind put_weights, a warp for a class of a group. */
+static __device__ inline void put_means(const Contrast &a) {
+  long C = a.rows.channels;
+  EACH_WARP(set, a.groups * CLASSES) {
+    double n = 0, square = 0;
+    EACH_LANE(i, a.groups > 1 ? 1 : a.rows.images)
+    n += (double)a.numbers[a.groups > 1 ? set : i * CLASSES + set];
+    n = warp_sum(n);
+    EACH_LANE(i, C) {
+      double m = n > 0 ? total_of(a, set, i) / n : 0;
+      square += m * m;
+    }
+    double length = sqrt(warp_sum(square)), factor = factor_of(a, length);
+    EACH_LANE(i, C) a.means[set * C + i] = n > 0 ? (float)(total_of(a, set, i) / n * factor) : 0;
+    if (threadIdx.x % warpSize) continue;
+    a.count[set] = (float)n;
+    a.length[set] = (float)length;
+  }
+}
+
 template <class T, int W>
-static __global__ void __launch_bounds__(THREADS)
-    sums_kernel(Rows, Lanes l, Contrast a, float *partial, float *counts) {
+static __global__ void __launch_bounds__(THREADS,
+                                         W > 4 ? 3 : 4) /* else registers are spilled for occupancy */
+    sums_kernel(Rows, Lanes l, const __grid_constant__ Contrast a) {
   long C = a.rows.channels;
   Pixels<W> w(a.rows, l);
   bool first = w.channel == 0; /* who speaks for the pixel */
@@ -70,85 +145,52 @@ static __global__ void __launch_bounds__(THREADS)
       refuse_on(a.refusals, REFUSE_PART, CLASSES, (double)label, 0);
   }
   for (int c = 0; c < CLASSES; c++) {
-    sum[c] = over_rows(sum[c], l.lanes);
-    if (threadIdx.x < l.lanes && w.inside) pack_store(partial + (w.at * CLASSES + c) * C + w.channel, sum[c]);
     count[c] = block_sum(first ? count[c] : 0);
-    if (threadIdx.x == 0 && first) counts[w.at * CLASSES + c] = count[c];
+    if (threadIdx.x == 0 && first) a.counts[w.at * CLASSES + c] = count[c];
   }
+  if (!all_sums(a, l, w, sum)) return;
+  put_weights(a);
+  __syncthreads();
+  put_means(a);
 }
 
-int contrast_sums_on(CudaStream s, const Contrast *a, float *partial, float *counts) {
+int contrast_sums_on(CudaStream s, const Contrast *a) {
   const Rows &n = a->rows;
-  if (!n.images || !n.channels) return 1;
   with_type(a->dtype, [&](auto t) {
     TYPE_OF(t);
-    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({a->z, partial});
-    LAUNCH_SHARES(sums_kernel, T, wide, s, n, *a, partial, counts);
+    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({a->z, a->partial, a->total});
+    LAUNCH_SHARES(sums_kernel, T, wide, s, n, *a);
   });
-  return launched("embedding_loss");
-}
-
-/* One block: what a pixel of each class counts. */
-static __global__ void __launch_bounds__(THREADS) weights_kernel(Contrast a, const float *counts) {
-  float used = 0;
-  for (long i = threadIdx.x / warpSize; i < a.rows.images; i += THREADS / warpSize) {
-    double number[CLASSES], present = 0;
-    for (int c = 0; c < CLASSES; c++) {
-      double n = 0;
-      for (long p = threadIdx.x % warpSize; p < a.rows.parts; p += warpSize)
-        n += (double)counts[(i * a.rows.parts + p) * CLASSES + c];
-      number[c] = warp_sum(n);
-      present += number[c] > 0;
-    }
-    if (threadIdx.x % warpSize) continue;
-    used += present > 0;
-    for (int c = 0; c < CLASSES; c++) {
-      a.numbers[i * CLASSES + c] = (float)number[c];
-      a.weight[i * CLASSES + c] = number[c] > 0 ? (float)(1 / (number[c] * present)) : 0;
-    }
-  }
-  used = block_sum(used);
-  for (long i = threadIdx.x; i < a.rows.images * CLASSES; i += THREADS) a.weight[i] /= used > 0 ? used : 1;
-}
-
-/* What the length of a class's mean makes of it. */
-static __device__ inline double factor_of(const Contrast &a, double length) {
-  return a.normalise ? a.scale / (length > 1e-8 ? length : 1e-8) : 1;
-}
-
-/* A block for a class of a group. */
-static __global__ void __launch_bounds__(THREADS) means_kernel(Contrast a, const float *total) {
-  long set = blockIdx.x, C = a.rows.channels;
-  const float *from = total + set * C;
-  double n = 0, square = 0;
-  if (a.groups == 1)
-    for (long i = threadIdx.x; i < a.rows.images; i += THREADS) n += (double)a.numbers[i * CLASSES + set];
-  else if (threadIdx.x == 0)
-    n = (double)a.numbers[set];
-  n = block_sum(n);
-  for (long i = threadIdx.x; i < C; i += THREADS) {
-    double m = n > 0 ? (double)from[i] / n : 0;
-    square += m * m;
-  }
-  double length = sqrt(block_sum(square)), factor = factor_of(a, length);
-  for (long i = threadIdx.x; i < C; i += THREADS)
-    a.means[set * C + i] = n > 0 ? (float)((double)from[i] / n * factor) : 0;
-  if (threadIdx.x) return;
-  a.count[set] = (float)n;
-  a.length[set] = (float)length;
-}
-
-int contrast_means_on(CudaStream s, const Contrast *a, const float *counts, const float *total) {
-  LAUNCH(weights_kernel, 1, THREADS, 0, s, *a, counts);
-  if (a->groups) LAUNCH(means_kernel, (unsigned)(a->groups * CLASSES), THREADS, 0, s, *a, total);
   return launched("embedding_loss");
 }
 
 /* ---- the loss ---- */
 
+/* One block: the loss. */
+static __device__ inline void put_loss(const Contrast &a, float *y) {
+  double total = 0;
+  for (long i = threadIdx.x; i < a.rows.images * a.rows.parts; i += THREADS) total += (double)a.losses[i];
+  total = block_sum(total);
+  if (threadIdx.x == 0) *y = *a.refusals.call ? NAN : (float)total;
+}
+
+/* The same block, a warp for a class of a group: d loss / d mean over the number of its pixels. */
+static __device__ inline void put_pulls(const Contrast &a) {
+  long C = a.rows.channels;
+  EACH_WARP(set, a.groups * CLASSES) {
+    const float *z = a.means + set * C;
+    double n = (double)a.count[set], length = (double)a.length[set], along = 0;
+    double factor = factor_of(a, length) / (n > 0 ? n : 1);
+    if (a.normalise && length > 1e-8 && a.scale != 0)
+      EACH_LANE(i, C) along += total_of(a, set, i) * (double)z[i] / (a.scale * a.scale);
+    along = warp_sum(along);
+    EACH_LANE(i, C) a.pulls[set * C + i] = (float)(factor * (total_of(a, set, i) - along * (double)z[i]));
+  }
+}
+
 template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
-    contrast_kernel(Rows, Lanes l, Contrast a, float *partial, float *losses) {
+    contrast_kernel(Rows, Lanes l, const __grid_constant__ Contrast a, float *y) {
   long C = a.rows.channels, all = a.rows.images * a.rows.rows;
   Pixels<W> w(a.rows, l);
   bool first = w.channel == 0, present[CLASSES];
@@ -182,48 +224,19 @@ static __global__ void __launch_bounds__(THREADS)
       for (int i = 0; i < W; i++) sum[k].v[i] += g[k] * inverse * v.v[i];
   }
   loss = block_sum(loss);
-  if (threadIdx.x == 0 && first) losses[w.at] = loss;
-  for (int k = 0; k < CLASSES && a.logits; k++) {
-    sum[k] = over_rows(sum[k], l.lanes);
-    if (threadIdx.x < l.lanes && w.inside) pack_store(partial + (w.at * CLASSES + k) * C + w.channel, sum[k]);
-  }
+  if (threadIdx.x == 0 && first) a.losses[w.at] = loss;
+  if (!(a.logits ? all_sums(a, l, w, sum) : is_last(a.counters, gridDim.x))) return;
+  put_loss(a, y);
+  if (a.logits) put_pulls(a);
 }
 
-int contrast_on(CudaStream s, const Contrast *a, float *partial, float *losses) {
+int contrast_on(CudaStream s, const Contrast *a, float *y) {
   const Rows &n = a->rows;
-  if (!n.images || !n.channels) return 1;
   with_type(a->dtype, [&](auto t) {
     TYPE_OF(t);
-    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({a->z, a->means, partial});
-    LAUNCH_SHARES(contrast_kernel, T, wide, s, n, *a, partial, losses);
+    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({a->z, a->means, a->partial, a->total});
+    LAUNCH_SHARES(contrast_kernel, T, wide, s, n, *a, y);
   });
-  return launched("embedding_loss");
-}
-
-static __global__ void __launch_bounds__(THREADS) loss_kernel(Contrast a, const float *losses, float *y) {
-  double total = 0;
-  for (long i = threadIdx.x; i < a.rows.images * a.rows.parts; i += THREADS) total += (double)losses[i];
-  total = block_sum(total);
-  if (threadIdx.x == 0) *y = *a.refusals.call ? NAN : (float)total;
-}
-
-/* A block for a class of a group: d loss / d mean over the number of its pixels. */
-static __global__ void __launch_bounds__(THREADS) pulls_kernel(Contrast a, const float *total) {
-  long set = blockIdx.x, C = a.rows.channels;
-  const float *z = a.means + set * C, *from = total + set * C;
-  double n = (double)a.count[set], length = (double)a.length[set], along = 0;
-  double factor = factor_of(a, length) / (n > 0 ? n : 1);
-  if (a.normalise && length > 1e-8 && a.scale != 0)
-    for (long i = threadIdx.x; i < C; i += THREADS)
-      along += (double)from[i] * (double)z[i] / (a.scale * a.scale);
-  along = block_sum(along);
-  for (long i = threadIdx.x; i < C; i += THREADS)
-    a.pulls[set * C + i] = (float)(factor * ((double)from[i] - along * (double)z[i]));
-}
-
-int contrast_end_on(CudaStream s, const Contrast *a, const float *losses, const float *total, float *y) {
-  LAUNCH(loss_kernel, 1, THREADS, 0, s, *a, losses, y);
-  if (a->logits && a->groups) LAUNCH(pulls_kernel, (unsigned)(a->groups * CLASSES), THREADS, 0, s, *a, total);
   return launched("embedding_loss");
 }
 

@@ -20,19 +20,18 @@ typedef struct Contrast {
   float *weight;                           /* images x classes: what one pixel counts */
   float *numbers;                          /* images x classes: how many pixels there are */
   float *count, *length;                   /* groups x classes: pixels, length of the plain mean */
+  /* What blocks leave for the last one: rows_sums of CLASSES; images x classes x channels; images x parts x classes;
+   * images x parts. */
+  float *partial, *total, *counts, *losses;
+  unsigned *counters; /* rows_counters */
 } Contrast;
 
-/* partial (rows_sums of CLASSES): of every class the sum of embeddings; counts (images x parts x CLASSES): of pixels.
- * Fills inverse. */
-LAUNCHER int contrast_sums_on(CudaStream s, const Contrast *a, float *partial, float *counts);
-/* From counts: numbers and weight; from total, the sums of whole groups: count, length, means. */
-LAUNCHER int contrast_means_on(CudaStream s, const Contrast *a, const float *counts, const float *total);
-/* Logits; partial (rows_sums of CLASSES): of every class the sum of logits' gradients times embeddings, in training;
- * losses: images x parts. */
-LAUNCHER int contrast_on(CudaStream s, const Contrast *a, float *partial, float *losses);
-/* The loss; in training, from total, the sums of whole groups, the pulls. */
-LAUNCHER int contrast_end_on(CudaStream s, const Contrast *a, const float *losses, const float *total,
-                             float *y);
+/* Each is one launch; there is a channel and an image. */
+
+/* Fills inverse, weight, numbers, count, length and means. */
+LAUNCHER int contrast_sums_on(CudaStream s, const Contrast *a);
+/* The loss; in training logits and pulls. */
+LAUNCHER int contrast_on(CudaStream s, const Contrast *a, float *y);
 /* dz (+)= the gradient; dy: one number. */
 LAUNCHER int contrast_back_on(CudaStream s, const Contrast *a, const float *dy, void *dz, bool add);
 

@@ -1,10 +1,10 @@
-/* Forward reads K once: `lanes` threads a pixel. What backward knows of it are the derivatives by the scores, so dK is
- * written without K; dQ, a vector for each hand, takes K once more. */
+/* Forward reads K once: `lanes` threads a pixel. What backward knows of it are the derivatives by the scores: one pass
+ * writes dK, and takes K once more for dQ, a vector for each hand among zeros. What follows from the sums of a pass its last
+ * blocks compute (last.h), so that each is one launch. */
 #include "cuda/kernels/responsibility.h"
 
-#include "cuda/kernels/channels.h"
+#include "cuda/kernels/last.h"
 #include "cuda/kernels/sums.h"
-#include "cuda/kernels/team.h"
 #include "ops/bodies_responsibility.h"
 
 /* The image (from 0) of hand m. */
@@ -31,44 +31,9 @@ static __device__ inline bool sensible(const Responsibility &a, long m, bool say
 
 /* ---- forward ---- */
 
-template <class T, int W>
-static __global__ void __launch_bounds__(THREADS)
-    scores_kernel(Rows n, unsigned lanes, Responsibility a, float *partial) {
-  long hand = blockIdx.x / n.parts, part = blockIdx.x % n.parts, first = part * n.length;
-  long end = first + n.length < n.rows ? first + n.length : n.rows, lane = threadIdx.x % lanes,
-       begin = lane * W;
-  if (!sensible(a, hand, part == 0 && threadIdx.x == 0)) return; /* the whole block */
-  const T *k = (const T *)a.k + image_of(a, hand) * n.rows * n.channels,
-          *q = (const T *)a.q + query_at(a, hand);
-  Pack<W> own = {};
-  if (first < end && begin < n.channels) own = pack_load<W>(q + begin);
-  float total = 0, count = 0;
-  for (long at = first; at < end; at += THREADS / lanes) { /* whole warps stay */
-    long p = at + threadIdx.x / lanes;
-    float score = 0;
-    if (p < end)
-      for (long c = begin; c < n.channels; c += lanes * W) {
-        Pack<W> v = pack_load<W>(k + p * n.channels + c), with = c == begin ? own : pack_load<W>(q + c);
-        for (int i = 0; i < W; i++) score += v.v[i] * with.v[i];
-      }
-    score = warp_all(score, (int)lanes, Add());
-    if (p >= end || lane) continue;
-    float r = a.r[hand * n.rows + p];
-    bool counts = !(r < 0);
-    total += counts ? responsibility_size(score, r) : 0;
-    count += counts;
-    if (a.slope) a.slope[hand * n.rows + p] = counts ? responsibility_slope(score, r, a.through) : 0;
-  }
-  total = block_sum(total);
-  count = block_sum(count);
-  if (threadIdx.x) return;
-  partial[2 * blockIdx.x] = total;
-  partial[2 * blockIdx.x + 1] = count;
-}
-
 /* One block: the loss, and what a pixel of each hand counts in it. */
-static __global__ void __launch_bounds__(THREADS)
-    total_kernel(long hands, long parts, Responsibility a, const float *partial, float *y) {
+static __device__ inline void put_total(long hands, long parts, const Responsibility &a, const float *partial,
+                                        float *y) {
   double total = 0, used = 0;
   if (*a.refusals.call) {
     if (threadIdx.x == 0) *y = NAN;
@@ -92,104 +57,144 @@ static __global__ void __launch_bounds__(THREADS)
   if (threadIdx.x == 0) *y = used > 0 ? (float)(total / used) : 0;
 }
 
-int responsibility_on(CudaStream s, Rows n, const Responsibility *a, float *partial, float *y) {
+template <class T, int W>
+static __global__ void __launch_bounds__(THREADS)
+    scores_kernel(Rows n, unsigned lanes, const __grid_constant__ Responsibility a, float *partial,
+                  unsigned *counter, float *y) {
+  long hand = blockIdx.x / n.parts, part = blockIdx.x % n.parts, first = part * n.length;
+  long end = first + n.length < n.rows ? first + n.length : n.rows, lane = threadIdx.x % lanes,
+       begin = lane * W;
+  if (!sensible(a, hand, part == 0 && threadIdx.x == 0)) end = first; /* for the whole block */
+  const T *k = NULL, *q = NULL;
+  Pack<W> own = {};
+  if (first < end) {
+    k = (const T *)a.k + image_of(a, hand) * n.rows * n.channels;
+    q = (const T *)a.q + query_at(a, hand);
+    if (begin < n.channels) own = pack_load<W>(q + begin);
+  }
+  float total = 0, count = 0;
+  for (long at = first; at < end; at += THREADS / lanes) { /* whole warps stay */
+    long p = at + threadIdx.x / lanes;
+    float score = 0;
+    if (p < end)
+      for (long c = begin; c < n.channels; c += lanes * W) {
+        Pack<W> v = pack_load<W>(k + p * n.channels + c), with = c == begin ? own : pack_load<W>(q + c);
+        for (int i = 0; i < W; i++) score += v.v[i] * with.v[i];
+      }
+    score = warp_all(score, (int)lanes, Add());
+    if (p >= end || lane) continue;
+    float r = a.r[hand * n.rows + p];
+    bool counts = !(r < 0);
+    total += counts ? responsibility_size(score, r) : 0;
+    count += counts;
+    if (a.slope) a.slope[hand * n.rows + p] = counts ? responsibility_slope(score, r, a.through) : 0;
+  }
+  total = block_sum(total);
+  count = block_sum(count);
+  if (threadIdx.x == 0) {
+    partial[2 * blockIdx.x] = total;
+    partial[2 * blockIdx.x + 1] = count;
+  }
+  if (is_last(counter, gridDim.x)) put_total(n.images, n.parts, a, partial, y);
+}
+
+int responsibility_on(CudaStream s, Rows n, const Responsibility *a, float *partial, unsigned *counter,
+                      float *y) {
   unsigned blocks = (unsigned)(n.images * n.parts);
   with_type(a->dtype, [&](auto t) {
     TYPE_OF(t);
     constexpr int W = wide_of<T>;
-    if (blocks && n.channels % W == 0 && all_aligned16({a->q, a->k}))
-      LAUNCH((scores_kernel<T, W>), blocks, THREADS, 0, s, n, lanes_of(n.channels, W).lanes, *a, partial);
-    else if (blocks)
-      LAUNCH((scores_kernel<T, 1>), blocks, THREADS, 0, s, n, lanes_of(n.channels, 1).lanes, *a, partial);
+    if (n.channels % W == 0 && all_aligned16({a->q, a->k}))
+      LAUNCH((scores_kernel<T, W>), blocks, THREADS, 0, s, n, lanes_of(n.channels, W).lanes, *a, partial,
+             counter, y);
+    else
+      LAUNCH((scores_kernel<T, 1>), blocks, THREADS, 0, s, n, lanes_of(n.channels, 1).lanes, *a, partial,
+             counter, y);
   });
-  LAUNCH(total_kernel, 1, THREADS, 0, s, n.images, n.parts, *a, partial, y);
   return launched("responsibility_loss");
 }
 
 /* ---- backward ---- */
 
-/* The hands of an image, one after the other. */
+/* Whether an earlier hand of the same image stands at the place of hand m. */
+static __device__ inline bool place_taken(const Responsibility &a, long m, long place) {
+  for (long i = 0; i < m; i++)
+    if (image_of(a, i) == image_of(a, m) && query_at(a, i) == place) return true;
+  return false;
+}
+
+/* The last block of an image and its channels: hands' sums to their places, once for all hands of a place. */
 template <class T, int W>
-static __global__ void __launch_bounds__(THREADS)
-    k_kernel(Rows n, Lanes l, Responsibility a, const float *dy, T *dk, bool add) {
+static __device__ inline void put_queries(const Rows &n, const Lanes &l, const Share<W> &w, long hands,
+                                          const Responsibility &a, const float *dy, const float *partial,
+                                          T *dq) {
+  for (long first = 0; first < hands; first++) {
+    if (image_of(a, first) != w.image) continue; /* for the whole block */
+    long place = query_at(a, first);
+    if (place_taken(a, first, place)) continue;
+    Pack<W> total = {};
+    for (long m = first; m < hands; m++) {
+      if (image_of(a, m) != w.image || query_at(a, m) != place) continue;
+      float factor = *dy * a.weight[m];
+#pragma unroll 4
+      for (long p = threadIdx.x / l.lanes; w.inside && p < n.parts; p += w.step) {
+        Pack<W> more = pack_load<W>(partial + (m * n.parts + p) * n.channels + w.channel);
+        for (int k = 0; k < W; k++) total.v[k] += factor * more.v[k];
+      }
+    }
+    total = over_rows(total, l.lanes);
+    if (threadIdx.x < l.lanes && w.inside) pack_put(dq + place + w.channel, total, true);
+  }
+}
+
+/* The hands of an image, one after the other. dk, dq: NULL: not wanted. */
+template <class T, int W>
+static __global__ void __launch_bounds__(THREADS, 4) /* else registers are spilled for occupancy */
+    back_kernel(Rows n, Lanes l, const __grid_constant__ Responsibility a, const float *dy, T *dk,
+                bool dk_add, T *dq, bool dq_add, float *partial, unsigned *counters) {
   Share<W> w(n, l);
-  if (!w.inside) return;
   long hands = *a.refusals.call ? 0 : a.hands;
   for (long m = 0; m < hands; m++) {
-    if (image_of(a, m) != w.image) continue;
+    if (image_of(a, m) != w.image) continue; /* for the whole block */
     const float *slope = a.slope + (m - w.image) * n.rows;
     float factor = *dy * a.weight[m];
-    Pack<W> q = pack_load<W>((const T *)a.q + query_at(a, m) + w.channel);
+    Pack<W> q = {}, sum = {};
+    if (w.inside) q = pack_load<W>((const T *)a.q + query_at(a, m) + w.channel);
     for (int k = 0; k < W; k++) q.v[k] *= factor;
 #pragma unroll 4
     for (long r = w.row; r < w.end; r += w.step) {
-      Pack<W> v = q;
-      for (int k = 0; k < W; k++) v.v[k] *= slope[r];
-      pack_put(dk + r * n.channels + w.channel, v, add);
+      long at = r * n.channels + w.channel;
+      float by = slope[r];
+      Pack<W> d = q, v = {};
+      if (dq) v = pack_load<W>((const T *)a.k + at);
+      for (int k = 0; k < W; k++) {
+        d.v[k] *= by;
+        sum.v[k] += by * v.v[k];
+      }
+      if (dk) pack_put(dk + at, d, dk_add);
     }
-    add = true;
+    dk_add = true;
+    if (!dq) continue;
+    sum = over_rows(sum, l.lanes);
+    if (threadIdx.x < l.lanes && w.inside)
+      pack_store(partial + (m * n.parts + w.at % n.parts) * n.channels + w.channel, sum);
   }
-  for (long r = w.row; r < w.end && !add; r += w.step) pack_store(dk + r * n.channels + w.channel, Pack<W>());
+  for (long r = w.row; r < w.end && dk && !dk_add; r += w.step)
+    pack_store(dk + r * n.channels + w.channel, Pack<W>());
+  if (!dq) return;
+  for (long r = w.row; r < w.end && !dq_add; r += w.step)
+    pack_store(dq + r * n.channels + w.channel, Pack<W>());
+  if (is_last(image_counter(counters, l, w.image), (unsigned)n.parts))
+    put_queries(n, l, w, hands, a, dy, partial, dq);
 }
 
-int responsibility_k_on(CudaStream s, const Responsibility *a, const float *dy, void *dk, bool add) {
-  Rows n = rows_cut(a->images, a->h * a->w, a->c);
+int responsibility_back_on(CudaStream s, Rows n, const Responsibility *a, const float *dy, void *dk,
+                           bool dk_add, void *dq, bool dq_add, float *partial, unsigned *counters) {
+  if (!n.images || !n.channels) return 1;
   with_type(a->dtype, [&](auto t) {
     TYPE_OF(t);
-    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({a->q, dk});
-    LAUNCH_SHARES(k_kernel, T, wide, s, n, *a, dy, (T *)dk, add);
-  });
-  return launched("responsibility_loss");
-}
-
-/* n counts hands in place of images. */
-template <class T, int W>
-static __global__ void __launch_bounds__(THREADS)
-    q_kernel(Rows n, Lanes l, Responsibility a, float *partial) {
-  if (*a.refusals.call) return;
-  Share<W> w(n, l);
-  const T *k = (const T *)a.k + ((image_of(a, w.image) - w.image) * n.rows) * n.channels;
-  Pack<W> sum = {};
-#pragma unroll 4
-  for (long r = w.row; r < w.end; r += w.step) {
-    float slope = a.slope[r];
-    Pack<W> v = pack_load<W>(k + r * n.channels + w.channel);
-    for (int i = 0; i < W; i++) sum.v[i] += slope * v.v[i];
-  }
-  sum = over_rows(sum, l.lanes);
-  if (threadIdx.x < l.lanes && w.inside) pack_store(partial + w.at * n.channels + w.channel, sum);
-}
-
-/* A block for a hand and THREADS channels: the first hand of a place adds for all of them. */
-template <class T>
-static __global__ void __launch_bounds__(THREADS)
-    place_kernel(Rows n, long blocks, Responsibility a, const float *dy, const float *partial, T *dq) {
-  long hand = blockIdx.x / blocks, channel = blockIdx.x % blocks * THREADS + threadIdx.x;
-  if (*a.refusals.call || channel >= n.channels) return;
-  long place = query_at(a, hand);
-  for (long m = 0; m < hand; m++)
-    if (query_at(a, m) == place) return;
-  double total = 0;
-  for (long m = hand; m < n.images; m++) {
-    double sum = 0;
-    if (query_at(a, m) != place) continue;
-    for (long p = 0; p < n.parts; p++) sum += (double)partial[(m * n.parts + p) * n.channels + channel];
-    total += sum * (double)*dy * (double)a.weight[m];
-  }
-  T *to = dq + place + channel;
-  narrowed(widened(*to) + (float)total, to);
-}
-
-int responsibility_q_on(CudaStream s, Rows n, const Responsibility *a, const float *dy, float *partial,
-                        void *dq) {
-  long blocks = blocks_for(n.channels);
-  if (!n.images) return 1;
-  with_type(a->dtype, [&](auto t) {
-    TYPE_OF(t);
-    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({a->k, partial});
-    LAUNCH_SHARES(q_kernel, T, wide, s, n, *a, partial);
-    LAUNCH(place_kernel<T>, (unsigned)(n.images * blocks), THREADS, 0, s, n, blocks, *a, dy, partial,
-           (T *)dq);
+    bool wide = n.channels % wide_of<T> == 0 && all_aligned16({a->q, a->k, dk, dq, partial});
+    LAUNCH_SHARES(back_kernel, T, wide, s, n, *a, dy, (T *)dk, dk_add, (T *)dq, dq_add, partial, counters);
   });
   return launched("responsibility_loss");
 }

@@ -16,12 +16,12 @@ typedef struct Responsibility {
   float *slope, *weight; /* hands x pixels: derivatives by the scores, or NULL; hands: what a pixel counts */
 } Responsibility;
 
-/* n: hands x pixels x c. partial (2 x hands x parts): losses, and pixels that count. */
-LAUNCHER int responsibility_on(CudaStream s, Rows n, const Responsibility *a, float *partial, float *y);
-/* dk (+)= the gradient; dy: one number. */
-LAUNCHER int responsibility_k_on(CudaStream s, const Responsibility *a, const float *dy, void *dk, bool add);
-/* dq += the gradient. partial: rows_sums of 1. */
-LAUNCHER int responsibility_q_on(CudaStream s, Rows n, const Responsibility *a, const float *dy,
-                                 float *partial, void *dq);
+/* n: hands x pixels x c, at least one hand. partial (2 x hands x parts): losses, and pixels that count; a counter. */
+LAUNCHER int responsibility_on(CudaStream s, Rows n, const Responsibility *a, float *partial,
+                               unsigned *counter, float *y);
+/* dk, dq (+)= the gradients, either may be NULL; dy: one number. n: images x pixels x c. partial: hands x parts x c;
+ * counters: rows_counters. */
+LAUNCHER int responsibility_back_on(CudaStream s, Rows n, const Responsibility *a, const float *dy, void *dk,
+                                    bool dk_add, void *dq, bool dq_add, float *partial, unsigned *counters);
 
 #endif
