@@ -101,6 +101,25 @@ it("norms, clipped gradients and averages take one launch for all, and are the C
   assert.is_true(support.difference(results[1][2], results[2][2]) < 1e-6)
 end)
 
+it("losses take a launch for each pass over their maps", function()
+  local Z, Q, K = co.randn(3, 40, 41, 8), co.randn(3, 40, 41, 8), co.randn(3, 40, 41, 8)
+  local inputs = { embedding_loss = { Z, co.ones(3, 40, 41) },
+    responsibility_loss = { Q, K, co.rand(2, 40, 41), co.zeros(2, 2), co.tensor { 1, 3 } } }
+  for name, passes in pairs { embedding_loss = { 2, 1 }, responsibility_loss = { 1, 1 } } do
+    local list = {}
+    for i, t in ipairs(inputs[name]) do list[i] = t:to "cuda" end
+    list[1].requires_grad = true
+    if name == "responsibility_loss" then list[2].requires_grad = true end
+    local before = launches()
+    local loss = core.ops[name].call(table.unpack(list))
+    local forward = launches() - before
+    local gradient = co.ones({ device = "cuda" })
+    before = launches()
+    loss:backward(gradient)
+    assert.same(passes, { forward, launches() - before }, name)
+  end
+end)
+
 it("rounded weights are the same ones until they change, and many take one launch", function()
   local x, weights = co.randn(1, 6, 6, 8, { device = "cuda" }):to "bfloat16", {}
   for i = 1, 3 do weights[i] = co.randn(8, 3, 3, 8, { device = "cuda" }) end
@@ -220,6 +239,27 @@ describe("work that is recorded", function()
     assert.same({ 1, 1 }, { kernels[3], kernels[4] })
     assert.is_true(kernels[1] > 10 and kernels[5] > 10 and kernels[6] > 10)
     assert.same({ 1, 1, 1 }, { kernels[7], kernels[8], kernels[9] })
+  end)
+
+  it("holds memory that is told, and gives it back", function()
+    local function held()
+      for _, d in ipairs(co.devices()) do
+        if d.kind == "cuda" then return d.memory.graphs end
+      end
+    end
+    collectgarbage()
+    collectgarbage()
+    local before = held()
+    do
+      local step = captured(function(x) return (x * 2 + 1):sum() end, {})
+      for _ = 1, 4 do co.tidy(step, gpu(1000)) end
+      local more = held() - before
+      assert.equal(held(), co.memory().cuda.graphs)
+      assert.is_true(more >= 2 * 4000 and more < 64000, more) -- x * 2, and that + 1
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.equal(before, held())
   end)
 
   it("is a frozen network's third pass", function()

@@ -10,6 +10,7 @@ typedef struct MemoryStats {
   size_t peak;   /* the largest `live` since the start or memory_reset_peak */
   size_t cached; /* bytes of pages kept for reuse */
   size_t limit;  /* what live + cached may not exceed */
+  size_t graphs; /* bytes that recorded work holds beside live ones, on a device that records */
 } MemoryStats;
 
 /* A block of at least `bytes` (0 is allowed), 64-byte aligned, contents undefined; NULL with a message beyond

@@ -22,6 +22,7 @@ typedef struct Cuda {
   cudaStream_t stream;
   cudaMemPool_t pool;
   MemoryStats stats;
+  long held; /* bytes that were given back but recordings read */
   Copies copies;
   Refused *refused; /* of the device's memory, made at its first use */
   unsigned *counters[COUNTERS];
@@ -51,6 +52,7 @@ static void *take_on(cudaStream_t stream, Device *d, size_t bytes) {
     cudaGetLastError();
     cudaStreamSynchronize(g->stream);
     cudaMemPoolTrimTo(g->pool, 0);
+    cudaDeviceGraphMemTrim(d->index);
     e = cudaMallocAsync(&block, bytes ? bytes : 1, stream);
   }
   if (e == cudaErrorMemoryAllocation) {
@@ -71,14 +73,18 @@ static void give(Device *d, void *block, size_t bytes) {
   Cuda *g = cuda_of(d);
   if (!block) return;
   cudaSetDevice(d->index);
-  if (!cuda_record_keeps(d, block)) cudaFreeAsync(block, g->stream);
+  if (!cuda_record_keeps(d, block, bytes)) cudaFreeAsync(block, g->stream);
   g->stats.live -= bytes;
 }
+
+void cuda_record_holds(Device *d, long bytes) { cuda_of(d)->held += bytes; }
 
 static MemoryStats memory(Device *d) {
   Cuda *g = cuda_of(d);
   MemoryStats s = g->stats;
-  unsigned long long reserved = 0, used = 0;
+  unsigned long long reserved = 0, used = 0, graphs = 0;
+  cudaDeviceGetGraphMemAttribute(d->index, cudaGraphMemAttrReservedMemCurrent, &graphs);
+  s.graphs = (size_t)graphs + (size_t)g->held;
   cudaMemPoolGetAttribute(g->pool, cudaMemPoolAttrReservedMemCurrent, &reserved);
   cudaMemPoolGetAttribute(g->pool, cudaMemPoolAttrUsedMemCurrent, &used);
   s.cached = reserved > used ? (size_t)(reserved - used) : 0;

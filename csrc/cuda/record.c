@@ -14,12 +14,14 @@ struct Record {
   Record *next; /* of the failed ones */
   Device *device;
   void *taken[PLACES], *kept[PLACES];
+  long kept_bytes;
   int ntaken, nkept;
   bool crowded;
 };
 
 typedef struct Work {
   cudaGraphExec_t graph;
+  long bytes; /* of kept */
   int count;
   void *kept[]; /* blocks that it reads */
 } Work;
@@ -48,7 +50,7 @@ int cuda_record_takes(Device *d, void *block) {
   return 1;
 }
 
-bool cuda_record_keeps(Device *d, void *block) {
+bool cuda_record_keeps(Device *d, void *block, size_t bytes) {
   for (Record **p = &failed; *p; p = &(*p)->next) {
     Record *r = *p;
     if (r->device != d || !drop_from(r->taken, &r->ntaken, block)) continue;
@@ -61,7 +63,9 @@ bool cuda_record_keeps(Device *d, void *block) {
   Record *r = current;
   if (!r || r->device != d || drop_from(r->taken, &r->ntaken, block)) return false;
   r->crowded = r->crowded || r->nkept == PLACES;
-  if (!r->crowded) r->kept[r->nkept++] = block;
+  if (r->crowded) return true;
+  r->kept[r->nkept++] = block;
+  r->kept_bytes += (long)bytes;
   return true;
 }
 
@@ -84,6 +88,7 @@ static Work *work_of(Device *d, const Record *r, cudaGraph_t graph) {
   Work *w = malloc(sizeof *w + (size_t)r->nkept * sizeof *w->kept);
   if (!w) return fail_memory("out of memory: a recording"), NULL;
   w->count = r->nkept;
+  w->bytes = r->kept_bytes;
   memcpy(w->kept, r->kept, (size_t)r->nkept * sizeof *w->kept);
   if (done(d, "a graph", cudaGraphInstantiate(&w->graph, graph, 0))) return w;
   return free(w), NULL;
@@ -98,6 +103,7 @@ void *cuda_recorded(Device *d) {
   cudaGetLastError();
   current = NULL;
   for (int i = 0; !w && i < r->nkept; i++) cudaFreeAsync(r->kept[i], cuda_stream(d));
+  if (w) cuda_record_holds(d, w->bytes);
   if (r->ntaken) {
     r->next = failed;
     failed = r;
@@ -114,6 +120,8 @@ int cuda_replay(Device *d, void *work) {
 void cuda_forget(Device *d, void *work) {
   Work *w = work;
   cudaGraphExecDestroy(w->graph);
+  cudaDeviceGraphMemTrim(d->index);
+  cuda_record_holds(d, -w->bytes);
   for (int i = 0; i < w->count; i++) d->give(d, w->kept[i], 0);
   free(w);
 }

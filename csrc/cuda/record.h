@@ -12,8 +12,11 @@ void cuda_forget(Device *d, void *work);
 
 /* A block was taken while recording: 1, or 0 with a message. */
 int cuda_record_takes(Device *d, void *block);
-/* Whether the block that is given back is not to be freed now: one from outside of the recording that is going on may
+/* Whether the block of so many bytes that is given back is not to be freed now: one from outside of the recording that is going on may
  * be read by what is recorded, and one of a recording that failed never was. */
-bool cuda_record_keeps(Device *d, void *block);
+bool cuda_record_keeps(Device *d, void *block, size_t bytes);
+
+/* Recordings hold so many bytes more of what was given back (device.c). */
+void cuda_record_holds(Device *d, long bytes);
 
 #endif

@@ -334,19 +334,20 @@ static int is_tensor(lua_State *L) {
 }
 
 static void push_stats(lua_State *L, MemoryStats m) {
-  lua_createtable(L, 0, 4);
+  lua_createtable(L, 0, 5);
   const struct {
     const char *name;
     size_t value;
-  } field[] = {{"live", m.live}, {"peak", m.peak}, {"cached", m.cached}, {"limit", m.limit}};
-  for (int i = 0; i < 4; i++) {
+  } field[] = {
+      {"live", m.live}, {"peak", m.peak}, {"cached", m.cached}, {"limit", m.limit}, {"graphs", m.graphs}};
+  for (int i = 0; i < 5; i++) {
     lua_pushinteger(L, (lua_Integer)field[i].value);
     lua_setfield(L, -2, field[i].name);
   }
 }
 
-/* memory{ limit = bytes, reset_peak = true, empty_cache = true } → { live, peak, cached, limit } in bytes, and under their
- * names the same of GPUs that were asked for */
+/* memory{ limit = bytes, reset_peak = true, empty_cache = true } → { live, peak, cached, limit, graphs } in bytes, and under
+ * their names the same of GPUs that were asked for */
 static int memory(lua_State *L) {
   if (lua_istable(L, 1)) {
     if (lua_getfield(L, 1, "limit") != LUA_TNIL) {
@@ -373,7 +374,7 @@ static int memory(lua_State *L) {
   return 1;
 }
 
-/* devices() → list { name, kind, index, memory = { live, peak, cached, limit } } of what there is; of GPUs also
+/* devices() → list { name, kind, index, memory = { live, peak, cached, limit, graphs } } of what there is; of GPUs also
  * `label`, which tells name, memory and compute capability, and `launches`: kernels started so far, on all of them */
 static int devices(lua_State *L) {
   lua_newtable(L);

@@ -125,7 +125,9 @@ local function line(bench, stage, row)
 end
 
 local function used()
-  for _, d in ipairs(co.devices()) do if d.kind == "cuda" then return d.memory.peak end end
+  for _, d in ipairs(co.devices()) do
+    if d.kind == "cuda" then return d.memory.peak + d.memory.graphs end
+  end
 end
 
 local function network(bench, n, width, height, precision, train)

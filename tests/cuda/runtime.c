@@ -10,7 +10,7 @@
 
 enum { HEAD = 64, COPIED_IDLE = 4096 }; /* HEAD: in front of a block, its size */
 
-static size_t used;
+static size_t used, used_by_graphs;
 
 static size_t variable(const char *name, size_t otherwise) {
   const char *s = getenv(name);
@@ -43,6 +43,12 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int index) {
 
 cudaError_t cudaRuntimeGetVersion(int *version) { return *version = 13000, cudaSuccess; }
 cudaError_t cudaDriverGetVersion(int *version) { return *version = 13010, cudaSuccess; }
+
+static size_t size_of(const void *block) {
+  size_t bytes;
+  memcpy(&bytes, (const char *)block - HEAD, sizeof bytes);
+  return bytes;
+}
 
 /* ---- graphs ---- */
 
@@ -127,12 +133,23 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t g, cudaStream_t stream) {
 cudaError_t cudaGraphDestroy(cudaGraph_t g) {
   if (--g->refs) return cudaSuccess;
   for (int i = 0; i < g->count; i++) g->kept[i].drop(g->kept[i].data);
-  for (int i = 0; i < g->blocks; i++) free((char *)g->block[i] - HEAD);
+  for (int i = 0; i < g->blocks; i++) {
+    used_by_graphs -= size_of(g->block[i]);
+    free((char *)g->block[i] - HEAD);
+  }
   free(g->kept);
   free(g->block);
   free(g);
   return cudaSuccess;
 }
+
+cudaError_t cudaDeviceGetGraphMemAttribute(int index, cudaGraphMemAttributeType attribute, void *value) {
+  (void)index, (void)attribute;
+  *(uint64_t *)value = used_by_graphs;
+  return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGraphMemTrim(int index) { return (void)index, cudaSuccess; }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t g) { return cudaGraphDestroy(g); }
 
@@ -152,18 +169,17 @@ cudaError_t cudaMallocAsync(void **block, size_t bytes, cudaStream_t stream) {
   if (captured) {
     captured->block = realloc(captured->block, (size_t)(captured->blocks + 1) * sizeof *captured->block);
     captured->block[captured->blocks++] = *block;
+    used_by_graphs += bytes;
   }
   return cudaSuccess;
 }
 
 cudaError_t cudaFreeAsync(void *block, cudaStream_t stream) {
   (void)stream;
-  size_t bytes;
   if (!block) return cudaSuccess;
   if (captured && !own_block(captured, block)) return cudaErrorStreamCaptureUnsupported;
   cuda_double_reach();
-  memcpy(&bytes, (char *)block - HEAD, sizeof bytes);
-  used -= bytes;
+  used -= size_of(block);
   if (!captured) free((char *)block - HEAD);
   return cudaSuccess;
 }
