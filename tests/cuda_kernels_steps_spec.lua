@@ -2,6 +2,7 @@
 local captured = require "cohesiv.tensor.captured"
 local co = require "cohesiv"
 local core = require "cohesiv.core"
+local lists = require "cohesiv.base.lists"
 local support = require "tests.support"
 
 local function launches()
@@ -202,7 +203,56 @@ describe("work that is recorded", function()
     assert(core.capture(function(y) return y * 2 end, { x }, { x }))
   end)
 
-  it("trains in the same bits with and without", function()
+  it("trains in the same bits with and without, in every precision", function()
+    local halves = { bf16 = "bfloat16", fp16 = "float16" }
+    for _, precision in ipairs { "bf16", "fp16", "tf32" } do
+      local results, kernels = {}, {}
+      for k, graphs in ipairs { "off", "on" } do
+        core.system.setenv("COHESIV_GRAPHS", graphs)
+        core.tf32(precision == "tf32")
+        co.seed(5)
+        local model = co.nn.Sequential { co.nn.Conv2d { 3, 8, 3, padding = 1 }, co.nn.BatchNorm2d(8), co.nn.ReLU(),
+          co.nn.Conv2d { 8, 8, 3, padding = 1, groups = 2 }, co.nn.Conv2d { 8, 4, 1 } }:to "cuda"
+        local optimiser = co.optim.AdamW(model:parameters(), { lr = 1e-2 })
+        local state, weights = optimiser:tensors(), {}
+        for _, b in model:named_buffers() do state[#state + 1] = b end
+        for _, p in ipairs(model:parameters()) do
+          if #p.shape == 4 then weights[#weights + 1] = p end
+        end
+        local half = halves[precision]
+        -- fp16: the loss is scaled, as by training's scale between two of its changes.
+        local scale = precision == "fp16" and 1024 or 1
+        local step = captured(function(x, label)
+          if half then
+            x = x:to(half)
+            core.ops.round_weights.each({ weights }, nil, half)
+          end
+          local loss = co.embedding_loss(model:forward(x), label);
+          (loss * scale):backward()
+          if scale > 1 then co.optim.scale_gradients(optimiser.parameters, 1 / scale) end
+          optimiser:update()
+          optimiser:zero_grad()
+          return loss:detach()
+        end, state)
+        local losses = {}
+        for i = 1, 5 do
+          local x, label = gpu(2, 5, 6, 3), (co.rand(2, 5, 6):gt(0.5) + 1):to "cuda"
+          optimiser:advance()
+          local before = launches()
+          losses[i] = co.tidy(step, x, label):item()
+          kernels[i] = launches() - before
+        end
+        results[k] = { losses, co.cat(lists.map(state, function(t) return t:detach():reshape { -1 } end)):totable() }
+      end
+      core.system.setenv("COHESIV_GRAPHS", "on")
+      core.tf32(false)
+      assert.same(results[1], results[2], precision)
+      assert.is_true(kernels[1] > 10)
+      assert.same({ 1, 1, 1 }, { kernels[3], kernels[4], kernels[5] }, precision)
+    end
+  end)
+
+  it("trains in the same bits with and without, whatever comes between", function()
     local results, kernels = {}, {}
     for k, graphs in ipairs { "off", "on" } do
       core.system.setenv("COHESIV_GRAPHS", graphs)
@@ -230,7 +280,7 @@ describe("work that is recorded", function()
         kernels[i] = launches() - before
         if i == 4 then snapshot = model:parameters()[1]:detach() end -- the next step writes to a copy of it
       end
-      results[k] = { losses, snapshot:totable(), co.cat(require("cohesiv.base.lists").map(state, function(t)
+      results[k] = { losses, snapshot:totable(), co.cat(lists.map(state, function(t)
         return t:detach():reshape { -1 }
       end)):totable() }
     end
@@ -266,15 +316,24 @@ describe("work that is recorded", function()
     co.seed(6)
     local model = co.model { encoder = "resnet18", decoder_widths = { 8, 8, 8, 8, 8 }, embedding_dim = 4,
       attention_dim = 4 }
-    local frozen = model:to("cuda"):eval():freeze()
-    local x, first = gpu(1, 32, 32, 3), nil
-    for i = 1, 4 do
-      local before = launches()
-      local out = frozen:forward(x)
-      local count = launches() - before
-      assert.is_true(i > 2 == (count == 1), ("pass %d: %d launches"):format(i, count))
-      first = first or out
-      for name, t in pairs(out) do assert.equal(0, support.difference(first[name]:to "cpu", t:to "cpu")) end
+    local small = co.nn.Sequential { co.nn.Conv2d { 3, 8, 3, padding = 1 }, co.nn.BatchNorm2d(8), co.nn.ReLU(),
+      co.nn.Conv2d { 8, 8, 3, padding = 1, groups = 2 }, co.nn.Conv2d { 8, 4, 1 } }
+    local half = gpu(1, 9, 8, 3)
+    for what, case in pairs { network = { model, gpu(1, 32, 32, 3) }, bfloat16 = { small, half:to "bfloat16" },
+      float16 = { small, half:to "float16" } } do
+      local frozen, first = case[1]:to("cuda"):eval():freeze(), nil
+      for i = 1, 4 do
+        local before = launches()
+        local out = frozen:forward(case[2])
+        local count = launches() - before
+        assert.is_true(i > 2 == (count == 1), ("%s, pass %d: %d launches"):format(what, i, count))
+        if what ~= "network" then
+          assert.equal(what, out.dtype)
+          out = { out }
+        end
+        first = first or out
+        for name, t in pairs(out) do assert.same(first[name]:totable(), t:totable(), what) end
+      end
     end
   end)
 end)
