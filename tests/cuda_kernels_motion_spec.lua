@@ -1,5 +1,6 @@
 -- Flow and maps on the CUDA half (tests/cuda), beside the CPU's.
 local co = require "cohesiv"
+local core = require "cohesiv.core"
 local map_options = require "cohesiv.motion.map_options"
 local maps = require "cohesiv.motion.maps"
 local plain = require "tests.raft_plain"
@@ -24,6 +25,41 @@ describe("what a GPU computes of motion", function()
   end
 
   it("is what the CPU computes", function() assert.equal(26, run {}) end)
+
+  it("is the flow to several pictures in the launches of one, in the same bits", function()
+    local function launches()
+      for _, d in ipairs(co.devices()) do
+        if d.kind == "cuda" then return d.launches end
+      end
+    end
+    co.seed(2)
+    local picture, pictures = (co.rand(40, 44, 3) * 255):to("uint8"):to "cuda", {}
+    for i = 1, 3 do pictures[i] = (co.rand(40, 44, 3) * 255):to("uint8"):to "cuda" end
+    local alone, before = {}, launches()
+    alone[1] = core.flow.dis(picture, pictures[1])
+    local one = launches() - before
+    alone[2], alone[3] = core.flow.dis(picture, pictures[2]), core.flow.dis(picture, pictures[3])
+    before = launches()
+    local together = { core.flow.dis(picture, table.unpack(pictures)) }
+    assert.equal(one, launches() - before)
+    for i = 1, 3 do assert.same(alone[i]:totable(), together[i]:totable()) end
+    assert.not_same(alone[1]:totable(), alone[2]:totable())
+    -- More than are computed at once; and as a clip asks for them.
+    local many, methods = {}, require "cohesiv.motion.flow_methods"
+    for i = 1, 9 do many[i] = pictures[i % 3 + 1] end
+    local list = { core.flow.dis(picture, table.unpack(many)) }
+    assert.same(alone[1]:totable(), list[9]:totable())
+    local found = {}
+    methods.flows(picture, many, {}, nil, function(i, flow) found[i] = flow end)
+    assert.equal(9, #found)
+    assert.same(alone[3]:totable(), found[8]:totable())
+    assert.same(alone[1]:totable(), found[9]:totable())
+    support.raises("flow: expected at most 64 images beside the first, found 65", function()
+      local all = {}
+      for i = 1, 65 do all[i] = picture end
+      core.flow.dis(picture, table.unpack(all))
+    end)
+  end)
 
   it("does not depend on the order of threads", function()
     assert.equal(26, run { COHESIV_CUDA_BACKWARDS = "1" })

@@ -3,8 +3,8 @@
 
 #include "cuda/kernels/flow.h"
 
-static int grey(Device *d, const uint8_t *image, int channels, const FlowImage *out) {
-  return flow_grey_on(motion_stream(d), image, channels, out);
+static int grey(Device *d, const uint8_t *const *images, int channels, const FlowImage *out) {
+  return flow_grey_on(motion_stream(d), images, channels, out);
 }
 static int halve(Device *d, const FlowImage *in, const FlowImage *out) {
   return flow_halve_on(motion_stream(d), in, out);
@@ -22,15 +22,16 @@ static int densify(Device *d, const FlowSearch *s, const FlowField *field, float
 static int refine(Device *d, const FlowImage *a, const FlowImage *b, const FlowField *field, float *block) {
   return flow_refine_on(motion_stream(d), a, b, field, block);
 }
-static int finish(Device *d, const FlowField *field, int enlarge, long h, long w, float *flow) {
-  return flow_finish_on(motion_stream(d), field, enlarge, h, w, flow);
+static int finish(Device *d, const FlowField *field, int enlarge, long h, long w, float *const *flows) {
+  return flow_finish_on(motion_stream(d), field, enlarge, h, w, flows);
 }
 static int check(Device *d, const float *forward, const float *backward, long h, long w, float a, float b,
                  uint8_t *valid) {
   return flow_check_on(motion_stream(d), forward, backward, h, w, a, b, valid);
 }
 
-const FlowKernels cuda_flow = {.grey = grey,
+const FlowKernels cuda_flow = {.together = FLOW_TOGETHER,
+                               .grey = grey,
                                .halve = halve,
                                .slopes = slopes,
                                .start = start,

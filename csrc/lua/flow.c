@@ -6,7 +6,7 @@
 
 void open_flow(lua_State *L); /* sets core.flow = { dis, pair, check, person } */
 
-enum { HANDS_MAX = 1000 };
+enum { HANDS_MAX = 1000, FLOWS_MAX = 64 };
 
 /* Forward-backward tolerances of the validity mask, where none are given (Sundaram et al. 2010). */
 static const double relative = 0.01, absolute = 0.5;
@@ -24,14 +24,6 @@ static Tensor *check_flow(lua_State *L, int i, const char *what, Device **device
   return t;
 }
 
-/* The flow from a to b into a new tensor at `out`. */
-static int estimate(const Tensor *a, const Tensor *b, Tensor **out) {
-  long h = a->shape[0], w = a->shape[1];
-  if (!(*out = tensor_on(a->device, F32, 3, (long[]){h, w, 2}))) return 0;
-  float *flow = tensor_write(*out);
-  return flow && flow_dis(a->device, tensor_data(a), tensor_data(b), h, w, a->rank == 3 ? 3 : 1, flow);
-}
-
 static int compare(const Tensor *f, const Tensor *g, double a, double b, Tensor **out) {
   if (!(*out = tensor_on(f->device, U8, 2, f->shape))) return 0;
   uint8_t *valid = tensor_write(*out);
@@ -39,28 +31,40 @@ static int compare(const Tensor *f, const Tensor *g, double a, double b, Tensor 
                              (float)b, valid);
 }
 
-/* Two images of one shape on one device. */
-static void check_pair(lua_State *L, Tensor **a, Tensor **b) {
-  Device *device = NULL;
-  *a = check_image(L, 1, "first image", &device);
-  *b = check_image(L, 2, "second image", &device);
-  if (!tensor_same_shape(*a, *b))
-    refuse(L, "flow: expected two images of one shape, found %s and %s", tensor_text(*a), tensor_text(*b));
+/* The image at i, of a's shape and on its device. */
+static Tensor *check_like(lua_State *L, int i, Tensor *a, Device **device) {
+  Tensor *b = check_image(L, i, "second image", device);
+  if (!tensor_same_shape(a, b))
+    refuse(L, "flow: expected two images of one shape, found %s and %s", tensor_text(a), tensor_text(b));
+  return b;
 }
 
 /* pair(a, b): refuses what is no pair of images */
 static int pair(lua_State *L) {
-  Tensor *a, *b;
-  check_pair(L, &a, &b);
+  Device *device = NULL;
+  Tensor *a = check_image(L, 1, "first image", &device);
+  check_like(L, 2, a, &device);
   return 0;
 }
 
-/* dis(a, b) → flow */
+/* dis(a, b, …) → the flows from a to each of the others */
 static int dis(lua_State *L) {
-  Tensor *a, *b;
-  check_pair(L, &a, &b);
-  Tensor **flow = push_tensor(L);
-  return estimate(a, b, flow) ? 1 : raise_error(L);
+  Device *device = NULL;
+  Tensor *a = check_image(L, 1, "first image", &device);
+  const int n = lua_gettop(L) > 2 ? lua_gettop(L) - 1 : 1;
+  const long h = a->shape[0], w = a->shape[1];
+  if (n > FLOWS_MAX)
+    return refuse(L, "flow: expected at most %d images beside the first, found %d", FLOWS_MAX, n);
+  luaL_checkstack(L, n, NULL);
+  const uint8_t *b[FLOWS_MAX];
+  float *flow[FLOWS_MAX];
+  for (int i = 0; i < n; i++) b[i] = tensor_data(check_like(L, 2 + i, a, &device));
+  for (int i = 0; i < n; i++) {
+    Tensor **t = push_tensor(L);
+    if (!(*t = tensor_on(a->device, F32, 3, (long[]){h, w, 2})) || !(flow[i] = tensor_write(*t)))
+      return raise_error(L);
+  }
+  return flow_dis(a->device, tensor_data(a), b, n, h, w, a->rank == 3 ? 3 : 1, flow) ? n : raise_error(L);
 }
 
 /* check(forward, backward, relative?, absolute?) → mask */

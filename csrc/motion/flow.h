@@ -12,10 +12,11 @@
 
 #include <stdint.h>
 
-/* The flow from a to b, both h x w x channels (1: grey, 3: RGB), into flow (h x w x 2, pixels), all in the
- * device's memory. Bit-equal for any number of threads. 1; 0 with a message for a bad size or channel count, when memory is short, or on
- * Ctrl-C. */
-int flow_dis(Device *device, const uint8_t *a, const uint8_t *b, long h, long w, int channels, float *flow);
+/* The flows from a to each b[i] of n, all h x w x channels (1: grey, 3: RGB), into flow[i] (h x w x 2, pixels), all in
+ * the device's memory; a GPU computes several at once. Bit-equal for any n and number of threads. 1; 0 with a message
+ * for a bad size or channel count, when memory is short, or on Ctrl-C. */
+int flow_dis(Device *device, const uint8_t *a, const uint8_t *const *b, int n, long h, long w, int channels,
+             float *const *flow);
 
 /* valid[y][x] = 1 where the backward flow undoes the forward flow, else 0 (Sundaram, Brox, Keutzer, ECCV
  * 2010): |f + g|^2 <= a (|f|^2 + |g|^2) + b with f = forward(x), g = backward(x + f), bilinear. A target

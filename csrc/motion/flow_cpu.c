@@ -92,12 +92,13 @@ static int finish_chunk(void *arg, long chunk) {
   return 1;
 }
 
-static int finish(Device *d, const FlowField *field, int enlarge, long h, long w, float *flow) {
-  Finish job = {field, enlarge, h, w, flow};
+static int finish(Device *d, const FlowField *field, int enlarge, long h, long w, float *const *flows) {
+  Finish job = {field, enlarge, h, w, flows[0]};
   return (void)d, parallel((h + ROWS - 1) / ROWS, finish_chunk, &job);
 }
 
-const FlowKernels flow_cpu = {.grey = flow_grey,
+const FlowKernels flow_cpu = {.together = 1,
+                              .grey = flow_grey,
                               .halve = flow_halve,
                               .slopes = flow_slopes,
                               .start = start,

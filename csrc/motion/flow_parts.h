@@ -78,7 +78,7 @@ static inline long flow_equations_floats(const FlowRefine *f, long rows) {
 static inline long flow_relax_floats(const FlowRefine *f) { return 9 * FLOW_RING * f->stride + FLOW_MARGIN; }
 
 /* Steps of flow_kernels.h, of whole images: flow_pyramid.c, flow_refine.c, flow_check.c. */
-int flow_grey(Device *d, const uint8_t *image, int channels, const FlowImage *out);
+int flow_grey(Device *d, const uint8_t *const *images, int channels, const FlowImage *out);
 int flow_halve(Device *d, const FlowImage *in, const FlowImage *out);
 int flow_slopes(Device *d, const FlowImage *in, const FlowImage *x, const FlowImage *y);
 long flow_refine_floats(long h, long w);

@@ -43,8 +43,8 @@ static int run(Job job) {
   return parallel((job.rows.out->h + rows - 1) / rows, rows_chunk, &job);
 }
 
-int flow_grey(Device *d, const uint8_t *image, int channels, const FlowImage *out) {
-  return (void)d, run((Job){{.bytes = image, .channels = channels, .out = out}, ISA_PICK(flow_grey_row)});
+int flow_grey(Device *d, const uint8_t *const *images, int channels, const FlowImage *out) {
+  return (void)d, run((Job){{.bytes = images[0], .channels = channels, .out = out}, ISA_PICK(flow_grey_row)});
 }
 
 int flow_halve(Device *d, const FlowImage *in, const FlowImage *out) {

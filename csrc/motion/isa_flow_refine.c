@@ -135,8 +135,9 @@ static void equations(const FlowRefine *f, const Strip *strip, long first, long 
 void ISA_NAME(flow_equations)(const FlowRefine *f, long first, long last, float *local) {
   const long floats = flow_strip_floats(f, last - first), stride = f->w + 2 * FLOW_MARGIN;
   const long least = first > 2 ? first - 2 : 0, most = last + 2 < f->h ? last + 2 : f->h;
-  const FlowImage dt = {f->h, f->w, stride, local + FLOW_MARGIN - (least - 1) * stride};
-  const Strip s = {{f->h, f->w, stride, dt.at + floats}, {f->h, f->w, stride, dt.at + 2 * floats}, dt};
+  const FlowImage dt = {f->h, f->w, stride, local + FLOW_MARGIN - (least - 1) * stride, {1, 0}};
+  Strip s = {dt, dt, dt};
+  s.ax.at += floats, s.ay.at += 2 * floats;
   difference(f, &s.dt, least, most);
   derivatives(f, &s, first > 1 ? first - 1 : 0, last + 1 < f->h ? last + 1 : f->h);
   equations(f, &s, first, last, local + 3 * floats);

@@ -14,13 +14,19 @@ static __device__ Bordered bordered(const FlowImage &m) {
   return {y * m.stride + x, clamp_index(x, m.w), clamp_index(y, m.h), y < m.h + FLOW_BORDER};
 }
 
-static unsigned blocks_of(const FlowImage *m) {
-  return blocks_for((m->w + 2 * FLOW_BORDER) * (m->h + 2 * FLOW_BORDER));
+static dim3 blocks_of(const FlowImage *m) {
+  return series_blocks((m->w + 2 * FLOW_BORDER) * (m->h + 2 * FLOW_BORDER), m->series);
 }
 
 /* ---- the pyramid ---- */
 
-static __global__ void grey_kernel(const uint8_t *image, int channels, FlowImage out) {
+struct Pictures {
+  const uint8_t *at[FLOW_TOGETHER];
+};
+
+static __global__ void grey_kernel(const __grid_constant__ Pictures pictures, int channels, FlowImage all) {
+  FlowImage out = of_series(all, blockIdx.y);
+  const uint8_t *image = pictures.at[blockIdx.y];
   Bordered p = bordered(out);
   if (!p.in) return;
   const uint8_t *c = image + (p.y * out.w + p.x) * channels;
@@ -28,12 +34,15 @@ static __global__ void grey_kernel(const uint8_t *image, int channels, FlowImage
       channels == 1 ? (float)c[0] : 0.299f * (float)c[0] + 0.587f * (float)c[1] + 0.114f * (float)c[2];
 }
 
-int flow_grey_on(CudaStream s, const uint8_t *image, int channels, const FlowImage *out) {
-  LAUNCH(grey_kernel, blocks_of(out), THREADS, 0, s, image, channels, *out);
+int flow_grey_on(CudaStream s, const uint8_t *const *images, int channels, const FlowImage *out) {
+  Pictures pictures = {};
+  for (int i = 0; i < out->series.count; i++) pictures.at[i] = images[i];
+  LAUNCH(grey_kernel, blocks_of(out), THREADS, 0, s, pictures, channels, *out);
   return launched("flow");
 }
 
-static __global__ void halve_kernel(FlowImage in, FlowImage out) {
+static __global__ void halve_kernel(FlowImage all_in, FlowImage all_out) {
+  FlowImage in = of_series(all_in, blockIdx.y), out = of_series(all_out, blockIdx.y);
   Bordered p = bordered(out);
   if (!p.in) return;
   const float *top = in.at + 2 * p.y * in.stride + 2 * p.x, *low = top + in.stride;
@@ -68,7 +77,14 @@ static __device__ float between_rows(const float *near, const float *far, long x
   return 1.5f * near[x] + 0.5f * far[x];
 }
 
-static __global__ void finish_kernel(FlowField f, int enlarge, long h, long w, float *flow) {
+struct Flows {
+  float *at[FLOW_TOGETHER];
+};
+
+static __global__ void finish_kernel(FlowField all, int enlarge, long h, long w,
+                                     const __grid_constant__ Flows flows) {
+  FlowField f = of_series(all, blockIdx.y);
+  float *flow = flows.at[blockIdx.y];
   long i = INDEX, x = i % w, y = i / w;
   if (y >= h) return;
   const float *plane[2] = {f.u, f.v};
@@ -85,8 +101,10 @@ static __global__ void finish_kernel(FlowField f, int enlarge, long h, long w, f
   }
 }
 
-int flow_finish_on(CudaStream s, const FlowField *field, int enlarge, long h, long w, float *flow) {
-  LAUNCH(finish_kernel, blocks_for(h * w), THREADS, 0, s, *field, enlarge, h, w, flow);
+int flow_finish_on(CudaStream s, const FlowField *field, int enlarge, long h, long w, float *const *flow) {
+  Flows flows = {};
+  for (int i = 0; i < field->series.count; i++) flows.at[i] = flow[i];
+  LAUNCH(finish_kernel, series_blocks(h * w, field->series), THREADS, 0, s, *field, enlarge, h, w, flows);
   return launched("flow");
 }
 

@@ -12,7 +12,16 @@ struct Equations {
   long h, w, stride;
   float *dt, *ax, *ay; /* the moved b minus a; derivatives of their mean */
   float *p[3], *q[3], *r[3];
+  FlowSeries series;
 };
+
+static __device__ inline Equations of_series(Equations l, unsigned i) {
+  const long by = i * l.series.apart;
+  l.dt += by, l.ax += by, l.ay += by;
+#pragma unroll
+  for (int k = 0; k < 3; k++) l.p[k] += by, l.q[k] += by, l.r[k] += by;
+  return l;
+}
 
 enum { PLANES = 16 }; /* of Equations, and two fields on the way */
 
@@ -24,7 +33,10 @@ static __device__ float clamped(float x, float low, float high) {
   return x > low ? (x < high ? x : high) : low;
 }
 
-static __global__ void difference_kernel(FlowImage a, FlowImage b, FlowField f, Equations l) {
+static __global__ void difference_kernel(FlowImage a, FlowImage all_b, FlowField all_f, Equations all) {
+  const FlowImage b = of_series(all_b, blockIdx.y);
+  const FlowField f = of_series(all_f, blockIdx.y);
+  const Equations l = of_series(all, blockIdx.y);
   const long i = INDEX, x = i % l.w, y = i / l.w, at = y * f.stride + x;
   if (y >= l.h) return;
   float px = clamped((float)x + f.u[at], -1, (float)l.w), py = clamped((float)y + f.v[at], -1, (float)l.h);
@@ -49,7 +61,8 @@ static __device__ float slope_y(const Equations &l, const float *plane, long x, 
   return 0.5f * (at_place(l, plane, x, y + 1) - at_place(l, plane, x, y - 1));
 }
 
-static __global__ void derivatives_kernel(FlowImage a, Equations l) {
+static __global__ void derivatives_kernel(FlowImage a, Equations all) {
+  const Equations l = of_series(all, blockIdx.y);
   const long i = INDEX, x = i % l.w, y = i / l.w;
   if (y >= l.h) return;
   const float *p = a.at + y * a.stride + x;
@@ -57,7 +70,9 @@ static __global__ void derivatives_kernel(FlowImage a, Equations l) {
   l.ay[y * l.stride + x] = 0.5f * (p[a.stride] - p[-a.stride]) + 0.5f * slope_y(l, l.dt, x, y);
 }
 
-static __global__ void equations_kernel(FlowField f, Equations l) {
+static __global__ void equations_kernel(FlowField all_f, Equations all) {
+  const FlowField f = of_series(all_f, blockIdx.y);
+  const Equations l = of_series(all, blockIdx.y);
   const long i = INDEX, x = i % l.w, y = i / l.w, at = y * l.stride + x;
   if (y >= l.h) return;
   const float u = f.u[y * f.stride + x], v = f.v[y * f.stride + x], px = (float)x + u, py = (float)y + v;
@@ -137,7 +152,10 @@ static __device__ void sweep(Tile &t, int x, int y, const System &m) {
   t.v[y][x] = v + flow_omega * ((m.b2 + sv - m.a12 * next) * m.i2 - v);
 }
 
-static __global__ void __launch_bounds__(BLOCK) relax_kernel(Equations l, FlowField from, FlowField to) {
+static __global__ void __launch_bounds__(BLOCK)
+    relax_kernel(Equations all, FlowField all_from, FlowField all_to) {
+  const Equations l = of_series(all, blockIdx.z);
+  const FlowField from = of_series(all_from, blockIdx.z), to = of_series(all_to, blockIdx.z);
   __shared__ Tile t;
   const long x0 = (long)blockIdx.x * TILE_W - FLOW_SWEEPS, y0 = (long)blockIdx.y * TILE_H - FLOW_SWEEPS;
   for (int i = threadIdx.x; i < WIDE * HIGH; i += BLOCK) {
@@ -193,14 +211,16 @@ int flow_refine_on(CudaStream s, const FlowImage *a, const FlowImage *b, const F
                    float *block) {
   Equations l = {a->h, a->w, (a->w + 15) / 16 * 16};
   FlowField way[2] = {{l.h, l.w, l.stride}, {l.h, l.w, l.stride}};
+  l.series = way[0].series = way[1].series = field->series;
   float **planes[PLANES] = {&l.dt,   &l.ax,   &l.ay,   &l.p[0], &l.p[1],   &l.p[2],   &l.q[0],   &l.q[1],
                             &l.q[2], &l.r[0], &l.r[1], &l.r[2], &way[0].u, &way[0].v, &way[1].u, &way[1].v};
   for (int i = 0; i < PLANES; i++) *planes[i] = block + i * l.h * l.stride;
-  const unsigned blocks = blocks_for(l.h * l.w);
+  const dim3 blocks = series_blocks(l.h * l.w, l.series);
   LAUNCH(difference_kernel, blocks, THREADS, 0, s, *a, *b, *field, l);
   LAUNCH(derivatives_kernel, blocks, THREADS, 0, s, *a, l);
   LAUNCH(equations_kernel, blocks, THREADS, 0, s, *field, l);
-  const dim3 tiles((unsigned)((l.w + TILE_W - 1) / TILE_W), (unsigned)((l.h + TILE_H - 1) / TILE_H));
+  const dim3 tiles((unsigned)((l.w + TILE_W - 1) / TILE_W), (unsigned)((l.h + TILE_H - 1) / TILE_H),
+                   (unsigned)l.series.count);
   for (int i = 0; i < FLOW_SYSTEMS; i++) {
     const FlowField &from = i ? way[(i - 1) % 2] : *field, &to = i + 1 < FLOW_SYSTEMS ? way[i % 2] : *field;
     LAUNCH(relax_kernel, tiles, BLOCK, 0, s, l, from, to);

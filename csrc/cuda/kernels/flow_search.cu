@@ -19,6 +19,14 @@ static Patches patches_of(const FlowSearch *s) {
   return {*s->a, *s->b, *s->ax, *s->ay, s->rows, s->cols, s->u, s->v};
 }
 
+/* Number blockIdx.y of the series that b is. */
+static __device__ inline Patches of_series(Patches s) {
+  s.u += blockIdx.y * s.b.series.apart;
+  s.v += blockIdx.y * s.b.series.apart;
+  s.b = of_series(s.b, blockIdx.y);
+  return s;
+}
+
 /* ---- where to start ---- */
 
 static __device__ float field_at(const FlowField &f, const float *plane, float x, float y) {
@@ -28,7 +36,9 @@ static __device__ float field_at(const FlowField &f, const float *plane, float x
   return bilinear_on(plane, 1, ix, iy, x - (float)ix, y - (float)iy, f.w, f.h, f.stride);
 }
 
-static __global__ void start_kernel(Patches s, bool any, FlowField coarse) {
+static __global__ void start_kernel(Patches all, bool any, FlowField all_coarse) {
+  Patches s = of_series(all);
+  FlowField coarse = of_series(all_coarse, blockIdx.y);
   long i = INDEX;
   if (i >= s.rows * s.cols) return;
   float u = 0, v = 0;
@@ -46,8 +56,8 @@ static __global__ void start_kernel(Patches s, bool any, FlowField coarse) {
 int flow_start_on(CudaStream s, const FlowSearch *search, const FlowField *coarse) {
   FlowField from = {};
   if (coarse) from = *coarse;
-  LAUNCH(start_kernel, blocks_for(search->rows * search->cols), THREADS, 0, s, patches_of(search),
-         coarse != NULL, from);
+  LAUNCH(start_kernel, series_blocks(search->rows * search->cols, search->b->series), THREADS, 0, s,
+         patches_of(search), coarse != NULL, from);
   return launched("flow");
 }
 
@@ -158,7 +168,8 @@ static __device__ void better(Found *best, Found other, bool there) {
   if (there && other.cost < best->cost) *best = other;
 }
 
-static __global__ void search_kernel(Patches s, int backward) {
+static __global__ void search_kernel(Patches all, int backward) {
+  Patches s = of_series(all);
   __shared__ float last[2][FLOW_ROWS][2]; /* what the rows have found in this turn and the one before */
   const int row = threadIdx.x / FLOW_PATCH, column = threadIdx.x % FLOW_PATCH;
   long begin = (long)blockIdx.x * FLOW_ROWS - (backward ? FLOW_ROWS / 2 : 0), end = begin + FLOW_ROWS;
@@ -190,8 +201,9 @@ static __global__ void search_kernel(Patches s, int backward) {
 
 int flow_search_on(CudaStream s, const FlowSearch *search) {
   const Patches p = patches_of(search);
-  LAUNCH(search_kernel, (unsigned)((p.rows + FLOW_ROWS - 1) / FLOW_ROWS), BLOCK, 0, s, p, 0);
-  LAUNCH(search_kernel, (unsigned)((p.rows + FLOW_ROWS / 2 + FLOW_ROWS - 1) / FLOW_ROWS), BLOCK, 0, s, p, 1);
+  const unsigned count = (unsigned)p.b.series.count;
+  LAUNCH(search_kernel, dim3(blocks_for(p.rows, FLOW_ROWS), count), BLOCK, 0, s, p, 0);
+  LAUNCH(search_kernel, dim3(blocks_for(p.rows + FLOW_ROWS / 2, FLOW_ROWS), count), BLOCK, 0, s, p, 1);
   return launched("flow");
 }
 
@@ -203,7 +215,9 @@ static __device__ long first_over(long p) {
   return i > 0 ? i : 0;
 }
 
-static __global__ void densify_kernel(Patches s, FlowField f) {
+static __global__ void densify_kernel(Patches all, FlowField all_field) {
+  const Patches s = of_series(all);
+  const FlowField f = of_series(all_field, blockIdx.y);
   const long i = INDEX, x = i % f.w, y = i / f.w;
   if (y >= f.h) return;
   float u = 0, v = 0, weight = 0;
@@ -228,6 +242,7 @@ static __global__ void densify_kernel(Patches s, FlowField f) {
 }
 
 int flow_densify_on(CudaStream s, const FlowSearch *search, const FlowField *field) {
-  LAUNCH(densify_kernel, blocks_for(field->h * field->w), THREADS, 0, s, patches_of(search), *field);
+  LAUNCH(densify_kernel, series_blocks(field->h * field->w, field->series), THREADS, 0, s, patches_of(search),
+         *field);
   return launched("flow");
 }

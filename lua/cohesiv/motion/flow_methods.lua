@@ -5,13 +5,19 @@ local lists, options = require "cohesiv.base.lists", require "cohesiv.base.optio
 local raft = require "cohesiv.motion.raft_flow"
 local M = {}
 
+local TOGETHER = 8 -- flows that a GPU computes at once
+
 -- A method's flows calls done(i, flow) for the flow from a picture to each of others of its shape; identity stands for
 -- all that it depends on beside the pictures.
 local methods = {
   dis = {
     identity = function() return "dis 2" end,
     flows = function(_, a, others, _, done)
-      for i, b in ipairs(others) do done(i, core.flow.dis(a, b)) end
+      local step = a.device == "cpu" and 1 or TOGETHER
+      for first = 1, #others, step do
+        local flows = { core.flow.dis(a, table.unpack(others, first, math.min(first + step - 1, #others))) }
+        for i, flow in ipairs(flows) do done(first + i - 1, flow) end
+      end
     end,
   },
 }
