@@ -1,6 +1,7 @@
 /* The steps of sharpening (motion/sharpen_kernels.h): their launchers on the device's stream. */
 #include "cuda/motion.h"
 
+#include "cuda/kernels/prior.h"
 #include "cuda/kernels/sharpen.h"
 
 static int colours(Device *d, const Content *c, const uint8_t *image, float *out) {
@@ -24,7 +25,21 @@ static int share(Device *d, long pixels, int hands, float *map) {
   return sharpen_share_on(motion_stream(d), pixels, hands, map);
 }
 
-const SharpenKernels cuda_sharpen = {.colours = colours,
+static int place(Device *d, const Priors *p, const PriorHand *h, bool claim) {
+  return prior_place_on(motion_stream(d), p, h, claim);
+}
+static int ground(Device *d, const Priors *p, const PriorHand *h) {
+  return prior_ground_on(motion_stream(d), p, h);
+}
+static int weigh(Device *d, const Priors *p, const PriorHand *h) {
+  return prior_weigh_on(motion_stream(d), p, h);
+}
+static int rest(Device *d, long pixels, int hands, float *map) {
+  return prior_rest_on(motion_stream(d), pixels, hands, map);
+}
+
+const SharpenKernels cuda_sharpen = {.prior = {place, ground, weigh, rest},
+                                     .colours = colours,
                                      .take = take,
                                      .put = put,
                                      .score = score,

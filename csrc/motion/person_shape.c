@@ -65,27 +65,6 @@ int shape_of(Shape *s, const PersonHand *hand, float (*outline)[2]) {
   return s->corners > 0;
 }
 
-/* In float and from what a segment keeps: this runs for every pixel and bone. */
-static float segment_distance(const Segment *g, float x, float y) {
-  float px = x - g->x, py = y - g->y, n = g->dx * g->dx + g->dy * g->dy;
-  float t = n > 0 ? (px * g->dx + py * g->dy) / n : 0;
-  t = t < 0 ? 0 : t > 1 ? 1 : t;
-  return length(px - t * g->dx, py - t * g->dy) - g->radius;
-}
-
-float shape_hand(const Shape *s, float x, float y) {
-  float best = 1e9f, edge = 1e9f;
-  int inside = 0;
-  for (int i = 0; i < s->count; i++) best = fminf(best, segment_distance(&s->segments[i], x, y));
-  for (int i = 0, j = s->corners - 1; i < s->corners; j = i++) {
-    const float *a = s->outline[i], *b = s->outline[j];
-    Segment side = {a[0], a[1], b[0] - a[0], b[1] - a[1], 0};
-    edge = fminf(edge, segment_distance(&side, x, y));
-    if ((a[1] > y) != (b[1] > y) && x < a[0] + (y - a[1]) * (b[0] - a[0]) / (b[1] - a[1])) inside = !inside;
-  }
-  return fminf(best, inside ? -edge : edge) / s->size;
-}
-
 void shape_arm(const Shape *s, float x, float y, float *along, float *side) {
   float px = (x - s->wrist[0]) / s->size, py = (y - s->wrist[1]) / s->size;
   *along = px * s->along[0] + py * s->along[1];

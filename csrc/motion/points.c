@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static double clamp(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
-
 void points_sample(const float *flow, long width, long height, long row, long n, const double *xy,
                    double *uv) {
   for (long i = 0; i < n; i++) point_sample(flow, width, height, row, xy + 2 * i, uv + 2 * i);
@@ -63,24 +61,6 @@ long points_hull(long n, const double *xy, double *hull) {
   return k + upper;
 }
 
-static double segment_distance2(const double *a, const double *b, double x, double y) {
-  double dx = b[0] - a[0], dy = b[1] - a[1], square = dx * dx + dy * dy;
-  double t = square > 0 ? clamp(((x - a[0]) * dx + (y - a[1]) * dy) / square, 0, 1) : 0;
-  double ex = x - a[0] - t * dx, ey = y - a[1] - t * dy;
-  return ex * ex + ey * ey;
-}
-
-double points_hull_distance(long corners, const double *hull, double x, double y) {
-  double nearest = INFINITY, at[2] = {x, y};
-  int outside = corners < 3;
-  for (long i = 0; i < corners; i++) {
-    const double *a = hull + 2 * i, *b = hull + 2 * ((i + 1) % corners);
-    nearest = fmin(nearest, segment_distance2(a, b, x, y));
-    if (points_turn(a, b, at) < 0) outside = 1;
-  }
-  return outside ? sqrt(nearest) : 0;
-}
-
 /* The bounding box. */
 static void box_of(long n, const double *xy, double *low, double *high) {
   low[0] = low[1] = INFINITY, high[0] = high[1] = -INFINITY;
@@ -121,7 +101,7 @@ static int within_skeleton(const double *xy, double radius, double x, double y) 
   if (within_palm(xy, x, y)) return 1;
   for (int i = 0; i < SKELETON_BONES; i++) {
     const Bone *bone = &skeleton_bone[i];
-    if (segment_distance2(xy + 2 * bone->a, xy + 2 * bone->b, x, y) <= radius * radius) return 1;
+    if (points_segment2(xy + 2 * bone->a, xy + 2 * bone->b, x, y) <= radius * radius) return 1;
   }
   return 0;
 }

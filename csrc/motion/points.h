@@ -30,7 +30,7 @@ BODY void point_sample(const float *flow, long width, long height, long row, con
 }
 
 /* Twice the signed area of the triangle abc: its sign is the sense of the turn. */
-static inline double points_turn(const double *a, const double *b, const double *c) {
+BODY double points_turn(const double *a, const double *b, const double *c) {
   return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]);
 }
 
@@ -44,8 +44,26 @@ void points_sample(const float *flow /* height×row×2 */, long width, long heig
  * message when memory is short. */
 long points_hull(long n, const double *xy, double *hull);
 
+/* The square of the distance of (x, y) to the segment from a to b. */
+BODY double points_segment2(const double *a, const double *b, double x, double y) {
+  double dx = b[0] - a[0], dy = b[1] - a[1], square = dx * dx + dy * dy;
+  double t = square > 0 ? ((x - a[0]) * dx + (y - a[1]) * dy) / square : 0;
+  t = t < 0 ? 0 : t > 1 ? 1 : t;
+  double ex = x - a[0] - t * dx, ey = y - a[1] - t * dy;
+  return ex * ex + ey * ey;
+}
+
 /* The distance from (x, y) to a convex hull; 0 within it. */
-double points_hull_distance(long corners, const double *hull, double x, double y);
+BODY double points_hull_distance(long corners, const double *hull, double x, double y) {
+  double nearest = INFINITY, at[2] = {x, y};
+  int outside = corners < 3;
+  for (long i = 0; i < corners; i++) {
+    const double *a = hull + 2 * i, *b = hull + 2 * ((i + 1) % corners);
+    nearest = fmin(nearest, points_segment2(a, b, x, y));
+    if (points_turn(a, b, at) < 0) outside = 1;
+  }
+  return outside ? sqrt(nearest) : 0;
+}
 
 /* √(area of the bounding box): the hand size that distances are measured in. */
 double points_size(long n, const double *xy);

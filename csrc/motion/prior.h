@@ -2,6 +2,7 @@
 #ifndef MOTION_PRIOR_H
 #define MOTION_PRIOR_H
 
+#include "motion/prior_kernels.h"
 #include "motion/responsibility.h"
 
 /* Maps as sharpening starts from them, for every hand:
@@ -9,13 +10,10 @@
  * - what lies inside the thickened skeleton (of other than 21 points: the hull) is the hand's own, and not
  *   another's;
  * - 0 beyond two hand sizes from the landmarks' hull and outside the content, above 0 everywhere else.
- * The background keeps what the hands leave. Memory is the host's. 0 with a message for short memory or Ctrl-C. */
+ * The background keeps what the hands leave. On the scene's device. 0 with a message for short memory or Ctrl-C. */
 int prior_maps(const Scene *scene, const float *map /* H×W×(N+1) */, float *out /* the same */);
 
-/* The pixels of the content that hand k may reach, where its map is not 0, with a margin of ground around them. */
-typedef struct Reach {
-  long x0, y0, x1, y1; /* x0 <= x < x1, y0 <= y < y1 */
-} Reach;
-Reach prior_reach(const Scene *scene, int k);
+/* What hand k may reach. */
+PriorReach prior_reach(const Scene *scene, int k);
 
 #endif

@@ -1,6 +1,6 @@
 /* Sharpening: rounds of learning colours, scoring pixels and agreeing with neighbours, hand by hand. Hands know
  * of each other by their priors, and then not until what they claim is shared out. Learning reads a few thousand
- * pixels, and cuts are made, on the host: a device's planes are copied there. */
+ * pixels, and cuts are made, on the host: a device's planes of the hand's window are copied there. */
 #include "motion/sharpen.h"
 
 #include "motion/cut.h"
@@ -113,26 +113,9 @@ static int open_cut(Cut *c, long n) {
   return 1;
 }
 
-/* Priors of a scene's maps, in its device's memory; NULL with a message. */
-static float *take_priors(const Scene *s, const float *map) {
-  const size_t bytes = (size_t)(s->height * s->width * (s->hands + 1)) * sizeof *map;
-  float *out = s->device->take(s->device, bytes);
-  if (s->device == device_cpu()) {
-    if (out && prior_maps(s, map, out)) return out;
-  } else {
-    float *host = out ? memory_take(2 * bytes) : NULL, *priors = host + bytes / sizeof *host;
-    const int ok = host && device_copy(device_cpu(), host, s->device, map, bytes) &&
-                   prior_maps(s, host, priors) && device_copy(s->device, out, device_cpu(), priors, bytes);
-    memory_give(host, 2 * bytes);
-    if (ok) return out;
-  }
-  s->device->give(s->device, out, bytes);
-  return NULL;
-}
-
 /* One hand, in the window of what it may reach: nothing else is looked at. */
 static int sharpen_one(Cut *c, const Scene *s, int k, const uint8_t *image, const float *prior, float *out) {
-  const Reach r = prior_reach(s, k);
+  const PriorReach r = prior_reach(s, k);
   const long at = r.y0 * s->width + r.x0;
   const int channels = s->hands + 1;
   c->smoothness =
@@ -155,9 +138,9 @@ int sharpen_maps(const Scene *s, Sharpen how, const uint8_t *image, const float 
            .step = motion_kernels(device)->sharpen,
            .h = s->content_height,
            .w = s->content_width};
-  float *prior = take_priors(s, map);
-  int ok =
-      prior && open_cut(&c, c.h * c.w) && device->fill(device, out, NULL, sizeof *out, pixels * channels);
+  float *prior = device->take(device, (size_t)(pixels * channels) * sizeof *prior);
+  int ok = prior && prior_maps(s, map, prior) && open_cut(&c, c.h * c.w) &&
+           device->fill(device, out, NULL, sizeof *out, pixels * channels);
   for (int k = 0; ok && k < s->hands; k++) ok = sharpen_one(&c, s, k, image, prior, out);
   ok = ok && c.step->share(device, pixels, s->hands, out);
   memory_give(c.host, c.host_bytes);

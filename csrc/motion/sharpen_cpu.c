@@ -54,7 +54,53 @@ static int share(Device *d, long pixels, int hands, float *map) {
   return (void)d, 1;
 }
 
-const SharpenKernels sharpen_cpu = {.colours = colours,
+/* ---- priors: rows of a hand's box ---- */
+
+typedef struct Rows {
+  const Priors *p;
+  const PriorHand *h;
+  bool claim;
+} Rows;
+
+static int place_row(void *arg, long row) {
+  const Rows *r = arg;
+  for (long x = r->h->box.x0; x < r->h->box.x1; x++) prior_place(r->p, r->h, x, r->h->box.y0 + row, r->claim);
+  return 1;
+}
+
+static int place(Device *d, const Priors *p, const PriorHand *h, bool claim) {
+  Rows job = {p, h, claim};
+  return (void)d, parallel(h->box.y1 - h->box.y0, place_row, &job);
+}
+
+static int ground(Device *d, const Priors *p, const PriorHand *h) {
+  for (long y = h->box.y0; y < h->box.y1; y++)
+    for (long x = h->box.x0; x < h->box.x1; x++) {
+      const int level = prior_level_of(p, x, y);
+      if (level >= 0) p->counts[level]++;
+    }
+  *p->ground = prior_ground(p->counts);
+  return (void)d, 1;
+}
+
+static int weigh_row(void *arg, long row) {
+  const Rows *r = arg;
+  for (long x = r->h->box.x0; x < r->h->box.x1; x++) prior_weigh(r->p, x, r->h->box.y0 + row);
+  return 1;
+}
+
+static int weigh(Device *d, const Priors *p, const PriorHand *h) {
+  Rows job = {p, h, false};
+  return (void)d, parallel(h->box.y1 - h->box.y0, weigh_row, &job);
+}
+
+static int rest(Device *d, long pixels, int hands, float *map) {
+  for (long i = 0; i < pixels; i++) prior_rest(map + i * (hands + 1), hands);
+  return (void)d, 1;
+}
+
+const SharpenKernels sharpen_cpu = {.prior = {place, ground, weigh, rest},
+                                    .colours = colours,
                                     .take = take,
                                     .put = put,
                                     .score = score,

@@ -4,6 +4,7 @@
 #define MOTION_SHARPEN_KERNELS_H
 
 #include "motion/mixture.h"
+#include "motion/prior_kernels.h"
 
 #include <stdint.h>
 
@@ -41,6 +42,7 @@ typedef struct Content {
 /* Steps on a device; pointers are its memory's, planes h x w floats of the content. Each returns 1, or 0 with a
  * message. */
 typedef struct SharpenKernels {
+  PriorKernels prior;
   int (*colours)(Device *, const Content *c, const uint8_t *image, float *colours /* h x w x 3 */);
   /* A channel of a map into a plane, and back, limited to 0 .. 1. */
   int (*take)(Device *, const Content *c, const float *map, int channels, int k, float *plane);
