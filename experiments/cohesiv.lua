@@ -21,7 +21,14 @@ return recipe.base {
   threads = optional "number", -- none: every CPU
   minutes = optional "number", -- wall-clock limit of training
   epochs = 100, -- at most
-  batch = 10,
+  batch = recipe.resolved(one_of(10, "auto"), "auto"), -- samples a step; auto: as many as fit into memory, at most 64
+  limit_batches = optional "number", -- of an epoch, and of its validation; none: all
+  overfit_batches = 0, -- so many are learnt by heart: not shuffled, not augmented, validated on themselves; 0: all data
+  fast_dev_run = false, -- true: one batch of everything, to see whether it runs
+  detect_anomaly = false, -- true: the op that makes a NaN is named; slower
+  save_top_k = 1, -- epochs of which weights are kept: best.safetensors; of more than one also epoch-NNNN.safetensors
+  pictures = 0, -- samples that are drawn after every epoch: validation-N.png in the run folder
+  tensorboard = false, -- true: losses and pictures in an event file for TensorBoard, too
   validation = 0.1, -- share of the training clips that only the validation loss sees
   held_out = false, -- true: clips with masks are not trained on, whichever half they are of
   supervised = false, -- true: masks of the calibration half may serve as labels
@@ -44,6 +51,9 @@ return recipe.base {
   optim = {
     lr = 1e-2,
     weight_decay = 1e-2,
+    encoder_lr = optional "number", -- the encoder's rate; 0: it is frozen; none: lr
+    accumulate = 1, -- batches whose gradients are averaged for a step
+    clip = optional "number", -- of the norm of all gradients of a step
     warmup = 100, -- steps in which the rate rises from 0
     schedule = one_of("plateau", "constant", "cosine"), -- plateau: halves when the validation loss stands still …
     patience = 5, -- … for so many epochs,

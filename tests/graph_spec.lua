@@ -419,3 +419,41 @@ it("core tells leaves from results", function()
   assert.is_false((x * 2):is_leaf())
   assert.is_true(core.grad_enabled())
 end)
+
+describe("looking for what made a NaN", function()
+  local core = require "cohesiv.core"
+  local function watched(f)
+    core.detect_anomaly(true)
+    local ok, message = pcall(f)
+    assert.is_true(core.detect_anomaly(false))
+    assert.is_false(ok)
+    return message
+  end
+
+  it("names the op, and where", function()
+    assert.equal("log: forward: expected numbers, made NaN in element 2 of 3", watched(function()
+      return co.log(co.tensor { 1, -1, 2 })
+    end))
+    assert.equal("mul: backward: expected numbers, made NaN in element 1 of the gradient of argument 1, 2",
+      watched(function()
+        local x = co.tensor({ 0.0, 1.0 }, { requires_grad = true });
+        (x * 0):sqrt():sum():backward()
+      end))
+    assert.equal("exp: input: expected numbers, found NaN, which no op before made, in element 2 of 2",
+      watched(function() return co.exp(co.tensor { 1, 0 / 0 }) end))
+    assert.is_truthy(watched(function()
+      return co.log(co.tensor({ { 1, 2 }, { 3, -4 } }, { dtype = "float64" }))
+    end):find "element 4 of 2x2")
+  end)
+
+  it("says nothing of numbers, nor when it is over", function()
+    core.detect_anomaly(true)
+    local x = co.tensor({ 1.0, 2.0 }, { requires_grad = true })
+    x:log():sum():backward()
+    assert.same({ 1, 0.5 }, x.grad:totable())
+    assert.same({ math.huge, 1 }, co.exp(co.tensor { 1000, 0 }):totable()) -- infinite is a number
+    core.detect_anomaly(false)
+    local y = co.log(co.tensor { -1 })[1]
+    assert.is_true(y ~= y)
+  end)
+end)

@@ -81,7 +81,7 @@ describe("a recipe", function()
   end)
 
   it("refuses changed types and values out of a closed set", function()
-    has(message_of(base, { batch = "x" }), 'batch: expected a number, found "x"')
+    has(message_of(base, { batch = "x" }), 'batch: expected a number or one of "auto", found "x"')
     local whole = require "experiments.cohesiv"
     has(message_of(whole, { maps = { temperature = -1 } }), "maps.temperature: expected pixels above 0, found -1")
     has(message_of(whole, { maps = { fit = { points = 1.5 } } }), "maps.fit.points: expected an integer of 0 to")

@@ -8,7 +8,7 @@
 #include "lua/function.h"
 #include "lua/handle.h"
 #include "lua/tensor.h"
-#include "ops/engine.h"
+#include "ops/anomaly.h"
 
 #include <limits.h>
 #include <string.h>
@@ -425,6 +425,13 @@ static int tf32(lua_State *L) {
   return 0;
 }
 
+/* detect_anomaly(on) → whether it was on: the first op that makes a NaN raises, with its name */
+static int detect_anomaly(lua_State *L) {
+  lua_pushboolean(L, detecting_anomaly);
+  detecting_anomaly = lua_toboolean(L, 1);
+  return 1;
+}
+
 static int threads(lua_State *L) {
   if (!lua_isnoneornil(L, 1) &&
       !pool_resize((long)check_whole(L, 1, "threads", LUA_MININTEGER, LUA_MAXINTEGER)))
@@ -468,6 +475,7 @@ void open_tensor(lua_State *L) { /* stack: module */
                                        {"devices", devices},
                                        {"cuda", cuda},
                                        {"tf32", tf32},
+                                       {"detect_anomaly", detect_anomaly},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   open_makers(L);

@@ -6,6 +6,7 @@
 #include "core/pool.h"
 #include "core/profile.h"
 #include "ops/account.h"
+#include "ops/anomaly.h"
 #include "ops/run.h"
 
 #include <stdlib.h>
@@ -122,6 +123,7 @@ static int backward(Node *n) {
   if (c->home) ok = bring_back(c, ok);
   memset(c->grad_out, 0, sizeof c->grad_out);
   memset(c->grad_in, 0, sizeof c->grad_in);
+  if (ok && detecting_anomaly) ok = anomaly_in_gradients(c, n);
   if (ok && interrupted) return fail("interrupted");
   return ok;
 }

@@ -7,6 +7,7 @@
 #include "core/pool.h"
 #include "core/profile.h"
 #include "ops/account.h"
+#include "ops/anomaly.h"
 #include "ops/engine.h"
 #include "ops/kernels.h"
 #include "ops/record.h"
@@ -238,6 +239,7 @@ int op_run(const OpInfo *info, Call *c) {
   c->nothing = ok && makes_nothing(c);
   ok = ok && (c->nothing || call_compute(c, c->kernel->forward) || defer(c));
   if (ok && interrupted) ok = fail("interrupted");
+  if (ok && detecting_anomaly) ok = anomaly_in_outputs(info, c);
   if (ok && c->home) ok = bring_home(c, given);
   if (ok && c->training) ok = record_call(c);
   if (ok && op_watch) ok = show(info, c, given);

@@ -41,8 +41,12 @@ local swept = {} -- folders of what is not whole yet
 --- written: bytes of what this process has stored, by kind.
 cache.written = {}
 
+--- dry: whether this process writes nothing here.
+cache.dry = false
+
 --- write(kind, key, extension, write): an entry by write(path, folder), with a folder for what is not whole yet.
 function cache.write(kind, key, extension, write)
+  if cache.dry then return end
   local path, folder = cache.path(kind, key, extension)
   core.io.make_folder(folder)
   local found = core.io.status(path)
@@ -63,6 +67,7 @@ local PAUSE = 0.02 -- seconds between two looks at a lock
 --- lock(kind, key, wait = true): the right to make an entry, to be closed; who has waited for it looks for the entry
 -- again. wait = false: nil when another process has it. Where the file system has no locks everybody gets it.
 function cache.lock(kind, key, wait)
+  if cache.dry then return nil end
   local folder = ("%s/%s/tmp"):format(cache.folder(), kind)
   core.io.make_folder(folder)
   local path = ("%s/%s.lock"):format(folder, core.io.digest(key))
@@ -92,7 +97,7 @@ function cache.get(kind, key, make, flow64)
   if value then return value end
   value = make()
   cache.store(kind, key, value, flow64)
-  if not flow64 then return value end
+  if not flow64 or cache.dry then return value end
   value:close()
   return core.io.pack_read(cache.path(kind, key), stored(key))
 end

@@ -54,9 +54,11 @@ function calibrate.search(system, data, names, options)
 end
 
 --- Finds a run's thresholds on the clips that its recipe calibrates on, stores and returns them, and the means reached.
+--- Options: see evaluate.each; clips: the first so many alone.
 function calibrate.thresholds(run, options)
   local _ <close> = run.lock and run:lock() or nil -- a run in memory has none
   local data, names = evaluate.part(run, "calibrate")
+  if options and options.clips then names = { table.unpack(names, 1, options.clips) } end
   if #names == 0 then refuse("calibrate: expected clips with masks in %s, found none", tostring(data.path)) end
   local system = evaluate.system(run)
   local thresholds, reached = calibrate.search(system, data, names, options)

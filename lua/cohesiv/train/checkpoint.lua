@@ -32,13 +32,21 @@ local function back(v)
   return math.type(v) == "float" and math.tointeger(v) or v
 end
 
---- write(path, { model, optimiser, average? }, position): position is a table of numbers and strings, kept exactly.
+-- The names of what the optimiser trains, in its order.
+local function names_of(parts)
+  if parts.names then return parts.names end
+  local names = {}
+  for name in parts.model:named_parameters() do names[#names + 1] = name end
+  return names
+end
+
+--- write(path, { model, optimiser, names?, average? }, position): position is a table of numbers and strings, kept
+-- exactly. names: of the optimiser's parameters, where they are not the model's.
 function M.write(path, parts, position)
   local model = parts.model
   local state = model:state_dict()
-  local o, i = parts.optimiser:state(), 0
-  for name in model:named_parameters() do
-    i = i + 1
+  local o = parts.optimiser:state()
+  for i, name in ipairs(names_of(parts)) do
     state["optimiser.m." .. name], state["optimiser.v." .. name] = o.m[i], o.v[i]
   end
   for name, t in pairs(parts.average and parts.average:state() or {}) do state["average." .. name] = t end
@@ -47,7 +55,7 @@ function M.write(path, parts, position)
     training = json.encode(exact(position)) })
 end
 
---- read(path, { model, optimiser, average? }) → position.
+--- read(path, { model, optimiser, names?, average? }) → position.
 function M.read(path, parts)
   local model = parts.model
   local state, metadata = core.io.safetensors_read(path)
@@ -56,7 +64,7 @@ function M.read(path, parts)
   end
   local position = POSITION(back(json.decode(metadata.training, path)), path)
   local m, v, weights, average = {}, {}, {}, {}
-  for name in model:named_parameters() do
+  for _, name in ipairs(names_of(parts)) do
     m[#m + 1], v[#v + 1] = state["optimiser.m." .. name], state["optimiser.v." .. name]
     if not v[#m] then core.refuse("%s: expected the optimiser's state of %s, found none", path, name) end
   end

@@ -31,7 +31,7 @@ function evaluation.full(run, data, options)
     calibrate.thresholds(run, options)
   end
   local result = evaluate.score(evaluate.system(run), run:calibration().thresholds, folder, names, options)
-  if not data and run.set_scores and not run.dtype then pcall(run.set_scores, run, result) end -- if it can be written
+  if not data and run.set_scores and not run.dtype then run:set_scores(result) end
   return result
 end
 

@@ -32,7 +32,7 @@ local function own_file(name)
   if name == BASE or name == "cohesiv" or name:find "^cohesiv%." then return nil end
   local path = package.searchpath(name, package.path)
   if not path then return nil end
-  local own = name:find "^experiments%." ~= nil
+  local own = name:find "^experiments%." ~= nil or path:sub(1, 1) ~= "/" -- beside where the program was started
   for _, folder in ipairs(folders) do own = own or path:sub(1, #folder) == folder end
   return own and path or nil
 end
@@ -40,7 +40,7 @@ end
 local function read(path)
   local file <close>, why = io.open(path, "r")
   local text = file and file:read "a"
-  if not text then core.refuse("expected a readable file, found %s", why or "the folder " .. path) end
+  if not text then core.refuse("experiment: expected a readable file, found %s", why or "the folder " .. path) end
   return text
 end
 

@@ -3,7 +3,7 @@
 local core = require "cohesiv.core"
 local tensor = require "cohesiv.tensor"
 local cache = require "cohesiv.data.cache"
-local recipes = require "cohesiv.train.recipe"
+local extent, recipes = require "cohesiv.train.extent", require "cohesiv.train.recipe"
 local lists, progress, warn = require "cohesiv.base.lists", require "cohesiv.base.progress", require "cohesiv.base.warn"
 local flow_methods, scale = require "cohesiv.motion.flow_methods", require "cohesiv.motion.scale"
 local map_options = require "cohesiv.motion.map_options"
@@ -141,6 +141,11 @@ function M.sample(clip, n, recipe, wait)
   return path, core.sample_digest(path), true
 end
 
+--- is_made(clip, n, recipe): whether the frame's sample file is there.
+function M.is_made(clip, n, recipe)
+  return core.io.status(cache.path("samples", key_of(clip, n, recipe), "npz")) == "file"
+end
+
 --- mend(entry, data, recipe): makes a prepared entry's sample again, apart from random numbers; raises if it changed.
 function M.mend(entry, data, recipe)
   warn_damaged(entry.path)
@@ -180,9 +185,13 @@ local function tell(data, what, list, all)
     .. "%s%s", #list, all, tostring(data.path), what, shown, #list > SHOWN and ", …" or "")
 end
 
---- survey(data, recipe): what there is to train on: { clips = count, hands = count of those with landmarks,
+--- split(list, recipe): a list of { clip, frame, … } as { train, validation }, as far as the recipe uses it.
+function M.split(list, recipe) return extent.used(recipe, split(list, recipe.validation)) end
+
+--- survey(data, recipe, most): what there is to train on: { clips = count, hands = count of those with landmarks,
 -- total = count of frames, wanted = list of { name, frames } }. Tells which clips are passed over; fails when all are.
-function M.survey(data, recipe)
+-- most: of frames; beyond two clips no more are looked at.
+function M.survey(data, recipe, most)
   local found, bare, still, held = { clips = #data.clips, hands = 0, total = 0, wanted = {} }, {}, {}, {}
   local annotated = rawget(recipe, "held_out") and lists.set(data.annotated) or {} -- older recipes lack it
   for _, name in ipairs(data.clips) do
@@ -198,6 +207,7 @@ function M.survey(data, recipe)
       bare[#bare + 1] = name
     end
     clip:close()
+    if found.total >= (most or math.huge) and #found.wanted > 1 then break end
   end
   if found.total == 0 then
     local why = found.clips == 0 and "no clips in clips/"
@@ -214,7 +224,7 @@ end
 
 --- prepare(data, recipe): { train, validation }, lists of { clip, frame, path, digest }, made or found in the cache.
 function M.prepare(data, recipe)
-  local found = M.survey(data, recipe)
+  local found = M.survey(data, recipe, extent.samples(recipe))
   local list, bar, done = {}, progress.new("maps", found.total), 0
   -- First what nobody else is making, then the rest: processes that train on the same data share the work.
   for _, wait in ipairs { false, true } do
@@ -241,7 +251,7 @@ function M.prepare(data, recipe)
     if done == found.total then break end
   end
   bar:finish()
-  return split(list, recipe.validation)
+  return M.split(list, recipe)
 end
 
 return M

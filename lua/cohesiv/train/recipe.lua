@@ -34,6 +34,12 @@ function recipe.named(keys, first)
   return rule
 end
 
+--- resolved(rule, by): a key whose value `by` stands for one that a run finds when it begins, and keeps from then on.
+function recipe.resolved(rule, by)
+  rule.resolves = by
+  return rule
+end
+
 --- or_function(rule): what the rule says, or a function.
 function recipe.or_function(of)
   local rule = options.optional(of)
@@ -368,6 +374,24 @@ function recipe.unflatten(values, names)
   return r
 end
 
+--- set(r, name, value): writes a key by its dotted name, checked as always.
+function recipe.set(r, name, value)
+  local leaf = schemas[r][name] or unknown(schemas[r], name)
+  merge(r, schemas[r][leaf.group], { [leaf.key] = value }, place())
+end
+
+--- completed(r): a recipe of a run, with the keys of today's base that it lacks at their defaults.
+function recipe.completed(r)
+  local found, base = pcall(require, "experiments.cohesiv")
+  if not (found and recipe.is(base)) then return r {} end
+  local values, names = recipe.flatten(base)
+  local own, own_names = recipe.flatten(r)
+  for _, name in ipairs(own_names) do
+    values[name], names[#names + 1] = own[name], name
+  end
+  return recipe.unflatten(values, names)
+end
+
 --- has_code(r): whether a recipe has functions.
 function recipe.has_code(r)
   for _, value in pairs((recipe.flatten(r))) do
@@ -523,6 +547,7 @@ function recipe.changes(old, new)
   return lists.map(lists.keys(either), function(name)
     local from, to = before[name], now[name]
     if not schemas[old][name] then from = either[name].default end
+    if to ~= nil and to == either[name].resolves then return nil end
     return show(from) ~= show(to) and { key = name, from = from, to = to }
   end)
 end

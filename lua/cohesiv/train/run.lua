@@ -357,9 +357,13 @@ function Run:scores()
   return scores and scores.of == scored(self) and scores or nil
 end
 
---- Keeps the scores of an evaluation: its names and rows.
+--- Keeps the scores of an evaluation: its names and rows. A folder that cannot be written is warned of: scores can be
+-- had without one.
 function Run:set_scores(result)
-  self:write("scores.json", json.lines { of = scored(self), names = result.names, rows = result.rows })
+  local content = json.lines { of = scored(self), names = result.names, rows = result.rows }
+  local ok, why = pcall(self.write, self, "scores.json", content)
+  if not ok and core.system.stopped() then core.error(why, 0) end
+  if not ok then warn.line("%s: the scores are not kept: %s", self.path, why) end
 end
 
 --- Whether a process writes this run, and who.

@@ -9,18 +9,28 @@ local FIRST, MOST, GOOD = 2.0 ^ 16, 2.0 ^ 24, 2000 -- GOOD: steps until it doubl
 local Scaling = {}
 Scaling.__index = Scaling
 
---- scaling:step(loss): gradients of the loss, and the optimiser's step with them where they are numbers.
-function Scaling:step(loss)
-  local optimiser = self.optimiser;
-  (loss * self.scale):backward()
+--- scaling:backward(loss): adds the scaled gradients of a loss.
+function Scaling:backward(loss) (loss * self.scale):backward() end
+
+--- scaling:update(max): the optimiser's step with the gradients, clipped to a norm of max if given, where they are
+-- numbers.
+function Scaling:update(max)
+  local optimiser = self.optimiser
   if optim.clip_norm(optimiser.parameters, math.huge) < math.huge then -- of NaN neither
     optim.scale_gradients(optimiser.parameters, 1 / self.scale)
+    if max then optim.clip_norm(optimiser.parameters, max) end
     optimiser:step()
     self.good = self.good + 1
     if self.good % GOOD == 0 then self.scale = math.min(self.scale * 2, MOST) end
   else
     self.scale, self.good = math.max(self.scale / 2, 1.0), 0
   end
+end
+
+--- scaling:step(loss): both.
+function Scaling:step(loss)
+  self:backward(loss)
+  self:update()
 end
 
 --- scaling:restore(scale, good): goes on from there.

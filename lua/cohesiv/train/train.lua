@@ -7,14 +7,16 @@ local tensor, captured = require "cohesiv.tensor", require "cohesiv.tensor.captu
 local optim = require "cohesiv.optim"
 local folders = require "cohesiv.data"
 local calibrate, models = require "cohesiv.hands.calibrate", require "cohesiv.hands.model"
-local checkpoint, averages = require "cohesiv.train.checkpoint", require "cohesiv.train.ema"
-local labels, recipes = require "cohesiv.train.labels", require "cohesiv.train.recipe"
+local averages, bests = require "cohesiv.train.ema", require "cohesiv.train.best"
+local checkpoint, cost = require "cohesiv.train.checkpoint", require "cohesiv.train.cost"
+local extent, labels = require "cohesiv.train.extent", require "cohesiv.train.labels"
+local loss, rates, recipes = require "cohesiv.train.loss", require "cohesiv.train.rates", require "cohesiv.train.recipe"
 local runs, sampled = require "cohesiv.train.run", require "cohesiv.train.samples"
-local loss, scaling = require "cohesiv.train.loss", require "cohesiv.train.scaling"
+local scaling, watch = require "cohesiv.train.scaling", require "cohesiv.train.watch"
 local M = {}
 
 --- Keys of a recipe that may be others when a run is resumed.
-M.may_change = { "device", "epochs", "minutes", "threads" }
+M.may_change = { "detect_anomaly", "device", "epochs", "minutes", "pictures", "tensorboard", "threads" }
 
 local CHECKPOINT_SECONDS = tonumber(os.getenv "COHESIV_CHECKPOINT_SECONDS") or 300 -- between two inside an epoch
 
@@ -74,10 +76,11 @@ local function new_training(recipe, options)
   local function another() return models.like(recipe.model) end
   local average = o.average ~= 0 and averages.of(model, o.average, another) or nil
   model.precision = recipe.precision
-  local optimiser = optim.AdamW(model:parameters(), { lr = o.lr, weight_decay = o.weight_decay })
+  local optimiser, names = rates.of(model, o)
   local warmup = optim.Warmup(optimiser, { steps = math.max(math.ceil(o.warmup), 1) })
   local self = setmetatable({
-    unread = {}, state = {}, own = #loss.terms(recipe) > 0,
+    unread = {}, state = {}, own = #loss.terms(recipe) > 0, names = names, top = bests.of(recipe.save_top_k),
+    epochs = extent.epochs(recipe), batches = extent.batches(recipe, #samples.train),
     scaling = recipe.precision == "fp16" and scaling.of(optimiser) or nil,
     rate = warmup, -- its .lr is the rate before warm-up: the schedules' to change
     cosine = o.schedule == "cosine" and optim.Cosine(warmup, { steps = 1, floor = 0.01 }) or nil,
@@ -85,16 +88,18 @@ local function new_training(recipe, options)
     recipe = recipe, model = model, optimiser = optimiser, average = average, samples = samples, source = data,
     epoch = 1, batch = 1, sums = {}, seconds = 0.0, ended = false, stopped = false,
   }, Training)
-  -- What an experiment's own losses do on the host cannot be recorded.
-  self.together = (device == "cpu" or recipe.precision == "fp16" or self.own) and 1 or TOGETHER
+  -- What is read on the host, in an experiment's own losses as well, cannot be recorded.
+  local reads = recipe.precision == "fp16" or self.own or o.accumulate > 1 or o.clip or recipe.detect_anomaly
+  self.together = (device == "cpu" or reads) and 1 or TOGETHER
   self.work = function(...) return self:compute(...) end
   if self.together > 1 then
     local state = optimiser:tensors()
     for _, t in model:named_buffers() do state[#state + 1] = t end
     self.work = captured(self.work, state)
   end
-  self.data = self:loader(samples.train, { batch = recipe.batch, shuffle = true, augment = recipe.augment })
-  self.batches = self.data:batches() -- of an epoch
+  local by_heart = recipe.overfit_batches > 0
+  self.data = self:loader(samples.train, { batch = recipe.batch, shuffle = not by_heart,
+    augment = not by_heart and recipe.augment or nil })
   if #samples.validation > 0 then
     self.validation = self:loader(samples.validation, { batch = recipe.batch, shuffle = false })
   end
@@ -124,7 +129,7 @@ function Training:write_checkpoint(state)
   checkpoint.write(self.run:file "last.safetensors", self, {
     epoch = self.epoch, batch = self.batch, sums = self.sums, ended = self.ended, stopped = self.stopped,
     schedule = self.schedule:state(), rate = self.rate.lr, random = { core.random_state() },
-    samples = #self.samples.train, data = self.digest, state = self.state,
+    samples = #self.samples.train, data = self.digest, state = self.state, top = self.top:state(),
     scale = self.scaling and self.scaling.scale, good = self.scaling and self.scaling.good,
   })
   self:set_status(state or "training")
@@ -150,6 +155,9 @@ function Training:resume()
   self.epoch, self.batch, self.sums, self.stopped = p.epoch, p.batch, p.sums, p.stopped
   self.seconds = self.run:status().seconds or p.seconds or 0.0
   self.state = p.state or {}
+  self.top:restore(p.top)
+  self.top:tidy(self.run)
+  watch.cut(self.run, p.optimiser.steps)
   self.schedule:restore(p.schedule)
   self.rate.lr = p.rate
   if self.scaling then self.scaling:restore(p.scale, p.good) end
@@ -163,13 +171,24 @@ end
 function Training:share()
   local recipe = self.recipe
   local batches = self.batches
-  local share = ((self.epoch - 1) * batches + self.batch - 1) / (recipe.epochs * batches)
+  local share = ((self.epoch - 1) * batches + self.batch - 1) / (self.epochs * batches)
   if recipe.minutes then share = math.max(share, self:since() / (60 * recipe.minutes)) end
   return math.min(share, 1)
 end
 
 -- Whether the recipe's epochs or minutes are used up, at the end of an epoch.
-function Training:is_over() return self.epoch > self.recipe.epochs or self:share() >= 1 end
+function Training:is_over() return self.epoch > self.epochs or self:share() >= 1 end
+
+-- Whether the next batch is the first one whose gradients make a step.
+function Training:between_steps() return (self.batch - 1) % self.recipe.optim.accumulate == 0 end
+
+-- How many batches make a step with this one, and whether it is the last of them.
+function Training:group()
+  local k = self.recipe.optim.accumulate
+  local start = (self.batch - 1) // k * k
+  local size = math.min(k, self.batches - start)
+  return size, self.batch == start + size
+end
 
 -- Losses of the steps since the last reading, in their order. `last`: the number of the step that the last one is of.
 function Training:read(last)
@@ -203,14 +222,19 @@ function Training:compute(...)
     self.unread[1] = parts
     self:read(self.optimiser.steps + 1)
   end
-  self.optimiser:zero_grad()
+  local size, last = self:group()
+  local optimiser, most = self.optimiser, self.recipe.optim.clip
+  if self:between_steps() then optimiser:zero_grad() end
+  if size > 1 then total = total / size end
   if self.scaling then
-    range("backward and optimiser", self.scaling.step, self.scaling, total)
+    range("backward", self.scaling.backward, self.scaling, total)
+    if last then range("optimiser", self.scaling.update, self.scaling, most) end
   else
     range("backward", total.backward, total)
-    range("optimiser", at_once and self.optimiser.step or self.optimiser.update, self.optimiser)
+    if last and most then optim.clip_norm(optimiser.parameters, most) end
+    if last then range("optimiser", at_once and optimiser.step or optimiser.update, optimiser) end
   end
-  self.optimiser:zero_grad()
+  if last then optimiser:zero_grad() end
   return parts
 end
 
@@ -231,7 +255,7 @@ function Training:validate(model)
   model.precision = nil -- float32, in which the network will answer
   model:eval()
   self.validation:seek(1, 1)
-  for _ = 1, self.validation:batches() do
+  for _ = 1, extent.batches(self.recipe, #self.samples.validation) do
     tensor.tidy(tensor.no_grad, function()
       local batch = self.validation:next()
       local entries = self.own and self.validation:entries(batch) or nil
@@ -239,7 +263,7 @@ function Training:validate(model)
       add(sums, loss.named(self.recipe, parts:totable()))
     end)
   end
-  model:train()
+  rates.train(model, self.recipe.optim)
   model.precision = precision
   return sums
 end
@@ -257,14 +281,19 @@ function Training:end_epoch()
   end
   local verdict = self.schedule:step(score)
   if verdict == "better" then model:save(self.run:file "best.safetensors") end
+  self.top:add(self.run, model, self.epoch, score)
   if self.recipe.optim.schedule ~= "plateau" then self.rate.lr = self.recipe.optim.lr end
   record.best = verdict == "better"
   self:hook("epoch", record)
   self.run:log(record)
+  watch.epoch(self, record, model)
+  rates.train(model, self.recipe.optim)
   self.epoch, self.batch, self.sums = self.epoch + 1, 1, {}
+  if self.batches < self.data:batches() then self.data:seek(self.epoch, 1) end
   self.stopped = verdict == "stop" and self.recipe.optim.schedule == "plateau"
   self.ended = self.stopped or self:is_over()
   self:write_checkpoint()
+  self.top:tidy(self.run)
   return record
 end
 
@@ -272,25 +301,26 @@ end
 -- behind. Returns whether a signal did not stop it.
 function Training:go(pause)
   local system, batches = core.system, self.batches
-  local limit = self.recipe.minutes and "" or ("/%d"):format(self.recipe.epochs)
+  local limit = self.recipe.minutes and "" or ("/%d"):format(self.epochs)
   self.started, self.written = system.time(), system.time()
-  self.model:train()
+  rates.train(self.model, self.recipe.optim)
   while not self.ended and self:share() < pause do
     local bar = progress.new(("epoch %d%s"):format(self.epoch, limit), batches)
     while self.batch <= batches do
-      if system.stopped() then
+      if system.stopped() and self:between_steps() then
         self:write_checkpoint "stopped"
         return false
       end
       if self.cosine then self.cosine:step(self:share()) end
       self.rate:step(self.optimiser.steps)
       tensor.tidy(self.step, self)
-      if self.average then self.average:step(self.optimiser.steps) end
+      if self.average and select(2, self:group()) then self.average:step(self.optimiser.steps) end
       bar:update(self.batch, self.loss and ("loss %.4f"):format(self.loss) or "",
         { step = self.optimiser.steps, loss = self.loss, share = self:share() })
       self.batch = self.batch + 1
-      if system.time() - self.written > CHECKPOINT_SECONDS then self:write_checkpoint() end
-      if self:share() >= 1 and self.batch <= batches and self.recipe.minutes then break end
+      local stepped = self:between_steps()
+      if stepped and system.time() - self.written > CHECKPOINT_SECONDS then self:write_checkpoint() end
+      if stepped and self:share() >= 1 and self.batch <= batches and self.recipe.minutes then break end
     end
     local record = self:end_epoch()
     bar:finish(("epoch %d  train %.4f%s  lr %.2g"):format(record.epoch, record.train_total,
@@ -317,7 +347,9 @@ function Training:finish()
   run:set_calibration(stored)
   calibrate.attach(model, recipe, stored)
   model:save(run:file "best.safetensors")
-  if recipe.calibrate.data or #self.source.annotated > 0 then calibrate.thresholds(run) end
+  if recipe.calibrate.data or #self.source.annotated > 0 then
+    calibrate.thresholds(run, { clips = recipe.fast_dev_run and 1 or nil })
+  end
   if self.ended then self:hook "finish" end
 end
 
@@ -364,8 +396,51 @@ local function untrained(recipe, options)
   end)
 end
 
+-- The recipe with the batch that a run that is resumed has had, or that memory has room for now.
+local function with_batch(recipe, options)
+  if recipe.batch ~= "auto" then return recipe end
+  local found
+  if options.resume then
+    found = runs.open(options.resume).recipe.batch
+  else
+    local data, sample = options.data or folders.data(recipe.data), nil
+    if #loss.terms(recipe) > 0 then -- they may look at it
+      for _, clip in ipairs(labels.survey(data, recipe, 1).wanted) do
+        local frame = clip.frames[1]
+        sample = sample or frame and { clip = clip.name, frame = frame }
+      end
+    end
+    found = cost.fitting(cost.measure(recipe, sample or {}, data), recipe)
+    io.stderr:write(("batch: auto: %d samples fit into memory\n"):format(found))
+  end
+  local out = recipe { batch = found }
+  return recipes.bundle(recipe) and recipes.from(out, recipes.bundle(recipe)) or out
+end
+
+-- Raises for numbers of the recipe that mean nothing.
+local function check(recipe)
+  local function whole(name, value, least)
+    if not math.tointeger(value) or value < least then
+      fail("%s: expected a whole number of at least %d, found %s", name, least, recipes.show(value))
+    end
+  end
+  if recipe.batch ~= "auto" then whole("batch", recipe.batch, 1) end
+  whole("optim.accumulate", recipe.optim.accumulate, 1)
+  whole("save_top_k", recipe.save_top_k, 1)
+  whole("pictures", recipe.pictures, 0)
+  whole("overfit_batches", recipe.overfit_batches, 0)
+  if recipe.limit_batches then whole("limit_batches", recipe.limit_batches, 1) end
+  if recipe.optim.clip and not (recipe.optim.clip > 0) then
+    fail("optim.clip: expected a norm above 0, found %s", recipes.show(recipe.optim.clip))
+  end
+  if recipe.optim.encoder_lr and not (recipe.optim.encoder_lr >= 0) then
+    fail("optim.encoder_lr: expected a rate of at least 0, found %s", recipes.show(recipe.optim.encoder_lr))
+  end
+end
+
 -- Trains to the end in the run folder, from its last checkpoint where it has one.
 local function trained(recipe, options)
+  recipe = with_batch(recipe, options)
   local training = not options.resume and new_training(recipe, options) -- first: if it fails, it leaves no folder
   local function kept() return training.kept or training.stepped end
   return in_folder(recipe, options, kept, function(run, changes)
@@ -378,7 +453,11 @@ local function trained(recipe, options)
       run:cut(function() return false end) -- killed before the first checkpoint: from the start
     end
     take_changes(run, recipe, changes, training.optimiser.steps)
-    local _ <close> = setmetatable({}, { __close = function() core.tf32(false) end })
+    local detecting = core.detect_anomaly(recipe.detect_anomaly)
+    local _ <close> = setmetatable({}, { __close = function()
+      core.tf32(false)
+      core.detect_anomaly(detecting)
+    end })
     core.tf32(recipe.precision == "tf32")
     training:list_samples()
     training:set_status "training"
@@ -407,6 +486,7 @@ function M.train(recipe, options)
   if recipe.loss.responsibility == 0 and recipe.loss.embedding == 0 and #loss.terms(recipe) == 0 then
     fail("expected a loss with a weight, found loss.responsibility and loss.embedding both 0")
   end
+  check(recipe)
   if recipe.supervised then fail("supervised: expected false: no recipe here learns from masks") end
   if recipe.threads then core.threads(recipe.threads) end
   local before = core.system.on_signal "flag"

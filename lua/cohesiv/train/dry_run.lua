@@ -1,0 +1,95 @@
+--- What a recipe would do, without doing it: the data that there is, a batch's shapes, and the memory and time that
+-- training will take, by a few steps on made-up batches (cost.lua). Nothing is written, the cache neither.
+local core = require "cohesiv.core"
+local cache, folders = require "cohesiv.data.cache", require "cohesiv.data"
+local evaluate, models = require "cohesiv.hands.evaluate", require "cohesiv.hands.model"
+local lists, progress = require "cohesiv.base.lists", require "cohesiv.base.progress"
+local cost, extent = require "cohesiv.train.cost", require "cohesiv.train.extent"
+local labels = require "cohesiv.train.labels"
+local M = {}
+
+local LOOKED_AT = 50 -- frames whose hands are counted
+
+local function duration(seconds)
+  if seconds < 90 then return ("%.0f s"):format(math.ceil(seconds)) end
+  if seconds < 5400 then return ("%.0f minutes"):format(seconds / 60) end
+  return ("%.1f hours"):format(seconds / 3600)
+end
+
+local function gigabytes(bytes) return ("%.2f GB"):format(bytes / 1e9) end
+
+-- The samples that there would be, how many are made already, and the hands in one, on average.
+local function look(data, recipe, found)
+  local list, made, hands, counted = {}, 0, 0, 0
+  for _, entry in ipairs(found.wanted) do
+    local clip = data:clip(entry.name)
+    for _, n in ipairs(entry.frames) do
+      list[#list + 1] = { clip = entry.name, frame = n }
+      made = made + (labels.is_made(clip, n, recipe) and 1 or 0)
+      if counted < LOOKED_AT then hands, counted = hands + #clip:hands(n), counted + 1 end
+    end
+    clip:close()
+  end
+  return list, made, hands / counted
+end
+
+local function shapes(recipe, batch, hands)
+  local w, h, all = recipe.size[1], recipe.size[2], math.floor(batch * hands + 0.5)
+  local format = "image uint8 %dx%dx%dx3, label int32 %dx%dx%d, maps float32 %dx%dx%d, points float32 %dx2"
+  return format:format(batch, h, w, batch, h, w, all, h, w, all)
+end
+
+-- Lines about training on a data folder.
+local function of_training(recipe, data, say)
+  local found = labels.survey(data, recipe)
+  say("%s: %d clips, %d with landmarks, %d frames to train on", data.path, found.clips, found.hands, found.total)
+  local list, made, hands = look(data, recipe, found)
+  local samples = labels.split(list, recipe)
+  local train, validation = samples.train, samples.validation
+  say("samples: %d to train on, %d to validate on; %d of %d are made already", #train, #validation, made, #list)
+  local measured = cost.measure(recipe, train[1], data)
+  if recipe.batch == "auto" then
+    recipe = recipe { batch = cost.fitting(measured, recipe) }
+    say("batch: auto: %d fit into memory", recipe.batch)
+  end
+  local batch = math.min(recipe.batch, #train)
+  say("batch: %s (%.1f hands a sample)", shapes(recipe, batch, hands), hands)
+  say("memory: %s for a step (limit %s)", gigabytes(cost.bytes(measured, batch)), gigabytes(core.memory().limit))
+  local steps, seconds, epochs = extent.batches(recipe, #train), cost.seconds(measured, batch), extent.epochs(recipe)
+  local all = seconds * (steps + extent.batches(recipe, #validation) / 3) * epochs -- without gradients a third
+  local limit = recipe.minutes and 60 * recipe.minutes < all and (", ended after %g min"):format(recipe.minutes) or ""
+  say("time: %.2f s a step, %d steps an epoch, %d epochs at most: about %s%s%s", seconds, steps, epochs,
+    duration(all), limit, made < #list and (", and the maps of %d frames"):format(#list - made) or "")
+end
+
+--- lines(recipe): what there is to say, a list of texts.
+function M.lines(recipe)
+  local out = {}
+  local function say(format, ...) out[#out + 1] = format:format(...) end
+  local before, quiet = cache.dry, progress.quiet
+  local _ <close> = setmetatable({}, { __close = function() cache.dry, progress.quiet = before, quiet end })
+  cache.dry, progress.quiet = true, true
+  local trains = recipe.system == "cohesiv"
+  if trains then
+    say("%s: %d parameters", recipe.model.encoder, models.model(recipe.model):count())
+  else
+    say("system %s: nothing is trained", type(recipe.system) == "string" and recipe.system or "of the experiment's own")
+  end
+  if not recipe.data then
+    say "data: none (data=PATH)"
+    return out
+  end
+  local data = folders.data(recipe.data)
+  if trains then of_training(recipe, data, say) end
+  local run = { recipe = recipe, name = recipe.name }
+  for _, what in ipairs { "calibrate", "evaluate" } do
+    local folder, names = evaluate.part(run, what)
+    say("%s: %d clips with masks, %d frames", what, #names, #names > 0 and #evaluate.frames(folder, names) or 0)
+  end
+  return out
+end
+
+--- text(recipe): the same as one text.
+function M.text(recipe) return table.concat(lists.map(M.lines(recipe), tostring), "\n") end
+
+return M
