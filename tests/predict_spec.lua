@@ -289,7 +289,7 @@ describe("a trained run in the evaluator", function()
     local path, results = report_run.write(one, { baselines = { "disc", "responsibility" }, pictures = 1 })
     assert.are.equal(one:file "report.html", path)
     local text = support.read(path)
-    for _, part in ipairs { "COHESIV", "Disc", "Thresholded responsibility", "Best answers", "Worst answers",
+    for _, part in ipairs { "COHESIV", "Disc", "Thresholded responsibility", "Best answers", "Failures, by their kind",
       "embedding (PCA)", "attention", "Learning rate" } do
       assert.is_truthy(text:find(part, 1, true), part)
     end
@@ -302,7 +302,7 @@ describe("a trained run in the evaluator", function()
     local path, results = report_run.write({ one, two }, { baselines = { "disc" }, pictures = 1 })
     assert.are.equal(one:file "report.html", path)
     assert.are.same({ "tiny", "tiny (2)", "Disc" }, { results[1].name, results[2].name, results[3].name })
-    assert.is_truthy(support.read(path):find("tiny (2): Best answers", 1, true))
+    assert.is_truthy(support.read(path):find("tiny (2): embedding (PCA)", 1, true))
     two.recipe.data = folder_of { "x", "y" }
     support.raises("report: expected runs reported on the same clips, found others for tiny (2) than for tiny",
       report_run.write, { one, two }, { baselines = {} })

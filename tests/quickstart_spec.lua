@@ -53,7 +53,7 @@ describe("cohesiv quickstart", function()
     assert.is_nil(plain:find("https?://"))
     for link in plain:gmatch "src%s*=%s*[\"']([^\"']*)" do assert.is_truthy(link:find "^data:", link:sub(1, 60)) end
     assert.is_nil(plain:find "<link")
-    local pictures = select(2, report:gsub("data:image/png;base64,", ""))
+    local pictures = select(2, report:gsub("data:image/jpeg;base64,", ""))
     assert.is_true(pictures >= 4)
   end)
 

@@ -1,7 +1,10 @@
 -- Reports: base64, charts, pages that hold everything they need; opened in headless Chromium where there is one.
 
 local co = require "cohesiv"
+local comparison = require "cohesiv.train.comparison"
 local core = require "cohesiv.core"
+local failures, groups = require "cohesiv.tools.report_failures", require "cohesiv.tools.report_groups"
+local published, tables = require "cohesiv.tools.published", require "cohesiv.tools.report_table"
 local report = require "cohesiv.tools.report"
 local support = require "tests.support"
 local svg = require "cohesiv.tools.svg"
@@ -22,8 +25,11 @@ local function content()
           { name = "Flow", note = "sees video", cells = { value(21), "–" } } } } },
       { title = "Training", curves = { { title = "Loss", x_label = "epoch",
         series = { { name = "training", points = points, dots = true } } } } },
-      { title = "Pictures", pictures = { { title = "clip", text = "text",
-        items = { { image = picture, caption = "a" }, { image = picture, caption = "b" } } } } },
+      { title = "Thresholds", surfaces = { { title = "Obj", values = { { 0.1, 0.2 }, { 0.4, 0.3 } }, best = { 2, 1 },
+        rows = { "score", -1, 1 }, columns = { "attention", 0, 1 } } } },
+      { title = "Pictures", pictures = { { title = "clip", text = "text", columns = 2,
+        items = { { image = picture, caption = "own" }, { image = core.io.png_bytes(picture), caption = "other" },
+          { image = picture, caption = "c", with = 2 }, { caption = "nothing" } } } } },
     },
   }
 end
@@ -53,6 +59,132 @@ describe("charts", function()
       assert.is_nil(text:find "inf")
       assert.is_truthy(text:find '<path class="line s1" d="M')
     end
+  end)
+end)
+
+describe("a surface", function()
+  it("marks the best pair, and colours from the lowest to the highest", function()
+    local text = svg.surface("Obj", { { 0.1, 0.2 }, { 0.4, 0.3 } }, { "score", -1, 1 }, { "attention", 0, 1 }, { 2, 1 })
+    assert.is_truthy(text:find(">10 – 40 %<", 1, true), text)
+    assert.are.equal(4, select(2, text:gsub('class="level', "")))
+    local x, y = text:match 'class="best" cx="([%d.]+)" cy="([%d.]+)"'
+    assert.are.same({ 44 + 0.75 * 236, 28 + 0.75 * 236 }, { tonumber(x), tonumber(y) })
+    local first = text:match 'class="level l11" d="M([%d.]+ [%d.]+)' -- the highest is the best one
+    assert.are.equal(("%.1f %.1f"):format(44 + 118, 28 + 118), first)
+  end)
+end)
+
+describe("a table", function()
+  local t = { name = "t", caption = "IoU_1", columns = { "All", "Pair" }, rows = {
+    { name = "a, b", main = true, cells = { All = { mean = 51.25, low = 48, high = 55.5 }, Pair = "–" } },
+    { name = "50 %_x", cells = { All = { difference = -1.5, low = -2, high = -1, p = 0.01, significant = true } } } } }
+
+  it("is CSV with a column for each part, JSON, and LaTeX with bold differences", function()
+    assert.are.equal('name,All,All,All low,All high,All p,Pair\n"a, b",51.25,,48,55.5,,–\n'
+      .. "50 %_x,,-1.5,-2,-1,0.01,\n", tables.csv(t))
+    local rows = require("cohesiv.base.json").decode(tables.json(t), "t").rows
+    assert.are.same({ 51.25, "–", true }, { rows[1].cells.All.mean, rows[1].cells.Pair,
+      rows[2].cells.All.significant })
+    local tex = tables.latex(t)
+    assert.is_truthy(tex:find("a, b & 51.2 {\\scriptsize (48.0 -- 55.5)} & -- \\\\\n", 1, true), tex)
+    assert.is_truthy(tex:find("50 \\%\\_x & \\textbf{$-1.5$} {\\scriptsize (-2.0 to -1.0)} & -- \\\\\n", 1, true), tex)
+  end)
+end)
+
+describe("Holm's correction", function()
+  it("equals the known example, and never falls", function()
+    local corrected = comparison.holm { 0.01, 0.04, 0.03, 0.005 }
+    for i, p in ipairs { 0.03, 0.06, 0.06, 0.02 } do assert.is_true(math.abs(corrected[i] - p) < 1e-12) end
+    assert.are.same({ 1, 1 }, comparison.holm { 0.6, 0.9 })
+  end)
+end)
+
+describe("runs side by side", function()
+  local base = require "experiments.cohesiv"
+  -- A result of ten clips whose Pair is `level` and a ripple.
+  local function result(name, level, changes)
+    local rows, names = {}, {}
+    for i = 1, 10 do
+      names[i] = "c" .. i
+      rows[i] = { clip = names[i], n = 1, q = 1, task = "Pair", iou = level + 0.01 * (i % 3) }
+    end
+    return { name = name, run = { recipe = base(changes) }, rows = rows, names = names, main = true,
+      summary = require("cohesiv.hands.evaluate").summarise(rows, names) }
+  end
+  local list = { result("x_seed-0", 0.3, { seed = 0 }), result("x_seed-1", 0.5, { seed = 1 }),
+    result("y_seed-0", 0.6, { maps = { temperature = 4 } }), result("z", 0.4, { maps = { temperature = 1 } }) }
+  local all = groups.groups(list)
+
+  it("are grouped over seeds, and compared on the means of their queries", function()
+    assert.are.same({ "x", "y_seed-0", "z" }, { all[1].name, all[2].name, all[3].name })
+    assert.is_true(math.abs(all[1].cells.Pair.mean - 41) < 0.01)
+    local differences = groups.differences(all)
+    local y, z = differences.rows[1].cells.Pair, differences.rows[2].cells.Pair
+    assert.is_true(math.abs(y.difference - 20) < 1e-6 and y.low > 19.9 and y.significant and y.p < 0.01)
+    assert.is_true(math.abs(z.difference) < 1e-6 and not z.significant)
+    local spread = groups.spread(all).rows[1].cells.Pair
+    assert.is_true(math.abs(spread.spread - 100 * math.sqrt(0.02)) < 1e-6 and spread.n == 2)
+  end)
+
+  it("tell the settings that differ and what they do", function()
+    local keys = groups.differing(all)
+    assert.are.same({ "maps.temperature" }, keys)
+    local settings = groups.settings(all, keys)
+    assert.are.same({ { "2" }, { "4" }, { "1" } }, { settings.rows[1].cells, settings.rows[2].cells,
+      settings.rows[3].cells })
+    local plot = groups.swept(all, keys)[1].curves[1]
+    assert.are.equal("maps.temperature", plot.x_label)
+    assert.are.same({ 1, 2, 4 }, { plot.series[1].points[1][1], plot.series[1].points[2][1],
+      plot.series[1].points[3][1] })
+    assert.are.equal(4, #plot.series[1].lone)
+  end)
+end)
+
+describe("failures", function()
+  -- Masks of 8×8 pixels from rectangles { x0, y0, x1, y1 }, counted from 1.
+  local function mask(...)
+    local t = co.zeros(8, 8, { dtype = "uint8" })
+    for _, r in ipairs { ... } do t[{ { r[2], r[4] }, { r[1], r[3] } }] = 1 end
+    return t
+  end
+  local function union(a, b) return co.metrics.union { a, b } end
+  local hand, object, other = mask { 1, 1, 3, 3 }, mask { 4, 1, 6, 3 }, mask { 1, 6, 3, 8 }
+  local truth = { hand = { hand, other }, object = { object }, pair = { union(hand, object), other },
+    all = union(union(hand, object), other) }
+  local function kind(q, hands, objects, t)
+    return failures.kind({ Hand = { [q] = hands }, Obj = { [q] = objects }, Pair = { [q] = union(hands, objects) } },
+      t or truth, q)
+  end
+
+  it("are named by what went wrong", function()
+    local none = mask()
+    assert.are.equal("nothing found", kind(1, none, none))
+    assert.are.equal("another hand", kind(1, other, none))
+    assert.are.equal("hand and object exchanged", kind(1, object, hand))
+    assert.are.equal("object missed", kind(1, hand, none))
+    assert.are.equal("object invented", kind(2, other, mask { 4, 6, 5, 7 }))
+    assert.are.equal("spilled into the background", kind(1, hand, mask { 4, 1, 8, 8 }))
+    assert.are.equal("only a part", kind(1, mask { 1, 1, 2, 2 }, mask { 4, 1, 5, 1 }))
+    assert.are.equal("ragged outline", kind(1, mask { 1, 1, 3, 2 }, mask { 4, 1, 6, 2 }))
+  end)
+
+  it("are the worst answers below a half, worst first", function()
+    local rows = {}
+    for i = 1, 6 do rows[i] = { clip = "c", n = i, q = 1, task = i == 6 and "All" or "Pair", iou = 0.1 * (7 - i) } end
+    local list, all_of = failures.candidates(rows, 2)
+    assert.are.same({ 5, 4 }, { list[1].n, list[2].n })
+    assert.are.equal(3, all_of)
+  end)
+end)
+
+describe("published figures", function()
+  it("are those of the data set that is evaluated, and of no other", function()
+    local folder = support.temp()
+    assert.is_nil(published.table_of(folder))
+    assert.is_nil(published.table_of(folder .. "/world"))
+    assert.are.equal("51.9", published.table_of(folder .. "/100DOH/").rows[1].cells[1])
+    support.write(folder .. "/dataset.json", '{ "name": "EPIC-KITCHENS" }')
+    assert.are.equal("43.2", published.table_of(folder).rows[1].cells[1])
   end)
 end)
 
@@ -97,7 +229,8 @@ describe("a report", function()
     local dom = pipe:read "a"
     pipe:close()
     assert.is_truthy(dom:find("A &lt;title&gt; &amp; more", 1, true))
-    assert.are.equal(2, select(2, dom:gsub("<img", "")))
+    assert.are.equal(3, select(2, dom:gsub("<img", "")))
+    assert.is_truthy(dom:find('data-note="other"', 1, true)) -- the page's script has run
     os.execute(("cd %s && %s --hide-scrollbars --window-size=900,1400 --screenshot=%s file://%s >/dev/null 2>&1")
       :format(q(folder), open, q(folder .. "/page.png"), q(path)))
     local page = co.image.read(folder .. "/page.png"):to "float32"

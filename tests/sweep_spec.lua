@@ -244,6 +244,37 @@ describe("cohesiv sweep", function()
     assert.equal(0, result.status, result.stderr)
     assert.equal(2, #runs.list(dir .. "/runs"))
   end)
+
+  it("has one report, which a browser opens, with its tables as CSV, JSON and LaTeX", function()
+    local dir = t.folder .. "/mixed-runs"
+    local result = support.cohesiv({ "report", "mixed.lua", "--csv", "tables", "--latex", "tables", "--pictures", "1" },
+      { dir = dir, env = t.environment, timeout = 120 })
+    assert.equal(0, result.status, result.stderr)
+    assert.equal("runs/mixed/report.html\n", result.stdout)
+    local text = support.read(dir .. "/runs/mixed/report.html")
+    assert.is_true(#text < 600000, #text)
+    for _, part in ipairs { "mixed: hands and what they hold", "Differences", "Settings that differ", "Validation loss",
+      "Thresholds", "The same frames", "Failures, by their kind", "<svg", "data-with=" } do
+      assert.is_truthy(text:find(part, 1, true), part)
+    end
+    assert.is_nil(text:find "ublished")
+    assert.is_nil(text:find "https?://[^w]")
+    for _, name in ipairs { "results", "differences", "settings" } do
+      for _, extension in ipairs { "csv", "json", "tex" } do
+        assert.is_truthy(core.io.status(("%s/tables/%s.%s"):format(dir, name, extension)), name .. extension)
+      end
+    end
+    assert.is_truthy(support.read(dir .. "/tables/results.csv"):find "^name,All,All low,All high,All n,Pair,")
+    assert.is_truthy(support.read(dir .. "/tables/results.tex"):find("\\begin{tabular}{lrrrr}", 1, true))
+    local browser = support.run("command -v chromium || command -v chromium-browser").stdout:match "%S+"
+    if not browser then return end
+    local seen = support.run({ browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+      "--log-level=0", "--dump-dom", "file://" .. dir .. "/runs/mixed/report.html" },
+      { timeout = 120, env = { HOME = dir } })
+    assert.equal(0, seen.status, seen.stderr)
+    assert.is_truthy(seen.stdout:find("data-note=", 1, true)) -- its script has run
+    assert.is_nil(seen.stderr:find "CONSOLE", seen.stderr)
+  end)
 end)
 
 describe("what runs share", function()

@@ -132,7 +132,7 @@ static double percentile(const double *sorted, int n, double share) {
 }
 
 int metrics_bootstrap(const double *sums, const double *counts, int groups, int draws, uint64_t seed,
-                      double *low, double *high) {
+                      double *low, double *high, double *p) {
   double total = 0;
   for (int g = 0; g < groups; g++) total += counts[g];
   if (!(total > 0) || draws < 1)
@@ -153,6 +153,9 @@ int metrics_bootstrap(const double *sums, const double *counts, int groups, int 
     }
   qsort(means, (size_t)n, sizeof *means, ascending);
   *low = percentile(means, n, 0.025), *high = percentile(means, n, 0.975);
+  int below = 0, above = 0; /* ties at 0 speak against a difference */
+  for (int d = 0; d < n; d++) below += means[d] <= 0, above += means[d] >= 0;
+  *p = fmin(1, 2.0 * (1 + (below < above ? below : above)) / (n + 1));
   free(means);
   return 1;
 }

@@ -23,9 +23,10 @@ void metrics_over(const float *first, double t1, const float *second, double t2,
 
 /* 95 % interval by drawing groups (clips) with replacement: each draw pools sums and counts of as many groups
  * as there are and takes sum / count; draws without any count are skipped. Percentiles 2.5 and 97.5,
- * interpolated linearly. 0 with a message when there is nothing to draw from or memory is short. */
+ * interpolated linearly; *p: how likely so many draws lie on one side of 0 by chance, of both sides (twice the
+ * smaller share). 0 with a message when there is nothing to draw from or memory is short. */
 int metrics_bootstrap(const double *sums, const double *counts, int groups, int draws, uint64_t seed,
-                      double *low, double *high);
+                      double *low, double *high, double *p);
 
 /* Contact: pixels of either mask at most `reach` × the diagonal of the hand mask's bounding box away from the
  * other mask. out: H×W, 0/1; empty when a mask is empty. 0 with a message when memory is short. */

@@ -117,19 +117,21 @@ static int join(lua_State *L) {
   return 1;
 }
 
-/* bootstrap(sums, counts, draws, seed) → low, high */
+/* bootstrap(sums, counts, draws, seed) → low, high, p */
 static int bootstrap(lua_State *L) {
   int groups, others;
-  double low, high, *sums = check_numbers(L, 1, "sums", &groups),
-                    *counts = check_numbers(L, 2, "counts", &others);
+  double low, high, p, *sums = check_numbers(L, 1, "sums", &groups),
+                       *counts = check_numbers(L, 2, "counts", &others);
   if (groups != others)
     return refuse(L, "counts: expected %d of them, as many as sums, found %d", groups, others);
   if (!metrics_bootstrap(sums, counts, groups, (int)check_whole(L, 3, "draws", 1, DRAWS_MAX),
-                         (uint64_t)check_whole(L, 4, "seed", LUA_MININTEGER, LUA_MAXINTEGER), &low, &high))
+                         (uint64_t)check_whole(L, 4, "seed", LUA_MININTEGER, LUA_MAXINTEGER), &low, &high,
+                         &p))
     return raise_error(L);
   lua_pushnumber(L, low);
   lua_pushnumber(L, high);
-  return 2;
+  lua_pushnumber(L, p);
+  return 3;
 }
 
 /* contact(hand, object, reach) → mask */

@@ -6,6 +6,7 @@ local tensor = require "cohesiv.tensor"
 local evaluate, metrics = require "cohesiv.hands.evaluate", require "cohesiv.hands.metrics"
 local core = require "cohesiv.core".metrics
 local refuse = require("cohesiv.core").refuse
+local json = require "cohesiv.base.json"
 local calibrate = {}
 
 -- The largest entry; of equal ones the middle in reading order, away from the edges of a plateau.
@@ -21,8 +22,28 @@ local function best_of(total)
   return middle[1], middle[2], best
 end
 
+local COARSE = 32 -- of a kept surface, at most so many thresholds a side
+
+-- The mean IoU at pairs of thresholds, of all or of every k-th: { values[i][j], first, second, best = { i, j } }.
+local function surface_of(total, count, grids, i, j)
+  local function step_of(n) return math.max(1, math.ceil(n / COARSE)) end
+  local second = grids[2] or { 0 }
+  local a, b, values, first = step_of(#grids[1]), step_of(#second), {}, {}
+  local rows = total:totable()
+  for k = (i - 1) % a + 1, #grids[1], a do -- the best one is among them
+    local row = {}
+    for l = (j - 1) % b + 1, #second, b do row[#row + 1] = tonumber(("%.4f"):format(rows[k][l] / count)) end
+    values[#values + 1], first[#first + 1] = row, grids[1][k]
+  end
+  local last = grids[2] and (#second - (j - 1) % b - 1) // b * b + (j - 1) % b + 1
+  return { values = values, first = { first[1], first[#first] },
+    second = grids[2] and { second[(j - 1) % b + 1], second[last] } or nil,
+    best = { (i - 1) // a + 1, (j - 1) // b + 1 } }
+end
+
 --- The thresholds of a system that maximise each goal's mean IoU over the annotated frames of some clips:
---- { key = { t1, t2 } }, and the mean IoU reached per key. Options: see evaluate.each.
+--- { key = { t1, t2 } }, the mean IoU reached per key, and by key how it depends on them: { values, first, second
+--- (lowest and highest threshold), best }. Options: see evaluate.each.
 function calibrate.search(system, data, names, options)
   local totals, counts = {}, {} -- by key: the sum of the IoU at every pair of thresholds, and of how many targets
   for key, goal in pairs(system.goals) do
@@ -43,14 +64,15 @@ function calibrate.search(system, data, names, options)
       end
     end
   end)
-  local thresholds, reached = {}, {}
+  local thresholds, reached, surfaces = {}, {}, {}
   for key, goal in pairs(system.goals) do
     if counts[key] == 0 then refuse("calibrate: expected annotated frames for task %s, found none", goal.task) end
     local i, j, best = best_of(totals[key])
     thresholds[key] = { goal.grids[1][i], goal.grids[2] and goal.grids[2][j] }
     reached[key] = 100 * best / counts[key]
+    surfaces[key] = surface_of(totals[key], counts[key], goal.grids, i, j)
   end
-  return thresholds, reached
+  return thresholds, reached, surfaces
 end
 
 --- Finds a run's thresholds on the clips that its recipe calibrates on, stores and returns them, and the means reached.
@@ -61,10 +83,11 @@ function calibrate.thresholds(run, options)
   if options and options.clips then names = { table.unpack(names, 1, options.clips) } end
   if #names == 0 then refuse("calibrate: expected clips with masks in %s, found none", tostring(data.path)) end
   local system = evaluate.system(run)
-  local thresholds, reached = calibrate.search(system, data, names, options)
+  local thresholds, reached, surfaces = calibrate.search(system, data, names, options)
   local stored = run:calibration() or {}
   stored.thresholds, stored.calibrated_on, stored.reached = thresholds, names, reached
   run:set_calibration(stored)
+  if run.write then run:write("surfaces.json", json.lines(surfaces)) end
   if system.model then -- so that the weights' file alone can predict too
     calibrate.attach(system.model, run.recipe, stored):save(run:file "best.safetensors")
   end

@@ -38,7 +38,8 @@ end
 --- The 95 % bootstrap interval of sum(sums) / sum(counts) over groups (clips). Options: draws (10,000), seed (0).
 function metrics.interval(sums, counts, o)
   o = options.read("metrics.interval", o, { draws = 10000, seed = 0 })
-  return core.bootstrap(sums, counts, o.draws, o.seed)
+  local low, high = core.bootstrap(sums, counts, o.draws, o.seed)
+  return low, high
 end
 
 --- A float map of a scaled frame, padding included, brought back to the frame's own width × height by bilinear
