@@ -133,12 +133,18 @@ end
 
 local function value_of(group, key) return (recipes.flatten(group.recipe))[key] end
 
+-- A value as tables have it: texts without quotes.
+local function shown(group, key)
+  local value = value_of(group, key)
+  return type(value) == "string" and value or recipes.show(value)
+end
+
 --- settings(groups, keys): the table of settings that differ; nil where none does.
 function M.settings(groups, keys)
   if #keys == 0 then return nil end
   local rows = lists.map(groups, function(group)
     return group.recipe and { name = group.name, cells = lists.map(keys, function(key)
-      return recipes.show(value_of(group, key))
+      return shown(group, key)
     end) }
   end)
   return { name = "settings", columns = keys, rows = rows, caption = "Settings in which the runs differ." }
@@ -175,7 +181,7 @@ local function table_of(groups, key)
   local by, order = {}, {}
   for _, group in ipairs(groups) do
     if group.recipe then
-      local text = recipes.show(value_of(group, key))
+      local text = shown(group, key)
       if not by[text] then
         by[text] = {}
         order[#order + 1] = text
@@ -184,7 +190,7 @@ local function table_of(groups, key)
     end
   end
   local rows = lists.map(order, function(text)
-    local row = { name = text, note = ("%d runs"):format(#by[text]), cells = {} }
+    local row = { name = text, note = ("%d run%s"):format(#by[text], #by[text] > 1 and "s" or ""), cells = {} }
     for _, task in ipairs(evaluate.tasks) do
       local values = lists.map(by[text], function(summary) return summary[task] and summary[task].mean end)
       local sum, low, high = 0, math.huge, -math.huge

@@ -90,12 +90,12 @@ local PERSON = {
     .. "present, else of a simple colour model seeded with the landmarks.",
 }
 
-local function text_of(run, result)
+local function text_of(run, result, many)
   local calibrated_on, text = (run:calibration() or {}).calibrated_on, {}
   if result then
     text[1] = ("Clips with masks: %s for the thresholds, %d reported."):format(
       calibrated_on and #calibrated_on or "none", #result.names)
-    local contact = result.summary.Contact
+    local contact = not many and result.summary.Contact or nil
     text[2] = contact and ("Contact (pixels of hand or object at most 2 %% of the hand's diagonal from the other): IoU "
       .. "%.1f (%.1f – %.1f), n: %d."):format(contact.mean, contact.low, contact.high, contact.n)
   else
@@ -376,13 +376,15 @@ local function add_tables(groups, data, add)
   for _, section in ipairs(groups_of.swept(groups, keys)) do add(section) end
 end
 
+local UNFINISHED = lists.set { "training", "stopped", "paused", "dropped" }
+
 -- Those of several runs that have come to an end; the others are told.
 local function finished(runs)
   if #runs == 1 then return runs end
   local done = lists.map(runs, function(run)
-    if run:has "best.safetensors" or run:calibration() then return run end
-    warn.line("report: %s: expected a trained or calibrated run, found one that is %s: it is left out", run.path,
-      run:status().state)
+    local state = run:status().state
+    if not UNFINISHED[state] then return run end
+    warn.line("report: %s: expected a run that is done, found one that is %s: it is left out", run.path, state)
   end)
   return #done > 0 and done or core.refuse "report: expected a run that is done, found none"
 end
@@ -409,7 +411,7 @@ function report_run.write(runs, options)
     sections[#sections + 1] = section
     kept_tables[#kept_tables + 1] = section.table
   end
-  add { title = measured and "Results" or "What was done", text = text_of(one, results[1]),
+  add { title = measured and "Results" or "What was done", text = text_of(one, results[1], many),
         table = measured and table_of(groups) or nil }
   if measured then add_tables(groups, data, add) end
   if measured and options.all_frames then add(all_frames(one, given)) end

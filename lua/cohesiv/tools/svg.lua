@@ -172,8 +172,7 @@ function svg.surface(title, values, rows, columns, best)
     for _, v in ipairs(row) do low, high = math.min(low, v), math.max(high, v) end
   end
   local tall = n == 1 and 60 or plot
-  local add, finish = chart(title, ('<tspan class="tick" dx="8">%.0f – %.0f %%</tspan>'):format(100 * low, 100 * high),
-    width, top + tall + 36, left, 16)
+  local add, finish = chart(short(title, 30), "", width, top + tall + 36, left, 16)
   local w, h, cells = plot / m, tall / n, {}
   for i, row in ipairs(values) do
     for j, v in ipairs(row) do
@@ -193,6 +192,7 @@ function svg.surface(title, values, rows, columns, best)
   end
   tick(left, top + tall + 14, "start", number_text(rows[2]))
   tick(left + plot, top + tall + 14, "end", number_text(rows[3]))
+  tick(left + plot / 2, top + tall + 14, "middle", ("%.0f – %.0f %%"):format(100 * low, 100 * high))
   tick(left + plot / 2, top + tall + 28, "middle", rows[1])
   if n > 1 then
     tick(left - 6, top + tall, "end", number_text(columns[2]))
