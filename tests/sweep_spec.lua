@@ -86,6 +86,23 @@ describe("a sweep", function()
     assert.equal("batch = 3", sweeps.changes_text(list[2]))
   end)
 
+  it("of the paper's tables has every system, each as far from the base as its experiment", function()
+    local paper = sweeps.load(support.root .. "/experiments/sweeps/paper.lua")
+    local by = {}
+    for _, entry in ipairs(paper) do by[entry.name] = entry.recipe end
+    assert.equal(15, #paper)
+    assert.is_function(paper.prepare)
+    assert.same({ 0, 1, 2 }, { by["cohesiv_seed-0"].seed, by["cohesiv_seed-1"].seed, by["resnet_seed-2"].seed })
+    assert.equal(0, by["attention_only_seed-1"].loss.embedding)
+    assert.equal(0, by["embeddings_only_seed-1"].loss.responsibility)
+    assert.equal("resnet50", by["resnet_seed-0"].model.encoder)
+    assert.equal("responsibility", by.thresholded_responsibility.system)
+    assert.same({ 160, 96 }, by["cohesiv_seed-0"].size) -- quickstart's
+    assert.same({ 224, 128 }, by.flow.size)
+    local real = sweeps.load(support.root .. "/experiments/sweeps/real.lua")
+    assert.same({ 7, true }, { #real, real[1].recipe.held_out })
+  end)
+
   it("says in one line what is wrong with it", function()
     support.raises('unknown key "maps.temprature"; the nearest known one is "maps.temperature"', public.grid, base,
       { ["maps.temprature"] = { 1 } })
@@ -170,7 +187,8 @@ describe("cohesiv sweep", function()
   it("plans without writing, runs, tries again what fails, and goes on", function()
     local path = file("mixed",
       'sweep.list { tiny { epochs = 1 }, tiny { name = "disc", system = "disc" }, '
-        .. 'tiny { name = "bad", model = { encoder_weights = "none.npz" } } }')
+        .. 'tiny { name = "bad", model = { encoder_weights = "none.npz" } }, '
+        .. 'prepare = function(all) io.open("prepared", "a"):write(#all, all[1].name, " "):close() end }')
     local dir = t:new_folder "mixed-runs"
     local dry = sweep(dir, { path, "--dry-run" })
     assert.equal(0, dry.status, dry.stderr)
@@ -184,6 +202,7 @@ describe("cohesiv sweep", function()
     assert.is_truthy(result.stderr:find("expected 3 runs done, found 1 that failed twice: bad ", 1, true))
     assert.same({ "disc", "logs", "results.csv", "sweep.json", "sweep.lua", "tiny" },
       support.list(dir .. "/runs/mixed"))
+    assert.equal("3tiny ", support.read(dir .. "/prepared")) -- by the sweep, not by its runs
     assert.equal(support.read(path), support.read(dir .. "/runs/mixed/sweep.lua"))
     assert.equal(support.read(path), support.read(dir .. "/runs/mixed/tiny/recipe.lua"))
     local csv = support.read(dir .. "/runs/mixed/results.csv")

@@ -4,25 +4,41 @@ local core = require "cohesiv.core"
 local weights = require "cohesiv.base.weights"
 local calibrate = require "cohesiv.hands.calibrate"
 local report_run = require "cohesiv.tools.report_run"
-local folders, world = require "cohesiv.data", require "cohesiv.data.world"
+local folders, cache = require "cohesiv.data", require "cohesiv.data.cache"
+local world = require "cohesiv.data.world"
 local recipes, runs, train = require "cohesiv.train.recipe", require "cohesiv.train.run", require "cohesiv.train.train"
 local M = {}
 
 -- Measured clips have seven frames, a mask of the middle one, neighbours at every gap: clips tell more than frames.
 local MEASURED_FRAMES, MASK_EVERY = 7, 6
 
--- The recipe on worlds of its own to train on, to choose thresholds on and to report.
+--- worlds(recipe, { clips = 900, held = 600 }): where the generated worlds of a recipe lie: data to train on,
+-- calibrate to choose thresholds on, evaluate to report; make() makes what of them is not there yet.
+function M.worlds(recipe, options)
+  local size, held = recipe.maps.size or recipe.size, options.held or 600
+  local list, root = {}, cache.folder() .. "/world"
+  local function place(seed, clips, frames, mask_every)
+    local o = { seed = seed, clips = clips, frames = frames, mask_every = mask_every, size = size, truth = { "person" },
+      out = ("%s/%dx%d-seed%d-%dx%d"):format(root, size[1], size[2], seed, clips, frames) }
+    list[#list + 1] = o
+    return o.out
+  end
+  return {
+    data = place(1, options.clips or 900, 9, 0),
+    calibrate = place(2, math.max(1, held // 4), MEASURED_FRAMES, MASK_EVERY),
+    evaluate = place(3, held, MEASURED_FRAMES, MASK_EVERY),
+    make = function()
+      for _, o in ipairs(list) do world.world(o) end
+    end,
+  }
+end
+
+-- The recipe on worlds of its own.
 local function generated(options)
   local recipe = recipes.load(recipes.experiment "quickstart", options.changes)
-  local root, size = (os.getenv "COHESIV_CACHE" or "runs/cache") .. "/world", recipe.maps.size or recipe.size
-  local held = options.held or 600
-  local function make(seed, clips, frames, mask_every)
-    return world.world { seed = seed, clips = clips, frames = frames, mask_every = mask_every, size = size,
-      truth = { "person" }, out = ("%s/%dx%d-seed%d-%dx%d"):format(root, size[1], size[2], seed, clips, frames) }
-  end
-  recipe.data = make(1, options.clips or 900, 9, 0)
-  recipe.calibrate.data = make(2, math.max(1, held // 4), MEASURED_FRAMES, MASK_EVERY)
-  recipe.evaluate.data = make(3, held, MEASURED_FRAMES, MASK_EVERY)
+  local worlds = M.worlds(recipe, options)
+  worlds.make()
+  recipe.data, recipe.calibrate.data, recipe.evaluate.data = worlds.data, worlds.calibrate, worlds.evaluate
   return recipe
 end
 

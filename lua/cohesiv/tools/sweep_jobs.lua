@@ -68,7 +68,7 @@ function Jobs:ended(job, status)
   self.folder:forget(entry)
   if status == 0 then return end
   local row = self.folder:row(entry)
-  if row.held then return end -- another process has it: what it comes to is seen there
+  if row.state == "running" then return end -- another process has it: what it comes to is seen there
   local why, killed = M.reason(job.log, job.from, status), status > 128
   if not (killed and (row.step or 0) > job.step) then self.tries[name] = (self.tries[name] or 0) + 1 end
   if (self.tries[name] or 0) <= AGAIN then

@@ -58,8 +58,8 @@ local function entries_of(what, base)
   return out
 end
 
--- A sweep of entries, whose names are told apart.
-local function create(entries)
+-- A sweep of entries, whose names are told apart; `from`: what it was made of, which may say what is to be prepared.
+local function create(entries, from)
   local taken, out = {}, {}
   for i, entry in ipairs(entries) do
     local name, n = entry.name, 1
@@ -69,6 +69,10 @@ local function create(entries)
     end
     taken[name] = true
     out[i] = { name = name, changes = entry.changes, recipe = entry.recipe { name = name } }
+  end
+  out.prepare = type(from) == "table" and rawget(from, "prepare") or nil
+  if out.prepare and type(out.prepare) ~= "function" then
+    fail("prepare: expected a function, found %s", core.text(out.prepare))
   end
   return setmetatable(out, Sweep)
 end
@@ -117,7 +121,7 @@ function M.grid(base, values)
     end
   end
   for _, entry in ipairs(entries) do add(entry, 1, {}, {}) end
-  return create(out)
+  return create(out, not recipe.is(base) and base)
 end
 
 -- A number in [0, 1) that the seed, the draw and the key determine: a longer sweep begins with the shorter one.
@@ -160,10 +164,11 @@ function M.random(base, values, n, seed)
       out[#out + 1] = derived(entry, changes, ("draw-%d%s"):format(i, seed ~= 0 and "_of-" .. seed or ""))
     end
   end
-  return create(out)
+  return create(out, not recipe.is(base) and base)
 end
 
---- list{ recipe, … }: these recipes, or those of the sweeps among them. Their changes are told against the first.
+--- list{ recipe, …, prepare = f }: these recipes, or those of the sweeps among them. Their changes are told against the
+-- first. f(sweep) is called before runs are started, once each time the sweep is run: it may make data.
 function M.list(recipes)
   local entries = entries_of("list", recipes)
   for i, entry in ipairs(entries) do
@@ -173,7 +178,7 @@ function M.list(recipes)
       end)
     end
   end
-  return create(entries)
+  return create(entries, recipes)
 end
 
 --- load(path, overrides): the sweep that a file returns, "key=value" texts applied to all of its recipes, and the

@@ -16,6 +16,7 @@ local Folder = {}
 Folder.__index = Folder
 
 local BEAT_SECONDS = 1 -- between two notes of how far a run is
+local PATIENCE = 10 -- looks within that time at a lock that is held
 
 local KIND = kinds.object({ file = kinds.text, changes = kinds.list(kinds.text),
   entries = kinds.list(kinds.object { name = kinds.text }) }, ": ")
@@ -107,6 +108,16 @@ function Folder:told(entry)
   return out
 end
 
+function Folder:lock(entry) return ("%s/logs/%s.lock"):format(self.path, entry.name) end
+
+-- Whether a process works on an entry, by the lock that it holds from its beginning, before there is a run folder.
+function Folder:is_begun(entry)
+  if not core.io.status(self:lock(entry)) then return false end
+  local lock = core.io.lock(self:lock(entry))
+  if lock then lock:close() end
+  return not lock
+end
+
 local function take(row, told)
   row.state = "running"
   for key in pairs(TOLD) do row[key] = told[key] or row[key] end
@@ -125,8 +136,7 @@ function Folder:row(entry)
   local run = self.opened[entry.name]
   local ok, status = pcall(function() return run:status() end)
   if not run or not ok then -- its process may be at the maps, which come first
-    local told = self:told(entry)
-    if core.system.now() - told.time < 3 * BEAT_SECONDS then take(row, told) end
+    if self:is_begun(entry) then take(row, self:told(entry)) end
     return row
   end
   row.state, row.step, row.seconds, row.share = status.state, status.step, status.seconds, status.share
@@ -139,8 +149,8 @@ function Folder:row(entry)
     return row
   end
   local _, held = pcall(run.held_by, run)
-  if type(held) == "string" then
-    row.held = held
+  if type(held) == "string" or self:is_begun(entry) then
+    row.held = type(held) == "string" and held or nil
     take(row, self:told(entry))
   elseif row.state ~= "paused" then
     row.state = "stopped"
@@ -192,7 +202,13 @@ end
 --- folder:work(entry, pause): trains an entry's run, or goes on with it, up to that share if given, evaluates it where
 -- its data has masks, and says that it is done.
 function Folder:work(entry, pause)
-  local path = self:run(entry)
+  local path, lock = self:run(entry), nil
+  for _ = 1, PATIENCE do -- who only looks holds it for a moment
+    lock = lock or core.io.lock(self:lock(entry))
+    if not lock then core.system.sleep(BEAT_SECONDS / PATIENCE) end
+  end
+  if not lock then core.refuse("sweep: %s: expected it free, found another process at work on it", entry.name) end
+  local _ <close> = lock
   progress.heard = beats(self:beat(entry))
   local run = train.train(entry.recipe, { path = path, resume = has_run(path) and path or nil, state = "trained",
     again = "the same sweep", pause = pause })

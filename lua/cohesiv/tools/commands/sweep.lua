@@ -77,6 +77,7 @@ return {
       return print_plan(plan)
     end
     folder:create(args.file, args.changes, text)
+    if sweep.prepare then sweep.prepare(sweep) end
     local words = { "sweep", args.file, "--name", name }
     table.move(args.changes, 1, #args.changes, #words + 1, words)
     local told = tables.new(name)
