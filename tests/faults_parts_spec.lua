@@ -185,8 +185,17 @@ local cases = {
   loader = function()
     local loader <close> = core.loader { paths = samples, size = { W, H }, batch = 2, seed = 4, tau = 0.5, band = 0,
       augment = { flip = 0.5, scale = { 0.8, 1.2 }, rotate = 20, shift = 0.1, colour = 0.2, blur = 0.5, noise = 0.05 } }
+    loader:samples(1, 1)
     local batch = loader:next()
     return { batch.image, batch.label, batch.maps, batch.points }
+  end,
+  ["looking for a NaN"] = function()
+    local before = core.detect_anomaly(true)
+    local _ <close> = setmetatable({}, { __close = function() core.detect_anomaly(before) end })
+    local x = co.tensor({ 1.0, 2.0 }, { requires_grad = true })
+    local y = x:log():sum()
+    y:backward()
+    return { y:detach(), x.grad }
   end,
   ["a generated clip"] = function() return generated { frames = 2, truth = { "flow" } } end,
   ["viz.flow_color"] = function() return (co.flow.color(flow)) end,

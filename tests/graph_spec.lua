@@ -421,7 +421,6 @@ it("core tells leaves from results", function()
 end)
 
 describe("looking for what made a NaN", function()
-  local core = require "cohesiv.core"
   local function watched(f)
     core.detect_anomaly(true)
     local ok, message = pcall(f)

@@ -28,9 +28,10 @@ local function new()
   return self
 end
 
---- Makes the data.
-function Tiny:make_world(path)
-  co.world { seed = 5, clips = 4, size = { 96, 64 }, out = path or self.world, truth = { "person" }, progress = false }
+--- Makes the data; mask_every: fewer masks are evaluated faster.
+function Tiny:make_world(path, mask_every)
+  co.world { seed = 5, clips = 4, size = { 96, 64 }, out = path or self.world, truth = { "person" }, progress = false,
+    mask_every = mask_every }
 end
 
 --- A new folder to train in.

@@ -8,7 +8,7 @@
 -- (unless it has the key `pair`) and All as the union of its Pairs; any other has one key per task, named like it.
 -- IoU is taken at the image's own resolution, without pixels of `arm` masks. Thresholds are chosen in calibrate.lua.
 local core = require "cohesiv.core"
-local lists = require "cohesiv.base.lists"
+local lists, places = require "cohesiv.base.lists", require "cohesiv.base.places"
 local tensor = require "cohesiv.tensor"
 local metrics = require "cohesiv.hands.metrics"
 local folders, annotations = require "cohesiv.data", require "cohesiv.data.annotations"
@@ -188,7 +188,7 @@ function evaluate.system(run)
   if type(named) == "string" then return require("cohesiv.hands.systems." .. named)(run) end
   local system = named(run)
   if type(system) ~= "table" or type(system.goals) ~= "table" or type(system.answer) ~= "function" then
-    core.refuse("system: expected { goals, answer = function }, found %s", core.found(system))
+    core.refuse("system: %sexpected { goals, answer = function }, found %s", places.prefix(named), core.found(system))
   end
   return system
 end

@@ -3,7 +3,7 @@
 --   personness p = cosines of Z with the stored means → scores → the image's own resolution → thresholds → masks
 -- Means, thresholds and size travel with the model (see calibrate.lua), and so does what an experiment makes of the
 -- maps, model.edit(maps, image, queries) → maps.
-local options_of = require "cohesiv.base.options"
+local options_of, places = require "cohesiv.base.options", require "cohesiv.base.places"
 local tensor = require "cohesiv.tensor"
 local scale = require "cohesiv.motion.scale"
 local metrics = require "cohesiv.hands.metrics"
@@ -44,7 +44,8 @@ function predict.maps(model, image, queries, options)
   local edited = model.edit(maps, image, queries)
   if edited == nil then return maps end
   if type(edited) == "table" and type(edited.attention) == "table" then return edited end
-  refuse("predict.edit: expected maps, a table with attention by query, found %s", options_of.show(edited))
+  refuse("predict.edit: %sexpected maps, a table with attention by query, found %s", places.prefix(model.edit),
+    options_of.show(edited))
 end
 
 -- Softmax of the scaled cosines with the means, classes equally frequent, as the loss trains → object, person, either

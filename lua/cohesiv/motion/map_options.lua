@@ -2,6 +2,7 @@
 -- clip:responsibility, co.responsibility, R:with, the command line and the cache of samples. What they mean: maps.lua.
 local core = require "cohesiv.core"
 local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
+local places = require "cohesiv.base.places"
 local optional, one_of, positive = options.optional, options.one_of, options.positive
 
 local M = {}
@@ -72,7 +73,7 @@ function M.map(recipe, R, clip, n)
   if new == nil then return R.map end
   local map, shape = type(new) == "table" and new.map, table.concat(R.map.shape, "x")
   if core.is_tensor(map) and table.concat(map.shape, "x") == shape then return map end
-  core.refuse("maps.edit: expected R with a map of %s, found %s", shape,
+  core.refuse("maps.edit: %sexpected R with a map of %s, found %s", places.prefix(edit), shape,
     core.found(core.is_tensor(map) and map or new))
 end
 

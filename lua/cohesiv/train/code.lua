@@ -3,10 +3,11 @@
 -- values that it closes over, functions of the experiment's own files likewise. Files are read in files.lua.
 local core = require "cohesiv.core"
 local failure, lists = require "cohesiv.base.failure", require "cohesiv.base.lists"
+local places = require "cohesiv.base.places"
 local M = {}
 
 local LIBRARY = debug.getinfo(1, "S").source:match "^(@.-cohesiv/)train/[^/]*$" or "@"
-local known = setmetatable({}, { __mode = "k" }) -- guarded function → { digest, place }
+local known = setmetatable({}, { __mode = "k" }) -- guarded function → its digest
 
 -- ---- tokens ----
 
@@ -49,16 +50,22 @@ local function tokens_from(text, first)
   return list
 end
 
+local set = { text = "", lines = {} } -- of the text that was asked about last: name → lines
+
 --- lines_that_set(text, key): the lines of Lua source on which `key =` stands.
 function M.lines_that_set(text, key)
-  local list, found = tokens_from(text, 1), {}
-  for i = 2, #list do
-    local next_one = list[i + 1]
-    if list[i - 1][1] == key and list[i][1] == "=" and not (next_one and next_one[1] == "=") then
-      found[#found + 1] = list[i - 1][2]
+  if set.text ~= text then
+    set = { text = text, lines = {} }
+    local list = tokens_from(text, 1)
+    for i = 2, #list do
+      local name, after = list[i - 1], list[i + 1]
+      if list[i][1] == "=" and not (after and after[1] == "=") then
+        set.lines[name[1]] = set.lines[name[1]] or {}
+        table.insert(set.lines[name[1]], name[2])
+      end
     end
   end
-  return found
+  return set.lines[key] or {}
 end
 
 local DEEPER = { ["function"] = 1, ["do"] = 1, ["if"] = 1, ["repeat"] = 1, ["end"] = -1, ["until"] = -1 }
@@ -130,7 +137,7 @@ function describe(x, texts, seen, out)
     seen[x], seen.count = seen.count, seen.count + 1
   end
   if known[x] then
-    out[#out + 1] = known[x].digest
+    out[#out + 1] = known[x]
   elseif kind == "function" then
     describe_function(x, texts, seen, out)
   elseif kind == "table" and is_module(x) then
@@ -180,20 +187,21 @@ function M.guard(name, f, texts)
   local info = debug.getinfo(f, "S")
   local begins, guarded = ("%s:%d"):format(info.short_src, info.linedefined), nil
   guarded = function(...) return passed(name, begins, xpcall(f, failure.caught_in(guarded), ...)) end
-  known[guarded] = { digest = digest_of(f, texts or {}), place = begins }
+  known[guarded] = digest_of(f, texts or {})
+  places.note(guarded, begins)
   return guarded
 end
 
 --- stand_in(digest, place, find): a function that is known by its identity, and looked for by find() when it is called.
 function M.stand_in(digest, place, find)
   local function guarded(...) return find()(...) end
-  known[guarded] = { digest = digest, place = place }
+  known[guarded] = digest
+  places.note(guarded, place)
   return guarded
 end
 
---- digest(f), place(f): of a guarded function, its identity and "FILE:LINE".
-function M.digest(f) return known[f] and known[f].digest or digest_of(f, {}) end
-function M.place(f) return known[f] and known[f].place end
+--- digest(f): a function's identity.
+function M.digest(f) return known[f] or digest_of(f, {}) end
 
 --- show(f): "function 0123456789abcdef", the same for functions that do the same.
 function M.show(f) return "function " .. M.digest(f):sub(1, 16) end

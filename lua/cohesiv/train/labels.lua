@@ -4,7 +4,8 @@ local core = require "cohesiv.core"
 local tensor = require "cohesiv.tensor"
 local cache = require "cohesiv.data.cache"
 local extent, recipes = require "cohesiv.train.extent", require "cohesiv.train.recipe"
-local lists, progress, warn = require "cohesiv.base.lists", require "cohesiv.base.progress", require "cohesiv.base.warn"
+local lists, places = require "cohesiv.base.lists", require "cohesiv.base.places"
+local progress, warn = require "cohesiv.base.progress", require "cohesiv.base.warn"
 local flow_methods, scale = require "cohesiv.motion.flow_methods", require "cohesiv.motion.scale"
 local map_options = require "cohesiv.motion.map_options"
 local M = {}
@@ -63,20 +64,20 @@ local function code_of(recipe, group)
 end
 
 -- Raises unless sample.edit has given back a sample of this size; leaves it in the ranges of what is stored.
-local function check_edited(sample, sc)
+local function check_edited(edit, sample, sc)
   local function check(name, ...)
     local t, shape = type(sample) == "table" and sample[name], { ... }
     local fine = core.is_tensor(t) and #t.shape == #shape
     for i, n in ipairs(shape) do fine = fine and (n == 0 or t.shape[i] == n) end
     if fine then return t end
-    core.refuse("sample.edit: %s: expected a tensor of %s, found %s", name,
+    core.refuse("sample.edit: %s%s: expected a tensor of %s, found %s", places.prefix(edit), name,
       (table.concat(shape, "x"):gsub("^0x", "hands x "):gsub("x0$", "xhands")), core.found(t))
   end
   local maps = check("maps", sc.h, sc.w, 0)
   check("points", 0, 2)
   if sample.points.shape[1] ~= maps.shape[3] then
-    core.refuse("sample.edit: points: expected one for each of %d maps, found %d", maps.shape[3],
-      sample.points.shape[1])
+    core.refuse("sample.edit: %spoints: expected one for each of %d maps, found %d", places.prefix(edit),
+      maps.shape[3], sample.points.shape[1])
   end
   sample.image, sample.points = check("image", sc.h, sc.w, 3):to "uint8", sample.points:to "float32"
   sample.maps, sample.person = maps:to("float32"):clamp(0, 1), check("person", sc.h, sc.w):to("float32"):clamp(0, 1)
@@ -97,7 +98,7 @@ local function write_sample(path, folder, clip, n, recipe)
   local sample = { image = clip:scaled(n, { size = recipe.size }), maps = map, person = person,
     points = core.tensor(points), content = { sc.content_w, sc.content_h } }
   local edit = code_of(recipe, "sample")
-  if edit then sample = check_edited(edit(sample, clip, n) or sample, sc) end
+  if edit then sample = check_edited(edit, edit(sample, clip, n) or sample, sc) end
   sample.maps = (sample.maps * 255 + 0.5):to "uint8"
   sample.person = (sample.person * 255):to "uint8"
   core.sample_write(path, sample, folder)

@@ -2,6 +2,7 @@
 -- weight.
 local core = require "cohesiv.core"
 local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
+local places = require "cohesiv.base.places"
 local tensor, losses = require "cohesiv.tensor", require "cohesiv.nn.losses"
 local M = {}
 
@@ -19,9 +20,10 @@ function M.terms(recipe)
   end)
 end
 
-local function scalar(name, value)
+local function scalar(own, value)
   if core.is_tensor(value) and value:numel() == 1 then return value:reshape {} end
-  core.refuse("loss.terms.%s: expected a tensor of one number, found %s", name, options.show(value))
+  core.refuse("loss.terms.%s: %sexpected a tensor of one number, found %s", own.name, places.prefix(own.term),
+    options.show(value))
 end
 
 --- of(model, recipe, batch): the loss of a batch { image, label, maps, points, image_index, … } and, in one tensor, its
@@ -39,7 +41,7 @@ function M.of(model, recipe, batch)
       { through = w.clamp == "through" }))
   end
   if w.embedding ~= 0 then add(w.embedding, losses.embedding(out.Z, batch.label, recipe.embedding)) end
-  for _, own in ipairs(M.terms(recipe)) do add(own.weight, scalar(own.name, own.term(out, batch, model))) end
+  for _, own in ipairs(M.terms(recipe)) do add(own.weight, scalar(own, own.term(out, batch, model))) end
   values[#values + 1] = total:detach()
   return total, tensor.stack(values)
 end

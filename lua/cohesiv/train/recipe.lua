@@ -7,6 +7,7 @@
 -- and changed types raise one line that names the nearest known key. What the keys mean, experiments/cohesiv.lua says.
 local core = require "cohesiv.core"
 local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
+local places = require "cohesiv.base.places"
 local code, files = require "cohesiv.train.code", require "cohesiv.train.files"
 local recipe = {}
 
@@ -354,7 +355,7 @@ function recipe.plain(r)
   local values, names = recipe.flatten(r)
   for name, value in pairs(values) do
     if type(value) == "function" then
-      values[name] = { ["function"] = code.place(value), digest = code.digest(value) }
+      values[name] = { ["function"] = places.of(value), digest = code.digest(value) }
     end
   end
   return values, names
