@@ -345,6 +345,12 @@ local cases = {
     local value = json.read(at "w.json")
     return { value.a, value.numbers, json.row { a = 1, [2] = 0 / 0 } }
   end,
+  ["a program beside this one"] = function()
+    local child <close> = core.io.child({ "true" }, at "child.log")
+    local status
+    repeat status = child:ended() until status
+    return { status }
+  end,
   ["a folder's list"] = function() return core.io.list(folder) end,
 }
 

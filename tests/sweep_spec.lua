@@ -119,6 +119,37 @@ describe("a sweep", function()
   end)
 end)
 
+describe("a program beside this one", function()
+  local log = t.folder .. "/child.log"
+
+  local function status_of(words, signal)
+    local child <close> = core.io.child(words, log)
+    assert.is_true(child:pid() > 0)
+    if signal then child:signal(signal) end
+    return wait_for(function() return child:ended() end, 20)
+  end
+
+  it("tells how it ended, and appends what it prints", function()
+    assert.equal(3, status_of { "sh", "-c", "echo one; exit 3" })
+    assert.equal(0, status_of { "sh", "-c", "echo two >&2" })
+    assert.equal("one\ntwo\n", support.read(log))
+    assert.equal(128 + 9, status_of({ "sleep", "60" }, "KILL"))
+    assert.equal(128 + 15, status_of({ "sleep", "60" }, "TERM"))
+  end)
+
+  it("is killed with its handle, and refused in one line", function()
+    local pid
+    do
+      local child <close> = core.io.child({ "sleep", "60" }, log)
+      pid = child:pid()
+    end
+    assert.is_false(os.execute(("kill -0 %d 2>/dev/null"):format(pid)) == true)
+    support.raises("no-such-program: expected the program on the PATH", core.io.child, { "no-such-program" }, log)
+    support.raises("words: expected a program and its arguments, found an empty list", core.io.child, {}, log)
+    support.raises("expected a file to write to", core.io.child, { "true" }, t.folder .. "/none/log")
+  end)
+end)
+
 describe("CPUs", function()
   it("are shared fairly", function()
     local function shares(cpus, count)
