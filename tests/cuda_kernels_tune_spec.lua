@@ -84,6 +84,59 @@ it("goes on with them in another process, and leaves damaged or foreign files al
   support.write(path, whole)
 end)
 
+-- Convolutions with batch norm behind them, the second of which gains nothing by sums in the same pass.
+local function normalised()
+  co.seed(3)
+  local first, second = co.nn.ConvBN { 3, 4, 3, padding = 1, act = "relu" }, co.nn.ConvBN { 4, 2, 1, stride = 15 }
+  return co.nn.Sequential { first, second }:to "cuda"
+end
+
+local function with_statistics(rows)
+  local list = {}
+  for _, row in ipairs(rows) do
+    if row.key[1] == 3 then list[("%.0f"):format(row.key[21])] = row end
+  end
+  return list
+end
+
+it("measures sums for batch norm beside a pass of their own, in training mode, and statistics stay", function()
+  co.autotune "reset"
+  local model = normalised()
+  local buffers = {}
+  for name, b in model:named_buffers() do buffers[name] = b:totable() end
+  local rows = co.autotune(model, { size = { 32, 16 }, training = true })
+  for name, b in model:named_buffers() do assert.same(buffers[name], b:totable()) end
+  assert.is_true(model.training and model[1].bn.training)
+  local found = with_statistics(rows)
+  assert.same({ 1, 11 }, { found["1"].offer, found["1"].engine })
+  assert.is_true(math.abs(found["1"].seconds - 5e-4) < 1e-6 and found["1"].usual >= 1e-3)
+  assert.same({ -1, 0 }, { found["15"].offer, found["15"].engine })
+  assert.is_nil(found["15"].text)
+  assert.is_truthy(tostring(rows):find " apart ")
+  rows = co.autotune(model, { size = { 32, 16 } }) -- inference has no use for them
+  assert.is_nil(next(with_statistics(rows)))
+end)
+
+it("goes on with what is done apart, by the file and by a run's record", function()
+  local tune = require "cohesiv.nn.autotune"
+  co.autotune(normalised(), { size = { 32, 16 }, training = true })
+  local file = json.decode(support.read(plans.path(core.plans.label())))
+  local record = json.decode(json.encode(tune.choices()))
+  for _, restore in ipairs { function() tune.include(record) end,
+    function() for _, row in ipairs(file.plans) do core.plans.choose(row) end end } do
+    co.autotune "reset"
+    restore()
+    local model = normalised():train()
+    model:forward(co.randn(1, 16, 32, 3):to "cuda")
+    local found = with_statistics(core.plans.rows())
+    assert.same({ 1, -1 }, { found["1"].offer, found["15"].offer })
+    local methods = {}
+    for _, row in ipairs(tune.choices()) do methods[row.method] = true end
+    assert.is_true(methods.apart and methods["offer 1, engine 11"])
+  end
+  co.autotune "reset"
+end)
+
 it("a run's record of them is taken again", function()
   local tune = require "cohesiv.nn.autotune"
   tuned()

@@ -1,7 +1,7 @@
 -- cuDNN has a plan for every convolution of the networks, forward and both gradients, on GPUs that need not be here
 -- (tests/cuda/plans.c). As a rule: the default encoder's, an H100, bfloat16 and float32 (in which ops compute),
--- and in bfloat16 what follows a convolution in inference, one of each kind. Every encoder, GPU and precision, and all
--- that follows:
+-- and in bfloat16 what follows a convolution in inference, and the sums that batch norm takes in training, one of each
+-- kind. Every encoder, GPU and precision, and all that follows (hours; --filter "h100 in float16" or the like: a part):
 --
 --   COHESIV_PLANS=all ./cohesiv tests/busted_run.lua tests/cuda_plans_spec.lua
 local co = require "cohesiv"
@@ -14,9 +14,14 @@ local BATCH, SIZE = 10, 256
 local PASSES = { "forward", "images' gradient", "weights' gradient" }
 local PLACES = { none = 0, relu = 1, relu6 = 2, silu = 3 }
 
-local EVERY = { "bfloat16", "float32", "tf32" }
+local STATISTICS = 3 -- the pass's number
+
+local EVERY = { "bfloat16", "float16", "float32", "tf32" }
 -- dtype, what is asked for beside: plans.c
-local precisions = { bfloat16 = { "bfloat16", "" }, float32 = { "float32", "" }, tf32 = { "float32", "t" } }
+local precisions = { bfloat16 = { "bfloat16", "" }, float16 = { "float16", "" }, float32 = { "float32", "" },
+  tf32 = { "float32", "t" } }
+-- With statistics cuDNN multiplies by tensor cores alone, on an H100, which float32 as it is has none of.
+local SUMMED = { "bfloat16", "float16", "tf32" }
 
 -- ---- the program ----
 
@@ -99,9 +104,11 @@ end
 
 -- What each op hears: the convolution that it means, the letters of what follows it, the activation.
 local heard = {
-  conv2d = function(y, x, weight, bias, stride, padding, groups, dilation)
-    return convolution(x.shape, weight.shape, y.shape,
-      { stride = stride, padding = padding, groups = groups, dilation = dilation }), bias and "b" or "", "none"
+  conv2d = function(y, x, weight, bias, stride, padding, groups, dilation, statistics)
+    local c = convolution(x.shape, weight.shape, y.shape,
+      { stride = stride, padding = padding, groups = groups, dilation = dilation })
+    c.summed = statistics
+    return c, bias and "b" or "", "none"
   end,
   conv2d_act = function(y, x, weight, scale, shift, residual, stride, padding, groups, act, dilation)
     return convolution(x.shape, weight.shape, y.shape,
@@ -151,20 +158,43 @@ local function convolutions_of(names)
   return single, fused
 end
 
--- Lines without doubles: of single convolutions in all passes, or, where `kind` says what is alike, one of each kind of
--- what follows a convolution. Depthwise ones are left out there: cuDNN fuses nothing with them in bfloat16.
-local function lines_of(heard_list, precision, kind)
+-- cuDNN fuses nothing with depthwise convolutions in halves.
+local function fuses(c, precision)
+  return not (c.groups > 1 and c.groups == c.ci) or precision == "tf32" or precision == "float32"
+end
+
+-- Adds lines without doubles.
+local function collector()
   local lines, known = {}, {}
-  local function add(key, line)
+  return lines, function(key, line)
     if not known[key] then lines[#lines + 1] = line end
     known[key] = true
   end
+end
+
+-- Convolutions with the sums of batch norm behind them, one of each kind.
+local function summed_lines(heard_list, precision)
+  local lines, add = collector()
+  for _, entry in ipairs(heard_list) do
+    local c = entry[1]
+    if c.summed and fuses(c, precision) then
+      local name = "sums of " .. c.name
+      local kind = all and name or ("%dx%d %s"):format(c.kh, c.kw, c.groups > 1)
+      add(kind, line_of(name, c, STATISTICS, precision, "c", "none"))
+    end
+  end
+  return lines
+end
+
+-- Of single convolutions in all passes, or, where `kind` says what is alike, one of each kind of what follows a
+-- convolution.
+local function lines_of(heard_list, precision, kind)
+  local lines, add = collector()
   for _, entry in ipairs(heard_list) do
     local c, letters, act = table.unpack(entry)
     if kind then
       local name = ("forward %s +%s %s"):format(c.name, letters, act)
-      local depthwise = c.groups > 1 and c.groups == c.ci
-      if letters ~= "" and not depthwise then
+      if letters ~= "" and fuses(c, precision) then
         add(kind(c, letters, act), line_of(name, c, 0, precision, letters .. "c", act))
       end
     else
@@ -207,6 +237,11 @@ describe("cuDNN plans", function()
     for _, precision in ipairs(all and EVERY or { "bfloat16" }) do
       it(("exist for what follows a convolution on %s in %s"):format(gpu, precision), function()
         all_planned(gpu, lines_of(fused, precision, each_kind))
+      end)
+    end
+    for _, precision in ipairs(all and SUMMED or { "bfloat16" }) do
+      it(("exist for a convolution and its sums on %s in %s"):format(gpu, precision), function()
+        all_planned(gpu, summed_lines(single, precision))
       end)
     end
   end

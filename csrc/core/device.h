@@ -93,8 +93,8 @@ int device_heard(Device *);
 typedef struct DeviceChoice {
   const long *key; /* the problem, in the module's own numbers */
   int keys;
-  long offer, engine;    /* engine: the library's number for it */
-  double seconds, usual; /* as measured, and of the first suggestion; 0: not measured here */
+  long offer, engine;    /* engine: the library's number for it; offer -1: by steps one by one instead */
+  double seconds, usual; /* as measured, and of the first suggestion or the steps; 0: not measured here */
   const char *text; /* the plan as the library writes it, so that it need not be made again; NULL: none */
 } DeviceChoice;
 

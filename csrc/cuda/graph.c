@@ -154,7 +154,8 @@ static void convolve(Planned *g, const ConvProblem *p, Node x, Node w, Node y) {
    CUDNN_ATTR_OPERATION_CONVOLUTION_##NAME##_BETA}
       [CONV_FORWARD] = PASS(FORWARD, FORWARD, X, W, Y),
       [CONV_DATA] = PASS(BACKWARD_DATA, BWD_DATA, DX, W, DY),
-      [CONV_WEIGHT] = PASS(BACKWARD_FILTER, BWD_FILTER, X, DW, DY)
+      [CONV_WEIGHT] = PASS(BACKWARD_FILTER, BWD_FILTER, X, DW, DY),
+      [CONV_STATISTICS] = PASS(FORWARD, FORWARD, X, W, Y)
 #undef PASS
   };
   Node c = convolution(g, &p->shape), n = make(g, names[p->pass].operation);
@@ -188,10 +189,23 @@ static Node pointwise(Planned *g, cudnnPointwiseMode_t mode, double most, Node x
   return y;
 }
 
+/* Sums of x's channels, and of their squares, over all pixels. */
+static void add_up(Planned *g, const ConvProblem *p, Node x) {
+  Node n = make(g, CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR);
+  cudnnGenStatsMode_t mode = CUDNN_GENSTATS_SUM_SQSUM;
+  cudnnDataType_t type = CUDNN_DATA_FLOAT;
+  set(g, n, CUDNN_ATTR_OPERATION_GENSTATS_MODE, CUDNN_TYPE_GENSTATS_MODE, 1, &mode);
+  set(g, n, CUDNN_ATTR_OPERATION_GENSTATS_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &type);
+  set_node(g, n, CUDNN_ATTR_OPERATION_GENSTATS_XDESC, x);
+  set_node(g, n, CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC, place_channels(g, p, CONV_SUMS));
+  set_node(g, n, CUDNN_ATTR_OPERATION_GENSTATS_SQSUMDESC, place_channels(g, p, CONV_SQUARES));
+  add_operation(g, n, "statistics");
+}
+
 static void build(Planned *g, const ConvProblem *p) {
   const ConvShape *s = &p->shape;
   int left = p->scale + p->shift + p->residual + (p->act != ACT_NONE); /* operations that follow */
-  bool forward = p->pass == CONV_FORWARD;
+  bool forward = p->pass == CONV_FORWARD || p->pass == CONV_STATISTICS;
 #define RESULT() (--left ? inner_result(g, s) : place_result(g, p, CONV_Y))
   Node x = place(g, CONV_X, p->pass == CONV_DATA ? p->result : p->dtype, s->n, s->ci, s->h, s->w);
   Node w =
@@ -200,6 +214,7 @@ static void build(Planned *g, const ConvProblem *p) {
            : left   ? inner_result(g, s)
                     : place_result(g, p, CONV_Y);
   convolve(g, p, x, w, y);
+  if (p->pass == CONV_STATISTICS) add_up(g, p, y);
   if (p->scale) y = pointwise(g, CUDNN_POINTWISE_MUL, 0, y, place_channels(g, p, CONV_SCALE), RESULT());
   if (p->shift) y = pointwise(g, CUDNN_POINTWISE_ADD, 0, y, place_channels(g, p, CONV_SHIFT), RESULT());
   if (p->residual) y = pointwise(g, CUDNN_POINTWISE_ADD, 0, y, place_result(g, p, CONV_RESIDUAL), RESULT());

@@ -1,5 +1,5 @@
 /* Convolutions of channels-last images (backend/conv_shape.h) as operation graphs of cuDNN: forward with what may follow
- * it, and both gradients. A plan is the first of cuDNN's own suggestions that the device can run.
+ * it, in inference or in training, and both gradients. A plan is the first of cuDNN's own suggestions that the device can run.
  *
  *   ConvProblem ──> graph ──heuristics──> configurations ──finalize──> ConvPlan ──> conv_plan_run, often
  *
@@ -12,10 +12,21 @@
 
 #include <stddef.h>
 
-typedef enum ConvPass { CONV_FORWARD, CONV_DATA, CONV_WEIGHT } ConvPass;
+/* CONV_STATISTICS: forward, and meanwhile the sums that batch norm takes from its result; nothing else follows. */
+typedef enum ConvPass { CONV_FORWARD, CONV_DATA, CONV_WEIGHT, CONV_STATISTICS } ConvPass;
 
 /* The tensors of a convolution; in a gradient's graph X, W or Y is the gradient of what it is otherwise. */
-enum { CONV_X, CONV_W, CONV_Y, CONV_SCALE, CONV_SHIFT, CONV_RESIDUAL, CONV_TENSORS };
+enum {
+  CONV_X,
+  CONV_W,
+  CONV_Y,
+  CONV_SCALE,
+  CONV_SHIFT,
+  CONV_RESIDUAL,
+  CONV_SUMS,    /* of y's channels, */
+  CONV_SQUARES, /* and of their squares: float32 */
+  CONV_TENSORS
+};
 
 typedef struct ConvProblem {
   ConvPass pass;

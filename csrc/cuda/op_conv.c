@@ -6,6 +6,7 @@
 #include "cuda/op_conv.h"
 #include "cuda/plans.h"
 #include "cuda/rounded.h"
+#include "cuda/statistics.h"
 #include "ops/conv_sizes.h"
 
 static ConvProblem problem_of(const Call *c, ConvPass pass, const ConvShape *s, bool add) {
@@ -83,13 +84,45 @@ int cuda_conv_data(Call *c, const ConvShape *s, const void *dy, ConvWeights weig
 }
 
 /* ---- conv2d ---- */
+
+/* A convolution, and then the pass over its result that batch norm takes. */
+typedef struct Steps {
+  ConvShape shape;
+  const void *x;
+  ConvWeights weight;
+} Steps;
+
+static int run_apart(Call *c, void *of, void *y) {
+  const Steps *j = of;
+  const ConvShape *s = &j->shape;
+  return cuda_conv_forward(c, s, j->x, j->weight, NULL, y, false) &&
+         cuda_sums_look(c, s->n * s->ho * s->wo, s->co, y);
+}
+
+/* Forward with the sums that batch norm will ask for, where cuDNN has a plan for that. */
+static int with_statistics(Call *c, Steps *j, void *y, bool *done) {
+  ConvProblem p = problem_of(c, CONV_STATISTICS, &j->shape, false);
+  *done = false;
+  if (!is_plain(c, &j->weight) || !cuda_may_plan(c, &p)) return 1;
+  Tensor *room = cuda_sums_new(c->out[0]);
+  if (!room) return 0;
+  ChannelSums to = cuda_sums_at(room);
+  const void *data[CONV_TENSORS] = {j->x, j->weight.data,
+                                    y, [CONV_SUMS] = to.sums, [CONV_SQUARES] = to.squares};
+  int ok = cuda_planned_beside(c, &p, data, (Apart){run_apart, j}, done);
+  if (*done) return cuda_sums_keep(c->out[0], room);
+  tensor_release(room);
+  return ok;
+}
+
 static int conv2d_forward(Call *c) {
-  ConvShape s;
+  Steps j = {.x = input(c, 0)};
   float *y = output(c, 0);
   Epilogue e = {.shift = input(c, 2)};
-  ConvWeights w;
-  return y && conv_sizes(c, &s) && cuda_weights(c, 1, &w) &&
-         cuda_conv_forward(c, &s, input(c, 0), w, &e, y, false);
+  bool done = false;
+  if (!y || !conv_sizes(c, &j.shape) || !cuda_weights(c, 1, &j.weight)) return 0;
+  if (c->arg[STATISTICS].n != 0 && !e.shift && !with_statistics(c, &j, y, &done)) return 0;
+  return done || cuda_conv_forward(c, &j.shape, j.x, j.weight, &e, y, false);
 }
 
 int cuda_conv_weight(Call *c, const ConvShape *s, const void *x, const void *dy, float *dw, bool add) {

@@ -1,24 +1,41 @@
 /* batch_norm (ops/op_norm.c) and instance_norm (ops/op_instance_norm.c): the same passes, with statistics of all rows,
  * or of each image's. */
 #include "cuda/norm_kit.h"
+#include "cuda/statistics.h"
 
 enum { RESIDUAL = NORM_IN, KEPT_GIVEN = NORM_SAVED };
 enum { OWN_EPS, OWN_ACT }; /* instance_norm's parameters */
 
-/* One pass over the input and what it comes to. */
-static int moments(Call *c, Rows n, bool joint, const NormStatistics *a) {
+/* One pass over x and what it comes to. */
+static int moments(Call *c, Rows n, bool joint, const void *x, const NormStatistics *a) {
   unsigned *counters = cuda_counters(c, rows_counters(&n));
   float *partial = counters ? call_scratch(c, (size_t)rows_sums(&n, 2) * sizeof *partial) : NULL;
-  int ok =
-      partial && norm_moments_on(stream_of(c), n, joint, c->dtype, input(c, INPUT), partial, counters, a);
+  int ok = partial && norm_moments_on(stream_of(c), n, joint, c->dtype, x, partial, counters, a);
   call_drop(c, partial);
+  return ok;
+}
+
+int cuda_sums_look(Call *c, long rows, long channels, const void *x) {
+  Rows n = rows_cut(1, rows, channels);
+  if (rows <= NORM_FEW) return 1;
+  float *line = call_scratch(c, (size_t)(4 * channels) * sizeof *line);
+  NormStatistics a = {.eps = 1, .mean = line};
+  if (!line) return 0;
+  a.inverse = a.mean + channels;
+  a.scale = a.inverse + channels;
+  a.shift = a.scale + channels;
+  int ok = moments(c, n, true, x, &a);
+  call_drop(c, line);
   return ok;
 }
 
 /* What there is for batch norm. 0 with a message. */
 static int batch_statistics(Call *c, long channels, NormStatistics *a) {
   bool training = c->arg[TRAINING].n != 0;
-  *a = (NormStatistics){.weight = input(c, WEIGHT),
+  ChannelSums known = training ? cuda_sums_of(c->in[INPUT]) : (ChannelSums){NULL, NULL};
+  *a = (NormStatistics){.sums = known.sums,
+                        .squares = known.squares,
+                        .weight = input(c, WEIGHT),
                         .bias = input(c, BIAS),
                         .momentum = c->arg[MOMENTUM].n,
                         .eps = c->arg[EPS].n,
@@ -35,7 +52,9 @@ int cuda_norm_prepare(Call *c, Rows n, float *means, float *pooled) {
   if (!batch_statistics(c, n.channels, &a)) return 0;
   a.means = means;
   a.pooled = pooled;
-  return a.running && !pooled ? norm_running_on(stream_of(c), n.channels, &a) : moments(c, n, true, &a);
+  if (a.running && !pooled) return norm_running_on(stream_of(c), n.channels, &a);
+  if (pooled) a.sums = NULL; /* images' means take the pass in any case */
+  return moments(c, n, true, input(c, INPUT), &a);
 }
 
 int cuda_norm_weights(Call *c, NormLines *to) {
@@ -144,7 +163,7 @@ static int instance_forward(Call *c) {
   c->recompute = true;
   if (!norm_keep(c, j.rows.images, j.rows.channels, &a)) return 0;
   if (j.rows.rows <= NORM_FEW) return few(c, &j, &a, NULL);
-  return moments(c, j.rows, false, &a) && apply(c, &j, NULL);
+  return moments(c, j.rows, false, input(c, INPUT), &a) && apply(c, &j, NULL);
 }
 
 static int instance_recompute(Call *c) {

@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* KEPT: plans of a device; beyond them all are made anew. */
-enum { BUCKETS = 256, KEPT = 2048, NUMBERS = 26 };
+/* KEPT: plans of a device; beyond them all are made anew. APART: the offer of a problem whose steps one by one were
+ * measured to be as fast as the whole. */
+enum { BUCKETS = 256, KEPT = 2048, NUMBERS = 26, APART = -1 };
 
 typedef struct Kept Kept;
 struct Kept {
@@ -88,15 +89,26 @@ static Wanted *wanted_for(const long *key) {
   return NULL;
 }
 
-/* The plan that is wanted; where cuDNN does not take it any more, its own. */
-static ConvPlan *first_plan(const ConvProblem *p, void *handle, Kept *k) {
+/* What more than convolves has few plans that are not compiled first: up to seconds, which measuring takes. */
+static ConvProblem in_full(const ConvProblem *p) {
+  ConvProblem q = *p;
+  q.compile = p->compile || p->pass == CONV_STATISTICS;
+  return q;
+}
+
+/* Makes the plan that is wanted; where cuDNN does not take it any more, its own. */
+static void first_plan(const ConvProblem *p, void *handle, Kept *k) {
   const Wanted *w = wanted_for(k->key);
-  ConvPlan *plan = w && w->text ? conv_plan_read(p, handle, w->text) : NULL;
-  if (w && !plan) plan = conv_plan_from(p, handle, NULL, w->offer);
-  if (!plan) return conv_plan_new(p, handle, NULL);
-  k->measured = true;
-  k->offer = w->offer, k->engine = w->engine, k->seconds = w->seconds, k->usual = w->usual;
-  return plan;
+  ConvProblem full = in_full(p);
+  bool apart = w && w->offer == APART;
+  if (w && w->text && !apart) k->plan = conv_plan_read(p, handle, w->text);
+  if (w && !k->plan && !apart) k->plan = conv_plan_from(&full, handle, NULL, w->offer);
+  if (k->plan || apart) {
+    k->measured = true;
+    k->offer = w->offer, k->engine = w->engine, k->seconds = w->seconds, k->usual = w->usual;
+  } else {
+    k->plan = conv_plan_new(p, handle, NULL);
+  }
 }
 
 static Kept *plan_of(Plans *plans, const ConvProblem *p) {
@@ -109,8 +121,8 @@ static Kept *plan_of(Plans *plans, const ConvProblem *p) {
   Kept *k = calloc(1, sizeof *k);
   if (!k) return fail_memory("out of memory: a plan of cuDNN"), NULL;
   memcpy(k->key, key, sizeof key);
-  k->plan = first_plan(p, plans->handle, k);
-  if (!k->plan && failed_for_memory()) return free(k), NULL;
+  first_plan(p, plans->handle, k);
+  if (!k->plan && !k->measured && failed_for_memory()) return free(k), NULL;
   k->next = plans->bucket[b];
   plans->count++;
   return plans->bucket[b] = k;
@@ -127,72 +139,106 @@ static int ascending(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* Milliseconds of a run, the median; below 0: it does not run. */
-static float time_of(Call *c, const ConvPlan *plan, void *handle, const void *const *data,
-                     cudaEvent_t *event) {
+/* Milliseconds of run(c, of, result), the median; below 0: it does not run. */
+static float time_of(Call *c, Apart work, void *result, cudaEvent_t *event) {
   cudaStream_t s = stream_of(c);
   float took[TRIALS];
-  void *workspace = plan->workspace ? call_scratch(c, plan->workspace) : NULL;
-  bool good = workspace || !plan->workspace;
+  bool good = true;
   for (int i = -1; i < TRIALS && good; i++) { /* once to warm up */
-    good = !cudaEventRecord(event[0], s) && conv_plan_run(plan, handle, data, workspace) &&
-           !cudaEventRecord(event[1], s) && !cudaEventSynchronize(event[1]) &&
-           (i < 0 || !cudaEventElapsedTime(&took[i], event[0], event[1]));
+    good = !cudaEventRecord(event[0], s) && work.run(c, work.of, result) && !cudaEventRecord(event[1], s) &&
+           !cudaEventSynchronize(event[1]) && (i < 0 || !cudaEventElapsedTime(&took[i], event[0], event[1]));
   }
-  call_drop(c, workspace);
   if (!good) return -1;
   qsort(took, TRIALS, sizeof *took, ascending);
   return took[TRIALS / 2];
 }
 
+/* A run of a plan. */
+typedef struct Run {
+  const ConvPlan *plan;
+  void *handle;
+  const void *const *data;
+  void *workspace;
+} Run;
+
+static int run_plan(Call *c, void *of, void *result) {
+  const Run *r = of;
+  (void)c, (void)result; /* data has it */
+  return conv_plan_run(r->plan, r->handle, r->data, r->workspace);
+}
+
+static float time_of_plan(Call *c, const ConvPlan *plan, void *handle, const void *const *data,
+                          cudaEvent_t *event) {
+  Run r = {plan, handle, data, plan->workspace ? call_scratch(c, plan->workspace) : NULL};
+  if (plan->workspace && !r.workspace) return -1;
+  float took = time_of(c, (Apart){run_plan, &r}, NULL, event);
+  call_drop(c, r.workspace);
+  return took;
+}
+
 /* Where the result of a problem goes, and its bytes. */
 static size_t result_of(const ConvProblem *p, int *which) {
   const ConvShape *s = &p->shape;
-  *which = p->pass == CONV_FORWARD ? CONV_Y : p->pass == CONV_DATA ? CONV_X : CONV_W;
+  *which = p->pass == CONV_DATA ? CONV_X : p->pass == CONV_WEIGHT ? CONV_W : CONV_Y;
   long n = *which == CONV_Y   ? s->n * s->ho * s->wo * s->co
            : *which == CONV_X ? s->n * s->h * s->w * s->ci
                               : s->co * s->kh * s->kw * (s->ci / s->groups);
   return (size_t)n * dtype_bytes[p->result];
 }
 
-/* Takes the fastest of the first suggestions that work, if it is clearly faster than the usual one. Results go elsewhere
- * meanwhile. What cannot be measured stays as it is. */
-static void measure(Call *c, Plans *plans, Kept *k, const ConvProblem *p, const void *const *given) {
-  int which;
-  const void *data[CONV_TENSORS];
-  size_t bytes = result_of(p, &which);
-  void *place = call_scratch(c, bytes);
-  cudaEvent_t event[2] = {NULL};
-  k->measured = true;
-  memcpy(data, given, sizeof data);
-  data[which] = place;
-  bool good = place && !cudaEventCreateWithFlags(&event[0], cudaEventDefault) &&
-              !cudaEventCreateWithFlags(&event[1], cudaEventDefault);
+/* The fastest of the first suggestions that work, if it is clearly faster than *usual milliseconds, or, where that is
+ * below 0, than the first of them, which *usual then is. NULL: none. */
+static ConvPlan *fastest_plan(Call *c, const ConvProblem *p, void *handle, const void *const *data,
+                              cudaEvent_t *event, float *usual, float *fastest) {
   ConvPlan *best = NULL;
-  float usual = -1, fastest = -1;
+  bool alone = *usual < 0;
   long offer = 0;
-  for (int i = 0; good && i < CANDIDATES; i++) {
-    ConvPlan *plan = conv_plan_from(p, plans->handle, NULL, offer);
+  for (int i = 0; i < CANDIDATES; i++) {
+    ConvPlan *plan = conv_plan_from(p, handle, NULL, offer);
     if (!plan) break;
     offer = plan->offer + 1;
-    float took = time_of(c, plan, plans->handle, data, event);
-    if (usual < 0) usual = took;
-    if (took < 0 || (best && !(took < fastest && took < 0.95f * usual))) {
+    float took = time_of_plan(c, plan, handle, data, event);
+    if (*usual < 0) *usual = took;
+    bool first = !best && alone;
+    if (took < 0 || !(first || (took < *fastest && took < 0.95f * *usual))) {
       conv_plan_free(plan);
       continue;
     }
     conv_plan_free(best);
     best = plan;
-    fastest = took;
+    *fastest = took;
   }
+  return best;
+}
+
+/* Takes the fastest; results go elsewhere meanwhile. What cannot be measured stays as it is. 0 where memory is short. */
+static int measure(Call *c, Plans *plans, const ConvProblem *p, const void *const *given,
+                   const Apart *apart) {
+  int which;
+  const void *data[CONV_TENSORS];
+  ConvProblem full = in_full(p);
+  size_t bytes = result_of(p, &which);
+  void *place = call_scratch(c, bytes);
+  cudaEvent_t event[2] = {NULL};
+  memcpy(data, given, sizeof data);
+  data[which] = place;
+  bool good = place && !cudaEventCreateWithFlags(&event[0], cudaEventDefault) &&
+              !cudaEventCreateWithFlags(&event[1], cudaEventDefault);
+  float usual = good && apart ? time_of(c, *apart, place, event) : -1, fastest = usual;
+  good = good && (!apart || usual >= 0);
+  ConvPlan *best = good ? fastest_plan(c, &full, plans->handle, data, event, &usual, &fastest) : NULL;
   for (int i = 0; i < 2; i++)
     if (event[i]) cudaEventDestroy(event[i]);
   call_drop(c, place);
-  if (!best) return;
+  Kept *k = plan_of(plans, p); /* only now: others may have been measured meanwhile */
+  if (!k) return conv_plan_free(best), 0;
+  k->measured = true;
+  if (!best && !(good && apart)) return 1;
   conv_plan_free(k->plan);
   k->plan = best;
-  k->offer = best->offer, k->engine = best->engine;
+  k->offer = best ? best->offer : APART, k->engine = best ? best->engine : 0;
   k->seconds = 1e-3 * (double)fastest, k->usual = 1e-3 * (double)usual;
+  return 1;
 }
 
 /* ---- what was chosen ---- */
@@ -214,8 +260,8 @@ static int each_choice(int (*see)(void *, const DeviceChoice *), void *to) {
   for (Plans *p = all; p; p = p->next)
     for (int b = 0; b < BUCKETS; b++)
       for (Kept *k = p->bucket[b]; k && ok; k = k->next) {
-        if (!k->measured || !k->plan) continue;
-        char *text = conv_plan_text(k->plan);
+        if (!k->measured || (!k->plan && k->offer != APART)) continue;
+        char *text = k->plan ? conv_plan_text(k->plan) : NULL;
         ok = see(to, &(DeviceChoice){k->key, NUMBERS, k->offer, k->engine, k->seconds, k->usual, text});
         free(text);
       }
@@ -272,21 +318,47 @@ static bool aligned(const void *const *data) {
   return true;
 }
 
-int cuda_planned(Call *c, const ConvProblem *p, const void *const *data, bool *done) {
+/* What there is for the problem on the call's device; *k is NULL where cuDNN is not asked. 0 with a message. */
+static int find(Call *c, const ConvProblem *p, Plans **plans, Kept **k) {
   const ConvShape *s = &p->shape;
+  *k = NULL;
+  if (!conv_reads(s) || s->w_first || s->w_channels) return 1;
+  if (!(*plans = plans_of(c->device))) return 0;
+  return !(*plans)->handle || (*k = plan_of(*plans, p));
+}
+
+static bool to_measure(const Call *c, const Kept *k) {
+  return measuring && !k->measured && !c->device->recording;
+}
+
+bool cuda_may_plan(Call *c, const ConvProblem *p) {
+  Plans *plans;
+  Kept *k;
+  return find(c, p, &plans, &k) && k && (k->plan || to_measure(c, k));
+}
+
+static int planned(Call *c, const ConvProblem *p, const void *const *data, const Apart *apart, bool *done) {
+  Plans *plans;
+  Kept *k;
   *done = false;
-  if (!conv_reads(s) || s->w_first || s->w_channels || !aligned(data)) return 1;
-  Plans *plans = plans_of(c->device);
-  if (!plans) return 0;
-  if (!plans->handle) return 1;
-  Kept *k = plan_of(plans, p);
-  if (!k) return 0;
-  if (!k->plan) return 1;
-  if (measuring && !k->measured && !c->device->recording) measure(c, plans, k, p, data);
+  if (!aligned(data)) return 1;
+  if (!find(c, p, &plans, &k)) return 0;
+  if (k && (k->plan || apart) && to_measure(c, k) &&
+      !(measure(c, plans, p, data, apart) && (k = plan_of(plans, p))))
+    return 0;
+  if (!k || !k->plan) return 1;
   size_t bytes = k->plan->workspace;
   void *workspace = bytes ? call_scratch(c, bytes) : NULL;
   *done = (workspace || !bytes) && conv_plan_run(k->plan, plans->handle, data, workspace);
   cuda_launches++;
   call_drop(c, workspace);
   return *done;
+}
+
+int cuda_planned(Call *c, const ConvProblem *p, const void *const *data, bool *done) {
+  return planned(c, p, data, NULL, done);
+}
+
+int cuda_planned_beside(Call *c, const ConvProblem *p, const void *const *data, Apart apart, bool *done) {
+  return planned(c, p, data, &apart, done);
 }

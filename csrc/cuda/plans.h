@@ -9,6 +9,19 @@
  * nothing happens. data: as of conv_plan_run. 1, or 0 with a message. */
 int cuda_planned(Call *c, const ConvProblem *p, const void *const *data, bool *done);
 
+/* Whether it would, wherever the data lie. */
+bool cuda_may_plan(Call *c, const ConvProblem *p);
+
+/* What does the same without a plan for the whole: it is measured beside one that does more than convolve. */
+typedef struct Apart {
+  int (*run)(Call *, void *of,
+             void *result); /* result: where the convolution's goes. 1, or 0 with a message */
+  void *of;
+} Apart;
+
+/* As cuda_planned, for CONV_STATISTICS. */
+int cuda_planned_beside(Call *c, const ConvProblem *p, const void *const *data, Apart apart, bool *done);
+
 /* Measuring, and what was chosen. */
 extern const DeviceTuning cuda_tuning;
 

@@ -94,7 +94,7 @@ static int choose(lua_State *L) {
   const char *text = lua_tostring(L, -1);
   lua_pushvalue(L, 1);
   double offer = number_in(L, "offer");
-  if (!(offer >= 0 && offer < 1000)) return refuse(L, "plans: offer: expected 0 to 999, found %f", offer);
+  if (!(offer >= -1 && offer < 1000)) return refuse(L, "plans: offer: expected -1 to 999, found %f", offer);
   DeviceChoice d = {
       key, n, (long)offer, (long)number_in(L, "engine"), number_in(L, "seconds"), number_in(L, "usual"),
       text};

@@ -7,6 +7,7 @@
 
 enum { CONV_BARE, CONV_FUSED }; /* forms: conv2d, conv2d_act */
 enum { STRIDE, PADDING, GROUPS, ACT };
+enum { STATISTICS = ACT + 1 }; /* conv2d's, behind its dilation */
 /* Behind the parameters that there were before it. */
 static inline int dilation_of(const Call *c) { return c->op->form == CONV_FUSED ? ACT + 1 : ACT; }
 

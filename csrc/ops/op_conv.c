@@ -164,8 +164,10 @@ static int conv2d_act_sample(Call *c, Random *r, int variant) {
 
 DESCRIPTOR op_conv2d = {.name = "conv2d",
                         .args = "input weight bias? stride:list={1} padding:same={0} groups:int=1 "
-                                "dilation:list={1}",
-                        .doc = "convolution of images N,H,W,C with weights O,kH,kW,C/groups",
+                                "dilation:list={1} statistics=false",
+                        .doc =
+                            "convolution of images N,H,W,C with weights O,kH,kW,C/groups; statistics: batch "
+                            "norm of the result will follow, whose sums a GPU may take meanwhile",
                         .shape = conv2d_shape,
                         .sample = conv2d_sample,
                         .weights = 2,

@@ -2,8 +2,8 @@
  *
  *   plans GPU <problems       GPU: h100 a100 rtx4090
  *
- * A problem is a line: pass (0 forward, 1 data, 2 weight), dtype and result (float32, bfloat16), the letters of what else
- * is asked for (t TF32, c engines compiled at run time, a add, s scale, b shift, r residual; - none), the activation's
+ * A problem is a line: pass (0 forward, 1 data, 2 weight, 3 statistics), dtype and result (float32, bfloat16, float16), the letters of what
+ * else is asked for (t TF32, c engines compiled at run time, a add, s scale, b shift, r residual; - none), the activation's
  * number, the sizes of ConvShape from n to left, and a name. A line comes back: the name, a tab, the plan or "no plan". */
 #include "cuda/cudnn.h"
 #include "cuda/graph.h"
@@ -44,7 +44,9 @@ static void describe(const Gpu *g, char *text, size_t size) {
       g->memory_clock, g->cache);
 }
 
-static Dtype dtype_of(const char *name) { return strcmp(name, "bfloat16") == 0 ? BF16 : F32; }
+static Dtype dtype_of(const char *name) {
+  return strcmp(name, "bfloat16") == 0 ? BF16 : strcmp(name, "float16") == 0 ? F16 : F32;
+}
 
 static int read_problem(const char *line, ConvProblem *p, char *name) {
   char dtype[16], result[16], letters[16];

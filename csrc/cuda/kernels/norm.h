@@ -18,9 +18,12 @@ typedef struct NormStatistics {
   float *mean, *inverse; /* 1 / sqrt(var + eps) */
   float *scale, *shift;
   float *means, *pooled; /* unless NULL every image's means of x, and the same sent through batch norm */
+  const float *sums,
+      *squares; /* of all images' channels and of their squares, where they are known; NULL: they are not */
 } NormStatistics;
 
-/* From x, of every image or, `joint`, of all. partial: rows_sums of 2. */
+/* From x, of every image or, `joint`, of all. partial: rows_sums of 2. Where the sums are known x is read for those
+ * channels alone whose mean is so far from 0 that the sums have lost the variance's digits. */
 LAUNCHER int norm_moments_on(CudaStream s, Rows n, bool joint, Dtype dtype, const void *x, float *partial,
                              unsigned *counters, const NormStatistics *a);
 /* From the running statistics. */

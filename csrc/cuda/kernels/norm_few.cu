@@ -23,14 +23,16 @@ static __global__ void __launch_bounds__(THREADS,
     few_kernel(Rows n, Lanes l, const T *x, const __grid_constant__ NormStatistics a, Shares share,
                const T *residual, Activation act, T *y) {
   Share<W> w(n, l);
-  Pack<W> base = {};
-  if (w.inside) base = pack_load<W>(x + w.channel);
-  Moments<W> m = over_rows(moments_of(n, w, x, base), l.lanes);
   long at = w.image * n.channels + w.channel;
-  if (threadIdx.x < l.lanes && w.inside)
-    for (int k = 0; k < W; k++)
-      put_statistics(a, at + k, w.channel + k, share, (double)m.mean.v[k] + (double)base.v[k],
-                     (double)m.squares.v[k]);
+  if (!put_known(a, l, w, share, true)) {
+    Pack<W> base = {};
+    if (w.inside) base = pack_load<W>(x + w.channel);
+    Moments<W> m = over_rows(moments_of(n, w, x, base), l.lanes);
+    if (threadIdx.x < l.lanes && w.inside)
+      for (int k = 0; k < W; k++)
+        put_statistics(a, at + k, w.channel + k, share, (double)m.mean.v[k] + (double)base.v[k],
+                       (double)m.squares.v[k]);
+  }
   __syncthreads();
   if (w.inside) apply_rows(n, w, x, pack_load<W>(a.scale + at), pack_load<W>(a.shift + at), residual, act, y);
 }

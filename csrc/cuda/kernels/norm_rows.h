@@ -6,6 +6,7 @@
 #include "cuda/kernels/channels.h"
 #include "cuda/kernels/norm.h"
 #include "cuda/kernels/norm_gradient.h"
+#include "cuda/kernels/team.h"
 
 /* ---- statistics ---- */
 
@@ -103,6 +104,28 @@ static __device__ inline void put_statistics(const NormStatistics &a, long at, l
   a.inverse[at] = (float)inverse;
   a.scale[at] = (float)scale;
   a.shift[at] = (float)((a.bias ? (double)a.bias[channel] : 0) - mean * scale);
+}
+
+/* The same from sums that are known, for all channels of a block, if they say enough: squared differences are the
+ * squares' sum less what the mean has of it, which must not be nearly all. `writes`: the block that writes them. All
+ * threads of all blocks of these channels call it, and agree. */
+template <int W>
+static __device__ inline bool put_known(const NormStatistics &a, const Lanes &l, const Share<W> &w,
+                                        const Shares &share, bool writes) {
+  const double MOST = 256; /* times the variance, the mean's square: it costs 8 of float32's 24 bits */
+  bool unknown = false;
+  if (!a.sums) return false;
+  for (int k = 0; w.inside && k < W; k++) {
+    double sum = (double)a.sums[w.channel + k], square = sum * sum * share.rows;
+    unknown = unknown || !(((double)a.squares[w.channel + k] - square) * MOST >= square);
+  }
+  if (block_all((int)unknown, Add())) return false;
+  for (int k = 0; writes && threadIdx.x < l.lanes && w.inside && k < W; k++) {
+    double mean = (double)a.sums[w.channel + k] * share.rows;
+    put_statistics(a, w.channel + k, w.channel + k, share, mean,
+                   (double)a.squares[w.channel + k] - mean * (double)a.sums[w.channel + k]);
+  }
+  return true;
 }
 
 /* ---- forward ---- */

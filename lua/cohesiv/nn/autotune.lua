@@ -9,11 +9,15 @@ local tensor = require "cohesiv.tensor"
 
 local M, Tuning = {}, {}
 
+-- The method of what cuDNN could do in one pass, and does not, as its steps one by one are as fast.
+local APART = "apart"
+
 -- The CPU's choices to take(list); cuDNN's, whose method is "offer N, engine M", where it is there.
 local function with(take, list)
   local own = {}
   for _, row in ipairs(type(list) == "table" and list or {}) do
     local offer, engine = tostring(type(row) == "table" and row.method):match "^offer (%d+), engine (%d+)$"
+    if type(row) == "table" and row.task == "cudnn" and row.method == APART then offer, engine = -1, 0 end
     if not offer or row.task ~= "cudnn" then
       own[#own + 1] = row
     elseif core.plans.label() then
@@ -40,7 +44,8 @@ local function try(trials, pass, gpu)
   end
 end
 
--- In inference mode, as a step in training mode would move running statistics; the convolutions are the same.
+-- In inference mode, as a step in training mode would move running statistics; on a CPU the convolutions are the same.
+-- On a GPU some add up what batch norm takes in training, which is measured, too; measure() puts statistics back.
 local function passes(model, o)
   local parameter, frozen = model:parameters()[1], model:freeze()
   local device = parameter and parameter.device or "cpu"
@@ -48,6 +53,7 @@ local function passes(model, o)
   local x = tensor.randn(o.batch, o.size[2], o.size[1], 3):to(device)
   try(o.trials, function() frozen:forward(x) end, gpu)
   if not o.training then return end
+  if gpu then model:train() end
   core.with_grad(try, o.trials, function()
     local out, total = model:forward(x), 0
     for _, y in pairs(core.is_tensor(out) and { out } or out) do total = total + y:sum() end
@@ -56,9 +62,12 @@ local function passes(model, o)
   end, gpu)
 end
 
--- The passes, measured; gradients and random numbers are then what they were, whatever fails.
+-- The passes, measured; gradients, running statistics and random numbers are then what they were, whatever fails.
 local function measure(model, o)
-  local gradients, parameters = {}, model:parameters()
+  local gradients, parameters, buffers = {}, model:parameters(), {}
+  for _, b in model:named_buffers() do
+    if o.gpu and o.training then buffers[b] = core.keep(b:clone()) end
+  end
   for i, p in ipairs(parameters) do gradients[i] = p.grad or false end
   local seed, stream = core.random_state()
   local _ <close> = setmetatable({}, { __close = function()
@@ -66,6 +75,7 @@ local function measure(model, o)
     if o.gpu then core.plans.measure(false) end
     core.seed(seed, stream)
     for i, p in ipairs(parameters) do p.grad = gradients[i] or nil end
+    for b, before in pairs(buffers) do b:copy(before) end
   end })
   if o.gpu then core.plans.measure(true) else core.algos.autotune(true) end
   model:zero_grad()
@@ -116,11 +126,11 @@ function M.tune(model, given)
 end
 
 --- The table as text: a line per problem: cuDNN's numbers of it, the offer that is taken, milliseconds of it and of the
--- first one.
+-- first one, or of the steps one by one.
 function Plans:__tostring()
   local lines, saved = { { "problem", "offer", "engine", "ms", "usual ms" } }, 0
   for i, row in ipairs(self) do
-    lines[i + 1] = { table.concat(row.key, " "), tostring(row.offer), tostring(row.engine),
+    lines[i + 1] = { table.concat(row.key, " "), row.offer < 0 and APART or tostring(row.offer), tostring(row.engine),
       ("%.4f"):format(row.seconds * 1e3), ("%.4f"):format(row.usual * 1e3) }
     saved = saved + row.usual - row.seconds
   end
@@ -135,7 +145,7 @@ function M.choices()
   end
   for _, row in ipairs(core.plans.rows()) do
     list[#list + 1] = { task = "cudnn", shape = row.key,
-      method = ("offer %d, engine %d"):format(row.offer, row.engine) }
+      method = row.offer < 0 and APART or ("offer %d, engine %d"):format(row.offer, row.engine) }
   end
   return list
 end

@@ -43,8 +43,10 @@ function M.Conv2d(given)
   if type(kernel) ~= "table" then kernel = { kernel, kernel } end
   weigh(m, o, { cout, kernel[1], kernel[2], cin // groups }, cin // groups * kernel[1] * kernel[2], cout)
   m.stride, m.padding, m.dilation, m.groups = o.stride, o.padding, o.dilation, groups
-  m.forward = function(self, x)
-    return ops.conv2d.call(x, self.params.weight, self.params.bias, m.stride, m.padding, groups, m.dilation)
+  -- statistics: whether batch norm of the result will follow, which conv_bn knows
+  m.forward = function(self, x, statistics)
+    return ops.conv2d.call(x, self.params.weight, self.params.bias, m.stride, m.padding, groups, m.dilation,
+      statistics == true)
   end
   return m
 end
@@ -102,7 +104,7 @@ function M.conv_bn(conv, bn, x, residual)
   module_of("conv_bn", "conv", conv)
   module_of("conv_bn", "bn", bn)
   if conv.hooks or not foldable(bn) then
-    local y = conv(x)
+    local y = conv.hooks and conv(x) or conv(x, bn.training)
     local z = bn(y, residual)
     M.let_go(y, conv, bn)
     return z
