@@ -31,6 +31,25 @@ static inline int norm_keep(Call *c, long sets, long channels, NormStatistics *a
  * in any case: means and pooled as of NormStatistics. */
 int cuda_norm_prepare(Call *c, Rows n, float *means, float *pooled);
 
+/* The output's mask (kernels/norm.h) to be saved as saved[kept] where it can have one, else *mask is NULL. y: where the
+ * output is. 0 with a message. */
+static inline int norm_mask_keep(Call *c, int kept, const Rows *n, const void *residual, const void *y,
+                                 unsigned char **mask) {
+  *mask = NULL;
+  if (!c->training || !norm_may_mask(n, c->dtype, input(c, INPUT), residual, y)) return 1;
+  Tensor *t = call_save_new(c, kept, U8, 1, SHAPE((long)tensor_bytes(c->out[0]) / 16));
+  return t && (*mask = tensor_write(t));
+}
+
+/* What stands in saved[kept] for an activation, if anything: the mask, or what was given. */
+static inline void norm_mask_find(const Call *c, int kept, NormBack *b) {
+  const Tensor *t = c->saved[kept];
+  if (t && t->dtype == U8)
+    b->mask = tensor_data(t);
+  else if (t)
+    b->given = saved(c, kept);
+}
+
 /* Where the gradients of weight and bias go, as far as they are wanted. */
 int cuda_norm_weights(Call *c, NormLines *to);
 

@@ -70,17 +70,17 @@ typedef struct Norm {
   double share; /* 1 / rows of a line's statistics; 0: running ones */
 } Norm;
 
-static int apply(Call *c, const Norm *j, const float *residual) {
+static int apply(Call *c, const Norm *j, const float *residual, float *y, unsigned char *mask) {
   const float *line = saved(c, KEPT_LINE);
-  float *y = output(c, 0);
-  return y && norm_apply_on(stream_of(c), j->rows, c->dtype, input(c, INPUT), line,
-                            line + j->rows.images * j->rows.channels, j->rows.channels, residual, j->act, y);
+  return y &&
+         norm_apply_on(stream_of(c), j->rows, c->dtype, input(c, INPUT), line,
+                       line + j->rows.images * j->rows.channels, j->rows.channels, residual, j->act, y, mask);
 }
 
 /* Statistics of every image, and the output. */
-static int few(Call *c, const Norm *j, const NormStatistics *a, const float *residual) {
-  float *y = output(c, 0);
-  return y && norm_few_on(stream_of(c), j->rows, c->dtype, input(c, INPUT), a, residual, j->act, y);
+static int few(Call *c, const Norm *j, const NormStatistics *a, const float *residual, float *y,
+               unsigned char *mask) {
+  return y && norm_few_on(stream_of(c), j->rows, c->dtype, input(c, INPUT), a, residual, j->act, y, mask);
 }
 
 /* The gradients of input, weight and bias, and b's dr. */
@@ -119,19 +119,25 @@ static Norm batch_of(const Call *c) {
 static int batch_forward(Call *c) {
   Norm j = batch_of(c);
   const Tensor *residual = c->in[RESIDUAL];
+  bool keeps = c->training && residual && j.act != ACT_NONE;
+  float *y = output(c, 0);
+  unsigned char *mask = NULL;
   c->recompute = !residual;
+  if (!y ||
+      (keeps && j.act != ACT_SILU && !norm_mask_keep(c, KEPT_GIVEN, &j.rows, input(c, RESIDUAL), y, &mask)))
+    return 0;
   if (j.share > 0 && j.rows.rows <= NORM_FEW) {
     NormStatistics a;
-    if (!batch_statistics(c, j.rows.channels, &a) || !few(c, &j, &a, input(c, RESIDUAL))) return 0;
-  } else if (!cuda_norm_prepare(c, j.rows, NULL, NULL) || !apply(c, &j, input(c, RESIDUAL)))
+    if (!batch_statistics(c, j.rows.channels, &a) || !few(c, &j, &a, input(c, RESIDUAL), y, mask)) return 0;
+  } else if (!cuda_norm_prepare(c, j.rows, NULL, NULL) || !apply(c, &j, input(c, RESIDUAL), y, mask))
     return 0;
-  if (!c->training || !residual || j.act == ACT_NONE) return 1;
+  if (!keeps || mask) return 1;
   return call_save(c, KEPT_GIVEN, j.act == ACT_SILU ? residual : c->out[0]);
 }
 
 static int batch_recompute(Call *c) {
   Norm j = batch_of(c);
-  return apply(c, &j, NULL);
+  return apply(c, &j, NULL, output(c, 0), NULL);
 }
 
 static int batch_backward(Call *c) {
@@ -142,7 +148,7 @@ static int batch_backward(Call *c) {
     if (!call_grad_is(c, RESIDUAL, c->grad_out[0])) return 0;
   } else if (c->needs_grad[RESIDUAL] && !(b.dr = call_grad(c, RESIDUAL, &b.dr_add)))
     return 0;
-  b.given = c->saved[KEPT_GIVEN] ? saved(c, KEPT_GIVEN) : NULL;
+  norm_mask_find(c, KEPT_GIVEN, &b);
   return backward(c, &j, &b);
 }
 
@@ -162,13 +168,13 @@ static int instance_forward(Call *c) {
   NormStatistics a = {.weight = input(c, WEIGHT), .bias = input(c, BIAS), .eps = c->arg[OWN_EPS].n};
   c->recompute = true;
   if (!norm_keep(c, j.rows.images, j.rows.channels, &a)) return 0;
-  if (j.rows.rows <= NORM_FEW) return few(c, &j, &a, NULL);
-  return moments(c, j.rows, false, input(c, INPUT), &a) && apply(c, &j, NULL);
+  if (j.rows.rows <= NORM_FEW) return few(c, &j, &a, NULL, output(c, 0), NULL);
+  return moments(c, j.rows, false, input(c, INPUT), &a) && apply(c, &j, NULL, output(c, 0), NULL);
 }
 
 static int instance_recompute(Call *c) {
   Norm j = instance_of(c);
-  return apply(c, &j, NULL);
+  return apply(c, &j, NULL, output(c, 0), NULL);
 }
 
 static int instance_backward(Call *c) {

@@ -6,7 +6,7 @@
 #include "ops/squeeze_excite.h"
 
 enum { W1 = NORM_IN, B1, W2, B2, RESIDUAL };
-enum { KEPT_GATE = NORM_SAVED, KEPT_MEANS, KEPT_OUTPUT }; /* with ReLU: images' means of x; y */
+enum { KEPT_GATE = NORM_SAVED, KEPT_MEANS, KEPT_OUTPUT }; /* with ReLU: images' means of x; y's mask, or y */
 
 typedef struct Se {
   Rows rows;
@@ -68,9 +68,11 @@ static SeLayer second_layer(const SqueezeExcite *e) {
 static int apply(Call *c, const Se *j, float *gate) {
   SeLayer second = second_layer(&j->gate);
   float *y = output(c, 0);
+  unsigned char *mask = NULL;
+  if (y && !j->silu && !norm_mask_keep(c, KEPT_OUTPUT, &j->rows, input(c, RESIDUAL), y, &mask)) return 0;
   if (gate) second.bias = input(c, B2);
   return y && se_apply_on(stream_of(c), j->rows, c->dtype, j->x, &j->lines, &second, gate, j->silu,
-                          j->silu ? NULL : input(c, RESIDUAL), y);
+                          j->silu ? NULL : input(c, RESIDUAL), y, mask);
 }
 
 static int se_forward(Call *c) {
@@ -83,7 +85,8 @@ static int se_forward(Call *c) {
   SeLayer first = first_layer(&j.gate);
   first.bias = input(c, B1);
   return pool(c, &j) && se_hidden_on(stream_of(c), &first, j.silu, j.gate.before, j.gate.hidden) &&
-         apply(c, &j, j.gate.gate) && (j.silu || !c->training || call_save(c, KEPT_OUTPUT, c->out[0]));
+         apply(c, &j, j.gate.gate) &&
+         (j.silu || !c->training || c->saved[KEPT_OUTPUT] || call_save(c, KEPT_OUTPUT, c->out[0]));
 }
 
 static int se_recompute(Call *c) {
@@ -121,7 +124,7 @@ static int se_backward(Call *c) {
   find_lines(c, &j);
   NormBack b = {.x = j.x, .dy = grad_out(c, 0), .act = ACT_RELU, .mean = j.lines.mean};
   b.scale = j.lines.scale, b.shift = j.lines.shift;
-  if (!j.silu) b.given = saved(c, KEPT_OUTPUT);
+  norm_mask_find(c, KEPT_OUTPUT, &b);
   if (c->needs_grad[INPUT] && !(b.dx = call_grad(c, INPUT, &b.dx_add))) return 0;
   if (c->needs_grad[RESIDUAL] && !(b.dr = call_grad(c, RESIDUAL, &b.dr_add))) return 0;
   unsigned *counters = cuda_counters(c, rows_counters(&j.rows));

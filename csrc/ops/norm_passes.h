@@ -12,6 +12,7 @@
  * residual itself, otherwise the output y. */
 typedef struct NormBack {
   const real *x, *dy, *given;       /* given may be NULL */
+  const unsigned char *mask;        /* on a GPU, in place of given: bits (cuda/kernels/norm.h), or NULL */
   const real *mean, *scale, *shift; /* per channel */
   const real *slope, *offset;       /* per channel, of norm_back */
   real *dx, *dr;                    /* of norm_back; either may be NULL */

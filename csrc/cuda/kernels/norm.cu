@@ -47,7 +47,9 @@ static __device__ inline void pool_images(const NormStatistics &a, const Rows &n
 }
 
 template <class T, int W>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, W > 4   ? 2
+                                                  : W > 1 ? 3
+                                                          : 4) /* else registers are spilled for occupancy */
     moments_kernel(Rows n, Lanes l, bool joint, const T *x, float *partial, unsigned *counters,
                    const __grid_constant__ NormStatistics a, Shares share) {
   Share<W> w(n, l);
@@ -101,20 +103,20 @@ int norm_running_on(CudaStream s, long channels, const NormStatistics *a) {
 template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
     apply_kernel(Rows n, Lanes l, const T *x, const float *scale, const float *shift, long each,
-                 const T *residual, Activation act, T *y) {
+                 const T *residual, Activation act, T *y, unsigned char *mask) {
   Share<W> w(n, l);
   if (!w.inside) return;
   apply_rows(n, w, x, pack_load<W>(scale + w.image * each + w.channel),
-             pack_load<W>(shift + w.image * each + w.channel), residual, act, y);
+             pack_load<W>(shift + w.image * each + w.channel), residual, act, y, mask);
 }
 
 int norm_apply_on(CudaStream s, Rows n, Dtype dtype, const void *x, const float *scale, const float *shift,
-                  long each, const void *residual, Activation act, void *y) {
+                  long each, const void *residual, Activation act, void *y, unsigned char *mask) {
   with_type(dtype, [&](auto t) {
     TYPE_OF(t);
     bool wide = n.channels % wide_of<T> == 0 && all_aligned16({x, scale, shift, residual, y});
     LAUNCH_SHARES(apply_kernel, T, wide, s, n, (const T *)x, scale, shift, each, (const T *)residual, act,
-                  (T *)y);
+                  (T *)y, mask);
   });
   return launched("normalisation");
 }

@@ -29,9 +29,19 @@ LAUNCHER int norm_moments_on(CudaStream s, Rows n, bool joint, Dtype dtype, cons
 /* From the running statistics. */
 LAUNCHER int norm_running_on(CudaStream s, long channels, const NormStatistics *a);
 
-/* y = act(scale x + shift + residual); residual may be NULL */
+/* Beside y its mask can be written: where the activation, not SiLU, has a slope, a bit of each number, a byte for 16 bytes
+ * of y, the first number's lowest. Backward then has 1 / 16 of y to read. It takes maps that are moved 16 bytes at a time;
+ * what is false here gets none. */
+static inline bool norm_may_mask(const Rows *n, Dtype dtype, const void *x, const void *residual,
+                                 const void *y) {
+  return n->channels % (16 / (long)dtype_bytes[dtype]) == 0 &&
+         ((uintptr_t)x | (uintptr_t)residual | (uintptr_t)y) % 16 == 0;
+}
+
+/* y = act(scale x + shift + residual); residual and mask may be NULL */
 LAUNCHER int norm_apply_on(CudaStream s, Rows n, Dtype dtype, const void *x, const float *scale,
-                           const float *shift, long each, const void *residual, Activation act, void *y);
+                           const float *shift, long each, const void *residual, Activation act, void *y,
+                           unsigned char *mask);
 
 /* What follows from an image's sums of dz and dz (x - mean): slope and offset, as where the statistics are those of
  * `share` = 1 / rows, 0: they are the running ones; and from all images' the gradients of weight and bias, of which
@@ -57,7 +67,7 @@ enum { NORM_FEW = 3072 };
 
 /* What norm_moments_on and norm_apply_on give, with statistics of every image. */
 LAUNCHER int norm_few_on(CudaStream s, Rows n, Dtype dtype, const void *x, const NormStatistics *a,
-                         const void *residual, Activation act, void *y);
+                         const void *residual, Activation act, void *y, unsigned char *mask);
 /* What norm_lines_on and norm_back_on give, lines `channels` apart; of a single image where there are gradients of
  * weight and bias. */
 LAUNCHER int norm_few_back_on(CudaStream s, Rows n, const NormBack *b, Dtype dtype, const NormLines *to);

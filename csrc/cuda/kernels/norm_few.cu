@@ -21,7 +21,7 @@ template <class T, int W>
 static __global__ void __launch_bounds__(THREADS,
                                          W > 4 ? 2 : 4) /* else registers are spilled for occupancy */
     few_kernel(Rows n, Lanes l, const T *x, const __grid_constant__ NormStatistics a, Shares share,
-               const T *residual, Activation act, T *y) {
+               const T *residual, Activation act, T *y, unsigned char *mask) {
   Share<W> w(n, l);
   long at = w.image * n.channels + w.channel;
   if (!put_known(a, l, w, share, true)) {
@@ -34,11 +34,12 @@ static __global__ void __launch_bounds__(THREADS,
                        (double)m.squares.v[k]);
   }
   __syncthreads();
-  if (w.inside) apply_rows(n, w, x, pack_load<W>(a.scale + at), pack_load<W>(a.shift + at), residual, act, y);
+  if (w.inside)
+    apply_rows(n, w, x, pack_load<W>(a.scale + at), pack_load<W>(a.shift + at), residual, act, y, mask);
 }
 
 int norm_few_on(CudaStream s, Rows given, Dtype dtype, const void *x, const NormStatistics *a,
-                const void *residual, Activation act, void *y) {
+                const void *residual, Activation act, void *y, unsigned char *mask) {
   Rows n = uncut(given);
   with_type(dtype, [&](auto t) {
     TYPE_OF(t);
@@ -46,16 +47,16 @@ int norm_few_on(CudaStream s, Rows given, Dtype dtype, const void *x, const Norm
     Lanes l = few_lanes(n.channels, wide ? wide_of<T> : 1);
     if (wide)
       LAUNCH((few_kernel<T, wide_of<T>>), share_blocks(n, l), THREADS, 0, s, n, l, (const T *)x, *a,
-             shares_of((double)n.rows), (const T *)residual, act, (T *)y);
+             shares_of((double)n.rows), (const T *)residual, act, (T *)y, mask);
     else
       LAUNCH((few_kernel<T, 1>), share_blocks(n, l), THREADS, 0, s, n, l, (const T *)x, *a,
-             shares_of((double)n.rows), (const T *)residual, act, (T *)y);
+             shares_of((double)n.rows), (const T *)residual, act, (T *)y, mask);
   });
   return launched("normalisation");
 }
 
 template <class T, int W>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, W > 4 ? 2 : 4)
     few_back_kernel(Rows n, Lanes l, const __grid_constant__ NormBack b,
                     const __grid_constant__ NormLines to) {
   Share<W> w(n, l);

@@ -132,7 +132,8 @@ static __device__ inline bool put_known(const NormStatistics &a, const Lanes &l,
 
 template <class T, int W>
 static __device__ inline void apply_rows(const Rows &n, const Share<W> &w, const T *x, const Pack<W> &scale,
-                                         const Pack<W> &shift, const T *residual, Activation act, T *y) {
+                                         const Pack<W> &shift, const T *residual, Activation act, T *y,
+                                         unsigned char *mask) {
 #pragma unroll 4
   for (long r = w.row; r < w.end; r += w.step) {
     long i = r * n.channels + w.channel;
@@ -140,6 +141,7 @@ static __device__ inline void apply_rows(const Rows &n, const Share<W> &w, const
     if (residual) more = pack_load<W>(residual + i);
     for (int k = 0; k < W; k++) v.v[k] = activated(act, v.v[k] * scale.v[k] + shift.v[k] + more.v[k]);
     pack_store(y + i, v);
+    if (mask) put_mask<T>(mask, i, act, v);
   }
 }
 

@@ -2,8 +2,8 @@
  * last pass finds for its own channels. */
 #include "cuda/kernels/squeeze_excite.h"
 
-#include "cuda/kernels/activation.h"
 #include "cuda/kernels/last.h"
+#include "cuda/kernels/norm_gradient.h"
 #include "cuda/kernels/sums.h"
 
 enum { WARP = 32, WARPS = THREADS / WARP, MOST = WARP * wide_of<Half> }; /* channels of a block */
@@ -77,7 +77,8 @@ static __device__ inline void open_gates(const Rows &n, const SeLayer &second, l
 template <class T, int W>
 static __global__ void __launch_bounds__(THREADS)
     apply_kernel(Rows n, Lanes l, const T *x, const __grid_constant__ SeLines a,
-                 const __grid_constant__ SeLayer second, float *gate, bool silu, const T *residual, T *y) {
+                 const __grid_constant__ SeLayer second, float *gate, bool silu, const T *residual, T *y,
+                 unsigned char *mask) {
   __shared__ float gates[MOST];
   Share<W> w(n, l);
   long first = (long)(blockIdx.x % l.blocks) * l.lanes * W;
@@ -98,16 +99,17 @@ static __global__ void __launch_bounds__(THREADS)
       v.v[k] = silu ? activated(ACT_SILU, u) * open.v[k] : activated(ACT_RELU, open.v[k] * u + more.v[k]);
     }
     pack_store(y + i, v);
+    if (mask) put_mask<T>(mask, i, ACT_RELU, v);
   }
 }
 
 int se_apply_on(CudaStream s, Rows n, Dtype dtype, const void *x, const SeLines *l, const SeLayer *second,
-                float *gate, bool silu, const void *residual, void *y) {
+                float *gate, bool silu, const void *residual, void *y, unsigned char *mask) {
   with_type(dtype, [&](auto t) {
     TYPE_OF(t);
     bool wide = n.channels % wide_of<T> == 0 && all_aligned16({x, l->scale, l->shift, residual, y});
     LAUNCH_SHARES(apply_kernel, T, wide, s, n, (const T *)x, *l, *second, gate, silu, (const T *)residual,
-                  (T *)y);
+                  (T *)y, mask);
   });
   return launched("batch_norm_se");
 }

@@ -23,15 +23,16 @@ LAUNCHER int se_pool_on(CudaStream s, Rows n, Dtype dtype, const void *x, const 
                         unsigned *counters, float *pooled);
 /* y = SiLU or ReLU of the layer; before: its argument. */
 LAUNCHER int se_hidden_on(CudaStream s, const SeLayer *first, bool silu, float *before, float *y);
-/* y = gate u, or with ReLU relu(gate (scale x + shift) + residual). gate: of the layer's sigmoid, which is written to it;
- * NULL: l has it. */
+/* y = gate u, or with ReLU relu(gate (scale x + shift) + residual), whose mask (norm.h) is written unless NULL. gate: of the
+ * layer's sigmoid, which is written to it; NULL: l has it. */
 LAUNCHER int se_apply_on(CudaStream s, Rows n, Dtype dtype, const void *x, const SeLines *l,
-                         const SeLayer *second, float *gate, bool silu, const void *residual, void *y);
+                         const SeLayer *second, float *gate, bool silu, const void *residual, void *y,
+                         unsigned char *mask);
 
 /* ---- backward ---- */
 
 /* Sums of whole images (SE_SUMS x images x channels), and the gradient of the gate's argument. b: with ReLU `given` is y,
- * and the other sums follow from the images' means of x. partial: rows_sums of SE_SUMS, with ReLU 2. */
+ * or there is its mask, and the other sums follow from the images' means of x. partial: rows_sums of SE_SUMS, with ReLU 2. */
 typedef struct SeSums {
   const float *weight, *bias, *inverse, *gate, *means;
   float *sums, *d;
