@@ -47,9 +47,8 @@ static __device__ inline void pool_images(const NormStatistics &a, const Rows &n
 }
 
 template <class T, int W>
-static __global__ void __launch_bounds__(THREADS, W > 4   ? 2
-                                                  : W > 1 ? 3
-                                                          : 4) /* else registers are spilled for occupancy */
+static __global__ void __launch_bounds__(THREADS,
+                                         W > 1 ? 2 : 4) /* else registers are spilled for occupancy */
     moments_kernel(Rows n, Lanes l, bool joint, const T *x, float *partial, unsigned *counters,
                    const __grid_constant__ NormStatistics a, Shares share) {
   Share<W> w(n, l);
