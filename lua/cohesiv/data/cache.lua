@@ -34,15 +34,19 @@ function cache.intact(read, path, ...)
 end
 
 --- find(kind, key): the stored tensor, or nil when there is none that is intact.
-function cache.find(kind, key) return cache.intact(core.io.pack_read, cache.path(kind, key), stored(key)) end
+function cache.find(kind, key)
+  local kept = cache.dry and cache.remembered[kind .. "\0" .. key]
+  return kept and kept:detach() or cache.intact(core.io.pack_read, cache.path(kind, key), stored(key))
+end
 
 local swept = {} -- folders of what is not whole yet
 
 --- written: bytes of what this process has stored, by kind.
 cache.written = {}
 
---- dry: whether this process writes nothing here.
+--- dry: whether this process writes nothing here; what it would have stored it remembers.
 cache.dry = false
+cache.remembered = {} -- kind and key → tensor
 
 --- write(kind, key, extension, write): an entry by write(path, folder), with a folder for what is not whole yet.
 function cache.write(kind, key, extension, write)
@@ -83,6 +87,10 @@ end
 
 --- store(kind, key, t, flow64): writes an entry whole or not at all. flow64: as int16 in 1/64 pixel, within ±512.
 function cache.store(kind, key, t, flow64)
+  if cache.dry then
+    cache.remembered[kind .. "\0" .. key] = core.keep(t:detach())
+    return
+  end
   cache.write(kind, key, "pack", function(path, folder) core.io.pack_write(path, stored(key), t, flow64, folder) end)
 end
 
