@@ -163,18 +163,18 @@ describe("an adapter", function()
   it("opens a layout of its own, with what it does not say taken from the house's", function()
     local adapters, native = require "cohesiv.data.adapters", require "cohesiv.data.folder"
     local clip, davis = require "cohesiv.data.clip", support.temp()
-    core.io.make_folder(davis .. "/JPEGImages/walk")
+    core.io.make_folder(davis .. "/Walks/walk")
     for n = 0, 2 do
-      co.image.write(("%s/JPEGImages/walk/%05d.png"):format(davis, n), co.full(40 * n, 6, 8, 3, { dtype = "uint8" }))
+      co.image.write(("%s/Walks/walk/%05d.png"):format(davis, n), co.full(40 * n, 6, 8, 3, { dtype = "uint8" }))
     end
     support.raises("expected a data folder with clips/ in it", co.data, davis)
     table.insert(adapters, {
-      fits = function(path) return core.io.status(path .. "/JPEGImages") == "folder" end,
+      fits = function(path) return core.io.status(path .. "/Walks") == "folder" end,
       open = function(path)
         return native.open(path, {
-          list_clips = function(self) return core.io.list(self.path .. "/JPEGImages") end,
+          list_clips = function(self) return core.io.list(self.path .. "/Walks") end,
           open_clip = function(self, name)
-            local place = self.path .. "/JPEGImages/" .. name
+            local place = self.path .. "/Walks/" .. name
             return clip.new { name = name, path = place, root = self.path, data = self, hands_files = {},
               source = frames.source(place) }
           end,

@@ -370,7 +370,7 @@ describe("names and arguments of pictures", function()
       assert.is_nil(support.raises("expected a readable file", co.image.read, at(name)):find "%c")
     end
     support.raises("expected depth 8 or 16, found text", co.image.read, "a.png", { depth = "text" })
-    support.raises("expected rgb8, rgb16 or mask, found flow", core.io.png_read, "a.png", "flow")
+    support.raises("expected rgb8, rgb16, mask or labels, found flow", core.io.png_read, "a.png", "flow")
     support.raises("expected a tensor", co.image.write, at "a.png", nil)
     support.raises("expected a tensor", co.image.write, at "a.png", 3)
   end)

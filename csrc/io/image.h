@@ -29,7 +29,8 @@ typedef enum PngAs {
   PNG_RGB16, /* int32 H×W×3, 0 .. 65535: as stored in 16-bit files; what PNG_RGB8 gives of others,
               * times 257 */
   PNG_FLOW,  /* as PNG_RGB16, refused unless the file has 16 bits and three channels, unturned */
-  PNG_MASK   /* uint8 H×W, 0 or 1: see mask.h */
+  PNG_MASK,  /* uint8 H×W, 0 or 1: see mask.h */
+  PNG_LABELS /* int32 H×W: a palette's index, a grey value, else red + 256 green + 65536 blue */
 } PngAs;
 
 /* NULL with a message for a missing, truncated, corrupt or oversized file. Turned as its eXIf chunk says; all

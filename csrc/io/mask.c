@@ -188,3 +188,20 @@ Tensor *mask_of(const Samples *s) {
   }
   return mask;
 }
+
+Tensor *labels_of(const Samples *s) {
+  int colours = s->channels - s->alpha;
+  if (s->depth == 16 && colours > 1)
+    return fail("%s: expected labels in a palette, in grey or in 8-bit colours, found 16-bit colours",
+                s->path),
+           NULL;
+  Tensor *t = tensor_new(I32, 2, (long[]){s->height, s->width});
+  int32_t *to = t ? tensor_write(t) : NULL;
+  for (long i = 0; to && i < t->size; i++) {
+    const uint8_t *narrow = (const uint8_t *)s->data + i * s->channels;
+    const uint16_t *wide = (const uint16_t *)s->data + i * s->channels;
+    to[i] = s->depth == 16 ? wide[0] : narrow[0];
+    for (int c = 1; c < colours; c++) to[i] |= narrow[c] << (8 * c);
+  }
+  return t;
+}

@@ -20,4 +20,8 @@ typedef struct Samples {
  * with a message that lists the values for all else: of a map of labels nobody knows which is meant. */
 Tensor *mask_of(const Samples *s);
 
+/* int32 H×W: the value of each pixel: an index, a grey, or red + 256 green + 65536 blue; alpha is dropped. NULL with a
+ * message for colours of 16 bits. */
+Tensor *labels_of(const Samples *s);
+
 #endif

@@ -70,7 +70,7 @@ static int survey(Reader *r) {
  * bytes. */
 static void set_transforms(Reader *r, PngAs as, int colour, int depth) {
   if (as != PNG_RGB8) png_set_swap(r->png); /* 16-bit values are big-endian in the file */
-  if (as == PNG_MASK) {
+  if (as >= PNG_MASK) {
     png_set_packing(r->png);
     return;
   }
@@ -97,7 +97,7 @@ static int check_flow(const Reader *r, int colour, int depth) {
 /* Room for the rows, each of `row` bytes: the result itself; for 16 bits its second half, to be widened from
  * there; for a mask memory of its own. NULL with a message. */
 static png_bytep make_room(Reader *r, PngAs as, long w, long h, size_t row) {
-  if (as == PNG_MASK) {
+  if (as >= PNG_MASK) {
     r->unpacked = malloc(row * (size_t)h);
     if (!r->unpacked) fail_memory("%s: expected memory for %ldx%ld pixels, found none left", r->path, w, h);
     return r->unpacked;
@@ -116,14 +116,14 @@ static int start(Reader *r, PngAs as) {
   png_read_info(r->png, r->info);
   long w = png_get_image_width(r->png, r->info), h = png_get_image_height(r->png, r->info);
   int colour = png_get_color_type(r->png, r->info), depth = png_get_bit_depth(r->png, r->info);
-  int channels = as == PNG_MASK ? png_get_channels(r->png, r->info) : 3;
+  int channels = as >= PNG_MASK ? png_get_channels(r->png, r->info) : 3;
   double least = (double)png_get_rowbytes(r->png, r->info) * (double)h / DEFLATE_RATIO;
   if (!image_fits(r->path, "PNG", w, h, r->packed, least)) return 0;
   if (as == PNG_FLOW && !check_flow(r, colour, depth)) return 0;
   set_transforms(r, as, colour, depth);
   png_set_interlace_handling(r->png);
   png_read_update_info(r->png, r->info);
-  int wide = as == PNG_MASK ? depth == 16 : as != PNG_RGB8;
+  int wide = as >= PNG_MASK ? depth == 16 : as != PNG_RGB8;
   size_t row = (size_t)w * (size_t)channels << wide;
   if (png_get_rowbytes(r->png, r->info) != row)
     return fail("%s: expected rows of %zu bytes, found %zu", r->path, row, png_get_rowbytes(r->png, r->info));
@@ -175,7 +175,7 @@ Tensor *png_read(const char *path, PngAs as) {
   png_destroy_read_struct(&r.png, &r.info, NULL);
   free(r.rows);
   bytes_free(&r.file);
-  if (ok && as == PNG_MASK) ok = (r.image = mask_of(&r.samples)) != NULL;
+  if (ok && as >= PNG_MASK) ok = (r.image = (as == PNG_MASK ? mask_of : labels_of)(&r.samples)) != NULL;
   if (ok && (as == PNG_RGB16 || as == PNG_FLOW)) widen(r.image);
   free(r.unpacked);
   if (ok) return image_turn(r.image, r.orientation);

@@ -86,10 +86,11 @@ static int by_name(const void *a, const void *b) {
 
 static int l_png_read(lua_State *L) {
   const char *path = check_path(L), *as = lua_isnoneornil(L, 2) ? "rgb8" : check_text(L, 2, "as");
-  static const char *const names[] = {[PNG_RGB8] = "rgb8", [PNG_RGB16] = "rgb16", [PNG_MASK] = "mask"};
-  for (int kind = 0; kind <= PNG_MASK; kind++)
+  static const char *const names[] = {
+      [PNG_RGB8] = "rgb8", [PNG_RGB16] = "rgb16", [PNG_MASK] = "mask", [PNG_LABELS] = "labels"};
+  for (int kind = 0; kind <= PNG_LABELS; kind++)
     if (names[kind] && strcmp(as, names[kind]) == 0) return give_tensor(L, png_read(path, (PngAs)kind));
-  fail("as: expected rgb8, rgb16 or mask, found %s", as);
+  fail("as: expected rgb8, rgb16, mask or labels, found %s", as);
   return raise_error(L);
 }
 

@@ -74,6 +74,7 @@ void open_json(lua_State *L);
 void open_flow(lua_State *L);
 void open_geometry(lua_State *L);
 void open_crop(lua_State *L);
+void open_outline(lua_State *L);
 void open_strokes(lua_State *L);
 void open_world(lua_State *L);
 void open_loader(lua_State *L);

@@ -28,6 +28,7 @@ int luaopen_cohesiv_core(lua_State *L) {
   open_flow(L);
   open_geometry(L);
   open_crop(L);
+  open_outline(L);
   open_strokes(L);
   open_world(L);
   return 1;

@@ -7,7 +7,7 @@ local core = require "cohesiv.core"
 local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
 local annotations, clip = require "cohesiv.data.annotations", require "cohesiv.data.clip"
 local clips, frames = require "cohesiv.data.clips", require "cohesiv.data.frames"
-local M = {}
+local M = { title = "cohesiv's own layout" }
 
 local DEPTH = 4 -- of subfolders below masks/
 

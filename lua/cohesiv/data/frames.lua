@@ -153,8 +153,15 @@ function Folder:measure()
   return { frames = #self.series, width = width, height = height }
 end
 
---- source(path): the frames of a video file or of a folder of pictures.
 local made = 0
+
+--- pictures(path, list): the frames that lie in files of these names below a folder, whatever they are called.
+function frames.pictures(path, list)
+  made = made + 1
+  return setmetatable({ path = path, series = list, id = ("%d:"):format(made) }, Folder)
+end
+
+--- source(path): the frames of a video file or of a folder of pictures.
 function frames.source(path)
   local kind = core.io.status(path)
   if not kind then core.refuse("%s: expected a video file or a folder of pictures, found nothing", path) end
