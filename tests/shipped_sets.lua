@@ -126,4 +126,89 @@ function make.coco(root)
   })
 end
 
+make["100doh"] = function(root)
+  local function object(name, box, more)
+    return ("<object><name>%s</name><pose>Unspecified</pose><bndbox><xmin>%d</xmin><ymin>%d</ymin><xmax>%d</xmax>"
+      .. "<ymax>%d</ymax></bndbox>%s</object>\n"):format(name, box[1], box[2], box[3], box[4], more or "")
+  end
+  make.picture(root, "JPEGImages/boardgame_v_zUvfbTVEYqA_frame000012.jpg", 80)
+  make.put(root, "ImageSets/Main/trainval.txt", "boardgame_v_zUvfbTVEYqA_frame000012\n")
+  make.put(root, "Annotations/boardgame_v_zUvfbTVEYqA_frame000012.xml", ([[
+<?xml version="1.0"?>
+<annotation>
+  <folder>JPEGImages</folder><!-- as made -->
+  <filename>boardgame_v_zUvfbTVEYqA_frame000012.jpg</filename>
+  <size><width>%d</width><height>%d</height><depth>3</depth></size>
+]]):format(W, H) .. object("hand", { 4, 5, 12, 15 }, "<contactstate>3</contactstate><handside>1</handside>"
+      .. "<objxmin>10</objxmin><objymin>8</objymin><objxmax>20</objxmax><objymax>16</objymax>"
+      .. "<unitdx>0.9</unitdx><unitdy>0.3</unitdy><magnitude>0.007</magnitude>")
+    .. object("hand", { 22, 2, 30, 9 }, "<contactstate>0</contactstate><handside>0</handside><objxmin>None</objxmin>"
+      .. "<objymin>None</objymin><objxmax>None</objxmax><objymax>None</objymax>")
+    .. object("targetobject", { 10, 8, 20, 16 }) .. "</annotation>\n")
+end
+
+function make.hands23(root)
+  make.picture(root, "allMergedBlur/EK_0001_P01_01.jpg", 110)
+  make.put(root, "allMergedTxt/EK_0001_P01_01.jpg.txt",
+    "left_hand | no_contact | 1.5,2.0,7.25,9.0 | None | None | None | None\n"
+    .. "right_hand | object_contact | 18.0,4.0,25.0,11.0 | 12,10,19,16 | tool_,_used | 2,14,8,20 | NP-Fin\n")
+  for file, r in pairs { ["2_0"] = { 2, 2, 6, 8 }, ["2_1"] = { 18, 4, 24, 10 }, ["3_1"] = { 12, 11, 18, 15 },
+    ["5_1"] = { 2, 14, 7, 19 } } do
+    local at = make.rectangles { { 255, table.unpack(r) } }
+    make.labels(root, ("masks_sam/%s_EK_0001_P01_01.png"):format(file), 2, function(x, y)
+      local v = at(x, y)
+      return v, v, v
+    end)
+  end
+  make.put(root, "allMergedSplit/TRAIN.txt", "EK_0001_P01_01.jpg\n")
+end
+
+--- kind: "png" (version 2) or "jpg" (version 3).
+function make.ho3d(root, kind)
+  kind = kind or "png"
+  local function at(x, y)
+    if x >= 8 and x < 16 and y < 16 then return 0, 0, 255 end
+    if x >= 16 and y >= 8 and y < 16 then return 0, 255, 0 end
+    return 0, 0, 0
+  end
+  for n = 0, 1 do
+    make.picture(root, ("train/ABF10/rgb/%04d.%s"):format(n, kind), 70 + n)
+    make.labels(root, ("train/ABF10/seg/%04d.png"):format(n), 2, at)
+    if kind == "jpg" then
+      local png = ("%s/train/ABF10/seg/%04d.png"):format(root, n)
+      core.io.jpeg_write(png:gsub("png$", "jpg"), co.image.read(png), 95)
+      os.remove(png)
+    end
+  end
+  make.picture(root, "evaluation/SM1/rgb/0000." .. kind, 50)
+  make.put(root, "train.txt", "ABF10/0000\nABF10/0001\n")
+end
+
+function make.visor(root)
+  local top = "GroundTruth-SparseAnnotations/"
+  local function rectangle(x0, y0, x1, y1) return { { x0, y0 }, { x1, y0 }, { x1, y1 }, { x0, y1 } } end
+  local function frame(number, annotations)
+    local name = ("P01_01_frame_%010d.jpg"):format(number)
+    make.picture(root, top .. "rgb_frames/train/P01/P01_01/" .. name, number // 10, 192, 108)
+    return { image = { image_path = "P01_01/" .. name, name = name, subsequence = "P01_01_seq_00001",
+      video = "P01_01" }, annotations = annotations }
+  end
+  make.put(root, top .. "annotations/train/P01_01.json", json.encode { info = { version = "1.0" },
+    video_annotations = {
+      frame(1000, { { id = "c", name = "pan", class_id = 5, exhaustive = "y",
+        segments = { rectangle(0, 0, 100, 100) } } }),
+      frame(320, {
+        { id = "a", name = "left hand", class_id = 300, in_contact_object = "b",
+          segments = { rectangle(100, 200, 300, 400) } },
+        { id = "b", name = "knife", class_id = 4, segments = { rectangle(300, 300, 500, 400),
+          rectangle(600, 300, 700, 400) } },
+        { id = "d", name = "right glove", class_id = 60, on_which_hand = { "right hand" },
+          in_contact_object = "hand-not-in-contact", segments = { rectangle(1000, 200, 1200, 400) } },
+      }),
+    } })
+  make.put(root, top .. "frame_mapping.json", json.encode { P01_01 = {
+    ["P01_01_frame_0000000320.jpg"] = "frame_0000000318.jpg", ["P01_01_frame_0000001000.jpg"] = "frame_0000000998.jpg",
+  } })
+end
+
 return make

@@ -149,6 +149,117 @@ describe("the adapter of", function()
       return co.data(root).clips
     end)
   end)
+
+  it("100DOH gives the boxes of hands and of what they touch", function()
+    local root = set "100doh"
+    local data, name = co.data(root), "boardgame_v_zUvfbTVEYqA_frame000012"
+    assert.same({ name }, data.clips)
+    assert.same({}, data.annotated)
+    assert.same({
+      { side = "right", box = { 4, 5, 12, 15 }, object_box = { 10, 8, 20, 16 }, contact = "portable object",
+        object = "object" },
+      { side = "left", box = { 22, 2, 30, 9 }, contact = "none" },
+    }, data:boxes(name, 0))
+    assert.same({ name = "targetobject", box = { 10, 8, 20, 16 } }, data:objects(name, 0)[1])
+    assert.near(80, data:clip(name):frame(0)[1][1][1], 2)
+    local path = ("%s/Annotations/%s.xml"):format(root, name)
+    support.write(path, (support.read(path):gsub("<xmin>4<", "<xmin>40<")))
+    support.raises("object 1: expected a box of xmin, ymin up to xmax, ymax, found 40, 5, 12, 15", data.boxes, data,
+      name, 0)
+    support.write(path, "<annotation><object></annotation>")
+    support.raises("line 1: expected </object>, found </annotation>", data.boxes, data, name, 0)
+    -- further up, as it is unpacked
+    local above = support.temp()
+    make["100doh"](above .. "/VOCdevkit2007_handobj_100K/VOC2007")
+    assert.same({ name }, co.data(above).clips)
+    assert.equal(2, #co.data(above):boxes(name, 0))
+  end)
+
+  it("Hands23 gives the lines of its texts with their masks", function()
+    local root = set "hands23"
+    local data, name = co.data(root), "EK_0001_P01_01"
+    assert.same({ name }, data.annotated)
+    local masks = data:masks(name, 0)
+    assert.same({ 35, 2, 2, 6, 8 }, measured(masks.hand[1]))
+    assert.is_nil(masks.object[1])
+    assert.same({ 49, 18, 4, 24, 10 }, measured(masks.hand[2]))
+    assert.same({ 35, 12, 11, 18, 15 }, measured(masks.object[2]))
+    local boxes = data:boxes(name, 0)
+    assert.same({ side = "left", box = { 1.5, 2, 7.25, 9 }, contact = "no_contact" }, boxes[1])
+    assert.same({ { 18, 4, 25, 11 }, { 12, 10, 19, 16 } }, { boxes[2].box, boxes[2].object_box })
+    local objects = data:objects(name, 0)
+    assert.same({ "object", "second object" }, { objects[1].name, objects[2].name })
+    assert.same({ 36, 2, 14, 7, 19 }, measured(objects[2].mask))
+    check_queries(data)
+    support.write(root .. "/allMergedTxt/EK_0001_P01_01.jpg.txt", "left_hand | no_contact | 1,2,3\n")
+    support.raises("jpg.txt: line 1: expected 7 fields between |, found 3", data.boxes, data, name, 0)
+    os.execute("rm -r " .. root .. "/masks_sam " .. root .. "/allMergedTxt")
+    assert.same({}, co.data(root).annotated)
+    assert.is_nil(co.data(root):queries(name))
+  end)
+
+  it("HO-3D gives blue hands and green objects of either version", function()
+    for _, kind in ipairs { "png", "jpg" } do
+      local root = support.temp()
+      make.ho3d(root, kind)
+      local data = co.data(root)
+      assert.same({ "evaluation/SM1", "train/ABF10" }, data.clips)
+      assert.same({ "train/ABF10" }, data.annotated)
+      assert.equal(2, data:clip("train/ABF10").frames)
+      assert.near(71, data:clip("train/ABF10"):frame(1)[1][1][1], 2)
+      local masks = data:masks("train/ABF10", 1)
+      assert.same({ 128, 8, 0, 15, 15 }, measured(masks.hand[1]))
+      assert.same({ 128, 16, 8, W - 1, 15 }, measured(masks.object[1]))
+      check_queries(data)
+    end
+  end)
+
+  it("VISOR gives polygons, what hands hold, and the frames' names in EPIC-KITCHENS", function()
+    local root = set "visor"
+    local data, name = co.data(root), "train/P01_01"
+    assert.same({ name }, data.annotated)
+    assert.equal(2, data:clip(name).frames)
+    assert.near(32, data:clip(name):frame(0)[1][1][1], 2) -- sorted by their numbers
+    local queries = data:queries(name)
+    assert.same({ 2, 0 }, { #queries[1].queries, #queries[2].queries })
+    assert.same({ "left", "knife" }, { queries[1].queries[1].side, queries[1].queries[1].object })
+    assert.same({ "right" }, { queries[1].queries[2].side, queries[1].queries[2].object })
+    local masks = data:masks(name, 0)
+    assert.same({ 21 * 21, 10, 20, 30, 40 }, measured(masks.hand[1]))
+    assert.same({ 21 * 11 + 11 * 11, 30, 30, 70, 40 }, measured(masks.object[1]))
+    assert.same({ 21 * 21, 100, 20, 120, 40 }, measured(masks.hand[2]))
+    assert.equal("hand-not-in-contact", data:boxes(name, 0)[2].contact)
+    assert.same({ "frame_0000000318.jpg", 318 }, { data:source_frame(name, 0) })
+    assert.is_nil(data:source_frame(name, 5))
+    check_queries(data)
+    os.execute("rm -r " .. root .. "/GroundTruth-SparseAnnotations/rgb_frames")
+    support.raises("a picture of EPIC-KITCHENS VISOR (to be had from https://", function()
+      return co.data(root):clip(name)
+    end)
+  end)
+end)
+
+describe("XML", function()
+  local xml = require "cohesiv.base.xml"
+  it("is read as elements, attributes and text", function()
+    local root = xml.decode("\xEF\xBB\xBF<?xml version='1.0'?>\n<!-- a --><a b = 'x&lt;y' c=\"&#65;\"> t&amp;u <d/>"
+      .. "<![CDATA[<e>]]><f>1</f ></a>\n", "x")
+    assert.same({ "a", { b = "x<y", c = "A" }, "t&u <e>", 2 }, { root.name, root.attributes, root.text, #root })
+    assert.equal("1", xml.value(root, "f"))
+    assert.is_nil(xml.value(root, "g"))
+  end)
+
+  it("that is damaged is one line with its place", function()
+    for text, said in pairs {
+      ["<a>\n<b></a>"] = "x: line 2: expected </b>, found </a>", ["<a>"] = "expected </a>, found the end of the file",
+      [""] = "expected an element, found", ["<a b=c/>"] = "expected a quoted value of b, found none",
+      ["<a/><b/>"] = "found more behind it", ["<a>&b;</a>"] = "expected an entity that is known, found &b",
+      ["<!DOCTYPE a><a/>"] = "expected no document type", [("<a>"):rep(100)] = "at most 64 elements",
+      ["<a"] = "<a>: expected its end, found none",
+    } do
+      support.raises(said, xml.decode, text, "x")
+    end
+  end)
 end)
 
 describe("cohesiv data", function()

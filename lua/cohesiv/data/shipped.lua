@@ -118,7 +118,7 @@ function methods:queries(of)
       list[#list + 1] = { clip = name, n = n, width = seen.width, height = seen.height,
         file = self.path .. "/" .. entry.pictures[n + 1],
         queries = lists.map(hands, function(hand, k)
-          return { hand.x, hand.y, index = k, side = hand.side, object = hand.object }
+          return { hand.x, hand.y, index = k, side = hand.side, object = hand.held and hand.object or nil }
         end) }
     end)
   end
