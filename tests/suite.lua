@@ -32,7 +32,8 @@ local slow = {
   faults_nn = 100, cuda = 90, faults_parts = 80, runs = 70, ops = 60, hostile_ops = 40, hostile_calls = 35, faults = 30,
   cuda_train = 30, freeze = 30, cuda_kernels = 25, bounds = 20, world = 20, cuda_kernels_images = 20, model = 20,
   quickstart = 15, train = 15, comforts = 20, predict = 15, experiments = 10, cuda_kernels_cases = 15,
-  cuda_kernels_conv = 15, nn = 15, encoders = 10, cuda_kernels_half = 20, video = 10, sweep = 20, summary = 10, damage = 10, io = 10,
+  cuda_kernels_conv = 15, nn = 15, encoders = 10, cuda_kernels_half = 20, video = 10, sweep = 20,
+  summary = 10, damage = 10, io = 10,
 }
 
 local LIMIT = 1800 -- seconds for one spec file
