@@ -68,9 +68,10 @@ describe("on a GPU", function()
   end)
 
   it("extremes are the first ones, of long rows and columns, of all, in every dtype", function()
-    local shapes = { { 3, 20000 }, { 20000, 3 }, { 700, 513 }, { 2, 5000, 7 }, { 9, 1 }, { 1, 9 } }
+    local shapes = { { 3, 12000 }, { 12000, 3 }, { 700, 513 }, { 2, 5000, 7 }, { 9, 1 }, { 1, 9 } }
     for _, dtype in ipairs { "float32", "float64", "uint8", "int32", "int64" } do
-      for _, shape in ipairs(shapes) do
+      for k, shape in ipairs(shapes) do
+        if dtype ~= "float32" and (k == 3 or k == 4) then goto continue end -- the same kernels
         local x = (co.rand(shape) * 60 - (dtype == "uint8" and 0 or 30)):to(dtype)
         for dim = 1, #shape do
           both(function(t)
@@ -80,6 +81,7 @@ describe("on a GPU", function()
           end, { x }, ("%s %s over %d"):format(dtype, table.concat(shape, "x"), dim))
         end
         both(function(t) return t:max(), t:min(), t:argmax() end, { x }, dtype)
+        ::continue::
       end
     end
   end)
