@@ -46,6 +46,10 @@ local shapes = {
   { { 1, 5, 6, 7 }, { 7, 3, 3, 1 }, { groups = 7, padding = 1 } },
   { { 1, 9, 8, 7 }, { 67, 3, 3, 7 }, { stride = 2, padding = 1 } },
   { { 1, 4, 5, 72 }, { 76, 3, 3, 72 }, { padding = 1 } },
+  { { 1, 12, 13, 3 }, { 24, 7, 7, 3 }, { stride = 2, padding = 3 } }, -- a stem
+  { { 1, 6, 5, 32 }, { 32, 3, 3, 8 }, { groups = 4, padding = 1 } },
+  { { 1, 4, 5, 64 }, { 64, 3, 3, 32 }, { groups = 2, padding = 1 } },
+  { { 1, 9, 8, 32 }, { 16, 3, 3, 32 }, { padding = 1 } }, -- thin
 }
 
 it("convolutions of every kind take halves, and weights of halves", function()
