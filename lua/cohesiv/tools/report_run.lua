@@ -21,7 +21,10 @@ local SYSTEMS = { -- name in tables, what it sees
 }
 local RUNS, LOOKED_AT = 10, 60 -- runs with pictures and curves; failures looked at, of all runs together
 
-local function system_of(run) return SYSTEMS[run.recipe.system] or { run.recipe.system, nil } end
+local function system_of(run)
+  local system = run.recipe.system
+  return SYSTEMS[system] or type(system) == "string" and { system } or { "Own system", "of its experiment" }
+end
 
 local function evaluated(name, run, data, options)
   local bar = progress.new("evaluate " .. name, 0)
@@ -373,7 +376,11 @@ local function add_tables(groups, data, add)
   local keys = groups_of.differing(groups)
   local settings = groups_of.settings(groups, keys)
   if settings then add { title = "Settings that differ", table = settings } end
-  for _, section in ipairs(groups_of.swept(groups, keys)) do add(section) end
+  local first = groups[1].recipe
+  local alike = lists.map(groups, function(group) -- what a setting does is seen on one system
+    return group.recipe and group.recipe.system == first.system and group
+  end)
+  for _, section in ipairs(groups_of.swept(alike, groups_of.differing(alike))) do add(section) end
 end
 
 local UNFINISHED = lists.set { "training", "stopped", "paused", "dropped" }
