@@ -219,6 +219,7 @@ describe("cohesiv sweep", function()
     local path = file("mixed",
       'sweep.list { tiny { epochs = 1 }, tiny { name = "disc", system = "disc" }, '
         .. 'tiny { name = "bad", model = { encoder_weights = "none.npz" } }, '
+        .. 'require "experiments.examples.own_system" { data = tiny.data, size = tiny.size }, '
         .. 'prepare = function(all) io.open("prepared", "a"):write(#all, all[1].name, " "):close() end }')
     local dir = t:new_folder "mixed-runs"
     local dry = sweep(dir, { path, "--dry-run" })
@@ -230,10 +231,10 @@ describe("cohesiv sweep", function()
     assert.equal("runs/mixed\n", result.stdout)
     assert.is_truthy(result.stderr:find("sweep: bad failed: [^\n]*none.npz[^\n]*; it is tried again\n"), result.stderr)
     assert.is_truthy(result.stderr:find("sweep: bad failed again: [^\n]*none.npz"), result.stderr)
-    assert.is_truthy(result.stderr:find("expected 3 runs done, found 1 that failed twice: bad ", 1, true))
-    assert.same({ "disc", "logs", "results.csv", "sweep.json", "sweep.lua", "tiny" },
+    assert.is_truthy(result.stderr:find("expected 4 runs done, found 1 that failed twice: bad ", 1, true))
+    assert.same({ "disc", "logs", "own_system", "results.csv", "sweep.json", "sweep.lua", "tiny" },
       support.list(dir .. "/runs/mixed"))
-    assert.equal("3tiny ", support.read(dir .. "/prepared")) -- by the sweep, not by its runs
+    assert.equal("4tiny ", support.read(dir .. "/prepared")) -- by the sweep, not by its runs
     assert.equal(support.read(path), support.read(dir .. "/runs/mixed/sweep.lua"))
     assert.equal(support.read(path), support.read(dir .. "/runs/mixed/tiny/recipe.lua"))
     local csv = support.read(dir .. "/runs/mixed/results.csv")
@@ -241,12 +242,13 @@ describe("cohesiv sweep", function()
     assert.is_truthy(csv:find '\nbad,"[^\n]*",failed,', csv)
     assert.is_truthy(runs.open(dir .. "/runs/mixed/tiny"):scores())
     assert.is_truthy(runs.open(dir .. "/runs/mixed/disc"):scores())
+    assert.is_truthy(runs.open(dir .. "/runs/mixed/own_system"):scores()) -- code in a recipe
     -- Again: only what failed is tried; done runs stay as they are.
     local before = support.read(dir .. "/runs/mixed/tiny/status.json")
     result = sweep(dir, { path, "--only", "1-2" })
     assert.equal(0, result.status, result.stderr)
     assert.equal(before, support.read(dir .. "/runs/mixed/tiny/status.json"))
-    assert.equal(2, #runs.list(dir .. "/runs"))
+    assert.equal(3, #runs.list(dir .. "/runs"))
     -- The same name for another recipe.
     support.refuses(sweep(dir, { path, "batch=1", "--only", "1" }), 1, "found another: batch: 2 → 1")
   end)
@@ -303,7 +305,8 @@ describe("cohesiv sweep", function()
     assert.equal("runs/mixed/report.html\n", result.stdout)
     local text = support.read(dir .. "/runs/mixed/report.html")
     assert.is_true(#text < 600000, #text)
-    for _, part in ipairs { "mixed: hands and what they hold", "Differences", "Settings that differ", "Validation loss",
+    for _, part in ipairs { "own_system", "mixed: hands and what they hold", "Differences", "Settings that differ",
+      "Validation loss",
       "Thresholds", "The same frames", "Failures, by their kind", "<svg", "data-with=" } do
       assert.is_truthy(text:find(part, 1, true), part)
     end

@@ -5,7 +5,7 @@ local core = require "cohesiv.core"
 local lists, progress = require "cohesiv.base.lists", require "cohesiv.base.progress"
 local json, warn = require "cohesiv.base.json", require "cohesiv.base.warn"
 local calibrate, evaluate = require "cohesiv.hands.calibrate", require "cohesiv.hands.evaluate"
-local evaluation = require "cohesiv.train.evaluation"
+local evaluation, recipes = require "cohesiv.train.evaluation", require "cohesiv.train.recipe"
 local failures, groups_of = require "cohesiv.tools.report_failures", require "cohesiv.tools.report_groups"
 local pictures, published = require "cohesiv.tools.report_pictures", require "cohesiv.tools.published"
 local report, tables = require "cohesiv.tools.report", require "cohesiv.tools.report_table"
@@ -47,6 +47,18 @@ local function kept(run)
     summary = evaluate.summarise(scores.rows, scores.names) }
 end
 
+-- The recipe of the first run whose system has a name, else the base's with the data of the first run: what systems
+-- without training are derived from.
+local function named_system(runs)
+  for _, run in ipairs(runs) do
+    if type(run.recipe.system) == "string" then return run.recipe end
+  end
+  local own, recipe = runs[1].recipe, recipes.load(recipes.experiment "cohesiv")
+  recipe.data, recipe.size = own.data, own.size
+  recipe.calibrate.data, recipe.evaluate.data = own.calibrate.data, own.evaluate.data
+  return recipe
+end
+
 -- Results { name, note, main, run, cells = summary, rows, names, result } of runs and of systems without training, with
 -- thresholds of the same clips.
 local function results_of(runs, data, baselines)
@@ -65,7 +77,7 @@ local function results_of(runs, data, baselines)
         names[i], names[1])
     end
   end
-  local recipe = runs[1].recipe
+  local recipe = named_system(runs)
   for _, system in ipairs(baselines or BASELINES) do
     if not present[system] then
       local untrained = recipe { system = system, name = system, size = recipe.maps.size or recipe.size }
