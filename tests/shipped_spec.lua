@@ -281,3 +281,65 @@ describe("cohesiv data", function()
     support.refuses(support.cohesiv { "data", empty .. "/none" }, 1, "expected a folder, found nothing")
   end)
 end)
+
+describe("an index", function()
+  local before = os.getenv "COHESIV_CACHE"
+  setup(function() core.system.setenv("COHESIV_CACHE", support.temp()) end)
+  teardown(function() core.system.setenv("COHESIV_CACHE", before) end)
+  local index = require "cohesiv.data.index"
+
+  it("stands for the folder's names, without a walk, until the folder changes", function()
+    local root = support.temp()
+    co.world { out = root, clips = 3, frames = 2, size = { 48, 32 }, progress = false }
+    local plain = co.data(root)
+    local names, annotated = plain.clips, plain.annotated
+    local run = support.cohesiv { "data", root, "--index" }
+    assert.equal(0, run.status, run.stderr)
+    assert.is_truthy(run.stdout:find ": 3 clips\n$")
+    local data = co.data(root)
+    assert.equal(3, #data.clips)
+    for i, name in ipairs(data.clips) do assert.equal(names[i], name) end
+    assert.same({ annotated[1], annotated[3] }, { data.annotated[1], data.annotated[3] })
+    assert.is_nil(data.clips[4])
+    assert.is_truthy(data.indexed)
+    assert.equal(2, data:clip(names[2]).frames)
+    support.raises("found neither", data.clip, data, "none")
+    co.world { out = root, clips = 4, frames = 2, size = { 48, 32 }, progress = false }
+    core.io.make_folder(root .. "/clips/zz")
+    assert.is_true(#co.data(root).clips >= 4) -- told in a warning
+    local file = co.data(root):index()
+    assert.is_truthy(index.open(root))
+    support.write(file, support.read(file):sub(1, 100))
+    assert.is_nil(index.open(root))
+    assert.is_true(#co.data(root).clips >= 4)
+  end)
+
+  it("of many finds each, and shuffles all by shards", function()
+    local root, clips, places = support.temp(), {}, {}
+    for i = 1, 2000 do
+      clips[i] = ("a%05d\n/b"):format(i)
+      places[clips[i]] = "p" .. i
+    end
+    index.write(root, { clips = clips, annotated = { clips[7] }, places = places })
+    local made = index.open(root)
+    assert.same({ 2000, 1, clips[7] }, { #made.clips, #made.annotated, made.annotated[1] })
+    for i = 1, 2000, 37 do assert.same({ clips[i], "p" .. i }, { made.clips[i], made.places[clips[i]] }) end
+    assert.same({ "p1", "p2000" }, { made.places[clips[1]], made.places[clips[2000]] })
+    assert.is_nil(made.places["a00001"])
+    assert.is_nil(made.places["z"])
+    local function order(seed)
+      local list = {}
+      for name in index.shuffled(made.clips, seed, 64, 4) do list[#list + 1] = name end
+      return list
+    end
+    local one, same, other = order(1), order(1), order(2)
+    assert.same(one, same)
+    assert.not_same(one, other)
+    assert.not_same(one, clips)
+    table.sort(one)
+    assert.same(clips, one)
+    index.write(root, { clips = {}, annotated = {} })
+    assert.equal(0, #index.open(root).clips)
+    assert.is_nil(index.open(root).places["a"])
+  end)
+end)

@@ -7,6 +7,7 @@ local core = require "cohesiv.core"
 local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
 local annotations, clip = require "cohesiv.data.annotations", require "cohesiv.data.clip"
 local clips, frames = require "cohesiv.data.clips", require "cohesiv.data.frames"
+local index = require "cohesiv.data.index"
 local M = { title = "cohesiv's own layout" }
 
 local DEPTH = 4 -- of subfolders below masks/
@@ -16,7 +17,9 @@ local Data = {
   __name = "data folder", methods = methods,
   __index = function(self, name)
     if name ~= "clips" and name ~= "annotated" then return methods[name] end
-    self[name] = self["list_" .. name](self)
+    if rawget(self, "indexed") == nil then self.indexed = index.open(self.path) or false end
+    if self.indexed then self.places = self.indexed.places end
+    self[name] = self.indexed and self.indexed[name] or self["list_" .. name](self)
     return self[name]
   end,
   __tostring = function(self) return ("data folder %s"):format(self.path) end,
@@ -26,6 +29,21 @@ local Data = {
 function methods:list_clips()
   self.places = clips.list(self, self.path)
   return lists.keys(self.places)
+end
+
+--- data:shuffled{ seed = 0, shard = 4096, mixed = 4 }: an iterator over the names of all clips in random order, in
+-- memory that does not grow with their number (index.lua).
+function methods:shuffled(o)
+  o = options.read("shuffled", o, { seed = options.integer(0, math.mininteger, math.maxinteger),
+    shard = options.integer(4096, 1, 1 << 20), mixed = options.integer(4, 1, 1 << 10) })
+  return index.shuffled(self.clips, o.seed, o.shard, o.mixed)
+end
+
+--- data:index(): writes the index (index.lua) of the folder as it is now into the cache; → its file, how many clips.
+function methods:index()
+  local names, annotated = self:list_clips(), self:list_annotated()
+  self.clips, self.annotated, self.indexed = nil, nil, nil
+  return index.write(self.path, { clips = names, annotated = annotated, places = rawget(self, "places") }), #names
 end
 
 -- data.annotated: the names of the clips that have masks, sorted by bytes.

@@ -27,6 +27,7 @@ return {
         return text:lower():find "%.png$" and text
       end))
     parser:flag("--json", "Print what is told as JSON, without a contact sheet.")
+    parser:flag("--index", "Write an index of the clips into the cache: the folder then opens without being walked.")
     parser:flag("--quick", "Count clips alone, for large sets: no annotation is read.")
   end,
   run = function(args)
@@ -35,6 +36,11 @@ return {
     local adapter = survey.adapter(path) or unknown(path)
     local missing = survey.missing(adapter, path)
     local folder = data.data(path)
+    if args.index then
+      local file, count = folder:index()
+      print(("%s: %d clips"):format(file, count))
+      return
+    end
     local bar
     local counts = survey.count(folder, args.quick, function(done, all)
       bar = bar or progress.new("data", all)
