@@ -161,6 +161,15 @@ describe("CPUs", function()
     assert.same({ 1, 1, 1 }, shares(2, 3))
     assert.same({ 16 }, shares(16, 1))
   end)
+
+  it("have GPUs beside them: those that are visible", function()
+    local before = os.getenv "CUDA_VISIBLE_DEVICES"
+    for text, list in pairs { ["3,5"] = { "3", "5" }, ["GPU-1f, 0"] = { "GPU-1f", "0" }, [""] = {} } do
+      core.system.setenv("CUDA_VISIBLE_DEVICES", text)
+      assert.same(list, jobs.gpus())
+    end
+    core.system.setenv("CUDA_VISIBLE_DEVICES", before)
+  end)
 end)
 
 describe("the table", function()
