@@ -202,6 +202,12 @@ local cases = {
   ["reading a PNG"] = function() return co.load(given "read.png") end,
   ["reading a PNG of 16 bits"] = function() return co.image.read(given "read.png", { depth = 16 }) end,
   ["reading a mask"] = function() return co.image.mask(given "mask.png") end,
+  ["reading labels"] = function()
+    local picture_of = core.io.png_read(given "mask.png", "labels")
+    return core.outline.label(picture_of, core.outline.labels(picture_of)[1])
+  end,
+  ["masks of polygons"] = function() return core.outline.polygons({ { 1, 1, 8, 1, 5, 7 } }, 9, 12, 0, true) end,
+  ["masks of runs"] = function() return core.outline.runs("114", 2, 3) end,
   ["reading a turned PNG"] = function() return co.load(given "turned.png") end,
   ["writing a PNG"] = written("w.png", function(path) co.image.write(path, picture) end, co.load),
   ["writing a JPEG"] = written("w.jpg", function(path) co.image.write(path, first) end, co.load),
