@@ -40,6 +40,14 @@ describe("crops of turned rectangles", function()
     for c = 1, 3 do close(first[c] / 255, at(core.crop(image, r, 8, 8, true), 1, 1)[c]) end
   end)
 
+  it("sample to 1/32 of a pixel and to whole bytes", function()
+    local step = co.tensor({ { { 0, 0, 0 }, { 255, 255, 255 } } }, { dtype = "uint8" })
+    for place, byte in pairs { [0.51] = 128, [0.52] = 135, [0.016] = 8, [0.015] = 0 } do -- 16/32: 127.5; 17/32: 135.5
+      local found = at(core.crop(step, { x = place + 1, y = 0.5, width = 2, height = 1, angle = 0 }, 2, 1, true), 1, 1)
+      close(byte / 255, found[1], 1e-6)
+    end
+  end)
+
   it("refuse what is no rectangle or no picture", function()
     local function refuses(text, r, t) support.raises(text, core.crop, t or image, r, 4, 4, true) end
     refuses("expected a rectangle of a picture, found 0x4", { x = 1, y = 1, width = 0, height = 4, angle = 0 })
@@ -149,6 +157,15 @@ describe("hands", function()
     local tracker, counts = finder.tracker {}, {}
     for n, value in ipairs { 5, 200, 200, 5, 5, 200 } do counts[n] = #tracker:next(grey(80, 100, value)) end
     assert.same({ 0, 1, 1, 0, 0, 1 }, counts)
+  end)
+
+  it("that two squares settled on are both followed, and given once", function()
+    local tracker = finder.tracker {}
+    local one = tracker:next(grey(80, 100, 200))
+    local twice = finder.tracker({}, { one[1], one[1] })
+    assert.equal(2, #twice.known)
+    assert.equal(1, #finder.distinct { one[1], one[1] })
+    assert.equal(1, #finder.distinct(twice:next(grey(80, 100, 200))))
   end)
 
   -- A clip of pictures: bright but for frames 40 to 42.

@@ -1,5 +1,6 @@
-/* Crops of turned rectangles: see crop.h. Nothing is averaged where a crop is smaller than what it shows, as in the
- * pipelines that the networks were trained in. */
+/* Crops of turned rectangles: see crop.h. Nothing is averaged where a crop is smaller than what it shows, and samples
+ * are OpenCV's (warpPerspective, bilinear): places rounded to 1/32 of a pixel, values to whole bytes. MediaPipe's
+ * networks run on just these, and turn on them: rounding to bytes alone moved a palm's score from 0.54 to 0.60. */
 #include "motion/crop.h"
 
 #include "core/bilinear.h"
@@ -9,6 +10,7 @@
 #include <math.h>
 
 enum { ROWS = 8 }; /* a chunk */
+static const double STEPS = 32; /* places in a pixel */
 
 typedef struct Crop {
   const uint8_t *image;
@@ -19,6 +21,8 @@ typedef struct Crop {
 } Crop;
 
 static void sample_pixel(const Crop *c, double x, double y, float *to) {
+  x = rint(x * STEPS) / STEPS;
+  y = rint(y * STEPS) / STEPS;
   double fx = floor(x), fy = floor(y);
   if (!c->repeated && (x <= -1 || y <= -1 || x >= (double)c->w || y >= (double)c->h)) {
     to[0] = to[1] = to[2] = 0;
@@ -37,7 +41,7 @@ static void sample_pixel(const Crop *c, double x, double y, float *to) {
     if ((long)fx + 1 >= c->w) b.weight[1] = b.weight[3] = 0;
     if ((long)fy + 1 >= c->h) b.weight[2] = b.weight[3] = 0;
   }
-  for (int k = 0; k < 3; k++) to[k] = bilinear_bytes(&b, c->image + k, 3) / 255;
+  for (int k = 0; k < 3; k++) to[k] = floorf(bilinear_bytes(&b, c->image + k, 3) + 0.5F) / 255;
 }
 
 static int crop_rows(void *arg, long chunk) {

@@ -10,8 +10,8 @@ typedef struct TurnedRect {
   double x, y, width, height, angle;
 } TurnedRect;
 
-/* The rectangle of an image (uint8 H×W×3) at width × height, 1×height×width×3 float32 in 0 .. 1: pixel (i, j) is
- * sampled bilinearly at the rectangle's share (i / width, j / height). Beyond the border lies black, or, when
+/* The rectangle of an image (uint8 H×W×3) at width × height, 1×height×width×3 float32, bytes over 255: pixel (i, j)
+ * is sampled bilinearly at the rectangle's share (i / width, j / height), to 1/32 of a pixel. Beyond the border lies black, or, when
  * `repeated`, the nearest pixel. NULL with a message when memory is short or the rectangle is none. */
 Tensor *crop_turned(const Tensor *image, const TurnedRect *r, long width, long height, bool repeated);
 

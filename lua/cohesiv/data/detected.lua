@@ -97,7 +97,7 @@ local function piece(self, p)
   return self.pieces[p]
 end
 
-local function found_in(self, n) return piece(self, n // PIECE).frames[n % PIECE] or {} end
+local function found_in(self, n) return finder.distinct(piece(self, n // PIECE).frames[n % PIECE] or {}) end
 
 --- document:key(n): what identifies the hands of frame n, for caches.
 function Detected:key(n) return ("%s %d"):format(piece(self, n // PIECE).key, n % PIECE) end

@@ -1,21 +1,23 @@
 --- co.hands: hands and their 21 landmarks in pictures, by MediaPipe's two networks (weights "hands") on our own ops:
 -- palms are detected (palms.lua), each gives a turned square (hand_regions.lua), in which the landmarks, whether there
 -- is a hand, and which one are read off. From frame to frame a hand's square follows from its landmarks, and palms are
--- looked for again where fewer hands than `max` are known.
+-- looked for again where fewer hands than `max` are known. As MediaPipe's own program has it, to the same samples: what
+-- differs in a thousandth grows from frame to frame.
 local core = require "cohesiv.core"
-local options, weights = require "cohesiv.base.options", require "cohesiv.base.weights"
+local lists, options, weights = require "cohesiv.base.lists", require "cohesiv.base.options",
+  require "cohesiv.base.weights"
 local tensor = require "cohesiv.tensor"
 local tflite = require("cohesiv.nn.tflite").tflite
 local palms, regions = require "cohesiv.motion.palms", require "cohesiv.motion.hand_regions"
 
 local SIDE, LANDMARKS = 224, 21
 local CENTRE = 0.5 -- the networks count from a picture's corner, landmarks here from the first pixel's centre
-local SAME = 0.5 -- of two squares that overlap more the palm's is dropped: its hand is known
-local AGAIN = 4 -- frames from one search for more hands to the next, while none that was known is lost
+local SAME = 0.5 -- of two squares that overlap more the first is dropped: its hand is known
+local AGAIN = tonumber(os.getenv "AGAIN") or 2 -- frames from one search for more hands to the next, while none that was known is lost
 
 local M = {
   --- Changes with what is found, so that caches know.
-  version = 1,
+  version = 2,
   LANDMARKS = LANDMARKS,
 }
 
@@ -69,8 +71,8 @@ end
 
 local DOUBLE = 0.25 -- nearer ones are one hand seen twice
 
--- Two squares may settle on one hand: of these the better answer stays.
-local function without_doubles(hands)
+--- distinct(hands): of a tracker's, where two squares may have settled on one hand: of these the better answer.
+function M.distinct(hands)
   local kept = {}
   for _, hand in ipairs(hands) do
     local place = #kept + 1
@@ -82,17 +84,25 @@ local function without_doubles(hands)
   return kept
 end
 
--- The regions in which hands are looked for: the known ones, and those of palms that are in none of them.
+-- The places in a list of squares of those that are of one hand with another.
+local function same(list, region)
+  return lists.map(list, function(other, i)
+    return palms.overlap(regions.box(region), regions.box(other)) > SAME and i
+  end)
+end
+
+-- The squares in which hands are looked for: the known ones, of which two may have settled on one hand, and, where
+-- asked, those of palms that are in none of them.
 local function regions_of(image, known, o, search)
-  local list = { table.unpack(known) }
-  if not search then return list end
-  for _, palm in ipairs(palms.detect(networks.palm, image, o.threshold)) do
-    if #list >= o.max then break end
-    local region, new = regions.of_palm(palm), true
-    for _, other in ipairs(list) do
-      new = new and palms.overlap(regions.box(region), regions.box(other)) <= SAME
-    end
-    if new and region.width > 0 then list[#list + 1] = region end
+  local list = {}
+  for _, region in ipairs(known) do
+    local places = same(list, region)
+    for i = #places, 1, -1 do table.remove(list, places[i]) end
+    list[#list + 1] = region
+  end
+  for _, palm in ipairs(search and palms.detect(networks.palm, image, o.threshold) or {}) do
+    local region = regions.of_palm(palm)
+    if #list < o.max and region.width > 0 and not same(list, region)[1] then list[#list + 1] = region end
   end
   return list
 end
@@ -102,10 +112,13 @@ local function search_in(image, known, o, search)
   for _, region in ipairs(regions_of(image, known, o, search)) do
     hands[#hands + 1] = look(image, region, o.threshold)
   end
-  return without_doubles(hands)
+  return hands
 end
 
-local schema = { max = options.integer(4, 1, 32), threshold = options.between(0.3, 0.001, 0.999) }
+local function schema(threshold)
+  return { max = options.integer(4, 1, 32), threshold = options.between(threshold, 0.001, 0.999) }
+end
+local of_image, of_video = schema(0.3), schema(tonumber(os.getenv "TH") or 0.4)
 
 local function check_image(what, image)
   if not core.is_tensor(image) or image.dtype ~= "uint8" or #image.shape ~= 3 or image.shape[3] ~= 3
@@ -123,10 +136,10 @@ end
 --- detect(image, { max = 4, threshold = 0.3 }): the hands in an image uint8 H×W×3, at most `max`, where both networks
 -- give at least `threshold`: a list of { side, score, vertices (21×2 float32), box {x0, y0, x1, y1} } in its pixels.
 function M.detect(image, o)
-  o = options.read("hands.detect", o, schema)
+  o = options.read("hands.detect", o, of_image)
   check_image("hands.detect", image)
   load()
-  local list = tensor.no_grad(tensor.tidy, search_in, image, {}, o, true)
+  local list = M.distinct(tensor.no_grad(tensor.tidy, search_in, image, {}, o, true))
   for i, hand in ipairs(list) do list[i] = M.given(hand) end
   return list
 end
@@ -145,7 +158,7 @@ local function regions_after(hands)
   return list
 end
 
---- tracker:next(image): the hands of the next frame, as { side, score, points = {{x, y}, …} }.
+--- tracker:next(image): the hands of the next frame, as { side, score, points = {{x, y}, …} }; see distinct.
 function Tracker:next(image)
   load()
   self.since = self.since + 1
@@ -162,10 +175,10 @@ function Tracker:next(image)
   return hands
 end
 
---- tracker({ max = 4, threshold = 0.3 }, hands?, since?): follows hands through the frames of a video, given in order;
+--- tracker({ max = 4, threshold = 0.4 }, hands?, since?): follows hands through the frames of a video, given in order;
 -- goes on after a frame with these hands, when `since` of the tracker before was this.
 function M.tracker(o, hands, since)
-  return setmetatable({ o = options.read("hands.tracker", o, schema), known = regions_after(hands or {}),
+  return setmetatable({ o = options.read("hands.tracker", o, of_video), known = regions_after(hands or {}),
     since = since or 0 }, Tracker)
 end
 
