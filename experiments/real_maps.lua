@@ -34,6 +34,7 @@ local rows = {
   { "the same, T = 0.5", { background = "homography", temperature = 0.5 } },
   { "gaps by motion, T = 1", fitted },
   { "the same, closeness 4", options(fitted, { closeness = 4 }) },
+  { "the same, levels set by the least cut", options(fitted, { closeness = 4, sharpen = "level" }) },
   { "the same, sharpened by a random walker", options(fitted, { closeness = 4, sharpen = "walker" }) },
   { "the same, sharpened by the least cut", options(fitted, { closeness = 4, sharpen = "cut" }) },
   { "closeness 4, epipolar", options(fitted, { closeness = 4, background = "epipolar" }) },

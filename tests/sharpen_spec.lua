@@ -36,15 +36,37 @@ describe("sharpened maps", function()
   local function truth(k)
     return flow_of(W, H, function(x, y) return owner(x, y) == k and 1 or 0 end):reshape(H, W)
   end
-  local function iou(map, k)
-    local found, real = map:select(3, k):gt(0.5):to "float32", truth(k)
+  local function iou_of(map, real)
+    local found = map:gt(0.5):to "float32"
     return (found * real):sum():item() / co.maximum(found, real):sum():item()
   end
+  local function iou(map, k) return iou_of(map:select(3, k), truth(k)) end
   local function given(changes)
     local of = { flows = { haloed() }, hands = scene().hands }
     for key, value in pairs(changes or {}) do of[key] = value end
     return co.responsibility(of)
   end
+
+  it("have their levels set where they agree best with the cut", function()
+    local ramp = flow_of(W, H, function(x) return x / W, 0 end):select(3, 1)
+    local other = (1 - ramp) * 0.5
+    local map = co.stack({ ramp, other, other }, 3)
+    local cut = co.stack({ ramp:gt(0.7):to "float32", co.zeros(H, W), ramp:le(0.7):to "float32" }, 3)
+    local set = core.responsibility.level(map, cut)
+    sums_to_one(set)
+    assert.is_true(iou_of(set:select(3, 1), ramp:gt(0.7):to "float32") > 0.97)
+    -- A hand without a cut keeps its odds.
+    assert.is_true(support.difference(set:select(3, 2), set:select(3, 3)) < 1e-6)
+    support.raises("cut: expected the shape of the map 64x96x3, found 64x96x2", core.responsibility.level, map, co.zeros(H, W, 2))
+    local raw, levelled, sharp = given(), given { sharpen = "level", picture = picture() },
+      given { sharpen = "cut", picture = picture() }
+    sums_to_one(levelled.map)
+    for k = 1, 2 do
+      local own = sharp.map:select(3, k):gt(0.5):to "float32"
+      assert.is_true(iou_of(levelled.map:select(3, k), own) >= iou_of(raw.map:select(3, k), own) - 0.01)
+    end
+    assert.equal(0, support.difference(raw.map, levelled:with { sharpen = false }.map))
+  end)
 
   for _, how in ipairs { "cut", "walker" } do
     it(("lose the halo (%s)"):format(how), function()

@@ -7,6 +7,7 @@
 #include "motion/epipolar.h"
 #include "motion/gaps.h"
 #include "motion/homography.h"
+#include "motion/level.h"
 #include "motion/parts.h"
 #include "motion/responsibility.h"
 #include "motion/sharpen.h"
@@ -376,6 +377,22 @@ static int sharpen(lua_State *L) {
   return 1;
 }
 
+/* level(map H×W×(N+1), cut, the same) → H×W×(N+1), N agreements float64 */
+static int level(lua_State *L) {
+  const Tensor *given = check_tensor_of(L, 1, "map", F32, 3), *masks = check_tensor_of(L, 2, "cut", F32, 3);
+  const long *shape = given->shape;
+  if (shape[2] < 1 || shape[2] > HANDS_MAX + 1 || memcmp(shape, masks->shape, 3 * sizeof *shape))
+    return refuse(L, "cut: expected the shape of the map %s, found %s", tensor_text(given),
+                  tensor_text(masks));
+  const long hands = shape[2] - 1;
+  Tensor **out = push_tensor(L), **agreement = push_tensor(L);
+  if (!(*out = tensor_new(F32, 3, shape)) || !(*agreement = tensor_new(F64, 1, &hands)))
+    return raise_error(L);
+  level_maps(shape[0] * shape[1], (int)hands, tensor_data(given), tensor_data(masks), tensor_write(*out),
+             tensor_write(*agreement));
+  return 2;
+}
+
 /* parts(scene, image, map) → hands N×H×W, objects N×H×W, both 0 or 1 */
 static int parts(lua_State *L) {
   lua_settop(L, 3);
@@ -412,19 +429,13 @@ static int cut(lua_State *L) {
 
 void open_geometry(lua_State *L) { /* stack: module */
   static const luaL_Reg homography[] = {{"fit", fit_points}, {NULL, NULL}};
-  static const luaL_Reg responsibility[] = {{"fit", fit_hands},
-                                            {"background", fit_background},
-                                            {"map", map},
-                                            {"residuals", residuals},
-                                            {"motion", motion},
-                                            {"by_motion", by_motion},
-                                            {"sharpen", sharpen},
-                                            {"cut", cut},
-                                            {"epipolar", fit_epipolar},
-                                            {"choose", choose},
-                                            {"epipolar_map", map_epipolar},
-                                            {"parts", parts},
-                                            {NULL, NULL}};
+  static const luaL_Reg responsibility[] = {{"fit", fit_hands},   {"background", fit_background},
+                                            {"map", map},         {"residuals", residuals},
+                                            {"motion", motion},   {"by_motion", by_motion},
+                                            {"sharpen", sharpen}, {"level", level},
+                                            {"cut", cut},         {"epipolar", fit_epipolar},
+                                            {"choose", choose},   {"epipolar_map", map_epipolar},
+                                            {"parts", parts},     {NULL, NULL}};
   luaL_newlib(L, homography);
   lua_setfield(L, -2, "homography");
   luaL_newlib(L, responsibility);

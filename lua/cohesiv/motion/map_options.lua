@@ -21,7 +21,7 @@ M.recipe = {
   targets = one_of("flow", "landmarks"),
   closeness = optional(positive(nil, "hand sizes")),
   flow = one_of("auto", "dis", "raft_small", "raft_large", "truth"), -- auto: the data folder's flow, else dis
-  sharpen = one_of(false, "cut", "walker"), -- cut out along colours and edges of the frame; true: "cut"
+  sharpen = one_of(false, "cut", "walker", "level"), -- cut out along colours and edges of the frame; true: "cut"
 }
 
 -- A schema like another with some entries of its own.

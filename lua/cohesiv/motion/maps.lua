@@ -57,11 +57,11 @@ end
 -- targets = "flow" | "landmarks", closeness = nil, sharpen = false, flow = nil, device = "cpu" }): R of frame n at
 -- `size`, padding included (it counts as background). background: what stands still moves with a plane (homography), or
 -- as depth has it (epipolar: a fundamental matrix); "auto": what fits best, see R.background. sharpen: cut out along
--- colours and edges of the frame (true, "cut", "walker"). flow: the method of clip:flow. device: where flow is
--- estimated and R made, and where R stays. Gaps that leave the clip are left out. "motion": per hand and side up to
--- three of the smallest gaps of {1, 2, 3, 6, 12} in which it moves at least 4 pixels against the fitted background, or
--- else the three of largest motion; the union is used for all hands. Hands whose points do not determine the model get
--- the next poorer one (see R.quality).
+-- colours and edges of the frame (true, "cut", "walker"), or levels set by a cut ("level"). flow: the method of
+-- clip:flow. device: where flow is estimated and R made, and where R stays. Gaps that leave the clip are left out.
+-- "motion": per hand and side up to three of the smallest gaps of {1, 2, 3, 6, 12} in which it moves at least 4 pixels
+-- against the fitted background, or else the three of largest motion; the union is used for all hands. Hands whose
+-- points do not determine the model get the next poorer one (see R.quality).
 function M.responsibility(clip, n, given)
   if math.type(n) ~= "integer" or n < 0 or n >= clip.frames then
     core.refuse("clip:responsibility: frame: expected 0 to %d, found %s", clip.frames - 1, core.text(n))

@@ -37,10 +37,10 @@ local BETTER = "cut" -- of the ways to sharpen
 local function check_sharpen(value, picture)
   if not value then return nil, picture end
   if core.is_tensor(value) then return BETTER, value end
-  local known = value == true or value == "cut" or value == "walker"
+  local known = value == true or value == "cut" or value == "walker" or value == "level"
   if known and picture then return value == true and BETTER or value, picture end
   core.refuse("responsibility: sharpen: expected an image%s, found %s",
-    known and picture == nil and "" or ' (or true, "cut", "walker" where it is known)', options.text(value))
+    known and picture == nil and "" or ' (or true, "cut", "walker", "level" where it is known)', options.text(value))
 end
 
 -- The frame, where the map is.
@@ -98,12 +98,13 @@ local function background_residual(R)
   return median(list)
 end
 
--- Intersection over union of two maps over one half.
-local function agreement(map, other)
-  local over = core.ops.gt.call
-  local one, two = over(map, 0.5):to "float32", over(other, 0.5):to "float32"
-  local both = (one * two):sum():item()
-  return both / math.max(one:sum():item() + two:sum():item() - both, 1)
+-- A map cut out along the frame's edges.
+local function cut_of(R, map) return core.responsibility.sharpen(R.scene, picture_of(R), map, BETTER) end
+
+-- A map as the flow gives it with its levels set by what is cut out of it, and how well the two agree, per hand.
+local function levelled(map, cut)
+  local set, agreement = core.responsibility.level(map:to "cpu", cut:to "cpu")
+  return set:to(map.device), agreement:totable()
 end
 
 -- A map's mean at a hand's landmarks: how much of the hand it takes for the hand.
@@ -118,21 +119,20 @@ end
 
 --- How good the maps may be, measured without truth. Of every hand, R.quality[k]: hand_motion (pixels against the
 -- background), hand_residual and background_residual (pixels, of the fits), all medians over the gaps; contrast, how
--- much the map before sharpening claims of the hand itself; agreement of that map with the sharpened one, where the
--- frame is known; score, 0 to 1, which ranks maps: contrast × agreement of maps as the flow gives them, contrast /
--- (1 + residuals) of others (experiments/real_maps.lua tells how well); for every gap error (the median of the fit),
--- inliers (their share), model and motion; and the share of the image that the hand is responsible for. R.quality has
--- the same six numbers, means over the hands (0 without any).
+-- much the map before sharpening claims of the hand itself; agreement, where the frame is known: how much of what is cut
+-- out along its edges the best threshold of that map finds too (IoU); score, 0 to 1, which ranks maps: agreement (or
+-- else contrast) / (1 + residuals / (1 + motion)) (experiments/real_maps.lua tells how well); for every gap error (the
+-- median of the fit), inliers (their share), model and motion; and the share of the image that the hand is responsible
+-- for. R.quality has the same six numbers, means over the hands (0 without any).
 function lazy.quality(R)
   local plane = R.background_homographies
     or R.fundamental and core.responsibility.background(R.scene, M.background_threshold)
   local motion = core.responsibility.motion(R.scene, plane)
   local content, hands = R.scene.content or R.size, R.scene.hands
-  local ground, raw, cut = background_residual(R), R.map, R.map
-  if R.sharpen then
-    raw = plain_map(R)
-  elseif R.picture and #hands > 0 then
-    cut = core.responsibility.sharpen(R.scene, picture_of(R), R.map, BETTER)
+  local ground, raw, agreement = background_residual(R), R.sharpen and plain_map(R) or R.map, {}
+  if (R.sharpen or R.picture) and #hands > 0 then
+    local is_cut = R.sharpen == "cut" or R.sharpen == "walker"
+    agreement = select(2, levelled(raw, is_cut and R.map or cut_of(R, raw)))
   end
   local quality = { score = 0, hand_motion = 0, hand_residual = 0, background_residual = ground, contrast = 0 }
   for k, hand in ipairs(hands) do
@@ -145,9 +145,8 @@ function lazy.quality(R)
     q.share = core.ops.gt.call(mine, 0.5):to("float32"):sum():item() / (content[1] * content[2])
     q.hand_motion, q.hand_residual, q.background_residual = median(q.motion), median(q.error), ground
     q.contrast = at_landmarks(before:to "cpu", hand)
-    q.agreement = (R.sharpen or R.picture) and agreement(before, core.ops.select.call(cut, 3, k)) or nil
-    q.score = not R.sharpen and q.agreement and q.contrast * q.agreement
-      or q.contrast / (1 + q.hand_residual + ground)
+    q.agreement = agreement[k]
+    q.score = (q.agreement or q.contrast) / (1 + (q.hand_residual + ground) / (1 + q.hand_motion))
     for name in pairs(quality) do
       if type(name) == "string" and name ~= "background_residual" then
         quality[name] = quality[name] + q[name] / #hands
@@ -179,7 +178,11 @@ M.meta, M.methods = meta, pictured.class(methods)
 
 local function finish(R)
   R.map = plain_map(R)
-  if R.sharpen then R.map = core.responsibility.sharpen(R.scene, picture_of(R), R.map, R.sharpen) end
+  if R.sharpen == "level" then
+    R.map = levelled(R.map, cut_of(R, R.map))
+  elseif R.sharpen then
+    R.map = core.responsibility.sharpen(R.scene, picture_of(R), R.map, R.sharpen)
+  end
   return setmetatable(R, meta)
 end
 
@@ -221,9 +224,9 @@ local function keep_hands(R, keep)
 end
 
 --- R:with{ temperature = …, keep = { hands }, background = …, closeness = … | false, sharpen = image | true |
--- "cut" | "walker" | false }: a
--- new R in which only what changed is computed. `keep`: only these hands take part in the softmax; a background
--- that was fitted stays the one fitted away from all hands, since the hands left out move all the same.
+-- "cut" | "walker" | "level" | false }: a new R in which only what changed is computed. `keep`: only these hands take
+-- part in the softmax; a background that was fitted stays the one fitted away from all hands, since the hands left out
+-- move all the same.
 function methods.with(self, changes)
   if changes == nil then core.refuse("responsibility: expected a table of options, found nil") end
   local given = map_options.read("responsibility", changes, map_options.change)
@@ -248,9 +251,10 @@ end
 -- and R:with{…}. Pixels of the flows given. fall_back: hands whose points do not determine the model get the next
 -- poorer one (affine, similarity, translation; see R.quality), no error.
 -- sharpen: the frame (H×W×3 uint8): maps are cut out along its colours and edges, without the flow's halo (GrabCut, see
--- csrc/motion/sharpen.h), by the least cut; "walker": by a random walker, softer; true: the better one, "cut". picture:
--- the frame, or a function that returns it, where sharpen names the way. gaps: names of the flows; content = { width,
--- height }; targets: V×2 per hand and gap.
+-- csrc/motion/sharpen.h), by the least cut; "walker": by a random walker, softer; true: the better one, "cut"; "level":
+-- the map as it is, but half where it agrees best with the cut (csrc/motion/level.h). picture: the frame, or a function
+-- that returns it, where sharpen names the way. gaps: names of the flows; content = { width, height }; targets: V×2 per
+-- hand and gap.
 function M.responsibility(given)
   if given == nil then core.refuse("responsibility: expected a table of options, found nil") end
   local o = map_options.read("responsibility", given, map_options.computation)
