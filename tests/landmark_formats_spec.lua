@@ -116,6 +116,14 @@ describe("landmarks of FrankMocap", function()
       .. tuple(int(1), tuple(int(rows), int(#numbers // rows)), dtype, "\x89",
         bytes(string.pack("<" .. ("f"):rep(#numbers), table.unpack(numbers)))) .. "b"
   end
+  -- As protocol 5 has it: the bytes themselves, in a bytearray.
+  local function buffer_array(numbers, rows, order)
+    local dtype = global("numpy", "dtype") .. tuple(text "f4", int(0), int(1)) .. "R"
+      .. tuple(int(3), text "<", "N", "N", "N", int(-1), int(-1), int(0)) .. "b"
+    return global("numpy._core.numeric", "_frombuffer") .. tuple(
+      "\x96" .. string.pack("<s8", string.pack("<" .. ("f"):rep(#numbers), table.unpack(numbers))), dtype,
+      tuple(int(rows), int(#numbers // rows)), text(order or "C")) .. "R"
+  end
   local function file(body)
     core.io.make_folder(folder .. "/mocap")
     return support.write(folder .. "/mocap/00001_prediction_result.pkl", "\x80\3" .. body .. ".")
@@ -129,6 +137,14 @@ describe("landmarks of FrankMocap", function()
     near({ { 10, 20 }, { 30, 40 } }, hand.vertices)
     assert.equal("right", hand.side)
     assert.same({}, hands(folder .. "/mocap", 0))
+  end)
+
+  it("may be of protocol 5, whose arrays are buffers", function()
+    local value = core.io.pickle_read(file(buffer_array({ 1, 2, 3, 4, 5, 6 }, 2)))
+    assert.same({ { 1, 2, 3 }, { 4, 5, 6 } }, value:totable())
+    support.raises("in C order, found another", core.io.pickle_read, file(buffer_array({ 1, 2, 3, 4 }, 2, "F")))
+    support.raises("expected arrays of", core.io.pickle_read,
+      file(global("numpy._core.numeric", "_frombuffer") .. tuple(int(1)) .. "R"))
   end)
 
   it("are read as data: other names and damage are refused in one line", function()

@@ -262,9 +262,8 @@ static int refuse_opcode(Machine *m, unsigned char op) {
   static const struct {
     unsigned char op;
     const char *name;
-  } known[] = {{'o', "OBJ"},        {0x92, "NEWOBJ_EX"}, {0x82, "EXT1"},        {0x83, "EXT2"},
-               {0x84, "EXT4"},      {'P', "PERSID"},     {0x97, "NEXT_BUFFER"}, {0x98, "READONLY_BUFFER"},
-               {0x96, "BYTEARRAY8"}};
+  } known[] = {{'o', "OBJ"},   {0x92, "NEWOBJ_EX"}, {0x82, "EXT1"},        {0x83, "EXT2"},
+               {0x84, "EXT4"}, {'P', "PERSID"},     {0x97, "NEXT_BUFFER"}, {0x98, "READONLY_BUFFER"}};
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if (known[i].op == op) return fail("%s: refused: the pickle opcode %s", m->name, known[i].name);
   char text[8];
@@ -305,7 +304,8 @@ static int step(Machine *m, unsigned char op) {
   case 0x8d: return push_text(m, PICKLE_TEXT, 8);
   case 'C': return push_text(m, PICKLE_BYTES, 1);
   case 'B': return push_text(m, PICKLE_BYTES, 4);
-  case 0x8e: return push_text(m, PICKLE_BYTES, 8);
+  case 0x8e:
+  case 0x96: return push_text(m, PICKLE_BYTES, 8); /* BINBYTES8, BYTEARRAY8 */
   case 'S':
   case 'V':
   case 'I': /* only on the way to the name that they are arguments of */

@@ -1,5 +1,6 @@
 /* NumPy arrays in pickles: see pickled.h. An array is a call of _reconstruct whose attributes are (version, shape, dtype,
- * Fortran order, bytes); a dtype is a call with its code ("f4") and, in its attributes, the order of bytes. */
+ * Fortran order, bytes), or, from protocol 5 on, _frombuffer(bytes, dtype, shape, order); a dtype is a call with its
+ * code ("f4") and, in its attributes, the order of bytes. */
 #include "io/pickled.h"
 
 #include "core/error.h"
@@ -11,6 +12,8 @@ enum { LIMIT = 1 << 28 };
 
 static const char *const allowed[] = {"numpy.core.multiarray._reconstruct",
                                       "numpy._core.multiarray._reconstruct",
+                                      "numpy.core.numeric._frombuffer",
+                                      "numpy._core.numeric._frombuffer",
                                       "numpy.ndarray",
                                       "numpy.dtype",
                                       "numpy.core.multiarray.scalar",
@@ -21,7 +24,7 @@ static const char *const allowed[] = {"numpy.core.multiarray._reconstruct",
                                       "builtins.bytearray",
                                       NULL};
 
-enum { RECONSTRUCT, RECONSTRUCT_NEW, NDARRAY, DTYPE };
+enum { RECONSTRUCT, RECONSTRUCT_NEW, FROM_BUFFER, FROM_BUFFER_NEW, NDARRAY, DTYPE };
 
 int pickled_read(const char *path, Pickled *out) {
   *out = (Pickled){.path = path};
@@ -61,7 +64,7 @@ static int64_t callee(const Pickled *p, const PickleValue *v) {
 
 int pickled_is_array(const Pickled *p, const PickleValue *v) {
   int64_t name = callee(p, v);
-  return name == RECONSTRUCT || name == RECONSTRUCT_NEW;
+  return name >= RECONSTRUCT && name <= FROM_BUFFER_NEW;
 }
 
 /* The attributes of a call, a tuple of at least so many; NULL for none. */
@@ -93,18 +96,36 @@ static int read_dtype(const Pickled *p, const PickleValue *v, Dtype *out) {
       p->path, text);
 }
 
+/* What an array is made of. */
+typedef struct Parts {
+  const PickleValue *shape, *dtype, *data;
+  int fortran;
+} Parts;
+
+static int parts_of(const Pickled *p, const PickleValue *v, Parts *out) {
+  const int from_buffer = callee(p, v) >= FROM_BUFFER;
+  const PickleValue *all = from_buffer ? &p->pickle.values[v->as.pair[1]] : attributes(p, v, 5);
+  if (!all || all->count < (from_buffer ? 4 : 5)) return 0;
+  const PickleValue *order = item(p, all, 3);
+  *out = (Parts){.shape = item(p, all, from_buffer ? 2 : 1),
+                 .dtype = item(p, all, from_buffer ? 1 : 2),
+                 .data = item(p, all, from_buffer ? 0 : 4),
+                 .fortran = from_buffer
+                                ? order->kind == PICKLE_TEXT && order->count == 1 && *order->as.text == 'F'
+                                : order->kind == PICKLE_BOOL && order->as.number};
+  return out->shape->kind == PICKLE_TUPLE && out->data->kind == PICKLE_BYTES;
+}
+
 Tensor *pickled_array(Pickled *p, const PickleValue *v) {
-  const PickleValue *state = attributes(p, v, 5);
-  const PickleValue *sizes = state ? item(p, state, 1) : NULL, *order = state ? item(p, state, 3) : NULL,
-                    *data = state ? item(p, state, 4) : NULL;
+  Parts parts;
   long shape[RANK_MAX];
   size_t count = 1;
   Dtype dtype = F32;
-  if (!state || sizes->kind != PICKLE_TUPLE || sizes->count > RANK_MAX || data->kind != PICKLE_BYTES ||
-      (order->kind == PICKLE_BOOL && order->as.number && sizes->count > 1)) {
+  if (!parts_of(p, v, &parts) || parts.shape->count > RANK_MAX || (parts.fortran && parts.shape->count > 1)) {
     fail("%s: expected arrays of at most 8 dimensions in C order, found another", p->path);
     return NULL;
   }
+  const PickleValue *sizes = parts.shape, *data = parts.data;
   for (uint32_t d = 0; d < sizes->count; d++) {
     const PickleValue *n = item(p, sizes, d);
     if (n->kind != PICKLE_INT || n->as.number < 0 ||
@@ -114,7 +135,7 @@ Tensor *pickled_array(Pickled *p, const PickleValue *v) {
     }
     shape[d] = (long)n->as.number;
   }
-  if (!read_dtype(p, item(p, state, 2), &dtype)) return NULL;
+  if (!read_dtype(p, parts.dtype, &dtype)) return NULL;
   if (data->count != count * dtype_bytes[dtype]) {
     fail("%s: expected %zu bytes in an array, found %u", p->path, count * dtype_bytes[dtype], data->count);
     return NULL;
