@@ -57,7 +57,8 @@ describe("sharpened maps", function()
     assert.is_true(iou_of(set:select(3, 1), ramp:gt(0.7):to "float32") > 0.97)
     -- A hand without a cut keeps its odds.
     assert.is_true(support.difference(set:select(3, 2), set:select(3, 3)) < 1e-6)
-    support.raises("cut: expected the shape of the map 64x96x3, found 64x96x2", core.responsibility.level, map, co.zeros(H, W, 2))
+    support.raises("cut: expected the shape of the map 64x96x3, found 64x96x2", core.responsibility.level, map,
+      co.zeros(H, W, 2))
     local raw, levelled, sharp = given(), given { sharpen = "level", picture = picture() },
       given { sharpen = "cut", picture = picture() }
     sums_to_one(levelled.map)

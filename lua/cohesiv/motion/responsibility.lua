@@ -119,11 +119,11 @@ end
 
 --- How good the maps may be, measured without truth. Of every hand, R.quality[k]: hand_motion (pixels against the
 -- background), hand_residual and background_residual (pixels, of the fits), all medians over the gaps; contrast, how
--- much the map before sharpening claims of the hand itself; agreement, where the frame is known: how much of what is cut
--- out along its edges the best threshold of that map finds too (IoU); score, 0 to 1, which ranks maps: agreement (or
--- else contrast) / (1 + residuals / (1 + motion)) (experiments/real_maps.lua tells how well); for every gap error (the
--- median of the fit), inliers (their share), model and motion; and the share of the image that the hand is responsible
--- for. R.quality has the same six numbers, means over the hands (0 without any).
+-- much the map before sharpening claims of the hand itself; agreement, where the frame is known: how much of what is
+-- cut out along its edges the best threshold of that map finds too (IoU); score, 0 to 1, which ranks maps: agreement
+-- (or else contrast) / (1 + residuals / (1 + motion)), see experiments/real_maps.lua; for every gap error (the median
+-- of the fit), inliers (their share), model and motion; and the share of the image that the hand is responsible for.
+-- R.quality has the same six numbers, means over the hands (0 without any).
 function lazy.quality(R)
   local plane = R.background_homographies
     or R.fundamental and core.responsibility.background(R.scene, M.background_threshold)
