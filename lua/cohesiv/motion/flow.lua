@@ -17,6 +17,7 @@ local M = {
 }
 
 local function flow_between(a, b, o)
+  core.flow.pair(a, b) -- { b } is empty where b is nil
   local flow
   methods.flows(a, { b }, o, nil, function(_, f) flow = f end)
   return flow
