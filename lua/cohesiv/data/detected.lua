@@ -1,7 +1,6 @@
---- The hands of a clip that no file tells of: found and followed by motion/hands.lua from its first frame on, and
--- kept in
--- the cache in pieces of PIECE frames. A piece is known by the pictures and the piece before it, so that work that was
--- broken off goes on where it was, and gives the same. For others it is what a document of landmarks is.
+--- The hands of a clip that no file tells of: found and followed by motion/hands.lua from its first frame on, and kept
+-- in the cache in pieces of PIECE frames. A piece is known by the pictures and the piece before it, so that work that
+-- was broken off goes on where it was, and gives the same. For others it is what a document of landmarks is.
 local core = require "cohesiv.core"
 local progress = require "cohesiv.base.progress"
 local tensor = require "cohesiv.tensor"
@@ -27,31 +26,28 @@ local function key_of(self, p)
   return core.io.digest(("%s\n%d\n%s"):format(before, p, self.clip.source:key(table.unpack(frames)))), frames
 end
 
--- A piece as numbers: a row for each hand, and one in front with how long ago more hands were looked for.
-local function packed(rows, since)
-  local first = { since }
-  for k = 2, NUMBERS do first[k] = 0 end
-  table.insert(rows, 1, first)
-  return tensor.tensor(rows, { dtype = "float64" })
+-- A piece as numbers: a row for each hand.
+local function packed(rows)
+  return rows[1] and tensor.tensor(rows, { dtype = "float64" }) or core.full(0, 0, NUMBERS, { dtype = "float64" })
 end
 
 local function unpacked(t)
-  local rows, frames = t:totable(), {}
-  for i = 2, #rows do
-    local row, points = rows[i], {}
+  local frames = {}
+  for _, row in ipairs(t:totable()) do
+    local points = {}
     for k = 1, finder.LANDMARKS do points[k] = { row[2 * k + 2], row[2 * k + 3] } end
     local n = math.tointeger(row[1])
     frames[n] = frames[n] or {}
     table.insert(frames[n], { side = row[2] > 0 and "right" or "left", score = row[3], points = points })
   end
-  return frames, rows[1][1]
+  return frames
 end
 
 -- The hands in the last frame of a piece, from which the next one goes on.
 local function tracker_after(self, p)
   if p < 0 then return finder.tracker {} end
   local last = math.min((p + 1) * PIECE, self.clip.frames) - 1 - p * PIECE
-  return finder.tracker({}, self.pieces[p].frames[last] or {}, self.pieces[p].since)
+  return finder.tracker({}, self.pieces[p].frames[last] or {})
 end
 
 local function make(self, p, frames, tell)
@@ -69,7 +65,7 @@ local function make(self, p, frames, tell)
     image:close()
     tell(n + 1)
   end
-  return packed(rows, tracker.since)
+  return packed(rows)
 end
 
 -- Piece p, and before it all that it follows from.
@@ -89,9 +85,8 @@ local function piece(self, p)
       stored = make(self, q, frames, tell)
       cache.store("hands", key, stored)
     end
-    local list, since = unpacked(stored)
+    self.pieces[q] = { key = key, frames = unpacked(stored) }
     stored:close()
-    self.pieces[q] = { key = key, frames = list, since = since }
   end
   if bar then bar:finish(("%d frames"):format(math.min((p + 1) * PIECE, self.clip.frames))) end
   return self.pieces[p]

@@ -12,8 +12,9 @@ local palms, regions = require "cohesiv.motion.palms", require "cohesiv.motion.h
 
 local SIDE, LANDMARKS = 224, 21
 local CENTRE = 0.5 -- the networks count from a picture's corner, landmarks here from the first pixel's centre
+local SURE = 0.4 -- what either network gives for a hand; palms below it count where a certain hand of its own is found
+local CERTAIN = 0.8
 local SAME = 0.5 -- of two squares that overlap more the first is dropped: its hand is known
-local AGAIN = tonumber(os.getenv "AGAIN") or 2 -- frames from one search for more hands to the next, while none that was known is lost
 
 local M = {
   --- Changes with what is found, so that caches know.
@@ -71,15 +72,23 @@ end
 
 local DOUBLE = 0.25 -- nearer ones are one hand seen twice
 
+-- The place of the last hand of a list that is the same as another seen twice.
+local function double_of(hand, hands)
+  for k = #hands, 1, -1 do
+    if apart(hand, hands[k]) < DOUBLE then return k end
+  end
+end
+
 --- distinct(hands): of a tracker's, where two squares may have settled on one hand: of these the better answer.
 function M.distinct(hands)
   local kept = {}
   for _, hand in ipairs(hands) do
-    local place = #kept + 1
-    for k, other in ipairs(kept) do
-      if apart(hand, other) < DOUBLE then place = hand.score > other.score and k or nil end
+    local k = double_of(hand, kept)
+    if not k then
+      kept[#kept + 1] = hand
+    elseif hand.score > kept[k].score then
+      kept[k] = hand
     end
-    if place then kept[place] = hand end
   end
   return kept
 end
@@ -91,18 +100,30 @@ local function same(list, region)
   end)
 end
 
--- The squares in which hands are looked for: the known ones, of which two may have settled on one hand, and, where
--- asked, those of palms that are in none of them.
-local function regions_of(image, known, o, search)
-  local list = {}
-  for _, region in ipairs(known) do
-    local places = same(list, region)
-    for i = #places, 1, -1 do table.remove(list, places[i]) end
-    list[#list + 1] = region
+-- A list of squares without those that a later one shows to be of one hand.
+local function last_of_each(list)
+  local kept = {}
+  for _, region in ipairs(list) do
+    local places = same(kept, region)
+    for i = #places, 1, -1 do table.remove(kept, places[i]) end
+    kept[#kept + 1] = region
   end
+  return kept
+end
+
+-- The squares in which hands are looked for: the known ones and, where asked, those of palms that are in none of them,
+-- of which weak ones come last.
+local function regions_of(image, known, o, search)
+  local list, sure, weak = last_of_each(known), {}, {}
   for _, palm in ipairs(search and palms.detect(networks.palm, image, o.threshold) or {}) do
     local region = regions.of_palm(palm)
-    if #list < o.max and region.width > 0 and not same(list, region)[1] then list[#list + 1] = region end
+    region.weak = palm.score < SURE
+    if region.width > 0 then table.insert(region.weak and weak or sure, region) end
+  end
+  sure = last_of_each(sure)
+  table.move(weak, 1, #weak, #sure + 1, sure)
+  for _, region in ipairs(sure) do
+    if #list < o.max and not same(list, region)[1] then list[#list + 1] = region end
   end
   return list
 end
@@ -110,15 +131,13 @@ end
 local function search_in(image, known, o, search)
   local hands = {}
   for _, region in ipairs(regions_of(image, known, o, search)) do
-    hands[#hands + 1] = look(image, region, o.threshold)
+    local hand = look(image, region, region.weak and CERTAIN or math.max(SURE, o.threshold))
+    if hand and not (region.weak and double_of(hand, hands)) then hands[#hands + 1] = hand end
   end
   return hands
 end
 
-local function schema(threshold)
-  return { max = options.integer(4, 1, 32), threshold = options.between(threshold, 0.001, 0.999) }
-end
-local of_image, of_video = schema(0.3), schema(tonumber(os.getenv "TH") or 0.4)
+local schema = { max = options.integer(4, 1, 32), threshold = options.between(0.3, 0.001, 0.999) }
 
 local function check_image(what, image)
   if not core.is_tensor(image) or image.dtype ~= "uint8" or #image.shape ~= 3 or image.shape[3] ~= 3
@@ -133,10 +152,12 @@ function M.given(hand)
     box = { bounds(hand.points) } }
 end
 
---- detect(image, { max = 4, threshold = 0.3 }): the hands in an image uint8 H×W×3, at most `max`, where both networks
--- give at least `threshold`: a list of { side, score, vertices (21×2 float32), box {x0, y0, x1, y1} } in its pixels.
+--- detect(image, { max = 4, threshold = 0.3 }): the hands in an image uint8 H×W×3, at most `max`: a list of { side,
+-- score, vertices (21×2 float32), box {x0, y0, x1, y1} } in its pixels. A hand is one where both networks give 0.4 (or
+-- `threshold`, if that is more), or where the palm's gives `threshold` and the other is certain of a hand that no
+-- better palm led to.
 function M.detect(image, o)
-  o = options.read("hands.detect", o, of_image)
+  o = options.read("hands.detect", o, schema)
   check_image("hands.detect", image)
   load()
   local list = M.distinct(tensor.no_grad(tensor.tidy, search_in, image, {}, o, true))
@@ -161,25 +182,15 @@ end
 --- tracker:next(image): the hands of the next frame, as { side, score, points = {{x, y}, …} }; see distinct.
 function Tracker:next(image)
   load()
-  self.since = self.since + 1
-  local hands = tensor.no_grad(tensor.tidy, function()
-    local search = #self.known < self.o.max and (#self.known == 0 or self.since >= AGAIN)
-    local found = search_in(image, self.known, self.o, search)
-    if not search and #found < #self.known then -- one is lost: it may be elsewhere
-      found, search = search_in(image, regions_after(found), self.o, true), true
-    end
-    if search then self.since = 0 end
-    return found
-  end)
+  local hands = tensor.no_grad(tensor.tidy, search_in, image, self.known, self.o, #self.known < self.o.max)
   self.known = regions_after(hands)
   return hands
 end
 
---- tracker({ max = 4, threshold = 0.4 }, hands?, since?): follows hands through the frames of a video, given in order;
--- goes on after a frame with these hands, when `since` of the tracker before was this.
-function M.tracker(o, hands, since)
-  return setmetatable({ o = options.read("hands.tracker", o, of_video), known = regions_after(hands or {}),
-    since = since or 0 }, Tracker)
+--- tracker({ max = 4, threshold = 0.3 }, hands?): follows hands through the frames of a video, given in order; goes on
+-- after a frame with these hands.
+function M.tracker(o, hands)
+  return setmetatable({ o = options.read("hands.tracker", o, schema), known = regions_after(hands or {}) }, Tracker)
 end
 
 --- What co.hands is.
