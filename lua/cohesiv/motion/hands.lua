@@ -111,28 +111,34 @@ local function last_of_each(list)
   return kept
 end
 
--- The squares in which hands are looked for: the known ones and, where asked, those of palms that are in none of them,
--- of which weak ones come last.
+-- The squares in which hands are looked for: those of palms, where asked, that are in none of the known ones (weak palms
+-- only for the other hand of one that is known), and, last, the known ones.
 local function regions_of(image, known, o, search)
-  local list, sure, weak = last_of_each(known), {}, {}
+  local old, new, weak = last_of_each(known), {}, {}
   for _, palm in ipairs(search and palms.detect(networks.palm, image, o.threshold) or {}) do
     local region = regions.of_palm(palm)
     region.weak = palm.score < SURE
-    if region.width > 0 then table.insert(region.weak and weak or sure, region) end
+    if region.width > 0 then table.insert(region.weak and weak or new, region) end
   end
-  sure = last_of_each(sure)
-  table.move(weak, 1, #weak, #sure + 1, sure)
-  for _, region in ipairs(sure) do
-    if #list < o.max and not same(list, region)[1] then list[#list + 1] = region end
+  new = last_of_each(new)
+  if #old == 1 then table.move(weak, 1, #weak, #new + 1, new) end
+  local list = {}
+  for _, region in ipairs(new) do
+    if #old + #list < o.max and not same(old, region)[1] and not same(list, region)[1] then list[#list + 1] = region end
   end
-  return list
+  return table.move(old, 1, #old, #list + 1, list)
 end
 
 local function search_in(image, known, o, search)
   local hands = {}
   for _, region in ipairs(regions_of(image, known, o, search)) do
     local hand = look(image, region, region.weak and CERTAIN or math.max(SURE, o.threshold))
-    if hand and not (region.weak and double_of(hand, hands)) then hands[#hands + 1] = hand end
+    if hand then
+      local k = double_of(hand, hands)
+      if k and hands[k].weak then table.remove(hands, k) end
+      hand.weak = region.weak
+      hands[#hands + 1] = hand
+    end
   end
   return hands
 end
