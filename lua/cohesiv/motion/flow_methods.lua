@@ -13,7 +13,6 @@ local methods = {
   dis = {
     identity = function() return "dis 2" end,
     flows = function(_, a, others, _, done)
-      if not core.is_tensor(a) then core.flow.dis(a, table.unpack(others)) end -- says what is wrong
       local step = a.device == "cpu" and 1 or TOGETHER
       for first = 1, #others, step do
         local flows = { core.flow.dis(a, table.unpack(others, first, math.min(first + step - 1, #others))) }
