@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-enum { ROWS = 8 }; /* a chunk */
+enum { ROWS = 8 };              /* a chunk */
 static const double STEPS = 32; /* places in a pixel */
 
 typedef struct Crop {

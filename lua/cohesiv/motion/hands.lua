@@ -124,7 +124,8 @@ local function regions_of(image, known, o, search)
   if #old == 1 then table.move(weak, 1, #weak, #new + 1, new) end
   local list = {}
   for _, region in ipairs(new) do
-    if #old + #list < o.max and not same(old, region)[1] and not same(list, region)[1] then list[#list + 1] = region end
+    local another = not same(old, region)[1] and not same(list, region)[1]
+    if another and #old + #list < o.max then list[#list + 1] = region end
   end
   return table.move(old, 1, #old, #list + 1, list)
 end
