@@ -111,8 +111,8 @@ local function last_of_each(list)
   return kept
 end
 
--- The squares in which hands are looked for: those of palms, where asked, that are in none of the known ones (weak palms
--- only for the other hand of one that is known), and, last, the known ones.
+-- The squares in which hands are looked for: those of palms, where asked, that are in none of the known ones (of weak
+-- palms only beside one known hand: the other one), and, last, the known ones.
 local function regions_of(image, known, o, search)
   local old, new, weak = last_of_each(known), {}, {}
   for _, palm in ipairs(search and palms.detect(networks.palm, image, o.threshold) or {}) do
