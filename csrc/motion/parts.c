@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/pool.h"
 #include "motion/cut.h"
 #include "motion/mixture.h"
 #include "motion/person_parts.h"
@@ -147,11 +148,22 @@ static int split_hand(const Scene *s, const uint8_t *image, const float *map, in
   return ok;
 }
 
+typedef struct Job {
+  const Scene *scene;
+  const uint8_t *image;
+  const float *map;
+  uint8_t *hand, *object;
+} Job;
+
+static int split_one(void *arg, long k) {
+  const Job *j = arg;
+  const long at = k * j->scene->height * j->scene->width;
+  return split_hand(j->scene, j->image, j->map, (int)k, j->hand + at, j->object + at);
+}
+
 int parts_split(const Scene *s, const uint8_t *image, const float *map, uint8_t *hand, uint8_t *object) {
   const long n = s->height * s->width;
   memset(hand, 0, (size_t)(n * s->hands));
   memset(object, 0, (size_t)(n * s->hands));
-  for (int k = 0; k < s->hands; k++)
-    if (!split_hand(s, image, map, k, hand + k * n, object + k * n)) return 0;
-  return 1;
+  return parallel(s->hands, split_one, &(Job){s, image, map, hand, object});
 }

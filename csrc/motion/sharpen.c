@@ -3,6 +3,7 @@
  * pixels, and cuts are made, on the host: a device's planes of the hand's window are copied there. */
 #include "motion/sharpen.h"
 
+#include "core/pool.h"
 #include "motion/cut.h"
 #include "motion/kernels.h"
 #include "motion/points.h"
@@ -113,38 +114,63 @@ static int open_cut(Cut *c, long n) {
   return 1;
 }
 
+static void close_cut(const Cut *c) {
+  memory_give(c->host, c->host_bytes);
+  c->device->give(c->device, c->block, c->bytes);
+}
+
+typedef struct Job {
+  const Scene *scene;
+  Sharpen how;
+  const uint8_t *image;
+  const float *prior;
+  float *out;
+} Job;
+
 /* One hand, in the window of what it may reach: nothing else is looked at. */
-static int sharpen_one(Cut *c, const Scene *s, int k, const uint8_t *image, const float *prior, float *out) {
-  const PriorReach r = prior_reach(s, k);
+static int sharpen_one(void *arg, long k) {
+  const Job *j = arg;
+  const Scene *s = j->scene;
+  const PriorReach r = prior_reach(s, (int)k);
   const long at = r.y0 * s->width + r.x0;
   const int channels = s->hands + 1;
-  c->smoothness =
-      fminf(cut_smoothness * (float)points_size(s->vertex_count[k], s->vertices[k]), cut_smoothness_most);
-  c->h = r.y1 - r.y0, c->w = r.x1 - r.x0;
-  if (c->h < 1 || c->w < 1) return 1;
-  const Content window = {c->h, c->w, s->width};
-  if (!c->step->colours(c->device, &window, image + 3 * at, c->colours)) return 0;
-  c->seen_colours = see(c, c->colours, c->copied, 3 * c->h * c->w);
-  return c->seen_colours && c->step->take(c->device, &window, prior + at * channels, channels, k, c->map) &&
-         sharpen_hand(c) && c->step->put(c->device, &window, c->p, channels, k, out + at * channels);
+  Cut c = {.device = s->device,
+           .how = j->how,
+           .step = motion_kernels(s->device)->sharpen,
+           .h = r.y1 - r.y0,
+           .w = r.x1 - r.x0,
+           .smoothness = fminf(cut_smoothness * (float)points_size(s->vertex_count[k], s->vertices[k]),
+                               cut_smoothness_most)};
+  if (c.h < 1 || c.w < 1) return 1;
+  const Content window = {c.h, c.w, s->width};
+  int ok = open_cut(&c, c.h * c.w) && c.step->colours(c.device, &window, j->image + 3 * at, c.colours);
+  if (ok) c.seen_colours = see(&c, c.colours, c.copied, 3 * c.h * c.w);
+  ok = ok && c.seen_colours &&
+       c.step->take(c.device, &window, j->prior + at * channels, channels, (int)k, c.map) &&
+       sharpen_hand(&c) && c.step->put(c.device, &window, c.p, channels, (int)k, j->out + at * channels);
+  close_cut(&c);
+  return ok;
+}
+
+/* Cuts of several hands are made at once: a cut itself takes one thread. */
+static int sharpen_all(Job *j) {
+  const long hands = j->scene->hands;
+  if (hands > 1 && j->how == SHARPEN_CUT && j->scene->device == device_cpu())
+    return parallel(hands, sharpen_one, j);
+  int ok = 1;
+  for (long k = 0; ok && k < hands; k++) ok = sharpen_one(j, k);
+  return ok;
 }
 
 int sharpen_maps(const Scene *s, Sharpen how, const uint8_t *image, const float *map, float *out) {
   Device *device = s->device;
   const long pixels = s->height * s->width;
   const int channels = s->hands + 1;
-  Cut c = {.device = device,
-           .how = how,
-           .step = motion_kernels(device)->sharpen,
-           .h = s->content_height,
-           .w = s->content_width};
   float *prior = device->take(device, (size_t)(pixels * channels) * sizeof *prior);
-  int ok = prior && prior_maps(s, map, prior) && open_cut(&c, c.h * c.w) &&
-           device->fill(device, out, NULL, sizeof *out, pixels * channels);
-  for (int k = 0; ok && k < s->hands; k++) ok = sharpen_one(&c, s, k, image, prior, out);
-  ok = ok && c.step->share(device, pixels, s->hands, out);
-  memory_give(c.host, c.host_bytes);
-  device->give(device, c.block, c.bytes);
+  Job job = {s, how, image, prior, out};
+  const int ok = prior && prior_maps(s, map, prior) &&
+                 device->fill(device, out, NULL, sizeof *out, pixels * channels) && sharpen_all(&job) &&
+                 motion_kernels(device)->sharpen->share(device, pixels, s->hands, out);
   if (prior) device->give(device, prior, (size_t)(pixels * channels) * sizeof *prior);
   return ok;
 }
