@@ -21,14 +21,23 @@ function M.batch(recipe, samples, data)
   }
 end
 
-local function step(model, optimiser, recipe, samples, data)
-  optimiser:zero_grad()
-  loss.of(model, recipe, M.batch(recipe, samples, data)):backward()
-  optimiser:step()
-  optimiser:zero_grad()
+local function used(device)
+  local memory = core.memory()
+  return device:find "^cuda" and memory[device] or memory
 end
 
-local function used(device) return device:find "^cuda" and core.memory()[device] or core.memory() end
+-- → what the step holds between its two passes, beside what was there before.
+local function step(model, optimiser, recipe, samples, data)
+  optimiser:zero_grad()
+  for _ = 1, 2 do collectgarbage() end -- what is found in the first round is let go of in the second
+  local before = used(recipe.device).live
+  local total = loss.of(model, recipe, M.batch(recipe, samples, data))
+  local held = used(recipe.device).live - before
+  total:backward()
+  optimiser:step()
+  optimiser:zero_grad()
+  return held
+end
 
 --- measure(recipe, sample, data): of a step, { fixed, each } bytes, without samples and for each, and { first, more }
 -- seconds, of one sample and for each more. sample: an entry { clip, frame } that an experiment's own losses may look
@@ -37,7 +46,7 @@ function M.measure(recipe, sample, data)
   local seed, stream = core.random_state()
   local out = tensor.tidy(function()
     local model = models.like(recipe.model):to(recipe.device):train()
-    local optimiser, peaks, times = optim.AdamW(model:parameters(), { lr = 0 }), {}, {}
+    local optimiser, peaks, held, times = optim.AdamW(model:parameters(), { lr = 0 }), {}, {}, {}
     model.precision = recipe.precision
     for n = 1, 2 do
       local samples = {}
@@ -45,10 +54,11 @@ function M.measure(recipe, sample, data)
       tensor.tidy(step, model, optimiser, recipe, samples, data) -- the first packs weights and looks for methods
       core.memory { reset_peak = true }
       local started = core.system.time()
-      tensor.tidy(step, model, optimiser, recipe, samples, data)
-      peaks[n], times[n] = (used(recipe.device) or core.memory()).peak, core.system.time() - started
+      held[n] = tensor.tidy(step, model, optimiser, recipe, samples, data)
+      peaks[n], times[n] = used(recipe.device).peak, core.system.time() - started
     end
-    local each = math.max(peaks[2] - peaks[1], 1)
+    -- Of a small network the peak is that of its weights alone; garbage makes it differ.
+    local each = math.max(peaks[2] - peaks[1], held[2] - held[1], 1)
     return { fixed = math.max(peaks[1] - each, 0), each = each, first = times[1],
       more = math.max(times[2] - times[1], 0) }
   end)
@@ -62,7 +72,7 @@ function M.seconds(cost, n) return cost.first + (n - 1) * cost.more end
 
 --- fitting(cost, recipe): the largest batch that fits, at most MOST.
 function M.fitting(cost, recipe)
-  local memory = used(recipe.device) or core.memory()
+  local memory = used(recipe.device)
   local room = ROOM * memory.limit - cost.fixed
   if room < cost.each then
     core.refuse("batch: expected memory for a step of one sample, %.1f GB, found a limit of %.1f GB",
