@@ -13,9 +13,9 @@ local warn = require "cohesiv.base.warn"
 local t = tiny.new()
 local base = require "experiments.cohesiv"
 
--- One line on standard error at the end that holds `text`, and nothing from inside the interpreter.
 local MAY_CHANGE = "detect_anomaly, device, epochs, minutes, pictures, tensorboard, threads may change"
 
+-- One line on standard error at the end that holds `text`, and nothing from inside the interpreter.
 local function refused(result, text)
   assert.equal(1, result.status, result.stderr)
   local line = result.stderr:match "([^\n]*)\n$"
