@@ -7,7 +7,7 @@ local tensor = require "cohesiv.tensor"
 local finder = require "cohesiv.motion.hands"
 local cache = require "cohesiv.data.cache"
 
-local PIECE = 32
+local PIECE = 32 -- even, see finder.tracker
 local TOLD = 3 -- pieces of work and more are told of
 local NUMBERS = 3 + 2 * finder.LANDMARKS -- of a hand: its frame within the piece, its side, its score, points
 

@@ -14,6 +14,7 @@ local SIDE, LANDMARKS = 224, 21
 local CENTRE = 0.5 -- the networks count from a picture's corner, landmarks here from the first pixel's centre
 local SURE = 0.4 -- what either network gives for a hand; palms below it count where a certain hand of its own is found
 local CERTAIN = 0.8
+local PAIR = 2 -- of so many known hands and more, palms are looked for in every second frame
 local SAME = 0.5 -- of two squares that overlap more the first is dropped: its hand is known
 
 local M = {
@@ -189,15 +190,18 @@ end
 --- tracker:next(image): the hands of the next frame, as { side, score, points = {{x, y}, …} }; see distinct.
 function Tracker:next(image)
   load()
-  local hands = tensor.no_grad(tensor.tidy, search_in, image, self.known, self.o, #self.known < self.o.max)
+  self.frames = self.frames + 1
+  local search = #self.known < self.o.max and (#self.known < PAIR or self.frames % 2 == 0)
+  local hands = tensor.no_grad(tensor.tidy, search_in, image, self.known, self.o, search)
   self.known = regions_after(hands)
   return hands
 end
 
 --- tracker({ max = 4, threshold = 0.3 }, hands?): follows hands through the frames of a video, given in order; goes on
--- after a frame with these hands.
+-- after a frame with these hands (an even number of frames after the first, to give the same).
 function M.tracker(o, hands)
-  return setmetatable({ o = options.read("hands.tracker", o, schema), known = regions_after(hands or {}) }, Tracker)
+  return setmetatable({ o = options.read("hands.tracker", o, schema), frames = 0,
+    known = regions_after(hands or {}) }, Tracker)
 end
 
 --- What co.hands is.
