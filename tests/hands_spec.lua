@@ -136,6 +136,13 @@ describe("hands", function()
     finder.forget()
   end)
 
+  -- The hand of a bright picture of 80×100, so far to the right.
+  local function hand_at(right)
+    local points = finder.tracker({}):next(grey(80, 100, 200))[1].points
+    for _, p in ipairs(points) do p[1] = p[1] + right end
+    return { points = points }
+  end
+
   it("are detected in a picture, in its pixels, and not in a dark one", function()
     local hands = co.hands.detect(grey(80, 100, 200))
     assert.equal(1, #hands)
@@ -166,6 +173,31 @@ describe("hands", function()
     assert.equal(2, #twice.known)
     assert.equal(1, #finder.distinct { one[1], one[1] })
     assert.equal(1, #finder.distinct(twice:next(grey(80, 100, 200))))
+  end)
+
+  -- At 75 the palm's score is 0.36, and the hand network gives 0.85.
+  it("of a weak palm count where the other network is certain, in a video for a second hand alone", function()
+    assert.equal(1, #co.hands.detect(grey(80, 100, 75)))
+    assert.equal(0, #co.hands.detect(grey(80, 100, 75), { threshold = 0.4 }))
+    local dim = co.cat({ grey(60, 100, 70), grey(20, 100, 90) }, 1) -- the same palm, and 0.73
+    assert.equal(0, #co.hands.detect(dim))
+    assert.equal(0, #finder.tracker({}):next(grey(80, 100, 75)))
+    assert.equal(2, #finder.tracker({}, { hand_at(30) }):next(grey(80, 100, 75)))
+  end)
+
+  it("of two squares on one hand the older is followed; palms wait for a frame where two are known", function()
+    local next = finder.tracker({}, { hand_at(3), hand_at(0) }):next(grey(80, 100, 200))
+    assert.equal(1, #next)
+    close(hand_at(0).points[1][1], next[1].points[1][1])
+    local tracker = finder.tracker({}, { hand_at(30), hand_at(0) })
+    local calls, detect = 0, palms.detect
+    finally(function() palms.detect = detect end)
+    palms.detect = function(...)
+      calls = calls + 1
+      return detect(...)
+    end
+    for _ = 1, 4 do assert.equal(2, #tracker:next(grey(80, 100, 200))) end
+    assert.equal(2, calls)
   end)
 
   -- A clip of pictures: bright but for frames 40 to 42.

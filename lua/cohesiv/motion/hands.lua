@@ -113,16 +113,16 @@ local function last_of_each(list)
 end
 
 -- The squares in which hands are looked for: those of palms, where asked, that are in none of the known ones (of weak
--- palms only beside one known hand: the other one), and, last, the known ones.
+-- palms in a picture of its own, or beside one known hand: the other one), and, last, the known ones.
 local function regions_of(image, known, o, search)
-  local old, new, weak = last_of_each(known), {}, {}
+  local old, new, weak = last_of_each(known or {}), {}, {}
   for _, palm in ipairs(search and palms.detect(networks.palm, image, o.threshold) or {}) do
     local region = regions.of_palm(palm)
     region.weak = palm.score < SURE
     if region.width > 0 then table.insert(region.weak and weak or new, region) end
   end
   new = last_of_each(new)
-  if #old == 1 then table.move(weak, 1, #weak, #new + 1, new) end
+  if not known or #old == 1 then table.move(weak, 1, #weak, #new + 1, new) end
   local list = {}
   for _, region in ipairs(new) do
     local another = not same(old, region)[1] and not same(list, region)[1]
@@ -131,6 +131,7 @@ local function regions_of(image, known, o, search)
   return table.move(old, 1, #old, #list + 1, list)
 end
 
+-- known: the squares of the frame before; nil for a picture of its own.
 local function search_in(image, known, o, search)
   local hands = {}
   for _, region in ipairs(regions_of(image, known, o, search)) do
@@ -168,7 +169,7 @@ function M.detect(image, o)
   o = options.read("hands.detect", o, schema)
   check_image("hands.detect", image)
   load()
-  local list = M.distinct(tensor.no_grad(tensor.tidy, search_in, image, {}, o, true))
+  local list = M.distinct(tensor.no_grad(tensor.tidy, search_in, image, nil, o, true))
   for i, hand in ipairs(list) do list[i] = M.given(hand) end
   return list
 end
