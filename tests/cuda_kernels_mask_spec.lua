@@ -38,14 +38,6 @@ local function results(name, shape, act, device, half, training, shifted)
   return list
 end
 
-local function near(a, b, tolerance, what)
-  for k, t in ipairs(a) do
-    local largest, difference = math.max(t:abs():max():item(), 0.1), support.difference(t, b[k])
-    assert.is_true(difference <= tolerance * largest, ("%s: result %d differs by %g of %g"):format(what, k, difference,
-      largest))
-  end
-end
-
 -- Channels that fill 16 bytes of float32, of halves, and of neither; few rows, and parts of many.
 local shapes = { { 2, 5, 4, 8 }, { 2, 3, 5, 12 }, { 1, 4, 5, 7 }, { 2, 41, 40, 16 } }
 
@@ -55,7 +47,8 @@ for name in pairs(norms) do
       for _, act in ipairs(name == "batch_norm" and { "relu", "relu6", "silu", "none" } or { "relu" }) do
         for _, training in ipairs { true, false } do
           local what = ("%s %s %s"):format(table.concat(shape, "x"), act, training)
-          near(results(name, shape, act, "cpu", nil, training), results(name, shape, act, "cuda", nil, training), 2e-5,
+          support.close_lists(results(name, shape, act, "cpu", nil, training),
+            results(name, shape, act, "cuda", nil, training), 2e-5,
             what)
         end
       end
@@ -67,11 +60,11 @@ for name in pairs(norms) do
       for _, half in ipairs { "bfloat16", "float16" } do
         local what = ("%s of %s"):format(table.concat(shape, "x"), half)
         local expected = results(name, shape, "relu", "cpu", half, true)
-        near(expected, results(name, shape, "relu", "cuda", half, true), 4e-2, what)
-        near(expected, results(name, shape, "relu", "cuda", half, true, true), 4e-2, what .. ", shifted")
+        support.close_lists(expected, results(name, shape, "relu", "cuda", half, true), 4e-2, what)
+        support.close_lists(expected, results(name, shape, "relu", "cuda", half, true, true), 4e-2, what .. ", shifted")
       end
       local expected = results(name, shape, "relu", "cpu", nil, true)
-      near(expected, results(name, shape, "relu", "cuda", nil, true, true), 2e-5, "shifted")
+      support.close_lists(expected, results(name, shape, "relu", "cuda", nil, true, true), 2e-5, "shifted")
     end
   end)
 end

@@ -44,15 +44,6 @@ local function results(shape, device, dtype, statistics, half)
   return found
 end
 
-local function near(expected, found, tolerance, what)
-  for k, a in ipairs(expected) do
-    local largest, difference = math.max(a:abs():max():item(), 0.1), support.difference(a, found[k])
-    assert.same(a.shape, found[k].shape)
-    assert.is_true(difference <= tolerance * largest, ("%s: result %d differs by %g of %g"):format(what, k,
-      difference, largest))
-  end
-end
-
 -- Problems that were measured or chosen for.
 local function problems()
   local count = 0
@@ -64,7 +55,7 @@ end
 
 it("values and gradients are the CPU's in float32", function()
   for i, shape in ipairs(shapes) do
-    near(results(shape, "cpu", "float64"), results(shape, "cuda", "float32", true), 1e-5, "shape " .. i)
+    support.close_lists(results(shape, "cpu", "float64"), results(shape, "cuda", "float32", true), 1e-5, "shape " .. i)
   end
 end)
 
@@ -74,7 +65,7 @@ it("values and gradients are near the CPU's in halves, where engines are compile
   for i, shape in ipairs(shapes) do
     for _, half in ipairs { "bfloat16", "float16" } do
       local expected = results(shape, "cpu", "float32", false, half)
-      near(expected, results(shape, "cuda", half, true, half), 2e-2, ("shape %d of %s"):format(i, half))
+      support.close_lists(expected, results(shape, "cuda", half, true, half), 2e-2, ("shape %d of %s"):format(i, half))
     end
   end
   core.plans.measure(false)
@@ -120,14 +111,15 @@ it("norm takes the sums as long as they are the tensor's", function()
   local y = co.conv2d(x, w, o)
   local right, found = normalised(y + 0), normalised(y)
   local std = y:reshape({ -1, 5 }):var(1, { unbiased = false }):sqrt()
-  near({ (right - 1 / std):to "cpu" }, { found:to "cpu" }, 1e-5, "sums of others")
-  near({ found:to "cpu" }, { normalised(y:reshape { 2, 7, 3, 5 }):reshape({ 2, 3, 7, 5 }):to "cpu" }, 0, "a view")
+  support.close_lists({ (right - 1 / std):to "cpu" }, { found:to "cpu" }, 1e-5, "sums of others")
+  support.close_lists({ found:to "cpu" }, { normalised(y:reshape { 2, 7, 3, 5 }):reshape({ 2, 3, 7, 5 }):to "cpu" }, 0,
+    "a view")
   for what, t in pairs { ["a part"] = y:narrow(1, 1, 1), ["other channels"] = y:reshape { 2, 3, 5, 7 } } do
-    near({ normalised(t + 0):to "cpu" }, { normalised(t):to "cpu" }, 1e-6, what)
+    support.close_lists({ normalised(t + 0):to "cpu" }, { normalised(t):to "cpu" }, 1e-6, what)
   end
   y = co.conv2d(x, w, o) -- nobody else's
   y:copy(y + 0)
-  near({ right:to "cpu" }, { normalised(y):to "cpu" }, 1e-6, "written to meanwhile")
+  support.close_lists({ right:to "cpu" }, { normalised(y):to "cpu" }, 1e-6, "written to meanwhile")
 end)
 
 it("channels far from 0, whose sums have lost the variance, are read again", function()

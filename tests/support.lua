@@ -166,4 +166,14 @@ function support.difference(a, b)
   return (a:to "float64" - b:to "float64"):abs():max():item()
 end
 
+--- close_lists(expected, found, tolerance, what): tensors that differ by at most so much of the largest number of each,
+--- 0.1 at least.
+function support.close_lists(expected, found, tolerance, what)
+  for k, t in ipairs(expected) do
+    local largest, difference = math.max(t:abs():max():item(), 0.1), support.difference(t, found[k])
+    assert.is_true(difference <= tolerance * largest, ("%s: result %d differs by %g of %g"):format(what, k, difference,
+      largest))
+  end
+end
+
 return support
