@@ -223,9 +223,14 @@ local inner = setmetatable({}, { __mode = "k" }) -- guarded method → the metho
 --- original(f): the function that guard put a check around, or f itself.
 function M.original(f) return inner[f] or f end
 
+--- The classes that guard has seen, by name; of one name there may be several.
+M.classes = {}
+
 --- guard(name, class, is): every method of `class` now first asks is(self), so that x.method() for x:method() is told
 -- as that. Returns class. Functions whose first parameter is not `self` stay as they are.
 function M.guard(name, class, is)
+  M.classes[name] = M.classes[name] or {}
+  table.insert(M.classes[name], class)
   for key, method in next, class do
     if type(method) == "function" and type(key) == "string" and key:sub(1, 2) ~= "__"
       and debug.getlocal(method, 1) == "self" then

@@ -7,7 +7,9 @@ M.draw = function() core.refuse "expected cohesiv to be loaded as a whole, found
 
 --- class(methods): gives a class `png` and `save`; returns it.
 function M.class(methods)
+  --- x:png(): the bytes of a PNG file of its picture, the one that co.show shows.
   function methods.png(x) return M.draw().png(x) end
+  --- x:save "file.png": writes its picture.
   function methods.save(x, path) return M.draw().save(x, path) end
   return methods
 end

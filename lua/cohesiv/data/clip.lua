@@ -1,5 +1,6 @@
 --- A clip: frames, landmarks, flow, person masks and maps of one video. Everything is read when it is asked for; what
--- the data folder lacks is made and cached. Frame numbers count from 0.
+-- the data folder lacks is made and cached. Frame numbers count from 0. clip.frames is a count; clip.width and
+-- clip.height are pixels, after rotation; clip.name and clip.path say which it is.
 local core = require "cohesiv.core"
 local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
 local weights = require "cohesiv.base.weights"
@@ -14,7 +15,6 @@ local any = options.optional "any"
 local clip = {}
 local methods = {}
 
---- Clip.frames (a count), .width, .height (pixels, after rotation); .name, .path, .source.
 local Clip = {
   __name = "clip", methods = methods,
   __index = function(self, name)

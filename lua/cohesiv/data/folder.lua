@@ -2,7 +2,8 @@
 -- asked for, so that opening one of a million clips costs as much as opening one of ten.
 --   clips/NAME.mp4 or clips/NAME/%06d.{png,jpg}      hands_json/NAME.json      person/NAME/%06d.png
 --   flow/NAME/<gap>/%06d.{flo,png,npy,npz}      masks/NAME/FRAME_{hand,object,arm}K.png, masks/NAME/queries.json
--- NAME may hold slashes: clips/ may be divided into subfolders, and the other folders then likewise.
+-- NAME may hold slashes: clips/ may be divided into subfolders, and the other folders then likewise. data.clips are the
+-- names of all clips, data.annotated of those that have masks; data.path is the folder.
 local core = require "cohesiv.core"
 local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
 local annotations, clip = require "cohesiv.data.annotations", require "cohesiv.data.clip"

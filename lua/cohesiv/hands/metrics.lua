@@ -6,17 +6,20 @@ local core = require "cohesiv.core".metrics
 local refuse = require("cohesiv.core").refuse
 
 local metrics = {
-  --- Pixels in both masks and in either.
+  --- overlap(a, b, ignore?): pixels in both masks, and in either.
   overlap = core.overlap,
-  --- The mask of the pixels where `first` > t1 and, when given, `second` > t2.
+  --- over(first, t1, second?, t2?): the mask of the pixels where `first` > t1 and, when given, `second` > t2.
   over = core.over,
-  --- Contact of hand and object: pixels of one within `reach` (0.02) times the diagonal of the hand's box of the other.
+  --- contact(hand, object, reach = 0.02): pixels of either mask within `reach` times the diagonal of the hand's box of
+  -- the other.
   contact = core.contact,
-  --- IoU at every pair of thresholds: a float tensor n1×n2 for ascending lists t1, t2 (`second` and t2 may be nil).
+  --- table(first, second?, truth, ignore?, t1, t2?): IoU at every pair of thresholds, a float tensor n1×n2 for
+  -- ascending lists.
   table = function(first, second, truth, ignore, t1, t2) return core.table(first, second, truth, ignore, t1, t2) end,
-  --- Minus the distance to (x, y) over the width, H×W: a disc of radius r is what lies over −r / width.
+  --- disc(x, y, width, height): minus the distance to (x, y) over the width, H×W: a disc of radius r is what lies over
+  -- −r / width.
   disc = core.disc,
-  --- A classical saliency map of a uint8 image, in [0, 1].
+  --- saliency(image): a classical saliency map of a uint8 image H×W×3, in [0, 1].
   saliency = core.saliency,
 }
 

@@ -46,6 +46,9 @@ local function round_weights(self, to)
   ops.round_weights.each({ list }, nil, to)
 end
 
+--- model:forward(x): { Z, Q, K }, each N×H×W×C, of images N×H×W×3 or H×W×3 (then H×W×C), also as model(x). uint8 is
+-- scaled and normalised with model.mean and model.std; floats are taken as they are. Any size: zeros are added right
+-- and below up to a multiple of 32, and the outputs cropped.
 local function forward(self, x)
   if not core.is_tensor(x) then core.refuse("model: expected an image tensor, found %s", type(x)) end
   local shape = x.shape
@@ -98,6 +101,8 @@ end
 
 local methods = options.guard("model", {
   forward = forward, summary = summary.summary, predict = predict.predict,
+  --- model:replace(name, module): puts a module in the place of encoder, decoder, segmentation_head, hand_branch or
+  -- object_branch. → module
   replace = function(self, name, part)
     if not lists.set(PARTS)[name] then
       core.refuse("model: replace: expected %s, found %s", lists.words(PARTS), options.text(name))
@@ -109,9 +114,12 @@ local methods = options.guard("model", {
     for _, key in ipairs(EXTRAS) do extras[key] = self[key] end
     return extras
   end,
+  --- model:save "w.safetensors": weights, options, thresholds and mean embeddings in a file.
   save = function(self, path)
     core.io.safetensors_write(path, (self:state_dict()), { cohesiv = json.encode(self:extras()) })
   end,
+  --- model:load(path, { strict = true }): weights of a file under public names (.safetensors, .npz, .pth, .pt) →
+  -- { missing, unexpected, misshaped }: lists of names. strict: raises when any is not empty.
   load = function(self, path, given)
     local how = options.read("load", given, { strict = true })
     how.ignore = weights.is_foreign

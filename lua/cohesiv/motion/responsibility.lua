@@ -1,5 +1,6 @@
 --- co.responsibility: which hand, or the background, moves each pixel, from given flows and hands (of clips: maps.lua).
--- The result R keeps what its fields need; the heavy ones (residuals, stacked flows, quality) are made when first read.
+-- The result R keeps what its fields need (R.map, R.quality, …: see co.responsibility); the heavy ones (residuals,
+-- stacked flows, quality) are made when first read.
 local core = require "cohesiv.core"
 local pictured = require "cohesiv.base.pictured"
 local tensor = require "cohesiv.tensor"

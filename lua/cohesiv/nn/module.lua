@@ -18,11 +18,13 @@ function Module.new(forward, kind)
     kind = kind or "Module" }, Module)
 end
 
+-- m(x, …) is m:forward(x, …), with hooks.
 Module.__call = function(self, ...)
   if self.hooks then return hooks.call(self, ...) end
   return self:forward(...)
 end
 
+--- m:forward(x, …): what the module computes; modules of your own set it: m.forward = function(self, x) … end.
 function Module.forward() core.refuse "module: expected a forward function, found none" end
 
 for name, method in pairs(hooks.methods) do Module[name] = method end
@@ -252,6 +254,7 @@ end
 --- The tree of modules as text, a line for each, with its parameters as they lie in memory.
 function Module:__tostring() return tree(self, "") end
 
+--- Module.is_module(x): whether x is a module.
 Module.is_module = function(x) return type(x) == "table" and getmetatable(x) == Module end
 
 --- Module.stands(x): whether x is a module, or stands for one as a frozen network does: it has its methods.

@@ -1,4 +1,9 @@
 --- The Lua half of tensors: methods out of the op table, slices, arithmetic, printing, scopes, gradient checks.
+--   t.shape (a table), t.dtype, t.device, t.requires_grad (read and write), t.grad; #t == t.shape[1]
+--   t[i]: a number of a tensor of one dimension, else a tensor; t[{ i, {a, b}, {} }]: index, range, all; t[…] = v
+--   t + u, t - u, t * u, t / u, t ^ u, -t, with broadcasting; co.eq, co.lt, … compare: Lua makes booleans of < and ==
+-- Dimensions and indices count from 1, dimensions also from the end (-1). dtypes: float32, float64, float16, bfloat16,
+-- uint8, int32, int64.
 local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
 require "cohesiv.base.warn" -- tells what there is to know about a device
@@ -14,6 +19,31 @@ end
 for _, name in ipairs { "add", "sub", "mul", "div", "pow" } do meta["__" .. name] = core.ops[name].call end
 meta.__unm = function(t) return core.ops.neg.call(t) end -- Lua passes the operand twice
 
+-- What is in C, told here since help finds comments in Lua files:
+--
+--- tensor(table | number, { dtype = "float32", device = "cpu", requires_grad = false }): a tensor of nested lists of
+-- numbers, those of a level of equal length, or of a number.
+--- is_tensor(x): whether x is a tensor.
+--- full(value, 2, 3, { dtype, device, requires_grad }): a tensor filled with a number. Sizes may also be a list.
+--- arange(start, stop, step = 1, { dtype, device }): start, start + step, … without stop; arange(stop): from 0.
+--- eye(n, { dtype, device }): the identity matrix n×n.
+--- rand(2, 3, { dtype, device }): random numbers, evenly in [0, 1); see co.seed.
+--- randn(2, 3, { dtype, device }): random numbers, normal with mean 0 and variance 1; see co.seed.
+--- threads(n?): how many threads compute, after setting it to n. Results are the same bits for any number.
+--- memory{ limit, reset_peak, empty_cache }: bytes that tensors hold: { live, peak, cached, limit, graphs }, and of
+-- GPUs that are in use the same under their names. limit: beyond it making a tensor is an error; empty_cache: frees
+-- what is kept for the next tensors.
+--- devices(): what there is to compute on, a list of { name, kind, index, memory }.
+--- t:item(): the number of a tensor of one element.
+--- t:totable(): nested lists of its numbers.
+--- t:numel(): how many numbers it has.
+--- t:detach(): the same values without history: no gradient flows through.
+--- t:backward(gradient?, { retain_graph = false }): adds to .grad of every tensor that t came from and that requires a
+-- gradient the gradient of t, which has one element, or of the sum of t times `gradient`.
+--- t:is_leaf(): whether it was made, not computed from tensors that require gradients.
+--- t:fill(v): all its numbers become v. → t
+--- t:copy(v): its numbers become those of v: a tensor of its shape, one element or a number. → t
+--- t:close(): frees its memory now instead of when it is collected; it cannot be used any more.
 for _, name in ipairs { "tensor", "is_tensor", "full", "arange", "eye", "rand", "randn", "threads", "memory",
   "devices" } do
   M[name] = core[name]
@@ -73,6 +103,8 @@ local function fold(call, list, dim)
   return fold(core.ops.cat.call, parts, dim) -- what is stacked already is joined
 end
 
+--- cat(list, dim = 1): the tensors of a list, of any length, joined along a dimension; also cat(a, b, c, dim = …).
+--- stack(list, dim = 1): the tensors of a list, of one shape, along a new dimension.
 for _, name in ipairs { "cat", "stack" } do
   local call = core.ops[name].call
   M[name] = function(list, dim, ...) -- also cat(a, b, c)

@@ -44,14 +44,16 @@ function cli.names()
   return names
 end
 
-local function command_of(name)
+--- command(name): what a command's file returns.
+function cli.command(name)
   local command = require("cohesiv.tools.commands." .. name)
   if type(command) == "table" then return command end
   error(("commands/%s.lua: expected a table with summary and run, found %s"):format(name, type(command)), 0)
 end
 
--- The argparse parser of a command; wrong usage raises instead of leaving the process.
-local function parser_of(name, command)
+--- parser(name): the argparse parser of a command; wrong usage raises instead of leaving the process.
+function cli.parser(name)
+  local command = cli.command(name)
   local parser = argparse("cohesiv " .. name, command.summary)
   parser:flag "--trace" :description "Print the traceback of a failure."
   if command.configure then command.configure(parser) end
@@ -67,7 +69,7 @@ Usage: cohesiv COMMAND …      cohesiv SCRIPT.lua ARGS…      cohesiv -e CODE 
 
 Commands (each has --help):]]
   for _, name in ipairs(cli.names()) do
-    print(("  %-16s%s"):format(name, command_of(name).summary))
+    print(("  %-16s%s"):format(name, cli.command(name).summary))
   end
   print "\nOptions: --trace prints the traceback of a failure, --version the version."
 end
@@ -98,10 +100,10 @@ local function dispatch(words)
   if words[1] == "--help" or words[1] == "-h" then return print_help() end
   if words[1] == "--version" then return print("cohesiv " .. require("cohesiv").version) end
   local name, rest = choose(words)
-  local command = command_of(name)
+  local command = cli.command(name)
   -- A script's arguments are its own; every other command's go through its parser.
   in_script = name == "script"
-  return command.run(in_script and rest or parser_of(name, command):parse(join_negative(rest)))
+  return command.run(in_script and rest or cli.parser(name):parse(join_negative(rest)))
 end
 
 -- `--trace` counts before a script's name and anywhere among a command's arguments.

@@ -2,69 +2,8 @@
 -- show the comment above their definition, read from their file; modules list what is in them. No text is kept here.
 local core = require "cohesiv.core"
 local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
+local comments = require "cohesiv.tools.comments"
 local M = {}
-
--- The comment in a file that a source such as "@PATH" names, from a line on, down (1) or up (-1).
-local function comment_at(source, at, step)
-  local lines, comment, file = {}, {}, io.open(source:match "^@(.*)" or "")
-  if not file then return comment end
-  for line in file:lines() do lines[#lines + 1] = line end
-  file:close()
-  while lines[at] and lines[at]:find "^%s*%-%-" do
-    table.insert(comment, step > 0 and #comment + 1 or 1, (lines[at]:gsub("^%s*%-+%s?", "")))
-    at = at + step
-  end
-  return comment
-end
-
--- "name(a, b, …)" of a Lua function.
-local function signature(name, f)
-  f = options.original(f)
-  local info, parameters = debug.getinfo(f, "u"), {}
-  for i = 1, info.nparams do parameters[i] = debug.getlocal(f, i) end
-  if info.isvararg then parameters[#parameters + 1] = "…" end
-  if parameters[1] == "self" or parameters[1] == "_" then table.remove(parameters, 1) end
-  return ("%s(%s)"):format(name, table.concat(parameters, ", "))
-end
-
-local function comment_of(f)
-  local info = debug.getinfo(options.original(f), "S")
-  return comment_at(info.source, info.linedefined - 1, -1)
-end
-
--- The source of a table that `require` gave, else the one that most of its functions come from.
-local function source_of(module)
-  for name, value in pairs(package.loaded) do
-    if rawequal(value, module) then return "@" .. (package.searchpath(name, package.path) or "") end
-  end
-  local counts, best = {}, ""
-  for _, value in next, module do
-    if type(value) == "function" then
-      local source = debug.getinfo(options.original(value), "S").source
-      counts[source] = (counts[source] or 0) + 1
-      if counts[source] > (counts[best] or 0) then best = source end
-    end
-  end
-  return best
-end
-
-local function op_of(f)
-  for name, op in pairs(core.ops) do
-    if op.call == f then return name, op end
-  end
-end
-
--- conv2d(input, weight, bias?, { stride:int=1, … }): many parameters are better given by name, in a table at the end.
-local function op_signature(name, op)
-  local words, parameters = {}, {}
-  for word in op.args:gmatch "%S+" do
-    local list = word:find "[=:]" and parameters or words
-    list[#list + 1] = word
-  end
-  local text = table.concat(parameters, ", ")
-  if text ~= "" then words[#words + 1] = #parameters > 2 and "{ " .. text .. " }" or text end
-  return ("%s(%s)"):format(name, table.concat(words, ", "))
-end
 
 --- names(holder): the texts that are keys of a table as a set, those that its __pairs tells too.
 function M.names(holder)
@@ -106,32 +45,33 @@ local function find(name)
   return value
 end
 
--- The public name of a function, looked for two tables deep.
+-- The public name of a function, looked for two tables deep, and the table that it is in.
 local function name_of(f)
   local co = require "cohesiv"
   for name, value in next, co do
-    if value == f then return name end
+    if value == f then return name, co end
     for inner, v in next, type(value) == "table" and value or {} do
-      if v == f then return name .. "." .. inner end
+      if v == f then return name .. "." .. inner, value end
     end
   end
 end
 
 -- How a value is written, and the lines that its source says of it.
-local function told(x, name)
-  local op_name, op = op_of(x)
-  if op then return op_signature(name or op_name, op), { op.doc } end
-  if type(x) == "function" then return signature(name or name_of(x) or "function", x), comment_of(x) end
-  return name, type(x) == "table" and comment_at(source_of(x), 1, 1) or {}
+local function told(x, name, holder)
+  if type(x) == "function" then
+    if not name then name, holder = name_of(x) end
+    return comments.of_function(name or "function", x, holder)
+  end
+  return name, type(x) == "table" and comments.of_table(x) or {}
 end
 
 local function list(out, module)
   for _, name in ipairs(lists.keys(M.names(module))) do
     if not name:find "^_" then
       local value = module[name]
-      local head, lines = told(value, name)
+      local head, lines = told(value, name, module)
       local doc = lines[1] or options.show(value)
-      if type(value) == "function" and not op_of(value) then -- the first sentence
+      if type(value) == "function" and not comments.op(value) then -- the first sentence
         doc = table.concat(lines, " ")
         doc = doc:match "^(.-[^.]%.)%s" or doc
       end

@@ -252,7 +252,7 @@ function run.open(path, options)
   core.error(r, 0)
 end
 
---- co.run(path): run.open, for everybody.
+--- co.run(path): the run in a folder: run.recipe, run:model(), run:status(), run:metrics(), run:calibration().
 function run.run(path) return (run.open(path)) end
 
 --- The path of a file in the run folder.
