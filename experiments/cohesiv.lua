@@ -11,8 +11,9 @@ local optional, one_of = recipe.optional, recipe.one_of
 
 return recipe.base {
   name = "cohesiv", -- the run folder's name
-  -- What answers; only the first is trained. function(run) → system: one of your own.
-  system = recipe.or_function(one_of("cohesiv", "responsibility", "flow", "saliency", "disc")),
+  -- What answers; the first three are trained. function(run) → system: one of your own.
+  system = recipe.or_function(one_of("cohesiv", "predicted_query", "supervised_box", "responsibility", "flow",
+    "saliency", "disc")),
   data = recipe.paths(), -- the data folder, or a list of several
   size = { 448, 256 }, -- width, height of network, flow and maps: images are scaled to fit, padded right and bottom
   seed = 0,
@@ -40,6 +41,8 @@ return recipe.base {
     embedding_dim = 64,
     attention_dim = 64,
     build = optional "function", -- (model): changes the network that was made
+    query_branch = false, -- true: a third branch, which finds hands (predicted_query)
+    box_branch = false, -- true: a branch of boxes (supervised_box)
   },
   loss = {
     responsibility = 10, embedding = 1, -- weights in the sum
@@ -68,6 +71,13 @@ return recipe.base {
   },
   sample = { edit = optional "function" }, -- (sample, clip, n) → sample: what a frame is learnt from
   predict = { edit = optional "function" }, -- (maps, image, queries) → maps: what masks are made of
+  query = { -- of predicted_query
+    run = recipe.resolved("auto", "auto"), -- the run of COHESIV whose network it stands on; auto: one with the same
+    -- recipe in the same folder; where there is none, it is trained first
+    share = 0.25, -- of COHESIV's epochs and minutes
+    sigma = 0.17, -- of the Gaussians, in sides of a hand's box
+  },
+  box = { source = one_of("network", "files") }, -- of supervised_box; files: detections/NAME of the data folder
   on = { -- (training, …): called before a step (batch), after an epoch (its record), in the end
     step = optional "function", epoch = optional "function", finish = optional "function",
   },

@@ -11,6 +11,8 @@ local SYSTEMS = {
   { "attention_only", true },
   { "embeddings_only", true },
   { "resnet", true },
+  { "supervised_box", true },
+  { "predicted_query", true },
 }
 
 -- The base, changed as the experiment of that name changes the paper's.

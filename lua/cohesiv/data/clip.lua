@@ -10,6 +10,7 @@ local estimator, maps = require "cohesiv.motion.flow_methods", require "cohesiv.
 local landmarks, detected = require "cohesiv.data.landmarks", require "cohesiv.data.detected"
 local corrected, person = require "cohesiv.data.corrected", require "cohesiv.data.person"
 local cache, given = require "cohesiv.data.cache", require "cohesiv.data.given"
+local detections = require "cohesiv.data.detections"
 
 local any = options.optional "any"
 local clip = {}
@@ -222,6 +223,22 @@ end
 --- clip:person_key(source): what identifies, beyond the frame, how clip:person makes masks of this source.
 function methods.person_key(_, source)
   return (source == "network" or source == "auto" and person.present()) and person.key() or "none"
+end
+
+--- clip:saliency(n): a map of what stands out that the data folder brings along, saliency/NAME/%06d.png, float32 H×W of
+-- 0 to 1 in the clip's own pixels; nil where it has no such folder of this clip.
+function methods:saliency(n)
+  check_frame(self, n)
+  return given.saliency(self, n)
+end
+
+--- clip:detections(n): the hands of frame n and what they hold as a detector has written them (detections.lua), a list
+-- of { side, score, box, object_box, object_score, contact }, in the clip's own pixels; nil where there is no file of
+-- this clip.
+function methods:detections(n)
+  check_frame(self, n)
+  if self.detected_boxes == nil then self.detected_boxes = detections.of(self) or false end
+  return self.detected_boxes and (self.detected_boxes[n] or {}) or nil
 end
 
 --- clip:responsibility(n, options): the maps of frame n; see maps.lua.

@@ -1,6 +1,7 @@
 --- Where frames come from: a video file or a folder of numbered pictures, behind one interface:
 --   source:info() → { frames, width, height }     source:frame(n) → uint8 H×W×3, n from 0
 --   source:rate() → frames a second, nil where that is not told
+--   source:number(stem) → the frame whose picture has that name, without its extension, nil where there is none
 --   source:key(n, …) → text that names the content of these frames, for the cache     source:close()
 -- Videos are decoded in order; the frames last seen are kept (bounded bytes, all videos together), so that steps of a
 -- few frames back cost nothing. Farther back decoding starts anew: exact frame numbers never rest on seeking. No frame
@@ -68,6 +69,8 @@ local Video = class {}
 
 function Video:close() decoders.drop(self) end
 
+function Video.number() return nil end
+
 local function decode(self, n)
   local decoder = decoders.get(self)
   if not decoder or decoder.next > n then
@@ -126,6 +129,15 @@ local function picture_path(self, n)
     self.series = series
   end
   return self.series[n + 1] and self.path .. "/" .. self.series[n + 1]
+end
+
+function Folder:number(stem)
+  if not self.numbers then
+    picture_path(self, 0)
+    self.numbers = {}
+    for i, name in ipairs(self.series) do self.numbers[name:match "[^/]*$":gsub("%.%w+$", "")] = i - 1 end
+  end
+  return self.numbers[stem]
 end
 
 function Folder:read(n)

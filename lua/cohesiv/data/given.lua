@@ -1,4 +1,5 @@
---- What a data folder brings along for frames: flow and person masks, which file is a frame's, and what it may hold.
+--- What a data folder brings along for frames: flow, person masks and saliency, which file is a frame's, and what it
+-- may hold.
 -- FOLDER/%06d.png and the like are numbered as frames are, from 0, whatever the numbers of the clip's own pictures.
 -- This spelling costs one look at the disk; others (5 to 10 digits, a prefix, .PNG) are found where one file alone can
 -- be meant: the folder is listed, and again only when it has changed.
@@ -81,7 +82,7 @@ function given.file(folder, n, extensions, clip, beyond)
   end
 end
 
-local EXTENSIONS = { flow = { "flo", "npz", "npy", "png" }, person = { "png" } }
+local EXTENSIONS = { flow = { "flo", "npz", "npy", "png" }, person = { "png" }, saliency = { "png" } }
 
 -- The clip's name in its folder, where it goes by another among several folders.
 local function name_of(clip) return clip.own_name or clip.name end
@@ -175,6 +176,27 @@ end
 function given.person(clip, from, n, sc)
   local path = wanted_file(clip, from, "person", n)
   return path and scale.picture(document.mask(path, clip), sc)
+end
+
+--- saliency(clip, n): the map of a file, float32 H×W of 0 to 1 in the clip's pixels; nil where the clip has no folder
+-- of them.
+function given.saliency(clip, n)
+  local path = file_of(clip, "auto", "saliency", n)
+  local folder = clip.root and ("%s/saliency/%s"):format(clip.root, name_of(clip))
+  if not path and core.io.status(folder or "") ~= "folder" then return nil end
+  if not path then core.refuse("%s: expected a map of frame %d, found none (%06d.png)", folder, n, n) end
+  local picture = core.io.png_read(path, "rgb16"):to "float32"
+  local h, w = picture.shape[1], picture.shape[2]
+  if not scale.same_aspect(w, h, clip.width, clip.height) then
+    core.refuse("%s: expected a map of the whole frame (%dx%d, or scaled), found %dx%d", path, clip.width, clip.height,
+      w, h)
+  end
+  if (picture:max(3) - picture:min(3)):max():item() > 0 then
+    core.refuse("%s: expected a grey map, found colours", path)
+  end
+  local map, s = picture:select(3, 1) / 65535, clip.width / w
+  if w == clip.width and h == clip.height then return map end
+  return core.io.resample(map:contiguous(), s, clip.height / h, clip.width, clip.height, clip.width, clip.height)
 end
 
 return given

@@ -149,7 +149,7 @@ end
 function calibrate.attach(model, recipe, stored)
   stored = stored or {}
   model.calibration = { size = { recipe.size[1], recipe.size[2] }, score = recipe.calibrate.score,
-    scale = recipe.embedding.scale }
+    scale = recipe.embedding.scale, query = stored.query }
   local own = rawget(recipe, "predict") -- recipes of older runs lack it
   model.edit = own and rawget(own, "edit")
   model.embeddings = stored.means or model.embeddings

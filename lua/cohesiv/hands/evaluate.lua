@@ -4,6 +4,7 @@
 --   answer(clip, n, queries, detected) → { [key] = list of { first, second } }
 -- Maps are of the scaled frame (padding included) or of the frame's own size; the list is by query, for task All one
 -- entry; no entry is an empty prediction. `detected` (see below) is given to systems that say detects = true.
+-- An answer with a `count` has entries beyond the queries, of what the system takes for hands too: they count in All.
 -- A key's mask is first > t[1] and second > t[2]. A system with the keys `object` and `hand` gets Pair as their union
 -- (unless it has the key `pair`) and All as the union of its Pairs; any other has one key per task, named like it.
 -- IoU is taken at the image's own resolution, without pixels of `arm` masks. Thresholds are chosen in calibrate.lua.
@@ -66,7 +67,7 @@ end
 
 --- The predicted masks of a frame: { All = mask, Pair = by query, Hand = by query, Obj = by query }.
 function evaluate.masks(system, answer, thresholds, frame, truth)
-  local known, out = {}, {}
+  local known, out, count = {}, {}, answer.count or #frame.queries
   local function mask(key, q) -- empty where the system has no entry
     local entry, t = answer[key] and answer[key][q], thresholds[key]
     if not entry then return tensor.zeros(truth.height, truth.width, { dtype = "uint8" }) end
@@ -76,12 +77,12 @@ function evaluate.masks(system, answer, thresholds, frame, truth)
   end
   for key, goal in pairs(system.goals) do
     local list, whole = {}, goal.task == "All"
-    for q = 1, whole and 1 or #frame.queries do list[q] = mask(key, q) end
+    for q = 1, whole and 1 or count do list[q] = mask(key, q) end
     out[goal.task] = whole and list[1] or list
   end
   if out.Hand and out.Obj and not out.Pair then
     out.Pair = {}
-    for q = 1, #frame.queries do out.Pair[q] = metrics.union { out.Hand[q], out.Obj[q] } end
+    for q = 1, count do out.Pair[q] = metrics.union { out.Hand[q], out.Obj[q] } end
   end
   if out.Pair and not out.All then out.All = metrics.union(out.Pair) end
   return out

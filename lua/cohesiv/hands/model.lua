@@ -7,6 +7,7 @@ local files = require "cohesiv.tensor.io"
 local encoders, layers, Module = require "cohesiv.nn.encoders", require "cohesiv.nn.layers", require "cohesiv.nn.module"
 local summary, unet, weights = require "cohesiv.nn.summary", require "cohesiv.nn.unet", require "cohesiv.nn.weights"
 local predict = require "cohesiv.hands.predict"
+local heads = require "cohesiv.hands.heads"
 
 local ops = core.ops
 local M = {}
@@ -19,10 +20,12 @@ local OPTIONS = {
   encoder = "se_resnext50_32x4d", encoder_weights = options.optional "string",
   decoder_widths = { 256, 128, 64, 32, 16 }, embedding_dim = WIDTH, attention_dim = WIDTH,
   build = options.optional "function",
+  query_branch = false, box_branch = false,
 }
 
 -- The parts that may be replaced: forward asks for each by its name.
 local PARTS = { "encoder", "decoder", "segmentation_head", "hand_branch", "object_branch" }
+table.move(heads.names, 1, #heads.names, #PARTS + 1, PARTS)
 
 local HALVES = { bf16 = "bfloat16", fp16 = "float16" } -- precision → what activations are
 
@@ -135,6 +138,7 @@ local methods = options.guard("model", {
 -- model:predict(image, points, options); model:replace("object_branch", module), any of its parts;
 -- model:load(path, { strict }) → { missing, unexpected, misshaped }, of any file of weights; model:save(path), as
 -- safetensors; model:summary{ size, batch }: what every stage costs. build(model): changes the network that was made.
+-- query_branch, box_branch = true: with these parts (heads.lua).
 function M.model(given)
   local c = options.read("model", given, OPTIONS)
   local file, widths = c.encoder_weights, c.decoder_widths
@@ -157,6 +161,8 @@ function M.model(given)
   m.dtype = function() return reference(m).dtype end
   m.device = function() return reference(m).device end
   for name, method in pairs(methods) do m[name] = method end
+  heads.add(m, c)
+  for _, name in ipairs(heads.names) do c[name] = c[name] or nil end -- files of networks without them do not tell
   if build then
     build(m)
     c.built = true -- a file of its weights alone cannot tell how

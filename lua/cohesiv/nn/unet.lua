@@ -30,12 +30,14 @@ function M.decoder(encoder_widths, widths)
   return m
 end
 
---- branch(channels, out): conv 3×3 without bias, batch norm, ReLU, conv 3×3 with bias; children "0", "1", "3". The
--- last convolution starts small, with bias sqrt(0.5 / out): qᵀk of two branches near 0.5, inside the loss's clamp.
-function M.branch(channels, out)
+--- branch(channels, out, hidden = out): conv 3×3 without bias, batch norm, ReLU, conv 3×3 with bias; children "0", "1",
+-- "3". The last convolution starts small, with bias sqrt(0.5 / out): qᵀk of two branches near 0.5, inside the loss's
+-- clamp.
+function M.branch(channels, out, hidden)
   local m = Module.new()
-  local first = stages.conv_bn(m, 0, 1, { channels, out, 3, act = "relu" })
-  local last = m:add(3, layers.Conv2d { out, out, 3, padding = 1 })
+  hidden = hidden or out
+  local first = stages.conv_bn(m, 0, 1, { channels, hidden, 3, act = "relu" })
+  local last = m:add(3, layers.Conv2d { hidden, out, 3, padding = 1 })
   last.params.weight:copy(last.params.weight:detach() * 0.25)
   last.params.bias:fill(math.sqrt(0.5 / out))
   return stages.block(m, { first, last })

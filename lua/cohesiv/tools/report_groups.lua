@@ -11,10 +11,10 @@ local LEVEL = 0.05 -- of significance, after Holm's correction
 local CLIPS = 6 -- of fewer nothing is called significant: so few draws tell nothing
 local SWEPT = 6 -- charts of a figure against a setting, at most
 
--- Everything that a recipe says but its name and its seed.
+-- Everything that a recipe says but its name, its seed and the run whose network it stands on.
 local function identity(recipe)
   return table.concat(lists.map(recipes.assignments(recipe), function(text)
-    return not text:find "^name=" and not text:find "^seed=" and text
+    return not text:find "^name=" and not text:find "^seed=" and not text:find "^query%.run=" and text
   end), "\n")
 end
 

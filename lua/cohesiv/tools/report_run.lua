@@ -14,11 +14,14 @@ local report_run = {}
 local BASELINES = { "responsibility", "flow", "saliency", "disc" }
 local SYSTEMS = { -- name in tables, what it sees
   cohesiv = { "COHESIV", "one image and a point" },
+  predicted_query = { "Predicted query", "one image: it finds the points, too" },
+  supervised_box = { "Supervised bounding box", "one image and a point; learned from masks" },
   responsibility = { "Thresholded responsibility", "sees the video: the maps themselves" },
   flow = { "Flow", "sees the video: what moves" },
   saliency = { "Saliency", "one image: what stands out" },
   disc = { "Disc", "a disc at the point; sees no pixels" },
 }
+local LEARNED = lists.set { "cohesiv", "predicted_query" } -- from video alone
 local RUNS, LOOKED_AT = 10, 60 -- runs with pictures and curves; failures looked at, of all runs together
 
 local function system_of(run)
@@ -65,6 +68,7 @@ local function results_of(runs, data, baselines)
   local list, names, present = {}, evaluation.names(runs), {}
   local function add(run, name, note, main)
     local result = not data and main and kept(run) or evaluated(name, run, data, {})
+    name = evaluation.title(name, run.recipe.supervised)
     list[#list + 1] = { name = name, note = note, main = main, run = main and run or nil, cells = result.summary,
       summary = result.summary, rows = result.rows, names = result.names, result = result }
   end
@@ -80,7 +84,8 @@ local function results_of(runs, data, baselines)
   local recipe = named_system(runs)
   for _, system in ipairs(baselines or BASELINES) do
     if not present[system] then
-      local untrained = recipe { system = system, name = system, size = recipe.maps.size or recipe.size }
+      local untrained = recipe { system = system, name = system, supervised = false,
+        size = recipe.maps.size or recipe.size }
       add(evaluation.untrained(untrained), table.unpack(SYSTEMS[system]))
     end
   end
@@ -117,7 +122,7 @@ local function text_of(run, result, many)
     text[1] = "These clips have no masks: nothing is measured" .. (calibrated_on and "." or
       ", and thresholds are not calibrated.")
   end
-  if run.recipe.system == "cohesiv" then text[#text + 1] = PERSON[run.recipe.person.source] end
+  if LEARNED[run.recipe.system] then text[#text + 1] = PERSON[run.recipe.person.source] end
   return text
 end
 
@@ -447,7 +452,7 @@ function report_run.write(runs, options)
   end
   add { title = "Thresholds", surfaces = surfaces, text = "Mean IoU on the calibration clips at every pair of "
     .. "thresholds, bright is high; the ring is what was chosen." }
-  local learned = one.recipe.system == "cohesiv" and not (given and not measured)
+  local learned = LEARNED[one.recipe.system] and not (given and not measured)
   add { title = "Responsibility maps",
     pictures = pictures.maps(one, learned and evaluate.data(one) or data, many and 2 or 4),
     text = "A row a hand and one for the background: the frame with the vertices, the flow of one gap, the distance to "
@@ -461,7 +466,7 @@ function report_run.write(runs, options)
   local title = options.title or (#runs > 3 and ("%d runs"):format(#runs) or table.concat(names, ", "))
   report.write(path, {
     title = title .. ": hands and what they hold",
-    lead = one.recipe.system == "cohesiv" and "Hand and held-object masks learned from video without a single mask.",
+    lead = LEARNED[one.recipe.system] and "Hand and held-object masks learned from video without a single mask.",
     facts = many and facts_beside(runs, results[1]) or facts_of(one, results[1], options.started), sections = sections,
     footer = ("cohesiv · %s · IoU at the images' own resolution, arms left out."):format(os.date "!%Y-%m-%d"),
   })

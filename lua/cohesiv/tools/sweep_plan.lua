@@ -3,7 +3,7 @@
 local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local evaluate = require "cohesiv.hands.evaluate"
-local sweeps = require "cohesiv.train.sweep"
+local sweeps, tasks = require "cohesiv.train.sweep", require "cohesiv.train.tasks"
 local M = {}
 local Plan = {}
 Plan.__index = Plan
@@ -15,7 +15,7 @@ function M.new(folder, o)
   return setmetatable({ folder = folder, entries = entries, halving = o.halving, failed = {}, since = {} }, Plan)
 end
 
-local function is_trained(entry) return entry.recipe.system == "cohesiv" end
+local function is_trained(entry) return tasks.of(entry.recipe) ~= nil end
 
 -- Successive halving (Jamieson and Talwalkar, AISTATS 2016): of n runs each half that does best gets twice the
 -- training, so that the last one has had all of it. → the share of the rung at which those that are left are, and how
@@ -99,8 +99,16 @@ function Plan:look()
   return rows, share, going
 end
 
+-- Whether an entry waits for another one of the plan, which will be done.
+function Plan:waits(entry)
+  local needed = self.folder:needed(entry)
+  local state = needed and lists.set(self.entries)[needed] and self.folder:row(needed).state
+  return state and state ~= "done" and state ~= "dropped" and not self.failed[needed.name]
+end
+
 --- plan:wants(row, i, share): whether the i-th entry waits for somebody to work on it.
 function Plan:wants(row, i, share)
+  if self:waits(self.entries[i]) then return false end
   if row.state == "waiting" or row.state == "stopped" then return true end
   return row.state == "paused" and (not is_trained(self.entries[i]) or (row.share or 0) < share)
 end

@@ -3,6 +3,7 @@
 local core = require "cohesiv.core"
 local tensor, optim = require "cohesiv.tensor", require "cohesiv.optim"
 local models, loss = require "cohesiv.hands.model", require "cohesiv.train.loss"
+local rates, tasks = require "cohesiv.train.rates", require "cohesiv.train.tasks"
 local M = {}
 
 local MOST = 64 -- samples of a batch that is chosen by memory
@@ -46,7 +47,9 @@ function M.measure(recipe, sample, data)
   local seed, stream = core.random_state()
   local out = tensor.tidy(function()
     local model = models.like(recipe.model):to(recipe.device):train()
-    local optimiser, peaks, held, times = optim.AdamW(model:parameters(), { lr = 0 }), {}, {}, {}
+    local part, peaks, held, times = tasks.of(recipe).part, {}, {}, {}
+    local optimiser = part and rates.of(model, recipe.optim, part) or optim.AdamW(model:parameters(), { lr = 0 })
+    rates.train(model, recipe.optim, part)
     model.precision = recipe.precision
     for n = 1, 2 do
       local samples = {}

@@ -5,7 +5,7 @@ local cache, folders = require "cohesiv.data.cache", require "cohesiv.data"
 local evaluate, models = require "cohesiv.hands.evaluate", require "cohesiv.hands.model"
 local lists, progress = require "cohesiv.base.lists", require "cohesiv.base.progress"
 local cost, extent = require "cohesiv.train.cost", require "cohesiv.train.extent"
-local labels = require "cohesiv.train.labels"
+local labels, tasks = require "cohesiv.train.labels", require "cohesiv.train.tasks"
 local M = {}
 
 local LOOKED_AT = 50 -- frames whose hands are counted
@@ -19,18 +19,18 @@ end
 local function gigabytes(bytes) return ("%.2f GB"):format(bytes / 1e9) end
 
 -- The samples that there would be, how many are made already, and the hands in one, on average.
-local function look(data, recipe, found)
+local function look(task, found)
   local list, made, hands, counted = {}, 0, 0, 0
   for _, entry in ipairs(found.wanted) do
-    local clip = data:clip(entry.name)
+    local clip = task.data:clip(entry.name)
     for _, n in ipairs(entry.frames) do
       list[#list + 1] = { clip = entry.name, frame = n }
-      made = made + (labels.is_made(clip, n, recipe) and 1 or 0)
-      if counted < LOOKED_AT then hands, counted = hands + #clip:hands(n), counted + 1 end
+      made = made + (task.is_made(clip, n) and 1 or 0)
+      if clip:has_hands() and counted < LOOKED_AT then hands, counted = hands + #clip:hands(n), counted + 1 end
     end
     clip:close()
   end
-  return list, made, hands / counted
+  return list, made, counted > 0 and hands / counted or 1
 end
 
 local function shapes(recipe, batch, hands)
@@ -40,10 +40,13 @@ local function shapes(recipe, batch, hands)
 end
 
 -- Lines about training on a data folder.
-local function of_training(recipe, data, say)
-  local found = labels.survey(data, recipe)
-  say("%s: %d clips, %d with landmarks, %d frames to train on", data.path, found.clips, found.hands, found.total)
-  local list, made, hands = look(data, recipe, found)
+local function of_training(of, data, say)
+  local task = tasks.of(of).open(of, data)
+  local recipe, found = task.recipe, task.survey()
+  data = task.data
+  say("%s: %d clips, %d with %s, %d frames to train on", data.path, found.clips, found.hands,
+    recipe.supervised and "masks that may be learnt from" or "landmarks", found.total)
+  local list, made, hands = look(task, found)
   local samples = labels.split(list, recipe)
   local train, validation = samples.train, samples.validation
   say("samples: %d to train on, %d to validate on; %d of %d are made already", #train, #validation, made, #list)
@@ -69,7 +72,8 @@ function M.lines(recipe)
   local before, quiet = cache.dry, progress.quiet
   local _ <close> = setmetatable({}, { __close = function() cache.dry, progress.quiet = before, quiet end })
   cache.dry, progress.quiet = true, true
-  local trains = recipe.system == "cohesiv"
+  tasks.check(recipe)
+  local trains = tasks.of(recipe) ~= nil
   if trains then
     say("%s: %d parameters", recipe.model.encoder, models.model(recipe.model):count())
   else
@@ -79,8 +83,7 @@ function M.lines(recipe)
     say "data: none (data=PATH)"
     return out
   end
-  local data = folders.data(recipe.data)
-  if trains then of_training(recipe, data, say) end
+  if trains then of_training(recipe, folders.data(recipe.data), say) end
   local run = { recipe = recipe, name = recipe.name }
   for _, what in ipairs { "calibrate", "evaluate" } do
     local folder, names = evaluate.part(run, what)

@@ -66,7 +66,11 @@ function evaluation.names(list)
   return names
 end
 
---- A table as text, one line per entry { name, summary }, "mean (low-high)" per task, and the counts of the first.
+--- The name of a row in tables: what has learnt from masks says so.
+function evaluation.title(name, supervised) return supervised and name .. " (supervised)" or name end
+
+--- A table as text, one line per entry { name, summary, supervised }, "mean (low-high)" per task, and the counts of the
+--- first.
 function evaluation.text(entries)
   local lines = {}
   local function add(name, summary, cell)
@@ -76,7 +80,9 @@ function evaluation.text(entries)
   end
   add("IoU", lists.set(evaluate.tasks), function(_, task) return (" "):rep(5 - #task) .. task end)
   for _, entry in ipairs(entries) do
-    add(entry.name, entry.summary, function(s) return ("%5.1f (%.1f-%.1f)"):format(s.mean, s.low, s.high) end)
+    add(evaluation.title(entry.name, entry.supervised), entry.summary, function(s)
+      return ("%5.1f (%.1f-%.1f)"):format(s.mean, s.low, s.high)
+    end)
   end
   add("n", entries[1].summary, function(s) return ("%5d"):format(s.n) end)
   return columns(lines, 1 + #evaluate.tasks)

@@ -2,10 +2,10 @@
 -- query points at the recipe's size), made once and kept in the cache. No mask is ever opened here.
 local core = require "cohesiv.core"
 local tensor = require "cohesiv.tensor"
-local cache = require "cohesiv.data.cache"
+local sample_files = require "cohesiv.train.sample_files"
 local extent, recipes = require "cohesiv.train.extent", require "cohesiv.train.recipe"
 local lists, places = require "cohesiv.base.lists", require "cohesiv.base.places"
-local progress, warn = require "cohesiv.base.progress", require "cohesiv.base.warn"
+local warn = require "cohesiv.base.warn"
 local flow_methods, scale = require "cohesiv.motion.flow_methods", require "cohesiv.motion.scale"
 local map_options = require "cohesiv.motion.map_options"
 local M = {}
@@ -116,53 +116,24 @@ local function key_of(clip, n, recipe)
     table.unpack(recipes.assignments(recipe, wanted)) }, "\n")
 end
 
-local function make_sample(key, clip, n, recipe)
-  cache.write("samples", key, "npz", function(path, folder)
-    tensor.tidy(write_sample, path, folder, clip, n, recipe)
-  end)
-end
-
-local function warn_damaged(path)
-  warn.line("%s: expected an intact sample, found it damaged; it is made again", path)
+-- The key of a frame's sample, and what writes it.
+local function task(clip, n, recipe)
+  return key_of(clip, n, recipe), function(path, folder) write_sample(path, folder, clip, n, recipe) end
 end
 
 --- sample(clip, n, recipe, wait = true): the path of the frame's sample file, made unless it is there and whole, its
 -- digest, and whether it was made. wait = false: nil when another process is making it.
 function M.sample(clip, n, recipe, wait)
-  local key = key_of(clip, n, recipe)
-  local path = cache.path("samples", key, "npz")
-  local digest = cache.intact(core.sample_digest, path)
-  if digest then return path, digest, false end
-  local lock <close> = cache.lock("samples", key, wait)
-  digest = cache.intact(core.sample_digest, path)
-  if digest then return path, digest, false end
-  if not lock then return nil end
-  if core.io.status(path) then warn_damaged(path) end
-  make_sample(key, clip, n, recipe)
-  return path, core.sample_digest(path), true
+  local key, write = task(clip, n, recipe)
+  return sample_files.get(key, write, wait)
 end
 
 --- is_made(clip, n, recipe): whether the frame's sample file is there.
-function M.is_made(clip, n, recipe)
-  return core.io.status(cache.path("samples", key_of(clip, n, recipe), "npz")) == "file"
-end
+function M.is_made(clip, n, recipe) return sample_files.is_made((key_of(clip, n, recipe))) end
 
 --- mend(entry, data, recipe): makes a prepared entry's sample again, apart from random numbers; raises if it changed.
 function M.mend(entry, data, recipe)
-  warn_damaged(entry.path)
-  local seed, stream = core.random_state()
-  local clip = data:clip(entry.clip)
-  local ok, message = pcall(function()
-    local key = key_of(clip, entry.frame, recipe)
-    if cache.path("samples", key, "npz") ~= entry.path then
-      core.refuse("clip %s: expected the data of the training's start, found it changed", entry.clip)
-    end
-    make_sample(key, clip, entry.frame, recipe)
-  end)
-  clip:close()
-  core.seed(seed, stream)
-  if not ok then core.error(message, 0) end
-  entry.digest = core.sample_digest(entry.path)
+  sample_files.mend(entry, data, function(clip, n) return task(clip, n, recipe) end)
 end
 
 -- Every k-th clip validates, spread over the list; with a single clip its last frames do.
@@ -226,32 +197,9 @@ end
 --- prepare(data, recipe): { train, validation }, lists of { clip, frame, path, digest }, made or found in the cache.
 function M.prepare(data, recipe)
   local found = M.survey(data, recipe, extent.samples(recipe))
-  local list, bar, done = {}, progress.new("maps", found.total), 0
-  -- First what nobody else is making, then the rest: processes that train on the same data share the work.
-  for _, wait in ipairs { false, true } do
-    local i = 0
-    for _, entry in ipairs(found.wanted) do
-      local clip
-      for _, n in ipairs(entry.frames) do
-        i = i + 1
-        local path, digest
-        if not list[i] then
-          clip = clip or data:clip(entry.name)
-          path, digest = M.sample(clip, n, recipe, wait)
-        end
-        if path then
-          list[i], done = { clip = entry.name, frame = n, path = path, digest = digest }, done + 1
-          bar:update(done, entry.name)
-        end
-        if core.system.stopped() then
-          core.refuse "interrupted: the maps made so far are kept; the same command goes on with the rest"
-        end
-      end
-      if clip then clip:close() end
-    end
-    if done == found.total then break end
-  end
-  bar:finish()
+  local list = sample_files.all(data, found.wanted, "maps", function(clip, n, wait)
+    return M.sample(clip, n, recipe, wait)
+  end)
   return M.split(list, recipe)
 end
 

@@ -1,20 +1,22 @@
---- The loss of a batch, as a recipe has it: the two losses of the method and an experiment's own terms, each with its
--- weight.
+--- The loss of a batch, as a recipe has it: the losses of its system's task (tasks.lua) and an experiment's own terms,
+-- each with its weight.
 local core = require "cohesiv.core"
 local lists, options = require "cohesiv.base.lists", require "cohesiv.base.options"
 local places = require "cohesiv.base.places"
-local tensor, losses = require "cohesiv.tensor", require "cohesiv.nn.losses"
+local tensor = require "cohesiv.tensor"
+local tasks = require "cohesiv.train.tasks"
 local M = {}
 
-local BUILT_IN = { "responsibility", "embedding" }
-local TAKEN = lists.set { "responsibility", "embedding", "total" }
+local ALWAYS = { "responsibility", "embedding", "total" } -- names that are no experiment's own
 
 --- terms(recipe): the experiment's own losses that have a weight, sorted: list of { name, weight, term = function }.
 function M.terms(recipe)
   local given = rawget(recipe.loss, "terms") or {} -- recipes of older runs lack it
+  local task = next(given) and tasks.of(recipe)
+  local taken, of_task = lists.set(ALWAYS), lists.set(task and task.names(recipe) or {})
   return lists.map(lists.keys(given), function(name)
     local term = given[name]
-    if TAKEN[name] then core.refuse("loss.terms: expected a name of its own, found %s", name) end
+    if taken[name] or of_task[name] then core.refuse("loss.terms: expected a name of its own, found %s", name) end
     if not term.term then core.refuse("loss.terms.%s: expected { weight = w, function }, found no function", name) end
     return term.weight ~= 0 and { name = name, weight = term.weight, term = term.term }
   end)
@@ -29,18 +31,14 @@ end
 --- of(model, recipe, batch): the loss of a batch { image, label, maps, points, image_index, … } and, in one tensor, its
 -- parts as names(recipe) has them, unweighted, and itself.
 function M.of(model, recipe, batch)
-  local w, out = recipe.loss, model:forward(batch.image)
+  local out, built_in = tasks.of(recipe).losses(model, recipe, batch)
   local values, total = {}, nil
   local function add(weight, loss)
     values[#values + 1] = loss:detach()
     loss = loss * weight
     total = total and total + loss or loss
   end
-  if w.responsibility ~= 0 then
-    add(w.responsibility, losses.responsibility(out.Q, out.K, batch.maps, batch.points, batch.image_index,
-      { through = w.clamp == "through" }))
-  end
-  if w.embedding ~= 0 then add(w.embedding, losses.embedding(out.Z, batch.label, recipe.embedding)) end
+  for _, one in ipairs(built_in) do add(one[1], one[2]) end
   for _, own in ipairs(M.terms(recipe)) do add(own.weight, scalar(own, own.term(out, batch, model))) end
   values[#values + 1] = total:detach()
   return total, tensor.stack(values)
@@ -48,7 +46,7 @@ end
 
 --- names(recipe): of the parts of a loss, in their order.
 function M.names(recipe)
-  local names = lists.map(BUILT_IN, function(name) return recipe.loss[name] ~= 0 and name end)
+  local names = lists.copy(tasks.of(recipe).names(recipe))
   for _, own in ipairs(M.terms(recipe)) do names[#names + 1] = own.name end
   names[#names + 1] = "total"
   return names

@@ -7,6 +7,16 @@ Rates.__index = Rates
 
 local ENCODER = "^encoder%."
 
+-- Names and parameters of one child of the network alone; the others get no gradients.
+local function alone(model, child)
+  local names, list = {}, {}
+  for name, t in model:named_parameters() do
+    t.requires_grad = name:sub(1, #child + 1) == child .. "."
+    if t.requires_grad then names[#names + 1], list[#list + 1] = name, t end
+  end
+  return names, list
+end
+
 -- Names and parameters of the encoder and of the rest.
 local function parts_of(model)
   local encoder, rest = { names = {}, list = {} }, { names = {}, list = {} }
@@ -64,10 +74,14 @@ function Rates:restore(state)
   self.steps, self.lr = state.steps, state.lr
 end
 
---- of(model, o): the optimiser of a model by a recipe's `optim`, and the names of the parameters that it trains, in its
--- order. encoder_lr = 0: the encoder's get no gradients.
-function M.of(model, o)
+--- of(model, o, child?): the optimiser of a model by a recipe's `optim`, and the names of the parameters that it
+-- trains, in its order. encoder_lr = 0: the encoder's get no gradients. child: nothing else of the network learns.
+function M.of(model, o, child)
   local settings = { lr = o.lr, weight_decay = o.weight_decay }
+  if child then
+    local names, list = alone(model, child)
+    return optim.AdamW(list, settings), names
+  end
   local encoder, rest = parts_of(model)
   if not o.encoder_lr or #encoder.list == 0 then
     local names = {}
@@ -84,8 +98,13 @@ function M.of(model, o)
     joined({ encoder, rest }, function(part) return part.names end)
 end
 
---- train(model, o): the model in training mode, a frozen encoder in that of inference.
-function M.train(model, o)
+--- train(model, o, child?): the model in training mode, what is frozen of it in that of inference.
+function M.train(model, o, child)
+  if child then
+    model:eval()
+    model.children[child]:train()
+    return
+  end
   model:train()
   if o.encoder_lr == 0 then model.children.encoder:eval() end
 end

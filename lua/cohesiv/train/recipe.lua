@@ -35,8 +35,11 @@ function recipe.named(keys, first)
   return rule
 end
 
---- resolved(rule, by): a key whose value `by` stands for one that a run finds when it begins, and keeps from then on.
-function recipe.resolved(rule, by)
+--- resolved(rule or default, by): a key whose value `by` stands for one that a run finds when it begins, and keeps from
+-- then on.
+function recipe.resolved(of, by)
+  local kind = type(of)
+  local rule = options.is_rule(of) and of or options.rule(of, "a " .. kind, function(x) return type(x) == kind end)
   rule.resolves = by
   return rule
 end

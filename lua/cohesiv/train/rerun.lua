@@ -7,7 +7,7 @@ local recipes, train = require "cohesiv.train.recipe", require "cohesiv.train.tr
 local M = {}
 
 local FINISHED = lists.set { "done", "trained", "dropped" }
-local PATHS = { "data", "calibrate.data", "evaluate.data", "model.encoder_weights" } -- of a recipe
+local PATHS = { "data", "calibrate.data", "evaluate.data", "model.encoder_weights", "query.run" } -- of a recipe
 
 -- A path or a list of them, which may be relative to where the run was started.
 local function found(value, cwd)

@@ -10,7 +10,7 @@ local progress = require "cohesiv.base.progress"
 local evaluate = require "cohesiv.hands.evaluate"
 local evaluation, recipes = require "cohesiv.train.evaluation", require "cohesiv.train.recipe"
 local runs, sweeps = require "cohesiv.train.run", require "cohesiv.train.sweep"
-local train = require "cohesiv.train.train"
+local predicted_query, train = require "cohesiv.train.tasks.predicted_query", require "cohesiv.train.train"
 local M = {}
 local Folder = {}
 Folder.__index = Folder
@@ -180,6 +180,24 @@ function Folder:drop(entry)
 end
 
 -- ---- the work on one ----
+--- folder:needed(entry): the entry whose network another stands on, so that it has to be done first; nil: none.
+function Folder:needed(entry)
+  local recipe = entry.recipe
+  if recipe.system ~= "predicted_query" or recipe.query.run ~= "auto" then return nil end
+  local base = predicted_query.base(recipe)
+  for _, other in ipairs(self.entries) do
+    if predicted_query.is_base(other.recipe, base) then return other end
+  end
+end
+
+-- Does an entry's work, unless another process does it: then waits for that.
+function Folder:have(entry)
+  while not OVER[self:row(entry).state] do
+    if core.system.stopped() then core.refuse("interrupted: waiting for %s", entry.name) end
+    if self:row(entry).state == "running" then core.system.sleep(BEAT_SECONDS) else self:work(entry) end
+  end
+end
+
 -- Whether a run's answers can be measured: where its data has masks.
 local function can_be_reported(run)
   local _, names = evaluate.part(run, "evaluate")
@@ -202,6 +220,8 @@ end
 --- folder:work(entry, pause): trains an entry's run, or goes on with it, up to that share if given, evaluates it where
 -- its data has masks, and says that it is done.
 function Folder:work(entry, pause)
+  local needed = self:needed(entry)
+  if needed then self:have(needed) end
   local path, lock = self:run(entry), nil
   for _ = 1, PATIENCE do -- who only looks holds it for a moment
     lock = lock or core.io.lock(self:lock(entry))

@@ -5,11 +5,11 @@ local core = require "cohesiv.core"
 local lists, progress = require "cohesiv.base.lists", require "cohesiv.base.progress"
 local tensor, captured = require "cohesiv.tensor", require "cohesiv.tensor.captured"
 local optim = require "cohesiv.optim"
-local folders = require "cohesiv.data"
 local calibrate, models = require "cohesiv.hands.calibrate", require "cohesiv.hands.model"
 local averages, bests = require "cohesiv.train.ema", require "cohesiv.train.best"
 local checkpoint, cost = require "cohesiv.train.checkpoint", require "cohesiv.train.cost"
-local extent, labels = require "cohesiv.train.extent", require "cohesiv.train.labels"
+local extent, tasks = require "cohesiv.train.extent", require "cohesiv.train.tasks"
+local predicted_query = require "cohesiv.train.tasks.predicted_query"
 local loss, rates, recipes = require "cohesiv.train.loss", require "cohesiv.train.rates", require "cohesiv.train.recipe"
 local runs, sampled = require "cohesiv.train.run", require "cohesiv.train.samples"
 local scaling, watch = require "cohesiv.train.scaling", require "cohesiv.train.watch"
@@ -56,7 +56,7 @@ function Training:loader(entries, how)
   local recipe = self.recipe
   local function mend(entry)
     local before = entry.digest
-    labels.mend(entry, self.source, recipe)
+    self.task.mend(entry)
     if self.run and entry.digest ~= before then self:list_samples() end -- its digest had been damaged, too
   end
   how.size, how.seed, how.tau, how.band = recipe.size, recipe.seed, recipe.maps.tau, recipe.maps.band
@@ -68,15 +68,19 @@ local function new_training(recipe, options)
   if recipe.precision ~= "float32" and not device:find "^cuda" then
     fail("precision: expected float32 on %s, found %s", device, recipe.precision)
   end
-  local data = options.data or folders.data(recipe.data)
-  local samples = labels.prepare(data, recipe)
+  local of = tasks.of(recipe)
+  local task = of.open(recipe, options.data)
+  recipe = task.recipe
+  local samples = task.prepare()
   if #samples.train == 0 then fail("expected training samples, found none") end
   core.seed(recipe.seed)
   local o, model = recipe.optim, models.model(recipe.model):to(recipe.device)
   local function another() return models.like(recipe.model) end
   local average = o.average ~= 0 and averages.of(model, o.average, another) or nil
   model.precision = recipe.precision
-  local optimiser, names = rates.of(model, o)
+  local begins = not (options.resume and core.io.status(options.resume .. "/last.safetensors"))
+  local stored = begins and task.start(model) or nil
+  local optimiser, names = rates.of(model, o, of.part)
   local warmup = optim.Warmup(optimiser, { steps = math.max(math.ceil(o.warmup), 1) })
   local self = setmetatable({
     unread = {}, state = {}, own = #loss.terms(recipe) > 0, names = names, top = bests.of(recipe.save_top_k),
@@ -85,11 +89,13 @@ local function new_training(recipe, options)
     rate = warmup, -- its .lr is the rate before warm-up: the schedules' to change
     cosine = o.schedule == "cosine" and optim.Cosine(warmup, { steps = 1, floor = 0.01 }) or nil,
     schedule = optim.Plateau(warmup, { patience = o.patience, stop = o.stop }),
-    recipe = recipe, model = model, optimiser = optimiser, average = average, samples = samples, source = data,
+    recipe = recipe, model = model, optimiser = optimiser, average = average, samples = samples, source = task.data,
+    task = task, part = of.part, stored = stored,
     epoch = 1, batch = 1, sums = {}, seconds = 0.0, ended = false, stopped = false,
   }, Training)
   -- What is read on the host, in an experiment's own losses as well, cannot be recorded.
-  local reads = recipe.precision == "fp16" or self.own or o.accumulate > 1 or o.clip or recipe.detect_anomaly
+  local reads = recipe.precision == "fp16" or self.own or of.reads or o.accumulate > 1 or o.clip
+    or recipe.detect_anomaly
   self.together = (device == "cpu" or reads) and 1 or TOGETHER
   self.work = function(...) return self:compute(...) end
   if self.together > 1 then
@@ -142,7 +148,7 @@ function Training:check_samples(p)
   if p.data == digest or not p.data and p.samples == count then return end
   local before = self.run:has "samples.jsonl" and core.io.read_file(self.run:file "samples.jsonl")
   if before and core.io.digest(before) == p.data then
-    what = sampled.difference(self.samples, before, function(entry) labels.mend(entry, self.source, self.recipe) end)
+    what = sampled.difference(self.samples, before, self.task.mend)
     if not what then return end
   end
   fail("%s: expected the samples that the run began with, found that the data has changed: %s", self.run.path,
@@ -263,7 +269,7 @@ function Training:validate(model)
       add(sums, loss.named(self.recipe, parts:totable()))
     end)
   end
-  rates.train(model, self.recipe.optim)
+  rates.train(model, self.recipe.optim, self.part)
   model.precision = precision
   return sums
 end
@@ -287,7 +293,7 @@ function Training:end_epoch()
   self:hook("epoch", record)
   self.run:log(record)
   watch.epoch(self, record, model)
-  rates.train(model, self.recipe.optim)
+  rates.train(model, self.recipe.optim, self.part)
   self.epoch, self.batch, self.sums = self.epoch + 1, 1, {}
   if self.batches < self.data:batches() then self.data:seek(self.epoch, 1) end
   self.stopped = verdict == "stop" and self.recipe.optim.schedule == "plateau"
@@ -303,7 +309,7 @@ function Training:go(pause)
   local system, batches = core.system, self.batches
   local limit = self.recipe.minutes and "" or ("/%d"):format(self.epochs)
   self.started, self.written = system.time(), system.time()
-  rates.train(self.model, self.recipe.optim)
+  rates.train(self.model, self.recipe.optim, self.part)
   while not self.ended and self:share() < pause do
     local bar = progress.new(("epoch %d%s"):format(self.epoch, limit), batches)
     while self.batch <= batches do
@@ -329,21 +335,11 @@ function Training:go(pause)
   return true
 end
 
--- The mean embeddings from the training samples, and thresholds where the data has masks to choose them on.
+-- What predictions need beside weights, and thresholds where the data has masks to choose them on.
 function Training:finish()
   local run, recipe = self.run, self.recipe
   local model, stored = run:model():to(recipe.device), run:calibration() or {}
-  if recipe.loss.embedding ~= 0 or self.own then
-    local plain = self:loader(self.samples.train, { batch = 1, shuffle = true })
-    local count, i = math.min(#self.samples.train, 200), 0
-    stored.means = calibrate.means(model, function()
-      i = i + 1
-      if i > count then return nil end
-      local b = plain:next()
-      return b.image[1], b.label[1]
-    end, count, { count = recipe.calibrate.embeddings, seed = recipe.seed, normalise = recipe.embedding.normalise })
-    plain:close()
-  end
+  self.task.finish(self, model, stored)
   run:set_calibration(stored)
   calibrate.attach(model, recipe, stored)
   model:save(run:file "best.safetensors")
@@ -396,6 +392,12 @@ local function untrained(recipe, options)
   end)
 end
 
+-- The recipe with changes that a run has found for it.
+local function with(recipe, changes)
+  local out = recipe(changes)
+  return recipes.bundle(recipe) and recipes.from(out, recipes.bundle(recipe)) or out
+end
+
 -- The recipe with the batch that a run that is resumed has had, or that memory has room for now.
 local function with_batch(recipe, options)
   if recipe.batch ~= "auto" then return recipe end
@@ -403,9 +405,10 @@ local function with_batch(recipe, options)
   if options.resume then
     found = runs.open(options.resume).recipe.batch
   else
-    local data, sample = options.data or folders.data(recipe.data), nil
+    local task, sample = tasks.of(recipe).open(recipe, options.data), nil
+    local data = task.data
     if #loss.terms(recipe) > 0 then -- they may look at it
-      for _, clip in ipairs(labels.survey(data, recipe, 1).wanted) do
+      for _, clip in ipairs(task.survey(1).wanted) do
         local frame = clip.frames[1]
         sample = sample or frame and { clip = clip.name, frame = frame }
       end
@@ -413,8 +416,23 @@ local function with_batch(recipe, options)
     found = cost.fitting(cost.measure(recipe, sample or {}, data), recipe)
     io.stderr:write(("batch: auto: %d samples fit into memory\n"):format(found))
   end
-  local out = recipe { batch = found }
-  return recipes.bundle(recipe) and recipes.from(out, recipes.bundle(recipe)) or out
+  return with(recipe, { batch = found })
+end
+
+-- The recipe of predicted queries with the run whose network they stand on: that of a run that is resumed, one that is
+-- there, or one that is trained now.
+local function with_network(recipe, options)
+  if recipe.system ~= "predicted_query" or recipe.query.run ~= "auto" then return recipe end
+  if options.resume then return with(recipe, { query = { run = runs.open(options.resume).recipe.query.run } }) end
+  local root = options.path and options.path:match "^(.*)/[^/]*$" or options.root or "runs"
+  local path, finished = predicted_query.found(recipe, root)
+  if not finished then
+    io.stderr:write(("%s: no finished run of COHESIV with this recipe in %s: it is trained first\n"):format(recipe.name,
+      root))
+    path = M.train(predicted_query.base(recipe), { resume = path, root = root, data = options.data }).path
+  end
+  io.stderr:write(("%s: on the network of %s\n"):format(recipe.name, path))
+  return with(recipe, { query = { run = path } })
 end
 
 -- Raises for numbers of the recipe that mean nothing.
@@ -440,12 +458,13 @@ end
 
 -- Trains to the end in the run folder, from its last checkpoint where it has one.
 local function trained(recipe, options)
-  recipe = with_batch(recipe, options)
+  recipe = with_batch(with_network(recipe, options), options)
   local training = not options.resume and new_training(recipe, options) -- first: if it fails, it leaves no folder
   local function kept() return training.kept or training.stepped end
   return in_folder(recipe, options, kept, function(run, changes)
     training = training or new_training(recipe, options)
     training.run = run
+    if training.stored and not run:calibration() then run:set_calibration(training.stored) end
     if changes then run:restore_choices() end
     if changes and run:has "last.safetensors" then
       training:resume()
@@ -479,15 +498,15 @@ end
 function M.train(recipe, options)
   options = options or {}
   if not recipes.is(recipe) then fail("expected a recipe, found a %s", type(recipe)) end
-  if recipe.system ~= "cohesiv" then return untrained(recipe, options) end
+  tasks.check(recipe)
+  if not tasks.of(recipe) then return untrained(recipe, options) end
   if not (recipe.data or options.data) then fail("expected a data folder (data=PATH), found none") end
   local there_is, message = pcall(tensor.zeros, 1, { device = recipe.device })
   if not there_is then fail("%s", message) end
-  if recipe.loss.responsibility == 0 and recipe.loss.embedding == 0 and #loss.terms(recipe) == 0 then
+  if #loss.names(recipe) == 1 then -- the whole alone
     fail("expected a loss with a weight, found loss.responsibility and loss.embedding both 0")
   end
   check(recipe)
-  if recipe.supervised then fail("supervised: expected false: no recipe here learns from masks") end
   if recipe.threads then core.threads(recipe.threads) end
   local before = core.system.on_signal "flag"
   local ok, result = pcall(trained, recipe, options)

@@ -53,7 +53,7 @@ return {
       local own = untrained and one.recipe.data == data
       results[i] = evaluation.full(one, not own and data or nil,
         { all = args.all_frames, score = args.score, pair = args.pair })
-      all[i] = one
+      all[i], results[i].supervised = one, one.recipe.supervised
     end
     local summaries = {}
     for i, name in ipairs(evaluation.names(all)) do

@@ -1,5 +1,6 @@
 -- cohesiv segment VIDEO --out DIR [--overlay F.mp4]: masks of hands and of what they hold, from the video's maps alone;
--- cohesiv segment IMAGE --at x,y … --model RUN --out DIR: the same at points of one picture, by a trained network.
+-- cohesiv segment IMAGE --at x,y … --model RUN --out DIR: the same at points of one picture, by a trained network;
+-- without --at at those that it predicts (experiments/predicted_query.lua).
 local core = require "cohesiv.core"
 local predict = require "cohesiv.hands.predict"
 local runs = require "cohesiv.train.run"
@@ -14,13 +15,28 @@ end
 
 local function video(text) return core.io.video_writer_knows(text) and text end
 
+-- The points of an image's hands that a network predicts.
+local function predicted(model, image, args)
+  if not model.queries then
+    cli.usage("segment: expected --at x,y for %s: %s is no run of experiments/predicted_query.lua, which finds hands",
+      args.input, args.model)
+  end
+  local points = model:queries(image)
+  for _, p in ipairs(points) do
+    io.stderr:write(("%s: a hand at %.0f,%.0f (%.2f)\n"):format(args.input, p[1], p[2], p.score))
+  end
+  if #points == 0 then io.stderr:write(args.input, ": no hand found\n") end
+  return points
+end
+
 local function segment_image(args)
   local image = image_part.read(args.input)
   local model = runs.run(args.model):model()
+  local points = #args.at > 0 and args.at or predicted(model, image, args)
   local folder = args.out:gsub("(.)/+$", "%1")
   tensor.tidy(tensor.no_grad, function()
-    local predictions = predict.predict(model, image, args.at)
-    local maps = predict.maps(model, image, args.at)
+    local predictions = predict.predict(model, image, points)
+    local maps = predict.maps(model, image, points)
     core.io.make_folder(folder)
     for k, prediction in ipairs(predictions) do
       for _, what in ipairs { "hand", "object", "contact" } do
@@ -28,7 +44,8 @@ local function segment_image(args)
       end
     end
     image_part.write(folder .. "/overlay.png", viz.overlay(image, predictions))
-    image_part.write(folder .. "/panel.png", panel.predictions { image = image, queries = args.at,
+    if #points == 0 then return end
+    image_part.write(folder .. "/panel.png", panel.predictions { image = image, queries = points,
       predictions = predictions, Z = maps.Z, scale = maps.scale })
   end)
   print(folder)
@@ -37,20 +54,22 @@ end
 return {
   summary = "masks of hands and held objects: of every frame of a video, or at points of an image",
   configure = function(parser)
-    parser:argument("input", "A video file or a folder of pictures; with --model and --at a .png or .jpg file.")
+    parser:argument("input", "A video file or a folder of pictures; with --model a .png or .jpg file.")
     parser:option("--out", "Folder for the masks (1-bit .png): NNNNNN_handK, _objectK, _contactK of the K-th hand in "
       .. "frame NNNNNN; of an image handK, objectK, contactK of the K-th point, overlay, panel."):count(1)
     parser:option("--overlay", "A video of the masks over the frames."):convert(cli.as(
       "--overlay: expected a .mp4 or .gif file", video))
     parser:option("--hands", "The landmark file, if it is not ../hands_json/NAME.json or NAME.json beside the video.")
     parser:option("--flow", "How flow is estimated."):choices { "dis", "raft_small", "raft_large" }
-    parser:option("--at", "Of an image: a point x,y on a hand, pixels from 0; once per hand."):count "*"
+    parser:option("--at", "Of an image: a point x,y on a hand, pixels from 0; once per hand. Without one a network "
+      .. "with predicted queries finds the hands."):count "*"
       :convert(cli.as("--at: expected x,y in pixels", point))
     parser:option("--model", "Of an image: a run folder.")
   end,
   run = function(args)
     local points = #args.at > 0
-    if args.model and points then
+    local picture = args.input:lower():find "%.png$" or args.input:lower():find "%.jpe?g$"
+    if args.model and (points or picture) then
       if args.overlay or args.hands or args.flow then
         cli.usage "segment: --overlay, --hands and --flow are of videos, not of an image"
       end
@@ -60,7 +79,7 @@ return {
       cli.usage("segment: expected --at and --model together for an image, found %s alone",
         points and "--at" or "--model")
     end
-    if args.input:lower():find "%.png$" or args.input:lower():find "%.jpe?g$" then
+    if picture then
       cli.usage("segment: expected a video, or --at x,y and --model RUN for the image %s, found neither", args.input)
     end
     print(segment_video(args.input, args))

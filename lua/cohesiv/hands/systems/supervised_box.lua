@@ -1,0 +1,68 @@
+--- Supervised bounding box: filled boxes of the hand at the query and of what it holds, from a network that has learnt
+-- from masks (tasks/supervised_box.lua), or from files of a detector's (clip:detections). What is held counts where the
+-- probability of contact, or the detection's score, is over its threshold.
+local core = require "cohesiv.core"
+local scale = require "cohesiv.motion.scale"
+local boxes, metrics = require "cohesiv.hands.boxes", require "cohesiv.hands.metrics"
+
+-- By query: hand's box, its score, object's box, its score; in the image's pixels.
+local function of_network(model, recipe)
+  return function(clip, n, queries)
+    local image = clip:frame(n)
+    local sc, stride = scale.of(image.shape[2], image.shape[1], recipe.size), model.stride or 1
+    local B = model:forward(scale.picture(image, sc):to(model.device())).B:to("cpu"):to "float32"
+    local unit, found = sc.s / stride, {}
+    local function own(box) -- edges lie half a pixel off
+      return { box[1] / unit, box[2] / unit, (box[3] + 1) / unit - 1, (box[4] + 1) / unit - 1 }
+    end
+    for q, query in ipairs(queries) do
+      local hand, object, contact = boxes.read(B, (query[1] + 0.5) * unit - 0.5, (query[2] + 0.5) * unit - 0.5)
+      found[q] = { own(hand), 1, own(object), contact }
+    end
+    return found
+  end
+end
+
+-- The detection whose box the query is in, the one with the nearest middle if several.
+local function of_files()
+  return function(clip, n, queries)
+    local list, found = clip:detections(n), {}
+    if not list then
+      core.refuse("supervised_box: clip %s: expected detections/%s.json, .pkl or a folder, found none", clip.name,
+        clip.name)
+    end
+    for q, query in ipairs(queries) do
+      local x, y, nearest = query[1], query[2], math.huge
+      for _, one in ipairs(list) do
+        local box = one.box
+        local d = ((box[1] + box[3]) / 2 - x) ^ 2 + ((box[2] + box[4]) / 2 - y) ^ 2
+        if x >= box[1] and x <= box[3] and y >= box[2] and y <= box[4] and d < nearest then
+          nearest, found[q] = d, { box, one.score, one.object_box, one.object_box and one.object_score or 0 }
+        end
+      end
+    end
+    return found
+  end
+end
+
+return function(run)
+  local recipe = run.recipe
+  local trained = recipe.box.source == "network"
+  local model = trained and run:model():to(recipe.device) or nil
+  local look = trained and of_network(model, recipe) or of_files()
+  local grids = { metrics.grid(0, 1, recipe.calibrate.steps) }
+  return {
+    goals = { hand = { task = "Hand", grids = grids }, object = { task = "Obj", grids = grids } },
+    answer = function(clip, n, queries)
+      local found, answer = look(clip, n, queries), { hand = {}, object = {} }
+      for q = 1, #queries do
+        local hand, score, object, contact = table.unpack(found[q] or {}, 1, 4)
+        local function entry(box, value)
+          return box and { boxes.fill(box, clip.width, clip.height) * value } or nil
+        end
+        answer.hand[q], answer.object[q] = entry(hand, score), entry(object, contact)
+      end
+      return answer
+    end,
+  }
+end
