@@ -12,7 +12,7 @@ local release_only = {
   arrows = true, bundle = true, cli = true, comforts = true, compare = true, cuda = true, cuda_plans = true, damage
   = true, docs = true, examples = true, experiments = true, explore = true, install = true, person = true, prepare =
   true, quickstart = true, reference = true, repl = true, report = true, runs = true, show = true, sweep = true,
-  train = true, tutorial = true, view = true,
+  systems = true, train = true, tutorial = true, view = true,
 }
 -- Specs of what the sanitized build alone has.
 local sanitized_only = { fuzz = true }

@@ -1,0 +1,583 @@
+-- The systems beyond COHESIV's own that learn or read: predicted queries (heat-maps, peaks, which peak is which hand),
+-- supervised boxes (a network's, a detector's files), saliency from map files; as parts, and as whole tiny runs.
+local co = require "cohesiv"
+local core = require "cohesiv.core"
+local json = require "cohesiv.base.json"
+local boxes, peaks = require "cohesiv.hands.boxes", require "cohesiv.hands.peaks"
+local calibrate, evaluate = require "cohesiv.hands.calibrate", require "cohesiv.hands.evaluate"
+local hand_boxes, tasks = require "cohesiv.train.hand_boxes", require "cohesiv.train.tasks"
+local loss, recipes = require "cohesiv.train.loss", require "cohesiv.train.recipe"
+local support = require "tests.support"
+local tiny = require("tests.tiny").new()
+
+local folder, before = tiny.folder, os.getenv "COHESIV_CACHE"
+
+setup(function()
+  core.system.setenv("COHESIV_CACHE", folder .. "/cache")
+  require("cohesiv.base.progress").quiet = true
+  tiny:make_world(nil, 5)
+end)
+teardown(function()
+  core.system.setenv("COHESIV_CACHE", before)
+  require("cohesiv.base.progress").quiet = false
+end)
+
+-- An experiment on top of the tiny one.
+local function experiment(name, body)
+  return support.write(("%s/%s.lua"):format(folder, name), ("return require 'tiny' { name = %q, %s }\n"):format(name,
+    body))
+end
+local QUERY = "system = 'predicted_query', model = { query_branch = true }, query = { share = 0.5 }"
+local BOX = "system = 'supervised_box', supervised = true, model = { box_branch = true }"
+
+local function quietly(f, ...)
+  local stderr = io.stderr
+  io.stderr = { write = function(self) return self end } -- luacheck: ignore 122
+  local ok, result = pcall(f, ...)
+  io.stderr = stderr -- luacheck: ignore 122
+  if not ok then error(result, 0) end
+  return result
+end
+
+local function train(path, changes)
+  return quietly(co.train, recipes.load(path, changes), { root = folder .. "/runs" })
+end
+
+local function places(list)
+  local out = {}
+  for i, p in ipairs(list) do out[i] = ("%g,%g"):format(p[1], p[2]) end
+  return out
+end
+
+describe("a heat-map", function()
+  it("of boxes is the largest of their Gaussians", function()
+    local heat = peaks.target({ { 10, 4, 20, 8 }, { 24, 4, 34, 8 } }, 40, 12, 0.2):reshape { 12, 40 }
+    local function at(x, y) return heat[{ y + 1, x + 1 }] end
+    assert.equal(1, at(15, 6))
+    assert.equal(1, at(29, 6))
+    local function bell(d, side) return math.exp(-(d / (0.2 * side)) ^ 2 / 2) end
+    assert.is_true(math.abs(at(17, 6) - bell(2, 11)) < 1e-6)
+    assert.is_true(math.abs(at(15, 7) - bell(1, 5)) < 1e-6)
+    assert.is_true(math.abs(at(22, 6) - bell(7, 11)) < 1e-6)
+    assert.equal(0, peaks.target({}, 5, 4, 0.2):max():item())
+  end)
+
+  it("has its peaks found, the highest first, one of those that lie together", function()
+    local heat = co.zeros(30, 40)
+    for _, p in ipairs { { 5, 6, 0.9 }, { 8, 6, 0.8 }, { 30, 20, 0.95 }, { 39, 29, 0.4 }, { 20, 10, 0.2 } } do
+      heat[{ p[2] + 1, p[1] + 1 }] = p[3]
+    end
+    heat[{ { 15, 16 }, { 3, 4 } }] = 0.7 -- a plateau is one peak
+    assert.same({ "30,20", "5,6", "2,14", "39,29" }, places(peaks.find(heat, { threshold = 0.3, radius = 4 })))
+    assert.same({ "30,20", "5,6", "8,6", "2,14", "39,29", "20,10" }, places(peaks.find(heat, { radius = 2 })))
+    assert.same({ "30,20", "5,6" }, places(peaks.find(heat, { radius = 4, most = 2 })))
+    assert.same({}, peaks.find(heat, { threshold = 0.95 }))
+    assert.is_true(math.abs(peaks.find(heat)[1].score - 0.95) < 1e-6)
+  end)
+
+  it("gives every hand at most one peak, the nearest pair first", function()
+    local points = { { 10, 10 }, { 14, 10 }, { 50, 50 } }
+    assert.same({ 2, 1 }, peaks.match(points, { { 13, 10 }, { 12, 10 } }, 20))
+    assert.same({ [1] = 1 }, peaks.match(points, { { 10, 11 }, { 30, 30 } }, 20))
+    assert.same({}, peaks.match({}, { { 1, 1 } }, 20))
+  end)
+end)
+
+describe("boxes", function()
+  local function squares() -- a hand and what it holds; a hand alone
+    local maps = co.zeros(4, 40, 60)
+    maps[{ 1, { 11, 20 }, { 11, 22 } }], maps[{ 2, { 15, 30 }, { 15, 40 } }] = 1, 1
+    maps[{ 3, { 6, 25 }, { 31, 50 } }] = 1
+    return maps
+  end
+
+  it("are those of masks, and fill their pixels", function()
+    local maps = squares()
+    assert.same({ 10, 10, 21, 19 }, boxes.of(maps[1]))
+    assert.is_nil(boxes.of(maps[4]))
+    assert.equal(0, support.difference(boxes.fill(boxes.of(maps[2]), 60, 40), maps[2]))
+    assert.equal(4, boxes.fill({ -3, -3, 1, 1 }, 60, 40):sum():item())
+    assert.equal(0, boxes.fill({ 70, 3, 80, 9 }, 60, 40):sum():item())
+  end)
+
+  it("have no loss where the numbers are right, and lead a pixel's numbers there", function()
+    local maps, image = squares(), co.tensor({ 1, 1, 2, 2 }, { dtype = "int32" })
+    local B = co.zeros(2, 40, 60, 9)
+    local unit = 60 / 8
+    for m, truth in ipairs { { 9.5, 9.5, 21.5, 19.5, 13.5, 13.5, 39.5, 29.5 }, { 29.5, 4.5, 49.5, 24.5 } } do
+      for i, edge in ipairs(truth) do
+        local axis = co.arange(i % 2 == 1 and 60 or 40):to "float32"
+        local shape = i % 2 == 1 and { 1, 60 } or { 40, 1 }
+        B[{ m, {}, {}, i }] = ((edge - axis) / unit):reshape(shape):expand { 40, 60 }
+      end
+      B[{ m, {}, {}, 9 }] = m == 1 and 20 or -20
+    end
+    local function losses()
+      local hand, object, contact = boxes.loss(B, maps, image)
+      return { hand:item(), object:item(), contact:item() }
+    end
+    for _, value in ipairs(losses()) do assert.is_true(value < 1e-5) end
+    local hand, object, contact = boxes.read(B[1], 12.3, 14.6)
+    for i, x in ipairs { 10, 10, 21, 19 } do assert.is_true(math.abs(hand[i] - x) < 1e-4) end
+    for i, x in ipairs { 14, 14, 39, 29 } do assert.is_true(math.abs(object[i] - x) < 1e-4) end
+    assert.is_true(contact > 0.99)
+    B[{ 2, {}, {}, 9 }] = 0
+    assert.is_true(math.abs(losses()[3] - math.log(2) / 2) < 1e-5)
+    B[{ 1, {}, {}, 3 }] = B[{ 1, {}, {}, 3 }] + 5 / unit -- five of seventeen columns too many: IoU 12/17
+    local near, d = 0.1, 5 / unit / 4
+    local apart = near * (4 * d - near / 2) / near / 4 + 1 - 12 / 17
+    assert.is_true(math.abs(losses()[1] - apart / 2) < 1e-4)
+  end)
+
+  it("of two frames are learnt by heart", function()
+    co.seed(1)
+    local model = co.model { encoder = "mobilenet_v2", decoder_widths = { 8, 8, 8, 8, 8 }, embedding_dim = 4,
+      attention_dim = 2, box_branch = true }
+    local maps, image = squares():narrow(2, 1, 32):contiguous(), co.tensor({ 1, 1, 2, 2 }, { dtype = "int32" })
+    local pictures = co.zeros(2, 32, 60, 3)
+    for m = 1, 4 do
+      local picture, channel = (m + 1) // 2, (m - 1) % 2 + 1
+      pictures[{ picture, {}, {}, channel }] = maps[m] * 2 - 1
+    end
+    local optimiser = co.optim.AdamW(model:parameters(), { lr = 5e-3 })
+    for _ = 1, 60 do
+      co.tidy(function()
+        local hand, object, contact = boxes.loss(model:forward(pictures).B, maps, image)
+        optimiser:zero_grad()
+        local total = hand + object + contact
+        total:backward()
+        optimiser:step()
+      end)
+    end
+    local B = model:forward(pictures).B:detach()
+    local function iou(box, m) return co.metrics.iou(co.gt(boxes.fill(box, 60, 32), 0), co.gt(maps[m], 0)) end
+    local hand, object, contact = boxes.read(B[1], 15, 15)
+    assert.is_true(iou(hand, 1) > 0.6 and iou(object, 2) > 0.6 and contact > 0.8)
+    hand, object, contact = boxes.read(B[2], 40, 15)
+    assert.is_true(iou(hand, 3) > 0.6 and object and contact < 0.2)
+  end)
+end)
+
+describe("a network's further branches", function()
+  local small = { encoder = "mobilenet_v2", decoder_widths = { 8, 8, 8, 8, 8 }, embedding_dim = 4, attention_dim = 4 }
+  local function with(more)
+    local o = {}
+    for k, v in pairs(small) do o[k] = v end
+    for k, v in pairs(more) do o[k] = v end
+    return co.model(o)
+  end
+
+  it("are parts like the others, saved and loaded with it", function()
+    local model = with { query_branch = true, box_branch = true }
+    local out = model:eval():forward(co.ones(2, 33, 40, 3))
+    assert.same({ { 2, 33, 40, 1 }, { 2, 33, 40, 9 } }, { out.H.shape, out.B.shape })
+    assert.same({ 33, 40, 1 }, model:forward(co.ones(33, 40, 3)).H.shape)
+    local names = {}
+    for name in model:named_parameters() do names[#names + 1] = name:match "^query_branch.*" end
+    assert.same({ "query_branch.0.weight", "query_branch.1.weight", "query_branch.1.bias", "query_branch.3.weight",
+      "query_branch.3.bias" }, names)
+    local path = folder .. "/heads.safetensors"
+    model:save(path)
+    local again = require("cohesiv.hands.model").from_file(path):eval()
+    assert.equal(0, support.difference(out.H, again:forward(co.ones(2, 33, 40, 3)).H))
+    model:replace("query_branch", co.nn.Conv2d { 4, 1, 1 })
+  end)
+
+  it("leave a network without them as it was", function()
+    local path = folder .. "/plain.safetensors"
+    local model = with {}
+    model:save(path)
+    assert.is_nil(support.read(path):find("_branch\":", 1, true))
+    assert.is_nil(model.queries)
+    support.raises("expected one of its parts", model.replace, model, "query_branch", co.nn.Conv2d { 4, 1, 1 })
+    support.raises("queries: expected a uint8 image HxWx3", peaks.queries, with { query_branch = true }, co.zeros(3, 4))
+  end)
+end)
+
+describe("supervised boxes", function()
+  local recipe, data
+  setup(function()
+    recipe = recipes.load(experiment("box", BOX))
+    data = co.data(tiny.world)
+  end)
+
+  it("are said to be so, or refused", function()
+    local base = recipes.load(tiny.experiment)
+    support.raises("supervised_box: expected supervised = true", co.train, base { system = "supervised_box" })
+    support.raises("supervised_box: expected model.box_branch = true", co.train,
+      base { system = "supervised_box", supervised = true })
+    support.raises("supervised: expected false: system cohesiv", co.train, base { supervised = true })
+  end)
+
+  it("learn from masks of the calibration half alone, which follow the picture", function()
+    local samples = tasks.of(recipe).open(recipe).prepare()
+    local allowed, seen = {}, 0
+    for _, name in ipairs((evaluate.split(data))) do allowed[name] = true end
+    for _, use in pairs(samples) do
+      for _, entry in ipairs(use) do
+        assert.is_true(allowed[entry.clip])
+        seen = seen + 1
+        local sample = co.load(entry.path)
+        local masks = data:masks(entry.clip, entry.frame)
+        assert.equal(2 * #masks.hand, sample.maps.shape[3])
+        for k, hand in ipairs(masks.hand) do
+          local sc = data:clip(entry.clip):scale(recipe.size)
+          local box, truth = boxes.of(sample.maps:select(3, 2 * k - 1):to "float32" / 255), boxes.of(hand:to "float32")
+          for i = 1, 4 do assert.is_true(math.abs((truth[i] + 0.5) * sc.s - 0.5 - box[i]) < 1.01) end
+          local object = boxes.of(sample.maps:select(3, 2 * k):to "float32" / 255)
+          assert.equal(masks.object[k] ~= nil, object ~= nil)
+        end
+      end
+    end
+    assert.equal(#evaluate.frames(data, (evaluate.split(data))), seen)
+    local masks = hand_boxes.calibration(recipe { calibrate = { data = tiny.world } })
+    assert.equal(tiny.world, masks.path)
+  end)
+
+  it("are trained, resumed in the same bits, calibrated, and called supervised in tables", function()
+    local run = train(folder .. "/box.lua")
+    assert.equal("done", run:status().state)
+    local thresholds = run:calibration().thresholds
+    assert.is_true(thresholds.hand[1] >= 0 and thresholds.object[1] >= 0)
+    local record = run:metrics()[2]
+    local sum = record.train_hand_box + record.train_object_box + record.train_contact
+    assert.is_true(math.abs(sum - record.train_total) < 1e-4)
+    local dir = tiny:new_folder "killed"
+    local stop = support.write(folder .. "/stop.lua", ([[
+      local checkpoint = require "cohesiv.train.checkpoint"
+      local write = checkpoint.write
+      checkpoint.write = function(...)
+        write(...)
+        os.execute("kill -9 " .. require("cohesiv.core").system.pid())
+      end
+      require("cohesiv.train.train").train(require("cohesiv.train.recipe").load(%q))]]):format(folder .. "/box.lua"))
+    assert.equal(137, support.cohesiv({ stop }, { dir = dir, env = tiny.often }).status)
+    local result = support.cohesiv({ "train", folder .. "/box.lua", "--resume" }, { dir = dir, env = tiny.environment })
+    assert.equal(0, result.status, result.stderr)
+    assert.same({}, require("tests.tiny").differing(run.path, dir .. "/runs/box"))
+    result = support.cohesiv({ "eval", run.path }, { dir = folder, env = tiny.environment })
+    assert.is_truthy(result.stdout:find("box (supervised) ", 1, true), result.stdout .. result.stderr)
+  end)
+end)
+
+describe("predicted queries", function()
+  local base, run
+
+  setup(function()
+    run = train(experiment("query", QUERY))
+    base = co.run(folder .. "/runs/cohesiv") -- there was none: trained first
+  end)
+
+  it("stand on the network of a COHESIV run, of which nothing changes", function()
+    assert.equal(base.path, run.recipe.query.run)
+    local old, new = co.load(base:file "best.safetensors"), co.load(run:file "best.safetensors")
+    local branch = 0
+    for name, t in pairs(new) do
+      if name:find "^query_branch%." then
+        branch = branch + 1
+      else
+        assert.equal(0, support.difference(old[name]:to "float64", t:to "float64"), name)
+      end
+    end
+    assert.equal(7, branch) -- five parameters, two running statistics
+    assert.same(base:calibration().means, run:calibration().means)
+    local query = run:calibration().query
+    assert.is_true(query.threshold > 0 and query.threshold < 1 and query.size > 0 and query.size < 1)
+    assert.equal(1, #run:metrics()) -- half of two epochs
+  end)
+
+  it("reuse it the next time, and say what does not fit", function()
+    local found = require("cohesiv.train.tasks.predicted_query").found
+    local recipe = recipes.load(folder .. "/query.lua")
+    local path, finished = found(recipe { seed = 3 }, folder .. "/runs")
+    assert.same({ base.path, true }, { path, finished })
+    assert.is_nil((found(recipe { seed = 4 }, folder .. "/runs")))
+    assert.is_nil((found(recipe, folder .. "/none")))
+    support.raises("query.share: expected more than 0", co.train, recipe { query = { share = 0 } })
+    support.raises("predicted_query: expected model.query_branch = true", co.train,
+      recipe { model = { query_branch = false } })
+    support.raises("query.run: " .. base.path .. ": expected a network of the recipe's parts, found", co.train,
+      recipe { query = { run = base.path }, model = { embedding_dim = 6 } })
+  end)
+
+  it("learn squared differences to the Gaussians, where there is a picture", function()
+    local recipe = recipes.load(folder .. "/query.lua")
+    local model = run:model()
+    local maps = co.full(-1, 1, 32, 64)
+    maps[{ 1, {}, { 1, 48 } }] = 0
+    maps[{ 1, { 5, 14 }, { 9, 24 } }] = 1
+    local batch = { image = co.zeros(1, 32, 64, 3), maps = maps, image_index = co.tensor({ 1 }, { dtype = "int32" }) }
+    local _, parts = loss.of(model, recipe, batch)
+    local target = peaks.target({ { 8, 4, 23, 13 } }, 64, 32, recipe.query.sigma):reshape { 32, 64 }
+    local heat = model:forward(batch.image).H:reshape { 32, 64 }
+    local expected = (heat - target):square()[{ {}, { 1, 48 } }]:mean():item()
+    assert.is_true(math.abs(loss.named(recipe, parts:totable()).heat - expected) < 1e-6)
+  end)
+
+  -- The run's system with a heat-map that has these peaks, in pixels of the frame.
+  local function predicting(points)
+    local system = evaluate.system(run)
+    system.model.queries = function() return points, 30 end
+    return system
+  end
+
+  it("are matched to the true hands, and count in All where there is none", function()
+    local data = co.data(tiny.world)
+    local frame = evaluate.frames(data, data.annotated)[1]
+    local clip, truth = data:clip(frame.clip), evaluate.truth(data, frame)
+    local system = predicting {}
+    local given, queries = evaluate.system { recipe = base.recipe, model = function() return run:model() end },
+      frame.queries
+    local plain = given.answer(clip, frame.n, queries)
+    assert.same({}, system.answer(clip, frame.n, queries))
+    local turned = { { 1, 1 } }
+    for q = #queries, 1, -1 do table.insert(turned, { queries[q][1], queries[q][2] }) end
+    system = predicting(turned)
+    local answer = system.answer(clip, frame.n, queries)
+    assert.equal(#queries + 1, answer.count)
+    for q in ipairs(queries) do
+      assert.equal(0, support.difference(plain.hand[q][2], answer.hand[q][2]))
+    end
+    local all = { object = { -2, -2 }, hand = { -2, -2 } }
+    local masks = evaluate.masks(system, answer, all, frame, truth)
+    assert.equal(1, masks.All:to("float32"):min():item())
+    assert.equal(#queries + 1, #masks.Pair)
+    system = predicting { turned[1] } -- the true hands have no answer, what is elsewhere spoils All
+    masks = evaluate.masks(system, system.answer(clip, frame.n, queries), all, frame, truth)
+    assert.equal(0, masks.Pair[1]:to("float32"):max():item())
+    assert.equal(1, masks.All:to("float32"):min():item())
+  end)
+
+  it("segment a picture without a point", function()
+    local picture = folder .. "/picture.png"
+    co.image.write(picture, co.data(tiny.world):clip("s5_0000000"):frame(3))
+    local function segment(model, out)
+      return support.cohesiv({ "segment", picture, "--model", model, "--out", folder .. "/" .. out },
+        { dir = folder, env = tiny.environment })
+    end
+    local result = segment(base.path, "none")
+    assert.equal(2, result.status)
+    assert.is_truthy(result.stderr:find("is no run of experiments/predicted_query.lua", 1, true), result.stderr)
+    local stored = run:calibration()
+    local copy = folder .. "/copy"
+    os.execute(("cp -r %s %s"):format(run.path, copy))
+    for threshold, files in pairs { [2] = { "overlay.png" }, [-9] = { "contact1.png", "hand1.png", "object1.png",
+      "overlay.png", "panel.png" } } do
+      stored.query = { threshold = threshold, size = 10 } -- one hand fills the picture: one peak, the highest
+      support.write(copy .. "/calibration.json", json.encode(stored))
+      result = segment(copy, "segmented" .. #files)
+      assert.equal(0, result.status, result.stderr)
+      assert.same(files, support.list(folder .. "/segmented" .. #files))
+    end
+    local model = co.run(copy):model()
+    local points, size = model:queries(co.data(tiny.world):clip("s5_0000000"):frame(3))
+    assert.equal(1, #points)
+    assert.is_true(points[1][1] >= 0 and points[1][1] <= 95 and points[1][2] >= 0 and points[1][2] <= 63 and size > 96)
+  end)
+
+  it("wait for their network in a sweep", function()
+    local sweep_folder = require "cohesiv.train.sweep_folder"
+    local query = recipes.load(folder .. "/query.lua")
+    local list = { { name = "cohesiv-0", recipe = query { system = "cohesiv", model = { query_branch = false } } },
+      { name = "cohesiv-1", recipe = query { system = "cohesiv", model = { query_branch = false }, seed = 1 } },
+      { name = "query-1", recipe = query { seed = 1 } }, { name = "other", recipe = query { seed = 2 } },
+      { name = "named", recipe = query { query = { run = base.path } } } }
+    local sweep = sweep_folder.at(folder .. "/sweep", list)
+    assert.equal(list[2], sweep:needed(list[3]))
+    assert.is_nil(sweep:needed(list[4]))
+    assert.is_nil(sweep:needed(list[5]))
+    assert.is_nil(sweep:needed(list[1]))
+    local plan = require("cohesiv.tools.sweep_plan").new(sweep, {})
+    local function wants(i) return plan:wants(sweep:row(list[i]), i, 1) end
+    assert.same({ true, true, false, true }, { wants(1), wants(2), wants(3), wants(4) })
+    plan.failed["cohesiv-1"] = "why"
+    assert.is_true(wants(3))
+    assert.is_true(require("cohesiv.tools.sweep_plan").new(sweep, { only = { 3 } }):wants(sweep:row(list[3]), 1, 1))
+  end)
+
+  it("and the other systems are the nine rows of the paper", function()
+    local systems = require "experiments.sweeps.systems"
+    local names = {}
+    for _, entry in ipairs(require("cohesiv.sweep").list(systems(recipes.load(tiny.experiment), { 0 }))) do
+      names[#names + 1] = entry.recipe.name:gsub("_seed%-0$", "")
+      assert.equal(entry.recipe.system == "supervised_box", entry.recipe.supervised)
+      assert.equal(entry.recipe.system == "predicted_query", entry.recipe.model.query_branch)
+    end
+    table.sort(names)
+    assert.same({ "attention_only", "cohesiv", "embeddings_only", "flow", "predicted_query", "resnet", "saliency",
+      "supervised_box", "thresholded_responsibility" }, names)
+  end)
+end)
+
+-- A world whose clips have files of their own beside them.
+local function linked(name)
+  local path = tiny:new_folder(name)
+  for _, part in ipairs { "clips", "masks", "hands_json" } do
+    os.execute(("ln -s %s/%s %s/%s"):format(tiny.world, part, path, part))
+  end
+  return path
+end
+
+describe("saliency", function()
+  it("is that of map files where there are some", function()
+    local path = linked "salient"
+    local data = co.data(path)
+    local name = data.clips[1]
+    local clip = data:clip(name)
+    assert.is_nil(clip:saliency(3))
+    local map = co.zeros(64, 96, { dtype = "uint8" })
+    map[{ { 11, 30 }, { 21, 60 } }] = 204
+    core.io.make_folder(path .. "/saliency/" .. name)
+    local file = path .. "/saliency/" .. name .. "/000003.png"
+    co.image.write(file, map)
+    assert.is_true(support.difference(clip:saliency(3), map:to "float32" / 255) < 1e-6)
+    local system = evaluate.system(co.run(train(tiny.experiment, { "system=saliency", "name=saliency" }).path))
+    local answer = system.answer(clip, 3, { { 1, 1 } })
+    assert.is_true(math.abs(answer.Hand[1][1][{ 15, 40 }] - 0.8) < 1e-6)
+    assert.is_true(support.difference(answer.All[1][1], map:to "float32" / 255) < 1e-6)
+    support.raises("saliency/" .. name .. ": expected a map of frame 4, found none (000004.png)", clip.saliency, clip,
+      4)
+    co.image.write(file, map[{ { 1, 32 }, { 1, 48 } }]:contiguous())
+    assert.same({ 64, 96 }, clip:saliency(3).shape)
+    co.image.write(file, map[{ { 1, 40 }, { 1, 40 } }]:contiguous())
+    support.raises("000003.png: expected a map of the whole frame (96x64, or scaled), found 40x40", clip.saliency, clip,
+      3)
+    co.image.write(file, clip:frame(3))
+    support.raises("000003.png: expected a grey map, found colours", clip.saliency, clip, 3)
+  end)
+end)
+
+describe("detections", function()
+  local function clip_with(files)
+    local path = linked("detected" .. tostring(files):match "%x+$")
+    local data = co.data(path)
+    core.io.make_folder(path .. "/detections/" .. data.clips[1])
+    os.execute(("rmdir %s/detections/%s"):format(path, data.clips[1]))
+    for form, text in pairs(files) do
+      local file = ("%s/detections/%s%s"):format(path, data.clips[1], form)
+      core.io.make_folder(file:match "^(.*)/")
+      support.write(file, text)
+    end
+    return data:clip(data.clips[1]), data
+  end
+
+  local ROW = "10 12 20 24 0.9 3 0.002 0.6 0.8 1" -- its offset leads from (15, 18) to (27, 34)
+  local OBJECTS = { "0 0 8 8 0.5 0 0 0 0 0", "22 30 34 40 0.75 0 0 0 0 0" }
+  local HELD = { side = "right", score = 0.9, contact = "portable object", box = { 10, 12, 20, 24 },
+    object_box = { 22, 30, 34, 40 }, object_score = 0.75 }
+  local function row(text) return "[" .. text:gsub(" ", ",") .. "]" end
+
+  it("of hand_object_detector are rows by picture, hands with the object that their offset leads to", function()
+    local clip = clip_with { [".json"] = ('{ "000003": { "hand_dets": [%s, %s], "obj_dets": [%s, %s] }, "frame_000004":'
+      .. ' { "hand_dets": null, "obj_dets": null } }'):format(row(ROW), row "1 2 3 4 0.6 0 0 0 0 0", row(OBJECTS[1]),
+        row(OBJECTS[2])) }
+    assert.same({ HELD, { side = "left", score = 0.6, contact = "none", box = { 1, 2, 3, 4 } } }, clip:detections(3))
+    assert.same({}, clip:detections(4))
+    assert.same({}, clip:detections(5))
+  end)
+
+  it("of its evaluation are texts that count pixels from 1", function()
+    local clip = clip_with {
+      ["/comp4_x_det_test_hand.txt"] = "a_000003 0.900 11.0 13.0 21.0 25.0 3.0 0.002 0.6 0.8 1.0 0.1\n",
+      ["/comp4_x_det_test_targetobject.txt"] = "a_000003 0.500 1 1 9 9 0 0 0 0 0 0\n"
+        .. "a_000003 0.75 23 31 35 41 0 0 0 0 0 0\na_000004 0.75 23 31 35 41 0 0 0 0 0 0\n" }
+    assert.same({ HELD }, clip:detections(3))
+    assert.same({}, clip:detections(4))
+  end)
+
+  it("of its test are a pickle by class and frame", function()
+    local function list(items) return "](" .. table.concat(items) .. "e" end
+    local function rows(...)
+      local out = {}
+      for i, text in ipairs { ... } do
+        local numbers = {}
+        for word in text:gmatch "%S+" do numbers[#numbers + 1] = "G" .. string.pack(">d", tonumber(word)) end
+        out[i] = list(numbers)
+      end
+      return #out > 0 and list(out) or "]"
+    end
+    local clip = clip_with { [".pkl"] = "\x80\2" .. list { list { "]", "]", "]", "]" },
+      list { rows(), rows(), rows(), rows(OBJECTS[1], OBJECTS[2]) }, list { rows(), rows(), rows(), rows(ROW) } }
+      .. "." }
+    assert.same({ HELD }, clip:detections(3))
+    assert.same({}, clip:detections(0))
+    assert.same({}, clip:detections(7))
+  end)
+
+  it("of Hands23 are predictions by picture", function()
+    local clip = clip_with { [".json"] = [[{ "save_dir": "x", "images": [{ "file_name": "a/000003.jpg",
+      "predictions": [{ "hand_id": 0, "hand_bbox": ["10.0", "12", "20", "24"], "contact_state": "object_contact",
+         "hand_side": "right_hand", "obj_bbox": ["22", "30", "34", "40"], "obj_touch": "tool_,_held",
+         "second_obj_bbox": null, "hand_pred_score": "0.9", "obj_pred_score": "0.75", "sec_obj_pred_score": "None" },
+       { "hand_id": 1, "hand_bbox": [1, 2, 3, 4], "contact_state": "no_contact", "hand_side": "left_hand",
+         "obj_bbox": "None", "obj_touch": "None", "hand_pred_score": "0.6", "obj_pred_score": "None" }] }] }]] }
+    local expected = {}
+    for k, v in pairs(HELD) do expected[k] = v end
+    expected.contact = "object_contact"
+    assert.same({ expected, { side = "left", score = 0.6, contact = "no_contact", box = { 1, 2, 3, 4 } } },
+      clip:detections(3))
+  end)
+
+  it("name what is wrong with them", function()
+    local function wrong(files, message)
+      local clip = clip_with(files)
+      support.raises(message, clip.detections, clip, 3)
+    end
+    wrong({ [".json"] = '{ "x": 3 }' },
+      "expected images (Hands23) or FRAME = { hand_dets, obj_dets }, found the keys x")
+    wrong({ [".json"] = '{ "a": { "hand_dets": [] } }' }, "expected names that end in a frame's number, found a")
+    wrong({ [".json"] = '{ "99": { "hand_dets": [] } }' }, "expected frames of 0 to 9, found 99")
+    wrong({ [".json"] = '{ "3": { "hand_dets": [] }, "03": { "hand_dets": [] } }' }, "expected frame 3 once, found ")
+    wrong({ [".json"] = '{ "3": { "hand_dets": [[1, 2, 3]] } }' },
+      "row 1: expected 10 numbers or more, found 3 entries")
+    wrong({ [".json"] = '{ "3": { "hand_dets": [' .. row "20 2 3 4 0.6 0 0 0 0 0" .. "] } }" },
+      "3: hand: expected x0, y0 up to x1, y1, found [20, 2, 3, 4]")
+    wrong({ [".json"] = '{ "images": [{ "file_name": "3.jpg", "predictions": [{}] }] }' },
+      "images[1]: predictions[1]: expected hand_bbox, found none")
+    wrong({ ["/x_hand.txt"] = "3 0.9 1 2\n" }, "x_hand.txt: line 1: expected a frame and 10 numbers or more, found ")
+    wrong({ ["/x.txt"] = "" }, "expected …_hand.txt and …_targetobject.txt of hand_object_detector, found x.txt")
+    wrong({ [".pkl"] = "\x80\2](]]e." }, "expected detections of background, object and hand by frame, found 2 classes")
+  end)
+
+  it("answer as supervised boxes do: filled, with what is over the scores", function()
+    local data = co.data(tiny.world)
+    local path = linked "files"
+    core.io.make_folder(path .. "/detections")
+    local sums = { Hand = 0, Obj = 0 }
+    local counts = { Hand = 0, Obj = 0 }
+    for _, name in ipairs(data.annotated) do
+      local images = {}
+      for _, frame in ipairs(data:queries(name)) do
+        local masks, list = data:masks(name, frame.n), {}
+        for k, hand in ipairs(masks.hand) do
+          local held = masks.object[k]
+          list[k] = { hand_bbox = boxes.of(hand:to "float32"), hand_pred_score = 0.9,
+            obj_bbox = held and boxes.of(held:to "float32"), obj_pred_score = 0.8 }
+          local function add(task, mask)
+            local filled = boxes.fill(boxes.of(mask:to "float32"), 96, 64)
+            sums[task] = sums[task] + co.metrics.iou(co.gt(filled, 0), mask, evaluate.truth(data, frame).ignore)
+            counts[task] = counts[task] + 1
+          end
+          add("Hand", hand)
+          if held then add("Obj", held) end
+        end
+        images[#images + 1] = { file_name = ("%06d.jpg"):format(frame.n), predictions = json.list(list) }
+      end
+      support.write(("%s/detections/%s.json"):format(path, name), json.encode { images = json.list(images) })
+    end
+    local recipe = recipes.load(folder .. "/box.lua", { "box.source=files", "data=" .. path, "calibrate.steps=10" })
+    assert.is_nil(tasks.of(recipe))
+    local system = evaluate.system { recipe = recipe }
+    local own = co.data(path)
+    local thresholds = calibrate.search(system, own, own.annotated)
+    local summary = evaluate.score(system, thresholds, own, own.annotated).summary
+    for task, sum in pairs(sums) do
+      assert.equal(counts[task], summary[task].n)
+      assert.is_true(summary[task].mean >= 100 * sum / counts[task] - 1e-6, task)
+    end
+    local run = quietly(co.train, recipe, { root = folder .. "/runs" })
+    assert.is_false(run:has "best.safetensors")
+    support.raises("expected detections/", evaluate.system({ recipe = recipe }).answer, data:clip(data.clips[1]), 3,
+      { { 1, 1 } })
+  end)
+end)
