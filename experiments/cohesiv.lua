@@ -67,6 +67,7 @@ return recipe.base {
     tau = 0.5, -- responsibility above which a pixel is a held object …
     band = 0, -- … and pixels so near to tau are ignored
     frames = optional "number", -- of a clip are used, evenly spread; none: all that the method names
+    quality = optional "number", -- least R.quality.score of frames that are trained on
     edit = optional "function", -- (R, clip, n) → R: the maps that are learnt from
   },
   sample = { edit = optional "function" }, -- (sample, clip, n) → sample: what a frame is learnt from

@@ -581,3 +581,28 @@ describe("detections", function()
       { { 1, 1 } })
   end)
 end)
+
+describe("frames of good maps", function()
+  it("are trained on alone where maps.quality asks for them", function()
+    local labels, data = require "cohesiv.train.labels", co.data(tiny.world)
+    local recipe = recipes.load(tiny.experiment)
+    local scores = {}
+    for _, use in pairs(labels.prepare(data, recipe)) do
+      for _, entry in ipairs(use) do
+        local R = data:clip(entry.clip):responsibility(entry.frame, { gaps = { -1, 1 }, fit = { points = 60 },
+          size = recipe.size })
+        scores[#scores + 1] = { R.quality.score, entry.clip .. entry.frame }
+      end
+    end
+    table.sort(scores, function(a, b) return a[1] > b[1] end)
+    local least = (scores[2][1] + scores[3][1]) / 2
+    local expected, found = {}, {}
+    for i = 1, 2 do expected[scores[i][2]] = true end
+    for _, use in pairs(labels.prepare(data, recipe { maps = { quality = least } })) do
+      for _, entry in ipairs(use) do found[entry.clip .. entry.frame] = true end
+    end
+    assert.same(expected, found)
+    support.raises("maps.quality: expected frames whose maps have a score of 9 or more, found", labels.prepare, data,
+      recipe { maps = { quality = 9 } })
+  end)
+end)

@@ -1,6 +1,7 @@
 --- A data folder of this project's own layout. It is never written, and never listed as a whole unless data.clips is
 -- asked for, so that opening one of a million clips costs as much as opening one of ten.
 --   clips/NAME.mp4 or clips/NAME/%06d.{png,jpg}      hands_json/NAME.json      person/NAME/%06d.png
+--   saliency/NAME/%06d.png      detections/NAME.{json,pkl} or NAME/ (detections.lua)
 --   flow/NAME/<gap>/%06d.{flo,png,npy,npz}      masks/NAME/FRAME_{hand,object,arm}K.png, masks/NAME/queries.json
 -- NAME may hold slashes: clips/ may be divided into subfolders, and the other folders then likewise. data.clips are the
 -- names of all clips, data.annotated of those that have masks; data.path is the folder.

@@ -2,6 +2,7 @@
 -- query points at the recipe's size), made once and kept in the cache. No mask is ever opened here.
 local core = require "cohesiv.core"
 local tensor = require "cohesiv.tensor"
+local cache = require "cohesiv.data.cache"
 local sample_files = require "cohesiv.train.sample_files"
 local extent, recipes = require "cohesiv.train.extent", require "cohesiv.train.recipe"
 local lists, places = require "cohesiv.base.lists", require "cohesiv.base.places"
@@ -194,13 +195,45 @@ function M.survey(data, recipe, most)
   return found
 end
 
+-- The score of the maps of a frame (R.quality), kept in the cache.
+local function score_of(clip, n, recipe)
+  return cache.get("quality", "quality 1\n" .. key_of(clip, n, recipe), function()
+    return tensor.tidy(function()
+      local R = clip:responsibility(n, map_options.of_recipe(recipe, recipe.device))
+      return core.tensor { R.quality.score }
+    end)
+  end):totable()[1]
+end
+
+-- Those of the samples whose maps are as good as maps.quality asks.
+local function good(list, data, recipe)
+  local least, most = rawget(recipe.maps, "quality"), -math.huge -- recipes of older runs lack it
+  if not least then return list end
+  local clip
+  local out = lists.map(list, function(entry)
+    if not clip or clip.name ~= entry.clip then
+      if clip then clip:close() end
+      clip = data:clip(entry.clip)
+    end
+    local score = score_of(clip, entry.frame, recipe)
+    most = math.max(most, score)
+    return score >= least and entry
+  end)
+  if clip then clip:close() end
+  if #out == 0 then
+    core.refuse("labels: maps.quality: expected frames whose maps have a score of %g or more, found %.2f at most",
+      least, most)
+  end
+  return out
+end
+
 --- prepare(data, recipe): { train, validation }, lists of { clip, frame, path, digest }, made or found in the cache.
 function M.prepare(data, recipe)
   local found = M.survey(data, recipe, extent.samples(recipe))
   local list = sample_files.all(data, found.wanted, "maps", function(clip, n, wait)
     return M.sample(clip, n, recipe, wait)
   end)
-  return M.split(list, recipe)
+  return M.split(good(list, data, recipe), recipe)
 end
 
 return M
