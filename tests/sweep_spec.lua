@@ -90,7 +90,7 @@ describe("a sweep", function()
     local paper = sweeps.load(support.root .. "/experiments/sweeps/paper.lua")
     local by = {}
     for _, entry in ipairs(paper) do by[entry.name] = entry.recipe end
-    assert.equal(15, #paper)
+    assert.equal(21, #paper)
     assert.is_function(paper.prepare)
     assert.same({ 0, 1, 2 }, { by["cohesiv_seed-0"].seed, by["cohesiv_seed-1"].seed, by["resnet_seed-2"].seed })
     assert.equal(0, by["attention_only_seed-1"].loss.embedding)
@@ -100,7 +100,7 @@ describe("a sweep", function()
     assert.same({ 160, 96 }, by["cohesiv_seed-0"].size) -- quickstart's
     assert.same({ 224, 128 }, by.flow.size)
     local real = sweeps.load(support.root .. "/experiments/sweeps/real.lua")
-    assert.same({ 7, true }, { #real, real[1].recipe.held_out })
+    assert.same({ 9, true }, { #real, real[1].recipe.held_out })
   end)
 
   it("says in one line what is wrong with it", function()

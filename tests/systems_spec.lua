@@ -383,10 +383,11 @@ describe("predicted queries", function()
       { name = "query-1", recipe = query { seed = 1 } }, { name = "other", recipe = query { seed = 2 } },
       { name = "named", recipe = query { query = { run = base.path } } } }
     local sweep = sweep_folder.at(folder .. "/sweep", list)
-    assert.equal(list[2], sweep:needed(list[3]))
-    assert.is_nil(sweep:needed(list[4]))
-    assert.is_nil(sweep:needed(list[5]))
-    assert.is_nil(sweep:needed(list[1]))
+    local needed = require("cohesiv.train.tasks.predicted_query").needed
+    assert.equal(list[2], needed(list, list[3]))
+    assert.is_nil(needed(list, list[4]))
+    assert.is_nil(needed(list, list[5]))
+    assert.is_nil(needed(list, list[1]))
     local plan = require("cohesiv.tools.sweep_plan").new(sweep, {})
     local function wants(i) return plan:wants(sweep:row(list[i]), i, 1) end
     assert.same({ true, true, false, true }, { wants(1), wants(2), wants(3), wants(4) })

@@ -4,6 +4,7 @@ local core = require "cohesiv.core"
 local lists = require "cohesiv.base.lists"
 local evaluate = require "cohesiv.hands.evaluate"
 local sweeps, tasks = require "cohesiv.train.sweep", require "cohesiv.train.tasks"
+local predicted_query = require "cohesiv.train.tasks.predicted_query"
 local M = {}
 local Plan = {}
 Plan.__index = Plan
@@ -12,7 +13,8 @@ Plan.__index = Plan
 function M.new(folder, o)
   local wanted = o.only and lists.set(o.only)
   local entries = lists.map(folder.entries, function(entry, i) return (not wanted or wanted[i]) and entry end)
-  return setmetatable({ folder = folder, entries = entries, halving = o.halving, failed = {}, since = {} }, Plan)
+  return setmetatable({ folder = folder, entries = entries, halving = o.halving, failed = {}, since = {},
+    needed = {} }, Plan)
 end
 
 local function is_trained(entry) return tasks.of(entry.recipe) ~= nil end
@@ -101,7 +103,10 @@ end
 
 -- Whether an entry waits for another one of the plan, which will be done.
 function Plan:waits(entry)
-  local needed = self.folder:needed(entry)
+  if self.needed[entry] == nil then
+    self.needed[entry] = predicted_query.needed(self.folder.entries, entry) or false
+  end
+  local needed = self.needed[entry]
   local state = needed and lists.set(self.entries)[needed] and self.folder:row(needed).state
   return state and state ~= "done" and state ~= "dropped" and not self.failed[needed.name]
 end

@@ -180,16 +180,6 @@ function Folder:drop(entry)
 end
 
 -- ---- the work on one ----
---- folder:needed(entry): the entry whose network another stands on, so that it has to be done first; nil: none.
-function Folder:needed(entry)
-  local recipe = entry.recipe
-  if recipe.system ~= "predicted_query" or recipe.query.run ~= "auto" then return nil end
-  local base = predicted_query.base(recipe)
-  for _, other in ipairs(self.entries) do
-    if predicted_query.is_base(other.recipe, base) then return other end
-  end
-end
-
 -- Does an entry's work, unless another process does it: then waits for that.
 function Folder:have(entry)
   while not OVER[self:row(entry).state] do
@@ -220,7 +210,7 @@ end
 --- folder:work(entry, pause): trains an entry's run, or goes on with it, up to that share if given, evaluates it where
 -- its data has masks, and says that it is done.
 function Folder:work(entry, pause)
-  local needed = self:needed(entry)
+  local needed = predicted_query.needed(self.entries, entry)
   if needed then self:have(needed) end
   local path, lock = self:run(entry), nil
   for _ = 1, PATIENCE do -- who only looks holds it for a moment

@@ -43,6 +43,17 @@ function M.is_base(candidate, base)
   end) == 0
 end
 
+--- needed(entries, entry): of a sweep's entries the one on whose network another's stands, so that it has to be done
+-- first; nil: none.
+function M.needed(entries, entry)
+  local recipe = entry.recipe
+  if recipe.system ~= "predicted_query" or recipe.query.run ~= "auto" then return nil end
+  local base = M.base(recipe)
+  for _, other in ipairs(entries) do
+    if M.is_base(other.recipe, base) then return other end
+  end
+end
+
 local PATIENCE = 1 -- seconds between two looks at a run that another process trains
 local FINISHED = lists.set { "done", "trained" }
 
