@@ -286,6 +286,23 @@ describe("predicted queries", function()
     assert.equal(1, #run:metrics()) -- half of two epochs
   end)
 
+  it("are resumed in the same bits, also where that run is gone", function()
+    local dir = tiny:new_folder "query-killed"
+    core.io.make_folder(dir .. "/runs")
+    os.execute(("cp -r %s %s/runs/cohesiv"):format(base.path, dir))
+    local path = experiment("longer", QUERY:gsub("0.5", "1") .. (", on = { epoch = function(training)"
+      .. " if os.getenv 'KILLED' and training.epoch == 2 then os.execute('kill -9 ' .. %s.pid()) end end }"):format(
+        "require('cohesiv.core').system"))
+    local whole = train(path)
+    local environment = { COHESIV_CACHE = folder .. "/cache", KILLED = "1" }
+    assert.equal(137, support.cohesiv({ "train", path }, { dir = dir, env = environment }).status)
+    os.rename(dir .. "/runs/cohesiv", dir .. "/gone")
+    local result = support.cohesiv({ "train", path, "--resume" }, { dir = dir, env = tiny.environment })
+    assert.equal(0, result.status, result.stderr)
+    local differing = require("tests.tiny").differing(whole.path, dir .. "/runs/longer")
+    assert.same({ "recipe.json" }, differing) -- where the other run lay
+  end)
+
   it("reuse it the next time, and say what does not fit", function()
     local found = require("cohesiv.train.tasks.predicted_query").found
     local recipe = recipes.load(folder .. "/query.lua")

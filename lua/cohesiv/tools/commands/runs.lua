@@ -2,6 +2,7 @@
 local columns, json, lists = require "cohesiv.base.columns", require "cohesiv.base.json", require "cohesiv.base.lists"
 local warn = require "cohesiv.base.warn"
 local evaluate = require "cohesiv.hands.evaluate"
+local evaluation = require "cohesiv.train.evaluation"
 local recipe, run = require "cohesiv.train.recipe", require "cohesiv.train.run"
 local cli = require "cohesiv.tools.cli"
 
@@ -92,7 +93,7 @@ return {
     if args.json then return print(json.encode(rows)) end
     local lines = { { "run", "state", "step", "minutes", "written", table.unpack(evaluate.tasks) } }
     for i, row in ipairs(rows) do
-      local cells = { row.path, row.state, tostring(row.step or "-"), minutes(row.seconds), row.time or "-" }
+      local cells = { evaluation.title(row.path, row.recipe.supervised), row.state, tostring(row.step or "-"), minutes(row.seconds), row.time or "-" }
       for _, task in ipairs(evaluate.tasks) do
         cells[#cells + 1] = row[task] and ("%.1f"):format(row[task]) or "-"
       end

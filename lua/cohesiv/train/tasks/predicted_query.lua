@@ -80,7 +80,7 @@ local function start(model, recipe)
   if not run:has "best.safetensors" then
     core.refuse("query.run: %s: expected a trained network (best.safetensors), found none", run.path)
   end
-  local report = model:load(run:file "best.safetensors", { strict = false })
+  local report = model:load_state((core.io.safetensors_read(run:file "best.safetensors")), { strict = false })
   local strange = lists.map(report.missing, function(name) return not name:find "^query_branch%." and name end)
   table.move(report.misshaped, 1, #report.misshaped, #strange + 1, strange)
   table.move(report.unexpected, 1, #report.unexpected, #strange + 1, strange)
