@@ -93,7 +93,8 @@ return {
     if args.json then return print(json.encode(rows)) end
     local lines = { { "run", "state", "step", "minutes", "written", table.unpack(evaluate.tasks) } }
     for i, row in ipairs(rows) do
-      local cells = { evaluation.title(row.path, row.recipe.supervised), row.state, tostring(row.step or "-"), minutes(row.seconds), row.time or "-" }
+      local cells = { evaluation.title(row.path, row.recipe.supervised), row.state, tostring(row.step or "-"),
+        minutes(row.seconds), row.time or "-" }
       for _, task in ipairs(evaluate.tasks) do
         cells[#cells + 1] = row[task] and ("%.1f"):format(row[task]) or "-"
       end
