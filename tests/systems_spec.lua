@@ -239,6 +239,25 @@ describe("supervised boxes", function()
     assert.equal("done", run:status().state)
     local thresholds = run:calibration().thresholds
     assert.is_true(thresholds.hand[1] >= 0 and thresholds.object[1] >= 0)
+    local model = run:model()
+    local forward = model.forward
+    function model:forward(x) -- boxes from (4, 4) to (19, 11) of 64×32, the same at every pixel
+      local out, unit = forward(self, x), 64 / 8
+      for i, edge in ipairs { 3.5, 3.5, 19.5, 11.5 } do
+        local odd = i % 2 == 1
+        local axis = co.arange(odd and 64 or 32):to("float32"):reshape(odd and { 1, 64 } or { 32, 1 })
+        out.B[{ {}, {}, i }] = ((edge - axis) / unit):expand { 32, 64 }
+      end
+      out.B[{ {}, {}, 9 }] = 0
+      return out
+    end
+    local found = model:boxes(co.zeros(64, 128, 3, { dtype = "uint8" }), { { 100, 50 }, { 3, 3 } })
+    for i, x in ipairs { 8, 8, 39, 23 } do -- of a picture twice as large
+      assert.is_true(math.abs(found[1].hand[i] - x) < 1e-3 and math.abs(found[2].hand[i] - x) < 1e-3)
+    end
+    assert.equal(0.5, found[1].contact)
+    support.raises("boxes: point 1: x: expected a finite number", model.boxes, model,
+      co.zeros(64, 128, 3, { dtype = "uint8" }), { {} })
     local record = run:metrics()[2]
     local sum = record.train_hand_box + record.train_object_box + record.train_contact
     assert.is_true(math.abs(sum - record.train_total) < 1e-4)

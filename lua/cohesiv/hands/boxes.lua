@@ -2,7 +2,9 @@
 -- corners of the two boxes as seen from the pixel and a logit of contact. Here: what the numbers mean, the loss against
 -- masks, and boxes as masks. A box is { x0, y0, x1, y1 }, its first and last pixel.
 local core = require "cohesiv.core"
+local options = require "cohesiv.base.options"
 local tensor = require "cohesiv.tensor"
+local scale = require "cohesiv.motion.scale"
 local M = {}
 
 local ops = core.ops
@@ -41,6 +43,31 @@ function M.read(B, x, y)
       row - 1 + v[i + 3] * unit - 0.5 }
   end
   return box(1), box(5), 1 / (1 + math.exp(-v[9]))
+end
+
+--- at(model, image, points): what a network with a box branch answers at points { x, y } of a uint8 image H×W×3, all in
+-- its pixels: a list of { hand, object, contact }, two boxes and the probability that the hand holds the object. As
+-- model:boxes(image, points).
+function M.at(model, image, points)
+  local shape = core.is_tensor(image) and image.shape or {}
+  if #shape ~= 3 or shape[3] ~= 3 or image.dtype ~= "uint8" then
+    core.refuse("boxes: expected a uint8 image HxWx3, found %s", options.show(image))
+  end
+  options.expect("boxes", "points list", points)
+  return tensor.tidy(function()
+    local sc = scale.of(shape[2], shape[1], model.calibration and model.calibration.size)
+    local out = tensor.no_grad(model.forward, model, scale.picture(image, sc):to(model.device()))
+    local B, unit, list = out.B:to("cpu"):to "float32", sc.s / (model.stride or 1), {}
+    local function own(box) -- edges lie half a pixel before the first and behind the last one
+      return { box[1] / unit, box[2] / unit, (box[3] + 1) / unit - 1, (box[4] + 1) / unit - 1 }
+    end
+    for i, p in ipairs(points) do
+      options.expect(("boxes: point %d"):format(i), "x number, y number", p[1], p[2])
+      local hand, object, contact = M.read(B, (p[1] + 0.5) * unit - 0.5, (p[2] + 0.5) * unit - 0.5)
+      list[i] = { hand = own(hand), object = own(object), contact = contact }
+    end
+    return list
+  end)
 end
 
 -- Of corners h×w×4 against a box: distance and 1 − IoU, h×w×1.

@@ -15,7 +15,8 @@ local HEADS = { { name = "query_branch", out = "H", channels = 1 }, { name = "bo
 M.names = { "query_branch", "box_branch" }
 
 --- add(model, wanted): gives a new network the parts that the table `wanted` says true to: model:forward returns their
--- maps too, and model:queries(image) the points that a query branch finds.
+-- maps too, model:queries(image) the points that a query branch finds, model:boxes(image, points) what a box branch
+-- says.
 function M.add(model, wanted)
   local present = {}
   for _, head in ipairs(HEADS) do
@@ -27,6 +28,7 @@ function M.add(model, wanted)
   end
   if #present == 0 then return end
   if wanted.query_branch then model.queries = peaks.queries end
+  if wanted.box_branch then model.boxes = boxes.at end
   local forward = model.forward
   model.forward = function(self, x)
     local out = forward(self, x)

@@ -2,23 +2,13 @@
 -- from masks (tasks/supervised_box.lua), or from files of a detector's (clip:detections). What is held counts where the
 -- probability of contact, or the detection's score, is over its threshold.
 local core = require "cohesiv.core"
-local scale = require "cohesiv.motion.scale"
 local boxes, metrics = require "cohesiv.hands.boxes", require "cohesiv.hands.metrics"
 
 -- By query: hand's box, its score, object's box, its score; in the image's pixels.
-local function of_network(model, recipe)
+local function of_network(model)
   return function(clip, n, queries)
-    local image = clip:frame(n)
-    local sc, stride = scale.of(image.shape[2], image.shape[1], recipe.size), model.stride or 1
-    local B = model:forward(scale.picture(image, sc):to(model.device())).B:to("cpu"):to "float32"
-    local unit, found = sc.s / stride, {}
-    local function own(box) -- edges lie half a pixel off
-      return { box[1] / unit, box[2] / unit, (box[3] + 1) / unit - 1, (box[4] + 1) / unit - 1 }
-    end
-    for q, query in ipairs(queries) do
-      local hand, object, contact = boxes.read(B, (query[1] + 0.5) * unit - 0.5, (query[2] + 0.5) * unit - 0.5)
-      found[q] = { own(hand), 1, own(object), contact }
-    end
+    local found = {}
+    for q, at in ipairs(model:boxes(clip:frame(n), queries)) do found[q] = { at.hand, 1, at.object, at.contact } end
     return found
   end
 end
@@ -49,7 +39,7 @@ return function(run)
   local recipe = run.recipe
   local trained = recipe.box.source == "network"
   local model = trained and run:model():to(recipe.device) or nil
-  local look = trained and of_network(model, recipe) or of_files()
+  local look = trained and of_network(model) or of_files()
   local grids = { metrics.grid(0, 1, recipe.calibrate.steps) }
   return {
     goals = { hand = { task = "Hand", grids = grids }, object = { task = "Obj", grids = grids } },
