@@ -130,6 +130,20 @@ describe("detections", function()
       clip:detections(3))
   end)
 
+  it("of a folder of pictures go by the pictures' names, whatever they count from", function()
+    local path = tiny:new_folder "pictures"
+    for n = 1, 3 do
+      core.io.make_folder(path .. "/clips/a")
+      co.image.write(("%s/clips/a/frame_%010d.png"):format(path, n), co.zeros(8, 10, 3, { dtype = "uint8" }))
+    end
+    core.io.make_folder(path .. "/detections")
+    support.write(path .. "/detections/a.json", ('{ "frame_0000000001": { "hand_dets": [%s] },'
+      .. ' "x/frame_0000000003.png": { "hand_dets": [] } }'):format(row(ROW)))
+    local clip = co.data(path):clip "a"
+    assert.same({ 1, 0, 0 }, { #clip:detections(0), #clip:detections(1), #clip:detections(2) })
+    support.raises("expected a frame of 0 to 2, found 3", clip.detections, clip, 3)
+  end)
+
   it("name what is wrong with them", function()
     local function wrong(files, message)
       local clip = clip_with(files)
