@@ -470,3 +470,34 @@ describe("frames of good maps", function()
       recipe { maps = { quality = 9 } })
   end)
 end)
+
+describe("the losses of boxes and queries", function()
+  it("are the same on a device whose memory the host may not touch, and teach what they shall", function()
+    local rates = require "cohesiv.train.rates"
+    local maps = co.zeros(4, 32, 64)
+    maps[{ 1, { 5, 14 }, { 9, 24 } }], maps[{ 2, { 10, 20 }, { 20, 30 } }], maps[{ 3, { 15, 20 }, { 2, 9 } }] = 1, 1, 1
+    co.seed(4)
+    local pictures = (co.rand(2, 32, 64, 3) * 255):to "uint8"
+    for _, body in ipairs { BOX, QUERY } do
+      local recipe, values = recipes.load(experiment("guarded", body)), {}
+      for i, device in ipairs { "cpu", "guard" } do
+        co.seed(1)
+        local model, part = require("cohesiv.hands.model").model(recipe.model):to(device), tasks.of(recipe).part
+        local optimiser, names = rates.of(model, recipe.optim, part)
+        rates.train(model, recipe.optim, part)
+        local image_index = co.tensor({ 1, 1, 2, 2 }, { dtype = "int32" })
+        local batch = { image = pictures:to(device), maps = maps:to(device), image_index = image_index:to(device) }
+        local total = loss.of(model, recipe, batch)
+        total:backward()
+        optimiser:step()
+        values[i] = { total:item(), loss.of(model, recipe, batch):item() }
+        for name, t in model:named_parameters() do
+          local learns = not part or name:find("^" .. part .. "%.") ~= nil
+          assert.equal(learns and not name:find "hand_branch" and not name:find "object_branch", t.grad ~= nil, name)
+        end
+        assert.equal(part and 5 or #model:parameters(), #names)
+      end
+      assert.same(values[1], values[2])
+    end
+  end)
+end)
