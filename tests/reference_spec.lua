@@ -119,6 +119,13 @@ describe("the reference", function()
     assert.is_truthy(page:find("\nModule.new(forward?, kind?)\n", 1, true))
   end)
 
+  it("has its words from where help has them, of functions of the core too", function()
+    local words = "full(value, 2, 3, { dtype, device, requires_grad }): a tensor filled with a number"
+    assert.is_truthy(help.text("full"):find(words, 1, true))
+    assert.is_truthy(help.text(co.metrics.disc):find("minus the distance to (x, y) over the width", 1, true))
+    assert.is_truthy(help.text("cat"):find("the tensors of a list, of any length", 1, true))
+  end)
+
   it("lists each name once, each class with its methods", function()
     local seen = {}
     for _, heading in ipairs(headings_of(page)) do
