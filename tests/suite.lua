@@ -11,8 +11,8 @@ local lfs = require "lfs"
 local release_only = {
   arrows = true, bundle = true, cli = true, comforts = true, compare = true, cuda = true, cuda_plans = true,
   damage = true, detections = true, docs = true, examples = true, experiments = true, explore = true, install = true,
-  prepare = true, quickstart = true, reference = true, repl = true, report = true, runs = true, show = true,
-  sweep = true, systems = true, train = true, tutorial = true, view = true,
+  person = true, prepare = true, quickstart = true, reference = true, repl = true, report = true, runs = true,
+  show = true, sweep = true, systems = true, train = true, tutorial = true, view = true,
 }
 -- Specs of what the sanitized build alone has.
 local sanitized_only = { fuzz = true }
