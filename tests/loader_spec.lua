@@ -312,9 +312,68 @@ describe("a loader", function()
       l:seek(5, 1)
       assert.same({ 2 }, ids(l:next()))
     end
-    local l <close> = loader { size = { W, H + 8 } }
-    support.raises(("expected an image of %dx%d, found %dx%d"):format(W, H + 8, W, H), l.next, l)
-    assert.is_nil(l:damaged()) -- whole, but not what is wanted
+  end)
+
+  it("scales samples to the network's size, one scale for both axes", function()
+    local l <close> = loader { paths = { position }, batch = 1, size = { W // 2, H }, shuffle = false }
+    local b = l:next()
+    assert.same({ 1, H, W // 2, 3 }, b.image.shape)
+    assert.same({ 2, H, W // 2 }, b.maps.shape)
+    for _, at in ipairs { { 3, 2 }, { 20, 17 } } do -- x, y from 0: of the sample the mean of four pixels
+      local pixel = b.image[{ 1, at[2] + 1, at[1] + 1 }]:totable()
+      assert.is_true(math.abs(pixel[1] - 5 * (2 * at[1] + 0.5)) <= 1, pixel[1])
+      assert.is_true(math.abs(pixel[2] - 6 * (2 * at[2] + 0.5)) <= 1, pixel[2])
+      local map = b.maps[{ 1, at[2] + 1, at[1] + 1 }]
+      assert.is_true(math.abs(255 * map - 4 * (2 * at[1] + 0.5)) <= 1, map)
+    end
+    local points = b.points:totable()
+    assert.is_true(math.abs(points[1][1] - 9.75) < 1e-5 and math.abs(points[1][2] - 5.75) < 1e-5)
+    -- The content is half as large, too: nothing is learnt beyond it.
+    assert.equal(0, b.label[{ 1, 1, CW // 2 + 1 }])
+    assert.is_true(b.label[{ 1, 1, CW // 2 }] ~= 0)
+    assert.is_true(b.maps[{ 1, CH // 2 + 1, 1 }] < 0)
+  end)
+
+  it("gives labels, maps and points as a network of that stride answers", function()
+    local l <close> = loader { paths = { position }, batch = 1, stride = 2, shuffle = false }
+    local b = l:next()
+    assert.same({ 1, H, W, 3 }, b.image.shape)
+    assert.same({ 1, H // 2, W // 2 }, b.label.shape)
+    assert.same({ 2, H // 2, W // 2 }, b.maps.shape)
+    local plain <close> = loader { paths = { position }, batch = 1, shuffle = false }
+    local full = plain:next()
+    assert.equal(0, support.difference(full.image, b.image))
+    local content = { {}, { 1, CH // 2 }, { 1, CW // 2 } }
+    local averaged = full.maps:reshape(2, H // 2, 2, W // 2, 2):mean(5):mean(3)
+    assert.is_true(support.difference(averaged[content]:contiguous(), b.maps[content]:contiguous()) < 1e-5)
+    local points, of = full.points:totable(), b.points:totable()
+    for k = 1, 2 do
+      for i = 1, 2 do assert.is_true(math.abs((points[k][i] - 0.5) / 2 - of[k][i]) < 1e-5) end
+    end
+    support.raises("loader: stride: expected 1 to 32, found 0", loader, { stride = 0 })
+  end)
+
+  it("looks at windows around hands", function()
+    local how = { crop = 1, zoom = { 2, 2 } }
+    local l <close> = loader { paths = { position }, batch = 1, augment = how }
+    local seen = {}
+    for _ = 1, 40 do
+      local b = l:next()
+      assert.is_true(b.maps.shape[1] >= 1)
+      for _, p in ipairs(b.points:totable()) do
+        local x, y = math.floor(p[1] + 0.5), math.floor(p[2] + 0.5)
+        if p[1] > 1 and p[2] > 1 and p[1] < CW - 2 and p[2] < CH - 2 then
+          local pixel = b.image[{ 1, y + 1, x + 1 }]:totable() -- tells which of the two points it is
+          local first = math.abs(pixel[1] - 5 * 20) <= 4 and math.abs(pixel[2] - 6 * 12) <= 4
+          assert.is_true(first or math.abs(pixel[1] - 5 * 30.5) <= 4 and math.abs(pixel[2] - 6 * 25.25) <= 4)
+          seen[first] = true
+          -- Twice as large: the next pixel is half a pixel of the sample on.
+          local next_one = b.image[{ 1, y + 1, x + 2 }]:totable()
+          assert.is_true(math.abs(next_one[1] - pixel[1] - 2.5) <= 1)
+        end
+      end
+    end
+    assert.is_true(seen[true] and seen[false])
   end)
 
   it("tells which samples a batch is of", function()

@@ -14,18 +14,33 @@ typedef struct Affine {
   double m[6];
 } Affine;
 
-static Affine draw_geometry(const Augment *a, Random *r, double w, double h) {
+/* Turned, mirrored and enlarged, with the sample's (from_x, from_y) at (to_x, to_y). */
+static Affine geometry(double flip, double angle, double scale, double from_x, double from_y, double to_x,
+                       double to_y) {
+  double c = cos(angle) / scale, s = sin(angle) / scale;
+  Affine g = {{flip * c, flip * s, 0, -s, c, 0}};
+  g.m[2] = from_x - g.m[0] * to_x - g.m[1] * to_y;
+  g.m[5] = from_y - g.m[3] * to_x - g.m[4] * to_y;
+  return g;
+}
+
+static Affine draw_geometry(const Augment *a, const Sample *sample, Random *r) {
   /* every number is drawn, used or not, so that options do not shift each other's draws */
+  double w = (double)sample->content_w, h = (double)sample->content_h;
   double flip = random_uniform(r) < a->flip ? -1 : 1;
   double scale = exp(random_range(r, log(a->scale[0]), log(a->scale[1])));
   double angle = random_range(r, -a->rotate, a->rotate) * (3.14159265358979 / 180);
   double dx = random_range(r, -a->shift, a->shift) * w, dy = random_range(r, -a->shift, a->shift) * h;
-  double c = cos(angle) / scale, s = sin(angle) / scale, cx = (w - 1) / 2, cy = (h - 1) / 2;
-  /* source = centre + flip · rotate/scale · (output - centre - shift) */
-  Affine g = {{flip * c, flip * s, 0, -s, c, 0}};
-  g.m[2] = cx - g.m[0] * (cx + dx) - g.m[1] * (cy + dy);
-  g.m[5] = cy - g.m[3] * (cx + dx) - g.m[4] * (cy + dy);
-  return g;
+  double cx = (w - 1) / 2, cy = (h - 1) / 2;
+  const long hands = sample->points->shape[0];
+  if (!(a->crop > 0) || !hands) return geometry(flip, angle, scale, cx, cy, cx + dx, cy + dy);
+  const int crops = random_uniform(r) < a->crop;
+  const long k = random_below(r, hands);
+  const double zoom = exp(random_range(r, log(a->zoom[0]), log(a->zoom[1])));
+  const double x = random_range(r, 0.25, 0.75) * w, y = random_range(r, 0.25, 0.75) * h;
+  const float *p = (const float *)tensor_data(sample->points) + 2 * k;
+  return crops ? geometry(flip, angle, zoom, p[0], p[1], x, y)
+               : geometry(flip, angle, scale, cx, cy, cx + dx, cy + dy);
 }
 
 static void to_output(const Affine *g, double x, double y, double *u, double *v) {
@@ -34,27 +49,58 @@ static void to_output(const Affine *g, double x, double y, double *u, double *v)
   *v = (g->m[0] * b - g->m[3] * a) / det;
 }
 
+/* How a sample lies in the picture that is made of it: its scale, and its content there. */
+typedef struct Fit {
+  double scale;
+  long w, h;
+} Fit;
+
+static long scaled(long n, double scale, long most) {
+  const long m = lround((double)n * scale);
+  return m < 1 ? 1 : m > most ? most : m;
+}
+
+static Fit fit_of(const Sample *s, const Slot *out) {
+  const double x = (double)out->w / (double)s->image->shape[1],
+               y = (double)out->h / (double)s->image->shape[0];
+  const double scale = x < y ? x : y;
+  return (Fit){scale, scaled(s->content_w, scale, out->w), scaled(s->content_h, scale, out->h)};
+}
+
+/* The geometry of pixels of the sample, then the scale: pixel (x, y) of the picture is at ((x + ½) / scale - ½,
+ * …) there. */
+static Affine at_scale(const Affine *g, double scale) {
+  const double k = 1 / scale, t = (k - 1) / 2;
+  const double *m = g->m;
+  return (Affine){
+      {m[0] * k, m[1] * k, m[2] + (m[0] + m[1]) * t, m[3] * k, m[4] * k, m[5] + (m[3] + m[4]) * t}};
+}
+
 /* The hands whose point stays inside the content: their indices; returns how many. */
-static long keep_hands(const Sample *s, const Affine *g, long *index, float *points) {
+static long keep_hands(const Sample *s, const Affine *g, const Fit *fit, long stride, long *index,
+                       float *points) {
   const float *p = tensor_data(s->points);
+  const double middle = (double)(stride - 1) / 2;
   long kept = 0;
   for (long k = 0; k < s->points->shape[0]; k++) {
     double u, v;
     to_output(g, p[2 * k], p[2 * k + 1], &u, &v);
-    if (!(u >= -0.5 && v >= -0.5 && u < s->content_w - 0.5 && v < s->content_h - 0.5)) continue;
-    points[2 * kept] = (float)u;
-    points[2 * kept + 1] = (float)v;
+    if (!(u >= -0.5 && v >= -0.5 && u < (double)fit->w - 0.5 && v < (double)fit->h - 0.5)) continue;
+    points[2 * kept] = (float)((u - middle) / (double)stride);
+    points[2 * kept + 1] = (float)((v - middle) / (double)stride);
     index[kept++] = k;
   }
   return kept;
 }
 
-/* The sample of the content at (x, y); 0 outside of it. */
-static int sample_at(const Sample *s, double x, double y, Bilinear *b) {
-  if (!(x >= -0.5 && y >= -0.5 && x < s->content_w - 0.5 && y < s->content_h - 0.5)) return 0;
-  double left = floor(x), above = floor(y);
-  *b = bilinear_at((long)left, (long)above, (float)(x - left), (float)(y - above), s->content_w, s->content_h,
-                   s->image->shape[1]);
+/* The sample of the content at what (x, y) of the picture shows; 0 outside of it. */
+static int sample_at(const Sample *s, const Affine *g, const Fit *fit, double x, double y, Bilinear *b) {
+  if (x > (double)fit->w - 0.5 || y > (double)fit->h - 0.5) return 0;
+  double sx = g->m[0] * x + g->m[1] * y + g->m[2], sy = g->m[3] * x + g->m[4] * y + g->m[5];
+  if (!(sx >= -0.5 && sy >= -0.5 && sx < s->content_w - 0.5 && sy < s->content_h - 0.5)) return 0;
+  double left = floor(sx), above = floor(sy);
+  *b = bilinear_at((long)left, (long)above, (float)(sx - left), (float)(sy - above), s->content_w,
+                   s->content_h, s->image->shape[1]);
   return 1;
 }
 
@@ -64,23 +110,31 @@ static int32_t label_of(float largest, int person, const Labelling *l) {
   return largest > l->tau ? LABEL_OBJECT : LABEL_BACKGROUND;
 }
 
-static void warp(const Sample *s, const Affine *g, const Labelling *l, const long *index, float *image,
-                 Slot *out) {
-  long h = s->image->shape[0], w = s->image->shape[1], hands = s->maps->shape[2];
-  const uint8_t *rgb = tensor_data(s->image), *maps = tensor_data(s->maps), *person = tensor_data(s->person);
+static void warp_image(const Sample *s, const Affine *g, const Fit *fit, const Slot *out, float *image) {
+  const uint8_t *rgb = tensor_data(s->image);
+  for (long y = 0; y < out->h; y++)
+    for (long x = 0; x < out->w; x++, image += 3) {
+      Bilinear b;
+      const int inside = sample_at(s, g, fit, (double)x, (double)y, &b);
+      for (int c = 0; c < 3; c++) image[c] = inside ? bilinear_bytes(&b, rgb + c, 3) : 0;
+    }
+}
+
+static void warp_labels(const Sample *s, const Affine *g, const Fit *fit, const Labelling *l,
+                        const long *index, Slot *out) {
+  const long hands = s->maps->shape[2], step = out->stride;
+  const long w = (out->w + step - 1) / step, h = (out->h + step - 1) / step;
+  const double middle = (double)(step - 1) / 2;
+  const uint8_t *maps = tensor_data(s->maps), *person = tensor_data(s->person);
   for (long y = 0; y < h; y++)
     for (long x = 0; x < w; x++) {
-      long p = y * w + x;
+      const long p = y * w + x;
       Bilinear b;
-      double sx = g->m[0] * x + g->m[1] * y + g->m[2], sy = g->m[3] * x + g->m[4] * y + g->m[5];
-      int inside = x < s->content_w && y < s->content_h && sample_at(s, sx, sy, &b);
-      if (!inside) {
-        image[3 * p] = image[3 * p + 1] = image[3 * p + 2] = 0;
+      if (!sample_at(s, g, fit, (double)(x * step) + middle, (double)(y * step) + middle, &b)) {
         out->label[p] = LABEL_IGNORED;
         for (long k = 0; k < out->kept; k++) out->maps[k * h * w + p] = MAP_IGNORED;
         continue;
       }
-      for (int c = 0; c < 3; c++) image[3 * p + c] = bilinear_bytes(&b, rgb + c, 3);
       for (long k = 0; k < out->kept; k++)
         out->maps[k * h * w + p] = bilinear_bytes(&b, maps + index[k], hands) * (1.0f / 255);
       float largest = 0; /* over all hands, dropped ones too: what they hold is an object still */
@@ -139,20 +193,23 @@ static void finish(const float *image, long n, float sigma, Random *r, uint8_t *
 int augment_sample(const Sample *s, const Augment *a, const Labelling *l, Random *r, Slot *out) {
   enum { HANDS = 64 };
   static const Affine identity = {{1, 0, 0, 0, 1, 0}};
-  long h = s->image->shape[0], w = s->image->shape[1], n = h * w, index[HANDS];
+  long h = out->h, w = out->w, n = h * w, index[HANDS];
   if (s->points->shape[0] > HANDS)
     return fail("sample: expected at most %d hands, found %ld", HANDS, s->points->shape[0]);
   float *image = scratch(0, (size_t)n * 3 * sizeof(float)),
         *other = scratch(1, (size_t)n * 3 * sizeof(float));
   if (!image || !other) return 0;
+  const Fit fit = fit_of(s, out);
   Affine g = identity;
-  if (a->on) g = draw_geometry(a, r, s->content_w, s->content_h);
-  out->kept = keep_hands(s, &g, index, out->points);
+  if (a->on) g = draw_geometry(a, s, r);
+  g = at_scale(&g, fit.scale);
+  out->kept = keep_hands(s, &g, &fit, out->stride, index, out->points);
   if (!out->kept) {
-    g = identity;
-    out->kept = keep_hands(s, &g, index, out->points);
+    g = at_scale(&identity, fit.scale);
+    out->kept = keep_hands(s, &g, &fit, out->stride, index, out->points);
   }
-  warp(s, &g, l, index, image, out);
+  warp_image(s, &g, &fit, out, image);
+  warp_labels(s, &g, &fit, l, index, out);
   float sigma = 0;
   if (a->on) {
     colour(image, n, a->colour, r);

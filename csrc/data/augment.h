@@ -12,9 +12,12 @@ typedef struct Augment {
   double scale[2]; /* uniform in log scale */
   double rotate;   /* degrees, uniform in ± */
   double shift;    /* share of width and height, uniform in ± */
-  double colour;   /* brightness, contrast and saturation: factors uniform in 1 ± */
-  double blur;     /* probability of a 3×3 binomial blur */
-  double noise;    /* largest standard deviation, share of the range */
+  double crop;    /* probability of a window around a hand, which is somewhere in its middle half, in place of
+                      scale and shift … */
+  double zoom[2]; /* … as many times smaller than the picture, uniform in log scale */
+  double colour;  /* brightness, contrast and saturation: factors uniform in 1 ± */
+  double blur;    /* probability of a 3×3 binomial blur */
+  double noise;   /* largest standard deviation, share of the range */
 } Augment;
 
 /* How maps become the three classes. */
@@ -26,7 +29,7 @@ typedef struct Labelling {
 enum { LABEL_IGNORED, LABEL_PERSON, LABEL_OBJECT, LABEL_BACKGROUND };
 #define MAP_IGNORED (-1.0f) /* responsibility where the picture has no pixel */
 
-/* A training sample as it lies on disk, all at the recipe's size; content is what is not padding. */
+/* A training sample as it lies on disk, all at the size of the maps; content is what is not padding. */
 typedef struct Sample {
   Tensor *image;  /* H×W×3 uint8 */
   Tensor *maps;   /* H×W×N uint8, responsibility × 255 */
@@ -35,12 +38,15 @@ typedef struct Sample {
   long content_w, content_h;
 } Sample;
 
-/* Where the augmented sample goes. maps: room for N maps of h·w; *kept hands remain, each with its points (x,
- * y). */
+/* Where the augmented sample goes, scaled to fit into w × h: one scale for both axes, padded right and bottom.
+ * The network answers for every stride-th pixel of either axis: labels and maps are of ⌈h / stride⌉ × ⌈w /
+ * stride⌉ blocks of pixels, taken where their middles lie, and points count blocks. maps: room for those of N
+ * hands; `kept` remain, each with its point (x, y). */
 typedef struct Slot {
+  long w, h, stride;
   uint8_t *image; /* h·w·3 */
-  int32_t *label; /* h·w */
-  float *maps;    /* kept · h·w */
+  int32_t *label; /* a block each */
+  float *maps;    /* kept · a block each */
   float *points;  /* kept · 2 */
   long kept;
 } Slot;

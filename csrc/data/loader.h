@@ -27,14 +27,15 @@ typedef struct SampleSource {
    * this sample's in this epoch. *damaged: whether the file is to blame. 0 with a message. */
   int (*read)(const struct SampleSource *s, const char *path, Random *r, Tensor **out, bool *damaged);
   /* of hands_source: what every sample is, and what becomes of it */
-  long width, height;
+  long width, height, stride;
   Augment augment;
   Labelling labelling;
 } SampleSource;
 
-/* Samples of sample_write, augmented: image N×H×W×3 uint8; label N×H×W int32 (1 person, 2 object, 3
- * background, 0 ignored); maps M×H×W float32, the responsibility of each hand, MAP_IGNORED where there is no
- * picture; points M×2 float32, query points; image_index M int32. Takes width, height, augment, labelling. */
+/* Samples of sample_write, augmented, at width × height: image N×H×W×3 uint8; label N×h×w int32 (1 person, 2
+ * object, 3 background, 0 ignored), h = ⌈H / stride⌉ and so on; maps M×h×w float32, the responsibility of each
+ * hand, MAP_IGNORED where there is no picture; points M×2 float32, query points in the pixels of maps;
+ * image_index M int32. Takes width, height, stride, augment, labelling. */
 void hands_source(SampleSource *s);
 
 /* Samples that are arrays of those names in a .npz file, as they are. Takes count and field. 0 with a

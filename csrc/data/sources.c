@@ -22,13 +22,16 @@ static int shorten(Tensor **t, long kept) {
 enum { IMAGE, LABEL, MAPS, POINTS, IMAGE_INDEX, HANDS_FIELDS };
 
 static int augmented(const SampleSource *s, const Sample *sample, Random *r, Tensor **out) {
-  long h = s->height, w = s->width, hands = sample->maps->shape[2];
-  if (!(out[IMAGE] = tensor_new(U8, 3, (long[]){h, w, 3})) ||
+  long hands = sample->maps->shape[2], k = s->stride, w = (s->width + k - 1) / k, h = (s->height + k - 1) / k;
+  if (!(out[IMAGE] = tensor_new(U8, 3, (long[]){s->height, s->width, 3})) ||
       !(out[LABEL] = tensor_new(I32, 2, (long[]){h, w})) ||
       !(out[MAPS] = tensor_new(F32, 3, (long[]){hands, h, w})) ||
       !(out[POINTS] = tensor_new(F32, 2, (long[]){hands, 2})))
     return 0;
-  Slot slot = {.image = out[IMAGE]->storage->data,
+  Slot slot = {.w = s->width,
+               .h = s->height,
+               .stride = k,
+               .image = out[IMAGE]->storage->data,
                .label = out[LABEL]->storage->data,
                .maps = out[MAPS]->storage->data,
                .points = out[POINTS]->storage->data};
@@ -42,11 +45,7 @@ static int read_hands(const SampleSource *s, const char *path, Random *r, Tensor
     *damaged = true;
     return 0;
   }
-  const long *shape = sample.image->shape;
-  int ok = shape[0] == s->height && shape[1] == s->width
-               ? augmented(s, &sample, r, out)
-               : fail("%s: expected an image of %ldx%ld, found %ldx%ld", path, s->width, s->height, shape[1],
-                      shape[0]);
+  int ok = augmented(s, &sample, r, out);
   sample_free(&sample);
   return ok;
 }

@@ -74,24 +74,32 @@ static lua_Integer whole(lua_State *L, int table, const char *key, lua_Integer p
   return v;
 }
 
+/* Two positive numbers. */
+static void range(lua_State *L, int table, const char *key, double out[2]) {
+  out[0] = out[1] = 1;
+  if (lua_getfield(L, table, key) == LUA_TTABLE)
+    for (int i = 0; i < 2; i++) {
+      lua_rawgeti(L, -1, i + 1);
+      const char *name = lua_pushfstring(L, "augment: %s", key);
+      out[i] = check_finite(L, -2, name);
+      if (!(out[i] > 0)) refuse(L, "augment: %s: expected two positive numbers", key);
+      lua_pop(L, 2);
+    }
+  lua_pop(L, 1);
+}
+
 static void read_augment(lua_State *L, Augment *a) { /* stack: ... options augment */
   int t = lua_gettop(L);
   *a = (Augment){.on = true,
                  .flip = number(L, t, "flip", 0),
-                 .scale = {1, 1},
                  .rotate = number(L, t, "rotate", 0),
                  .shift = number(L, t, "shift", 0),
+                 .crop = number(L, t, "crop", 0),
                  .colour = number(L, t, "colour", 0),
                  .blur = number(L, t, "blur", 0),
                  .noise = number(L, t, "noise", 0)};
-  if (lua_getfield(L, t, "scale") == LUA_TTABLE) {
-    for (int i = 0; i < 2; i++) {
-      lua_rawgeti(L, -1, i + 1);
-      a->scale[i] = check_finite(L, -1, "augment: scale");
-      lua_pop(L, 1);
-      if (!(a->scale[i] > 0)) refuse(L, "augment: scale: expected two positive numbers");
-    }
-  }
+  range(L, t, "scale", a->scale);
+  range(L, t, "zoom", a->zoom);
   lua_pop(L, 1);
 }
 
@@ -130,13 +138,17 @@ static int read_source(lua_State *L, SampleSource *s) {
   lua_rawgeti(L, -2, 2);
   s->width = (long)check_whole(L, -2, "loader: size: width", 1, 1 << 20);
   s->height = (long)check_whole(L, -1, "loader: size: height", 1, 1 << 20);
+  s->stride = (long)whole(L, 1, "stride", 1);
+  if (s->stride < 1 || s->stride > 32)
+    refuse(L, "loader: stride: expected 1 to 32, found %d", (int)s->stride);
   if (lua_getfield(L, 1, "augment") == LUA_TTABLE) read_augment(L, &s->augment);
   hands_source(s);
   return 1;
 }
 
 /* loader{ paths = {...}, batch, seed, workers = 1, shuffle = true, rank = 1, count = 1, and what a sample is:
- * collate = { NAME = "stack" | "concat" } of arrays, or of hands size = {w, h}, augment = {...} | nil, tau, band } */
+ * collate = { NAME = "stack" | "concat" } of arrays, or of hands size = {w, h}, stride = 1,
+ * augment = {...} | nil, tau, band } */
 static int new_loader(lua_State *L) {
   check_table(L, 1, "loader");
   lua_settop(L, 1);

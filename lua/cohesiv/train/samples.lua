@@ -13,7 +13,8 @@ Loader.__index = Loader
 -- which one this is; and what a sample is, one of:
 --   collate = { NAME = "stack" | "concat", … }: arrays of a .npz file; a batch has them stacked, N×…, or one behind
 --     the other, with NAME_index: which sample, from 1, each row is of
---   size, augment, tau, band: pseudo-labels of hands (labels.lua), collated as image, label, maps, points, image_index
+--   size, stride, augment, tau, band: pseudo-labels of hands (labels.lua), scaled to that size and collated as image,
+--     label, maps, points, image_index; labels, maps and points of every stride-th pixel, as the network answers
 function M.loader(source, options)
   options.paths = lists.map(source.entries, function(entry) return entry.path end)
   return setmetatable({ source = source, core = core.loader(options) }, Loader)

@@ -59,7 +59,8 @@ function Training:loader(entries, how)
     self.task.mend(entry)
     if self.run and entry.digest ~= before then self:list_samples() end -- its digest had been damaged, too
   end
-  how.size, how.seed, how.tau, how.band = recipe.size, recipe.seed, recipe.maps.tau, recipe.maps.band
+  how.size, how.stride = recipe.size, self.model.stride
+  how.seed, how.tau, how.band = recipe.seed, recipe.maps.tau, recipe.maps.band
   return sampled.loader({ entries = entries, mend = mend }, how)
 end
 
