@@ -116,6 +116,55 @@ describe("a model", function()
     end)
   end)
 
+  it("of fewer widths answers for every second pixel, or every fourth", function()
+    co.no_grad(function()
+      for widths, stride in pairs { [{ 8, 8, 8, 4 }] = 2, [{ 8, 8, 4 }] = 4 } do
+        local model = tiny { decoder_widths = widths }:eval()
+        assert.equal(stride, model.stride)
+        local out = model:forward(co.randn(33, 70, 3))
+        for _, name in ipairs { "Z", "Q", "K" } do
+          assert.same({ math.ceil(33 / stride), math.ceil(70 / stride), 4 }, out[name].shape)
+        end
+      end
+      assert.equal(1, tiny().stride)
+    end)
+  end)
+
+  it("whose attention knows where the query is adds what its hand branch tells of the distance", function()
+    co.seed(3)
+    local model = tiny { position = true, decoder_widths = { 8, 8, 8, 4 } }:eval()
+    local A, height, width = 4, 21, 30
+    co.no_grad(function()
+      local raw, other
+      local branch = model.children.hand_branch
+      local forward = branch.forward
+      branch.forward = function(...)
+        raw = forward(...)
+        return raw
+      end
+      local last = branch.children["3"].params
+      for _, log_r in ipairs { -2.5, -1 } do
+        last.bias[{ { A + 1, A + 3 } }] = co.tensor { 0.25, -0.5, log_r }
+        local out = model:forward(co.randn(2 * height, 2 * width, 3))
+        assert.same({ height, width, A + 4 }, out.Q.shape)
+        assert.same({ height, width, A + 4 }, out.K.shape)
+        local y, x = 8, 11 -- the query's pixel, from 0
+        local own = raw[{ 1, y + 1, x + 1 }]:totable()
+        local score = (out.Q[{ y + 1, x + 1 }] * out.K):sum(3)
+        local plain = (out.Q[{ y + 1, x + 1, { 1, A } }] * out.K[{ {}, {}, { 1, A } }]):sum(3)
+        for _, at in ipairs { { 11, 8 }, { 0, 0 }, { 29, 20 }, { 15, 3 } } do
+          local dx, dy = (at[1] - x) * 2 / 32, (at[2] - y) * 2 / 32 -- in units of 32 pixels of the image
+          local wanted = own[A + 1] * dx + own[A + 2] * dy - math.exp(own[A + 3]) * (dx ^ 2 + dy ^ 2)
+          local found = score[{ at[2] + 1, at[1] + 1 }] - plain[{ at[2] + 1, at[1] + 1 }]
+          assert.is_true(math.abs(found - wanted) < 1e-4, ("%g %g"):format(found, wanted))
+        end
+        assert.same({ 0.25, -0.5, log_r }, { table.unpack(own, A + 1, A + 3) }) -- nothing but the bias at first
+      end
+      other = require "cohesiv.hands.model".like(model.options)
+      assert.is_true(other.options.position)
+    end)
+  end)
+
   it("adds zeros right and bottom after normalisation, and crops", function()
     local model = tiny():eval()
     co.no_grad(function()
@@ -166,7 +215,10 @@ describe("a model", function()
     support.raises("resnet18, ", co.model, { encoder = "vgg16" })
     support.raises("found encodr", co.model, { encodr = "resnet18" })
     support.raises("encoder: expected a string, found number", co.model, { encoder = 3 })
-    support.raises("decoder_widths: expected 5 numbers, found 3", co.model, { decoder_widths = { 1, 2, 3 } })
+    support.raises("decoder_widths: expected 1 to 5 numbers, found 0", co.model, { decoder_widths = {} })
+    support.raises("decoder_widths: expected 1 to 5 numbers, found 6", co.model,
+      { decoder_widths = { 6, 5, 4, 3, 2, 1 } })
+    support.raises("position: expected a boolean, found number", co.model, { position = 1 })
     local width = ": expected an integer of 1 to 65536, found "
     for _, bad in ipairs { 0, 1.5, "x", 65537 } do
       support.raises("decoder_widths[3]" .. width .. bad, co.model, { decoder_widths = { 8, 8, bad, 8, 8 } })

@@ -6,7 +6,7 @@ local options = require "cohesiv.base.options"
 local files = require "cohesiv.tensor.io"
 local encoders, layers, Module = require "cohesiv.nn.encoders", require "cohesiv.nn.layers", require "cohesiv.nn.module"
 local summary, unet, weights = require "cohesiv.nn.summary", require "cohesiv.nn.unet", require "cohesiv.nn.weights"
-local predict = require "cohesiv.hands.predict"
+local position, predict = require "cohesiv.hands.position", require "cohesiv.hands.predict"
 local heads = require "cohesiv.hands.heads"
 
 local ops = core.ops
@@ -18,7 +18,7 @@ local IMAGENET = { mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 }
 local WIDTH = options.integer(64, 1, WIDEST)
 local OPTIONS = {
   encoder = "se_resnext50_32x4d", encoder_weights = options.optional "string",
-  decoder_widths = { 256, 128, 64, 32, 16 }, embedding_dim = WIDTH, attention_dim = WIDTH,
+  decoder_widths = { 256, 128, 64, 32, 16 }, embedding_dim = WIDTH, attention_dim = WIDTH, position = false,
   build = options.optional "function",
   query_branch = false, box_branch = false,
 }
@@ -49,9 +49,16 @@ local function round_weights(self, to)
   ops.round_weights.each({ list }, nil, to)
 end
 
---- model:forward(x): { Z, Q, K }, each N×H×W×C, of images N×H×W×3 or H×W×3 (then H×W×C), also as model(x). uint8 is
--- scaled and normalised with model.mean and model.std; floats are taken as they are. Any size: zeros are added right
--- and below up to a multiple of 32, and the outputs cropped.
+-- Cuts what padding has added off a map.
+local function cropped(y, h, w)
+  if y.shape[2] == h and y.shape[3] == w then return y end
+  return ops.pad_crop.call(y, h, w)
+end
+
+--- model:forward(x): { Z, Q, K }, each N×H×W×C, of images N×H×W×3 or H×W×3 (then H×W×C), also as model(x); of networks
+-- of fewer than five decoder widths H and W are divided by model.stride, rounded up. uint8 is scaled and normalised with
+-- model.mean and model.std; floats are taken as they are. Any size: zeros are added right and below up to a multiple of
+-- 32, and the outputs cropped.
 local function forward(self, x)
   if not core.is_tensor(x) then core.refuse("model: expected an image tensor, found %s", type(x)) end
   local shape = x.shape
@@ -68,15 +75,15 @@ local function forward(self, x)
   local h, w = x.shape[2], x.shape[3]
   if h == 0 or w == 0 then core.refuse("model: expected an image of at least one pixel, found %dx%d", h, w) end
   local ph, pw = -h % 32, -w % 32
-  local padded = ph + pw > 0
-  if padded then x = ops.pad_crop.call(x, h + ph, w + pw) end
-  local c = self.children
+  if ph + pw > 0 then x = ops.pad_crop.call(x, h + ph, w + pw) end
+  local c, stride = self.children, self.stride
   local z = c.segmentation_head(c.decoder(c.encoder(x)))
   local out = { Z = z, Q = c.hand_branch(z), K = c.object_branch(z) }
+  if self.options.position then out.Q, out.K = position.joined(out.Q, out.K, self.options.attention_dim, stride) end
+  h, w = (h + stride - 1) // stride, (w + stride - 1) // stride
   for name, y in pairs(out) do
-    if padded then y = ops.pad_crop.call(y, h, w) end
-    if single then y = y:reshape { h, w, y.shape[4] } end
-    out[name] = y
+    y = cropped(y, h, w)
+    out[name] = single and y:reshape { h, w, y.shape[4] } or y
   end
   return out
 end
@@ -133,30 +140,39 @@ local methods = options.guard("model", {
   end,
 }, Module.stands)
 
---- co.model{ encoder, encoder_weights, decoder_widths, embedding_dim, attention_dim, build }: a new network with random
--- weights (an encoder with those of a file, if given): a Module that also has model:forward(x) → { Z, Q, K };
+--- stride(decoder_widths): pixels of the image for each of a network's maps, along either axis.
+function M.stride(widths) return 1 << (5 - #widths) end
+
+--- co.model{ encoder, encoder_weights, decoder_widths, embedding_dim, attention_dim, position, build }: a new network
+-- with random weights (an encoder with those of a file, if given): a Module that also has model:forward(x) → { Z, Q, K
+-- }, N×H×W×C each, of fewer than five widths N×⌈H/stride⌉×⌈W/stride⌉×C (model.stride: 2 of four, 4 of three, …);
 -- model:predict(image, points, options); model:replace("object_branch", module), any of its parts;
 -- model:load(path, { strict }) → { missing, unexpected, misshaped }, of any file of weights; model:save(path), as
--- safetensors; model:summary{ size, batch }: what every stage costs. build(model): changes the network that was made.
+-- safetensors; model:summary{ size, batch }: what every stage costs. position: attention falls with the distance to the
+-- query, as the hand branch tells (position.lua). build(model): changes the network that was made.
 -- query_branch, box_branch = true: with these parts (heads.lua).
 function M.model(given)
   local c = options.read("model", given, OPTIONS)
   local file, widths = c.encoder_weights, c.decoder_widths
-  if #widths ~= 5 then core.refuse("model: decoder_widths: expected 5 numbers, found %d", #widths) end
+  if #widths < 1 or #widths > 5 then
+    core.refuse("model: decoder_widths: expected 1 to 5 numbers, found %d", #widths)
+  end
   for i, w in ipairs(widths) do options.whole("model", ("decoder_widths[%d]"):format(i), w, 1, WIDEST) end
   local build = c.build
-  c.encoder_weights, c.build = nil, nil
+  c.encoder_weights, c.build, c.position = nil, nil, c.position or nil
   local m = Module.new()
   local encoder = m:add("encoder", encoders.encoder(c.encoder))
   m:add("decoder", unet.decoder(encoder.widths, widths))
-  local head = layers.Conv2d { widths[5], c.embedding_dim, 3, padding = 1 }
+  local head = layers.Conv2d { widths[#widths], c.embedding_dim, 3, padding = 1 }
   m:add("segmentation_head", layers.Sequential { head })
-  m:add("hand_branch", unet.branch(c.embedding_dim, c.attention_dim))
+  m:add("hand_branch", unet.branch(c.embedding_dim, c.attention_dim + (c.position and position.channels or 0)))
   m:add("object_branch", unet.branch(c.embedding_dim, c.attention_dim))
+  if c.position then position.start(m.children.hand_branch, c.attention_dim) end
   if file then
     local function ignored(name) return weights.is_foreign(name) or weights.is_beyond_encoder(name) end
     load_file(encoder, file, "encoder_weights: " .. file, { ignore = ignored })
   end
+  m.stride = M.stride(widths)
   m.options, m.mean, m.std = c, IMAGENET.mean, IMAGENET.std
   m.dtype = function() return reference(m).dtype end
   m.device = function() return reference(m).device end

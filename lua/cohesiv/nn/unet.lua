@@ -11,7 +11,8 @@ local function block(cin, skip, out)
   })
 end
 
---- decoder(encoder_widths, widths): features at strides 2 … 32 → N×H×W×widths[5] at stride 1.
+--- decoder(encoder_widths, widths): features at strides 2 … 32 → a map as many times twice as fine as there are widths:
+-- of five at stride 1, of four at stride 2, …
 function M.decoder(encoder_widths, widths)
   local m = Module.new()
   local blocks = m:add("blocks", Module.new())

@@ -9,13 +9,15 @@ local M = {}
 local MOST = 64 -- samples of a batch that is chosen by memory
 local ROOM = 0.8 -- of the memory there is
 
---- batch(recipe, samples, data): a batch of noise with one hand in each sample, of these entries { clip, frame }.
-function M.batch(recipe, samples, data)
+--- batch(recipe, stride, samples, data): a batch of noise with one hand in each sample, of these entries { clip,
+-- frame }, for a network of this stride.
+function M.batch(recipe, stride, samples, data)
   local w, h, n, device = recipe.size[1], recipe.size[2], #samples, recipe.device
-  local points, index = {}, {}
+  local points, index, image = {}, {}, tensor.rand(n, h, w, 3)
+  w, h = (w + stride - 1) // stride, (h + stride - 1) // stride
   for i = 1, n do points[i], index[i] = { w // 2, h // 2 }, i end
   return {
-    image = (tensor.rand(n, h, w, 3) * 255):to("uint8"):to(device),
+    image = (image * 255):to("uint8"):to(device),
     label = (tensor.rand(n, h, w) * 3 + 1):to("int32"):clamp(1, 3):to(device), maps = tensor.rand(n, h, w):to(device),
     points = tensor.tensor(points):to(device), image_index = tensor.tensor(index, { dtype = "int32" }):to(device),
     samples = samples, data = data,
@@ -32,7 +34,7 @@ local function step(model, optimiser, recipe, samples, data)
   optimiser:zero_grad()
   for _ = 1, 2 do collectgarbage() end -- what is found in the first round is let go of in the second
   local before = used(recipe.device).live
-  local total = loss.of(model, recipe, M.batch(recipe, samples, data))
+  local total = loss.of(model, recipe, M.batch(recipe, model.stride, samples, data))
   local held = used(recipe.device).live - before
   total:backward()
   optimiser:step()

@@ -35,8 +35,10 @@ end
 
 local function shapes(recipe, batch, hands)
   local w, h, all = recipe.size[1], recipe.size[2], math.floor(batch * hands + 0.5)
+  local stride = models.stride(recipe.model.decoder_widths)
+  local x, y = (w + stride - 1) // stride, (h + stride - 1) // stride
   local format = "image uint8 %dx%dx%dx3, label int32 %dx%dx%d, maps float32 %dx%dx%d, points float32 %dx2"
-  return format:format(batch, h, w, batch, h, w, all, h, w, all)
+  return format:format(batch, h, w, batch, y, x, all, y, x, all)
 end
 
 -- Lines about training on a data folder.
