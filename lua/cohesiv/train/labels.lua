@@ -1,5 +1,5 @@
 --- Pseudo-labels: which frames of a data folder are trained on, and the sample file of each (image, maps, person,
--- query points at the recipe's size), made once and kept in the cache. No mask is ever opened here.
+-- query points at the size of maps; the loader brings them to the network's), made once and kept in the cache. No mask is ever opened here.
 local core = require "cohesiv.core"
 local tensor = require "cohesiv.tensor"
 local cache = require "cohesiv.data.cache"
@@ -13,7 +13,7 @@ local M = {}
 
 local WINDOW, FIRST, LAST = 10, 3, 6 -- of every ten frames the 4th to the 7th (method, "Training frames")
 local SHOWN = 5 -- clips that a warning names
-local STILL = 0.5 -- pixels a frame, at the size of training: a hand that moves less teaches nothing
+local STILL = 0.5 -- pixels a frame, at the size of maps: a hand that moves less teaches nothing
 
 local function centre(v) return v:mean(1):totable() end
 
@@ -35,7 +35,7 @@ end
 
 --- frames(clip, recipe): the numbers of the frames of a clip to train on; at most maps.frames, evenly spread.
 function M.frames(clip, recipe)
-  local sc, list, most = clip:scale(recipe.size), {}, recipe.maps.frames
+  local sc, list, most = clip:scale(recipe.maps.size or recipe.size), {}, recipe.maps.frames
   tensor.tidy(function()
     for start = 0, math.max(clip.frames - WINDOW, 0), WINDOW do
       for n = start + FIRST, math.min(start + LAST, clip.frames - 1) do
@@ -49,13 +49,18 @@ function M.frames(clip, recipe)
   return kept
 end
 
--- The hands' maps at the recipe's size; finer ones are averaged.
-local function scaled_map(map, from, to)
-  map = map:narrow(3, 1, map.shape[3] - 1)
-  if from.w == to.w and from.h == to.h then return map end
-  local content = map[{ { 1, from.content_h }, { 1, from.content_w }, {} }]
-  local s = to.s / from.s
-  return core.io.resample(content:contiguous(), s, s, to.content_w, to.content_h, to.w, to.h)
+-- Where masks of people come from, "parts" knowing of hands alone.
+local function around(source) return source == "parts" and "auto" or source end
+
+local IN = 0.4 -- what of a map is split into hand and object (csrc/motion/parts.h)
+
+-- What moves with a hand, but is not what it holds, is the person's; elsewhere it is what `other` says, H×W.
+local function person_by_parts(R, picture, map, other)
+  local hands = map.shape[3] - 1
+  if hands == 0 then return other end
+  local _, object = core.responsibility.parts(R.scene, picture, map)
+  local moving = core.ops.gt.call(map:narrow(3, 1, hands):max(3), IN):to "float32"
+  return other * (1 - moving) + moving - object:to("float32"):max(1)
 end
 
 -- The function `edit` of a group of the recipe's; recipes of older runs lack it.
@@ -87,16 +92,19 @@ local function check_edited(edit, sample, sc)
 end
 
 local function write_sample(path, folder, clip, n, recipe)
-  local sc, R = clip:scale(recipe.size), clip:responsibility(n, map_options.of_recipe(recipe, recipe.device))
-  local map = scaled_map(map_options.map(recipe, R, clip, n):to "cpu", clip:scale(R.size), sc)
-  local person = clip:person(n, { size = recipe.size, source = recipe.person.source })
+  local R = clip:responsibility(n, map_options.of_recipe(recipe, recipe.device))
+  local how, sc = { size = R.size, source = around(recipe.person.source) }, clip:scale(R.size)
+  local full = map_options.map(recipe, R, clip, n):to "cpu"
+  local image, person = clip:scaled(n, { size = R.size }), clip:person(n, how):to "float32"
+  if recipe.person.source == "parts" then person = person_by_parts(R, image, full, person) end
+  local map = full:narrow(3, 1, full.shape[3] - 1):contiguous()
   local points = lists.map(clip:hands(n), function(hand)
     return centre(scale.points(hand.vertices:to "float32", sc))
   end)
   if map.shape[3] ~= #points then
     core.refuse("%s, frame %d: expected a map for each of %d hands, found %d", clip.name, n, #points, map.shape[3])
   end
-  local sample = { image = clip:scaled(n, { size = recipe.size }), maps = map, person = person,
+  local sample = { image = image, maps = map, person = person,
     points = core.tensor(points), content = { sc.content_w, sc.content_h } }
   local edit = code_of(recipe, "sample")
   if edit then sample = check_edited(edit, edit(sample, clip, n) or sample, sc) end
@@ -108,12 +116,12 @@ end
 -- Everything that a sample depends on.
 local function key_of(clip, n, recipe)
   local wanted = lists.set(map_options.recipe_keys())
-  wanted.size = true
+  wanted.size = not recipe.maps.size
   for key in pairs(recipe.person) do wanted["person." .. key] = true end
   wanted["maps.edit"], wanted["sample.edit"] = true, true
-  return table.concat({ "sample 3", clip:key(n), n, clip:hands_key(),
+  return table.concat({ "sample 4", clip:key(n), n, clip:hands_key(),
     clip:given_key(n) .. flow_methods.weights_key(recipe.maps.flow),
-    clip:person_key(recipe.person.source),
+    clip:person_key(around(recipe.person.source)),
     table.unpack(recipes.assignments(recipe, wanted)) }, "\n")
 end
 
