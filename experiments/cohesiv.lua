@@ -37,9 +37,10 @@ return recipe.base {
   model = {
     encoder = one_of(table.unpack(encoders.names "se_resnext50_32x4d")),
     encoder_weights = optional "string", -- .safetensors, .npz, .pth or .pt
-    decoder_widths = { 256, 128, 64, 32, 16 },
+    decoder_widths = { 256, 128, 64, 32, 16 }, -- five: maps of every pixel; four: of every second one; …
     embedding_dim = 64,
     attention_dim = 64,
+    position = false, -- true: attention falls with the distance to the query, as the hand branch tells
     build = optional "function", -- (model): changes the network that was made
     query_branch = false, -- true: a third branch, which finds hands (predicted_query)
     box_branch = false, -- true: a branch of boxes (supervised_box)
@@ -71,7 +72,10 @@ return recipe.base {
     edit = optional "function", -- (R, clip, n) → R: the maps that are learnt from
   },
   sample = { edit = optional "function" }, -- (sample, clip, n) → sample: what a frame is learnt from
-  predict = { edit = optional "function" }, -- (maps, image, queries) → maps: what masks are made of
+  predict = {
+    edit = optional "function", -- (maps, image, queries) → maps: what masks are made of
+    refine = false, -- true: masks are cut out along outlines of the picture, where that is better on calibration data
+  },
   query = { -- of predicted_query
     run = recipe.resolved("auto", "auto"), -- the run of COHESIV whose network it stands on; auto: one with the same
     -- recipe in the same folder; where there is none, it is trained first
@@ -82,8 +86,9 @@ return recipe.base {
   on = { -- (training, …): called before a step (batch), after an epoch (its record), in the end
     step = optional "function", epoch = optional "function", finish = optional "function",
   },
-  person = { source = one_of("auto", "network", "skin", "truth"), threshold = 0.5 }, -- auto: see clip:person
-  augment = { flip = 0.5, scale = { 0.8, 1.25 }, rotate = 10, shift = 0.1, colour = 0.2, blur = 0.1, noise = 0.02 },
+  person = { source = one_of("auto", "network", "skin", "truth", "parts"), threshold = 0.5 }, -- auto: see clip:person
+  augment = { flip = 0.5, scale = { 0.8, 1.25 }, rotate = 10, shift = 0.1, colour = 0.2, blur = 0.1, noise = 0.02,
+    crop = 0, zoom = { 1, 2.5 } }, -- probability of a window around a hand instead, so many times smaller
   calibrate = {
     data = recipe.paths(), -- the folder whose masks thresholds are chosen on; none: half of the clips of `data`
     embeddings = 500, -- pixels behind each mean embedding

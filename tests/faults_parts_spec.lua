@@ -164,6 +164,9 @@ local cases = {
     local R = co.responsibility(scene {})
     return { core.responsibility.parts(R.scene, first, R.map) }
   end,
+  ["a refined mask"] = function()
+    return core.responsibility.refine(first, frame:select(3, 1) / 50 - 2, co.gt(frame:select(3, 2), 9):to "uint8")
+  end,
   ["sharpened responsibility"] = function() return co.responsibility(scene { sharpen = first }).map end,
   ["responsibility sharpened by a random walker"] = function()
     return co.responsibility(scene { sharpen = "walker", picture = first }).map

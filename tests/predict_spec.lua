@@ -226,9 +226,14 @@ describe("a trained run in the evaluator", function()
     assert.are.same(thresholds, result.thresholds)
     local frame = evaluate.frames(data, { "b" })[1]
     local truth = evaluate.truth(data, frame)
-    local predicted = model:predict(data:clip("b"):frame(0), frame.queries)
+    local predicted, asked = model:predict(data:clip("b"):frame(0), frame.queries), 0
     for _, row in ipairs(result.rows) do
-      if row.clip == "b" and row.q then
+      if row.clip == "b" and row.task == "Asked" then
+        local hand = predicted[row.q].hand
+        local own, other = metrics.iou(hand, truth.hand[row.q]), metrics.iou(hand, truth.hand[3 - row.q])
+        assert.are.equal(own - other, row.iou)
+        asked = asked + 1
+      elseif row.clip == "b" and row.q then
         local mask = ({ Hand = "hand", Obj = "object", Pair = "pair", Contact = "contact" })[row.task]
         local target = row.task == "Contact" and metrics.contact(truth.hand[row.q], truth.object[row.q])
           or evaluate.target(truth, row.task, row.q)
@@ -237,6 +242,7 @@ describe("a trained run in the evaluator", function()
     end
     assert.are.equal(8, result.summary.Hand.n)
     assert.are.equal(4, result.summary.Obj.n)
+    assert.are.equal(#frame.queries > 1 and #frame.queries or 0, asked)
   end)
 
   it("scores the masks that predict gives by the posterior too", function()

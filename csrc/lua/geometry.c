@@ -9,6 +9,7 @@
 #include "motion/homography.h"
 #include "motion/level.h"
 #include "motion/parts.h"
+#include "motion/refine.h"
 #include "motion/responsibility.h"
 #include "motion/sharpen.h"
 
@@ -427,6 +428,27 @@ static int cut(lua_State *L) {
   return 1;
 }
 
+/* refine(image H×W×3, odds H×W, domain H×W or nil) → H×W, 0 or 1: see motion/refine.h */
+static int refine(lua_State *L) {
+  lua_settop(L, 3);
+  const Tensor *image = check_tensor_of(L, 1, "image", U8, 3), *odds = check_tensor_of(L, 2, "odds", F32, 2),
+               *domain = lua_isnil(L, 3) ? NULL : check_tensor_of(L, 3, "domain", U8, 2);
+  const long *shape = image->shape;
+  if (shape[2] != 3 || memcmp(shape, odds->shape, 2 * sizeof *shape))
+    return refuse(L, "image: expected the size of the odds %s with 3 channels, found %s", tensor_text(odds),
+                  tensor_text(image));
+  if (domain && memcmp(shape, domain->shape, 2 * sizeof *shape))
+    return refuse(L, "domain: expected the size of the odds %s, found %s", tensor_text(odds),
+                  tensor_text(domain));
+  Tensor **out = push_tensor(L);
+  if (!(*out = tensor_new(F32, 2, shape))) return raise_error(L);
+  float *mask = tensor_write(*out);
+  if (!mask || !refine_mask(tensor_data(image), shape[0], shape[1], tensor_data(odds),
+                            domain ? tensor_data(domain) : NULL, mask))
+    return raise_error(L);
+  return 1;
+}
+
 void open_geometry(lua_State *L) { /* stack: module */
   static const luaL_Reg homography[] = {{"fit", fit_points}, {NULL, NULL}};
   static const luaL_Reg responsibility[] = {{"fit", fit_hands},   {"background", fit_background},
@@ -435,7 +457,8 @@ void open_geometry(lua_State *L) { /* stack: module */
                                             {"sharpen", sharpen}, {"level", level},
                                             {"cut", cut},         {"epipolar", fit_epipolar},
                                             {"choose", choose},   {"epipolar_map", map_epipolar},
-                                            {"parts", parts},     {NULL, NULL}};
+                                            {"parts", parts},     {"refine", refine},
+                                            {NULL, NULL}};
   luaL_newlib(L, homography);
   lua_setfield(L, -2, "homography");
   luaL_newlib(L, responsibility);

@@ -4,9 +4,10 @@
 -- and travel with run:model(). Training is not here.
 local tensor = require "cohesiv.tensor"
 local evaluate, metrics = require "cohesiv.hands.evaluate", require "cohesiv.hands.metrics"
+local refine = require "cohesiv.hands.refine"
 local core = require "cohesiv.core".metrics
 local refuse = require("cohesiv.core").refuse
-local json = require "cohesiv.base.json"
+local json, lists = require "cohesiv.base.json", require "cohesiv.base.lists"
 local calibrate = {}
 
 -- The largest entry; of equal ones the middle in reading order, away from the edges of a plateau.
@@ -41,10 +42,40 @@ local function surface_of(total, count, grids, i, j)
     best = { (i - 1) // a + 1, (j - 1) // b + 1 } }
 end
 
+-- Adds to thresholds, where refined masks (refine.lua) are better, by how much odds are raised. reached: the mean IoU of
+-- each key, in per cent, which becomes what is reached now.
+local function choose_refinement(system, data, names, options, thresholds, reached)
+  local totals, counts = {}, {}
+  for key in pairs(thresholds) do totals[key], counts[key] = lists.map(refine.shifts, function() return 0 end), 0 end
+  evaluate.each(system, data, names, options, function(frame, answer, truth)
+    for key, t in pairs(thresholds) do
+      for q, entry in ipairs(answer[key] or {}) do
+        local target = evaluate.target(truth, system.goals[key].task, q)
+        counts[key] = counts[key] + (target and 1 or 0)
+        for i, shift in ipairs(target and refine.shifts or {}) do
+          tensor.tidy(function()
+            local mask = refine.mask(answer.picture, entry[1], entry[2], { t[1], t[2], shift }, system.refine)
+            totals[key][i] = totals[key][i] + metrics.iou(mask, target, truth.ignore)
+          end)
+        end
+      end
+    end
+  end)
+  for key, t in pairs(thresholds) do
+    for i, shift in ipairs(refine.shifts) do
+      local mean = 100 * totals[key][i] / math.max(counts[key], 1)
+      if mean > reached[key] then t[3], reached[key] = shift, mean end
+    end
+  end
+end
+
 --- The thresholds of a system that maximise each goal's mean IoU over the annotated frames of some clips:
 --- { key = { t1, t2 } }, the mean IoU reached per key, and by key how it depends on them: { values, first, second
---- (lowest and highest threshold), best }. Options: see evaluate.each.
+--- (lowest and highest threshold), best }. Of a system that refines masks a key may get a third number, see refine.lua.
+--- Options: see evaluate.each; ask.
 function calibrate.search(system, data, names, options)
+  options = lists.copy(options or {})
+  options.ask = options.ask or evaluate.asker(system, data) -- the second look has the same answers
   local totals, counts = {}, {} -- by key: the sum of the IoU at every pair of thresholds, and of how many targets
   for key, goal in pairs(system.goals) do
     totals[key] = tensor.zeros(#goal.grids[1], goal.grids[2] and #goal.grids[2] or 1, { dtype = "float64" })
@@ -72,6 +103,7 @@ function calibrate.search(system, data, names, options)
     reached[key] = 100 * best / counts[key]
     surfaces[key] = surface_of(totals[key], counts[key], goal.grids, i, j)
   end
+  if system.refine then choose_refinement(system, data, names, options, thresholds, reached) end
   return thresholds, reached, surfaces
 end
 

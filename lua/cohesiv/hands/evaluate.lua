@@ -5,13 +5,15 @@
 -- Maps are of the scaled frame (padding included) or of the frame's own size; the list is by query, for task All one
 -- entry; no entry is an empty prediction. `detected` (see below) is given to systems that say detects = true.
 -- An answer with a `count` has entries beyond the queries, of what the system takes for hands too: they count in All.
--- A key's mask is first > t[1] and second > t[2]. A system with the keys `object` and `hand` gets Pair as their union
+-- A key's mask is first > t[1] and second > t[2]; refined where t has a third number (refine.lua): then the system has
+-- `refine`, how its first map is to be read, and its answers a `picture`, the frame.
+-- A system with the keys `object` and `hand` gets Pair as their union
 -- (unless it has the key `pair`) and All as the union of its Pairs; any other has one key per task, named like it.
 -- IoU is taken at the image's own resolution, without pixels of `arm` masks. Thresholds are chosen in calibrate.lua.
 local core = require "cohesiv.core"
 local lists, places = require "cohesiv.base.lists", require "cohesiv.base.places"
 local tensor = require "cohesiv.tensor"
-local metrics = require "cohesiv.hands.metrics"
+local metrics, refine = require "cohesiv.hands.metrics", require "cohesiv.hands.refine"
 local folders, annotations = require "cohesiv.data", require "cohesiv.data.annotations"
 local evaluate = {}
 
@@ -72,6 +74,7 @@ function evaluate.masks(system, answer, thresholds, frame, truth)
     local entry, t = answer[key] and answer[key][q], thresholds[key]
     if not entry then return tensor.zeros(truth.height, truth.width, { dtype = "uint8" }) end
     if not t then core.refuse("evaluate: expected thresholds for %s, found none: calibrate the run first", key) end
+    if t[3] then return refine.mask(answer.picture, entry[1], entry[2], t, system.refine) end
     local first, second = evaluate.fitted(entry, truth, known)
     return metrics.over(first, t[1], second, t[2])
   end
@@ -88,7 +91,17 @@ function evaluate.masks(system, answer, thresholds, frame, truth)
   return out
 end
 
--- Adds the frame's rows: { clip, n, q, task, iou }; Contact beside the four tasks where hand and object are told apart.
+-- How much better a mask fits the hand that was asked for than another one of the frame.
+local function asked(mask, truth, q)
+  local other = 0
+  for k, hand in ipairs(truth.hand) do
+    if k ~= q then other = math.max(other, metrics.iou(mask, hand, truth.ignore)) end
+  end
+  return metrics.iou(mask, truth.hand[q], truth.ignore) - other
+end
+
+-- Adds the frame's rows: { clip, n, q, task, iou }; beside the four tasks Contact, where hand and object are told apart,
+-- and on frames of several hands Asked: IoU of the hand's mask with the asked hand minus that with another.
 local function score_frame(system, answer, thresholds, frame, truth, rows)
   local masks = evaluate.masks(system, answer, thresholds, frame, truth)
   local function add(task, q, mask, target)
@@ -100,6 +113,9 @@ local function score_frame(system, answer, thresholds, frame, truth, rows)
   for q = 1, #frame.queries do
     for _, task in ipairs { "Pair", "Hand", "Obj" } do
       add(task, q, masks[task] and masks[task][q], evaluate.target(truth, task, q))
+    end
+    if masks.Hand and #truth.hand > 1 then
+      rows[#rows + 1] = { clip = frame.clip, n = frame.n, q = q, task = "Asked", iou = asked(masks.Hand[q], truth, q) }
     end
     if system.goals.object and truth.object[q] then
       add("Contact", q, metrics.contact(masks.Hand[q], masks.Obj[q]), metrics.contact(truth.hand[q], truth.object[q]))

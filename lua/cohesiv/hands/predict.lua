@@ -6,7 +6,7 @@
 local options_of, places = require "cohesiv.base.options", require "cohesiv.base.places"
 local tensor = require "cohesiv.tensor"
 local scale = require "cohesiv.motion.scale"
-local metrics = require "cohesiv.hands.metrics"
+local metrics, refine = require "cohesiv.hands.metrics", require "cohesiv.hands.refine"
 local core = require "cohesiv.core".metrics
 local refuse = require("cohesiv.core").refuse
 local predict = {}
@@ -14,7 +14,7 @@ local predict = {}
 -- What a prediction and a list of them can do: png and save.
 local Prediction = { __index = require("cohesiv.base.pictured").class {} }
 
---- Maps of the scaled frame, padding included: { attention = by query, objectness, personness, backgroundness (where
+--- Maps of the scaled frame, padding included, at the network's stride: { attention = by query, objectness, personness, backgroundness (where
 --- the model has a mean of it) } (float H×W), Z (H×W×F), scale (their pixels per image pixel). Queries are { x, y } in
 --- the image's pixels. Options: size; attention_only = true leaves the cosines out.
 function predict.maps(model, image, queries, options)
@@ -24,9 +24,9 @@ function predict.maps(model, image, queries, options)
   local device = model.device and model.device() or "cpu"
   local out = tensor.no_grad(model.forward, model, scale.picture(image, sc):to(device))
   for name, map in pairs(out) do out[name] = map:to "cpu":to "float32" end -- also of a float64 model
-  local maps = { attention = {}, Z = out.Z, scale = sc.s }
-  local function place(at, n) -- the nearest pixel of the scaled frame, counted from 1
-    return math.max(1, math.min(n, math.floor((at + 0.5) * sc.s) + 1))
+  local maps = { attention = {}, Z = out.Z, scale = sc.s / model.stride }
+  local function place(at, n) -- the nearest pixel of the maps, counted from 1
+    return math.max(1, math.min(math.ceil(n / model.stride), math.floor((at + 0.5) * maps.scale) + 1))
   end
   for k, query in ipairs(queries) do
     local q = out.Q[{ place(query[2], sc.content_h), place(query[1], sc.content_w) }]
@@ -104,13 +104,13 @@ function predict.predict(model, image, queries, options)
     local maps = predict.maps(model, image, queries, options)
     local height, width = image.shape[1], image.shape[2]
     local function own(map) return metrics.resize(map, width, height) end
+    local how = model.calibration or {}
+    local object_score, hand_score, pair_score = predict.scores(maps, how)
+    object_score, hand_score, pair_score = own(object_score), own(hand_score), thresholds.pair and own(pair_score)
     local objectness, personness, list = own(maps.objectness), own(maps.personness), {}
-    local object_score, hand_score, pair_score = predict.scores(maps, model.calibration or {})
-    object_score, hand_score = own(object_score), own(hand_score)
-    pair_score = thresholds.pair and own(pair_score)
-    for k in ipairs(queries) do
-      local attention = own(maps.attention[k])
-      local function mask(score, t) return metrics.over(score, t[1], attention, t[2] or -1) end
+    for k, attention in ipairs(maps.attention) do
+      attention = own(attention)
+      local function mask(score, t) return refine.mask(image, score, attention, { t[1], t[2] or -1, t[3] }, how) end
       local hand, object = mask(hand_score, thresholds.hand), mask(object_score, thresholds.object)
       local pair = pair_score and mask(pair_score, thresholds.pair) or metrics.union { hand, object }
       list[k] = setmetatable({ attention = attention, objectness = objectness, personness = personness, hand = hand,

@@ -49,8 +49,13 @@ function M.maps(run, data, count)
   return #items > 0 and { { columns = 1, items = items } } or {}
 end
 
--- The part of a map of the scaled frame that the frame covers.
-local function content_of(map, sc) return map[{ { 1, sc.content_h }, { 1, sc.content_w } }] end
+local TASKS = lists.set(evaluate.tasks)
+
+-- A map of the scaled frame, of a network's stride, as the frame is in it: without padding, at its size.
+local function content_of(map, sc, of)
+  local s = sc.s / of.scale
+  return core.io.resample(map, s, s, sc.content_w, sc.content_h, sc.content_w, sc.content_h)
+end
 
 -- The pictures of a query: query (the image with the point), embedding, attention (of a network), answer, all, truth.
 local function pictures_of(of, clip, frame, q)
@@ -64,8 +69,8 @@ local function pictures_of(of, clip, frame, q)
   if system.model then
     local found = predict.maps(system.model, clip:frame(frame.n), { query },
       { size = size, attention_only = not system.goals.object })
-    add("embedding", viz.pca(content_of(found.Z, sc)), "embedding (PCA)")
-    add("attention", viz.viridis(content_of(found.attention[1], sc), { low = 0, high = 1 }), "attention")
+    add("embedding", content_of(viz.pca(found.Z), sc, found), "embedding (PCA)")
+    add("attention", viz.viridis(content_of(found.attention[1], sc, found), { low = 0, high = 1 }), "attention")
   end
   local truth = of.measured and evaluate.truth(of.data, frame)
   local masks = evaluate.masks(system, of.ask(frame), of.thresholds, frame,
@@ -112,8 +117,8 @@ end
 -- "Pair 53, Hand 60, Obj 12" of the rows of a query.
 local function figures_of(rows, row)
   return table.concat(lists.map(rows, function(other)
-    local same = other.clip == row.clip and other.n == row.n and other.q == row.q and other.task ~= "Contact"
-    return same and ("%s %.0f"):format(other.task, 100 * other.iou)
+    local same = other.clip == row.clip and other.n == row.n and other.q == row.q
+    return same and TASKS[other.task] and ("%s %.0f"):format(other.task, 100 * other.iou)
   end), ", ")
 end
 

@@ -32,7 +32,7 @@ local INFO = object({
 local STATUS = object({ state = text, time = text, epoch = number, step = number, seconds = number, share = number,
   samples = number, validation = number }, ": ")
 local CALIBRATION = object({
-  thresholds = map(list(number, 1, 2)), means = map(list(number)), calibrated_on = list(text), reached = map(number),
+  thresholds = map(list(number, 1, 3)), means = map(list(number)), calibrated_on = list(text), reached = map(number),
 }, ": ")
 
 local SCORES = object({

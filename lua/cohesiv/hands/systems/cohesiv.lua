@@ -29,11 +29,14 @@ local function full(model, recipe)
   if recipe.calibrate.pair == "own" then
     goals.pair = { task = "Pair", grids = { metrics.grid(math.max(range[1], -1), 1, steps), grids[2] } }
   end
+  local own = rawget(recipe, "predict") -- recipes of older runs lack it
+  local refines = own and rawget(own, "refine") or nil
   return {
-    goals = goals,
+    goals = goals, refine = refines and how,
     answer = function(clip, n, queries)
-      local maps = predict.maps(model, clip:frame(n), queries, { size = recipe.size })
-      local scores, answer = {}, {}
+      local picture = clip:frame(n)
+      local maps = predict.maps(model, picture, queries, { size = recipe.size })
+      local scores, answer = {}, { picture = refines and picture }
       scores.object, scores.hand, scores.pair = predict.scores(maps, how)
       for key in pairs(goals) do
         answer[key] = {}

@@ -61,6 +61,13 @@ return {
     end
     if args.json then return print(json.encode(#all == 1 and summaries[results[1].name] or summaries)) end
     print(evaluation.text(results))
+    for _, result in ipairs(results) do
+      local asked = result.summary.Asked
+      if asked then
+        print(("%s: on frames of several hands IoU of Hand is %.1f (%.1f-%.1f, n %d) higher with the hand asked for than "
+          .. "with another"):format(result.name, asked.mean, asked.low, asked.high, asked.n))
+      end
+    end
     for _, result in ipairs(args.clips and results or {}) do
       print(result.name)
       print_clips(result)
