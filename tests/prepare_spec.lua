@@ -11,7 +11,7 @@ local workers = require "cohesiv.tools.workers"
 local folder = support.temp()
 local data = co.world { seed = 5, clips = 5, frames = 10, size = { 96, 64 }, mask_every = 0, truth = false,
   out = folder .. "/world", progress = false }
-local changes = { "size=96x64", "maps.gaps=-1,1", "maps.sharpen=false", "maps.frames=3" }
+local changes = { "size=96x64", "maps.size=96x64", "maps.gaps=-1,1", "maps.sharpen=false", "maps.frames=3" }
 
 local function prepare(store, ...)
   return support.cohesiv({ "prepare", data, table.unpack { ... } },

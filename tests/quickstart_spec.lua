@@ -1,5 +1,6 @@
 -- The main job end to end at a tiny size: a report that stands alone and that a browser opens; and videos without
 -- landmarks, which get one line that says what to give.
+local co = require "cohesiv"
 local core = require "cohesiv.core"
 local support = require "tests.support"
 
@@ -86,14 +87,19 @@ describe("cohesiv quickstart", function()
   it("reports real video with its own figures alone", function()
     local world = require("cohesiv.data.world").world { seed = 5, clips = 4, size = { 96, 64 }, truth = { "person" },
       out = support.temp() .. "/world", progress = false }
-    local result = quickstart { "--data", world, "--set", "name=real", "--set", "maps.sharpen=false",
-      table.unpack(set(SMALL)) }
+    local small = set { "maps.sharpen=false", "maps.size=112,64", table.unpack(SMALL) }
+    local result = quickstart { "--data", world, "--set", "name=real", table.unpack(small) }
     assert.equal(0, result.status, result.stderr)
+    assert.is_truthy(result.stderr:find("all clips have masks: those that are reported are trained on", 1, true))
+    assert.is_false(require("cohesiv.train.run").open(folder .. "/runs/real").recipe.held_out)
     local text = support.read(folder .. "/runs/real/report.html")
-    assert.is_truthy(text:find("Thresholds chosen on all annotated frames", 1, true))
-    local section = text:match "Thresholds chosen on all annotated frames.-</section>"
-    assert.equal(1, select(2, section:gsub("<tr", "")) - 1) -- the head, and this run
     assert.is_nil(text:find "ublished" or text:find "ython")
+    -- With a clip that has none, nothing of the others is trained on.
+    os.execute(("mv '%s/masks/%s' '%s/away'"):format(world, co.data(world).clips[1], world))
+    result = quickstart { "--data", world, "--set", "name=held", table.unpack(small) }
+    assert.equal(0, result.status, result.stderr)
+    local samples = support.read(folder .. "/runs/held/samples.jsonl")
+    for _, clip in ipairs(co.data(world).annotated) do assert.is_nil(samples:find(clip, 1, true)) end
   end)
 
   it("goes on after Ctrl-C where it was", function()

@@ -1,4 +1,4 @@
 --- The paper's tables on real video: `cohesiv sweep experiments/sweeps/real.lua data=PATH`. No annotated clip is
 -- trained on; one half of them chooses thresholds, the other is reported.
 local sweep, systems = require "cohesiv.sweep", require "experiments.sweeps.systems"
-return sweep.list(systems(require "experiments.quickstart_real" { held_out = true }, { 0 }))
+return sweep.list(systems(require "experiments.quickstart_real", { 0 }))

@@ -42,10 +42,12 @@ local function generated(options)
   return recipe
 end
 
+local function tell(line) io.stderr:write(line, "\n") end
+
 -- A clip without landmarks needs the weights to find its hands with: fetched, which is told.
 local function need_hands(clip)
   if clip:has_hands() then return end
-  local ok, problem = pcall(weights.fetch, "hands", function(line) io.stderr:write(line, "\n") end)
+  local ok, problem = pcall(weights.fetch, "hands", tell)
   if not ok then
     core.refuse("clip %s: expected landmarks of its hands (%s), or the weights to find them, found neither: %s",
       clip.name,
@@ -69,16 +71,36 @@ local function lone_videos(paths)
   }
 end
 
-local function real(options, data)
-  local recipe = recipes.load(recipes.experiment "quickstart_real", options.changes)
-  local folder = options.data
-  recipe.data = type(folder) == "table" and (folder[2] and folder or folder[1]) or data.path
-  for _, root in ipairs(type(folder) == "table" and folder or { folder or "." }) do
-    local initial = root .. "/weights/mobilenet_v2_imagenet.safetensors"
-    if recipe.model.encoder == "mobilenet_v2" and not recipe.model.encoder_weights and core.io.status(initial) then
-      recipe.model.encoder_weights = initial
+-- Weights from ImageNet for the recipe's encoder: those that are here or can be fetched, else MobileNetV2's of a data
+-- folder, with its encoder.
+local function give_weights(recipe, roots)
+  local own, name = recipe.model, recipe.model.encoder
+  if own.encoder_weights then return end
+  local ok, why = pcall(weights.fetch, name, tell)
+  if core.system.stopped() then core.error(why, 0) end
+  if ok then
+    own.encoder_weights = weights.path(name)
+    return
+  end
+  for _, root in ipairs(roots) do
+    local path = root .. "/weights/mobilenet_v2_imagenet.safetensors"
+    if core.io.status(path) then
+      if name ~= "mobilenet_v2" then tell(("encoder: mobilenet_v2 of %s, since %s"):format(root, why)) end
+      own.encoder, own.encoder_weights = "mobilenet_v2", path
+      return
     end
   end
+  tell(("encoder: %s learns from scratch, since %s"):format(name, why))
+end
+
+local function real(options, data)
+  local recipe, folder = recipes.load(recipes.experiment "quickstart_real", options.changes), options.data
+  recipe.data = type(folder) == "table" and (folder[2] and folder or folder[1]) or data.path
+  if recipe.held_out and #data.clips > 0 and #data.annotated == #data.clips then
+    tell "all clips have masks: those that are reported are trained on as well, without their masks"
+    recipe.held_out = false
+  end
+  give_weights(recipe, type(folder) == "table" and folder or { folder or "." })
   return recipe
 end
 
@@ -87,7 +109,7 @@ local function unfinished(recipe)
   local newest = runs.newest(recipe.name)
   local run = newest and runs.open(newest)
   if not run or run:status().state == "done" or not recipes.same(run.recipe, recipe) then return nil end
-  io.stderr:write(("goes on with %s\n"):format(newest))
+  tell(("goes on with %s"):format(newest))
   return newest
 end
 
@@ -102,8 +124,7 @@ function M.run(options)
     state = "trained" })
   local _ <close> = run:lock() -- until the report is there
   calibrate.preset(run)
-  local path = report_run.write(run, { data = not options.data and data or nil, all_frames = data ~= nil,
-    started = started })
+  local path = report_run.write(run, { data = not options.data and data or nil, started = started })
   run:set_state "done"
   return path
 end

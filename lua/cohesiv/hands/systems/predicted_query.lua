@@ -21,7 +21,7 @@ return function(run)
         order[count] = i
       end
     end
-    local out = { count = count }
+    local out = { count = count, picture = answer.picture }
     for key, entries in pairs(answer) do
       local goal = system.goals[key]
       if goal and goal.task == "All" then
