@@ -168,6 +168,32 @@ describe("failures", function()
     assert.are.equal("ragged outline", kind(1, mask { 1, 1, 3, 2 }, mask { 4, 1, 6, 2 }))
   end)
 
+  it("are told by shape, colours and motion", function()
+    local function rectangle(...)
+      local t = co.zeros(40, 60, { dtype = "uint8" })
+      for _, r in ipairs { ... } do t[{ { r[2], r[4] }, { r[1], r[3] } }] = r[5] or 1 end
+      return t
+    end
+    local own, held = rectangle { 5, 10, 14, 19 }, rectangle { 15, 10, 34, 19 } -- a hand of 10×10, an object of 20×10
+    local t = { hand = { own }, object = { held }, pair = { union(own, held) }, all = union(own, held) }
+    local function named(hands, objects, of)
+      return failures.kind({ Hand = { hands }, Obj = { objects }, Pair = { union(hands, objects) } }, t, 1, of)
+    end
+    assert.are.equal("hollow object", named(own, rectangle({ 15, 10, 34, 19 }, { 18, 12, 31, 17, 0 })))
+    assert.are.equal("far part", named(own, rectangle { 15, 10, 20, 19 }))
+    assert.are.equal("halo", named(own, rectangle { 13, 8, 36, 22 }))
+    assert.are.equal("spilled into the background", named(own, rectangle { 15, 10, 59, 35 }))
+    local picture = co.zeros(40, 60, 3)
+    picture[{ { 10, 19 }, { 5, 14 } }] = 200
+    picture[{ { 25, 35 }, { 15, 59 } }] = 201
+    picture = (picture + co.rand(40, 60, 3) * 4):to "uint8"
+    assert.are.equal("skin-coloured background", named(own, rectangle({ 15, 10, 34, 19 }, { 15, 25, 59, 35 }),
+      { picture = picture }))
+    local function moving(value) return { moving = function() return co.full(value, 40, 60) end } end
+    assert.are.equal("still object", named(own, rectangle(), moving(0.1)))
+    assert.are.equal("object missed", named(own, rectangle(), moving(0.8)))
+  end)
+
   it("are the worst answers below a half, worst first", function()
     local rows = {}
     for i = 1, 6 do rows[i] = { clip = "c", n = i, q = 1, task = i == 6 and "All" or "Pair", iou = 0.1 * (7 - i) } end

@@ -57,6 +57,17 @@ local function content_of(map, sc, of)
   return core.io.resample(map, s, s, sc.content_w, sc.content_h, sc.content_w, sc.content_h)
 end
 
+-- What a failure at a query is judged by beside masks: the frame, and the map that the video gives of the hand.
+local function seen_at(of, clip, frame, q)
+  return { picture = clip:frame(frame.n), moving = function()
+    local k = clip:has_hands() and evaluate.detected(clip, frame)[q]
+    if not k then return nil end
+    local recipe = of.run.recipe
+    local R = clip:responsibility(frame.n, map_options.of_recipe(recipe, recipe.device))
+    return metrics.resize(R.map:select(3, k):to("cpu"):contiguous(), clip.width, clip.height)
+  end }
+end
+
 -- The pictures of a query: query (the image with the point), embedding, attention (of a network), answer, all, truth.
 local function pictures_of(of, clip, frame, q)
   local system, size = of.system, of.run.recipe.size
@@ -82,7 +93,7 @@ local function pictures_of(of, clip, frame, q)
   add("answer", overlay(masks.Hand and masks.Hand[q], masks.Obj and masks.Obj[q], masks.Pair[q]), "answer")
   add("all", overlay(nil, nil, masks.All or metrics.union(masks.Pair)), "all answers")
   if truth then add("truth", overlay(truth.hand[q], truth.object[q]), "truth") end
-  return out, truth and failures.kind(masks, truth, q)
+  return out, truth and failures.kind(masks, truth, q, seen_at(of, clip, frame, q))
 end
 
 -- f(clip) of a frame's clip, tidied; what it returns must be no tensors. What the system answers outlives it.
@@ -185,7 +196,7 @@ function M.failures(of, rows, most, shown, name)
     local pictures, kind = with_clip(of, frame, function(clip)
       local truth = evaluate.truth(of.data, frame)
       local masks = evaluate.masks(of.system, of.ask(frame), of.thresholds, frame, truth)
-      local kind = failures.kind(masks, truth, row.q)
+      local kind = failures.kind(masks, truth, row.q, seen_at(of, clip, frame, row.q))
       shown[kind] = shown[kind] or {}
       return #shown[kind] < 2 and pictures_of(of, clip, frame, row.q) or nil, kind
     end)
