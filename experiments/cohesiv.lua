@@ -36,7 +36,7 @@ return recipe.base {
 
   model = {
     encoder = one_of(table.unpack(encoders.names "se_resnext50_32x4d")),
-    encoder_weights = optional "string", -- .safetensors, .npz, .pth or .pt
+    encoder_weights = optional "string", -- .safetensors, .npz, .pth or .pt; "imagenet": those that are fetched for it
     decoder_widths = { 256, 128, 64, 32, 16 }, -- five: maps of every pixel; four: of every second one; …
     embedding_dim = 64,
     attention_dim = 64,

@@ -5,8 +5,8 @@ local base = require "experiments.cohesiv"
 return base {
   name = "quickstart", size = { 320, 192 }, batch = 8, minutes = 24, epochs = 1000, held_out = true,
   model = {
-    encoder = "efficientnet_lite0", decoder_widths = { 96, 64, 32, 16 }, embedding_dim = 16, attention_dim = 16,
-    position = true,
+    encoder = "efficientnet_lite0", encoder_weights = "imagenet", decoder_widths = { 96, 64, 32, 16 },
+    embedding_dim = 16, attention_dim = 16, position = true,
   },
   optim = { lr = 1e-3, schedule = "cosine", average = 0.99 },
   embedding = { means = "batch" },

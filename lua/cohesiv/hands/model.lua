@@ -3,6 +3,7 @@
 local core = require "cohesiv.core"
 local json, kinds, lists = require "cohesiv.base.json", require "cohesiv.base.kinds", require "cohesiv.base.lists"
 local options = require "cohesiv.base.options"
+local public = require "cohesiv.base.weights"
 local files = require "cohesiv.tensor.io"
 local encoders, layers, Module = require "cohesiv.nn.encoders", require "cohesiv.nn.layers", require "cohesiv.nn.module"
 local summary, unet, weights = require "cohesiv.nn.summary", require "cohesiv.nn.unet", require "cohesiv.nn.weights"
@@ -140,11 +141,21 @@ local methods = options.guard("model", {
   end,
 }, Module.stands)
 
+-- The file that an encoder begins with; nil: random weights.
+local function weights_of(encoder, given)
+  if given == "random" then return nil end
+  if given ~= "imagenet" then return given end
+  local ok, path = pcall(public.fetch, encoder, function(line) io.stderr:write(line, "\n") end)
+  if ok then return path end
+  core.refuse("encoder_weights: expected weights from ImageNet of %s, or a file of yours; %s", encoder, path)
+end
+
 --- stride(decoder_widths): pixels of the image for each of a network's maps, along either axis.
 function M.stride(widths) return 1 << (5 - #widths) end
 
 --- co.model{ encoder, encoder_weights, decoder_widths, embedding_dim, attention_dim, position, build }: a new network
--- with random weights (an encoder with those of a file, if given): a Module that also has model:forward(x) → { Z, Q, K
+-- with random weights (an encoder with those of a file, if given, or "imagenet": those that co.weights.fetch has of it;
+-- "random": none): a Module that also has model:forward(x) → { Z, Q, K
 -- }, N×H×W×C each, of fewer than five widths N×⌈H/stride⌉×⌈W/stride⌉×C (model.stride: 2 of four, 4 of three, …);
 -- model:predict(image, points, options); model:replace("object_branch", module), any of its parts;
 -- model:load(path, { strict }) → { missing, unexpected, misshaped }, of any file of weights; model:save(path), as
@@ -153,7 +164,7 @@ function M.stride(widths) return 1 << (5 - #widths) end
 -- query_branch, box_branch = true: with these parts (heads.lua).
 function M.model(given)
   local c = options.read("model", given, OPTIONS)
-  local file, widths = c.encoder_weights, c.decoder_widths
+  local file, widths = weights_of(c.encoder, c.encoder_weights), c.decoder_widths
   if #widths < 1 or #widths > 5 then
     core.refuse("model: decoder_widths: expected 1 to 5 numbers, found %d", #widths)
   end

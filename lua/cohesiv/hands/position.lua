@@ -22,16 +22,28 @@ function M.start(branch, width)
   last.bias[{ own }] = tensor.tensor { 0, 0, START }
 end
 
+-- Of a map's pixels, 1×h×w×1 each: 1, x, y and x² + y², from the map's middle; those made last are kept.
+local kept = {}
+local function places(h, w, stride, like)
+  local key = ("%d %d %d %s %s"):format(h, w, stride, like.dtype, like.device)
+  if kept.key ~= key then
+    local function axis(length, shape)
+      local at = (tensor.arange(0, length):to "float32" - (length - 1) / 2) * (stride / UNIT)
+      return at:reshape(shape):expand { 1, h, w, 1 }
+    end
+    local x, y = axis(w, { 1, 1, w, 1 }), axis(h, { 1, h, 1, 1 })
+    kept = { key = key }
+    for i, t in ipairs { tensor.ones(1, h, w, 1), x, y, x * x + y * y } do
+      kept[i] = t:to(like.dtype):to(like.device):contiguous():keep()
+    end
+  end
+  return table.unpack(kept, 1, 4)
+end
+
 --- joined(Q, K, width, stride) → Q, K of width + 4 channels. Q has width + 3; both are N×h×w×C, of pixels `stride` apart.
 function M.joined(Q, K, width, stride)
   local n, h, w = Q.shape[1], Q.shape[2], Q.shape[3]
-  local like = { device = Q.device, dtype = Q.dtype }
-  local function axis(length, shape)
-    local at = (tensor.arange(0, length):to "float32" - (length - 1) / 2) * (stride / UNIT)
-    return at:to(like.dtype):to(like.device):reshape(shape):expand { 1, h, w, 1 }
-  end
-  local x, y = axis(w, { 1, 1, w, 1 }), axis(h, { 1, h, 1, 1 })
-  local square, one = x * x + y * y, tensor.ones(1, h, w, 1, like)
+  local one, x, y, square = tensor.no_grad(places, h, w, stride, { device = Q.device, dtype = Q.dtype })
   local own = Q:narrow(4, 1, width)
   local u, v, r = Q:narrow(4, width + 1, 1), Q:narrow(4, width + 2, 1), Q:narrow(4, width + 3, 1):exp()
   local double = r * 2

@@ -71,26 +71,24 @@ local function lone_videos(paths)
   }
 end
 
--- Weights from ImageNet for the recipe's encoder: those that are here or can be fetched, else MobileNetV2's of a data
--- folder, with its encoder.
-local function give_weights(recipe, roots)
-  local own, name = recipe.model, recipe.model.encoder
-  if own.encoder_weights then return end
-  local ok, why = pcall(weights.fetch, name, tell)
+-- Where the weights from ImageNet that the recipe asks for cannot be had: MobileNetV2's of a data folder, with its
+-- encoder, else random ones.
+local function find_weights(recipe, roots)
+  local own = recipe.model
+  if own.encoder_weights ~= "imagenet" then return end
+  local ok, why = pcall(weights.fetch, own.encoder, tell)
   if core.system.stopped() then core.error(why, 0) end
-  if ok then
-    own.encoder_weights = weights.path(name)
-    return
-  end
+  if ok then return end
   for _, root in ipairs(roots) do
     local path = root .. "/weights/mobilenet_v2_imagenet.safetensors"
     if core.io.status(path) then
-      if name ~= "mobilenet_v2" then tell(("encoder: mobilenet_v2 of %s, since %s"):format(root, why)) end
+      if own.encoder ~= "mobilenet_v2" then tell(("encoder: mobilenet_v2 of %s, since %s"):format(root, why)) end
       own.encoder, own.encoder_weights = "mobilenet_v2", path
       return
     end
   end
-  tell(("encoder: %s learns from scratch, since %s"):format(name, why))
+  tell(("encoder: %s learns from scratch, since %s"):format(own.encoder, why))
+  own.encoder_weights = "random"
 end
 
 local function real(options, data)
@@ -100,7 +98,7 @@ local function real(options, data)
     tell "all clips have masks: those that are reported are trained on as well, without their masks"
     recipe.held_out = false
   end
-  give_weights(recipe, type(folder) == "table" and folder or { folder or "." })
+  find_weights(recipe, type(folder) == "table" and folder or { folder or "." })
   return recipe
 end
 

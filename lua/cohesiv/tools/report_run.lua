@@ -131,6 +131,16 @@ local function text_of(run, result, many)
   return text
 end
 
+-- Thresholds chosen on what is reported, as some figures are made.
+local function all_frames(run, data)
+  local system = system_of(run)
+  local result = evaluated("on all frames", run, data, { all = true, score = "difference", pair = "own" })
+  return { title = "Thresholds chosen on all annotated frames",
+    text = "For comparison with figures measured that way; these are not held out.",
+    table = { name = "all_frames", caption = "Mean IoU, per cent", columns = evaluate.tasks,
+      rows = { { name = system[1], note = system[2], main = true, cells = result.summary } } } }
+end
+
 -- What the log holds, by epoch: the whole loss, its parts, the learning rate.
 local CHARTS = {
   { title = "Loss", { "train_total", "training" }, { "validation_total", "validation" } },
@@ -410,8 +420,9 @@ end
 
 --- write(run or list of runs, options): evaluates them beside baselines, unless they keep their scores, and writes
 -- their report; clips without masks are shown and not measured. Options: path (default: report.html in the folder of
--- the first run), title, data (another folder than the recipe's), baselines (names of systems), pictures (how many best,
--- middling or compared answers, default 6), started (when the job began), csv, latex (folders for the tables as such files). Returns the path and the results of
+-- the first run), title, data (another folder than the recipe's), baselines (names of systems), all_frames (a section
+-- with thresholds chosen on all annotated frames), pictures (how many best, middling or compared answers, default 6),
+-- started (when the job began), csv, latex (folders for the tables as such files). Returns the path and the results of
 -- runs and baselines, a list of { name, note, main, cells, result }.
 function report_run.write(runs, options)
   options = options or {}
@@ -432,6 +443,7 @@ function report_run.write(runs, options)
   add { title = measured and "Results" or "What was done", text = text_of(one, results[1], many),
         table = measured and table_of(groups) or nil }
   if measured then add_tables(groups, data, add) end
+  if measured and options.all_frames then add(all_frames(one, given)) end
   local shown = measured and shown_of(groups) or lists.map(runs, function(run, i)
     return i <= RUNS and { run = run, name = names[i] }
   end)

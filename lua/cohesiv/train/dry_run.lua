@@ -77,7 +77,7 @@ function M.lines(recipe)
   tasks.check(recipe)
   local trains = tasks.of(recipe) ~= nil
   if trains then
-    say("%s: %d parameters", recipe.model.encoder, models.model(recipe.model):count())
+    say("%s: %d parameters", recipe.model.encoder, models.like(recipe.model):count())
   else
     say("system %s: nothing is trained", type(recipe.system) == "string" and recipe.system or "of the experiment's own")
   end
