@@ -227,7 +227,7 @@ describe("a model", function()
     support.raises("attention_dim" .. width .. 1.5, co.model, { attention_dim = 1.5 })
     support.raises("attention_dim" .. width .. 65537, co.model, { attention_dim = 65537 })
     support.raises("model: expected a table of options, found string", co.model, "resnet18")
-    support.raises("encoder_weights: expected weights from ImageNet of resnet18, or a file of yours; fetch: expected hands",
+    support.raises("encoder_weights: expected weights from ImageNet of resnet18, or a file of yours; fetch: expected ",
       co.model, { encoder = "resnet18", encoder_weights = "imagenet" })
     support.raises("none.safetensors", co.model, { encoder = "resnet18", encoder_weights = "none.safetensors" })
   end)

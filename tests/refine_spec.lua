@@ -1,5 +1,5 @@
--- Refined masks: a soft, displaced answer is brought to the outline of what the picture shows; calibration chooses where
--- that helps, and the thresholds say so to predict, the evaluator and the weights' file.
+-- Refined masks: a soft, displaced answer is brought to the outline of what the picture shows; calibration chooses
+-- where that helps, and the thresholds say so to predict, the evaluator and the weights' file.
 local co = require "cohesiv"
 local core = require "cohesiv.core"
 local calibrate, evaluate = require "cohesiv.hands.calibrate", require "cohesiv.hands.evaluate"
@@ -92,7 +92,8 @@ describe("calibration", function()
     local each = evaluate.each
     evaluate.each = function(_, _, _, _, visit)
       for n, frame in ipairs(frames) do
-        local truth = { hand = { truths[n] }, object = {}, pair = { truths[n] }, all = truths[n], height = H, width = W }
+        local own = truths[n]
+        local truth = { hand = { own }, object = {}, pair = { own }, all = own, height = H, width = W }
         visit(frame, { picture = pictures[n], hand = { { score_of(n), score_of(n) } } }, truth)
       end
       return #frames

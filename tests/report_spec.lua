@@ -189,7 +189,7 @@ describe("failures", function()
     picture = (picture + co.rand(40, 60, 3) * 4):to "uint8"
     assert.are.equal("skin-coloured background", named(own, rectangle({ 15, 10, 34, 19 }, { 15, 25, 59, 35 }),
       { picture = picture }))
-    local function moving(value) return { moving = function() return co.full(value, 40, 60) end } end
+    local function moving(mean) return { moving = function() return co.full(mean, 40, 60) end } end
     assert.are.equal("still object", named(own, rectangle(), moving(0.1)))
     assert.are.equal("object missed", named(own, rectangle(), moving(0.8)))
   end)

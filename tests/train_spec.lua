@@ -108,6 +108,26 @@ describe("training", function()
     clip:close()
   end)
 
+  it("may take for people what moves with a hand and is not held", function()
+    local labels, data = require "cohesiv.train.labels", co.data(world)
+    local map_options = require "cohesiv.motion.map_options"
+    local recipe = require("cohesiv.train.recipe").load(experiment) {
+      person = { source = "parts" }, maps = { size = { 96, 64 }, sharpen = "cut" } }
+    local clip = data:clip(data.clips[1])
+    local n = labels.frames(clip, recipe)[1]
+    local sample = co.load((labels.sample(clip, n, recipe)))
+    local R = clip:responsibility(n, map_options.of_recipe(recipe))
+    local hands = #clip:hands(n)
+    local _, object = core.responsibility.parts(R.scene, clip:scaled(n, { size = { 96, 64 } }), R.map)
+    local moving = R.map:narrow(3, 1, hands):max(3):gt(0.4):to "float32"
+    local person, held = sample.person:to "float32" / 255, object:to("float32"):max(1)
+    assert.equal(0, support.difference(person * moving, moving - held))
+    local around = clip:person(n, { size = { 96, 64 } }):to "float32"
+    assert.equal(0, support.difference(person * (1 - moving), around * (1 - moving)))
+    assert.is_true(moving:sum():item() > 20)
+    clip:close()
+  end)
+
   it("that was killed at any moment and resumed ends in the same bits", function()
     co.seed(os.getenv "COHESIV_KILL_SEED" and math.tointeger(os.getenv "COHESIV_KILL_SEED") or 1)
     local started = core.system.time()

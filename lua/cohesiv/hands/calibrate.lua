@@ -42,12 +42,12 @@ local function surface_of(total, count, grids, i, j)
     best = { (i - 1) // a + 1, (j - 1) // b + 1 } }
 end
 
--- Adds to thresholds, where refined masks (refine.lua) are better, by how much odds are raised. reached: the mean IoU of
--- each key, in per cent, which becomes what is reached now.
+-- Adds to thresholds, where refined masks (refine.lua) are better, by how much odds are raised. reached: the mean IoU
+-- of each key, in per cent, which becomes what is reached now.
 local function choose_refinement(system, data, names, options, thresholds, reached)
   local totals, counts = {}, {}
   for key in pairs(thresholds) do totals[key], counts[key] = lists.map(refine.shifts, function() return 0 end), 0 end
-  evaluate.each(system, data, names, options, function(frame, answer, truth)
+  evaluate.each(system, data, names, options, function(_, answer, truth)
     for key, t in pairs(thresholds) do
       for q, entry in ipairs(answer[key] or {}) do
         local target = evaluate.target(truth, system.goals[key].task, q)

@@ -100,8 +100,8 @@ local function asked(mask, truth, q)
   return metrics.iou(mask, truth.hand[q], truth.ignore) - other
 end
 
--- Adds the frame's rows: { clip, n, q, task, iou }; beside the four tasks Contact, where hand and object are told apart,
--- and on frames of several hands Asked: IoU of the hand's mask with the asked hand minus that with another.
+-- Adds the frame's rows: { clip, n, q, task, iou }; beside the four tasks Contact, where hand and object are told
+-- apart, and on frames of several hands Asked: IoU of the hand's mask with the asked hand minus that with another.
 local function score_frame(system, answer, thresholds, frame, truth, rows)
   local masks = evaluate.masks(system, answer, thresholds, frame, truth)
   local function add(task, q, mask, target)

@@ -57,9 +57,9 @@ local function cropped(y, h, w)
 end
 
 --- model:forward(x): { Z, Q, K }, each N×H×W×C, of images N×H×W×3 or H×W×3 (then H×W×C), also as model(x); of networks
--- of fewer than five decoder widths H and W are divided by model.stride, rounded up. uint8 is scaled and normalised with
--- model.mean and model.std; floats are taken as they are. Any size: zeros are added right and below up to a multiple of
--- 32, and the outputs cropped.
+-- of fewer than five decoder widths H and W are divided by model.stride, rounded up. uint8 is scaled and normalised
+-- with model.mean and model.std; floats are taken as they are. Any size: zeros are added right and below up to a
+-- multiple of 32, and the outputs cropped.
 local function forward(self, x)
   if not core.is_tensor(x) then core.refuse("model: expected an image tensor, found %s", type(x)) end
   local shape = x.shape

@@ -13,8 +13,8 @@ local UNIT = 32 -- pixels of the image that dx and dy count: the encoder's last 
 -- At first the score falls by one half where a hand's surroundings end: 3 units away.
 local START = math.log(0.5 / 3 ^ 2)
 
---- start(branch, width): sets the three channels of a new hand branch behind its `width` others: no direction, and r the
--- same everywhere.
+--- start(branch, width): sets the three channels of a new hand branch behind its `width` others: no direction, and r
+-- the same everywhere.
 function M.start(branch, width)
   local last = branch.children["3"].params
   local own = { width + 1, width + M.channels }
@@ -40,7 +40,8 @@ local function places(h, w, stride, like)
   return table.unpack(kept, 1, 4)
 end
 
---- joined(Q, K, width, stride) → Q, K of width + 4 channels. Q has width + 3; both are N×h×w×C, of pixels `stride` apart.
+--- joined(Q, K, width, stride) → Q, K of width + 4 channels. Q has width + 3; both are N×h×w×C, of pixels `stride`
+--- apart.
 function M.joined(Q, K, width, stride)
   local n, h, w = Q.shape[1], Q.shape[2], Q.shape[3]
   local one, x, y, square = tensor.no_grad(places, h, w, stride, { device = Q.device, dtype = Q.dtype })

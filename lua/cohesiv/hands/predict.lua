@@ -14,9 +14,9 @@ local predict = {}
 -- What a prediction and a list of them can do: png and save.
 local Prediction = { __index = require("cohesiv.base.pictured").class {} }
 
---- Maps of the scaled frame, padding included, at the network's stride: { attention = by query, objectness, personness, backgroundness (where
---- the model has a mean of it) } (float H×W), Z (H×W×F), scale (their pixels per image pixel). Queries are { x, y } in
---- the image's pixels. Options: size; attention_only = true leaves the cosines out.
+--- Maps of the scaled frame, padding included, at the network's stride: { attention = by query, objectness, personness,
+--- backgroundness (where the model has a mean of it) } (float H×W), Z (H×W×F), scale (their pixels per image pixel).
+--- Queries are { x, y } in the image's pixels. Options: size; attention_only = true leaves the cosines out.
 function predict.maps(model, image, queries, options)
   options = options or {}
   local size = options.size or model.calibration and model.calibration.size or scale.default

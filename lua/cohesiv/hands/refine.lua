@@ -1,6 +1,6 @@
---- Masks from maps and thresholds; refined, they follow the outlines of the picture (csrc/motion/refine.h). What a network
--- answers is smooth and coarse: the odds that a pixel is in, by both maps against their thresholds, are weighed against
--- the colours of what is in and out, and cut out along edges.
+--- Masks from maps and thresholds; refined, they follow the outlines of the picture (csrc/motion/refine.h). What a
+-- network answers is smooth and coarse: the odds that a pixel is in, by both maps against their thresholds, are weighed
+-- against the colours of what is in and out, and cut out along edges.
 local core = require "cohesiv.core"
 local scale = require "cohesiv.motion.scale"
 local metrics = require "cohesiv.hands.metrics"

@@ -105,8 +105,8 @@ end
 local PERSON = {
   truth = "Person masks are the generator's own; they stand for the person segmenter that the method takes as given.",
   skin = "Person masks come from a simple colour model seeded with the landmarks: a stand-in for a person segmenter.",
-  parts = "People are what moves with a hand without being held, by its landmarks, colours and edges (parts of the map); "
-    .. "away from hands a person segmenter's or a simple colour model's.",
+  parts = "People are what moves with a hand without being held, by its landmarks, colours and edges (parts of the "
+    .. "map); away from hands a person segmenter's or a simple colour model's.",
   network = "Person masks are those of the segmenter that experiments/person.lua trains.",
   auto = "Person masks are the data folder's; where it has none, those of the person segmenter where its weights are "
     .. "present, else of a simple colour model seeded with the landmarks.",
@@ -121,8 +121,8 @@ local function text_of(run, result, many)
     text[2] = contact and ("Contact (pixels of hand or object at most 2 %% of the hand's diagonal from the other): IoU "
       .. "%.1f (%.1f – %.1f), n: %d."):format(contact.mean, contact.low, contact.high, contact.n)
     local asked = not many and result.summary.Asked or nil
-    text[#text + 1] = asked and ("On frames of several hands IoU of Hand with the hand that was asked for is %.1f points "
-      .. "(%.1f – %.1f, n: %d) above that with another."):format(asked.mean, asked.low, asked.high, asked.n)
+    text[#text + 1] = asked and ("On frames of several hands IoU of Hand with the hand that was asked for is %.1f "
+      .. "points (%.1f – %.1f, n: %d) above that with another."):format(asked.mean, asked.low, asked.high, asked.n)
   else
     text[1] = "These clips have no masks: nothing is measured" .. (calibrated_on and "." or
       ", and thresholds are not calibrated.")

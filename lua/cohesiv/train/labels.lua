@@ -1,5 +1,6 @@
---- Pseudo-labels: which frames of a data folder are trained on, and the sample file of each (image, maps, person,
--- query points at the size of maps; the loader brings them to the network's), made once and kept in the cache. No mask is ever opened here.
+--- Pseudo-labels: which frames of a data folder are trained on, and the sample file of each (image, maps, person, query
+-- points at the size of maps; the loader brings them to the network's), made once and kept in the cache. No mask is
+-- ever opened here.
 local core = require "cohesiv.core"
 local tensor = require "cohesiv.tensor"
 local cache = require "cohesiv.data.cache"

@@ -64,8 +64,8 @@ return {
     for _, result in ipairs(results) do
       local asked = result.summary.Asked
       if asked then
-        print(("%s: on frames of several hands IoU of Hand is %.1f (%.1f-%.1f, n %d) higher with the hand asked for than "
-          .. "with another"):format(result.name, asked.mean, asked.low, asked.high, asked.n))
+        print(("%s: on frames of several hands IoU of Hand is %.1f (%.1f-%.1f, n %d) higher with the hand asked for "
+          .. "than with another"):format(result.name, asked.mean, asked.low, asked.high, asked.n))
       end
     end
     for _, result in ipairs(args.clips and results or {}) do
