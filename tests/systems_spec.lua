@@ -43,6 +43,23 @@ local function train(path, changes)
   return quietly(co.train, recipes.load(path, changes), { root = folder .. "/runs" })
 end
 
+local function command(dir, ...)
+  return support.cohesiv({ ... }, { dir = dir, env = tiny.environment, timeout = 400 })
+end
+
+-- Trains in a folder until the first checkpoint is written.
+local function killed(dir, path)
+  local stop = support.write(folder .. "/stop.lua", ([[
+    local checkpoint = require "cohesiv.train.checkpoint"
+    local write = checkpoint.write
+    checkpoint.write = function(...)
+      write(...)
+      os.execute("kill -9 " .. require("cohesiv.core").system.pid())
+    end
+    require("cohesiv.train.train").train(require("cohesiv.train.recipe").load(%q))]]):format(path))
+  assert.equal(137, support.cohesiv({ stop }, { dir = dir, env = tiny.often, timeout = 400 }).status)
+end
+
 local function places(list)
   local out = {}
   for i, p in ipairs(list) do out[i] = ("%g,%g"):format(p[1], p[2]) end
@@ -262,19 +279,11 @@ describe("supervised boxes", function()
     local sum = record.train_hand_box + record.train_object_box + record.train_contact
     assert.is_true(math.abs(sum - record.train_total) < 1e-4)
     local dir = tiny:new_folder "killed"
-    local stop = support.write(folder .. "/stop.lua", ([[
-      local checkpoint = require "cohesiv.train.checkpoint"
-      local write = checkpoint.write
-      checkpoint.write = function(...)
-        write(...)
-        os.execute("kill -9 " .. require("cohesiv.core").system.pid())
-      end
-      require("cohesiv.train.train").train(require("cohesiv.train.recipe").load(%q))]]):format(folder .. "/box.lua"))
-    assert.equal(137, support.cohesiv({ stop }, { dir = dir, env = tiny.often }).status)
-    local result = support.cohesiv({ "train", folder .. "/box.lua", "--resume" }, { dir = dir, env = tiny.environment })
+    killed(dir, folder .. "/box.lua")
+    local result = command(dir, "train", folder .. "/box.lua", "--resume")
     assert.equal(0, result.status, result.stderr)
     assert.same({}, require("tests.tiny").differing(run.path, dir .. "/runs/box"))
-    result = support.cohesiv({ "eval", run.path }, { dir = folder, env = tiny.environment })
+    result = command(folder, "eval", run.path)
     assert.is_truthy(result.stdout:find("box (supervised) ", 1, true), result.stdout .. result.stderr)
   end)
 end)
@@ -309,15 +318,13 @@ describe("predicted queries", function()
     local dir = tiny:new_folder "query-killed"
     core.io.make_folder(dir .. "/runs")
     os.execute(("cp -r %s %s/runs/cohesiv"):format(base.path, dir))
-    local path = experiment("longer", QUERY:gsub("0.5", "1") .. (", on = { epoch = function(training)"
-      .. " if os.getenv 'KILLED' and training.epoch == 2 then os.execute('kill -9 ' .. %s.pid()) end end }"):format(
-        "require('cohesiv.core').system"))
+    local path = experiment("longer", (QUERY:gsub("0.5", "1")))
     local whole = train(path)
-    local environment = { COHESIV_CACHE = folder .. "/cache", KILLED = "1" }
-    assert.equal(137, support.cohesiv({ "train", path }, { dir = dir, env = environment }).status)
+    killed(dir, path)
     os.rename(dir .. "/runs/cohesiv", dir .. "/gone")
-    local result = support.cohesiv({ "train", path, "--resume" }, { dir = dir, env = tiny.environment })
+    local result = command(dir, "train", path, "--resume")
     assert.equal(0, result.status, result.stderr)
+    assert.is_nil(result.stderr:find("trained first", 1, true))
     local differing = require("tests.tiny").differing(whole.path, dir .. "/runs/longer")
     assert.same({ "recipe.json" }, differing) -- where the other run lay
   end)
@@ -388,8 +395,7 @@ describe("predicted queries", function()
     local picture = folder .. "/picture.png"
     co.image.write(picture, co.data(tiny.world):clip("s5_0000000"):frame(3))
     local function segment(model, out)
-      return support.cohesiv({ "segment", picture, "--model", model, "--out", folder .. "/" .. out },
-        { dir = folder, env = tiny.environment })
+      return command(folder, "segment", picture, "--model", model, "--out", folder .. "/" .. out)
     end
     local result = segment(base.path, "none")
     assert.equal(2, result.status)
