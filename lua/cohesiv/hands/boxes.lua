@@ -57,7 +57,7 @@ function M.at(model, image, points)
   return tensor.tidy(function()
     local sc = scale.of(shape[2], shape[1], model.calibration and model.calibration.size)
     local out = tensor.no_grad(model.forward, model, scale.picture(image, sc):to(model.device()))
-    local B, unit, list = out.B:to("cpu"):to "float32", sc.s / (model.stride or 1), {}
+    local B, unit, list = out.B:to("cpu"):to "float32", sc.s / model.stride, {}
     local function own(box) -- edges lie half a pixel before the first and behind the last one
       return { box[1] / unit, box[2] / unit, (box[3] + 1) / unit - 1, (box[4] + 1) / unit - 1 }
     end

@@ -47,12 +47,12 @@ end
 local function choose_refinement(system, data, names, options, thresholds, reached)
   local totals, counts = {}, {}
   for key in pairs(thresholds) do totals[key], counts[key] = lists.map(refine.shifts, function() return 0 end), 0 end
-  evaluate.each(system, data, names, options, function(_, answer, truth)
+  evaluate.each(system, data, names, options, function(frame, answer, truth)
     for key, t in pairs(thresholds) do
-      for q, entry in ipairs(answer[key] or {}) do
-        local target = evaluate.target(truth, system.goals[key].task, q)
+      for q = 1, #frame.queries do -- some may have no entry
+        local target, entry = evaluate.target(truth, system.goals[key].task, q), answer[key] and answer[key][q]
         counts[key] = counts[key] + (target and 1 or 0)
-        for i, shift in ipairs(target and refine.shifts or {}) do
+        for i, shift in ipairs(target and entry and refine.shifts or {}) do
           tensor.tidy(function()
             local mask = refine.mask(answer.picture, entry[1], entry[2], { t[1], t[2], shift }, system.refine)
             totals[key][i] = totals[key][i] + metrics.iou(mask, target, truth.ignore)

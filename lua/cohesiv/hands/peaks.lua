@@ -85,7 +85,7 @@ function M.queries(model, image)
   return tensor.tidy(function()
     local calibration = model.calibration or {}
     local known, sc = calibration.query or KNOWN, scale.of(image.shape[2], image.shape[1], calibration.size)
-    local device, stride = model.device and model.device() or "cpu", model.stride or 1
+    local device, stride = model.device and model.device() or "cpu", model.stride
     local out = tensor.no_grad(model.forward, model, scale.picture(image, sc):to(device))
     local w, h = math.ceil(sc.content_w / stride), math.ceil(sc.content_h / stride)
     local heat = out.H:to("cpu"):to("float32")[{ { 1, h }, { 1, w }, 1 }]
