@@ -12,7 +12,7 @@ describe("on a GPU", function()
       for i, device in ipairs { "cpu", "cuda" } do
         co.seed(2)
         local model = co.model { encoder = encoder, decoder_widths = { 8, 8, 8, 8, 8 }, embedding_dim = 4,
-          attention_dim = 4 }
+          attention_dim = 4, position = true }
         local image, maps = co.randn(2, 32, 64, 3), co.rand(2, 32, 64)
         local points, label = co.tensor { { 10, 10 }, { 40, 20 } }, co.rand(2, 32, 64):gt(0.5) + 1
         model:to(device):train()

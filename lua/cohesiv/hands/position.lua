@@ -22,22 +22,29 @@ function M.start(branch, width)
   last.bias[{ own }] = tensor.tensor { 0, 0, START }
 end
 
--- Of a map's pixels, 1×h×w×1 each: 1, x, y and x² + y², from the map's middle; those made last are kept.
+-- Of a map's pixels, 1×h×w×1 each: 1, x, y and x² + y², from the map's middle. Those made last are kept on the CPU; on
+-- a GPU all are, because recorded graphs go on reading them.
 local kept = {}
 local function places(h, w, stride, like)
   local key = ("%d %d %d %s %s"):format(h, w, stride, like.dtype, like.device)
-  if kept.key ~= key then
+  if not kept[key] then
     local function axis(length, shape)
       local at = (tensor.arange(0, length):to "float32" - (length - 1) / 2) * (stride / UNIT)
       return at:reshape(shape):expand { 1, h, w, 1 }
     end
     local x, y = axis(w, { 1, 1, w, 1 }), axis(h, { 1, h, 1, 1 })
-    kept = { key = key }
+    local made = {}
     for i, t in ipairs { tensor.ones(1, h, w, 1), x, y, x * x + y * y } do
-      kept[i] = t:to(like.dtype):to(like.device):contiguous():keep()
+      made[i] = t:to(like.dtype):to(like.device):contiguous():keep()
     end
+    if like.device == "cpu" then
+      for other in pairs(kept) do
+        if other:find " cpu$" then kept[other] = nil end
+      end
+    end
+    kept[key] = made
   end
-  return table.unpack(kept, 1, 4)
+  return table.unpack(kept[key])
 end
 
 --- joined(Q, K, width, stride) → Q, K of width + 4 channels. Q has width + 3; both are N×h×w×C, of pixels `stride`
