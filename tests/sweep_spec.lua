@@ -99,7 +99,7 @@ describe("a sweep", function()
     assert.equal("responsibility", by.thresholded_responsibility.system)
     assert.same({ 160, 96 }, by["cohesiv_seed-0"].size) -- quickstart's
     assert.same({ 224, 128 }, by.flow.size)
-    local real = sweeps.load(support.root .. "/experiments/sweeps/real.lua")
+    local real = sweeps.load(support.root .. "/experiments/sweeps/paper_real.lua")
     assert.same({ 9, true }, { #real, real[1].recipe.held_out })
   end)
 

@@ -1,4 +1,4 @@
---- The paper's tables on real video: `cohesiv sweep experiments/sweeps/real.lua data=PATH`. No annotated clip is
+--- The paper's tables on real video: `cohesiv sweep experiments/sweeps/paper_real.lua data=PATH`. No annotated clip is
 -- trained on; one half of them chooses thresholds, the other is reported. Each row that learns does so for as many
 -- minutes, few enough that all nine take less than ninety on two cores.
 local sweep, systems = require "cohesiv.sweep", require "experiments.sweeps.systems"
