@@ -95,7 +95,7 @@ function support.list(path)
 end
 
 --- Runs a command (a list of words, or a string for the shell) → { status, stdout, stderr }. A signal n counts as
--- status 128 + n, running out of time as 124. options: timeout (seconds, 60), stdin (text), dir, env (table), and
+-- status 128 + n, running out of time as 124. options: timeout (seconds, 300), stdin (text), dir, env (table), and
 -- signal ("INT": what is sent when the time is over; the status is then the command's own).
 function support.run(command, options)
   options = options or {}
@@ -113,7 +113,7 @@ function support.run(command, options)
   support.write(out .. "/in", options.stdin or "")
   local limit = options.signal and ("--preserve-status -s %s -k 10"):format(options.signal) or "-k 5"
   local _, how, status = os.execute(("timeout %s %g sh -c %s <%s/in >%s/out 2>%s/err"):format(
-    limit, options.timeout or 60, support.quote(script), out, out, out))
+    limit, options.timeout or 300, support.quote(script), out, out, out))
   return {
     status = how == "signal" and 128 + status or status,
     stdout = support.read(out .. "/out"),

@@ -33,7 +33,7 @@ end
 
 local function wait_for(what, seconds)
   local before = core.system.now()
-  while core.system.now() - before < (seconds or 60) do
+  while core.system.now() - before < (seconds or 240) do
     local value = what()
     if value then return value end
     core.system.sleep(0.05)
@@ -265,12 +265,12 @@ describe("cohesiv sweep", function()
   it("survives the death of a run's process, and its own, bit for bit", function()
     local path, dir, plain = file("killed", "sweep.grid(tiny, { seed = { 1 } })"), t:new_folder "killed", "runs/killed"
     local run = ("%s/%s/tiny_seed-1"):format(dir, plain)
-    local whole = t:train(t:new_folder "straight", { "name=tiny_seed-1", "seed=1", "epochs=6" })
+    local whole = t:train(t:new_folder "straight", { "name=tiny_seed-1", "seed=1", "epochs=10" })
     assert.equal(0, whole.status, whole.stderr)
     local main = ("cd %s && COHESIV_CACHE=%s COHESIV_CHECKPOINT_SECONDS=0 lua5.4 %s/lua/cohesiv/main.lua"):format(
       support.quote(dir), support.quote(t.folder .. "/cache"), support.root)
     local log = t.folder .. "/killed.err"
-    local pipe = io.popen(("%s sweep %s epochs=6 2>%s & echo $!; wait"):format(main, support.quote(path), log))
+    local pipe = io.popen(("%s sweep %s epochs=10 2>%s & echo $!; wait"):format(main, support.quote(path), log))
     local own = math.tointeger(pipe:read "n")
     local first = wait_for(function() return holder(run, 1) end)
     os.execute("kill -9 " .. first)
@@ -282,9 +282,9 @@ describe("cohesiv sweep", function()
     os.execute("kill -9 " .. own)
     pipe:close()
     wait_for(function() return runs.open(run):status().state == "stopped" end) -- its process has noticed
-    local stopped = sweep(dir, { path, "epochs=6" }, { timeout = 0.9, signal = "INT", env = t.often })
+    local stopped = sweep(dir, { path, "epochs=10" }, { timeout = 0.9, signal = "INT", env = t.often })
     assert.is_truthy(stopped.status == 130 or stopped.status == 0, stopped.stderr)
-    local last = sweep(dir, { path, "epochs=6" })
+    local last = sweep(dir, { path, "epochs=10" })
     assert.equal(0, last.status, last.stderr)
     os.remove(run .. "/scores.json")
     assert.same({ "modules.json", "recipe.lua" }, tiny.differing(run, t.folder .. "/straight/runs/tiny_seed-1"))
