@@ -1,5 +1,5 @@
 --- What learning on real video owes to each of its parts: rows that lack one, or have another in its place, all of as
--- many steps and two seeds. `cohesiv sweep experiments/sweeps/learning.lua data={A,B} minutes=none epochs=5`, then
+-- many steps and two seeds. `cohesiv sweep experiments/sweeps/learning.lua "data={A,B}" minutes=none epochs=5`, then
 -- `cohesiv report runs/learning`.
 local sweep = require "cohesiv.sweep"
 local base = require "experiments.quickstart_real"

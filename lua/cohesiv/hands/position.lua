@@ -27,24 +27,19 @@ end
 local kept = {}
 local function places(h, w, stride, like)
   local key = ("%d %d %d %s %s"):format(h, w, stride, like.dtype, like.device)
-  if not kept[key] then
+  local slot = like.device == "cpu" and "cpu" or key
+  if not kept[slot] or kept[slot].key ~= key then
     local function axis(length, shape)
       local at = (tensor.arange(0, length):to "float32" - (length - 1) / 2) * (stride / UNIT)
       return at:reshape(shape):expand { 1, h, w, 1 }
     end
     local x, y = axis(w, { 1, 1, w, 1 }), axis(h, { 1, h, 1, 1 })
-    local made = {}
+    kept[slot] = { key = key }
     for i, t in ipairs { tensor.ones(1, h, w, 1), x, y, x * x + y * y } do
-      made[i] = t:to(like.dtype):to(like.device):contiguous():keep()
+      kept[slot][i] = t:to(like.dtype):to(like.device):contiguous():keep()
     end
-    if like.device == "cpu" then
-      for other in pairs(kept) do
-        if other:find " cpu$" then kept[other] = nil end
-      end
-    end
-    kept[key] = made
   end
-  return table.unpack(kept[key])
+  return table.unpack(kept[slot], 1, 4)
 end
 
 --- joined(Q, K, width, stride) → Q, K of width + 4 channels. Q has width + 3; both are N×h×w×C, of pixels `stride`
