@@ -88,7 +88,8 @@ return recipe.base {
   },
   person = { source = one_of("auto", "network", "skin", "truth", "parts"), threshold = 0.5 }, -- auto: see clip:person
   augment = { flip = 0.5, scale = { 0.8, 1.25 }, rotate = 10, shift = 0.1, colour = 0.2, blur = 0.1, noise = 0.02,
-    crop = 0, zoom = { 1, 2.5 } }, -- probability of a window around a hand instead, so many times smaller
+    crop = 0, zoom = { 1, 2.5 }, -- probability of a window around a hand instead, so many times smaller
+    paste = 0, join = 0 }, -- probabilities that another sample's hands and objects lie upon it, or stand beside it
   calibrate = {
     data = recipe.paths(), -- the folder whose masks thresholds are chosen on; none: half of the clips of `data`
     embeddings = 500, -- pixels behind each mean embedding

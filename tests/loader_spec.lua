@@ -45,7 +45,7 @@ local function loader(changes)
 end
 
 local GEOMETRY = { flip = 0.5, scale = { 0.7, 1.5 }, rotate = 25, shift = 0.2 }
-local EVERYTHING = { colour = 0.3, blur = 0.5, noise = 0.05 }
+local EVERYTHING = { colour = 0.3, blur = 0.5, noise = 0.05, paste = 0.3, join = 0.3 }
 for k, v in pairs(GEOMETRY) do EVERYTHING[k] = v end
 
 local function bytes_of(b)
@@ -272,6 +272,84 @@ describe("a loader", function()
     for i = 1, 20 do many["f" .. i] = "stack" end
     support.raises("at most 16 fields of short names", arrays, long)
     support.raises("at most 16 fields of short names", arrays, many)
+  end)
+
+  -- A sample of one grey with a rectangle of another, which is what its one hand's map holds; the point is in it.
+  local function rectangle(name, grey, left, top, right, bottom)
+    local path, map = ("%s/%s.npz"):format(folder, name), co.zeros(H, W, 1)
+    local image, inside = co.full(grey, H, W, 3, { dtype = "uint8" }), { { top, bottom }, { left, right } }
+    map[inside] = co.full(255, bottom - top + 1, right - left + 1, 1)
+    image[inside] = co.full(grey + 50, bottom - top + 1, right - left + 1, 3, { dtype = "uint8" })
+    core.sample_write(path, { image = image, maps = map:to "uint8", person = co.zeros(H, W, { dtype = "uint8" }),
+      points = co.tensor { { (left + right) / 2 - 1, (top + bottom) / 2 - 1 } }, content = { W, H } })
+    return path
+  end
+
+  -- Batches of one sample, of two that may be mixed, each `times` times: image, label, maps, points.
+  local function mixed(paths_of, augment, times, f)
+    local l <close> = loader { paths = paths_of, batch = 1, shuffle = false, augment = augment, stride = 2 }
+    for _ = 1, times do
+      for i = 1, #paths_of do
+        local b = l:next()
+        f(i, b.image[1]:select(3, 1), b.label[1], b.maps, b.points:totable())
+      end
+    end
+  end
+
+  it("lays one sample's hands and objects upon another's picture", function()
+    local there = { { 5, 5, 16, 16 }, { 27, 21, 40, 34 }, { 3, 3, 20, 20 } } -- the third hides the first
+    local files = {}
+    for i, at in ipairs(there) do files[i] = rectangle("paste" .. i, 40 * i, table.unpack(at)) end
+    local seen = {}
+    mixed(files, { paste = 1 }, 40, function(i, image, label, maps, points)
+      local of = {} -- whose the hands are, by their points
+      for k, p in ipairs(points) do
+        for j, at in ipairs(there) do
+          if math.abs((at[1] + at[3]) / 2 - 1 - (2 * p[1] + 0.5)) < 0.3 then of[k] = j end
+        end
+        local x, y = math.floor(2 * p[1] + 1.5), math.floor(2 * p[2] + 1.5)
+        assert.equal(40 * of[k] + 50, image[{ y, x }])
+        assert.equal(2, label[{ y // 2 + 1, x // 2 + 1 }])
+        for other = 1, #points do
+          assert.equal(other == k and 1 or 0, maps[{ other, y // 2 + 1, x // 2 + 1 }])
+        end
+      end
+      seen[i .. ":" .. table.concat(of, "+")] = true
+      assert.equal(40 * i, image[{ H, 1 }]) -- the picture is the first one's
+      assert.equal(3, label[{ H // 2, 1 }])
+    end)
+    -- With itself (which hides its own hand), upon others, and where one hides the other.
+    assert.same({ ["1:1"] = true, ["1:1+2"] = true, ["1:3"] = true, ["2:2"] = true, ["2:2+1"] = true,
+      ["2:2+3"] = true, ["3:1"] = true, ["3:3+2"] = true, ["3:3"] = true }, seen)
+  end)
+
+  it("puts two samples side by side, each around one of its hands", function()
+    local files = { rectangle("join1", 40, 5, 5, 16, 16), rectangle("join2", 120, 27, 21, 40, 34) }
+    local seen = {}
+    mixed(files, { join = 1 }, 20, function(i, image, label, maps, points)
+      assert.same({ 2, H // 2, W // 2 }, maps.shape)
+      local row = image[H]:totable() -- below both rectangles: where one picture ends
+      local left = 1
+      while left < W and row[left + 1] == row[1] do left = left + 1 end
+      local own, alone = row[1] == 40 * (2 * i - 1), row[1] == row[W] -- on the left; of itself
+      for k, p in ipairs(points) do
+        local x, y = math.floor(2 * p[1] + 1.5), math.floor(2 * p[2] + 1.5)
+        assert.equal(row[x] + 50, image[{ y, x }])
+        assert.equal(2, label[{ y // 2 + 1, x // 2 + 1 }])
+        assert.equal(1, maps[{ k, y // 2 + 1, x // 2 + 1 }])
+        assert.equal(not alone and k == 2 and 40 * (5 - 2 * i) or 40 * (2 * i - 1), row[x])
+      end
+      if alone then return end
+      seen[own and "left" or "right"] = true
+      assert.is_true(left % 2 == 0 and left >= 0.38 * W and left <= 0.62 * W)
+      assert.is_true((points[1][1] < points[2][1]) == own)
+      for k = 1, 2 do -- nothing of a hand in the other's half
+        local of_left = maps[k]:narrow(2, 1, left // 2):max():item() == 1
+        assert.equal((k == 1) == own, of_left)
+        assert.equal(not of_left, maps[k]:narrow(2, left // 2 + 1, (W - left) // 2):max():item() == 1)
+      end
+    end)
+    assert.same({ left = true, right = true }, seen)
   end)
 
   it("drops hands that leave the picture, never all of them", function()

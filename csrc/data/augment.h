@@ -18,6 +18,7 @@ typedef struct Augment {
   double colour;  /* brightness, contrast and saturation: factors uniform in 1 ± */
   double blur;    /* probability of a 3×3 binomial blur */
   double noise;   /* largest standard deviation, share of the range */
+  double paste, join; /* probabilities of a picture made of this sample and another (mix.h) */
 } Augment;
 
 /* How maps become the three classes. */

@@ -86,12 +86,15 @@ static int make_batch(const Loader *l, long number, Batch *b, long *damaged) {
   int ok = order && samples ? 1 : fail_memory("loader: out of memory for a batch of %ld", count);
   if (ok) epoch_order(l, b->epoch, order);
   for (long i = 0; ok && i < count; i++) {
-    long which = order[first + i];
     Random r; /* of this sample in this epoch, whatever batch it fell into */
-    random_start(&r, l->o.seed ^ 0x5A3C5A3C5A3C5A3CUL, ((uint64_t)b->epoch << 32) + (uint64_t)which);
-    bool is_damaged = false;
-    ok = l->o.source.read(&l->o.source, l->paths[which], &r, samples[i], &is_damaged);
-    if (!ok && is_damaged) *damaged = which;
+    const uint64_t stream = ((uint64_t)b->epoch << 32) + (uint64_t)order[first + i];
+    random_start(&r, l->o.seed ^ 0xC3A5C3A5C3A5C3A5UL, stream);
+    const long which[2] = {order[first + i], random_below(&r, l->n)};
+    random_start(&r, l->o.seed ^ 0x5A3C5A3C5A3C5A3CUL, stream);
+    int of = -1;
+    ok = l->o.source.read(&l->o.source, (const char *[]){l->paths[which[0]], l->paths[which[1]]}, &r,
+                          samples[i], &of);
+    if (!ok && of >= 0) *damaged = which[of];
   }
   ok = ok && collate(&l->o.source, samples, count, b->field);
   for (long i = 0; samples && i < count; i++) tensor_release_all(samples[i], FIELDS_MAX);

@@ -2,6 +2,7 @@
 #include "data/loader.h"
 
 #include "core/error.h"
+#include "data/mix.h"
 #include "io/array.h"
 
 #include <string.h>
@@ -21,8 +22,11 @@ static int shorten(Tensor **t, long kept) {
 
 enum { IMAGE, LABEL, MAPS, POINTS, IMAGE_INDEX, HANDS_FIELDS };
 
-static int augmented(const SampleSource *s, const Sample *sample, Random *r, Tensor **out) {
-  long hands = sample->maps->shape[2], k = s->stride, w = (s->width + k - 1) / k, h = (s->height + k - 1) / k;
+/* The sample, mixed with the other one where there is one. */
+static int augmented(const SampleSource *s, const Sample *sample, const Sample *other, Mixing how, Random *r,
+                     Tensor **out) {
+  const long k = s->stride, w = (s->width + k - 1) / k, h = (s->height + k - 1) / k;
+  const long hands = sample->maps->shape[2] + (other ? other->maps->shape[2] : 0);
   if (!(out[IMAGE] = tensor_new(U8, 3, (long[]){s->height, s->width, 3})) ||
       !(out[LABEL] = tensor_new(I32, 2, (long[]){h, w})) ||
       !(out[MAPS] = tensor_new(F32, 3, (long[]){hands, h, w})) ||
@@ -35,18 +39,32 @@ static int augmented(const SampleSource *s, const Sample *sample, Random *r, Ten
                .label = out[LABEL]->storage->data,
                .maps = out[MAPS]->storage->data,
                .points = out[POINTS]->storage->data};
-  return augment_sample(sample, &s->augment, &s->labelling, r, &slot) && shorten(&out[MAPS], slot.kept) &&
-         shorten(&out[POINTS], slot.kept);
+  int ok = augment_sample(sample, &s->augment, &s->labelling, r, &slot);
+  if (ok && other) {
+    Slot second = slot;
+    Tensor *image = tensor_new(U8, 3, out[IMAGE]->shape), *label = tensor_new(I32, 2, out[LABEL]->shape);
+    if ((ok = image && label)) {
+      second.image = image->storage->data, second.label = label->storage->data;
+      second.maps += slot.kept * h * w, second.points += slot.kept * 2;
+      ok = augment_sample(other, &s->augment, &s->labelling, r, &second) &&
+           mix(how, &s->labelling, r, &slot, &second);
+    }
+    tensor_release(image);
+    tensor_release(label);
+  }
+  return ok && shorten(&out[MAPS], slot.kept) && shorten(&out[POINTS], slot.kept);
 }
 
-static int read_hands(const SampleSource *s, const char *path, Random *r, Tensor **out, bool *damaged) {
-  Sample sample;
-  if (!sample_read(path, &sample)) {
-    *damaged = true;
-    return 0;
-  }
-  int ok = augmented(s, &sample, r, out);
-  sample_free(&sample);
+static int read_hands(const SampleSource *s, const char *const paths[2], Random *r, Tensor **out,
+                      int *damaged) {
+  Sample sample[2] = {0};
+  const Mixing how = mix_draw(&s->augment, r);
+  const int count = how == APART ? 1 : 2;
+  int ok = 1;
+  for (int i = 0; i < count && ok; i++)
+    if (!(ok = sample_read(paths[i], &sample[i]))) *damaged = i;
+  ok = ok && augmented(s, &sample[0], count > 1 ? &sample[1] : NULL, how, r, out);
+  for (int i = 0; i < count; i++) sample_free(&sample[i]);
   return ok;
 }
 
@@ -61,11 +79,13 @@ void hands_source(SampleSource *s) {
   s->read = read_hands;
 }
 
-static int read_arrays(const SampleSource *s, const char *path, Random *r, Tensor **out, bool *damaged) {
+static int read_arrays(const SampleSource *s, const char *const paths[2], Random *r, Tensor **out,
+                       int *damaged) {
   (void)r;
+  const char *path = paths[0];
   Bundle b = {0};
   int ok = npz_read(path, &b);
-  *damaged = !ok;
+  if (!ok) *damaged = 0;
   for (int f = 0; ok && f < s->count; f++) {
     const Field *field = &s->field[f];
     if (field->how == INDEX) continue;

@@ -97,7 +97,9 @@ static void read_augment(lua_State *L, Augment *a) { /* stack: ... options augme
                  .crop = number(L, t, "crop", 0),
                  .colour = number(L, t, "colour", 0),
                  .blur = number(L, t, "blur", 0),
-                 .noise = number(L, t, "noise", 0)};
+                 .noise = number(L, t, "noise", 0),
+                 .paste = number(L, t, "paste", 0),
+                 .join = number(L, t, "join", 0)};
   range(L, t, "scale", a->scale);
   range(L, t, "zoom", a->zoom);
   lua_pop(L, 1);
