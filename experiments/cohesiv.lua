@@ -69,6 +69,7 @@ return recipe.base {
     band = 0, -- … and pixels so near to tau are ignored
     frames = optional "number", -- of a clip are used, evenly spread; none: all that the method names
     quality = optional "number", -- least R.quality.score of frames that are trained on
+    weighted = false, -- true: frames are seen as often as their scores tell
     edit = optional "function", -- (R, clip, n) → R: the maps that are learnt from
   },
   sample = { edit = optional "function" }, -- (sample, clip, n) → sample: what a frame is learnt from

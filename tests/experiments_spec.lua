@@ -292,9 +292,29 @@ describe("the examples", function()
     assert.is_true(record.train_consistency > 0 and record.train_consistency < 2)
     local r = example "flow_consistency"
     local data = co.data(tiny.world)
-    local same = { forward = function(_, x) return { Z = x:to "float32" * 0 + 1 } end }
-    assert.is_true(math.abs(r.loss.terms.consistency.term(nil, { data = data, image = co.zeros(1, 32, 64, 3),
-      samples = { { clip = data.clips[1], frame = 1 } } }, same):item()) < 1e-6)
+    for stride = 1, 2 do
+      local same = { forward = function() return { Z = co.full(1, 1, 32 // stride, 64 // stride, 3) } end }
+      assert.is_true(math.abs(r.loss.terms.consistency.term(nil, { data = data, image = co.zeros(1, 32, 64, 3),
+        samples = { { clip = data.clips[1], frame = 1 } } }, same):item()) < 1e-6)
+    end
+  end)
+
+  it("learn from frames without maps what an average of the network answers for them", function()
+    local record = last_record(run_of "mean_teacher")
+    assert.is_true(record.train_teacher > 0 and record.train_teacher < 2)
+    local r = example "mean_teacher"
+    local function network(f) return { forward = function(_, x) return { Z = f(x:to "float32") } end } end
+    local function term(model)
+      local data = co.data(tiny.world)
+      return r.loss.terms.teacher.term(nil, { data = data, image = co.zeros(1, 32, 64, 3),
+        samples = { { clip = data.clips[1], frame = 1 } } }, model):item()
+    end
+    local one, other = network(function(x) return x * 0 + 1 end), network(function(x) return x * 0 - 1 end)
+    r.on.step { average = { model = one } }
+    assert.is_true(math.abs(term(one)) < 1e-6 and math.abs(term(other) - 2) < 1e-6)
+    local colours = network(function(x) return x end) -- an answer that follows the colours is told from the average's
+    r.on.step { average = { model = colours } }
+    assert.is_true(term(colours) > 1e-5)
   end)
 
   it("have a system of one's own", function()

@@ -187,6 +187,7 @@ local cases = {
   end,
   loader = function()
     local loader <close> = core.loader { paths = samples, size = { W, H }, batch = 2, seed = 4, tau = 0.5, band = 0,
+      weights = { 1, 2, 3 },
       augment = { flip = 0.5, scale = { 0.8, 1.2 }, rotate = 20, shift = 0.1, colour = 0.2, blur = 0.5, noise = 0.05,
         paste = 0.5, join = 0.5 } }
     loader:samples(1, 1)

@@ -100,6 +100,34 @@ describe("a loader", function()
     assert.same({ 1, 2, 3 }, ids(plain:next()))
   end)
 
+  it("shows samples as often as their weights tell, an epoch being as long as without", function()
+    local weights, counts = { 1, 1, 1, 1, 1, 1, 8 }, {}
+    local l <close> = loader { weights = weights }
+    for i = 1, #paths do counts[i] = 0 end
+    for _ = 1, 40 do
+      local seen, all = {}, 0
+      for index = 1, l:batches() do
+        local b = l:next()
+        assert.same(ids(b), l:samples(b.epoch, index))
+        for _, id in ipairs(ids(b)) do seen[id] = (seen[id] or 0) + 1 end
+      end
+      for id = 1, #paths do
+        local share, n = #paths * weights[id] / 14, seen[id] or 0
+        assert.is_true(n == math.floor(share) or n == math.ceil(share))
+        counts[id], all = counts[id] + n, all + n
+      end
+      assert.equal(#paths, all)
+    end
+    for i = 1, 6 do assert.is_true(counts[i] > 8 and counts[i] < 32, counts[i]) end -- 20 in the mean
+    -- One sample twice in an epoch is augmented twice.
+    local twice <close> = loader { weights = { 1, 1000 }, paths = { paths[1], position }, augment = GEOMETRY,
+      batch = 2 }
+    local images = twice:next().image
+    assert.is_true(support.difference(images[1], images[2]) > 0)
+    support.raises("loader: weights: expected 7, one for each path, found 2", loader, { weights = { 1, 1 } })
+    support.raises("loader: weights: expected positive numbers, found 0", loader, { weights = { 1, 1, 1, 0, 1, 1, 1 } })
+  end)
+
   it("gives the same bytes for any number of workers, and others for another seed", function()
     local runs = {}
     for k, o in ipairs { { workers = 1 }, { workers = 3 }, { workers = 8 }, { seed = 5 } } do

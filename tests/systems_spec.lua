@@ -472,6 +472,17 @@ describe("frames of good maps", function()
       for _, entry in ipairs(use) do found[entry.clip .. entry.frame] = true end
     end
     assert.same(expected, found)
+    local weights = {} -- and weighted by maps.weighted, by scores that the cache has from making the samples
+    for _, frames in ipairs { 2, 3 } do
+      for _, use in pairs(labels.prepare(data, recipe { maps = { weighted = true, frames = frames } })) do
+        for _, entry in ipairs(use) do weights[entry.clip .. entry.frame] = entry.weight end
+      end
+    end
+    for _, score in ipairs(scores) do
+      assert.is_true(math.abs(math.max(score[1], 0.01) - weights[score[2]]) < 1e-6)
+    end
+    assert.equal(2, co.train(recipe { maps = { weighted = true }, epochs = 2 }, { root = tiny:new_folder "weighted" })
+      :status().epoch)
     support.raises("maps.quality: expected frames whose maps have a score of 9 or more, found", labels.prepare, data,
       recipe { maps = { quality = 9 } })
   end)

@@ -26,6 +26,7 @@ typedef struct Place {
 struct Loader {
   LoaderOptions o;
   char **paths;
+  double *share; /* how often an epoch holds each sample, in the mean; NULL: once */
   long n, batches;
   pthread_mutex_t lock;
   pthread_cond_t changed;
@@ -40,11 +41,21 @@ struct Loader {
 
 static void batch_free(Batch *b) { tensor_release_all(b->field, FIELDS_MAX); }
 
+/* The n samples at u, u + 1, … of the line on which each has its share of length (systematic resampling). */
+static void resample(const Loader *l, double u, long *order) {
+  double end = 0;
+  long at = 0;
+  for (long i = 0; i < l->n; i++)
+    for (end += l->share[i]; at < l->n && (double)at + u < end;) order[at++] = i;
+  while (at < l->n) order[at++] = l->n - 1; /* rounding */
+}
+
 /* The samples of one epoch in their order (Fisher-Yates). */
 static void epoch_order(const Loader *l, long epoch, long *order) {
   Random r;
   random_start(&r, l->o.seed, (uint64_t)epoch);
   for (long i = 0; i < l->n; i++) order[i] = i;
+  if (l->share) resample(l, random_uniform(&r), order);
   for (long i = l->n - 1; i > 0 && l->o.shuffle; i--) {
     long j = random_below(&r, i + 1), t = order[i];
     order[i] = order[j];
@@ -86,8 +97,8 @@ static int make_batch(const Loader *l, long number, Batch *b, long *damaged) {
   int ok = order && samples ? 1 : fail_memory("loader: out of memory for a batch of %ld", count);
   if (ok) epoch_order(l, b->epoch, order);
   for (long i = 0; ok && i < count; i++) {
-    Random r; /* of this sample in this epoch, whatever batch it fell into */
-    const uint64_t stream = ((uint64_t)b->epoch << 32) + (uint64_t)order[first + i];
+    Random r; /* of this place in this epoch, whatever batch it falls into */
+    const uint64_t stream = ((uint64_t)b->epoch << 32) + (uint64_t)(first + i);
     random_start(&r, l->o.seed ^ 0xC3A5C3A5C3A5C3A5UL, stream);
     const long which[2] = {order[first + i], random_below(&r, l->n)};
     random_start(&r, l->o.seed ^ 0x5A3C5A3C5A3C5A3CUL, stream);
@@ -138,7 +149,19 @@ static void *work(void *arg) {
   return NULL;
 }
 
-Loader *loader_new(const char *const *paths, long n, const LoaderOptions *options) {
+/* Copies of what the samples are. */
+static int keep_samples(Loader *l, const char *const *paths, const double *weights) {
+  double sum = 0;
+  for (long i = 0; i < l->n; i++)
+    if (!(l->paths[i] = strdup(paths[i]))) return 0;
+  if (!weights) return 1;
+  if (!(l->share = malloc(sizeof *l->share * (size_t)l->n))) return 0;
+  for (long i = 0; i < l->n; i++) sum += weights[i];
+  for (long i = 0; i < l->n; i++) l->share[i] = weights[i] / sum * (double)l->n;
+  return 1;
+}
+
+Loader *loader_new(const char *const *paths, const double *weights, long n, const LoaderOptions *options) {
   if (options->count < 1 || options->rank < 0 || options->rank >= options->count) {
     fail("loader: expected a rank of 1 to %ld, found %ld", options->count, options->rank + 1);
     return NULL;
@@ -159,8 +182,7 @@ Loader *loader_new(const char *const *paths, long n, const LoaderOptions *option
   l->batches = (n + l->o.batch - 1) / l->o.batch;
   pthread_mutex_init(&l->lock, NULL);
   pthread_cond_init(&l->changed, NULL);
-  int ok = 1;
-  for (long i = 0; i < n && ok; i++) ok = (l->paths[i] = strdup(paths[i])) != NULL;
+  const int ok = keep_samples(l, paths, weights);
   for (; ok && l->threads < l->o.workers; l->threads++)
     if (pthread_create(&l->thread[l->threads], NULL, work, l)) break;
   if (!l->threads) {
@@ -185,6 +207,7 @@ void loader_free(Loader *l) {
     if (l->place[i].state == READY) batch_free(&l->place[i].batch);
   for (long i = 0; i < l->n; i++) free(l->paths[i]);
   free(l->paths);
+  free(l->share);
   pthread_mutex_destroy(&l->lock);
   pthread_cond_destroy(&l->changed);
   free(l);

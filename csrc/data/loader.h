@@ -60,8 +60,9 @@ typedef struct Batch {
 
 typedef struct Loader Loader;
 
-/* paths: n sample files, copied. NULL with a message. */
-Loader *loader_new(const char *const *paths, long n, const LoaderOptions *options);
+/* paths: n sample files; weights: NULL, or n positive numbers: an epoch is of n samples still, but holds each as often
+ * as its share of their sum tells, rounded up or down by chance. Both are copied. NULL with a message. */
+Loader *loader_new(const char *const *paths, const double *weights, long n, const LoaderOptions *options);
 void loader_free(Loader *l);
 long loader_batches(const Loader *l); /* of one epoch, the same for every rank */
 long loader_batch(const Loader *l);   /* samples in the largest one */

@@ -148,7 +148,24 @@ static int read_source(lua_State *L, SampleSource *s) {
   return 1;
 }
 
-/* loader{ paths = {...}, batch, seed, workers = 1, shuffle = true, rank = 1, count = 1, and what a sample is:
+/* The numbers `weights`, one for each of n paths, or NULL; they stay on the stack. */
+static const double *read_weights(lua_State *L, lua_Integer n) {
+  if (lua_getfield(L, 1, "weights") == LUA_TNIL) return NULL;
+  const int list = lua_gettop(L);
+  if (check_list(L, list, "loader: weights", INT_MAX) != n)
+    refuse(L, "loader: weights: expected %I, one for each path, found %I", n,
+           (lua_Integer)lua_rawlen(L, list));
+  double *weights = lua_newuserdatauv(L, sizeof *weights * (size_t)(n > 0 ? n : 1), 0);
+  for (lua_Integer i = 0; i < n; i++) {
+    lua_rawgeti(L, list, i + 1);
+    weights[i] = check_finite(L, -1, "loader: weight");
+    if (!(weights[i] > 0)) refuse(L, "loader: weights: expected positive numbers, found %f", weights[i]);
+    lua_pop(L, 1);
+  }
+  return weights;
+}
+
+/* loader{ paths = {...}, weights, batch, seed, workers = 1, shuffle = true, rank = 1, count = 1, and what a sample is:
  * collate = { NAME = "stack" | "concat" } of arrays, or of hands size = {w, h}, stride = 1,
  * augment = {...} | nil, tau, band } */
 static int new_loader(lua_State *L) {
@@ -174,7 +191,8 @@ static int new_loader(lua_State *L) {
     paths[i] = check_text(L, -1, "loader: path"); /* stays in the list */
     lua_pop(L, 1);
   }
-  if (!(*l = loader_new(paths, (long)n, &o))) return raise_error(L);
+  const double *weights = read_weights(L, n);
+  if (!(*l = loader_new(paths, weights, (long)n, &o))) return raise_error(L);
   lua_pushvalue(L, 2);
   return 1;
 }

@@ -3,6 +3,8 @@
 -- `cohesiv report runs/learning`.
 local sweep = require "cohesiv.sweep"
 local base = require "experiments.quickstart_real"
+local consistency = require "experiments.examples.flow_consistency"
+local teacher = require "experiments.examples.mean_teacher"
 
 local rows = {
   { name = "learning" },
@@ -17,6 +19,11 @@ local rows = {
   { name = "band", maps = { band = 0.15 } },
   { name = "quality", maps = { quality = 0.4 } },
   { name = "embedding_times_4", loss = { embedding = 4 } },
+  { name = "pasted", augment = { paste = 0.3 } },
+  { name = "side_by_side", augment = { join = 0.3 } },
+  { name = "weighted", maps = { weighted = true } },
+  { name = "flow_consistency", loss = { terms = consistency.loss.terms } },
+  { name = "mean_teacher", loss = { terms = teacher.loss.terms }, on = teacher.on },
   { name = "strong_colours", augment = { colour = 0.5, blur = 0.3, noise = 0.05 } },
   { name = "masks_as_they_are", predict = { refine = false } },
   { name = "pair_of_its_own", calibrate = { pair = "own" } },

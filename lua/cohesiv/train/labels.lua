@@ -92,7 +92,13 @@ local function check_edited(edit, sample, sc)
   return sample
 end
 
-local function write_sample(path, folder, clip, n, recipe)
+-- Whether a recipe asks how good maps are; recipes of older runs lack the keys.
+local function scores(recipe) return rawget(recipe.maps, "quality") or rawget(recipe.maps, "weighted") end
+
+-- The key of the score of the maps that the sample of `key` is made of.
+local function score_key(key) return "quality 1\n" .. key end
+
+local function write_sample(path, folder, clip, n, recipe, key)
   local R = clip:responsibility(n, map_options.of_recipe(recipe, recipe.device))
   local how, sc = { size = R.size, source = around(recipe.person.source) }, clip:scale(R.size)
   local full = map_options.map(recipe, R, clip, n):to "cpu"
@@ -112,6 +118,9 @@ local function write_sample(path, folder, clip, n, recipe)
   sample.maps = (sample.maps * 255 + 0.5):to "uint8"
   sample.person = (sample.person * 255):to "uint8"
   core.sample_write(path, sample, folder)
+  if scores(recipe) then -- while what they are made from is at hand
+    cache.store("quality", score_key(key), core.tensor { R.quality.score })
+  end
 end
 
 -- Everything that a sample depends on.
@@ -128,7 +137,8 @@ end
 
 -- The key of a frame's sample, and what writes it.
 local function task(clip, n, recipe)
-  return key_of(clip, n, recipe), function(path, folder) write_sample(path, folder, clip, n, recipe) end
+  local key = key_of(clip, n, recipe)
+  return key, function(path, folder) write_sample(path, folder, clip, n, recipe, key) end
 end
 
 --- sample(clip, n, recipe, wait = true): the path of the frame's sample file, made unless it is there and whole, its
@@ -206,7 +216,7 @@ end
 
 -- The score of the maps of a frame (R.quality), kept in the cache.
 local function score_of(clip, n, recipe)
-  return cache.get("quality", "quality 1\n" .. key_of(clip, n, recipe), function()
+  return cache.get("quality", score_key(key_of(clip, n, recipe)), function()
     return tensor.tidy(function()
       local R = clip:responsibility(n, map_options.of_recipe(recipe, recipe.device))
       return core.tensor { R.quality.score }
@@ -214,10 +224,12 @@ local function score_of(clip, n, recipe)
   end):totable()[1]
 end
 
--- Those of the samples whose maps are as good as maps.quality asks.
-local function good(list, data, recipe)
-  local least, most = rawget(recipe.maps, "quality"), -math.huge -- recipes of older runs lack it
-  if not least then return list end
+local LITTLE = 0.01 -- the least weight of a frame
+
+-- The samples, with weights where the recipe weighs them, whose maps are as good as maps.quality asks.
+local function scored(list, data, recipe)
+  if not scores(recipe) then return list end
+  local least, most = rawget(recipe.maps, "quality") or 0, 0
   local clip
   local out = lists.map(list, function(entry)
     if not clip or clip.name ~= entry.clip then
@@ -225,6 +237,7 @@ local function good(list, data, recipe)
       clip = data:clip(entry.clip)
     end
     local score = score_of(clip, entry.frame, recipe)
+    if rawget(recipe.maps, "weighted") then entry.weight = math.max(score, LITTLE) end
     most = math.max(most, score)
     return score >= least and entry
   end)
@@ -236,13 +249,14 @@ local function good(list, data, recipe)
   return out
 end
 
---- prepare(data, recipe): { train, validation }, lists of { clip, frame, path, digest }, made or found in the cache.
+--- prepare(data, recipe): { train, validation }, lists of { clip, frame, path, digest }, made or found in the cache;
+-- with maps.weighted each has a weight, too.
 function M.prepare(data, recipe)
   local found = M.survey(data, recipe, extent.samples(recipe))
   local list = sample_files.all(data, found.wanted, "maps", function(clip, n, wait)
     return M.sample(clip, n, recipe, wait)
   end)
-  return M.split(good(list, data, recipe), recipe)
+  return M.split(scored(list, data, recipe), recipe)
 end
 
 return M

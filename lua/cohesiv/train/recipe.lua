@@ -430,12 +430,16 @@ end
 --- A copy of `r` changed by texts of the form "optim.lr=0.001", typed as the recipe's own values are: numbers,
 -- true/false, strings, lists as "1,2,3" or "{1,2,3}" (a pair also as "448x256"), "none" for an optional key.
 function recipe.override(r, texts)
-  local out = r {}
+  local out, given = r {}, {}
   local schema = schemas[out]
   for _, text in ipairs(texts or {}) do
     local name, value = text:match "^([%w_.]+)=(.*)$"
     if not name then fail("expected key=value, found %q", text) end
     local leaf = schema[name] or unknown(schema, name)
+    if given[name] and given[name] ~= value then -- bash makes this of data={A,B} without quotes
+      fail('%s: expected one value (a list: "%s={%s,%s}", in quotes), found two', name, name, given[name], value)
+    end
+    given[name] = value
     if leaf.keys then
       fail("%s: expected one of its keys (%s), found the group", name, table.concat(lists.keys(leaf.keys), ", "))
     end

@@ -9,8 +9,9 @@ Loader.__index = Loader
 
 --- loader(source, options): batches of a source's samples: { entries = list of { path, … }, mend }, where mend(entry)
 -- makes a sample again that could not be read; the batch then is what it would have been. options: batch (samples),
--- seed, shuffle, workers; rank and count (1 of 1): of several processes that each train on their part of every batch,
--- which one this is; and what a sample is, one of:
+-- seed, shuffle, workers; weights (an epoch has each sample as often as its share of their sum tells); rank and count
+-- (1 of 1): of several processes that each train on their part of every batch, which one this is; and what a sample
+-- is, one of:
 --   collate = { NAME = "stack" | "concat", … }: arrays of a .npz file; a batch has them stacked, N×…, or one behind
 --     the other, with NAME_index: which sample, from 1, each row is of
 --   size, stride, augment, tau, band: pseudo-labels of hands (labels.lua), scaled to that size and collated as image,

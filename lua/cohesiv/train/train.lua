@@ -106,7 +106,9 @@ local function new_training(recipe, options)
   end
   local by_heart = recipe.overfit_batches > 0
   self.data = self:loader(samples.train, { batch = recipe.batch, shuffle = not by_heart,
-    augment = not by_heart and recipe.augment or nil })
+    augment = not by_heart and recipe.augment or nil,
+    weights = not by_heart and samples.train[1].weight and lists.map(samples.train, function(s) return s.weight end)
+      or nil })
   if #samples.validation > 0 then
     self.validation = self:loader(samples.validation, { batch = recipe.batch, shuffle = false })
   end
