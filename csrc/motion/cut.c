@@ -9,12 +9,13 @@
 #include <string.h>
 
 enum {
-  WAYS = 8,       /* neighbours; way ^ 1 leads back */
-  ROOT = WAYS,    /* parents that are no neighbours: the terminal, */
-  ORPHAN,         /* none any more, */
-  NONE,           /* none */
-  UNIT = 1 << 10, /* of a nat */
-  CHECK = 1 << 16 /* nodes between looks at Ctrl-C */
+  WAYS = 8,        /* neighbours; way ^ 1 leads back */
+  ROOT = WAYS,     /* parents that are no neighbours: the terminal, */
+  ORPHAN,          /* none any more, */
+  NONE,            /* none */
+  UNIT = 1 << 10,  /* of a nat */
+  FIXED = 1 << 30, /* to the terminal, more than all edges of a pixel carry */
+  CHECK = 1 << 16  /* nodes between looks at Ctrl-C */
 };
 
 /* Trees: of the source (in), of the sink (out). */
@@ -154,14 +155,23 @@ static int grow(Graph *g, long i) {
   return -1;
 }
 
+/* Whether a node's tree can grow from it: inside of its tree it cannot, unless neighbours are let go (see adopt). */
+static int can_grow(Graph *g, long i) {
+  for (int way = 0; way < WAYS; way++) {
+    const long j = i + g->step[way];
+    if (g->tree[j] != g->tree[i] && *along(g, j, way ^ 1, g->tree[i])) return 1;
+  }
+  return 0;
+}
+
 static int flow(Graph *g) {
   g->first = g->last = -1;
   for (long i = 0; i < g->nodes; i++) {
     g->next[i] = -1, g->tree[i] = FREE, g->parent[i] = NONE, g->seen[i] = 0, g->far[i] = 1;
-    if (!g->terminal[i]) continue;
-    g->tree[i] = g->terminal[i] > 0 ? IN : OUT, g->parent[i] = ROOT;
-    activate(g, i);
+    if (g->terminal[i]) g->tree[i] = g->terminal[i] > 0 ? IN : OUT, g->parent[i] = ROOT;
   }
+  for (long i = 0; i < g->nodes; i++)
+    if (g->tree[i] != FREE && can_grow(g, i)) activate(g, i);
   g->now = 0;
   for (long i = next_active(g), turn = 1; i >= 0; turn++) {
     if (turn % CHECK == 0 && interrupted) return fail("interrupted");
@@ -189,7 +199,8 @@ static float difference(const float *a, const float *b) {
 /* Half of the ways: the others lead back. */
 static const int right[WAYS / 2] = {1, 0, 1, -1}, down[WAYS / 2] = {0, 1, 1, 1};
 
-static void connect(Graph *g, const float *colours, long h, long w, float smooth) {
+/* Edges between fixed pixels have nothing to carry. */
+static void connect(Graph *g, const float *colours, const float *odds, long h, long w, float smooth) {
   double sum = 0, count = 0;
   for (int pass = 0; pass < 2; pass++) { /* the mean, then the edges */
     const float k = (float)(-0.5 / (sum / fmax(count, 1) + 1));
@@ -203,6 +214,7 @@ static void connect(Graph *g, const float *colours, long h, long w, float smooth
             sum += d, count++;
             continue;
           }
+          if (isinf(odds[y * w + x]) && isinf(odds[v * w + u])) continue;
           const float edge = smooth * expf(k * d) * (way < 2 ? 1 : (float)M_SQRT1_2);
           const long i = (y + 1) * g->width + x + 1, j = i + g->step[2 * way];
           g->room[i * WAYS + 2 * way] = g->room[j * WAYS + 2 * way + 1] = (int32_t)(edge * UNIT + 0.5f);
@@ -225,10 +237,13 @@ int cut_mask(const float *colours, long h, long w, const float *odds, float smoo
   int32_t **list[] = {&g.terminal, &g.seen, &g.far, &g.next, &g.orphans};
   for (int i = 0; i < 5; i++) *list[i] = g.room + g.nodes * (WAYS + i);
   g.tree = (uint8_t *)(g.orphans + g.nodes), g.parent = g.tree + g.nodes;
-  connect(&g, colours, h, w, smooth);
+  connect(&g, colours, odds, h, w, smooth);
   for (long y = 0; y < h; y++)
-    for (long x = 0; x < w; x++)
-      g.terminal[(y + 1) * g.width + x + 1] = (int32_t)(fmaxf(-50, fminf(50, odds[y * w + x])) * UNIT);
+    for (long x = 0; x < w; x++) {
+      const float o = odds[y * w + x];
+      g.terminal[(y + 1) * g.width + x + 1] =
+          isinf(o) ? (o > 0 ? FIXED : -FIXED) : (int32_t)(fmaxf(-50, fminf(50, o)) * UNIT);
+    }
   int ok = flow(&g);
   for (long y = 0; ok && y < h; y++)
     for (long x = 0; x < w; x++) mask[y * w + x] = g.tree[(y + 1) * g.width + x + 1] == IN;

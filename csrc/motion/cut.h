@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* Eight neighbours a pixel; edge of two neighbours = smooth exp(-|c - c'|^2 / (2 mean |c - c'|^2)) / distance.
- * odds: of being in, in nats, limited to ±50; above 0: rather in. mask: 0 or 1. About 60 bytes a pixel while it
+ * odds: of being in, in nats, limited to ±50; above 0: rather in; infinite: the pixel is fixed. mask: 0 or 1. About 60 bytes a pixel while it
  * works. 1; 0 with a message for short memory or Ctrl-C. */
 int cut_mask(const float *colours /* h x w x 3 */, long h, long w, const float *odds, float smooth,
              float *mask /* h x w */);
