@@ -7,7 +7,7 @@
 local recipe = require "cohesiv.train.recipe"
 local encoders = require "cohesiv.nn.encoders"
 local map_options = require "cohesiv.motion.map_options"
-local optional, one_of = recipe.optional, recipe.one_of
+local optional, one_of, between = recipe.optional, recipe.one_of, recipe.between
 
 return recipe.base {
   name = "cohesiv", -- the run folder's name
@@ -76,6 +76,7 @@ return recipe.base {
   predict = {
     edit = optional "function", -- (maps, image, queries) → maps: what masks are made of
     refine = false, -- true: masks are cut out along outlines of the picture, where that is better on calibration data
+    zoom = between(1, 1, 8), -- a second look at every query, so many times as large; 1: none
   },
   query = { -- of predicted_query
     run = recipe.resolved("auto", "auto"), -- the run of COHESIV whose network it stands on; auto: one with the same

@@ -115,6 +115,71 @@ describe("model:predict", function()
   end)
 end)
 
+describe("a second look", function()
+  -- A network that answers with the picture itself, at every stride-th pixel.
+  local function mirror(stride)
+    return { stride = stride, forward = function(_, x)
+      local h, w = x.shape[1] // stride, x.shape[2] // stride
+      local Z = (x:to "float32" / 255):reshape(h, stride, w, stride, 3):mean(4):mean(2)
+      return { Z = Z, Q = Z, K = Z * 0 + 0.5 }
+    end }
+  end
+  local W, H = 128, 64
+  local stripes = co.zeros(H, W, 3) -- columns of 0 and 255: gray from afar
+  for x = 2, W, 2 do stripes[{ {}, { x, x } }] = co.full(255, H, 1, 3) end
+  stripes = stripes:to "uint8"
+
+  it("sees what is too small for the first, where its window is, and fades out", function()
+    local queries = { { 64, 32 }, { 3, 60 } }
+    local how = { size = { W // 2, H // 2 }, zoom = 2, attention_only = true }
+    local maps = predict.maps(mirror(1), stripes, queries, how)
+    assert.same({ { H, W, 3 }, { H, W }, 1 }, { maps.Z.shape, maps.attention[1].shape, maps.scale })
+    local Z = maps.Z:select(3, 1):totable()
+    local function contrast(x, y) return Z[y + 1][x + 2] - Z[y + 1][x + 1] end -- x: even, of a dark column
+    assert.is_true(math.abs(contrast(64, 32) - 0.5) < 0.01) -- the mean of both looks
+    assert.is_true(math.abs(contrast(2, 62) - 0.5) < 0.01) -- at the picture's border it does not fade
+    assert.is_true(math.abs(contrast(120, 5)) < 0.01) -- no window here
+    local before = 1
+    for x = 64, 98, 2 do
+      assert.is_true(contrast(x, 32) <= before + 0.02)
+      before = contrast(x, 32)
+    end
+    assert.is_true(contrast(94, 32) < 0.1)
+  end)
+
+  it("leaves alone what both looks see alike, at any stride and shape of picture", function()
+    for _, of in ipairs { { 1, 96, 64, 2 }, { 2, 96, 64, 2 }, { 2, 50, 70, 1.5 }, { 2, 33, 90, 3 } } do
+      local stride, w, h, zoom = table.unpack(of)
+      local slope = co.arange(w):reshape(1, w, 1) * (200 / w) + co.arange(h):reshape(h, 1, 1) * (50 / h)
+      local shown, queries = slope:expand(h, w, 3):contiguous():to "uint8", { { w - 2, 3 }, { w // 2, h // 2 } }
+      local how = { size = { 64, 32 }, attention_only = true }
+      local one = predict.maps(mirror(stride), shown, queries, how)
+      how.zoom = zoom
+      local two = predict.maps(mirror(stride), shown, queries, how)
+      local a = metrics.resize(one.Z:select(3, 2):contiguous(), w, h)
+      local b = metrics.resize(two.Z:select(3, 2):contiguous(), w, h)
+      local inside = { { 7, h - 6 }, { 7, w - 6 } } -- borders are another matter
+      assert.is_true(support.difference(a[inside]:contiguous(), b[inside]:contiguous()) < 0.03)
+    end
+  end)
+
+  it("is none unless it is asked for, and travels with the weights", function()
+    local how = { size = { 64, 32 }, attention_only = true }
+    local none = predict.maps(mirror(1), stripes, { { 9, 9 } }, how)
+    how.zoom = 1
+    assert.equal(0, support.difference(none.Z, predict.maps(mirror(1), stripes, { { 9, 9 } }, how).Z))
+    local zoomed = tiny_run { predict = { zoom = 2 } }
+    local sharp = zoomed:model()
+    calibrate.attach(sharp, zoomed.recipe, zoomed:calibration())
+    assert.equal(2, sharp.calibration.zoom)
+    local twice = predict.maps(sharp, picture, { { 9, 9 } })
+    local once = predict.maps(sharp, picture, { { 9, 9 } }, { zoom = 1 })
+    assert.equal(2 * once.objectness.shape[1], twice.objectness.shape[1])
+    has("zoom: expected a number of 1 to 8, found 0.5", sharp.predict, sharp, picture, { { 3, 3 } }, { zoom = 0.5 })
+    assert.same({}, predict.maps(sharp, picture, {}, { attention_only = true }).attention)
+  end)
+end)
+
 describe("the posterior of the classes", function()
   local other = tiny_run { calibrate = { score = "posterior" }, embedding = { scale = 3 } }
   local posterior = other:model()

@@ -106,13 +106,28 @@ describe("calibration", function()
 
   local function displaced(n) return ((18 - distance(36 + 8 * n, 34)) * 0.05 + 0.5):clamp(0, 1) end
 
-  it("refines where that is better, and says by how much odds are raised", function()
+  it("refines where that is better, by thresholds of refined masks", function()
     local plain, before = search(nil, displaced)
     assert.equal(2, #plain)
     local refined, after = search({ score = "posterior" }, displaced)
     assert.equal(3, #refined)
-    assert.same(plain, { refined[1], refined[2] })
+    local among = false
+    for _, row in ipairs(refine.candidates(plain, { score = "posterior" })) do
+      for _, t in ipairs(row) do among = among or t[1] == refined[1] and t[2] == refined[2] end
+    end
+    assert.is_true(among)
     assert.is_true(before < 80 and after > 95, ("%g %g"):format(before, after))
+  end)
+
+  it("chooses among thresholds of cosines, too, with and without attention", function()
+    local grid = refine.candidates({ 0.2 }, { score = "cosine", scale = 10 })
+    assert.same({ 1, 9, { 0.2, -1, 0 } }, { #grid, #grid[1], grid[1][5] })
+    assert.is_true(math.abs(grid[1][7][1] - 0.14) < 1e-9) -- odds that are raised are a threshold that is lower
+    grid = refine.candidates({ 0.5, 0.5 }, { score = "posterior" })
+    local function logit(p) return math.log(p / (1 - p)) end
+    assert.same({ 3, 9, { 0.5, 0.5, 0 } }, { #grid, #grid[1], grid[2][5] })
+    assert.is_true(math.abs(logit(grid[2][7][1]) + 0.6) < 1e-9 and grid[2][7][2] == 0.5)
+    assert.is_true(math.abs(logit(grid[3][5][2]) + 1.2) < 1e-9 and grid[3][5][1] == 0.5)
   end)
 
   it("leaves masks alone that are better as they are", function()

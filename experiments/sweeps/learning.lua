@@ -26,6 +26,7 @@ local rows = {
   { name = "mean_teacher", loss = { terms = teacher.loss.terms }, on = teacher.on },
   { name = "strong_colours", augment = { colour = 0.5, blur = 0.3, noise = 0.05 } },
   { name = "masks_as_they_are", predict = { refine = false } },
+  { name = "one_look", predict = { zoom = 1 } },
   { name = "pair_of_its_own", calibrate = { pair = "own" } },
   { name = "from_scratch", model = { encoder_weights = "random" } },
   { name = "efficientnet_lite1", model = { encoder = "efficientnet_lite1" } },

@@ -42,30 +42,58 @@ local function surface_of(total, count, grids, i, j)
     best = { (i - 1) // a + 1, (j - 1) // b + 1 } }
 end
 
--- Adds to thresholds, where refined masks (refine.lua) are better, by how much odds are raised. reached: the mean IoU
--- of each key, in per cent, which becomes what is reached now.
+local SMOOTH = 2 -- thresholds to either side that have a say in how good one of them is
+
+-- Which of a list of means is best, together with its neighbours: a few clips make single ones stand out.
+local function smoothly_best(means)
+  local best, most = 1, -1
+  for i in ipairs(means) do
+    local sum, weights = 0, 0
+    for k = math.max(1, i - SMOOTH), math.min(#means, i + SMOOTH) do
+      local weight = SMOOTH + 1 - math.abs(k - i)
+      sum, weights = sum + weight * means[k], weights + weight
+    end
+    if sum / weights > most then best, most = i, sum / weights end
+  end
+  return best, most
+end
+
+-- Where refined masks (refine.lua) are better, thresholds become theirs, which have a third number. reached: the mean
+-- IoU of each key, in per cent, which becomes what is reached now.
 local function choose_refinement(system, data, names, options, thresholds, reached)
-  local totals, counts = {}, {}
-  for key in pairs(thresholds) do totals[key], counts[key] = lists.map(refine.shifts, function() return 0 end), 0 end
+  local candidates, totals, counts = {}, {}, {}
+  for key, t in pairs(thresholds) do
+    candidates[key] = refine.candidates(t, system.refine)
+    totals[key], counts[key] = lists.map(candidates[key], function(row)
+      return lists.map(row, function() return 0 end)
+    end), 0
+  end
+  local function add(key, answer, entry, target, ignore)
+    for j, row in ipairs(candidates[key]) do
+      for i, t in ipairs(row) do
+        tensor.tidy(function()
+          local mask = refine.mask(answer.picture, entry[1], entry[2], t, system.refine)
+          totals[key][j][i] = totals[key][j][i] + metrics.iou(mask, target, ignore)
+        end)
+      end
+    end
+  end
   evaluate.each(system, data, names, options, function(frame, answer, truth)
-    for key, t in pairs(thresholds) do
+    for key in pairs(thresholds) do
       for q = 1, #frame.queries do -- some may have no entry
         local target, entry = evaluate.target(truth, system.goals[key].task, q), answer[key] and answer[key][q]
         counts[key] = counts[key] + (target and 1 or 0)
-        for i, shift in ipairs(target and entry and refine.shifts or {}) do
-          tensor.tidy(function()
-            local mask = refine.mask(answer.picture, entry[1], entry[2], { t[1], t[2], shift }, system.refine)
-            totals[key][i] = totals[key][i] + metrics.iou(mask, target, truth.ignore)
-          end)
-        end
+        if target and entry then add(key, answer, entry, target, truth.ignore) end
       end
     end
   end)
-  for key, t in pairs(thresholds) do
-    for i, shift in ipairs(refine.shifts) do
-      local mean = 100 * totals[key][i] / math.max(counts[key], 1)
-      if mean > reached[key] then t[3], reached[key] = shift, mean end
+  for key in pairs(thresholds) do
+    local most, t, own = -1, nil, nil
+    for j, row in ipairs(totals[key]) do
+      local i, mean = smoothly_best(row)
+      if mean > most then most, t, own = mean, candidates[key][j][i], 100 * row[i] / math.max(counts[key], 1) end
     end
+    if own > reached[key] then thresholds[key], reached[key] = t, own end
   end
 end
 
@@ -182,8 +210,8 @@ function calibrate.attach(model, recipe, stored)
   stored = stored or {}
   model.calibration = { size = { recipe.size[1], recipe.size[2] }, score = recipe.calibrate.score,
     scale = recipe.embedding.scale, query = stored.query }
-  local own = rawget(recipe, "predict") -- recipes of older runs lack it
-  model.edit = own and rawget(own, "edit")
+  local own = rawget(recipe, "predict") or {} -- recipes of older runs lack it
+  model.edit, model.calibration.zoom = rawget(own, "edit"), rawget(own, "zoom")
   model.embeddings = stored.means or model.embeddings
   model.thresholds = stored.thresholds or model.thresholds
   return model

@@ -1,4 +1,4 @@
---- model:predict: one image, any number of query points, one forward pass:
+--- model:predict: one image, any number of query points, one forward pass (with zoom another for each point):
 --   image → scaled to the recipe's size → Z, Q, K → attention a = clamp(q·K, 0, 1) per query, objectness o and
 --   personness p = cosines of Z with the stored means → scores → the image's own resolution → thresholds → masks
 -- Means, thresholds and size travel with the model (see calibrate.lua), and so does what an experiment makes of the
@@ -7,6 +7,7 @@ local options_of, places = require "cohesiv.base.options", require "cohesiv.base
 local tensor = require "cohesiv.tensor"
 local scale = require "cohesiv.motion.scale"
 local metrics, refine = require "cohesiv.hands.metrics", require "cohesiv.hands.refine"
+local zooming = require "cohesiv.hands.zoom"
 local core = require "cohesiv.core".metrics
 local refuse = require("cohesiv.core").refuse
 local predict = {}
@@ -14,31 +15,43 @@ local predict = {}
 -- What a prediction and a list of them can do: png and save.
 local Prediction = { __index = require("cohesiv.base.pictured").class {} }
 
---- Maps of the scaled frame, padding included, at the network's stride: { attention = by query, objectness, personness,
---- backgroundness (where the model has a mean of it) } (float H×W), Z (H×W×F), scale (their pixels per image pixel).
---- Queries are { x, y } in the image's pixels. Options: size; attention_only = true leaves the cosines out.
-function predict.maps(model, image, queries, options)
-  options = options or {}
-  local size = options.size or model.calibration and model.calibration.size or scale.default
-  local sc = scale.of(image.shape[2], image.shape[1], size)
-  local device = model.device and model.device() or "cpu"
-  local out = tensor.no_grad(model.forward, model, scale.picture(image, sc):to(device))
+-- The maps of a picture at the network's scale, at points in its pixels; content: { width, height } without padding.
+local function look(model, picture, points, content, attention_only)
+  local out = tensor.no_grad(model.forward, model, picture:to(model.device and model.device() or "cpu"))
   for name, map in pairs(out) do out[name] = map:to "cpu":to "float32" end -- also of a float64 model
-  local maps = { attention = {}, Z = out.Z, scale = sc.s / model.stride }
+  local maps = { attention = {}, Z = out.Z }
   local function place(at, n) -- the nearest pixel of the maps, counted from 1
-    return math.max(1, math.min(math.ceil(n / model.stride), math.floor((at + 0.5) * maps.scale) + 1))
+    return math.max(1, math.min(math.ceil(n / model.stride), math.floor((at + 0.5) / model.stride) + 1))
   end
-  for k, query in ipairs(queries) do
-    local q = out.Q[{ place(query[2], sc.content_h), place(query[1], sc.content_w) }]
+  for k, point in ipairs(points) do
+    local q = out.Q[{ place(point[2], content[2]), place(point[1], content[1]) }]
     maps.attention[k] = core.project(out.K, q):clamp(0, 1)
   end
-  if not options.attention_only then
-    if not model.embeddings then
-      refuse "predict: expected a model with mean embeddings (train or calibrate it first), found none"
-    end
-    for class, mean in pairs(model.embeddings) do
-      maps[class .. "ness"] = core.project(out.Z, tensor.tensor(mean), true)
-    end
+  if attention_only then return maps end
+  if not model.embeddings then
+    refuse "predict: expected a model with mean embeddings (train or calibrate it first), found none"
+  end
+  for class, mean in pairs(model.embeddings) do
+    maps[class .. "ness"] = core.project(out.Z, tensor.tensor(mean), true)
+  end
+  return maps
+end
+
+--- Maps of the scaled frame, padding included, at the network's stride: { attention = by query, objectness, personness,
+--- backgroundness (where the model has a mean of it) } (float H×W), Z (H×W×F), scale (their pixels per image pixel).
+--- Queries are { x, y } in the image's pixels. Options: size; zoom: a second look at every query, so many times as
+--- large (zoom.lua), 1: none; both are the model's own unless given; attention_only = true leaves the cosines out.
+function predict.maps(model, image, queries, options)
+  options = options or {}
+  local how = model.calibration or {}
+  local size, zoom = options.size or how.size or scale.default, options.zoom or how.zoom or 1
+  local sc = scale.of(image.shape[2], image.shape[1], size)
+  local function of(picture, points, content) return look(model, picture, points, content, options.attention_only) end
+  local points = #queries > 0 and scale.points(tensor.tensor(queries), sc):totable() or {}
+  local maps = of(scale.picture(image, sc), points, { sc.content_w, sc.content_h })
+  maps.scale = sc.s / model.stride
+  if zoom > 1 then
+    maps = zooming.maps(maps, of, image, queries, { zoom = zoom, size = size, stride = model.stride })
   end
   if not model.edit then return maps end
   local edited = model.edit(maps, image, queries)
@@ -89,10 +102,13 @@ end
 
 --- model:predict(image, {{x, y}, …}): a list, one entry per query, of attention, objectness, personness (float H×W)
 --- and the masks hand, object, pair, contact (uint8 H×W, 0 or 1), all at the image's own resolution. `image` is uint8
---- H×W×3, queries in its pixels. Options: thresholds = { object = {θ₁, θ₂}, hand = {θ₃, θ₄} }; size, of the network's.
+--- H×W×3, queries in its pixels. Options: thresholds = { object = {θ₁, θ₂}, hand = {θ₃, θ₄} }; size, of the network's;
+--- zoom: see predict.maps.
 function predict.predict(model, image, queries, options)
-  options_of.known("predict", options, { thresholds = true, size = true, attention_only = true })
+  options_of.known("predict", options, { thresholds = true, size = true, zoom = true,
+    attention_only = true })
   check(image, queries)
+  if options and options.zoom then options_of.within("predict", "zoom", options.zoom, 1, 8) end
   local thresholds = options and options.thresholds or model.thresholds
   options_of.expect("predict", "thresholds table?", thresholds)
   if not (thresholds and thresholds.object and thresholds.hand) then

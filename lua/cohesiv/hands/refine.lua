@@ -2,6 +2,7 @@
 -- network answers is smooth and coarse: the odds that a pixel is in, by both maps against their thresholds, are weighed
 -- against the colours of what is in and out, and cut out along edges.
 local core = require "cohesiv.core"
+local lists = require "cohesiv.base.lists"
 local scale = require "cohesiv.motion.scale"
 local metrics = require "cohesiv.hands.metrics"
 local M = {}
@@ -9,8 +10,8 @@ local M = {}
 local LONG = 640 -- of the picture that masks are refined in
 local LITTLE = 0.02 -- probabilities are taken to be between this and the rest of one
 
---- By how much odds are raised that refined masks are made of, in nats: what calibration chooses from.
-M.shifts = { -2, -1, 0, 1, 2 }
+-- By how much odds of the first and of the second map are raised that refined masks are made of, in nats.
+local FIRST, SECOND = { -1.2, -0.9, -0.6, -0.3, 0, 0.3, 0.6, 0.9, 1.2 }, { -1.2, 0, 1.2 }
 
 local function logit(p)
   p = p:clamp(LITTLE, 1 - LITTLE)
@@ -27,6 +28,23 @@ end
 local function odds_of(map, t, how)
   if how.score == "posterior" then return logit(map) - logit_of(t) end
   return (map - t) * how.scale
+end
+
+-- The threshold below which odds lie that are below t once they are raised by `by`; scale: of logits, nil: of
+-- probabilities.
+local function lowered(t, by, scale_of_logits)
+  if by == 0 then return t end
+  return scale_of_logits and t - by / scale_of_logits or 1 / (1 + math.exp(by - logit_of(t)))
+end
+
+--- candidates(t, how): thresholds of refined masks to choose among, around t = { θ, θ' or nil }: lists, from high θ' to
+-- low, of { θ, θ', 0 } from high θ to low. What is best for masks as the maps give them need not be for those that are
+-- cut out.
+function M.candidates(t, how)
+  local logits = how.score ~= "posterior" and how.scale or nil
+  return lists.map(t[2] and SECOND or { 0 }, function(b)
+    return lists.map(FIRST, function(a) return { lowered(t[1], a, logits), t[2] and lowered(t[2], b) or -1, 0 } end)
+  end)
 end
 
 --- mask(picture, first, second, t, how): uint8 H×W of the picture's size: 1 where both maps (of the scaled frame, or of

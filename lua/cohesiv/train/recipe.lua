@@ -26,6 +26,7 @@ local function fail(format, ...) core.refuse("recipe: " .. format, ...) end
 
 --- What stands at a key: a default, or one of these rules (base/options.lua says what they are).
 recipe.optional, recipe.one_of, recipe.paths = options.optional, options.one_of, options.paths
+recipe.between = options.between
 
 --- named{ key = default or rule, … }: a group under whose names, any, these keys stand; `first`: the key that may be
 -- given as the first entry, without its name.
