@@ -3,7 +3,7 @@
 -- hold many steps; it looks twice at a query, and masks are cut out at the picture's own pixels.
 local base = require "experiments.cohesiv"
 return base {
-  name = "quickstart", size = { 320, 192 }, batch = 8, minutes = 20, epochs = 1000, held_out = true,
+  name = "quickstart", size = { 320, 192 }, batch = 8, minutes = 18, epochs = 1000, held_out = true,
   model = {
     encoder = "efficientnet_lite0", encoder_weights = "imagenet", decoder_widths = { 96, 64, 32, 16 },
     embedding_dim = 16, attention_dim = 16, position = true,
