@@ -112,7 +112,8 @@ describe("a recipe", function()
     has(message_of(recipe.override, base, { "embedding.normalise=yes" }), "expected true or false")
     has(message_of(recipe.override, base, { "batch" }), "expected key=value")
     has(message_of(recipe.override, base, { "data=a", "batch=2", "data=b" }),
-      'data: expected one value (a list: "data={a,b}", in quotes), found two')
+      'data: expected one value (several paths: "data={a,b}", in quotes), found two')
+    assert.are.equal(3, recipe.override(base, { "batch=2", "data=a", "batch=3", "data=a" }).batch)
     has(message_of(recipe.override, base, { "maps.temperature.x=1" }), "unknown key")
   end)
 

@@ -99,12 +99,12 @@ function M.optional(of)
   return copy
 end
 
---- paths(): an option without a default: a path, or a list of them.
+--- paths(): an option without a default: a path, or a list of them (several: for who reads it from words).
 function M.paths()
   local function is_path(x) return type(x) == "string" and x ~= "" end
-  return rule { kind = "any", optional = true, expected = "a path or a list of paths", accepts = function(x)
-    return is_path(x) or type(x) == "table" and #x > 0 and list_of(is_path)(x)
-  end }
+  local function accepts(x) return is_path(x) or type(x) == "table" and #x > 0 and list_of(is_path)(x) end
+  return rule { kind = "any", optional = true, several = true, expected = "a path or a list of paths",
+    accepts = accepts }
 end
 
 --- one_of(default, …): a string among several; a default of another type stays allowed, too.

@@ -437,10 +437,13 @@ function recipe.override(r, texts)
     local name, value = text:match "^([%w_.]+)=(.*)$"
     if not name then fail("expected key=value, found %q", text) end
     local leaf = schema[name] or unknown(schema, name)
-    if given[name] and given[name] ~= value then -- bash makes this of data={A,B} without quotes
-      fail('%s: expected one value (a list: "%s={%s,%s}", in quotes), found two', name, name, given[name], value)
+    if leaf.several then -- bash makes two words of data={A,B} without quotes; of other keys the last one counts
+      if given[name] and given[name] ~= value then
+        fail('%s: expected one value (several paths: "%s={%s,%s}", in quotes), found two', name, name, given[name],
+          value)
+      end
+      given[name] = value
     end
-    given[name] = value
     if leaf.keys then
       fail("%s: expected one of its keys (%s), found the group", name, table.concat(lists.keys(leaf.keys), ", "))
     end
