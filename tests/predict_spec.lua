@@ -159,7 +159,7 @@ describe("a second look", function()
       local a = metrics.resize(one.Z:select(3, 2):contiguous(), w, h)
       local b = metrics.resize(two.Z:select(3, 2):contiguous(), w, h)
       local inside = { { 7, h - 6 }, { 7, w - 6 } } -- borders are another matter
-      assert.is_true(support.difference(a[inside]:contiguous(), b[inside]:contiguous()) < 0.03)
+      assert.is_true(support.difference(a[inside]:contiguous(), b[inside]:contiguous()) < 0.006)
     end
   end)
 

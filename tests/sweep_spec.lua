@@ -33,7 +33,7 @@ end
 
 local function wait_for(what, seconds)
   local before = core.system.now()
-  while core.system.now() - before < (seconds or 240) do
+  while core.system.now() - before < (seconds or 60) do
     local value = what()
     if value then return value end
     core.system.sleep(0.05)

@@ -54,8 +54,8 @@ static void resample(const Loader *l, double u, long *order) {
 static void epoch_order(const Loader *l, long epoch, long *order) {
   Random r;
   random_start(&r, l->o.seed, (uint64_t)epoch);
-  for (long i = 0; i < l->n; i++) order[i] = i;
   if (l->share) resample(l, random_uniform(&r), order);
+  for (long i = 0; i < l->n && !l->share; i++) order[i] = i;
   for (long i = l->n - 1; i > 0 && l->o.shuffle; i--) {
     long j = random_below(&r, i + 1), t = order[i];
     order[i] = order[j];

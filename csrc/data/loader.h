@@ -24,7 +24,7 @@ typedef struct SampleSource {
   int count; /* of fields */
   Field field[FIELDS_MAX];
   /* Fills out[i] for every field that is no INDEX; what it has filled is the caller's also when it fails. paths:
-   * the sample's file, and that of another which it may be mixed with. r is this sample's in this epoch.
+   * the sample's file, and that of another which it may be mixed with. r is of its place in this epoch.
    * *damaged: which of the files is to blame, or -1. 0 with a message. */
   int (*read)(const struct SampleSource *s, const char *const paths[2], Random *r, Tensor **out,
               int *damaged);

@@ -88,8 +88,6 @@ static int paste(const Labelling *l, Slot *a, const Slot *b) {
       const uint8_t *from = b->image + 3 * (y * a->w + x);
       for (int c = 0; c < 3; c++) to[c] = (uint8_t)((1 - o) * (float)to[c] + o * (float)from[c] + 0.5f);
     }
-  for (long p = 0; p < blocks; p++)
-    if (opacity[p] >= 0.5f) a->label[p] = b->label[p];
   for (long p = 0; p < blocks; p++) {
     const bool inside = a->maps[p] >= 0;
     if (opacity[p] >= 0.5f) a->label[p] = b->label[p];

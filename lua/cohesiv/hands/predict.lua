@@ -47,7 +47,7 @@ function predict.maps(model, image, queries, options)
   local size, zoom = options.size or how.size or scale.default, options.zoom or how.zoom or 1
   local sc = scale.of(image.shape[2], image.shape[1], size)
   local function of(picture, points, content) return look(model, picture, points, content, options.attention_only) end
-  local points = #queries > 0 and scale.points(tensor.tensor(queries), sc):totable() or {}
+  local points = scale.points(tensor.tensor(queries), sc):totable()
   local maps = of(scale.picture(image, sc), points, { sc.content_w, sc.content_h })
   maps.scale = sc.s / model.stride
   if zoom > 1 then
@@ -105,8 +105,7 @@ end
 --- H×W×3, queries in its pixels. Options: thresholds = { object = {θ₁, θ₂}, hand = {θ₃, θ₄} }; size, of the network's;
 --- zoom: see predict.maps.
 function predict.predict(model, image, queries, options)
-  options_of.known("predict", options, { thresholds = true, size = true, zoom = true,
-    attention_only = true })
+  options_of.known("predict", options, { thresholds = true, size = true, zoom = true, attention_only = true })
   check(image, queries)
   if options and options.zoom then options_of.within("predict", "zoom", options.zoom, 1, 8) end
   local thresholds = options and options.thresholds or model.thresholds
