@@ -8,7 +8,7 @@ local support = require "tests.support"
 
 -- What gives float32.
 local exact = lists.set { "cross_entropy", "embedding_loss", "responsibility_loss", "adamw", "sgd", "scale",
-  "sum_squares", "cast" }
+  "sum_squares", "gradient_factor", "cast" }
 
 local function near(name, inputs, args, half, what)
   local here, there = samples.halves(name, inputs, half)

@@ -17,18 +17,14 @@ local function training(precision)
   model:to "cuda"
   model.extras = function() return {} end
   local t = { model = model, optimiser = co.optim.AdamW(model:parameters(), { lr = 1e-2 }) }
-  if precision == "fp16" then t.scaling = scaling.of(t.optimiser) end
+  if precision == "fp16" then t.scaling = scaling.of "cuda" end
   local image, label = co.randn(2, 8, 12, 3):to "cuda", (co.rand(2, 8, 12):gt(0.5) + 1):to "cuda"
   function t.step()
     local x = precision and image:to(HALVES[precision]) or image
     local loss = co.embedding_loss(model(x), label)
     t.optimiser:zero_grad()
-    if t.scaling then
-      t.scaling:step(loss)
-    else
-      loss:backward()
-      t.optimiser:step()
-    end
+    loss:backward(t.scaling and t.scaling.scale)
+    t.optimiser:step(nil, t.scaling)
     return loss:item()
   end
   return t
@@ -64,11 +60,10 @@ describe("training in halves", function()
       local one, path = training(precision), support.temp() .. "/a.safetensors"
       for _ = 1, 2 do one.step() end
       checkpoint.write(path, one, { epoch = 1, batch = 1, sums = {}, ended = false, rate = 1e-2, schedule = {},
-        random = { 0, 0 }, samples = 0, scale = one.scaling and one.scaling.scale,
-        good = one.scaling and one.scaling.good })
+        random = { 0, 0 }, samples = 0, scaling = one.scaling and one.scaling:state() })
       local two = training(precision)
       local p = checkpoint.read(path, two)
-      if two.scaling then two.scaling:restore(p.scale, p.good) end
+      if two.scaling then two.scaling:restore(p.scaling) end
       for _ = 1, 2 do assert.equal(one.step(), two.step()) end
       assert.same(bits(one), bits(two))
     end
@@ -77,23 +72,33 @@ describe("training in halves", function()
   it("leaves out a step whose gradients are no numbers, and halves the scale", function()
     local t = training "fp16"
     t.step()
-    assert.same({ 2.0 ^ 16, 1, 1 }, { t.scaling.scale, t.scaling.good, t.optimiser.steps })
-    t.scaling.scale = 2.0 ^ 40
+    assert.same({ scale = 2.0 ^ 16, good = 1 }, t.scaling:state())
+    t.scaling:restore { scale = 2.0 ^ 40, good = 1 }
     local before = bits(t)
     t.step()
-    assert.same({ 2.0 ^ 39, 0, 1 }, { t.scaling.scale, t.scaling.good, t.optimiser.steps })
+    assert.same({ scale = 2.0 ^ 39, good = 0 }, t.scaling:state())
     assert.same(before, bits(t))
+    t.scaling:restore { scale = 2.0 ^ 16, good = 0 }
+    t.step() -- the next one is taken again
+    assert.not_same(before, bits(t))
   end)
 
   it("doubles the scale after 2000 good steps, up to 2^24", function()
-    local p = co.ones(1, { requires_grad = true })
-    local s = scaling.of(co.optim.SGD({ p }, { lr = 1 }))
+    local p = co.ones(1, { requires_grad = true, device = "cuda" })
+    local s, optimiser = scaling.of "cuda", co.optim.SGD({ p }, { lr = 1 })
+    local function step(max)
+      optimiser:zero_grad();
+      (p * 0.25):sum():backward(s.scale)
+      optimiser:step(max, s)
+    end
     for before, after in pairs { [2.0 ^ 16] = 2.0 ^ 17, [2.0 ^ 24] = 2.0 ^ 24 } do
-      s:restore(before, 1999)
-      s:step((p * 0.25):sum())
-      assert.same({ after, 2000 }, { s.scale, s.good })
+      s:restore { scale = before, good = 1999 }
+      step()
+      assert.same({ scale = after, good = 2000 }, s:state())
     end
     assert.equal(0.5, p:item()) -- gradients are those of the loss as it was
-    support.raises("train: checkpoint: scale: expected a finite number, found nil", s.restore, s, nil, 3)
+    step(0.125)
+    assert.equal(0.375, p:item()) -- so is the norm that they are clipped to
+    support.raises("train: checkpoint: scale: expected a finite number, found nil", s.restore, s, { good = 3 })
   end)
 end)

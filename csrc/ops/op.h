@@ -12,10 +12,11 @@
 #include "core/device.h"
 #include "core/random.h"
 #include "core/tensor.h"
+#include "ops/numbers.h"
 
 #pragma GCC visibility push(default) /* for the shared objects of devices */
 
-enum { OP_IN = 10, OP_OUT = 4, OP_ARG = 12, OP_SAVED = 6, OP_SCRATCH = 6, OP_NUMBERS = 8, ARG_LIST = 8 };
+enum { OP_IN = 10, OP_OUT = 4, OP_ARG = 12, OP_SAVED = 6, OP_SCRATCH = 6, ARG_LIST = 8 };
 
 /* A parameter that is not a tensor: a number, boolean (0/1), a list of integers, or one of some names. */
 typedef struct Arg {
@@ -81,7 +82,7 @@ struct Op {
   /* ---- for co.profile; may be left out ---- */
   double (*flops)(const Call *c); /* floating-point operations of forward, by the shapes; backward takes as
                                      many for each of the first two inputs that wants a gradient */
-  /* What the parameters come to, as Kernel.each reads it: up to OP_NUMBERS numbers. May be left out. */
+  /* What the parameters come to, as Kernel.each reads it: up to OP_LEFT_OUT numbers. May be left out. */
   void (*numbers)(const Call *c, float *numbers);
 };
 

@@ -1,5 +1,5 @@
-/* The sum of a tensor's squared numbers, into a tensor of one: norms of gradients are made of it. Not differentiable;
- * returns nothing. */
+/* The sum of a tensor's squared numbers, added to a tensor of one: norms of gradients are made of it. Not
+ * differentiable; returns nothing. */
 #include "ops/op_kit.h"
 
 enum { X, TOTAL };
@@ -15,7 +15,7 @@ static int sum_squares_forward(Call *c) {
   real *total = tensor_write(c->in[TOTAL]);
   double sum = 0;
   for (long i = 0; i < c->in[X]->size; i++) sum += (double)x[i] * (double)x[i];
-  if (total) *total = (real)sum;
+  if (total) *total += (real)sum;
   return total != NULL;
 }
 
@@ -27,13 +27,13 @@ static int sum_squares_sample(Call *c, Random *r, int variant) {
   return sample_input(c, X, r, 1, &sizes[variant]) && sample_input(c, TOTAL, r, 1, &one);
 }
 
-DESCRIPTOR op_sum_squares = {
-    .name = "sum_squares",
-    .args = "gradient total",
-    .doc = "writes the sum of the squared gradient to total, one number; returns nothing",
-    .shape = sum_squares_shape,
-    .sample = sum_squares_sample,
-    .numbers = sum_squares_numbers,
-    .full = 1 << X | 1 << TOTAL,
-    .mutates = 1 << TOTAL};
+DESCRIPTOR op_sum_squares = {.name = "sum_squares",
+                             .args = "gradient total",
+                             .doc =
+                                 "adds the sum of the squared gradient to total, one number; returns nothing",
+                             .shape = sum_squares_shape,
+                             .sample = sum_squares_sample,
+                             .numbers = sum_squares_numbers,
+                             .full = 1 << X | 1 << TOTAL,
+                             .mutates = 1 << TOTAL};
 const Kernel REALNAME(cpu_sum_squares) = {.forward = sum_squares_forward};

@@ -4,6 +4,7 @@ local core = require "cohesiv.core"
 local large = require "tests.large"
 local network = require "tests.network"
 local samples = require "tests.samples"
+local scaling = require "cohesiv.train.scaling"
 
 local FLOAT32, HALF = 1e-5, 2e-2 -- of the largest number
 local SMALL = { "adamw", "batch_norm", "conv2d", "softmax", "sum" }
@@ -99,15 +100,15 @@ local function losses(bench, count, device, precision)
   model.precision = precision
   core.tf32(precision == "tf32")
   x, R, label, points = x:to(device), R:to(device), label:to(device), points:to(device)
-  local scale = precision == "fp16" and 1024 or 1
-  local optimiser, list = co.optim.AdamW(model:parameters(), { lr = 1e-3, eps = 1e-8 * scale }), {}
+  local scaled = precision == "fp16" and scaling.of(device) or nil
+  local optimiser, list = co.optim.AdamW(model:parameters(), { lr = 1e-3 }), {}
   for i = 1, count do
     co.tidy(function()
       local out = bench.maps(model, x)
       local loss = co.losses.responsibility(out.Q, out.K, R, points) + co.losses.embedding(out.Z, label)
-      optimiser:zero_grad();
-      (loss * scale):backward()
-      optimiser:step()
+      optimiser:zero_grad()
+      loss:backward(scaled and scaled.scale)
+      optimiser:step(nil, scaled)
       list[i] = loss:detach():keep()
     end)
   end

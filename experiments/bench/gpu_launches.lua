@@ -70,6 +70,8 @@ end
 
 return function(bench)
   for _, n in ipairs(bench.small and { 2 } or { 10, 32, 64 }) do
-    for _, precision in ipairs { "float32", "bf16" } do stage(bench, n, bench.small and 32 or 256, precision) end
+    for _, precision in ipairs { "float32", "bf16", "fp16" } do
+      stage(bench, n, bench.small and 32 or 256, precision)
+    end
   end
 end

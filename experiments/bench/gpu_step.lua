@@ -1,6 +1,7 @@
 --- A training step on a GPU as gpu.lua measures it: both losses on random maps, AdamW.
 local captured = require "cohesiv.tensor.captured"
 local co = require "cohesiv"
+local scaling = require "cohesiv.train.scaling"
 
 local GPU = { device = "cuda" }
 
@@ -10,6 +11,7 @@ local GPU = { device = "cuda" }
 return function(maps, model, n, width, height, graph)
   model:train()
   local optimiser = co.optim.AdamW(model:parameters(), { lr = 1e-4 })
+  local scaled = model.precision == "fp16" and scaling.of "cuda" or nil
   local x = co.randn({ n, height, width, 3 }, GPU)
   local R, points = co.rand({ n, height, width }, GPU), co.rand({ n, 2 }, GPU) * 31
   local label = (co.rand(n, height, width):gt(0.5) + 1):to "cuda"
@@ -17,14 +19,15 @@ return function(maps, model, n, width, height, graph)
     local out = maps(model, image)
     local loss = co.losses.responsibility(out.Q, out.K, map, at) * 10 + co.losses.embedding(out.Z, classes)
     optimiser:zero_grad()
-    loss:backward()
-    optimiser:update()
+    loss:backward(scaled and scaled.scale)
+    optimiser:update(nil, scaled)
     optimiser:zero_grad()
     return loss:detach()
   end
   if graph then
     local state = optimiser:tensors()
     for _, b in model:named_buffers() do state[#state + 1] = b end
+    if scaled then table.move(scaled:tensors(), 1, 2, #state + 1, state) end
     work = captured(work, state)
   end
   return function()

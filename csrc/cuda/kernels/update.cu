@@ -7,6 +7,7 @@
 #include "cuda/kernels/sums.h"
 #include "cuda/kernels/update.h"
 #include "ops/bodies_adamw.h"
+#include "ops/bodies_gradient_factor.h"
 #include "ops/bodies_lerp.h"
 #include "ops/bodies_sgd.h"
 
@@ -75,9 +76,10 @@ static __device__ void update(const round_step<T> &, const UpdateRow &r, long i,
 
 template <class Step>
 static __global__ void __launch_bounds__(THREADS)
-    update_kernel(const __grid_constant__ UpdateRows rows, const Step *numbers) {
+    update_kernel(const __grid_constant__ UpdateRows rows, const float *numbers) {
+  if (numbers && numbers[OP_LEFT_OUT] != 0) return;
   const UpdateRow r = rows.row[row_of(rows, blockIdx.x)];
-  const Step step = numbers ? *numbers : Step();
+  const Step step = numbers ? *(const Step *)numbers : Step();
   bool aligned = aligned_row(r);
   long begin = (long)(blockIdx.x - r.block) * UPDATE_CHUNK, n = min((long)r.n, begin + UPDATE_CHUNK);
   for (long i = begin + threadIdx.x * WIDTH; i < n; i += THREADS * WIDTH)
@@ -85,7 +87,7 @@ static __global__ void __launch_bounds__(THREADS)
 }
 
 template <class Step> static void update_as(CudaStream s, const float *numbers, const UpdateRows *rows) {
-  LAUNCH(update_kernel<Step>, rows->blocks, THREADS, 0, s, *rows, (const Step *)numbers);
+  LAUNCH(update_kernel<Step>, rows->blocks, THREADS, 0, s, *rows, numbers);
 }
 
 static int emptied(UpdateRows *rows) {
@@ -110,11 +112,9 @@ int update_on(CudaStream s, UpdateKind kind, const float *numbers, UpdateRows *r
 /* ---- squares ---- */
 
 static __global__ void __launch_bounds__(THREADS)
-    squares_kernel(const __grid_constant__ UpdateRows rows, float *partial, unsigned *counters) {
-  int row = row_of(rows, blockIdx.x);
-  const UpdateRow r = rows.row[row];
+    squares_kernel(const __grid_constant__ UpdateRows rows, float *partial, unsigned *counter) {
+  const UpdateRow r = rows.row[row_of(rows, blockIdx.x)];
   bool aligned = (uintptr_t)r.g % 16 == 0;
-  unsigned blocks = UPDATE_BLOCKS(r.n);
   long begin = (long)(blockIdx.x - r.block) * UPDATE_CHUNK, n = min((long)r.n, begin + UPDATE_CHUNK);
   float sum = 0;
   for (long i = begin + threadIdx.x * WIDTH; i < n; i += THREADS * WIDTH) {
@@ -122,18 +122,25 @@ static __global__ void __launch_bounds__(THREADS)
     for (int k = 0; k < WIDTH; k++) sum += g.v[k] * g.v[k];
   }
   sum = block_sum(sum);
-  if (blocks > 1) {
-    if (threadIdx.x == 0) partial[blockIdx.x] = sum;
-    if (!is_last(counters + row, blocks)) return;
-    sum = 0;
-    for (unsigned b = threadIdx.x; b < blocks; b += THREADS) sum += partial[r.block + b];
-    sum = block_sum(sum);
-  }
-  if (threadIdx.x == 0) *r.p = sum;
+  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+  if (!is_last(counter, gridDim.x)) return;
+  sum = 0;
+  for (unsigned b = threadIdx.x; b < gridDim.x; b += THREADS) sum += partial[b];
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) *r.p += sum;
 }
 
-int update_squares_on(CudaStream s, UpdateRows *rows, float *partial, unsigned *counters) {
+int update_squares_on(CudaStream s, UpdateRows *rows, float *partial, unsigned *counter) {
   if (!rows->blocks) return 1;
-  LAUNCH(squares_kernel, rows->blocks, THREADS, 0, s, *rows, partial, counters);
+  LAUNCH(squares_kernel, rows->blocks, THREADS, 0, s, *rows, partial, counter);
   return emptied(rows);
+}
+
+/* ---- the factor of gradients ---- */
+
+static __global__ void gradient_factor_kernel(const gradient_factor_args a) { gradient_factor_of(&a); }
+
+int gradient_factor_on(CudaStream s, const struct gradient_factor_args *a) {
+  LAUNCH(gradient_factor_kernel, 1, 1, 0, s, *a);
+  return launched("gradient_factor");
 }

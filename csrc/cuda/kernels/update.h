@@ -39,12 +39,16 @@ typedef struct UpdateRows {
   UpdateRow row[UPDATE_ROWS];
 } UpdateRows;
 
-/* Starts the kernel for these rows, and empties them. numbers: struct adamw_step or sgd_step, or the share or factor, on
- * the device. */
+/* Starts the kernel for these rows, and empties them. numbers: OP_NUMBERS on the device, which begin with struct
+ * adamw_step or sgd_step, or the share or factor; NULL: rounding. */
 LAUNCHER int update_on(CudaStream s, UpdateKind kind, const float *numbers, UpdateRows *rows);
 
-/* p[0] = the sum of the n numbers g squared, of every row, which are then emptied. partial: rows->blocks; counters: for
- * every row (kernels/last.h). */
-LAUNCHER int update_squares_on(CudaStream s, UpdateRows *rows, float *partial, unsigned *counters);
+/* Adds the squares of all rows' numbers g to p[0], which is the same for every row; they are then emptied. partial:
+ * rows->blocks; counter: see kernels/last.h. */
+LAUNCHER int update_squares_on(CudaStream s, UpdateRows *rows, float *partial, unsigned *counter);
+
+/* What the next update multiplies gradients by (ops/bodies_gradient_factor.h), of tensors on the device. */
+struct gradient_factor_args;
+LAUNCHER int gradient_factor_on(CudaStream s, const struct gradient_factor_args *a);
 
 #endif

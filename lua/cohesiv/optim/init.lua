@@ -7,6 +7,7 @@ local schedule = require "cohesiv.optim.schedule"
 
 local M = lists.copy(schedule) -- Step, Cosine, Warmup, Plateau
 local ops = core.ops
+local NUMBERS = 9 -- what a step comes to, in a device's memory (csrc/ops/numbers.h)
 
 local Optimiser = {}
 
@@ -29,7 +30,7 @@ local function new(of, parameters, fields)
     end
   end
   local device = parameters[1] and parameters[1].device -- other devices read what a step comes to from their own memory
-  self.numbers = device and device ~= "cpu" and core.keep(core.full(0, 8, { device = device })) or nil
+  self.numbers = device and device ~= "cpu" and core.keep(core.full(0, NUMBERS, { device = device })) or nil
   return self
 end
 
@@ -45,7 +46,8 @@ function Optimiser:advance()
   self.steps = self.steps + 1
 end
 
-function Optimiser:update()
+function Optimiser:update(max, scaled)
+  if max or scaled then self:condition(max, scaled) end
   local gradients = {}
   local operands = { self.parameters, gradients }
   for k, name in ipairs(self.kept) do operands[k + 2] = self[name] end
@@ -60,10 +62,11 @@ function Optimiser:update()
   for _, g in ipairs(gradients) do if g then g:close() end end
 end
 
---- opt:step(): one update of every parameter that has a gradient. Short of memory, it raises with nothing changed.
-function Optimiser:step()
+--- opt:step(max?): one update of every parameter that has a gradient, all of them clipped to a norm of max together.
+-- Short of memory, it raises with no parameter changed. scaled: see cohesiv.train.scaling.
+function Optimiser:step(max, scaled)
   self:advance()
-  local ok, message = pcall(self.update, self)
+  local ok, message = pcall(self.update, self, max, scaled)
   if ok then return end
   self.steps = self.steps - 1
   core.error(message, 0)
@@ -131,19 +134,31 @@ function M.SGD(parameters, o)
   return new(o.momentum > 0 and SGD or PlainSGD, parameters, o)
 end
 
--- The sum of squares of each gradient, read at once, so that a device is waited for once: what square and sum give on
--- the CPU, elsewhere by one launch.
-local function squares(parameters)
-  local gradients, list = {}, {}
-  for _, p in ipairs(parameters) do gradients[#gradients + 1] = p.grad end
-  for i, g in ipairs(gradients) do
-    list[i] = g.device == "cpu" and g:square():sum() or core.full(0, {}, { device = g.device })
-  end
-  if list[1] and list[1].device ~= "cpu" then ops.sum_squares.each { gradients, list } end
-  return list[1] and tensor.stack(list):to("float64"):totable() or list
+local function gradients_of(parameters)
+  local list = {}
+  for _, p in ipairs(parameters) do list[#list + 1] = p.grad end
+  return list
 end
 
-local function scale(parameters, by)
+-- The sum of the squares of all gradients, a number on their device, of one launch.
+local function squares(gradients)
+  local total, totals = core.full(0, {}, { device = gradients[1].device }), {}
+  for i = 1, #gradients do totals[i] = total end
+  ops.sum_squares.each { gradients, totals }
+  return total
+end
+
+local function norm(parameters)
+  local gradients = gradients_of(parameters)
+  if #gradients == 0 then return 0.0 end
+  if gradients[1].device ~= "cpu" then return math.sqrt(squares(gradients):item()) end
+  local sum = 0.0
+  for _, g in ipairs(gradients) do sum = sum + g:square():sum():item() end
+  return math.sqrt(sum)
+end
+
+-- numbers: the factor, in the gradients' device's memory; nil: it is `by`.
+local function scale(parameters, by, numbers)
   local gradients, whose = {}, {}
   for _, p in ipairs(parameters) do
     local g = p.grad
@@ -154,7 +169,7 @@ local function scale(parameters, by)
   end
   local ok, message = pcall(function()
     for _, g in ipairs(gradients) do core.own(g) end -- what needs memory comes first
-    ops.scale.each({ gradients }, nil, by)
+    ops.scale.each({ gradients }, numbers, by)
   end)
   for i, p in ipairs(whose) do p.grad = gradients[i] end
   if not ok then core.error(message, 0) end
@@ -170,11 +185,26 @@ end
 function M.clip_norm(parameters, max)
   options.expect("clip_norm", "parameters tensors", parameters)
   options.within("clip_norm", "max", max, 0, math.huge)
-  local sum = 0.0
-  for _, v in ipairs(tensor.tidy(squares, parameters)) do sum = sum + v end
-  local norm = math.sqrt(sum)
-  if norm > max then M.scale_gradients(parameters, max / norm) end
-  return norm
+  local before = tensor.tidy(norm, parameters)
+  if before > max then M.scale_gradients(parameters, max / before) end
+  return before
+end
+
+-- All gradients times one factor, which clips them to a norm of max (nil: not) and frees them of the scale that their
+-- loss had (scaled: { scale, good }, numbers on their device, moved on; see cohesiv.train.scaling). On a device nothing
+-- is read on the host.
+function Optimiser:condition(max, scaled)
+  if not self.numbers then return max and M.clip_norm(self.parameters, max) end
+  tensor.tidy(function()
+    local gradients = gradients_of(self.parameters)
+    if #gradients == 0 then return end
+    local factor = core.full(0, NUMBERS, { device = gradients[1].device })
+    core.own(self.numbers)
+    local kept = scaled or {}
+    ops.gradient_factor.call(squares(gradients), factor, kept.scale, kept.good, scaled and self.numbers or nil,
+      max or 0)
+    scale(self.parameters, 1, factor)
+  end)
 end
 
 --- clip_value(parameters, limit): clamps every number of the gradients to ± limit.

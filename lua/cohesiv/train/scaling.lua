@@ -1,43 +1,29 @@
---- Steps with a scaled loss, for float16: gradients of activations are smaller than its smallest numbers. The scale
--- halves where a gradient is no number, and that step is left out; after many good ones it doubles (Micikevicius et
--- al., ICLR 2018). A power of two, it changes no bits of the gradients in float32.
+--- The scale of losses, for float16: gradients of activations are smaller than its smallest numbers. It halves where a
+-- gradient is no number, and that step changes nothing; after 2000 good ones it doubles (Micikevicius et al., ICLR
+-- 2018). A power of two, it changes no bits of the gradients in float32. It lies on the device, where the op
+-- gradient_factor moves it on: nothing of a step is read on the host.
+local core = require "cohesiv.core"
 local options = require "cohesiv.base.options"
-local optim = require "cohesiv.optim"
 
-local FIRST, MOST, GOOD = 2.0 ^ 16, 2.0 ^ 24, 2000 -- GOOD: steps until it doubles
+local FIRST = 2.0 ^ 16
 
 local Scaling = {}
 Scaling.__index = Scaling
 
---- scaling:backward(loss): adds the scaled gradients of a loss.
-function Scaling:backward(loss) (loss * self.scale):backward() end
+--- scaling:tensors(): what a step reads and writes: .scale, and .good, how many good steps there were since it halved.
+function Scaling:tensors() return { self.scale, self.good } end
 
---- scaling:update(max): the optimiser's step with the gradients, clipped to a norm of max if given, where they are
--- numbers.
-function Scaling:update(max)
-  local optimiser = self.optimiser
-  if optim.clip_norm(optimiser.parameters, math.huge) < math.huge then -- of NaN neither
-    optim.scale_gradients(optimiser.parameters, 1 / self.scale)
-    if max then optim.clip_norm(optimiser.parameters, max) end
-    optimiser:step()
-    self.good = self.good + 1
-    if self.good % GOOD == 0 then self.scale = math.min(self.scale * 2, MOST) end
-  else
-    self.scale, self.good = math.max(self.scale / 2, 1.0), 0
-  end
+--- scaling:state(): { scale, good } as numbers, for a checkpoint; scaling:restore(state) goes on from there.
+function Scaling:state() return { scale = self.scale:item(), good = math.tointeger(self.good:item()) } end
+
+function Scaling:restore(state)
+  options.expect("train: checkpoint", "scale number, good integer", state.scale, state.good)
+  self.scale:fill(state.scale)
+  self.good:fill(state.good)
 end
 
---- scaling:step(loss): both.
-function Scaling:step(loss)
-  self:backward(loss)
-  self:update()
-end
-
---- scaling:restore(scale, good): goes on from there.
-function Scaling:restore(scale, good)
-  options.expect("train: checkpoint", "scale number, good integer", scale, good)
-  self.scale, self.good = scale, good
-end
-
---- of(optimiser): .scale and .good are its state.
-return { of = function(optimiser) return setmetatable({ optimiser = optimiser, scale = FIRST, good = 0 }, Scaling) end }
+--- of(device): a step is loss:backward(scaling.scale), then optimiser:step(max, scaling).
+return { of = function(device)
+  local function number(value) return core.keep(core.full(value, {}, { device = device })) end
+  return setmetatable({ scale = number(FIRST), good = number(0) }, Scaling)
+end }

@@ -86,7 +86,7 @@ local function new_training(recipe, options)
   local self = setmetatable({
     unread = {}, state = {}, own = #loss.terms(recipe) > 0, names = names, top = bests.of(recipe.save_top_k),
     epochs = extent.epochs(recipe), batches = extent.batches(recipe, #samples.train),
-    scaling = recipe.precision == "fp16" and scaling.of(optimiser) or nil,
+    scaling = recipe.precision == "fp16" and scaling.of(device) or nil,
     rate = warmup, -- its .lr is the rate before warm-up: the schedules' to change
     cosine = o.schedule == "cosine" and optim.Cosine(warmup, { steps = 1, floor = 0.01 }) or nil,
     schedule = optim.Plateau(warmup, { patience = o.patience, stop = o.stop }),
@@ -95,13 +95,13 @@ local function new_training(recipe, options)
     epoch = 1, batch = 1, sums = {}, seconds = 0.0, ended = false, stopped = false,
   }, Training)
   -- What is read on the host, in an experiment's own losses as well, cannot be recorded.
-  local reads = recipe.precision == "fp16" or self.own or of.reads or o.accumulate > 1 or o.clip
-    or recipe.detect_anomaly
+  local reads = self.own or of.reads or o.accumulate > 1 or recipe.detect_anomaly
   self.together = (device == "cpu" or reads) and 1 or TOGETHER
   self.work = function(...) return self:compute(...) end
   if self.together > 1 then
     local state = optimiser:tensors()
     for _, t in model:named_buffers() do state[#state + 1] = t end
+    if self.scaling then table.move(self.scaling:tensors(), 1, 2, #state + 1, state) end
     self.work = captured(self.work, state)
   end
   local by_heart = recipe.overfit_batches > 0
@@ -139,7 +139,7 @@ function Training:write_checkpoint(state)
     epoch = self.epoch, batch = self.batch, sums = self.sums, ended = self.ended, stopped = self.stopped,
     schedule = self.schedule:state(), rate = self.rate.lr, random = { core.random_state() },
     samples = #self.samples.train, data = self.digest, state = self.state, top = self.top:state(),
-    scale = self.scaling and self.scaling.scale, good = self.scaling and self.scaling.good,
+    scaling = self.scaling and self.scaling:state(),
   })
   self:set_status(state or "training")
   self.written, self.kept = core.system.time(), true
@@ -169,7 +169,7 @@ function Training:resume()
   watch.cut(self.run, p.optimiser.steps)
   self.schedule:restore(p.schedule)
   self.rate.lr = p.rate
-  if self.scaling then self.scaling:restore(p.scale, p.good) end
+  if self.scaling then self.scaling:restore(p.scaling or p) end
   core.seed(p.random[1], p.random[2])
   self.data:seek(self.epoch, self.batch)
   self.run:cut(function(record) return (record.epoch or 0) < self.epoch end)
@@ -232,18 +232,15 @@ function Training:compute(...)
     self:read(self.optimiser.steps + 1)
   end
   local size, last = self:group()
-  local optimiser, most = self.optimiser, self.recipe.optim.clip
+  local optimiser, scaled = self.optimiser, self.scaling
   if self:between_steps() then optimiser:zero_grad() end
   if size > 1 then total = total / size end
-  if self.scaling then
-    range("backward", self.scaling.backward, self.scaling, total)
-    if last then range("optimiser", self.scaling.update, self.scaling, most) end
-  else
-    range("backward", total.backward, total)
-    if last and most then optim.clip_norm(optimiser.parameters, most) end
-    if last then range("optimiser", at_once and optimiser.step or optimiser.update, optimiser) end
+  range("backward", total.backward, total, scaled and scaled.scale)
+  if last then
+    local step = at_once and optimiser.step or optimiser.update
+    range("optimiser", step, optimiser, self.recipe.optim.clip, scaled)
+    optimiser:zero_grad()
   end
-  if last then optimiser:zero_grad() end
   return parts
 end
 

@@ -1,0 +1,28 @@
+/* gradient_factor's arguments, for every device. */
+#ifndef OPS_GRADIENT_FACTOR_H
+#define OPS_GRADIENT_FACTOR_H
+
+#include "ops/op_kit.h"
+
+#include "ops/bodies_gradient_factor.h"
+
+enum { TOTAL, FACTOR, SCALE, GOOD, STEP };
+enum { LIMIT };
+
+/* 0 with a message: no memory. */
+static inline int gradient_factor_read(Call *c, struct gradient_factor_args *a) {
+  real *to[] = {NULL, NULL, NULL, NULL, NULL};
+  for (int i = FACTOR; i <= STEP; i++) {
+    to[i] = c->in[i] ? tensor_write(c->in[i]) : NULL;
+    if (c->in[i] && !to[i]) return 0;
+  }
+  *a = (struct gradient_factor_args){.total = input(c, TOTAL),
+                                     .limit = (real)c->arg[LIMIT].n,
+                                     .factor = to[FACTOR],
+                                     .scale = to[SCALE],
+                                     .good = to[GOOD],
+                                     .step = to[STEP]};
+  return 1;
+}
+
+#endif
