@@ -2,6 +2,7 @@
 -- COHESIV_CUDA_MODULE names its shared object.
 local checkpoint = require "cohesiv.train.checkpoint"
 local co = require "cohesiv"
+local core = require "cohesiv.core"
 local layers = require "cohesiv.nn.layers"
 local scaling = require "cohesiv.train.scaling"
 local support = require "tests.support"
@@ -59,8 +60,10 @@ describe("training in halves", function()
     for precision in pairs(HALVES) do
       local one, path = training(precision), support.temp() .. "/a.safetensors"
       for _ = 1, 2 do one.step() end
+      local places = core.places(one.model:parameters())
       checkpoint.write(path, one, { epoch = 1, batch = 1, sums = {}, ended = false, rate = 1e-2, schedule = {},
         random = { 0, 0 }, samples = 0, scaling = one.scaling and one.scaling:state() })
+      assert.equal(places, core.places(one.model:parameters())) -- nothing shares their memory
       local two = training(precision)
       local p = checkpoint.read(path, two)
       if two.scaling then two.scaling:restore(p.scaling) end

@@ -2,7 +2,9 @@
 -- elsewhere. COHESIV_CUDA_MODULE names its shared object.
 local co = require "cohesiv"
 local core = require "cohesiv.core"
+local json = require "cohesiv.base.json"
 local support = require "tests.support"
+local tinies = require "tests.tiny"
 
 describe("on a GPU", function()
   it("a network's losses and gradients are the CPU's", function()
@@ -38,7 +40,7 @@ describe("on a GPU", function()
   end)
 
   it("a run learns as on the CPU, and goes on there from the same step", function()
-    local tiny = require("tests.tiny").new()
+    local tiny = tinies.new()
     tiny:make_world()
     tiny.environment.COHESIV_CUDA_MODULE = os.getenv "COHESIV_CUDA_MODULE"
     for name, value in pairs(support.same_build) do tiny.environment[name] = value end
@@ -62,5 +64,22 @@ describe("on a GPU", function()
     assert.is_truthy(result.stderr:find(told, 1, true), result.stderr)
     assert.equal(2, #two:metrics())
     assert.equal("done", co.run(there .. "/runs/tiny"):status().state)
+  end)
+
+  it("a run in float16, clipped, keeps the scale of its losses", function()
+    local tiny = tinies.new()
+    tiny:make_world(nil, 0)
+    for name, value in pairs(support.same_build) do tiny.often[name] = value end
+    tiny.often.COHESIV_CUDA_MODULE = os.getenv "COHESIV_CUDA_MODULE"
+    local result = tiny:train(tiny.folder, { "epochs=1", "batch=1", "size=32x16", "maps.size=64x32", "maps.frames=1",
+      "validation=0", "device=cuda", "precision=fp16", "optim.clip=0.5" }, { env = tiny.often })
+    assert.equal(0, result.status, result.stderr)
+    local record = co.run(tiny.folder .. "/runs/tiny"):metrics()[1]
+    assert.equal(record.train_total, record.train_total) -- a number
+    local _, kept = core.io.safetensors_read(tiny.folder .. "/runs/tiny/last.safetensors")
+    local scaling = json.decode(kept.training).scaling
+    local halved = math.log(65536 / tonumber(scaling.scale), 2)
+    assert.is_true(record.step > 2) -- the third one is recorded work
+    assert.equal(record.step, halved + scaling.good) -- at first the scale is too large
   end)
 end)

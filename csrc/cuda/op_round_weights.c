@@ -34,13 +34,15 @@ const Tensor *cuda_rounded(const Tensor *t, Dtype dtype) {
   return r && r->half[k] && r->version[k] == atomic_load(&t->storage->version) ? r->half[k] : NULL;
 }
 
-/* The place for halves; *half is NULL where none can be kept. 0 with a message. */
+/* The place for halves; *half is NULL where none can be kept: what is made while work is recorded is the graph's. 0 with
+ * a message. */
 static int place_for(const Tensor *t, Dtype dtype, Tensor **half) {
   Storage *s = t->storage;
   Rounded *r = rounded_of(t);
   int k = kind_of(dtype);
   *half = NULL;
   if (!r && (s->cache || t->offset || tensor_bytes(t) != s->bytes)) return 1;
+  if (t->device->recording && !(r && r->half[k])) return 1;
   if (!r) {
     if (!(r = calloc(1, sizeof *r))) return fail_memory("out of memory: rounded weights");
     s->cache = r;

@@ -127,7 +127,9 @@ local methods = options.guard("model", {
   end,
   --- model:save "w.safetensors": weights, options, thresholds and mean embeddings in a file.
   save = function(self, path)
-    core.io.safetensors_write(path, (self:state_dict()), { cohesiv = json.encode(self:extras()) })
+    core.tidy(function()
+      core.io.safetensors_write(path, (self:state_dict()), { cohesiv = json.encode(self:extras()) })
+    end)
   end,
   --- model:load(path, { strict = true }): weights of a file under public names (.safetensors, .npz, .pth, .pt) →
   -- { missing, unexpected, misshaped }: lists of names. strict: raises when any is not empty.

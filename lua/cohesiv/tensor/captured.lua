@@ -4,7 +4,8 @@
 -- ever, and so is everything on other devices.
 local core = require "cohesiv.core"
 
-local TRIES = 4 -- recordings for inputs of the same shapes, when what they knew has moved
+local TRIES = 4 -- recordings for inputs of the same shapes, one after the other, when what they knew has moved …
+local ENOUGH = 20 -- … before each has been of use so many times
 
 -- The work and where its state lies; nil where it cannot be recorded.
 local function record(f, state, inputs, outputs)
@@ -12,7 +13,7 @@ local function record(f, state, inputs, outputs)
   local places = core.places(state)
   local run = core.capture(function(...) return core.tidy(f, ...) end, inputs, outputs)
   local later_seed, later_stream = core.random_state()
-  if run and seed == later_seed and stream == later_stream then return { run = run, places = places } end
+  if run and seed == later_seed and stream == later_stream then return { run = run, places = places, runs = 0 } end
   core.seed(seed, stream) -- what draws numbers draws others each time
 end
 
@@ -20,8 +21,12 @@ return function(f, state)
   local works, calls, tries = {}, {}, {}
   return function(...)
     local key = core.signature("captured", { ... })
-    local work = works[key]
-    if work and work.places == core.places(state) then return work.run(...) end
+    local work, places = works[key], core.places(state) -- where they stay, unless something shares them anew
+    if work and work.places == places then
+      work.runs = work.runs + 1
+      if work.runs == ENOUGH then tries[key] = 0 end
+      return work.run(...)
+    end
     works[key], calls[key] = nil, (calls[key] or 0) + 1
     local outputs = { f(...) }
     if calls[key] > 1 and (tries[key] or 0) < TRIES then

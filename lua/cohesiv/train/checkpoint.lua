@@ -2,6 +2,7 @@
 -- all. The model's tensors stand under their public names, so that the file is a model file too.
 local core = require "cohesiv.core"
 local json, kinds = require "cohesiv.base.json", require "cohesiv.base.kinds"
+local tensor = require "cohesiv.tensor"
 local M = {}
 
 -- What a position must have; what else it has is the trainer's.
@@ -40,9 +41,7 @@ local function names_of(parts)
   return names
 end
 
---- write(path, { model, optimiser, names?, average? }, position): position is a table of numbers and strings, kept
--- exactly. names: of the optimiser's parameters, where they are not the model's.
-function M.write(path, parts, position)
+local function write(path, parts, position)
   local model = parts.model
   local state = model:state_dict()
   local o = parts.optimiser:state()
@@ -54,6 +53,11 @@ function M.write(path, parts, position)
   core.io.safetensors_write(path, state, { cohesiv = json.encode(model:extras()),
     training = json.encode(exact(position)) })
 end
+
+--- write(path, { model, optimiser, names?, average? }, position): position is a table of numbers and strings, kept
+-- exactly. names: of the optimiser's parameters, where they are not the model's. Nothing shares its memory with the
+-- weights afterwards: the next step would copy them, and work that is recorded would be recorded again.
+function M.write(path, parts, position) tensor.tidy(write, path, parts, position) end
 
 --- read(path, { model, optimiser, names?, average? }) → position.
 function M.read(path, parts)

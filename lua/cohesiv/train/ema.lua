@@ -2,6 +2,7 @@
 -- that follows the trained one. It answers better than the weights of any single step, most of all after few steps.
 local core = require "cohesiv.core"
 local models = require "cohesiv.hands.model"
+local tensor = require "cohesiv.tensor"
 local M = {}
 local Average = {}
 Average.__index = Average
@@ -24,7 +25,7 @@ function M.of(model, decay, make)
   local follower = (make or models.model)(model.options)
   core.seed(seed, stream)
   if model.device then follower:to(model.device()) end
-  follower:load_state((model:state_dict()))
+  tensor.tidy(function() follower:load_state((model:state_dict())) end)
   return setmetatable({ model = follower, to = tensors(follower), from = tensors(model), decay = decay }, Average)
 end
 
