@@ -3,6 +3,7 @@
 local co = require "cohesiv"
 local core = require "cohesiv.core"
 local recipes, runs = require "cohesiv.train.recipe", require "cohesiv.train.run"
+local evaluate = require "cohesiv.hands.evaluate"
 local support = require "tests.support"
 local tiny = require("tests.tiny").new()
 
@@ -317,6 +318,27 @@ describe("the examples", function()
     assert.is_true(term(colours) > 1e-5)
   end)
 
+  it("let the hands of a picture contend for its pixels", function()
+    local term = example("contrast_queries").loss.terms.contrast.term
+    local Q, K = co.zeros(2, 1, 2, 1), co.ones(2, 1, 2, 1)
+    Q[{ 1, 1, 1, 1 }] = 1 -- the first hand's scores are 1, the second one's 0
+    local batch = { points = co.tensor { { 0, 0 }, { 1.2, 0 }, { 0, 0 } }, maps = co.tensor { { { 0.9, 0.2 } },
+      { { 0.1, 0.6 } }, { { 1, 1 } } }, image_index = co.tensor({ 1, 1, 2 }, { dtype = "int32" }) }
+    local p = 1 / (1 + math.exp(-8))
+    local expected = -(0.8 * math.log(p) + 0.4 * math.log(1 - p)) / 2
+    assert.is_true(math.abs(term({ Q = Q, K = K }, batch):item() - expected) < 1e-4 * expected)
+    batch.image_index = co.tensor({ 1, 2, 2 }, { dtype = "int32" })
+    batch.maps = co.tensor { { { 0.9, 0.2 } }, { { 0.5, 0.6 } }, { { 0.5, -1 } } } -- alike, and beyond the picture
+    assert.equal(0, term({ Q = Q, K = K }, { points = batch.points, maps = co.cat { batch.maps:narrow(1, 1, 2),
+      batch.maps:narrow(1, 2, 1) }, image_index = batch.image_index }):item())
+    assert.is_true(last_record(run_of "contrast_queries").train_contrast >= 0)
+  end)
+
+  it("learn from a generated world beside", function()
+    local record = last_record(run_of "generated_beside")
+    assert.is_true(record.train_generated > 0 and record.train_generated < math.huge)
+  end)
+
   it("have a system of one's own", function()
     local run = run_of "own_system"
     assert.is_false(run:has "best.safetensors")
@@ -325,5 +347,34 @@ describe("the examples", function()
       for task in pairs(run:calibration().thresholds) do tasks[#tasks + 1] = task end
       return tasks
     end)())
+  end)
+end)
+
+describe("true boxes", function()
+  it("answer as a detector that never errs", function()
+    local data = co.data(tiny.world)
+    local run = train(support.root .. "/experiments/true_boxes.lua", { "data=" .. tiny.world, "calibrate.steps=5" })
+    local scores, reported = co.evaluate(run), select(2, evaluate.split(data))
+    local sum, count = 0, 0
+    for _, frame in ipairs(evaluate.frames(data, reported)) do
+      local truth = evaluate.truth(data, frame)
+      for _, mask in ipairs(truth.hand) do
+        local inside = (co.gt(mask:max(2, true), 0) * co.gt(mask:max(1, true), 0)):to "uint8" -- of rows and columns
+        local rows, columns = inside:max(2):totable(), inside:max(1):totable()
+        for _, list in ipairs { rows, columns } do -- those between are of the box, too
+          local first, last
+          for k, v in ipairs(list) do
+            if v > 0 then first, last = first or k, k end
+          end
+          for k = first, last do list[k] = 1 end
+        end
+        local box = co.tensor(rows):reshape { -1, 1 } * co.tensor(columns):reshape { 1, -1 }
+        local counts = truth.ignore and 1 - truth.ignore:to "float32" or co.ones(truth.height, truth.width)
+        sum = sum + 100 * (mask:to "float32" * counts):sum():item() / (box * counts):sum():item()
+        count = count + 1
+      end
+    end
+    assert.equal(count, scores.Hand.n)
+    assert.is_true(math.abs(scores.Hand.mean - sum / count) < 1e-3, ("%g, %g"):format(scores.Hand.mean, sum / count))
   end)
 end)

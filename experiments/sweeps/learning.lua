@@ -3,7 +3,9 @@
 -- `cohesiv report runs/learning`.
 local sweep = require "cohesiv.sweep"
 local base = require "experiments.quickstart_real"
+local beside = require "experiments.examples.generated_beside"
 local consistency = require "experiments.examples.flow_consistency"
+local contrast = require "experiments.examples.contrast_queries"
 local teacher = require "experiments.examples.mean_teacher"
 
 local rows = {
@@ -31,6 +33,10 @@ local rows = {
   { name = "from_scratch", model = { encoder_weights = "random" } },
   { name = "efficientnet_lite1", model = { encoder = "efficientnet_lite1" } },
   { name = "efficientnet_lite2", model = { encoder = "efficientnet_lite2" } },
+  { name = "contrast_queries", loss = { terms = contrast.loss.terms } },
+  { name = "generated_beside", loss = { terms = beside.loss.terms } },
+  { name = "raft", maps = { flow = "raft_small", frames = 4 } },
+  { name = "frames_4", maps = { frames = 4 } }, -- beside it
 }
 
 local list = {}

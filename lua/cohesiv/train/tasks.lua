@@ -34,7 +34,8 @@ function M.check(recipe)
   local task = TASKS[recipe.system]
   if task then task.check(recipe) end
   if recipe.supervised and recipe.system ~= "supervised_box" then
-    core.refuse("train: supervised: expected false: system %s does not learn from masks", recipe.system)
+    local name = type(recipe.system) == "string" and recipe.system or "of one's own"
+    core.refuse("train: supervised: expected false: system %s does not learn from masks", name)
   end
 end
 
