@@ -1,20 +1,20 @@
 -- Beside each batch a frame of a generated world, whose people are known, with losses and mean embeddings of its own.
 local base = require "experiments.cohesiv"
 local co, cache = require "cohesiv", require "cohesiv.data.cache"
-local world, clip
+local o, world, clip = { flow = "truth", background = "homography", temperature = 1, closeness = 2 }, nil, nil
 local function beside(_, batch, model)
   local _, h, w = table.unpack(batch.image.shape)
   world = world or co.data(co.world { out = ("%s/world/beside-%dx%d"):format(cache.folder(), w, h), clips = 300,
     frames = 7, size = { w, h }, mask_every = 0, truth = { "flow", "person" }, progress = false })
   repeat clip = world:clip(world.clips[math.floor(co.rand(1)[1] * #world.clips) + 1]) until #clip:hands(3) > 0
-  local size = { (w - 1) // model.stride + 1, (h - 1) // model.stride + 1 }
-  local hands, R = clip:hands(3, { size = size }), clip:responsibility(3, { size = size, flow = "truth" }).map
-  local maps, person = R:permute({ 3, 1, 2 }):narrow(1, 1, #hands), clip:person(3, { size = size, source = "truth" })
+  o.size = { (w - 1) // model.stride + 1, (h - 1) // model.stride + 1 }
+  local hands, R = clip:hands(3, { size = o.size }), clip:responsibility(3, o).map
+  local maps, person = R:permute({ 3, 1, 2 }):narrow(1, 1, #hands), clip:person(3, { size = o.size, source = "truth" })
   local label, points = 3 - 2 * person:to "float32" - co.gt(maps:max(1), 0.5) * co.eq(person, 0), {}
   for k, hand in ipairs(hands) do points[k] = hand.vertices:mean(1) end
   local out = model:forward(clip:scaled(3, { size = { w, h } }):to(batch.image.device):reshape(1, h, w, 3))
   clip:close()
-  return co.losses.embedding(out.Z, label:reshape(1, size[2], size[1])) + 10 * co.losses.responsibility(out.Q, out.K,
-    maps, co.stack(points), co.ones(#hands, { dtype = "int32" }))
+  return co.losses.embedding(out.Z, label:reshape { 1, o.size[2], o.size[1] })
+    + 10 * co.losses.responsibility(out.Q, out.K, maps, co.stack(points), co.ones(#hands, { dtype = "int32" }))
 end
 return base { name = "generated_beside", loss = { terms = { generated = { weight = 0.5, beside } } } }
