@@ -13,7 +13,7 @@ return recipe.base {
   name = "cohesiv", -- the run folder's name
   -- What answers; the first three are trained. function(run) → system: one of your own.
   system = recipe.or_function(one_of("cohesiv", "predicted_query", "supervised_box", "responsibility", "flow",
-    "saliency", "disc")),
+    "saliency", "disc", "true_boxes")),
   data = recipe.paths(), -- the data folder, or a list of several
   size = { 448, 256 }, -- width, height of network, flow and maps: images are scaled to fit, padded right and bottom
   seed = 0,

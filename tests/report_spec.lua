@@ -4,6 +4,7 @@ local co = require "cohesiv"
 local comparison = require "cohesiv.train.comparison"
 local core = require "cohesiv.core"
 local failures, groups = require "cohesiv.tools.report_failures", require "cohesiv.tools.report_groups"
+local order = require "cohesiv.tools.report_order"
 local published, tables = require "cohesiv.tools.published", require "cohesiv.tools.report_table"
 local report = require "cohesiv.tools.report"
 local support = require "tests.support"
@@ -137,6 +138,57 @@ describe("runs side by side", function()
     assert.are.same({ 1, 2, 4 }, { plot.series[1].points[1][1], plot.series[1].points[2][1],
       plot.series[1].points[3][1] })
     assert.are.equal(4, #plot.series[1].lone)
+  end)
+end)
+
+describe("the paper's order", function()
+  local evaluate = require "cohesiv.hands.evaluate"
+  -- Ten clips of a hand and ten of two: means of All, of Pair where there is one hand, and where there are two.
+  local function group(name, all, one, two, note)
+    local rows, names = {}, {}
+    for i = 1, 20 do
+      local clip, ripple, hands = "c" .. i, 0.01 * (i % 3), i % 2 + 1
+      names[i] = clip
+      rows[#rows + 1] = { clip = clip, n = 3, task = "All", iou = all + ripple }
+      for q = 1, hands do
+        rows[#rows + 1] = { clip = clip, n = 3, q = q, task = "Pair", iou = (hands == 1 and one or two) + ripple }
+      end
+    end
+    return { name = name, note = note, rows = rows, names = names, cells = evaluate.summarise(rows, names) }
+  end
+  local cohesiv, attention = group("cohesiv", 0.6, 0.5, 0.5), group("attention_only_seed-0", 0.4, 0.3, 0.3)
+  local embeddings = group("embeddings_only", 0.6, 0.5, 0.2)
+  local box, truth = group("supervised_box_seed-0 (supervised)", 0.3, 0.2, 0.2), group("True boxes", 0.65, 0.5, 0.5)
+
+  it("is told by differences, and by figures where it is another", function()
+    local section = order.section { cohesiv, attention, embeddings, box, truth, group("Flow", 0.2, 0.1, 0.1) }
+    local notes = {}
+    for _, row in ipairs(section.table.rows) do notes[row.name] = row.note end
+    assert.same({ ["cohesiv above attention_only"] = "holds", ["cohesiv above flow"] = "holds",
+      ["cohesiv above embeddings_only"] = "does not hold on All",
+      ["supervised_box above cohesiv"] = "does not hold on All" }, notes)
+    assert.is_true(math.abs(section.table.rows[1].cells.All.difference - 20) < 1e-9)
+    local text = table.concat(section.text, "\n")
+    assert.is_truthy(text:find("Pair is +0.0 (+0.0 to +0.0) above theirs on frames of one hand, +30.0", 1, true), text)
+    assert.is_truthy(text:find("Boxes of the truth reach 66.0 on All, +5.0", 1, true), text)
+    assert.is_truthy(text:find("The network's boxes reach 31.0", 1, true), text)
+  end)
+
+  it("is told of the paper's systems alone", function()
+    assert.is_nil(order.section { cohesiv, group("Flow", 0.2, 0.1, 0.1) })
+    assert.is_nil(order.section { attention, embeddings })
+  end)
+
+  it("stands beside results for one hand and for several", function()
+    local t = groups.by_hands { cohesiv, embeddings }
+    local cells = t.rows[2].cells
+    assert.is_true(math.abs(cells.Pair.mean - cells["Pair, several"].mean - 30) < 1.5)
+    assert.same({ 10, 20 }, { cells.Pair.n, cells["Pair, several"].n })
+    local alone = {}
+    for _, row in ipairs(cohesiv.rows) do
+      if row.q ~= 2 then alone[#alone + 1] = row end
+    end
+    assert.is_nil(groups.by_hands { { name = "x", rows = alone, names = cohesiv.names } })
   end)
 end)
 

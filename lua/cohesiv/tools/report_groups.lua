@@ -117,6 +117,47 @@ function M.spread(groups)
     caption = "Mean IoU in per cent over seeds, ± the standard deviation between them." } or nil
 end
 
+--- hands(rows): how many hands each frame was asked for, by a key of the frame.
+function M.hands(rows)
+  local hands = {}
+  for _, row in ipairs(rows) do
+    local key = row.clip .. "\0" .. row.n
+    if row.task == "Pair" then hands[key] = (hands[key] or 0) + 1 end
+  end
+  return hands
+end
+
+--- split(rows, hands): those of frames of one hand, and those of several: { [false] = rows, [true] = rows }.
+function M.split(rows, hands)
+  local out = { [false] = {}, [true] = {} }
+  for _, row in ipairs(rows) do
+    local count = hands[row.clip .. "\0" .. row.n]
+    if count then table.insert(out[count > 1], row) end
+  end
+  return out
+end
+
+--- by_hands(groups): results on frames of one hand and on those of several: a table, nil where all are of one kind.
+function M.by_hands(groups)
+  local hands, frames, columns = M.hands(groups[1].rows), { [false] = 0, [true] = 0 }, {}
+  for _, count in pairs(hands) do frames[count > 1] = frames[count > 1] + 1 end
+  if frames[false] == 0 or frames[true] == 0 then return nil end
+  local function column(task, several) return several and task .. ", several" or task end
+  for _, several in ipairs { false, true } do
+    for _, task in ipairs(evaluate.tasks) do columns[#columns + 1] = column(task, several) end
+  end
+  local rows = lists.map(groups, function(group)
+    local cells = {}
+    for several, part in pairs(M.split(group.rows, hands)) do
+      for task, s in pairs(evaluate.summarise(part, group.names)) do cells[column(task, several)] = s end
+    end
+    return { name = group.name, note = group.note, main = group.main, cells = cells }
+  end)
+  return { name = "hands", columns = columns, rows = rows,
+    caption = ("Mean IoU in per cent on the %d frames of one hand and on the %d of several."):format(frames[false],
+      frames[true]) }
+end
+
 local ASIDE = lists.set { "name", "seed" }
 
 --- differing(groups): the keys in which the recipes of groups differ, sorted.

@@ -7,6 +7,7 @@ local json, warn = require "cohesiv.base.json", require "cohesiv.base.warn"
 local calibrate, evaluate = require "cohesiv.hands.calibrate", require "cohesiv.hands.evaluate"
 local evaluation, recipes = require "cohesiv.train.evaluation", require "cohesiv.train.recipe"
 local failures, groups_of = require "cohesiv.tools.report_failures", require "cohesiv.tools.report_groups"
+local order_of = require "cohesiv.tools.report_order"
 local pictures, published = require "cohesiv.tools.report_pictures", require "cohesiv.tools.published"
 local report, tables = require "cohesiv.tools.report", require "cohesiv.tools.report_table"
 local report_run = {}
@@ -20,6 +21,7 @@ local SYSTEMS = { -- name in tables, what it sees
   flow = { "Flow", "sees the video: what moves" },
   saliency = { "Saliency", "one image: what stands out" },
   disc = { "Disc", "a disc at the point; sees no pixels" },
+  true_boxes = { "True boxes", "sees the truth: boxes that never err" },
 }
 local LEARNED = lists.set { "cohesiv", "predicted_query" } -- from video alone
 local RUNS, LOOKED_AT = 10, 60 -- runs with pictures and curves; failures looked at, of all runs together
@@ -81,8 +83,9 @@ local function results_of(runs, data, baselines)
         names[i], names[1])
     end
   end
-  local recipe = named_system(runs)
-  for _, system in ipairs(baselines or BASELINES) do
+  local recipe, wanted = named_system(runs), lists.copy(baselines or BASELINES)
+  if present.supervised_box then wanted[#wanted + 1] = "true_boxes" end
+  for _, system in ipairs(wanted) do
     if not present[system] then
       local untrained = recipe { system = system, name = system, supervised = false,
         size = recipe.maps.size or recipe.size }
@@ -391,6 +394,10 @@ end
 local function add_tables(groups, data, add)
   local differences = groups_of.differences(groups)
   if differences then add { title = "Differences", table = differences } end
+  local order = order_of.section(groups)
+  if order then add(order) end
+  local by_hands = groups_of.by_hands(groups)
+  if by_hands then add { title = "One hand, and several", table = by_hands } end
   local known = published.table_of(data.path)
   if known then add { title = "Published figures", table = known } end
   local spread = groups_of.spread(groups)
