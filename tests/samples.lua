@@ -87,8 +87,7 @@ end
 
 -- What stays float32 beside halves, by the names that ops have for it, unless all of it is halves.
 local full = lists.set { "weight", "bias", "running_mean", "running_var", "w1", "b1", "w2", "b2", "scale", "shift", "R",
-  "queries", "image", "label", "grid", "parameter", "gradient", "m", "v", "velocity", "total", "factor", "good",
-  "step" }
+  "queries", "image", "label", "grid", "parameter", "gradient", "m", "v", "velocity", "total", "good", "step" }
 
 --- halves(name, inputs, half): the inputs as halves on the GPU, and with the same numbers in float32 on the CPU.
 function samples.halves(name, inputs, half)

@@ -14,7 +14,7 @@ static int writable(Call *c, int i, float **p) {
 
 /* What the calls' parameters come to, in device memory. */
 static const float *numbers_of(Call *c) {
-  float numbers[OP_NUMBERS] = {0};
+  float numbers[OP_NUMBERS] = {[OP_FACTOR] = 1};
   if (c->numbers) return c->numbers;
   float *to = call_scratch(c, sizeof numbers);
   c->op->numbers(c, numbers);

@@ -9,18 +9,18 @@
 #include <math.h>
 
 struct gradient_factor_args {
-  const real *total;         /* of squares */
-  real limit;                /* 0: none */
-  real *factor;              /* OP_NUMBERS */
-  real *scale, *good, *step; /* NULL: the loss was not scaled; step: OP_NUMBERS, or NULL */
+  const real *total; /* of squares */
+  real limit;
+  real *step;         /* OP_NUMBERS */
+  real *scale, *good; /* NULL: the loss was not scaled */
 };
 
 BODY void gradient_factor_of(const struct gradient_factor_args *a) {
   const real most = 16777216, until_double = 2000; /* good steps */
   real scale = a->scale ? *a->scale : 1, norm = RM(sqrt)(*a->total) / scale;
   int good = norm - norm == 0; /* a number */
-  a->factor[0] = (a->limit > 0 && norm > a->limit ? a->limit / norm : 1) / scale;
-  if (a->step) a->step[OP_LEFT_OUT] = a->scale && !good;
+  a->step[OP_FACTOR] = (norm > a->limit ? a->limit / norm : 1) / scale;
+  a->step[OP_LEFT_OUT] = a->scale && !good;
   if (!a->scale) return;
   *a->good = good ? *a->good + 1 : 0;
   if (!good)
@@ -28,4 +28,5 @@ BODY void gradient_factor_of(const struct gradient_factor_args *a) {
   else if (RM(fmod)(*a->good, until_double) == 0)
     *a->scale = scale < most / 2 ? scale * 2 : most;
 }
+
 #endif

@@ -2,8 +2,8 @@
 #ifndef OPS_NUMBERS_H
 #define OPS_NUMBERS_H
 
-/* As many numbers of an op's own at most; behind them one that the device may write: where it is not 0, the tensors of
- * that update stay as they are. */
-enum { OP_LEFT_OUT = 8, OP_NUMBERS };
+/* As many numbers of an op's own at most; behind them two that the device may write: where the first is not 0, the
+ * tensors of that update stay as they are; by the other, 1 at first, gradients are multiplied. */
+enum { OP_LEFT_OUT = 8, OP_FACTOR, OP_NUMBERS };
 
 #endif

@@ -4,9 +4,9 @@
 #include "ops/gradient_factor.h"
 
 static int gradient_factor_shape(Call *c) {
-  static const char *const names[] = {"total", "factor", "scale", "good", "step"};
-  for (int i = TOTAL; i <= STEP; i++) {
-    long size = i == FACTOR || i == STEP ? OP_NUMBERS : 1;
+  static const char *const names[] = {"total", "step", "scale", "good"};
+  for (int i = TOTAL; i <= GOOD; i++) {
+    long size = i == STEP ? OP_NUMBERS : 1;
     if (!want_real(c, i)) return 0;
     if (c->in[i] && c->in[i]->size != size)
       return call_fail(c, "%s: expected %ld numbers, found %s", names[i], size, tensor_text(c->in[i]));
@@ -28,26 +28,26 @@ static int gradient_factor_sample(Call *c, Random *r, int variant) {
   static const long one = 1, numbers = OP_NUMBERS;
   static const real scales[] = {0, 4, 1024, 8, 16777216}, goods[] = {0, 0, 17, 1999, 1999};
   if (variant > 4) return -1;
-  for (int i = TOTAL; i <= (variant ? STEP : FACTOR); i++)
-    if (!sample_input(c, i, r, 1, i == FACTOR || i == STEP ? &numbers : &one)) return 0;
+  for (int i = TOTAL; i <= (variant ? GOOD : STEP); i++)
+    if (!sample_input(c, i, r, 1, i == STEP ? &numbers : &one)) return 0;
   real *total = tensor_write(c->in[TOTAL]);
   *total = *total * *total + 1;
   if (variant) {
     *(real *)tensor_write(c->in[SCALE]) = scales[variant];
     *(real *)tensor_write(c->in[GOOD]) = goods[variant];
   }
-  sample_arg(c, LIMIT, variant % 2 ? 0 : 0.01);
+  if (variant % 2 == 0) sample_arg(c, LIMIT, 0.01);
   return 1;
 }
 
 DESCRIPTOR op_gradient_factor = {
     .name = "gradient_factor",
-    .args = "total factor scale? good? step? limit=0",
-    .doc = "writes to factor what gradients, whose squares' sum is total, are multiplied by: clipped to a "
-           "norm of "
-           "limit (0: not), freed of scale, which goes on; step: left out where they are no numbers",
+    .args = "total step scale? good? limit=inf",
+    .doc =
+        "writes to an update's numbers what its gradients, whose squares' sum is total, are multiplied by: "
+        "clipped to a norm of limit, freed of scale, which goes on; left out where they are no numbers",
     .shape = gradient_factor_shape,
     .sample = gradient_factor_sample,
-    .full = 1 << TOTAL | 1 << FACTOR | 1 << SCALE | 1 << GOOD | 1 << STEP,
-    .mutates = 1 << FACTOR | 1 << SCALE | 1 << GOOD | 1 << STEP};
+    .full = 1 << TOTAL | 1 << STEP | 1 << SCALE | 1 << GOOD,
+    .mutates = 1 << STEP | 1 << SCALE | 1 << GOOD};
 const Kernel REALNAME(cpu_gradient_factor) = {.forward = gradient_factor_forward};

@@ -298,7 +298,14 @@ static int run_at_once(const OpInfo *info, const Call *like, Tensor *const *rows
   return ok && (!interrupted || fail("interrupted"));
 }
 
+static int numbers_fit(const OpInfo *info, const Tensor *t) {
+  return (t->dtype == F32 && t->size == OP_NUMBERS) ||
+         fail("%s: numbers: expected %d of float32, found %s of %s", info->op->name, OP_NUMBERS,
+              tensor_text(t), dtype_name[t->dtype]);
+}
+
 int op_run_each(const OpInfo *info, const Call *like, Tensor *const *rows, int n, const Tensor *numbers) {
+  if (numbers && !numbers_fit(info, numbers)) return 0;
   const Kernel *kernel = n ? kernel_for_each(info, rows, n) : NULL;
   if (kernel) return run_at_once(info, like, rows, n, numbers, kernel);
   int ok = 1;
@@ -311,10 +318,8 @@ int op_run_each(const OpInfo *info, const Call *like, Tensor *const *rows, int n
 }
 
 int op_write_numbers(const OpInfo *info, const Call *like, Tensor *t) {
-  float numbers[OP_NUMBERS] = {0};
-  if (t->dtype != F32 || t->size != OP_NUMBERS)
-    return fail("%s: numbers: expected %d of float32, found %s of %s", info->op->name, OP_NUMBERS,
-                tensor_text(t), dtype_name[t->dtype]);
+  float numbers[OP_NUMBERS] = {[OP_FACTOR] = 1};
+  if (!numbers_fit(info, t)) return 0;
   info->op->numbers(like, numbers);
   void *to = tensor_write(t);
   return to && device_copy(t->device, to, device_cpu(), numbers, sizeof numbers);

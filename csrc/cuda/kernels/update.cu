@@ -30,17 +30,20 @@ static __device__ bool aligned_row(const UpdateRow &r) { /* NULL is */
   return ((uintptr_t)r.p | (uintptr_t)r.first | (uintptr_t)r.second | (uintptr_t)r.g) % 16 == 0;
 }
 
-static __device__ void update(const struct adamw_step &step, const UpdateRow &r, long i, long n, bool whole) {
+static __device__ void update(const struct adamw_step &step, const UpdateRow &r, long i, long n, bool whole,
+                              float factor) {
   Four p = load(r.p, i, n, whole), m = load(r.first, i, n, whole), v = load(r.second, i, n, whole),
        g = load(r.g, i, n, whole);
-  for (int k = 0; k < WIDTH; k++) adamw_update(step, p.v + k, m.v + k, v.v + k, g.v[k]);
+  for (int k = 0; k < WIDTH; k++) adamw_update(step, p.v + k, m.v + k, v.v + k, g.v[k] * factor);
   store(r.p, i, n, whole, p);
   store(r.first, i, n, whole, m);
   store(r.second, i, n, whole, v);
 }
 
-static __device__ void update(const struct sgd_step &step, const UpdateRow &r, long i, long n, bool whole) {
+static __device__ void update(const struct sgd_step &step, const UpdateRow &r, long i, long n, bool whole,
+                              float factor) {
   Four p = load(r.p, i, n, whole), g = load(r.g, i, n, whole);
+  for (int k = 0; k < WIDTH; k++) g.v[k] *= factor;
   if (r.first) {
     Four v = load(r.first, i, n, whole);
     for (int k = 0; k < WIDTH; k++) sgd_update(step, p.v + k, v.v + k, g.v[k]);
@@ -53,7 +56,7 @@ static __device__ void update(const struct sgd_step &step, const UpdateRow &r, l
 struct lerp_step {
   float share;
 };
-static __device__ void update(const lerp_step &step, const UpdateRow &r, long i, long n, bool whole) {
+static __device__ void update(const lerp_step &step, const UpdateRow &r, long i, long n, bool whole, float) {
   Four p = load(r.p, i, n, whole), g = load(r.g, i, n, whole);
   for (int k = 0; k < WIDTH; k++) lerp_update(step.share, p.v + k, g.v[k]);
   store(r.p, i, n, whole, p);
@@ -62,7 +65,7 @@ static __device__ void update(const lerp_step &step, const UpdateRow &r, long i,
 struct scale_step {
   float by;
 };
-static __device__ void update(const scale_step &step, const UpdateRow &r, long i, long n, bool whole) {
+static __device__ void update(const scale_step &step, const UpdateRow &r, long i, long n, bool whole, float) {
   Four p = load(r.p, i, n, whole);
   for (int k = 0; k < WIDTH; k++) p.v[k] *= step.by;
   store(r.p, i, n, whole, p);
@@ -70,7 +73,7 @@ static __device__ void update(const scale_step &step, const UpdateRow &r, long i
 
 template <class T> struct round_step {};
 template <class T>
-static __device__ void update(const round_step<T> &, const UpdateRow &r, long i, long n, bool whole) {
+static __device__ void update(const round_step<T> &, const UpdateRow &r, long i, long n, bool whole, float) {
   store((T *)r.first, i, n, whole, load(r.p, i, n, whole));
 }
 
@@ -80,10 +83,11 @@ static __global__ void __launch_bounds__(THREADS)
   if (numbers && numbers[OP_LEFT_OUT] != 0) return;
   const UpdateRow r = rows.row[row_of(rows, blockIdx.x)];
   const Step step = numbers ? *(const Step *)numbers : Step();
+  float factor = numbers ? numbers[OP_FACTOR] : 1;
   bool aligned = aligned_row(r);
   long begin = (long)(blockIdx.x - r.block) * UPDATE_CHUNK, n = min((long)r.n, begin + UPDATE_CHUNK);
   for (long i = begin + threadIdx.x * WIDTH; i < n; i += THREADS * WIDTH)
-    update(step, r, i, n, aligned && i + WIDTH <= n);
+    update(step, r, i, n, aligned && i + WIDTH <= n, factor);
 }
 
 template <class Step> static void update_as(CudaStream s, const float *numbers, const UpdateRows *rows) {

@@ -30,7 +30,7 @@ typedef struct UpdateRow {
   unsigned n, block; /* how many numbers; the first block that has some of them */
 } UpdateRow;
 
-/* Blocks of a row of n numbers; of none, too, one has something to say. */
+/* Blocks of a row of n numbers; of none, too, there is one, since launches of no block are none. */
 #define UPDATE_BLOCKS(n) ((n) ? (unsigned)(((n)-1) / UPDATE_CHUNK + 1) : 1u)
 
 typedef struct UpdateRows {

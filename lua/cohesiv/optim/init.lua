@@ -7,7 +7,7 @@ local schedule = require "cohesiv.optim.schedule"
 
 local M = lists.copy(schedule) -- Step, Cosine, Warmup, Plateau
 local ops = core.ops
-local NUMBERS = 9 -- what a step comes to, in a device's memory (csrc/ops/numbers.h)
+local NUMBERS = 10 -- what a step comes to, in a device's memory (csrc/ops/numbers.h)
 
 local Optimiser = {}
 
@@ -39,6 +39,24 @@ function Optimiser:zero_grad()
   for _, p in ipairs(self.parameters) do p.grad = nil end
 end
 
+-- The sum of the squares of some gradients, a number on their device, of one launch.
+local function squares(gradients)
+  local total, totals = core.full(0, {}, { device = gradients[1].device }), {}
+  for i = 1, #gradients do totals[i] = total end
+  ops.sum_squares.each { gradients, totals }
+  return total
+end
+
+-- Without reading on the host: what the coming update multiplies these gradients by, which clips them to a norm of max
+-- together (nil: not) and frees them of the scale that their loss had (scaled: { scale, good }, numbers on the device,
+-- which it moves on; see cohesiv.train.scaling).
+local function condition(numbers, gradients, max, scaled)
+  options.within("step", "max", max or math.huge, 0, math.huge)
+  local there, kept = lists.map(gradients, function(g) return g end), scaled or {}
+  if #there == 0 then return end
+  ops.gradient_factor.call(squares(there), numbers, kept.scale, kept.good, max or math.huge)
+end
+
 -- Where a step is recorded to be replayed (cohesiv.tensor.captured), its two halves: the next step's numbers, from the
 -- host, and the update, which reads them on the device.
 function Optimiser:advance()
@@ -47,7 +65,10 @@ function Optimiser:advance()
 end
 
 function Optimiser:update(max, scaled)
-  if max or scaled then self:condition(max, scaled) end
+  if not self.numbers then
+    if scaled then core.refuse "step: expected parameters on a GPU for a scaled loss, found some on the CPU" end
+    if max then M.clip_norm(self.parameters, max) end
+  end
   local gradients = {}
   local operands = { self.parameters, gradients }
   for k, name in ipairs(self.kept) do operands[k + 2] = self[name] end
@@ -58,6 +79,7 @@ function Optimiser:update(max, scaled)
       for _, name in ipairs(self.kept) do core.own(self[name][i]) end
     end
   end
+  if self.numbers and (max or scaled) then tensor.tidy(condition, self.numbers, gradients, max, scaled) end
   self.op.each(operands, self.numbers, self:settings(self.steps))
   for _, g in ipairs(gradients) do if g then g:close() end end
 end
@@ -134,22 +156,8 @@ function M.SGD(parameters, o)
   return new(o.momentum > 0 and SGD or PlainSGD, parameters, o)
 end
 
-local function gradients_of(parameters)
-  local list = {}
-  for _, p in ipairs(parameters) do list[#list + 1] = p.grad end
-  return list
-end
-
--- The sum of the squares of all gradients, a number on their device, of one launch.
-local function squares(gradients)
-  local total, totals = core.full(0, {}, { device = gradients[1].device }), {}
-  for i = 1, #gradients do totals[i] = total end
-  ops.sum_squares.each { gradients, totals }
-  return total
-end
-
 local function norm(parameters)
-  local gradients = gradients_of(parameters)
+  local gradients = lists.map(parameters, function(p) return p.grad end)
   if #gradients == 0 then return 0.0 end
   if gradients[1].device ~= "cpu" then return math.sqrt(squares(gradients):item()) end
   local sum = 0.0
@@ -157,8 +165,7 @@ local function norm(parameters)
   return math.sqrt(sum)
 end
 
--- numbers: the factor, in the gradients' device's memory; nil: it is `by`.
-local function scale(parameters, by, numbers)
+local function scale(parameters, by)
   local gradients, whose = {}, {}
   for _, p in ipairs(parameters) do
     local g = p.grad
@@ -169,7 +176,7 @@ local function scale(parameters, by, numbers)
   end
   local ok, message = pcall(function()
     for _, g in ipairs(gradients) do core.own(g) end -- what needs memory comes first
-    ops.scale.each({ gradients }, numbers, by)
+    ops.scale.each({ gradients }, nil, by)
   end)
   for i, p in ipairs(whose) do p.grad = gradients[i] end
   if not ok then core.error(message, 0) end
@@ -188,23 +195,6 @@ function M.clip_norm(parameters, max)
   local before = tensor.tidy(norm, parameters)
   if before > max then M.scale_gradients(parameters, max / before) end
   return before
-end
-
--- All gradients times one factor, which clips them to a norm of max (nil: not) and frees them of the scale that their
--- loss had (scaled: { scale, good }, numbers on their device, moved on; see cohesiv.train.scaling). On a device nothing
--- is read on the host.
-function Optimiser:condition(max, scaled)
-  if not self.numbers then return max and M.clip_norm(self.parameters, max) end
-  tensor.tidy(function()
-    local gradients = gradients_of(self.parameters)
-    if #gradients == 0 then return end
-    local factor = core.full(0, NUMBERS, { device = gradients[1].device })
-    core.own(self.numbers)
-    local kept = scaled or {}
-    ops.gradient_factor.call(squares(gradients), factor, kept.scale, kept.good, scaled and self.numbers or nil,
-      max or 0)
-    scale(self.parameters, 1, factor)
-  end)
 end
 
 --- clip_value(parameters, limit): clamps every number of the gradients to ± limit.

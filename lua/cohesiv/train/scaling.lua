@@ -1,5 +1,5 @@
 --- The scale of losses, for float16: gradients of activations are smaller than its smallest numbers. It halves where a
--- gradient is no number, and that step changes nothing; after 2000 good ones it doubles (Micikevicius et al., ICLR
+-- gradient is no number, and that step changes no weight; after 2000 good ones it doubles (Micikevicius et al., ICLR
 -- 2018). A power of two, it changes no bits of the gradients in float32. It lies on the device, where the op
 -- gradient_factor moves it on: nothing of a step is read on the host.
 local core = require "cohesiv.core"

@@ -235,6 +235,7 @@ function Training:compute(...)
   local optimiser, scaled = self.optimiser, self.scaling
   if self:between_steps() then optimiser:zero_grad() end
   if size > 1 then total = total / size end
+  if scaled then total = total:to "float32" end -- as the scale is
   range("backward", total.backward, total, scaled and scaled.scale)
   if last then
     local step = at_once and optimiser.step or optimiser.update
