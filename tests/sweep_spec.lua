@@ -106,7 +106,8 @@ describe("a sweep", function()
     assert.same({ 160, 96 }, by["cohesiv_seed-0"].size) -- quickstart's
     assert.same({ 224, 128 }, by.flow.size)
     local real = sweeps.load(support.root .. "/experiments/sweeps/paper_real.lua")
-    assert.same({ 9, true }, { #real, real[1].recipe.held_out })
+    assert.same({ 9, true, "resnet50", "random" }, { #real, real[1].recipe.held_out, real[7].recipe.model.encoder,
+      real[7].recipe.model.encoder_weights }) -- nowhere to be had for it
   end)
 
   it("says in one line what is wrong with it", function()

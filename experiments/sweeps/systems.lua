@@ -31,11 +31,12 @@ local function on(base, name)
   return base(difference)
 end
 
---- systems(base, seeds): a list of them all, those that learn once for each seed, the others at the size of maps.
-return function(base, seeds)
+--- systems(base, seeds, changes): a list of them all, those that learn once for each seed, the others at the size of
+-- maps. changes: what else becomes of some, by their names.
+return function(base, seeds, changes)
   local list = {}
   for _, system in ipairs(SYSTEMS) do
-    local one = on(base, system[1])
+    local one = on(base, system[1])((changes or {})[system[1]] or {})
     list[#list + 1] = system[2] and sweep.grid(one, { seed = seeds }) or one { size = base.maps.size or base.size }
   end
   return list
