@@ -39,7 +39,7 @@ function Optimiser:zero_grad()
   for _, p in ipairs(self.parameters) do p.grad = nil end
 end
 
--- The sum of the squares of some gradients, a number on their device, of one launch.
+-- The sum of the squares of some gradients, a number on their device; on a GPU of one launch.
 local function squares(gradients)
   local total, totals = core.full(0, {}, { device = gradients[1].device }), {}
   for i = 1, #gradients do totals[i] = total end
@@ -158,11 +158,7 @@ end
 
 local function norm(parameters)
   local gradients = lists.map(parameters, function(p) return p.grad end)
-  if #gradients == 0 then return 0.0 end
-  if gradients[1].device ~= "cpu" then return math.sqrt(squares(gradients):item()) end
-  local sum = 0.0
-  for _, g in ipairs(gradients) do sum = sum + g:square():sum():item() end
-  return math.sqrt(sum)
+  return #gradients > 0 and math.sqrt(squares(gradients):item()) or 0.0
 end
 
 local function scale(parameters, by)
