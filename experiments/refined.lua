@@ -1,0 +1,2 @@
+local base = require "experiments.cohesiv"
+return base { name = "refined", predict = { refine = true } }
