@@ -123,6 +123,8 @@ describe("a sweep", function()
     support.refuses(sweep(t.folder, { file("number", "3") }), 1, "expected the file to return sweep.grid")
     support.refuses(sweep(t.folder, { t.experiment }), 1, "found a recipe: cohesiv train")
     support.refuses(sweep(t.folder, { file("one", "sweep.list { tiny }"), "--only", "2" }), 2, "a place of 1 to 1")
+    local bare = file("bare", 'sweep.list { require "experiments.cohesiv" { name = "bare" } }')
+    support.refuses(sweep(t.folder, { bare }), 1, "sweep: bare: expected a data folder (data=PATH), found none")
   end)
 end)
 

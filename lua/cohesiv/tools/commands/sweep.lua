@@ -41,6 +41,16 @@ local function work(folder, args)
   core.error(problem, 0)
 end
 
+-- Raises where a run that is wanted has no data, before each of them fails by that.
+local function check_data(sweep, only)
+  local wanted = only and lists.set(only)
+  for place, entry in ipairs(sweep) do
+    if (not wanted or wanted[place]) and not entry.recipe.data then
+      core.refuse("sweep: %s: expected a data folder (data=PATH), found none", entry.name)
+    end
+  end
+end
+
 return {
   summary = "Runs the recipes of a sweep, several at once; goes on where it stopped; prints its folder last.",
   configure = function(parser)
@@ -76,6 +86,7 @@ return {
       folder:check()
       return print_plan(plan)
     end
+    check_data(sweep, args.only)
     folder:create(args.file, args.changes, text)
     if sweep.prepare then sweep.prepare(sweep) end
     local words = { "sweep", args.file, "--name", name }
