@@ -355,26 +355,31 @@ describe("true boxes", function()
     local data = co.data(tiny.world)
     local run = train(support.root .. "/experiments/true_boxes.lua", { "data=" .. tiny.world, "calibrate.steps=5" })
     local scores, reported = co.evaluate(run), select(2, evaluate.split(data))
-    local sum, count = 0, 0
-    for _, frame in ipairs(evaluate.frames(data, reported)) do
-      local truth = evaluate.truth(data, frame)
-      for _, mask in ipairs(truth.hand) do
-        local inside = (co.gt(mask:max(2, true), 0) * co.gt(mask:max(1, true), 0)):to "uint8" -- of rows and columns
-        local rows, columns = inside:max(2):totable(), inside:max(1):totable()
-        for _, list in ipairs { rows, columns } do -- those between are of the box, too
-          local first, last
-          for k, v in ipairs(list) do
-            if v > 0 then first, last = first or k, k end
-          end
-          for k = first, last do list[k] = 1 end
-        end
-        local box = co.tensor(rows):reshape { -1, 1 } * co.tensor(columns):reshape { 1, -1 }
-        local counts = truth.ignore and 1 - truth.ignore:to "float32" or co.ones(truth.height, truth.width)
-        sum = sum + 100 * (mask:to "float32" * counts):sum():item() / (box * counts):sum():item()
-        count = count + 1
+    local function covered(values) -- from the first that is in to the last
+      local list, first, last = values:totable(), nil, nil
+      for k, v in ipairs(list) do
+        if v > 0 then first, last = first or k, k end
       end
+      for k = first, last do list[k] = 1 end
+      return co.tensor(list)
     end
-    assert.equal(count, scores.Hand.n)
-    assert.is_true(math.abs(scores.Hand.mean - sum / count) < 1e-3, ("%g, %g"):format(scores.Hand.mean, sum / count))
+    for task, part in pairs { Hand = "hand", Obj = "object" } do
+      local sum, count = 0, 0
+      for _, frame in ipairs(evaluate.frames(data, reported)) do
+        local truth = evaluate.truth(data, frame)
+        local counts = truth.ignore and 1 - truth.ignore:to "float32" or co.ones(truth.height, truth.width)
+        for q = 1, #truth.hand do
+          local mask = truth[part][q]
+          if mask then
+            local box = covered(mask:max(2)):reshape { -1, 1 } * covered(mask:max(1)):reshape { 1, -1 }
+            sum = sum + 100 * (mask:to "float32" * counts):sum():item() / (box * counts):sum():item()
+            count = count + 1
+          end
+        end
+      end
+      assert.equal(count, scores[task].n)
+      assert.is_true(count > 0 and math.abs(scores[task].mean - sum / count) < 1e-3, ("%s: %g, %g"):format(task,
+        scores[task].mean, sum / count))
+    end
   end)
 end)

@@ -43,7 +43,9 @@ local cases = {
   lerp = function() return { rows(), rows() }, { share = 0.3 } end,
   scale = function() return { rows() }, { by = 0.3 } end,
   sum_squares = function() return { rows(), co.ones(1) } end,
-  gradient_factor = function() return { co.ones(1), co.zeros(10), co.ones(1), co.zeros(1) }, { limit = 0.3 } end,
+  gradient_factor = function()
+    return { co.ones(1), co.zeros(core.op_numbers), co.ones(1), co.zeros(1) }, { limit = 0.3 }
+  end,
   round_weights = function() return { image() } end,
   softmax = function() return { co.randn(900, 70) } end,
   log_softmax = function() return { co.randn(900, 70) } end,

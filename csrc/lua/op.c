@@ -324,7 +324,8 @@ static void set_function(lua_State *L, const OpInfo *info, lua_CFunction f, cons
   lua_setfield(L, -2, name);
 }
 
-/* core.ops: name → { call, args, doc, differentiable, inputs, variadic, mutates; of updates: each, numbers } */
+/* core.ops: name → { call, args, doc, differentiable, inputs, variadic, mutates; of updates: each, numbers }
+ * core.op_numbers: how many numbers the latter writes */
 void open_ops(lua_State *L) {
   lua_createtable(L, 0, op_count());
   for (int i = 0; i < op_count(); i++) {
@@ -350,6 +351,8 @@ void open_ops(lua_State *L) {
     lua_setfield(L, -2, info->op->name);
   }
   lua_setfield(L, -2, "ops");
+  lua_pushinteger(L, OP_NUMBERS);
+  lua_setfield(L, -2, "op_numbers");
   lua_pushcfunction(L, sample);
   lua_setfield(L, -2, "op_sample");
 }

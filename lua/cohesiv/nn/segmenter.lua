@@ -32,7 +32,9 @@ local function forward(self, x)
 end
 
 local function save(self, path)
-  core.io.safetensors_write(path, (self:state_dict()), { segmenter = json.encode(self.options) })
+  core.tidy(function()
+    core.io.safetensors_write(path, (self:state_dict()), { segmenter = json.encode(self.options) })
+  end)
 end
 
 --- segmenter{ encoder, encoder_weights, decoder_widths }: a new network: m(images) → logits; m:save(path).

@@ -7,7 +7,6 @@ local schedule = require "cohesiv.optim.schedule"
 
 local M = lists.copy(schedule) -- Step, Cosine, Warmup, Plateau
 local ops = core.ops
-local NUMBERS = 10 -- what a step comes to, in a device's memory (csrc/ops/numbers.h)
 
 local Optimiser = {}
 
@@ -30,7 +29,7 @@ local function new(of, parameters, fields)
     end
   end
   local device = parameters[1] and parameters[1].device -- other devices read what a step comes to from their own memory
-  self.numbers = device and device ~= "cpu" and core.keep(core.full(0, NUMBERS, { device = device })) or nil
+  self.numbers = device and device ~= "cpu" and core.keep(core.full(0, core.op_numbers, { device = device })) or nil
   return self
 end
 

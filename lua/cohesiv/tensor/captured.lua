@@ -21,7 +21,10 @@ return function(f, state)
   local works, calls, tries = {}, {}, {}
   return function(...)
     local key = core.signature("captured", { ... })
-    local work, places = works[key], core.places(state) -- where they stay, unless something shares them anew
+    local work = works[key]
+    local recordable = (calls[key] or 0) > 0 and (tries[key] or 0) < TRIES
+    -- Where they stay, unless something shares them anew: f, called before it is recorded, does not move them.
+    local places = (work or recordable) and core.places(state)
     if work and work.places == places then
       work.runs = work.runs + 1
       if work.runs == ENOUGH then tries[key] = 0 end

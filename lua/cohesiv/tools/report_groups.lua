@@ -117,11 +117,13 @@ function M.spread(groups)
     caption = "Mean IoU in per cent over seeds, ± the standard deviation between them." } or nil
 end
 
+local function frame_of(row) return row.clip .. "\0" .. row.n end
+
 --- hands(rows): how many hands each frame was asked for, by a key of the frame.
 function M.hands(rows)
   local hands = {}
   for _, row in ipairs(rows) do
-    local key = row.clip .. "\0" .. row.n
+    local key = frame_of(row)
     if row.task == "Pair" then hands[key] = (hands[key] or 0) + 1 end
   end
   return hands
@@ -131,7 +133,7 @@ end
 function M.split(rows, hands)
   local out = { [false] = {}, [true] = {} }
   for _, row in ipairs(rows) do
-    local count = hands[row.clip .. "\0" .. row.n]
+    local count = hands[frame_of(row)]
     if count then table.insert(out[count > 1], row) end
   end
   return out

@@ -2,7 +2,7 @@
 -- from masks (tasks/supervised_box.lua), or from files of a detector's (clip:detections). What is held counts where the
 -- probability of contact, or the detection's score, is over its threshold.
 local core = require "cohesiv.core"
-local boxes, metrics = require "cohesiv.hands.boxes", require "cohesiv.hands.metrics"
+local filled_boxes = require "cohesiv.hands.filled_boxes"
 
 -- By query: hand's box, its score, object's box, its score; in the image's pixels.
 local function of_network(model)
@@ -38,21 +38,5 @@ end
 return function(run)
   local recipe = run.recipe
   local trained = recipe.box.source == "network"
-  local model = trained and run:model():to(recipe.device) or nil
-  local look = trained and of_network(model) or of_files()
-  local grids = { metrics.grid(0, 1, recipe.calibrate.steps) }
-  return {
-    goals = { hand = { task = "Hand", grids = grids }, object = { task = "Obj", grids = grids } },
-    answer = function(clip, n, queries)
-      local found, answer = look(clip, n, queries), { hand = {}, object = {} }
-      for q = 1, #queries do
-        local hand, score, object, contact = table.unpack(found[q] or {}, 1, 4)
-        local function entry(box, value)
-          return box and { boxes.fill(box, clip.width, clip.height) * value } or nil
-        end
-        answer.hand[q], answer.object[q] = entry(hand, score), entry(object, contact)
-      end
-      return answer
-    end,
-  }
+  return filled_boxes(run, trained and of_network(run:model():to(recipe.device)) or of_files())
 end
