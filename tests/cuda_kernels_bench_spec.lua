@@ -28,6 +28,19 @@ it("checks what a GPU computes, and measures it", function()
   assert.is_true(speed.layers[1].bound > 0 and speed.layers[1].weights ~= nil)
 end)
 
+it("tunes, and says what that gains", function()
+  local result, folder = bench({ "--part", "tuned" }, { COHESIV_CUDA_MODULE = os.getenv "COHESIV_CUDA_MODULE",
+    COHESIV_CUDNN = "double", COHESIV_CACHE = support.temp() })
+  assert.equal(0, result.status, result.stdout .. result.stderr)
+  local tuned = json.decode(support.read(folder .. "/gpu_tuned.json"))
+  assert.same({ "inference", "training" }, lists.map(tuned.tuning, function(t) return t.name end))
+  -- The double's convolution with its sums and its norm are faster by known times.
+  assert.is_true(tuned.tuning[2].problems > tuned.tuning[1].problems and tuned.tuning[2].saved > 1e-3)
+  for _, stage in ipairs { "inference", "training" } do
+    for _, name in ipairs { "as it is", "tuned" } do assert.equal(1, #tuned[stage .. ", " .. name]) end
+  end
+end)
+
 it("counts what a training step of the default network starts without a graph: at most 600 kernels", function()
   local result, folder = bench({ "--part", "launches" }, { COHESIV_CUDA_MODULE = os.getenv "COHESIV_CUDA_MODULE",
     COHESIV_CUDA_IDLE = "1", COHESIV_CUDA_MEMORY = "100000000000" }, not support.small)
@@ -54,7 +67,7 @@ it("tells of a stage that fails, and of wrong words", function()
     result.stdout)
   assert.equal("PyTorch", json.decode(support.read(folder .. "/gpu_peer.json")).failures[1].stage)
   result = bench({ "--part", "all" }, {})
-  assert.is_truthy(result.stderr:find("--part: expected checks, speed, peer or launches, found all", 1, true),
+  assert.is_truthy(result.stderr:find("--part: expected checks, speed, tuned, peer or launches, found all", 1, true),
     result.stderr)
 end)
 

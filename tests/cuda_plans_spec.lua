@@ -1,7 +1,8 @@
 -- cuDNN has a plan for every convolution of the networks, forward and both gradients, on GPUs that need not be here
 -- (tests/cuda/plans.c). As a rule: the default encoder's, an H100, bfloat16 and float32 (in which ops compute),
--- and in bfloat16 what follows a convolution in inference, and the sums that batch norm takes in training, one of each
--- kind. Every encoder, GPU and precision, and all that follows (hours; --filter "h100 in float16" or the like: a part):
+-- and in bfloat16 what follows a convolution in inference, the sums that batch norm takes in training, and batch norm
+-- itself with what follows it, forward and backward, one of each kind. Every encoder, GPU and precision, and all that
+-- follows (hours; --filter "h100 in float16" or the like: a part):
 --
 --   COHESIV_PLANS=all ./cohesiv tests/busted_run.lua tests/cuda_plans_spec.lua
 local co = require "cohesiv"
@@ -14,12 +15,13 @@ local BATCH, SIZE = 10, 256
 local PASSES = { "forward", "images' gradient", "weights' gradient" }
 local PLACES = { none = 0, relu = 1, relu6 = 2, silu = 3 }
 
-local STATISTICS = 3 -- the pass's number
+local STATISTICS, NORMS = 3, { norm = 4, ["norm's gradient"] = 5 } -- numbers of passes
 
 local EVERY = { "bfloat16", "float16", "float32", "tf32" }
 -- dtype, what is asked for beside: plans.c
 local precisions = { bfloat16 = { "bfloat16", "" }, float16 = { "float16", "" }, float32 = { "float32", "" },
   tf32 = { "float32", "t" } }
+local NORMED = { "bfloat16", "float16", "float32" } -- nothing is multiplied
 -- With statistics cuDNN multiplies by tensor cores alone, on an H100, which float32 as it is has none of.
 local SUMMED = { "bfloat16", "float16", "tf32" }
 
@@ -40,7 +42,7 @@ local function build()
   compile { "gcc", "-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-soname,libcuda.so.1", "tests/cuda/no_device.c",
     "-o", folder .. "/libcuda.so.1" }
   compile { "gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Icsrc", "-I" .. include, "tests/cuda/plans.c",
-    "csrc/cuda/graph.c", "csrc/cuda/cudnn.c", "csrc/core/error.c", "-o", folder .. "/plans", "-ldl", "-lpthread" }
+    "csrc/cuda/graph.c", "csrc/cuda/graph_build.c", "csrc/cuda/cudnn.c", "csrc/core/error.c", "-o", folder .. "/plans", "-ldl", "-lpthread" }
   local result = support.run { folder .. "/plans", "h100" }
   if result.stdout:find "no cuDNN" then return "libcudnn.so.9 is not installed" end
 end
@@ -126,10 +128,20 @@ local heard = {
   end,
 }
 
--- Runs f and adds what its convolutions are to the list, at the batch size asked for.
-local function listen(list, f)
+-- A norm as a convolution of its map's size: the letters and the activation of what follows.
+local heard_norms = {
+  batch_norm = function(y, x, _, _, _, _, residual, _, _, _, act)
+    local n, h, w, c = table.unpack(x.shape)
+    local norm = convolution(x.shape, { c, 1, 1 }, y.shape, {})
+    norm.name = ("%d channels on %dx%dx%d"):format(c, n, h, w)
+    return norm, residual and "r" or "", act or "none"
+  end,
+}
+
+-- Runs f and adds what its convolutions, or others, are to the list, at the batch size asked for.
+local function listen(list, f, ops)
   local calls = {}
-  for name, hear in pairs(heard) do
+  for name, hear in pairs(ops or heard) do
     local op = core.ops[name]
     calls[name] = op.call
     op.call = function(...)
@@ -146,16 +158,17 @@ local function listen(list, f)
   assert(ok, message)
 end
 
--- The convolutions of these networks in training and in inference.
+-- The convolutions of these networks in training and in inference, and their norms.
 local function convolutions_of(names)
-  local single, fused = {}, {}
+  local single, fused, norms = {}, {}, {}
   for _, name in ipairs(names) do
     local model, x = co.model { encoder = name }, co.zeros(1, SIZE, SIZE, 3)
     listen(single, function() co.no_grad(function() model:forward(x) end) end)
+    listen(norms, function() co.no_grad(function() model:forward(x) end) end, heard_norms)
     model:eval()
     listen(fused, function() co.no_grad(function() model:forward(x) end) end)
   end
-  return single, fused
+  return single, fused, norms
 end
 
 -- cuDNN fuses nothing with depthwise convolutions in halves.
@@ -181,6 +194,25 @@ local function summed_lines(heard_list, precision)
       local name = "sums of " .. c.name
       local kind = all and name or ("%dx%d %s"):format(c.kh, c.kw, c.groups > 1)
       add(kind, line_of(name, c, STATISTICS, precision, "c", "none"))
+    end
+  end
+  return lines
+end
+
+-- Norms forward and backward, one of each kind: those that csrc/cuda/norm_plans.c asks for.
+local function norm_lines(heard_list, precision)
+  local lines, add = collector()
+  for _, entry in ipairs(heard_list) do
+    local c, letters, act = table.unpack(entry)
+    local after = letters == "r" and "addition and " .. act or act
+    for pass, number in pairs(NORMS) do
+      -- What comes of an addition alone goes on as it is: backward there is no fork, and forward cuDNN has no plan.
+      local fork = letters == "r" and act ~= "none"
+      local planned = letters == "" or fork and precision ~= "float32" or not fork and pass ~= "norm"
+      if planned and (act == "none" or act == "relu") then
+        local name = ("%s, %s, of %s"):format(pass, after, c.name)
+        add(all and name or pass .. after, line_of(name, c, number, precision, fork and "rc" or "c", act))
+      end
     end
   end
   return lines
@@ -221,7 +253,10 @@ describe("cuDNN plans", function()
   if why then return pending("convolutions: " .. why) end
 
   local names = all and encoders.names "se_resnext50_32x4d" or { "se_resnext50_32x4d" }
-  local single, fused = convolutions_of(names)
+  local single, fused, norms = convolutions_of(names)
+  if not all then -- every block of the default encoder has a gate between norm and addition: no graph says that
+    for _, entry in ipairs((select(3, convolutions_of { "resnet18" }))) do norms[#norms + 1] = entry end
+  end
 
   it("are asked for all convolutions", function()
     local least = 68 * #names // (all and 2 or 1) -- the default network has 68, the smallest more than half of that
@@ -237,6 +272,13 @@ describe("cuDNN plans", function()
     for _, precision in ipairs(all and EVERY or { "bfloat16" }) do
       it(("exist for what follows a convolution on %s in %s"):format(gpu, precision), function()
         all_planned(gpu, lines_of(fused, precision, each_kind))
+      end)
+    end
+    for _, precision in ipairs(all and NORMED or { "bfloat16" }) do
+      it(("exist for norms and what follows them on %s in %s"):format(gpu, precision), function()
+        local lines = norm_lines(norms, precision)
+        assert.is_true(#lines >= (precision == "float32" and 4 or 6), "kinds: " .. #lines)
+        all_planned(gpu, lines)
       end)
     end
     for _, precision in ipairs(all and SUMMED or { "bfloat16" }) do

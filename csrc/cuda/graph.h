@@ -1,7 +1,8 @@
-/* Convolutions of channels-last images (backend/conv_shape.h) as operation graphs of cuDNN: forward with what may follow
- * it, in inference or in training, and both gradients. A plan is the first of cuDNN's own suggestions that the device can run.
+/* What cuDNN computes for us as operation graphs: convolutions of channels-last images (backend/conv_shape.h), forward
+ * with what may follow in inference or in training and both gradients, and batch norm in training with what follows it,
+ * forward and backward. A plan is the first of cuDNN's own suggestions that the device can run.
  *
- *   ConvProblem ──> graph ──heuristics──> configurations ──finalize──> ConvPlan ──> conv_plan_run, often
+ *   Problem ──> graph (graph_build.h) ──heuristics──> configurations ──finalize──> Plan ──> plan_run, often
  *
  * Nothing here knows a device of ours, and to plan, none need be there: its properties do. */
 #ifndef CUDA_GRAPH_H
@@ -12,8 +13,11 @@
 
 #include <stddef.h>
 
-/* CONV_STATISTICS: forward, and meanwhile the sums that batch norm takes from its result; nothing else follows. */
-typedef enum ConvPass { CONV_FORWARD, CONV_DATA, CONV_WEIGHT, CONV_STATISTICS } ConvPass;
+/* CONV_STATISTICS: forward, and meanwhile the sums that batch norm takes from its result; nothing else follows.
+ * NORM_FORWARD: y = act(norm(x) + residual), with the statistics of x, and y's mask where there is a residual and an
+ * activation. NORM_BACKWARD: from dy those of x, weight and bias, and of the residual; the activation's slope is in the
+ * mask where there was a residual, otherwise the norm is computed again. act: none or ReLU. */
+typedef enum Pass { CONV_FORWARD, CONV_DATA, CONV_WEIGHT, CONV_STATISTICS, NORM_FORWARD, NORM_BACKWARD } Pass;
 
 /* The tensors of a convolution; in a gradient's graph X, W or Y is the gradient of what it is otherwise. */
 enum {
@@ -28,39 +32,62 @@ enum {
   CONV_TENSORS
 };
 
-typedef struct ConvProblem {
-  ConvPass pass;
-  ConvShape shape; /* w_first and w_channels: 0 */
-  Dtype dtype;     /* of images and weights, float32 or halves; sums are float32 */
-  Dtype result;    /* of what is computed: the same, or float32 */
-  bool tf32;       /* float32 may be rounded to TF32 before it is multiplied */
-  bool compile;    /* an engine that is compiled first will do: up to seconds */
-  bool add;        /* what is computed is added to what is there */
+/* Those of a norm. All that is one number for each channel is float32. */
+enum {
+  NORM_X,
+  NORM_Y,
+  NORM_RESIDUAL,
+  NORM_MASK, /* a bit for each number of y (kernels/norm.h) */
+  NORM_WEIGHT,
+  NORM_BIAS,
+  NORM_MEAN,
+  NORM_INVERSE, /* 1 / sqrt(var + eps) */
+  NORM_EPS,     /* a float of the host's */
+  NORM_ZERO,    /* likewise, 0 */
+  NORM_DY,
+  NORM_DX,
+  NORM_DR, /* of the residual */
+  NORM_DWEIGHT,
+  NORM_DBIAS,
+  NORM_TENSORS
+};
+
+enum { PLAN_TENSORS = NORM_TENSORS };
+
+typedef struct Problem {
+  Pass pass;
+  ConvShape
+      shape; /* w_first and w_channels: 0. A norm's: of a 1x1 convolution whose images are maps like its own */
+  Dtype dtype;  /* of images and weights, float32 or halves; sums are float32 */
+  Dtype result; /* of what is computed: the same, or float32 */
+  bool tf32;    /* float32 may be rounded to TF32 before it is multiplied */
+  bool compile; /* an engine that is compiled first will do: up to seconds */
+  bool add;     /* what is computed is added to what is there */
   bool scale, shift,
       residual; /* forward's epilogue: scale and shift are float32, the residual as the result */
   Activation act;
-} ConvProblem;
+} Problem;
 
-typedef struct ConvPlan {
+typedef struct Plan {
   size_t workspace; /* bytes of device memory that a run needs */
   long offer;       /* which one of cuDNN's suggestions it is */
   long engine;      /* cuDNN's number for the pass */
   bool compiled, tensor_cores;
-} ConvPlan;
+} Plan;
 
 /* A plan for the device of a cudnnHandle_t, or, without one, for a device of these properties (cuDNN's JSON text). NULL
  * with a message; short memory (failed_for_memory) is one thing, a problem that cuDNN does not solve another. */
-ConvPlan *conv_plan_new(const ConvProblem *p, void *handle, const char *properties);
+Plan *plan_new(const Problem *p, void *handle, const char *properties);
 /* The first one from this offer on. */
-ConvPlan *conv_plan_from(const ConvProblem *p, void *handle, const char *properties, long offer);
+Plan *plan_from(const Problem *p, void *handle, const char *properties, long offer);
 /* A plan as text, to be freed, and a plan of the handle's device from it; its numbers beside the workspace are 0. NULL with
  * a message. */
-char *conv_plan_text(const ConvPlan *plan);
-ConvPlan *conv_plan_read(const ConvProblem *p, void *handle, const char *text);
-void conv_plan_free(ConvPlan *plan); /* NULL is allowed */
+char *plan_text(const Plan *plan);
+Plan *plan_read(const Problem *p, void *handle, const char *text);
+void plan_free(Plan *plan); /* NULL is allowed */
 
-/* Runs it on the handle's stream. data: CONV_TENSORS places, on a boundary of 16 bytes, NULL for what the problem does
+/* Runs it on the handle's stream. data: PLAN_TENSORS places, on a boundary of 16 bytes, NULL for what the problem does
  * not have. 1, or 0 with a message. */
-int conv_plan_run(const ConvPlan *plan, void *handle, const void *const *data, void *workspace);
+int plan_run(const Plan *plan, void *handle, const void *const *data, void *workspace);
 
 #endif

@@ -9,13 +9,13 @@
 #include "cuda/statistics.h"
 #include "ops/conv_sizes.h"
 
-static ConvProblem problem_of(const Call *c, ConvPass pass, const ConvShape *s, bool add) {
-  return (ConvProblem){.pass = pass,
-                       .shape = *s,
-                       .dtype = c->dtype,
-                       .result = pass == CONV_WEIGHT ? F32 : c->dtype,
-                       .tf32 = device_tf32,
-                       .add = add};
+static Problem problem_of(const Call *c, Pass pass, const ConvShape *s, bool add) {
+  return (Problem){.pass = pass,
+                   .shape = *s,
+                   .dtype = c->dtype,
+                   .result = pass == CONV_WEIGHT ? F32 : c->dtype,
+                   .tf32 = device_tf32,
+                   .add = add};
 }
 
 int cuda_weights(Call *c, int i, ConvWeights *weights) {
@@ -63,8 +63,8 @@ static int own_kernel(Call *c, bool data, const ConvShape *s, const void *from, 
 
 int cuda_conv_forward(Call *c, const ConvShape *s, const void *x, ConvWeights weight, const Epilogue *e,
                       void *y, bool add) {
-  ConvProblem p = problem_of(c, CONV_FORWARD, s, add);
-  const void *data[CONV_TENSORS] = {x, weight.data, y};
+  Problem p = problem_of(c, CONV_FORWARD, s, add);
+  const void *data[PLAN_TENSORS] = {x, weight.data, y};
   bool done = false;
   if (e) {
     p.scale = e->scale, p.shift = e->shift, p.residual = e->residual;
@@ -76,8 +76,8 @@ int cuda_conv_forward(Call *c, const ConvShape *s, const void *x, ConvWeights we
 
 int cuda_conv_data(Call *c, const ConvShape *s, const void *dy, ConvWeights weight, const Epilogue *e,
                    void *dx, bool add) {
-  ConvProblem p = problem_of(c, CONV_DATA, s, add);
-  const void *data[CONV_TENSORS] = {dx, weight.data, dy};
+  Problem p = problem_of(c, CONV_DATA, s, add);
+  const void *data[PLAN_TENSORS] = {dx, weight.data, dy};
   bool done = false;
   if (!e && is_plain(c, &weight) && !cuda_planned(c, &p, data, &done)) return 0;
   return done || own_kernel(c, true, s, dy, weight, e, dx, add);
@@ -90,25 +90,26 @@ typedef struct Steps {
   ConvShape shape;
   const void *x;
   ConvWeights weight;
+  void *y;
 } Steps;
 
-static int run_apart(Call *c, void *of, void *y) {
+static int run_apart(Call *c, void *of) {
   const Steps *j = of;
   const ConvShape *s = &j->shape;
-  return cuda_conv_forward(c, s, j->x, j->weight, NULL, y, false) &&
-         cuda_sums_look(c, s->n * s->ho * s->wo, s->co, y);
+  return cuda_conv_forward(c, s, j->x, j->weight, NULL, j->y, false) &&
+         cuda_sums_look(c, s->n * s->ho * s->wo, s->co, j->y);
 }
 
 /* Forward with the sums that batch norm will ask for, where cuDNN has a plan for that. */
-static int with_statistics(Call *c, Steps *j, void *y, bool *done) {
-  ConvProblem p = problem_of(c, CONV_STATISTICS, &j->shape, false);
+static int with_statistics(Call *c, Steps *j, bool *done) {
+  Problem p = problem_of(c, CONV_STATISTICS, &j->shape, false);
   *done = false;
   if (!is_plain(c, &j->weight) || !cuda_may_plan(c, &p)) return 1;
   Tensor *room = cuda_sums_new(c->out[0]);
   if (!room) return 0;
   ChannelSums to = cuda_sums_at(room);
-  const void *data[CONV_TENSORS] = {j->x, j->weight.data,
-                                    y, [CONV_SUMS] = to.sums, [CONV_SQUARES] = to.squares};
+  const void *data[PLAN_TENSORS] = {j->x, j->weight.data,
+                                    j->y, [CONV_SUMS] = to.sums, [CONV_SQUARES] = to.squares};
   int ok = cuda_planned_beside(c, &p, data, (Apart){run_apart, j}, done);
   if (*done) return cuda_sums_keep(c->out[0], room);
   tensor_release(room);
@@ -117,17 +118,17 @@ static int with_statistics(Call *c, Steps *j, void *y, bool *done) {
 
 static int conv2d_forward(Call *c) {
   Steps j = {.x = input(c, 0)};
-  float *y = output(c, 0);
+  float *y = j.y = output(c, 0);
   Epilogue e = {.shift = input(c, 2)};
   bool done = false;
   if (!y || !conv_sizes(c, &j.shape) || !cuda_weights(c, 1, &j.weight)) return 0;
-  if (c->arg[STATISTICS].n != 0 && !e.shift && !with_statistics(c, &j, y, &done)) return 0;
+  if (c->arg[STATISTICS].n != 0 && !e.shift && !with_statistics(c, &j, &done)) return 0;
   return done || cuda_conv_forward(c, &j.shape, j.x, j.weight, &e, y, false);
 }
 
 int cuda_conv_weight(Call *c, const ConvShape *s, const void *x, const void *dy, float *dw, bool add) {
-  ConvProblem p = problem_of(c, CONV_WEIGHT, s, add);
-  const void *data[CONV_TENSORS] = {x, dw, dy};
+  Problem p = problem_of(c, CONV_WEIGHT, s, add);
+  const void *data[PLAN_TENSORS] = {x, dw, dy};
   bool done;
   if (!cuda_planned(c, &p, data, &done)) return 0;
   if (done) return 1;

@@ -1,9 +1,10 @@
 /* batch_norm (ops/op_norm.c) and instance_norm (ops/op_instance_norm.c): the same passes, with statistics of all rows,
  * or of each image's. */
 #include "cuda/norm_kit.h"
+#include "cuda/norm_plans.h"
 #include "cuda/statistics.h"
 
-enum { RESIDUAL = NORM_IN, KEPT_GIVEN = NORM_SAVED };
+enum { RESIDUAL = NORM_IN, KEPT_GIVEN = NORM_SAVED, KEPT_BIAS };
 enum { OWN_EPS, OWN_ACT }; /* instance_norm's parameters */
 
 /* One pass over x and what it comes to. */
@@ -47,14 +48,18 @@ static int batch_statistics(Call *c, long channels, NormStatistics *a) {
          norm_keep(c, 1, channels, a);
 }
 
+static int find_statistics(Call *c, Rows n, const NormStatistics *a) {
+  if (a->running && !a->pooled) return norm_running_on(stream_of(c), n.channels, a);
+  return moments(c, n, true, input(c, INPUT), a);
+}
+
 int cuda_norm_prepare(Call *c, Rows n, float *means, float *pooled) {
   NormStatistics a;
   if (!batch_statistics(c, n.channels, &a)) return 0;
   a.means = means;
   a.pooled = pooled;
-  if (a.running && !pooled) return norm_running_on(stream_of(c), n.channels, &a);
   if (pooled) a.sums = NULL; /* images' means take the pass in any case */
-  return moments(c, n, true, input(c, INPUT), &a);
+  return find_statistics(c, n, &a);
 }
 
 int cuda_norm_weights(Call *c, NormLines *to) {
@@ -83,29 +88,48 @@ static int few(Call *c, const Norm *j, const NormStatistics *a, const float *res
   return y && norm_few_on(stream_of(c), j->rows, c->dtype, input(c, INPUT), a, residual, j->act, y, mask);
 }
 
-/* The gradients of input, weight and bias, and b's dr. */
-static int backward(Call *c, const Norm *j, NormBack *b) {
-  long n = j->rows.images * j->rows.channels;
-  CudaStream s = stream_of(c);
-  unsigned *counters = cuda_counters(c, rows_counters(&j->rows));
-  NormLines lines = {.share = j->share};
-  if (!counters || (c->needs_grad[INPUT] && !(b->dx = call_grad(c, INPUT, &b->dx_add)))) return 0;
-  lines.slope = call_scratch(c, (size_t)(2 * n + rows_sums(&j->rows, 2)) * sizeof(float));
-  if (!lines.slope || !cuda_norm_weights(c, &lines)) return 0;
-  lines.offset = lines.slope + n;
+/* What backward reads and writes; b has the activation's part and dr already. 0 with a message. */
+typedef struct Gradients {
+  Norm norm;
+  NormBack b;
+  NormLines lines;
+} Gradients;
+
+static int find_gradients(Call *c, Gradients *g) {
+  NormBack *b = &g->b;
+  long n = g->norm.rows.images * g->norm.rows.channels;
+  if (c->needs_grad[INPUT] && !(b->dx = call_grad(c, INPUT, &b->dx_add))) return 0;
   b->x = input(c, INPUT);
   b->dy = grad_out(c, 0);
-  b->act = j->act;
+  b->act = g->norm.act;
   b->mean = saved(c, KEPT_STATISTICS);
   b->scale = saved(c, KEPT_LINE);
   b->shift = b->scale + n;
-  b->slope = lines.slope;
-  b->offset = lines.offset;
-  lines.inverse = b->mean + n;
-  if (j->rows.rows <= NORM_FEW && (j->rows.images == 1 || !(lines.dweight || lines.dbias)))
-    return norm_few_back_on(s, j->rows, b, c->dtype, &lines);
-  return norm_lines_on(s, j->rows, b, c->dtype, j->rows.channels, lines.offset + n, counters, &lines) &&
-         ((!b->dx && !b->dr) || norm_back_on(s, j->rows, b, c->dtype, j->rows.channels));
+  g->lines.inverse = b->mean + n;
+  g->lines.share = g->norm.share;
+  return cuda_norm_weights(c, &g->lines);
+}
+
+static int own_backward(Call *c, void *of) {
+  const Gradients *g = of;
+  Rows rows = g->norm.rows;
+  NormBack b = g->b;
+  NormLines lines = g->lines;
+  long n = rows.images * rows.channels;
+  CudaStream s = stream_of(c);
+  unsigned *counters = cuda_counters(c, rows_counters(&rows));
+  float *room = counters ? call_scratch(c, (size_t)(2 * n + rows_sums(&rows, 2)) * sizeof(float)) : NULL;
+  if (!room) return 0;
+  b.slope = lines.slope = room;
+  b.offset = lines.offset = room + n;
+  int ok;
+  if (rows.rows <= NORM_FEW && (rows.images == 1 || !(lines.dweight || lines.dbias)))
+    ok = norm_few_back_on(s, rows, &b, c->dtype, &lines);
+  else
+    ok = norm_lines_on(s, rows, &b, c->dtype, rows.channels, room + 2 * n, counters, &lines) &&
+         ((!b.dx && !b.dr) || norm_back_on(s, rows, &b, c->dtype, rows.channels));
+  call_drop(c, room);
+  return ok;
 }
 
 /* ---- batch_norm ---- */
@@ -116,23 +140,39 @@ static Norm batch_of(const Call *c) {
   return j;
 }
 
+/* What forward reads and writes. */
+typedef struct Batch {
+  Norm norm;
+  NormStatistics a;
+  const float *residual;
+  float *y;
+  unsigned char *mask;
+} Batch;
+
+static int own_forward(Call *c, void *of) {
+  const Batch *b = of;
+  const Norm *j = &b->norm;
+  if (j->share > 0 && j->rows.rows <= NORM_FEW) return few(c, j, &b->a, b->residual, b->y, b->mask);
+  return find_statistics(c, j->rows, &b->a) && apply(c, j, b->residual, b->y, b->mask);
+}
+
 static int batch_forward(Call *c) {
-  Norm j = batch_of(c);
+  Batch b = {.norm = batch_of(c), .residual = input(c, RESIDUAL), .y = output(c, 0)};
+  const Norm *j = &b.norm;
   const Tensor *residual = c->in[RESIDUAL];
-  bool keeps = c->training && residual && j.act != ACT_NONE;
-  float *y = output(c, 0);
-  unsigned char *mask = NULL;
+  bool keeps = c->training && residual && j->act != ACT_NONE, done = false;
   c->recompute = !residual;
-  if (!y ||
-      (keeps && j.act != ACT_SILU && !norm_mask_keep(c, KEPT_GIVEN, &j.rows, input(c, RESIDUAL), y, &mask)))
+  if (!b.y ||
+      (keeps && j->act != ACT_SILU && !norm_mask_keep(c, KEPT_GIVEN, &j->rows, b.residual, b.y, &b.mask)) ||
+      !batch_statistics(c, j->rows.channels, &b.a))
     return 0;
-  if (j.share > 0 && j.rows.rows <= NORM_FEW) {
-    NormStatistics a;
-    if (!batch_statistics(c, j.rows.channels, &a) || !few(c, &j, &a, input(c, RESIDUAL), y, mask)) return 0;
-  } else if (!cuda_norm_prepare(c, j.rows, NULL, NULL) || !apply(c, &j, input(c, RESIDUAL), y, mask))
+  if (c->training && j->share > 0 && !cuda_norm_keep_bias(c, KEPT_BIAS, residual, j->act)) return 0;
+  if (c->training && j->share > 0 && !b.a.sums &&
+      !cuda_norm_planned(c, &b.a, b.residual, j->act, b.y, b.mask, (Apart){own_forward, &b}, &done))
     return 0;
-  if (!keeps || mask) return 1;
-  return call_save(c, KEPT_GIVEN, j.act == ACT_SILU ? residual : c->out[0]);
+  if (!done && !own_forward(c, &b)) return 0;
+  if (!keeps || b.mask) return 1;
+  return call_save(c, KEPT_GIVEN, j->act == ACT_SILU ? residual : c->out[0]);
 }
 
 static int batch_recompute(Call *c) {
@@ -141,15 +181,19 @@ static int batch_recompute(Call *c) {
 }
 
 static int batch_backward(Call *c) {
-  Norm j = batch_of(c);
-  NormBack b = {0};
+  Gradients g = {.norm = batch_of(c)};
+  bool done = false;
   if (!c->grad_out[0]) return 1;
-  if (c->needs_grad[RESIDUAL] && j.act == ACT_NONE) {
+  if (c->needs_grad[RESIDUAL] && g.norm.act == ACT_NONE) {
     if (!call_grad_is(c, RESIDUAL, c->grad_out[0])) return 0;
-  } else if (c->needs_grad[RESIDUAL] && !(b.dr = call_grad(c, RESIDUAL, &b.dr_add)))
+  } else if (c->needs_grad[RESIDUAL] && !(g.b.dr = call_grad(c, RESIDUAL, &g.b.dr_add)))
     return 0;
-  norm_mask_find(c, KEPT_GIVEN, &b);
-  return backward(c, &j, &b);
+  norm_mask_find(c, KEPT_GIVEN, &g.b);
+  if (!find_gradients(c, &g)) return 0;
+  if (g.norm.share > 0 &&
+      !cuda_norm_back_planned(c, &g.b, &g.lines, KEPT_BIAS, (Apart){own_backward, &g}, &done))
+    return 0;
+  return done || own_backward(c, &g);
 }
 
 const Kernel cuda_batch_norm = {
@@ -178,9 +222,8 @@ static int instance_recompute(Call *c) {
 }
 
 static int instance_backward(Call *c) {
-  Norm j = instance_of(c);
-  NormBack b = {0};
-  return !c->grad_out[0] || backward(c, &j, &b);
+  Gradients g = {.norm = instance_of(c)};
+  return !c->grad_out[0] || (find_gradients(c, &g) && own_backward(c, &g));
 }
 
 const Kernel cuda_instance_norm = {

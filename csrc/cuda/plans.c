@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "cuda/cudnn.h"
+#include "cuda/measure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@ typedef struct Kept Kept;
 struct Kept {
   Kept *next;
   long key[NUMBERS];
-  ConvPlan *plan; /* NULL: there is none */
+  Plan *plan; /* NULL: there is none */
   bool measured;
   long offer, engine;
   double seconds, usual;
@@ -42,7 +43,7 @@ struct Plans {
   int count;
 };
 
-static void key_of(const ConvProblem *p, long *key) {
+static void key_of(const Problem *p, long *key) {
   const ConvShape *s = &p->shape;
   const long numbers[NUMBERS] = {p->pass,  p->dtype, p->result,   p->tf32,     p->compile,    p->add,
                                  p->scale, p->shift, p->residual, p->act,      s->n,          s->h,
@@ -62,7 +63,7 @@ static void forget(Plans *plans) {
   for (int b = 0; b < BUCKETS; b++) {
     for (Kept *k = plans->bucket[b], *next; k; k = next) {
       next = k->next;
-      conv_plan_free(k->plan);
+      plan_free(k->plan);
       free(k);
     }
     plans->bucket[b] = NULL;
@@ -90,28 +91,28 @@ static Wanted *wanted_for(const long *key) {
 }
 
 /* What more than convolves has few plans that are not compiled first: up to seconds, which measuring takes. */
-static ConvProblem in_full(const ConvProblem *p) {
-  ConvProblem q = *p;
-  q.compile = p->compile || p->pass == CONV_STATISTICS;
+static Problem in_full(const Problem *p) {
+  Problem q = *p;
+  q.compile = p->compile || p->pass >= CONV_STATISTICS;
   return q;
 }
 
 /* Makes the plan that is wanted; where cuDNN does not take it any more, its own. */
-static void first_plan(const ConvProblem *p, void *handle, Kept *k) {
+static void first_plan(const Problem *p, void *handle, Kept *k) {
   const Wanted *w = wanted_for(k->key);
-  ConvProblem full = in_full(p);
+  Problem full = in_full(p);
   bool apart = w && w->offer == APART;
-  if (w && w->text && !apart) k->plan = conv_plan_read(p, handle, w->text);
-  if (w && !k->plan && !apart) k->plan = conv_plan_from(&full, handle, NULL, w->offer);
+  if (w && w->text && !apart) k->plan = plan_read(p, handle, w->text);
+  if (w && !k->plan && !apart) k->plan = plan_from(&full, handle, NULL, w->offer);
   if (k->plan || apart) {
     k->measured = true;
     k->offer = w->offer, k->engine = w->engine, k->seconds = w->seconds, k->usual = w->usual;
   } else {
-    k->plan = conv_plan_new(p, handle, NULL);
+    k->plan = plan_new(p, handle, NULL);
   }
 }
 
-static Kept *plan_of(Plans *plans, const ConvProblem *p) {
+static Kept *plan_of(Plans *plans, const Problem *p) {
   long key[NUMBERS];
   key_of(p, key);
   unsigned b = bucket_of(key);
@@ -130,114 +131,21 @@ static Kept *plan_of(Plans *plans, const ConvProblem *p) {
 
 /* ---- measuring ---- */
 
-enum { CANDIDATES = 8, TRIALS = 5 };
-
 static bool measuring;
 
-static int ascending(const void *a, const void *b) {
-  float x = *(const float *)a, y = *(const float *)b;
-  return (x > y) - (x < y);
-}
-
-/* Milliseconds of run(c, of, result), the median; below 0: it does not run. */
-static float time_of(Call *c, Apart work, void *result, cudaEvent_t *event) {
-  cudaStream_t s = stream_of(c);
-  float took[TRIALS];
-  bool good = true;
-  for (int i = -1; i < TRIALS && good; i++) { /* once to warm up */
-    good = !cudaEventRecord(event[0], s) && work.run(c, work.of, result) && !cudaEventRecord(event[1], s) &&
-           !cudaEventSynchronize(event[1]) && (i < 0 || !cudaEventElapsedTime(&took[i], event[0], event[1]));
-  }
-  if (!good) return -1;
-  qsort(took, TRIALS, sizeof *took, ascending);
-  return took[TRIALS / 2];
-}
-
-/* A run of a plan. */
-typedef struct Run {
-  const ConvPlan *plan;
-  void *handle;
-  const void *const *data;
-  void *workspace;
-} Run;
-
-static int run_plan(Call *c, void *of, void *result) {
-  const Run *r = of;
-  (void)c, (void)result; /* data has it */
-  return conv_plan_run(r->plan, r->handle, r->data, r->workspace);
-}
-
-static float time_of_plan(Call *c, const ConvPlan *plan, void *handle, const void *const *data,
-                          cudaEvent_t *event) {
-  Run r = {plan, handle, data, plan->workspace ? call_scratch(c, plan->workspace) : NULL};
-  if (plan->workspace && !r.workspace) return -1;
-  float took = time_of(c, (Apart){run_plan, &r}, NULL, event);
-  call_drop(c, r.workspace);
-  return took;
-}
-
-/* Where the result of a problem goes, and its bytes. */
-static size_t result_of(const ConvProblem *p, int *which) {
-  const ConvShape *s = &p->shape;
-  *which = p->pass == CONV_DATA ? CONV_X : p->pass == CONV_WEIGHT ? CONV_W : CONV_Y;
-  long n = *which == CONV_Y   ? s->n * s->ho * s->wo * s->co
-           : *which == CONV_X ? s->n * s->h * s->w * s->ci
-                              : s->co * s->kh * s->kw * (s->ci / s->groups);
-  return (size_t)n * dtype_bytes[p->result];
-}
-
-/* The fastest of the first suggestions that work, if it is clearly faster than *usual milliseconds, or, where that is
- * below 0, than the first of them, which *usual then is. NULL: none. */
-static ConvPlan *fastest_plan(Call *c, const ConvProblem *p, void *handle, const void *const *data,
-                              cudaEvent_t *event, float *usual, float *fastest) {
-  ConvPlan *best = NULL;
-  bool alone = *usual < 0;
-  long offer = 0;
-  for (int i = 0; i < CANDIDATES; i++) {
-    ConvPlan *plan = conv_plan_from(p, handle, NULL, offer);
-    if (!plan) break;
-    offer = plan->offer + 1;
-    float took = time_of_plan(c, plan, handle, data, event);
-    if (*usual < 0) *usual = took;
-    bool first = !best && alone;
-    if (took < 0 || !(first || (took < *fastest && took < 0.95f * *usual))) {
-      conv_plan_free(plan);
-      continue;
-    }
-    conv_plan_free(best);
-    best = plan;
-    *fastest = took;
-  }
-  return best;
-}
-
-/* Takes the fastest; results go elsewhere meanwhile. What cannot be measured stays as it is. 0 where memory is short. */
-static int measure(Call *c, Plans *plans, const ConvProblem *p, const void *const *given,
-                   const Apart *apart) {
-  int which;
-  const void *data[CONV_TENSORS];
-  ConvProblem full = in_full(p);
-  size_t bytes = result_of(p, &which);
-  void *place = call_scratch(c, bytes);
-  cudaEvent_t event[2] = {NULL};
-  memcpy(data, given, sizeof data);
-  data[which] = place;
-  bool good = place && !cudaEventCreateWithFlags(&event[0], cudaEventDefault) &&
-              !cudaEventCreateWithFlags(&event[1], cudaEventDefault);
-  float usual = good && apart ? time_of(c, *apart, place, event) : -1, fastest = usual;
-  good = good && (!apart || usual >= 0);
-  ConvPlan *best = good ? fastest_plan(c, &full, plans->handle, data, event, &usual, &fastest) : NULL;
-  for (int i = 0; i < 2; i++)
-    if (event[i]) cudaEventDestroy(event[i]);
-  call_drop(c, place);
+/* Takes the fastest. What cannot be measured stays as it is. 0 where memory is short. */
+static int measure(Call *c, Plans *plans, const Problem *p, const void *const *data, const Apart *apart) {
+  Problem full = in_full(p);
+  Measured m;
+  plan_measure(c, &full, plans->handle, data, apart, &m);
   Kept *k = plan_of(plans, p); /* only now: others may have been measured meanwhile */
-  if (!k) return conv_plan_free(best), 0;
+  if (!k) return plan_free(m.best), 0;
   k->measured = true;
-  if (!best && !(good && apart)) return 1;
-  conv_plan_free(k->plan);
-  k->plan = best;
-  k->offer = best ? best->offer : APART, k->engine = best ? best->engine : 0;
-  k->seconds = 1e-3 * (double)fastest, k->usual = 1e-3 * (double)usual;
+  if (!m.best && !m.apart) return 1;
+  plan_free(k->plan);
+  k->plan = m.best;
+  k->offer = m.best ? m.best->offer : APART, k->engine = m.best ? m.best->engine : 0;
+  k->seconds = 1e-3 * (double)m.fastest, k->usual = 1e-3 * (double)m.usual;
   return 1;
 }
 
@@ -261,7 +169,7 @@ static int each_choice(int (*see)(void *, const DeviceChoice *), void *to) {
     for (int b = 0; b < BUCKETS; b++)
       for (Kept *k = p->bucket[b]; k && ok; k = k->next) {
         if (!k->measured || (!k->plan && k->offer != APART)) continue;
-        char *text = k->plan ? conv_plan_text(k->plan) : NULL;
+        char *text = k->plan ? plan_text(k->plan) : NULL;
         ok = see(to, &(DeviceChoice){k->key, NUMBERS, k->offer, k->engine, k->seconds, k->usual, text});
         free(text);
       }
@@ -275,7 +183,7 @@ static void drop_plan(const long *key) {
       if (memcmp((*k)->key, key, sizeof(*k)->key) == 0) {
         Kept *old = *k;
         *k = old->next;
-        conv_plan_free(old->plan);
+        plan_free(old->plan);
         free(old);
         p->count--;
         break;
@@ -313,16 +221,23 @@ const DeviceTuning cuda_tuning = {
 /* ---- use ---- */
 
 static bool aligned(const void *const *data) {
-  for (int i = 0; i < CONV_TENSORS; i++)
+  for (int i = 0; i < PLAN_TENSORS; i++)
     if ((uintptr_t)data[i] % 16) return false;
   return true;
 }
 
+/* Norms have no plan but those that are compiled first: cuDNN is asked to measure, or for what was measured. */
+static bool is_asked(const Problem *p) {
+  long key[NUMBERS];
+  key_of(p, key);
+  return p->pass < NORM_FORWARD || measuring || wanted_for(key);
+}
+
 /* What there is for the problem on the call's device; *k is NULL where cuDNN is not asked. 0 with a message. */
-static int find(Call *c, const ConvProblem *p, Plans **plans, Kept **k) {
+static int find(Call *c, const Problem *p, Plans **plans, Kept **k) {
   const ConvShape *s = &p->shape;
   *k = NULL;
-  if (!conv_reads(s) || s->w_first || s->w_channels) return 1;
+  if (!conv_reads(s) || s->w_first || s->w_channels || !is_asked(p)) return 1;
   if (!(*plans = plans_of(c->device))) return 0;
   return !(*plans)->handle || (*k = plan_of(*plans, p));
 }
@@ -331,13 +246,13 @@ static bool to_measure(const Call *c, const Kept *k) {
   return measuring && !k->measured && !c->device->recording;
 }
 
-bool cuda_may_plan(Call *c, const ConvProblem *p) {
+bool cuda_may_plan(Call *c, const Problem *p) {
   Plans *plans;
   Kept *k;
   return find(c, p, &plans, &k) && k && (k->plan || to_measure(c, k));
 }
 
-static int planned(Call *c, const ConvProblem *p, const void *const *data, const Apart *apart, bool *done) {
+static int planned(Call *c, const Problem *p, const void *const *data, const Apart *apart, bool *done) {
   Plans *plans;
   Kept *k;
   *done = false;
@@ -349,16 +264,16 @@ static int planned(Call *c, const ConvProblem *p, const void *const *data, const
   if (!k || !k->plan) return 1;
   size_t bytes = k->plan->workspace;
   void *workspace = bytes ? call_scratch(c, bytes) : NULL;
-  *done = (workspace || !bytes) && conv_plan_run(k->plan, plans->handle, data, workspace);
+  *done = (workspace || !bytes) && plan_run(k->plan, plans->handle, data, workspace);
   cuda_launches++;
   call_drop(c, workspace);
   return *done;
 }
 
-int cuda_planned(Call *c, const ConvProblem *p, const void *const *data, bool *done) {
+int cuda_planned(Call *c, const Problem *p, const void *const *data, bool *done) {
   return planned(c, p, data, NULL, done);
 }
 
-int cuda_planned_beside(Call *c, const ConvProblem *p, const void *const *data, Apart apart, bool *done) {
+int cuda_planned_beside(Call *c, const Problem *p, const void *const *data, Apart apart, bool *done) {
   return planned(c, p, data, &apart, done);
 }

@@ -1,4 +1,4 @@
-/* Convolutions that cuDNN computes (graph.h): its handle and the plans of each device, kept by the problem. */
+/* What cuDNN computes (graph.h): its handle and the plans of each device, kept by the problem. */
 #ifndef CUDA_PLANS_H
 #define CUDA_PLANS_H
 
@@ -6,21 +6,21 @@
 #include "cuda/graph.h"
 
 /* Computes the problem with cuDNN where it has a plan for it on the call's device, and says so in *done; otherwise
- * nothing happens. data: as of conv_plan_run. 1, or 0 with a message. */
-int cuda_planned(Call *c, const ConvProblem *p, const void *const *data, bool *done);
+ * nothing happens. data: as of plan_run. 1, or 0 with a message. */
+int cuda_planned(Call *c, const Problem *p, const void *const *data, bool *done);
 
 /* Whether it would, wherever the data lie. */
-bool cuda_may_plan(Call *c, const ConvProblem *p);
+bool cuda_may_plan(Call *c, const Problem *p);
 
-/* What does the same without a plan for the whole: it is measured beside one that does more than convolve. */
+/* What does the same without a plan for the whole, to the same places: it is measured beside one that does more than
+ * convolve. */
 typedef struct Apart {
-  int (*run)(Call *, void *of,
-             void *result); /* result: where the convolution's goes. 1, or 0 with a message */
+  int (*run)(Call *, void *of); /* 1, or 0 with a message */
   void *of;
 } Apart;
 
-/* As cuda_planned, for CONV_STATISTICS. */
-int cuda_planned_beside(Call *c, const ConvProblem *p, const void *const *data, Apart apart, bool *done);
+/* As cuda_planned, for CONV_STATISTICS and norms. */
+int cuda_planned_beside(Call *c, const Problem *p, const void *const *data, Apart apart, bool *done);
 
 /* Measuring, and what was chosen. */
 extern const DeviceTuning cuda_tuning;

@@ -1,10 +1,11 @@
 --- What a GPU computes and how fast, in parts of at most four minutes, each useful alone. Tables are printed
 -- as they grow; FOLDER/gpu_PART.json has the same after every line.
 --
--- usage: gpu.lua --part checks|speed|peer|launches [--out FOLDER] [--seconds S] [--small]
+-- usage: gpu.lua --part checks|speed|tuned|peer|launches [--out FOLDER] [--seconds S] [--small]
 --
 -- checks: ops and gradients, reference files (of $COHESIV_DATA) and a hundred steps beside the CPU's. speed: inference
--- and training in every precision, every layer of the network beside its bound. peer: the same in PyTorch, by the
+-- and training in every precision, every layer of the network beside its bound. tuned: what co.autotune gains, and how
+-- long it takes. peer: the same in PyTorch, by the
 -- program $COHESIV_PEER (or ../prototypes/bench/peer_gpu.py beside $COHESIV_DATA) and $COHESIV_PYTHON (or python3).
 -- launches: kernels that a training step starts, op by op, and what the host takes to ask for them; without a GPU by
 -- the double of tests/cuda: COHESIV_CUDA_MODULE=build/cohesiv/cuda_on_cpu.so COHESIV_CUDA_IDLE=1. No stage begins
@@ -29,8 +30,8 @@ do
     i = i + 1
   end
 end
-local parts = { checks = true, speed = true, peer = true, launches = true }
-if not parts[o.part] then error("--part: expected checks, speed, peer or launches, found " .. tostring(o.part), 0) end
+local parts = { checks = true, speed = true, tuned = true, peer = true, launches = true }
+if not parts[o.part] then error("--part: expected checks, speed, tuned, peer or launches, found " .. tostring(o.part), 0) end
 
 local device = (function()
   local versions, why = core.cuda()

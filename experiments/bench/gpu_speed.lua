@@ -3,40 +3,15 @@ local co = require "cohesiv"
 local columns = require "cohesiv.base.columns"
 local core = require "cohesiv.core"
 local layers = require "experiments.bench.layers"
-local training = require "experiments.bench.gpu_step"
+local network = require "experiments.bench.gpu_network"
 
+local timed = network.timed
 local GPU = { device = "cuda" }
 local PRECISIONS = { "float32", "tf32", "bf16", "fp16" }
 local HALVES = { bf16 = "bfloat16", fp16 = "float16" }
 -- Dense operations a second, 10^12, by the maker's papers (float32, TF32, halves); of others bytes alone are the bound.
 local PEAKS = { H100 = { 67, 495, 989 }, H200 = { 67, 495, 989 }, A100 = { 19.5, 156, 312 },
   ["RTX 4090"] = { 82.6, 82.6, 165 } }
-
-local function wait() return co.zeros(1, GPU):item() end
-
--- Seconds of one f(), the median of rounds of several; what the host takes to ask for it; kernels started.
-local function timed(bench, f)
-  local rounds, list, host, each = bench.small and 1 or 7, {}, {}, 1
-  for _ = 1, bench.small and 1 or 3 do co.tidy(f) end
-  wait()
-  local before = bench.launches()
-  local start = core.system.time()
-  co.tidy(f)
-  local asked = core.system.time() - start
-  local started = bench.launches() - before
-  wait()
-  if not bench.small then each = math.max(1, math.min(50, math.floor(0.02 / (core.system.time() - start)))) end
-  for i = 1, rounds do
-    start = core.system.time()
-    for _ = 1, each do co.tidy(f) end
-    host[i] = (core.system.time() - start) / each
-    wait()
-    list[i] = (core.system.time() - start) / each
-  end
-  table.sort(list)
-  table.sort(host)
-  return list[(rounds + 1) // 2], rounds > 1 and host[(rounds + 1) // 2] or asked, started
-end
 
 local function peak_of(bench, precision)
   local which = precision == "float32" and 1 or precision == "tf32" and 2 or 3
@@ -52,11 +27,6 @@ local function ceilings(bench)
   bench.bandwidth = 2 * 4 * n / t
   bench.say("  one number from each: %.2f TB/s read and written", bench.bandwidth / 1e12)
   bench.put("ceilings", { bytes_per_second = bench.bandwidth })
-end
-
-local function set_precision(model, precision)
-  model.precision = precision
-  core.tf32(precision == "tf32")
 end
 
 -- Every layer's forward pass and gradients alone, beside the larger of the bounds by products and by bytes.
@@ -117,40 +87,6 @@ local function each_layer(bench, precision)
   core.tf32(false)
 end
 
-local function line(bench, stage, row)
-  bench.put(stage, row)
-  bench.say("  %-8s batch %2d, %dx%d: %9.3f ms, host %8.3f ms, %5d launches, %5.2f GB at most, %.0f images/s",
-    row.precision, row.n, row.width, row.height, row.seconds * 1e3, row.host * 1e3, row.launches, row.peak / 1e9,
-    row.n / row.seconds)
-end
-
-local function used()
-  for _, d in ipairs(co.devices()) do
-    if d.kind == "cuda" then return d.memory.peak + d.memory.graphs end
-  end
-end
-
-local function network(bench, n, width, height, precision, train)
-  co.tidy(function()
-    co.seed(0)
-    local model = bench.model():to "cuda"
-    set_precision(model, precision)
-    co.memory { reset_peak = true }
-    local x = co.randn({ n, height, width, 3 }, GPU)
-    local step
-    if train then
-      step = training(bench.maps, model, n, width, height)
-    else
-      local frozen = model:eval():freeze()
-      step = function() frozen:forward(x) end
-    end
-    local seconds, host, started = timed(bench, step)
-    line(bench, train and "training" or "inference", { precision = precision, n = n, width = width, height = height,
-      seconds = seconds, host = host, launches = started, peak = used() })
-  end)
-  core.tf32(false)
-end
-
 return function(bench)
   local sizes = bench.small and { { 16, 8 } } or { { 256, 256 }, { 448, 256 } }
   local precisions = bench.small and { "float32" } or PRECISIONS
@@ -160,11 +96,16 @@ return function(bench)
       for _, n in ipairs(bench.small and { 1 } or pass[2]) do
         for _, precision in ipairs(precisions) do
           bench.stage(("%s, batch %d, %dx%d, %s"):format(pass[1], n, size[1], size[2], precision), function()
-            network(bench, n, size[1], size[2], precision, pass[1] == "training")
+            network.line(bench, pass[1], n, size[1], size[2], precision)
           end)
         end
       end
     end
+  end
+  if not bench.small then
+    bench.stage("training, batch 10, 256x256, bf16, call by call", function()
+      network.line(bench, "training", 10, 256, 256, "bf16", true)
+    end)
   end
   for _, precision in ipairs(bench.small and { "float32" } or { "bf16", "float32", "tf32" }) do
     bench.stage("every layer alone, " .. precision, function() each_layer(bench, precision) end)

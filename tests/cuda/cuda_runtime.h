@@ -227,7 +227,10 @@ template <class F> void launch(const char *name, dim3 grid, dim3 block, size_t s
 template <class F, class... A>
 void start(const char *name, dim3 grid, dim3 block, size_t shared, F kernel, A... arguments) {
   if (cuda_double_idle()) return void(cuda_launches++);
-  auto run = [=] { launch(name, grid, block, shared, [=] { kernel(arguments...); }); };
+  auto run = [=] {
+    cuda_double_take(DOUBLE_LAUNCH);
+    launch(name, grid, block, shared, [=] { kernel(arguments...); });
+  };
   cuda_launches++;
   if (!graph_captures()) return run();
   graph_add([](void *f) { (*(decltype(run) *)f)(); }, new auto(run),

@@ -81,6 +81,7 @@ cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t begin, cudaEve
 
 /* Something takes so long: events tell the time by this alone. */
 void cuda_double_take(double milliseconds);
+#define DOUBLE_LAUNCH 1e-4 /* milliseconds of a kernel, whatever it does */
 
 /* Whether nothing is computed (COHESIV_CUDA_IDLE): what the host does alone can then be counted and timed. */
 int cuda_double_idle(void);

@@ -1,8 +1,8 @@
-/* Plans convolutions with cuDNN for GPUs that are not here (csrc/cuda/graph.c), and says what came of each:
+/* Plans convolutions and norms with cuDNN for GPUs that are not here (csrc/cuda/graph.c), and says what came of each:
  *
  *   plans GPU <problems       GPU: h100 a100 rtx4090
  *
- * A problem is a line: pass (0 forward, 1 data, 2 weight, 3 statistics), dtype and result (float32, bfloat16, float16), the letters of what
+ * A problem is a line: pass (0 forward, 1 data, 2 weight, 3 statistics, 4 a norm, 5 its gradient), dtype and result (float32, bfloat16, float16), the letters of what
  * else is asked for (t TF32, c engines compiled at run time, a add, s scale, b shift, r residual; - none), the activation's
  * number, the sizes of ConvShape from n to left, and a name. A line comes back: the name, a tab, the plan or "no plan". */
 #include "cuda/cudnn.h"
@@ -48,18 +48,18 @@ static Dtype dtype_of(const char *name) {
   return strcmp(name, "bfloat16") == 0 ? BF16 : strcmp(name, "float16") == 0 ? F16 : F32;
 }
 
-static int read_problem(const char *line, ConvProblem *p, char *name) {
+static int read_problem(const char *line, Problem *p, char *name) {
   char dtype[16], result[16], letters[16];
   int pass, act;
   ConvShape *s = &p->shape;
-  *p = (ConvProblem){0};
+  *p = (Problem){0};
   if (sscanf(line,
              "%d %15s %15s %15s %d %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %199[^\n]",
              &pass, dtype, result, letters, &act, &s->n, &s->h, &s->w, &s->ci, &s->co, &s->kh, &s->kw,
              &s->groups, &s->ho, &s->wo, &s->stride_h, &s->stride_w, &s->dilation_h, &s->dilation_w, &s->top,
              &s->left, name) != 22)
     return 0;
-  p->pass = (ConvPass)pass;
+  p->pass = (Pass)pass;
   p->act = (Activation)act;
   p->dtype = dtype_of(dtype), p->result = dtype_of(result);
   p->tf32 = strchr(letters, 't'), p->compile = strchr(letters, 'c'), p->add = strchr(letters, 'a');
@@ -75,7 +75,7 @@ static double milliseconds(void) {
 
 int main(int count, char **words) {
   char properties[1024] = "", line[512], name[200];
-  ConvProblem p;
+  Problem p;
   for (size_t i = 0; i < sizeof gpus / sizeof *gpus; i++)
     if (count == 2 && strcmp(words[1], gpus[i].key) == 0) describe(&gpus[i], properties, sizeof properties);
   if (!properties[0]) return fprintf(stderr, "usage: plans h100|a100|rtx4090 <problems\n"), 2;
@@ -83,14 +83,14 @@ int main(int count, char **words) {
   while (fgets(line, sizeof line, stdin)) {
     if (!read_problem(line, &p, name)) return fprintf(stderr, "expected a problem, found: %s", line), 2;
     double start = milliseconds();
-    ConvPlan *plan = conv_plan_new(&p, NULL, properties);
+    Plan *plan = plan_new(&p, NULL, properties);
     printf("%s\t", name);
     if (plan)
       printf("engine %ld%s%s, %zu bytes, %.1f ms\n", plan->engine, plan->compiled ? ", compiled" : "",
              plan->tensor_cores ? ", tensor cores" : "", plan->workspace, milliseconds() - start);
     else
       printf("no plan: %s\n", error_message());
-    conv_plan_free(plan);
+    plan_free(plan);
   }
   return 0;
 }

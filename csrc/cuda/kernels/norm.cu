@@ -97,6 +97,22 @@ int norm_running_on(CudaStream s, long channels, const NormStatistics *a) {
   return launched("normalisation");
 }
 
+/* 1 / inverse^2 - eps is the variance: to the digits that float32 has of both. */
+static __global__ void line_kernel(long channels, double rows, const __grid_constant__ NormStatistics a,
+                                   Shares share) {
+  long i = INDEX;
+  if (i >= channels) return;
+  double mean = (double)a.mean[i], inverse = (double)a.inverse[i], var = 1 / (inverse * inverse) - a.eps;
+  move_running(a, i, share, mean, var > 0 ? var * rows : 0);
+  put_scale(a, i, i, mean, inverse);
+}
+
+int norm_line_on(CudaStream s, long channels, long rows, const NormStatistics *a) {
+  LAUNCH(line_kernel, blocks_for(channels), THREADS, 0, s, channels, (double)rows, *a,
+         shares_of((double)rows));
+  return launched("normalisation");
+}
+
 /* ---- forward ---- */
 
 template <class T, int W>

@@ -29,6 +29,9 @@ LAUNCHER int norm_moments_on(CudaStream s, Rows n, bool joint, Dtype dtype, cons
 /* From the running statistics. */
 LAUNCHER int norm_running_on(CudaStream s, long channels, const NormStatistics *a);
 
+/* What else follows from mean and inverse of so many rows, where these are found already. */
+LAUNCHER int norm_line_on(CudaStream s, long channels, long rows, const NormStatistics *a);
+
 /* Beside y its mask can be written: where the activation, not SiLU, has a slope, a bit of each number, a byte for 16 bytes
  * of y, the first number's lowest. Backward then has 1 / 16 of y to read. It takes maps that are moved 16 bytes at a time;
  * what is false here gets none. */

@@ -87,6 +87,22 @@ static __device__ inline double inverse_root(double v) {
   return first > 0 && first < INFINITY ? h * (1.5 - 0.5 * v * h * h) : h;
 }
 
+/* In training the running statistics move by these, if there are some. */
+static __device__ inline void move_running(const NormStatistics &a, long channel, const Shares &share,
+                                           double mean, double squares) {
+  if (!a.running_mean) return;
+  float *m = a.running_mean + channel, *v = a.running_var + channel;
+  *m = (float)((1 - a.momentum) * (double)*m + a.momentum * mean);
+  if (share.running > 0) *v = (float)((1 - a.momentum) * (double)*v + a.momentum * squares * share.running);
+}
+
+static __device__ inline void put_scale(const NormStatistics &a, long at, long channel, double mean,
+                                        double inverse) {
+  double scale = (a.weight ? (double)a.weight[channel] : 1) * inverse;
+  a.scale[at] = (float)scale;
+  a.shift[at] = (float)((a.bias ? (double)a.bias[channel] : 0) - mean * scale);
+}
+
 /* What an image's, or all images', moments come to, at channel `channel` of set `at`. mean: with the base. */
 static __device__ inline void put_statistics(const NormStatistics &a, long at, long channel,
                                              const Shares &share, double mean, double squares) {
@@ -94,16 +110,12 @@ static __device__ inline void put_statistics(const NormStatistics &a, long at, l
   if (a.running) {
     mean = (double)a.running_mean[channel];
     var = (double)a.running_var[channel];
-  } else if (a.running_mean) {
-    float *m = a.running_mean + channel, *v = a.running_var + channel;
-    *m = (float)((1 - a.momentum) * (double)*m + a.momentum * mean);
-    if (share.running > 0) *v = (float)((1 - a.momentum) * (double)*v + a.momentum * squares * share.running);
-  }
-  double inverse = inverse_root(var + a.eps), scale = (a.weight ? (double)a.weight[channel] : 1) * inverse;
+  } else
+    move_running(a, channel, share, mean, squares);
+  double inverse = inverse_root(var + a.eps);
   a.mean[at] = (float)mean;
   a.inverse[at] = (float)inverse;
-  a.scale[at] = (float)scale;
-  a.shift[at] = (float)((a.bias ? (double)a.bias[channel] : 0) - mean * scale);
+  put_scale(a, at, channel, mean, inverse);
 }
 
 /* The same from sums that are known, for all channels of a block, if they say enough: squared differences are the
