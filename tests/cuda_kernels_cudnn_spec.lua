@@ -70,7 +70,7 @@ it("float32 is rounded to TF32 where that is allowed", function()
   support.raises("cuDNN: double: in float32", co.conv2d, x, w, o)
 end)
 
-it("what has no plan, is not aligned, rectifies or computes in bfloat16 is for the other kernels", function()
+it("what has no plan, is not aligned or computes in bfloat16 is for the other kernels", function()
   local x, w, o = images(11, 3)
   assert.same({ 2, 2, 7, 6 }, co.conv2d(x, w, o).shape)
   x, w, o = images(11)
@@ -78,8 +78,58 @@ it("what has no plan, is not aligned, rectifies or computes in bfloat16 is for t
   local flat = co.randn({ 2 * 16 * 9 * 6 + 1 }, { device = "cuda" })
   fine(flat:narrow(1, 2, #flat - 1):reshape(2, 16, 9, 6), w, o)
   fine(x, w:to "bfloat16", o)
-  assert.same({ 2, 2, 7, 6 }, co.conv2d_act(x, w, { stride = { 11, 1 }, act = "relu" }).shape)
+  support.raises("pass 0 fails", co.conv2d_act, x, w, { stride = { 11, 1 }, act = "relu" }) -- and then rectified
   support.raises("pass 0 fails", fine, flat:narrow(1, 1, #flat - 1):reshape(2, 16, 9, 6), w, o)
+end)
+
+-- Rows of what is measured while f runs twice: the numbers of csrc/cuda/plans.c that these tests look at.
+local function measured(f)
+  local core = require "cohesiv.core"
+  co.autotune "reset"
+  core.plans.measure(true)
+  local ok, message = pcall(function()
+    for _ = 1, 2 do f() end
+  end)
+  core.plans.measure(false)
+  assert(ok, message)
+  local list = {}
+  for i, row in ipairs(core.plans.rows()) do
+    local n = {}
+    for k, number in ipairs(row.key) do n[k] = math.tointeger(number) end
+    local more = n[7] + n[8] + n[9] + n[10] > 0
+    list[i] = { pass = n[1], more = more, channels = n[14], offer = math.tointeger(row.offer) }
+  end
+  co.autotune "reset"
+  return list
+end
+
+it("all that follows is in the same graph where that is faster, and a NaN stays one", function()
+  local w, shift = co.randn({ 8, 3, 3, 8 }, { device = "cuda" }), co.randn({ 8 }, { device = "cuda" })
+  local residual = co.randn({ 1, 6, 24, 8 }, { device = "cuda" })
+  local o = { padding = 1, act = "relu" }
+  local function whole(width, ...)
+    local x, more = co.randn({ 1, 6, width, 8 }, { device = "cuda" }), { ... }
+    local y
+    for _, row in ipairs(measured(function() y = co.conv2d_act(x, w, nil, table.unpack(more)) end)) do
+      if row.more then return row.offer, x, y end
+    end
+  end
+  local offer, x, y = whole(24, shift, residual, o)
+  assert.equal(1, offer)
+  local expected = co.conv2d_act(x:to "cpu", w:to "cpu", nil, shift:to "cpu", residual:to "cpu", o)
+  alike.same({ expected }, { y }, "whole")
+  assert.equal(-1, (whole(25, shift, o))) -- this one hides it
+  assert.equal(-1, (whole(24, o))) -- of this nobody can tell
+end)
+
+it("skip's convolution is cuDNN's as the map's is", function()
+  local x, w = co.randn({ 1, 4, 5, 8 }, { device = "cuda" }), co.randn({ 8, 3, 3, 20 }, { device = "cuda" })
+  local skip, passes = co.randn({ 1, 8, 10, 12 }, { device = "cuda" }), {}
+  x.requires_grad, w.requires_grad, skip.requires_grad = true, true, true
+  for _, row in ipairs(measured(function() co.upconv2d(x, w, skip):sum():backward() end)) do
+    if row.channels == 12 then passes[row.pass] = true end
+  end
+  assert.same({ [0] = true, true, true }, passes)
 end)
 
 it("gradients are added to what is there", function()

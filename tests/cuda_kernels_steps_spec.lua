@@ -316,6 +316,54 @@ describe("work that is recorded", function()
     assert.equal(before, held())
   end)
 
+  it("takes what is cached for a graph's memory", function()
+    local function memory() return co.memory().cuda end
+    co.zeros({ 3 << 20 }, { device = "cuda" }):close() -- which the pool keeps
+    local cached = memory().cached
+    assert.is_true(cached >= 12 << 20)
+    core.system.setenv("COHESIV_CUDA_MEMORY", tostring(memory().live + cached + memory().graphs + 4096))
+    local step = captured(function(x) return (x * 2 + 1):sum() end, {})
+    local x, before = co.ones({ 1 << 18 }, { device = "cuda" }), launches()
+    for i = 1, 4 do
+      before = launches()
+      assert.equal(3 << 18, co.tidy(step, x):item(), "call " .. i)
+    end
+    assert.equal(before + 1, launches())
+    core.system.setenv("COHESIV_CUDA_MEMORY")
+    assert.is_true(memory().cached < cached)
+  end)
+
+  it("is computed call by call where a graph finds no memory, before it was recorded and after", function()
+    local w = gpu(6, 5)
+    local function f(x) return (x:matmul(w) * 2):sum(2) end
+    local frozen = co.nn.Sequential { co.nn.Conv2d { 6, 5, 1 } }:to("cuda"):eval():freeze()
+    local image = gpu(1, 2, 2, 6)
+    local expected = frozen:forward(image):totable()
+    for _, passes in ipairs { 1, 3 } do
+      local step = captured(f, {})
+      local x = gpu(4, 6)
+      for _ = 1, passes do co.tidy(step, x) end
+      core.system.setenv("COHESIV_CUDA_CROWDED", "1")
+      for _ = 1, 3 do
+        assert.same(f(x):totable(), co.tidy(step, x):totable())
+        assert.same(expected, frozen:forward(image):totable())
+      end
+      core.system.setenv("COHESIV_CUDA_CROWDED")
+      for _ = 1, 3 do frozen:forward(image) end
+    end
+  end)
+
+  it("says once why it is not", function()
+    local warn, said = require "cohesiv.base.warn", {}
+    local write = warn.write
+    warn.write = function(line) said[#said + 1] = line end
+    local step = captured(function(x) return x * x:sum():item() end, {})
+    for _ = 1, 5 do co.tidy(step, gpu(3)) end
+    warn.write = write
+    assert.equal(1, #said)
+    assert.is_truthy(said[1]:find("computed call by call: .*expected nothing of the host's"), said[1])
+  end)
+
   it("is a frozen network's third pass", function()
     co.seed(6)
     local small = co.nn.Sequential { co.nn.Conv2d { 3, 8, 3, padding = 1 }, co.nn.BatchNorm2d(8), co.nn.ReLU(),

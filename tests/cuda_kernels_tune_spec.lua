@@ -33,8 +33,11 @@ it("takes the fastest of cuDNN's suggestions, where it is clearly faster, and re
   assert.is_true(#rows >= 4)
   for _, row in ipairs(rows) do
     local slow = row.key[21] == 15 -- strides: the last is faster by 2 % alone
-    assert.same(slow and { 0, 10 } or { 1, 11 }, { row.offer, row.engine })
-    assert.is_true(math.abs(row.seconds - 1e-3) < 1e-6 and row.usual >= row.seconds)
+    local biased = row.key[8] == 1 -- in the same graph: half the time, or none less
+    local kept = not slow and { 1, 11 } or biased and { -1, 0 } or { 0, 10 }
+    assert.same(kept, { row.offer, row.engine })
+    local seconds = biased and not slow and 5e-4 or 1e-3
+    assert.is_true(math.abs(row.seconds - seconds) < 1e-6 and row.usual >= row.seconds)
   end
   assert.is_truthy(tostring(rows):find(("%d problems"):format(#rows), 1, true))
   assert.same(before, model:forward(x):totable())
@@ -71,7 +74,7 @@ it("goes on with them in another process, and leaves damaged or foreign files al
     return result.stdout, result.stderr
   end
   local said, warned = other(whole)
-  assert.equal("cudnn\toffer 1, engine 11\n", said)
+  assert.equal(("cudnn\toffer 1, engine 11\n"):rep(2), said) -- the convolution, and with its bias
   assert.equal("", warned)
   for text, found in pairs { [whole:sub(1, 100)] = "found a damaged file", ["[]"] = "found something else",
     [json.encode { format = "cohesiv plans 1", label = "X", plans = {} }] = "found some for X" } do

@@ -26,6 +26,9 @@ const char *cuda_software(void);
 cudaStream_t cuda_stream(Device *d);
 static inline cudaStream_t stream_of(const Call *c) { return cuda_stream(c->device); }
 
+/* What is cached goes back to the system: of the pool, and of graphs that do not run. Waits. */
+void cuda_trim(Device *d);
+
 /* So many zeros in the device's memory, for kernels that leave them as zeros: one call after the other has the same ones
  * (kernels/last.h). NULL with a message. */
 unsigned *cuda_counters(Call *c, long n);

@@ -34,12 +34,21 @@ cudaStream_t cuda_stream(Device *d) { return cuda_of(d)->stream; }
 
 /* 1, or 0 with what the device was to do and CUDA's words. */
 static int done(const Device *d, const char *what, cudaError_t e) {
-  return e == cudaSuccess || fail("%s: %s: %s", d->name, what, cudaGetErrorString(e));
+  if (e == cudaSuccess) return 1;
+  cudaGetLastError(); /* told here: the next launch is not to find it */
+  return fail("%s: %s: %s", d->name, what, cudaGetErrorString(e));
 }
 
 static int select_device(const Device *d) { return done(d, "choosing the device", cudaSetDevice(d->index)); }
 
 /* ---- memory ---- */
+
+void cuda_trim(Device *d) {
+  cudaGetLastError();
+  cudaStreamSynchronize(cuda_stream(d));
+  cudaMemPoolTrimTo(cuda_of(d)->pool, 0);
+  cudaDeviceGraphMemTrim(d->index);
+}
 
 /* For work on this stream. */
 static void *take_on(cudaStream_t stream, Device *d, size_t bytes) {
@@ -49,10 +58,7 @@ static void *take_on(cudaStream_t stream, Device *d, size_t bytes) {
   cudaError_t e = cudaMallocAsync(&block, bytes ? bytes : 1, stream);
   if (e == cudaErrorMemoryAllocation &&
       !d->recording) { /* what was given back but is kept, or not yet free */
-    cudaGetLastError();
-    cudaStreamSynchronize(g->stream);
-    cudaMemPoolTrimTo(g->pool, 0);
-    cudaDeviceGraphMemTrim(d->index);
+    cuda_trim(d);
     e = cudaMallocAsync(&block, bytes ? bytes : 1, stream);
   }
   if (e == cudaErrorMemoryAllocation) {
@@ -99,8 +105,10 @@ static int copy(Device *d, void *to, const void *from, size_t bytes) {
   cudaStream_t s = cuda_stream(d);
   struct cudaPointerAttributes at = {.type = cudaMemoryTypeUnregistered};
   if (!bytes) return 1;
-  if (!select_device(d) || !done(d, "a copy", cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, s)))
-    return 0;
+  /* A graph's own memory is an address alone while it is recorded: CUDA cannot tell whose it is. */
+  enum cudaMemcpyKind kind = d->recording ? cudaMemcpyDeviceToDevice : cudaMemcpyDefault;
+  if (!select_device(d) || !done(d, "a copy", cudaMemcpyAsync(to, from, bytes, kind, s))) return 0;
+  if (d->recording) return 1;
   cudaPointerGetAttributes(&at, to);
   return at.type == cudaMemoryTypeDevice || done(d, "a copy to the host", cudaStreamSynchronize(s));
 }
@@ -168,6 +176,7 @@ int cuda_refusals(Call *c, int kept, Refusals *r) {
   Cuda *g = cuda_of(d);
   if (!g->refused) {
     void *block;
+    if (d->recording) return fail("%s: recording: expected no first call that may refuse a value", d->name);
     if (!done(d, "taking memory", cudaMallocAsync(&block, sizeof *g->refused, g->stream)) ||
         !done(d, "filling", cudaMemsetAsync(block, 0, sizeof *g->refused, g->stream)))
       return 0;

@@ -57,7 +57,7 @@ enum { PLAN_TENSORS = NORM_TENSORS };
 typedef struct Problem {
   Pass pass;
   ConvShape
-      shape; /* w_first and w_channels: 0. A norm's: of a 1x1 convolution whose images are maps like its own */
+      shape; /* weights see its channels alone. A norm's: of a 1x1 convolution from its map to one like it */
   Dtype dtype;  /* of images and weights, float32 or halves; sums are float32 */
   Dtype result; /* of what is computed: the same, or float32 */
   bool tf32;    /* float32 may be rounded to TF32 before it is multiplied */

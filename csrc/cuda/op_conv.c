@@ -1,13 +1,18 @@
 /* conv2d and conv2d_act on the GPU (ops/op_conv.c). Gradients that are zero at most pixels are multiplied like others:
- * to know them the host would have to wait. cuDNN computes what it has a plan for that need not be compiled
- * first, kernels of our own the rest; what each takes is known from shapes alone. */
+ * to know them the host would have to wait. cuDNN convolves where it has a plan that need not be compiled first, and what
+ * follows is a pass of our own over its result, unless the whole in one graph was measured to be faster; where it has
+ * none, our own kernels do both at once. What each takes is known from shapes alone. */
 #include "cuda/op_kit.h"
 
+#include "core/error.h"
+#include "cuda/kernels/norm.h"
 #include "cuda/op_conv.h"
 #include "cuda/plans.h"
 #include "cuda/rounded.h"
 #include "cuda/statistics.h"
 #include "ops/conv_sizes.h"
+
+#include <string.h>
 
 static Problem problem_of(const Call *c, Pass pass, const ConvShape *s, bool add) {
   return (Problem){.pass = pass,
@@ -34,9 +39,8 @@ int cuda_weights(Call *c, int i, ConvWeights *weights) {
 /* Whether images and weights are multiplied as they are. */
 static bool is_plain(const Call *c, const ConvWeights *w) { return w->dtype == c->dtype && !w->round; }
 
-/* cuDNN's activations may hide that a number is NaN, and nothing follows its sums with what is there. */
-static bool may_follow(const Epilogue *e, bool add) {
-  return !e || (e->act == ACT_NONE && !(add && (e->scale || e->shift || e->residual)));
+static bool follows(const Epilogue *e) {
+  return e && (e->scale || e->shift || e->residual || e->act != ACT_NONE);
 }
 
 /* Scratch memory and counters for sums in parts, or none. */
@@ -61,25 +65,57 @@ static int own_kernel(Call *c, bool data, const ConvShape *s, const void *from, 
   return ok;
 }
 
+/* A convolution, or one's gradient of images, and what follows it. */
+typedef struct Work {
+  Problem p; /* of the convolution alone */
+  const void *data[PLAN_TENSORS];
+  const Epilogue *e;
+} Work;
+
+/* By cuDNN's plan for the convolution alone, if there is one, and the pass behind it. */
+static int run_steps(Call *c, const Work *j, bool *done) {
+  const ConvShape *s = &j->p.shape;
+  bool forward = j->p.pass == CONV_FORWARD;
+  long pixels = s->n * (forward ? s->ho * s->wo : s->h * s->w), channels = forward ? s->co : s->ci;
+  void *y = (void *)j->data[forward ? CONV_Y : CONV_X];
+  if (!cuda_planned(c, &j->p, j->data, done)) return 0;
+  if (!*done || !follows(j->e)) return 1;
+  return norm_apply_on(stream_of(c), rows_cut(1, pixels, channels), c->dtype, y, j->e->scale, j->e->shift,
+                       channels, j->e->residual, j->e->act, y, NULL);
+}
+
+static int run_steps_apart(Call *c, void *of) {
+  bool done;
+  return run_steps(c, of, &done) && (done || fail("cuDNN: no engine for the convolution alone"));
+}
+
+/* All in one graph of cuDNN, where that was measured to be faster than the steps. */
+static int run_whole(Call *c, Work *j, bool *done) {
+  Problem p = j->p;
+  const void *data[PLAN_TENSORS];
+  *done = false;
+  if (!follows(j->e) || p.add || p.pass != CONV_FORWARD || !cuda_may_plan(c, &j->p)) return 1;
+  memcpy(data, j->data, sizeof data);
+  data[CONV_SCALE] = j->e->scale, p.scale = j->e->scale != NULL;
+  data[CONV_SHIFT] = j->e->shift, p.shift = j->e->shift != NULL;
+  data[CONV_RESIDUAL] = j->e->residual, p.residual = j->e->residual != NULL;
+  p.act = j->e->act;
+  return cuda_planned_beside(c, &p, data, (Apart){run_steps_apart, j}, done);
+}
+
 int cuda_conv_forward(Call *c, const ConvShape *s, const void *x, ConvWeights weight, const Epilogue *e,
                       void *y, bool add) {
-  Problem p = problem_of(c, CONV_FORWARD, s, add);
-  const void *data[PLAN_TENSORS] = {x, weight.data, y};
+  Work j = {problem_of(c, CONV_FORWARD, s, add), {x, weight.data, y}, e};
   bool done = false;
-  if (e) {
-    p.scale = e->scale, p.shift = e->shift, p.residual = e->residual;
-    data[CONV_SCALE] = e->scale, data[CONV_SHIFT] = e->shift, data[CONV_RESIDUAL] = e->residual;
-  }
-  if (is_plain(c, &weight) && may_follow(e, add) && !cuda_planned(c, &p, data, &done)) return 0;
+  if (is_plain(c, &weight) && (!run_whole(c, &j, &done) || (!done && !run_steps(c, &j, &done)))) return 0;
   return done || own_kernel(c, false, s, x, weight, e, y, add);
 }
 
 int cuda_conv_data(Call *c, const ConvShape *s, const void *dy, ConvWeights weight, const Epilogue *e,
                    void *dx, bool add) {
-  Problem p = problem_of(c, CONV_DATA, s, add);
-  const void *data[PLAN_TENSORS] = {dx, weight.data, dy};
+  Work j = {problem_of(c, CONV_DATA, s, add), {dx, weight.data, dy}, e};
   bool done = false;
-  if (!e && is_plain(c, &weight) && !cuda_planned(c, &p, data, &done)) return 0;
+  if (is_plain(c, &weight) && !run_steps(c, &j, &done)) return 0;
   return done || own_kernel(c, true, s, dy, weight, e, dx, add);
 }
 

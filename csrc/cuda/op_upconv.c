@@ -6,7 +6,7 @@
 #include "cuda/op_conv.h"
 #include "ops/upconv_sizes.h"
 
-enum { KEPT_TAPS = 1 }; /* saved[0] is cuda_weights' */
+enum { KEPT_TAPS };
 
 static float *floats(Call *c, long n) { return call_scratch(c, (size_t)n * sizeof(float)); }
 
@@ -22,39 +22,46 @@ static ConvShape map_shape(const UpShape *s) {
 }
 
 static long sums_of(const UpShape *s) { return s->c * 4 * 4 * s->o; }
+static long skips_of(const UpShape *s) { return s->o * 3 * 3 * s->skip; }
 
-/* Its weights, in the call's dtype, which training keeps for backward; NULL with a message. */
-static void *summed_taps(Call *c, const UpShape *s) {
-  Tensor *kept = c->training ? call_save_new(c, KEPT_TAPS, c->dtype, 1, SHAPE(sums_of(s))) : NULL;
-  void *sums = kept          ? tensor_write(kept)
-               : c->training ? NULL
-                             : call_scratch(c, (size_t)sums_of(s) * dtype_bytes[c->dtype]);
-  const Tensor *w = c->in[WEIGHT];
-  return sums && upconv_sum_taps_on(stream_of(c), s->o, s->c, s->c + s->skip, tensor_data(w), w->dtype,
-                                    c->dtype, sums)
-             ? sums
-             : NULL;
+/* The weights of both convolutions, in the call's dtype: the map's, and behind them skip's, which cuDNN wants by
+ * themselves. */
+typedef struct Taps {
+  ConvWeights map, skip;
+} Taps;
+
+static Taps taps_at(const Call *c, const UpShape *s, const void *data) {
+  return (Taps){own_weights(c, data),
+                own_weights(c, (const char *)data + (size_t)sums_of(s) * dtype_bytes[c->dtype])};
 }
 
-/* `side`, the convolution of skip, into y. */
-static int skip_forward(Call *c, const ConvShape *side, float *y) {
-  ConvWeights w;
-  return cuda_weights(c, WEIGHT, &w) && cuda_conv_forward(c, side, input(c, SKIP), w, NULL, y, false);
+/* Training keeps them for backward. 0 with a message. */
+static int make_taps(Call *c, const UpShape *s, Taps *taps) {
+  const Tensor *w = c->in[WEIGHT];
+  long n = sums_of(s) + skips_of(s);
+  Tensor *kept = c->training ? call_save_new(c, KEPT_TAPS, c->dtype, 1, SHAPE(n)) : NULL;
+  void *data = kept          ? tensor_write(kept)
+               : c->training ? NULL
+                             : call_scratch(c, (size_t)n * dtype_bytes[c->dtype]);
+  if (!data) return 0;
+  *taps = taps_at(c, s, data);
+  return upconv_sum_taps_on(stream_of(c), s->o, s->c, s->c + s->skip, tensor_data(w), w->dtype, c->dtype,
+                            data, (void *)taps->skip.data);
 }
 
 static int forward(Call *c, const Epilogue *e) {
   UpShape s = up_shape(c);
-  ConvShape map = map_shape(&s), side = skip_shape(&s);
-  void *sums = summed_taps(c, &s);
-  float *y = sums ? output(c, 0) : NULL;
-  return y && (!s.skip || skip_forward(c, &side, y)) &&
-         cuda_conv_data(c, &map, input(c, INPUT), own_weights(c, sums), e, y, s.skip > 0);
+  ConvShape map = map_shape(&s), side = full_shape(&s, s.skip);
+  Taps taps;
+  float *y = make_taps(c, &s, &taps) ? output(c, 0) : NULL;
+  return y && (!s.skip || cuda_conv_forward(c, &side, input(c, SKIP), taps.skip, NULL, y, false)) &&
+         cuda_conv_data(c, &map, input(c, INPUT), taps.map, e, y, s.skip > 0);
 }
 
 static int backward_weight(Call *c, const UpShape *s, const float *dy) {
   ConvShape map = map_shape(s), side = full_shape(s, s->skip);
   bool add;
-  float *sums = floats(c, sums_of(s)), *skip = sums ? floats(c, s->o * 3 * 3 * s->skip) : NULL;
+  float *sums = floats(c, sums_of(s)), *skip = sums ? floats(c, skips_of(s)) : NULL;
   float *dw = skip ? call_grad(c, WEIGHT, &add) : NULL;
   int ok = dw && cuda_conv_weight(c, &map, dy, input(c, INPUT), sums, false) &&
            (!s->skip || cuda_conv_weight(c, &side, input(c, SKIP), dy, skip, false)) &&
@@ -68,20 +75,19 @@ static int upconv_forward(Call *c) { return forward(c, NULL); }
 
 static int upconv_backward(Call *c) {
   UpShape s = up_shape(c);
-  ConvShape map = map_shape(&s), side = skip_shape(&s);
+  ConvShape map = map_shape(&s), side = full_shape(&s, s.skip);
   const float *dy = grad_out(c, 0);
   bool add;
   if (!dy) return 1;
   if (c->needs_grad[WEIGHT] && !backward_weight(c, &s, dy)) return 0;
+  Taps taps = taps_at(c, &s, tensor_data(c->saved[KEPT_TAPS]));
   if (c->needs_grad[INPUT]) {
     float *dx = call_grad(c, INPUT, &add);
-    ConvWeights taps = own_weights(c, tensor_data(c->saved[KEPT_TAPS]));
-    if (!dx || !cuda_conv_forward(c, &map, dy, taps, NULL, dx, add)) return 0;
+    if (!dx || !cuda_conv_forward(c, &map, dy, taps.map, NULL, dx, add)) return 0;
   }
   if (c->needs_grad[SKIP]) {
     float *ds = call_grad(c, SKIP, &add);
-    ConvWeights w;
-    if (!ds || !cuda_weights(c, WEIGHT, &w) || !cuda_conv_data(c, &side, dy, w, NULL, ds, add)) return 0;
+    if (!ds || !cuda_conv_data(c, &side, dy, taps.skip, NULL, ds, add)) return 0;
   }
   return 1;
 }

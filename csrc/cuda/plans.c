@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "cuda/cudnn.h"
 #include "cuda/measure.h"
+#include "cuda/record.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,11 +60,36 @@ static unsigned bucket_of(const long *key) {
   return (unsigned)(h >> 32) % BUCKETS;
 }
 
+/* Engines that were compiled at run time are gone with their plan, which a recording may still run: such plans go when
+ * no recording is left. */
+typedef struct Retired Retired;
+struct Retired {
+  Retired *next;
+  Plan *plan;
+};
+
+static void drop(Plan *plan) {
+  static Retired *retired;
+  Retired *r = plan && cuda_recordings() ? malloc(sizeof *r) : NULL;
+  if (r) {
+    *r = (Retired){retired, plan};
+    retired = r;
+    return;
+  }
+  plan_free(plan);
+  while (retired && !cuda_recordings()) {
+    Retired *next = retired->next;
+    plan_free(retired->plan);
+    free(retired);
+    retired = next;
+  }
+}
+
 static void forget(Plans *plans) {
   for (int b = 0; b < BUCKETS; b++) {
     for (Kept *k = plans->bucket[b], *next; k; k = next) {
       next = k->next;
-      plan_free(k->plan);
+      drop(k->plan);
       free(k);
     }
     plans->bucket[b] = NULL;
@@ -91,9 +117,13 @@ static Wanted *wanted_for(const long *key) {
 }
 
 /* What more than convolves has few plans that are not compiled first: up to seconds, which measuring takes. */
+static bool is_more(const Problem *p) {
+  return p->pass >= CONV_STATISTICS || p->scale || p->shift || p->residual || p->act != ACT_NONE;
+}
+
 static Problem in_full(const Problem *p) {
   Problem q = *p;
-  q.compile = p->compile || p->pass >= CONV_STATISTICS;
+  q.compile = p->compile || is_more(p);
   return q;
 }
 
@@ -142,7 +172,7 @@ static int measure(Call *c, Plans *plans, const Problem *p, const void *const *d
   if (!k) return plan_free(m.best), 0;
   k->measured = true;
   if (!m.best && !m.apart) return 1;
-  plan_free(k->plan);
+  drop(k->plan);
   k->plan = m.best;
   k->offer = m.best ? m.best->offer : APART, k->engine = m.best ? m.best->engine : 0;
   k->seconds = 1e-3 * (double)m.fastest, k->usual = 1e-3 * (double)m.usual;
@@ -183,7 +213,7 @@ static void drop_plan(const long *key) {
       if (memcmp((*k)->key, key, sizeof(*k)->key) == 0) {
         Kept *old = *k;
         *k = old->next;
-        plan_free(old->plan);
+        drop(old->plan);
         free(old);
         p->count--;
         break;
@@ -226,18 +256,20 @@ static bool aligned(const void *const *data) {
   return true;
 }
 
-/* Norms have no plan but those that are compiled first: cuDNN is asked to measure, or for what was measured. */
+/* Norms have no plan but those that are compiled first, and an activation might hide a NaN, which measuring sees: of these
+ * cuDNN is asked to measure, or for what was measured. */
 static bool is_asked(const Problem *p) {
   long key[NUMBERS];
+  if ((p->pass < NORM_FORWARD && p->act == ACT_NONE) || measuring) return true;
   key_of(p, key);
-  return p->pass < NORM_FORWARD || measuring || wanted_for(key);
+  return wanted_for(key);
 }
 
 /* What there is for the problem on the call's device; *k is NULL where cuDNN is not asked. 0 with a message. */
 static int find(Call *c, const Problem *p, Plans **plans, Kept **k) {
   const ConvShape *s = &p->shape;
   *k = NULL;
-  if (!conv_reads(s) || s->w_first || s->w_channels || !is_asked(p)) return 1;
+  if (!conv_reads(s) || !is_asked(p)) return 1;
   if (!(*plans = plans_of(c->device))) return 0;
   return !(*plans)->handle || (*k = plan_of(*plans, p));
 }
@@ -264,7 +296,8 @@ static int planned(Call *c, const Problem *p, const void *const *data, const Apa
   if (!k || !k->plan) return 1;
   size_t bytes = k->plan->workspace;
   void *workspace = bytes ? call_scratch(c, bytes) : NULL;
-  *done = (workspace || !bytes) && plan_run(k->plan, plans->handle, data, workspace);
+  if (bytes && !workspace) return 1; /* our own kernels want none */
+  *done = plan_run(k->plan, plans->handle, data, workspace);
   cuda_launches++;
   call_drop(c, workspace);
   return *done;

@@ -19,7 +19,7 @@ typedef struct Apart {
   void *of;
 } Apart;
 
-/* As cuda_planned, for CONV_STATISTICS and norms. */
+/* As cuda_planned, for what is more than a convolution. */
 int cuda_planned_beside(Call *c, const Problem *p, const void *const *data, Apart apart, bool *done);
 
 /* Measuring, and what was chosen. */

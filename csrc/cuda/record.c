@@ -13,6 +13,7 @@ typedef struct Record Record;
 struct Record {
   Record *next; /* of the failed ones */
   Device *device;
+  cudaGraph_t graph; /* of a failed one: as long as it is there, nobody else gets its addresses */
   void *taken[PLACES], *kept[PLACES];
   long kept_bytes;
   int ntaken, nkept;
@@ -28,9 +29,27 @@ typedef struct Work {
 
 static Record *current; /* one device records at a time */
 static Record *failed;  /* those that tensors of theirs outlive */
+static long works;
+
+long cuda_recordings(void) { return works + (current != NULL); }
 
 static int done(const Device *d, const char *what, cudaError_t e) {
-  return e == cudaSuccess || fail("%s: recording: %s: %s", d->name, what, cudaGetErrorString(e));
+  if (e == cudaSuccess) return 1;
+  cudaGetLastError(); /* told here: the next launch is not to find it */
+  return fail("%s: recording: %s: %s", d->name, what, cudaGetErrorString(e));
+}
+
+/* Runs a graph, or maps its memory alone, which its first run would do: that is memory beside what the pool keeps, so
+ * that what is cached goes where it is short. */
+static int run_graph(Device *d, cudaError_t (*run)(cudaGraphExec_t, cudaStream_t), const Work *w) {
+  cudaError_t e = run(w->graph, cuda_stream(d));
+  if (e == cudaErrorMemoryAllocation) {
+    cuda_trim(d);
+    e = run(w->graph, cuda_stream(d));
+  }
+  if (e != cudaErrorMemoryAllocation) return done(d, "running", e);
+  cudaGetLastError();
+  return fail_memory("out of memory: a recording on %s", d->name);
 }
 
 static bool drop_from(void **list, int *count, void *block) {
@@ -56,6 +75,7 @@ bool cuda_record_keeps(Device *d, void *block, size_t bytes) {
     if (r->device != d || !drop_from(r->taken, &r->ntaken, block)) continue;
     if (!r->ntaken) {
       *p = r->next;
+      if (r->graph) cudaGraphDestroy(r->graph);
       free(r);
     }
     return true;
@@ -90,7 +110,10 @@ static Work *work_of(Device *d, const Record *r, cudaGraph_t graph) {
   w->count = r->nkept;
   w->bytes = r->kept_bytes;
   memcpy(w->kept, r->kept, (size_t)r->nkept * sizeof *w->kept);
-  if (done(d, "a graph", cudaGraphInstantiate(&w->graph, graph, 0))) return w;
+  if (done(d, "a graph", cudaGraphInstantiate(&w->graph, graph, 0))) {
+    if (run_graph(d, cudaGraphUpload, w)) return w;
+    cudaGraphExecDestroy(w->graph);
+  }
   return free(w), NULL;
 }
 
@@ -99,22 +122,24 @@ void *cuda_recorded(Device *d) {
   cudaGraph_t graph = NULL;
   cudaError_t e = cudaStreamEndCapture(cuda_stream(d), &graph);
   Work *w = done(d, "ending", e) && graph ? work_of(d, r, graph) : NULL;
-  if (graph) cudaGraphDestroy(graph);
   cudaGetLastError();
   current = NULL;
   for (int i = 0; !w && i < r->nkept; i++) cudaFreeAsync(r->kept[i], cuda_stream(d));
-  if (w) cuda_record_holds(d, w->bytes);
+  if (w) cuda_record_holds(d, w->bytes), works++;
   if (r->ntaken) {
+    r->graph = graph;
     r->next = failed;
     failed = r;
-  } else
+  } else {
+    if (graph) cudaGraphDestroy(graph);
     free(r);
+  }
   return w;
 }
 
 int cuda_replay(Device *d, void *work) {
   cuda_launches++;
-  return done(d, "running", cudaGraphLaunch(((Work *)work)->graph, cuda_stream(d)));
+  return run_graph(d, cudaGraphLaunch, work);
 }
 
 void cuda_forget(Device *d, void *work) {
@@ -122,6 +147,7 @@ void cuda_forget(Device *d, void *work) {
   cudaGraphExecDestroy(w->graph);
   cudaDeviceGraphMemTrim(d->index);
   cuda_record_holds(d, -w->bytes);
+  works--;
   for (int i = 0; i < w->count; i++) d->give(d, w->kept[i], 0);
   free(w);
 }

@@ -10,6 +10,9 @@ void *cuda_recorded(Device *d);
 int cuda_replay(Device *d, void *work);
 void cuda_forget(Device *d, void *work);
 
+/* How many there are, one that is going on among them. */
+long cuda_recordings(void);
+
 /* A block was taken while recording: 1, or 0 with a message. */
 int cuda_record_takes(Device *d, void *block);
 /* Whether the block of so many bytes that is given back is not to be freed now: one from outside of the recording that is going on may

@@ -1,5 +1,5 @@
 /* core.capture(f, { inputs }, { outputs of f before }) → f's work, recorded on a device (ops/capture.h), to be called
- * with inputs of the same shapes; nil and why where f reads on the host, say. */
+ * with inputs of the same shapes; nil where the device does not record; nil and why where f reads on the host, say. */
 #include "ops/capture.h"
 
 #include "lua/handle.h"
@@ -48,6 +48,7 @@ static int capture(lua_State *L) {
   Capture **c = lua_newuserdatauv(L, sizeof *c, 0);
   *c = NULL;
   luaL_setmetatable(L, CAPTURE_META);
+  if (nin && !capture_possible(inputs[0]->device)) return lua_pushnil(L), 1;
   if (!nin || !(*c = capture_begin(inputs, nin, like, nout))) {
     lua_pushnil(L);
     lua_pushstring(L, nin ? error_message() : "capture: expected inputs, found none");

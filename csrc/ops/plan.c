@@ -237,7 +237,12 @@ static void record_run(Plan *p, Tensor *const *inputs, Tensor *const *outputs) {
 int plan_run(Plan *p, Tensor *const *inputs, int nin, Tensor **outputs) {
   if (!check_inputs(p, inputs, nin)) return 0;
   bool plain = profiling || !nin || inputs[0]->device->recording || !capture_possible(inputs[0]->device);
-  if (p->capture && !plain) return capture_run(p->capture, inputs, nin, outputs);
+  if (p->capture && !plain) {
+    if (capture_run(p->capture, inputs, nin, outputs)) return 1;
+    if (!failed_for_memory()) return 0;
+    capture_free(p->capture); /* step by step less is needed at a time */
+    p->capture = NULL;
+  }
   if (!run_steps(p, inputs, outputs)) return 0;
   if (++p->runs == 2 && !plain) record_run(p, inputs, outputs);
   return 1;

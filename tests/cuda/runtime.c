@@ -1,5 +1,6 @@
 /* The runtime on the host's memory. COHESIV_CUDA_DEVICES: how many devices there are, 1 unless given;
- * COHESIV_CUDA_MEMORY: their bytes, beyond which asking for more fails; COHESIV_CUDA_IDLE: kernels are counted, and none
+ * COHESIV_CUDA_MEMORY: their bytes, beyond which asking for more fails; COHESIV_CUDA_CROWDED: graphs find no memory;
+ * COHESIV_CUDA_IDLE: kernels are counted, and none
  * runs, nor is anything large copied. Fresh memory is filled with NaN. */
 #include "cuda_runtime_api.h"
 
@@ -10,7 +11,10 @@
 
 enum { HEAD = 64, COPIED_IDLE = 4096 }; /* HEAD: in front of a block, its size */
 
-static size_t used, used_by_graphs;
+/* Bytes: of blocks; that the pool has of the device, those among them; that graphs have beside it. The pool keeps what is
+ * given back until it is trimmed; a graph has what it needs at most at a time, from its first run or its upload until
+ * graphs are trimmed. */
+static size_t used, pool, mapped;
 
 static size_t variable(const char *name, size_t otherwise) {
   const char *s = getenv(name);
@@ -30,7 +34,7 @@ cudaError_t cudaGetDeviceCount(int *count) {
 
 cudaError_t cudaMemGetInfo(size_t *free_, size_t *total) {
   *total = variable("COHESIV_CUDA_MEMORY", (size_t)4 << 30);
-  *free_ = *total - used;
+  *free_ = *total - pool - mapped;
   return cudaSuccess;
 }
 
@@ -63,9 +67,17 @@ struct CUgraph_st {
   Kept *kept;
   void **block;
   int count, blocks, refs;
+  size_t live, peak; /* of its blocks, as it runs */
+  bool is_mapped;
+  struct CUgraph_st *next; /* of those that are mapped */
 };
 
-static struct CUgraph_st *captured;
+static struct CUgraph_st *captured, *first_mapped;
+
+static void unmap(void) {
+  for (; first_mapped; first_mapped = first_mapped->next) first_mapped->is_mapped = false;
+  mapped = 0;
+}
 
 int graph_captures(void) { return captured != NULL; }
 
@@ -123,8 +135,23 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsig
   return *exec = graph, cudaSuccess;
 }
 
-cudaError_t cudaGraphLaunch(cudaGraphExec_t g, cudaStream_t stream) {
+cudaError_t cudaGraphUpload(cudaGraphExec_t g, cudaStream_t stream) {
   (void)stream;
+  size_t free_, total;
+  cudaMemGetInfo(&free_, &total);
+  if (getenv("COHESIV_CUDA_CROWDED")) return cudaErrorMemoryAllocation;
+  if (g->is_mapped) return cudaSuccess;
+  if (g->peak > free_) return cudaErrorMemoryAllocation;
+  g->is_mapped = true;
+  g->next = first_mapped;
+  first_mapped = g;
+  mapped += g->peak;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t g, cudaStream_t stream) {
+  cudaError_t e = cudaGraphUpload(g, stream);
+  if (e) return e;
   cuda_double_reach();
   for (int i = 0; i < g->count; i++) g->kept[i].run(g->kept[i].data);
   return cudaSuccess;
@@ -133,10 +160,13 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t g, cudaStream_t stream) {
 cudaError_t cudaGraphDestroy(cudaGraph_t g) {
   if (--g->refs) return cudaSuccess;
   for (int i = 0; i < g->count; i++) g->kept[i].drop(g->kept[i].data);
-  for (int i = 0; i < g->blocks; i++) {
-    used_by_graphs -= size_of(g->block[i]);
-    free((char *)g->block[i] - HEAD);
-  }
+  for (int i = 0; i < g->blocks; i++) free((char *)g->block[i] - HEAD);
+  for (struct CUgraph_st **p = &first_mapped; *p; p = &(*p)->next)
+    if (*p == g) {
+      *p = g->next;
+      mapped -= g->peak;
+      break;
+    }
   free(g->kept);
   free(g->block);
   free(g);
@@ -145,11 +175,11 @@ cudaError_t cudaGraphDestroy(cudaGraph_t g) {
 
 cudaError_t cudaDeviceGetGraphMemAttribute(int index, cudaGraphMemAttributeType attribute, void *value) {
   (void)index, (void)attribute;
-  *(uint64_t *)value = used_by_graphs;
+  *(uint64_t *)value = mapped;
   return cudaSuccess;
 }
 
-cudaError_t cudaDeviceGraphMemTrim(int index) { return (void)index, cudaSuccess; }
+cudaError_t cudaDeviceGraphMemTrim(int index) { return (void)index, unmap(), cudaSuccess; }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t g) { return cudaGraphDestroy(g); }
 
@@ -184,17 +214,20 @@ cudaError_t cudaMallocAsync(void **block, size_t bytes, cudaStream_t stream) {
   (void)stream;
   size_t free_, total;
   cudaMemGetInfo(&free_, &total);
-  char *p = bytes <= free_ ? take_block(bytes) : NULL;
+  char *p = captured || used + bytes <= pool + free_ ? take_block(bytes) : NULL;
   *block = NULL;
   if (!p) return cudaErrorMemoryAllocation;
   memcpy(p, &bytes, sizeof bytes);
   *block = p + HEAD;
   if (!cuda_double_idle()) move((Move){.to = *block, .byte = 0xff, .bytes = bytes});
-  used += bytes;
-  if (captured) {
+  if (!captured) {
+    used += bytes;
+    if (used > pool) pool = used;
+  } else {
+    captured->live += bytes;
+    if (captured->live > captured->peak) captured->peak = captured->live;
     captured->block = realloc(captured->block, (size_t)(captured->blocks + 1) * sizeof *captured->block);
     captured->block[captured->blocks++] = *block;
-    used_by_graphs += bytes;
   }
   return cudaSuccess;
 }
@@ -204,14 +237,15 @@ cudaError_t cudaFreeAsync(void *block, cudaStream_t stream) {
   if (!block) return cudaSuccess;
   if (captured && !own_block(captured, block)) return cudaErrorStreamCaptureUnsupported;
   cuda_double_reach();
+  if (captured) return captured->live -= size_of(block), cudaSuccess;
   used -= size_of(block);
-  if (!captured) give_block((char *)block - HEAD);
+  give_block((char *)block - HEAD);
   return cudaSuccess;
 }
 
-cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void *value) {
-  (void)pool, (void)attribute;
-  *(uint64_t *)value = used;
+cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t p, cudaMemPoolAttr attribute, void *value) {
+  (void)p;
+  *(uint64_t *)value = attribute == cudaMemPoolAttrReservedMemCurrent ? pool : used;
   return cudaSuccess;
 }
 
@@ -364,13 +398,17 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags) {
   static int count;
   return (void)flags, *s = (cudaStream_t)&streams[count++ % 64], cudaSuccess;
 }
-cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *pool, int index) {
-  return (void)index, *pool = NULL, cudaSuccess;
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *p, int index) {
+  return (void)index, *p = NULL, cudaSuccess;
 }
-cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr a, void *value) {
-  return (void)pool, (void)a, (void)value, cudaSuccess;
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t p, cudaMemPoolAttr a, void *value) {
+  return (void)p, (void)a, (void)value, cudaSuccess;
 }
-cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t keep) { return (void)pool, (void)keep, cudaSuccess; }
+cudaError_t cudaMemPoolTrimTo(cudaMemPool_t p, size_t keep) {
+  (void)p;
+  if (pool > keep) pool = used > keep ? used : keep;
+  return cudaSuccess;
+}
 cudaError_t cudaGetLastError(void) { return cudaSuccess; }
 const char *cudaGetErrorString(cudaError_t e) {
   return e == cudaErrorMemoryAllocation ? "out of memory" : e == cudaErrorNoDevice ? "no device" : "no error";

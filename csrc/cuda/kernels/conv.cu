@@ -88,7 +88,8 @@ template <bool WIDE, bool DATA> struct TapWeights {
   __device__ void advance(Taps &t, int by) const { depth.advance(t, by); }
   __device__ long place(int output, const Taps &t) const {
     int y = depth.y.first_tap + t.y * depth.y.every, x = depth.x.first_tap + t.x * depth.x.every;
-    return weight_place<DATA>(g, group, output, t.channel) + (long)(y * g.x.taps + x) * g.w_channels;
+    return weight_place<DATA>(g, group, output, t.channel) +
+           (long)(y * g.x.taps + x) * weight_channels<DATA>(g);
   }
   __device__ float4 read(int output, const Taps &t) const {
     if (output >= g.outputs || t.y >= depth.y.taps) return zeros();

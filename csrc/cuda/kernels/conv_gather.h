@@ -20,7 +20,6 @@ struct Gather {
   Numbers from;                        /* images, source y, source x, pitch */
   int images, pitch, channels, groups; /* channels: of the source in a group */
   Numbers weights;
-  int w_channels, w_first;
   bool round;  /* the source to bfloat16 */
   Numbers to;  /* images, results y, results x, outputs; the residual is of the same kind */
   int outputs; /* of a group */
@@ -89,11 +88,16 @@ static __device__ inline float4 sources_at(const Gather &g, long i) {
                  : v;
 }
 
+/* Of images, in a group: weights have so many a tap. */
+template <bool DATA> static __device__ inline int weight_channels(const Gather &g) {
+  return DATA ? g.outputs : g.channels;
+}
+
 /* Where the weight of an output and a channel of a group stands, without its tap. */
 template <bool DATA>
 static __device__ inline long weight_place(const Gather &g, int group, int output, int channel) {
   int taps = g.y.taps * g.x.taps, o = DATA ? group * g.channels + channel : group * g.outputs + output;
-  return (long)o * taps * g.w_channels + g.w_first + (DATA ? output : channel);
+  return (long)o * taps * weight_channels<DATA>(g) + (DATA ? output : channel);
 }
 
 /* ---- the end ---- */
@@ -152,8 +156,6 @@ static inline Gather gather_of(bool data, const ConvShape *c, Numbers from, Conv
   g.outputs = data ? ci : co;
   g.groups = (int)c->groups;
   g.weights = numbers_of(w.data, w.dtype);
-  g.w_channels = (int)(c->w_channels ? c->w_channels : ci);
-  g.w_first = (int)c->w_first;
   g.round = w.round;
   g.to = to;
   if (e) g.end = *e;
@@ -164,8 +166,8 @@ static inline Gather gather_of(bool data, const ConvShape *c, Numbers from, Conv
 
 /* Whether source and weights can be read four channels at once. */
 static inline bool gather_wide(bool data, const Gather &g) {
-  return g.channels % 4 == 0 && g.w_channels % 4 == 0 && g.w_first % 4 == 0 &&
-         (!data || g.outputs % 4 == 0) && aligned16(g.from.data) && aligned16(g.weights.data);
+  return g.channels % 4 == 0 && (!data || g.outputs % 4 == 0) && aligned16(g.from.data) &&
+         aligned16(g.weights.data);
 }
 
 /* Convolutions of groups of few channels, whose numbers can be read four at once (conv_grouped.cu). */

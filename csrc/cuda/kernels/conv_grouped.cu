@@ -48,7 +48,7 @@ static __device__ inline void fetch_weights(const Gather &g, const Span &s, floa
     int channel = i % g.channels, tap = i / g.channels;
     int at =
         (s.y.first_tap + tap / s.x.taps * s.y.every) * g.x.taps + s.x.first_tap + tap % s.x.taps * s.x.every;
-    long from = weight_place<DATA>(g, group, n % g.outputs, channel) + (long)at * g.w_channels;
+    long from = weight_place<DATA>(g, group, n % g.outputs, channel) + (long)at * weight_channels<DATA>(g);
     weights[i * s.width + n] = group < g.groups ? number_at(g.weights, from) : 0;
   }
   __syncthreads();
@@ -133,8 +133,7 @@ static __global__ void __launch_bounds__(THREADS, 2)
 }
 
 bool gather_is_narrow(bool data, const Gather &g) {
-  return is_narrow(g.channels, g.outputs, g.groups, (long)g.y.taps * g.x.taps) && g.w_first == 0 &&
-         g.w_channels == (data ? g.outputs : g.channels) && aligned16(g.from.data);
+  return is_narrow(g.channels, g.outputs, g.groups, (long)g.y.taps * g.x.taps) && aligned16(g.from.data);
 }
 
 template <bool DATA, bool DEPTHWISE> static int narrow_as(CudaStream s, const Gather &g) {

@@ -121,8 +121,9 @@ static __global__ void __launch_bounds__(THREADS)
                  const T *residual, Activation act, T *y, unsigned char *mask) {
   Share<W> w(n, l);
   if (!w.inside) return;
-  apply_rows(n, w, x, pack_load<W>(scale + w.image * each + w.channel),
-             pack_load<W>(shift + w.image * each + w.channel), residual, act, y, mask);
+  long at = w.image * each + w.channel;
+  apply_rows(n, w, x, scale ? pack_load<W>(scale + at) : pack_of<W>(1),
+             shift ? pack_load<W>(shift + at) : pack_of<W>(0), residual, act, y, mask);
 }
 
 int norm_apply_on(CudaStream s, Rows n, Dtype dtype, const void *x, const float *scale, const float *shift,

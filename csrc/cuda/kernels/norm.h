@@ -41,7 +41,7 @@ static inline bool norm_may_mask(const Rows *n, Dtype dtype, const void *x, cons
          ((uintptr_t)x | (uintptr_t)residual | (uintptr_t)y) % 16 == 0;
 }
 
-/* y = act(scale x + shift + residual); residual and mask may be NULL */
+/* y = act(scale x + shift + residual), which may be in x's place; scale (1), shift (0), residual and mask may be NULL */
 LAUNCHER int norm_apply_on(CudaStream s, Rows n, Dtype dtype, const void *x, const float *scale,
                            const float *shift, long each, const void *residual, Activation act, void *y,
                            unsigned char *mask);

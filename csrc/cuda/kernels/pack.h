@@ -11,6 +11,12 @@ template <class T> constexpr int wide_of = 16 / (int)sizeof(T);
 template <int W> struct Pack { float v[W]; };
 template <int N> struct alignas(4 * N) Words { uint32_t w[N]; };
 
+template <int W> static __device__ inline Pack<W> pack_of(float all) {
+  Pack<W> v;
+  for (int k = 0; k < W; k++) v.v[k] = all;
+  return v;
+}
+
 /* ---- aligned ---- */
 
 template <int W> static __device__ inline Pack<W> pack_load(const float *p) {

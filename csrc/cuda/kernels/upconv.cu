@@ -30,9 +30,16 @@ struct TapTile {
   }
 };
 
+/* Behind the blocks of tiles are those of skip's n weights. */
 static __global__ void __launch_bounds__(THREADS)
     sum_taps_kernel(unsigned tiles_o, unsigned tiles_c, long o, long c, long channels, Numbers weights,
-                    Numbers sums) {
+                    Numbers sums, long n, Numbers skip) {
+  unsigned tiles = tiles_o * tiles_c * FOUR;
+  if (blockIdx.x >= tiles) {
+    long i = (long)(blockIdx.x - tiles) * THREADS + threadIdx.x, rest = channels - c;
+    if (i < n) put_number(skip, i, number_at(weights, i / rest * channels + c + i % rest));
+    return;
+  }
   TapTile t(tiles_o, tiles_c);
   int ty = t.tap / 4, tx = t.tap % 4;
   turn(
@@ -78,11 +85,13 @@ static __global__ void __launch_bounds__(THREADS)
 }
 
 int upconv_sum_taps_on(CudaStream s, long o, long c, long channels, const void *weights, Dtype dtype,
-                       Dtype to, void *sums) {
+                       Dtype to, void *sums, void *skip) {
   unsigned tiles_o = blocks_for(o, SIDE), tiles_c = blocks_for(c, SIDE);
-  if (!o || !c) return 1;
-  LAUNCH(sum_taps_kernel, tiles_o * tiles_c * FOUR, THREADS, 0, s, tiles_o, tiles_c, o, c, channels,
-         numbers_of(weights, dtype), numbers_of(sums, to));
+  long n = o * THREE * (channels - c);
+  unsigned blocks = tiles_o * tiles_c * FOUR + blocks_for(n);
+  if (!blocks) return 1;
+  LAUNCH(sum_taps_kernel, blocks, THREADS, 0, s, tiles_o, tiles_c, o, c, channels, numbers_of(weights, dtype),
+         numbers_of(sums, to), n, numbers_of(skip, to));
   return launched("upconv2d");
 }
 

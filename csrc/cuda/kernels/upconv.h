@@ -6,9 +6,10 @@
 
 #include "cuda/kernels/kernels.h"
 
-/* weights: o, 3, 3, channels, of which the first c are the map's, float32 or halves; sums: c, 4, 4, o, of dtype `to`. */
+/* weights: o, 3, 3, channels, of which the first c are the map's, float32 or halves; sums: c, 4, 4, o, of dtype `to`, and
+ * so the others, skip: o, 3, 3, rest. */
 LAUNCHER int upconv_sum_taps_on(CudaStream s, long o, long c, long channels, const void *weights, Dtype dtype,
-                                Dtype to, void *sums);
+                                Dtype to, void *sums, void *skip);
 /* The gradient of the weights from that of the sums and, for the channels behind the map's, from skip: o, 3, 3, rest. */
 LAUNCHER int upconv_share_taps_on(CudaStream s, long o, long c, long channels, const float *sums,
                                   const float *skip, float *weights, bool add);

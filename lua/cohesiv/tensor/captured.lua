@@ -1,8 +1,9 @@
 --- captured(f, state): f(tensors …) → tensors as one piece of work, where the device records (CUDA graphs): recorded
 -- once inputs of the same shapes come again, and replayed from then on. f reads nothing on the host; beside its inputs
 -- it reads and writes the tensors of the list `state` alone, and keeps nothing. What turns out otherwise is called as
--- ever, and so is everything on other devices.
+-- ever, which a warning tells once, and so is everything on other devices, and what memory is too short for.
 local core = require "cohesiv.core"
+local warn = require "cohesiv.base.warn"
 
 local TRIES = 4 -- recordings for inputs of the same shapes, one after the other, when what they knew has moved …
 local ENOUGH = 20 -- … before each has been of use so many times
@@ -11,10 +12,11 @@ local ENOUGH = 20 -- … before each has been of use so many times
 local function record(f, state, inputs, outputs)
   local seed, stream = core.random_state()
   local places = core.places(state)
-  local run = core.capture(function(...) return core.tidy(f, ...) end, inputs, outputs)
+  local run, why = core.capture(function(...) return core.tidy(f, ...) end, inputs, outputs)
   local later_seed, later_stream = core.random_state()
   if run and seed == later_seed and stream == later_stream then return { run = run, places = places, runs = 0 } end
   core.seed(seed, stream) -- what draws numbers draws others each time
+  if why then warn.once("captured " .. why, "not recorded, and computed call by call: %s", why) end
 end
 
 return function(f, state)
@@ -28,7 +30,10 @@ return function(f, state)
     if work and work.places == places then
       work.runs = work.runs + 1
       if work.runs == ENOUGH then tries[key] = 0 end
-      return work.run(...)
+      local found = table.pack(pcall(work.run, ...))
+      if found[1] then return table.unpack(found, 2, found.n) end
+      if not tostring(found[2]):find("out of memory", 1, true) then core.error(found[2], 0) end
+      tries[key] = TRIES -- call by call less is needed at a time
     end
     works[key], calls[key] = nil, (calls[key] or 0) + 1
     local outputs = { f(...) }
