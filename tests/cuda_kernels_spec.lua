@@ -131,6 +131,16 @@ describe("a GPU", function()
       "device: expected cpu or cuda, found cuda:x", "cpu cpu 0; cuda cuda 0; cuda:1 cuda 1; " }, "\n"), result.stdout)
   end)
 
+  it("that nobody has asked for is listed, and not opened", function()
+    local result = run([[
+      co.memory { reset_peak = true }
+      for _, d in ipairs(co.devices()) do io.write(d.name, " ", d.memory.limit, "; ") end
+      local memory = co.memory()
+      io.write(tostring(memory.cuda), " ", tostring(memory["cuda:1"])) ]],
+      { COHESIV_CUDA_DEVICES = "2", COHESIV_CUDA_MEMORY = "5000000" })
+    assert.is_truthy(result.stdout:find("; cuda 5000000; cuda:1 5000000; nil nil$"), result.stdout .. result.stderr)
+  end)
+
   it("is named by `cohesiv info`, or why there is none", function()
     local function info(environment) return run({ "info" }, environment).stdout end
     assert.is_truthy(info({}):find("GPU       cuda: CPU in place of a GPU, 4.3 GB, compute capability 9.0; CUDA 13.0, "

@@ -60,8 +60,8 @@ describe("the CUDA half", function()
     local module = folder .. "/cuda.so"
     local link = { "g++", "-shared", "-Wl,--no-undefined", "-o", module }
     table.move(objects, 1, #objects, #link + 1, link)
-    for _, word in ipairs { build .. "/cohesiv/core.so", "-L" .. cuda .. "/lib64", "-lcudart",
-      "-Wl,-rpath," .. cuda .. "/lib64" } do
+    for _, word in ipairs { build .. "/cohesiv/core.so", "-L" .. cuda .. "/lib64", "-lcudart_static", "-lrt", "-ldl",
+      "-lpthread" } do
       link[#link + 1] = word
     end
     compile(link)

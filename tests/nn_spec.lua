@@ -35,6 +35,20 @@ describe("layers", function()
     assert.is_true(co.gradcheck(function(x) return m(x) end, { wide { 4, 3 } }))
   end)
 
+  it("tied weights are one parameter, under their first name", function()
+    local first, second = nn.Linear { 3, 3, bias = false }, nn.Linear { 3, 3, bias = false }
+    second.params.weight = first.params.weight
+    local m = nn.Sequential { first, second }
+    local names = {}
+    for name in m:named_parameters() do names[#names + 1] = name end
+    assert.same({ { "0.weight" }, 1, 9 }, { names, #m:parameters(), m:count() })
+    local x = wide { 4, 3 }
+    m(x:to "float32"):sum():backward()
+    local g, before = first.params.weight.grad:clone(), first.params.weight:detach():clone()
+    co.optim.SGD(m:parameters(), { lr = 0.5 }):step()
+    near(second.params.weight:detach(), before - g * 0.5)
+  end)
+
   it("Conv2d keeps the size with padding same, and takes groups", function()
     assert.same({ 2, 7, 5, 8 }, nn.Conv2d { 4, 8, 3, padding = "same" }(co.randn(2, 7, 5, 4)).shape)
     assert.same({ 1, 4, 3, 6 }, nn.Conv2d { 4, 6, 5, padding = "same", stride = 2 }(co.randn(1, 7, 5, 4)).shape)

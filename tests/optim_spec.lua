@@ -74,6 +74,8 @@ describe("AdamW", function()
     local p = co.ones(1, { requires_grad = true })
     support.raises("AdamW: parameters: expected a list of tensors, found a tensor", co.optim.AdamW, p)
     support.raises("AdamW: parameters: expected a list of tensors, found a table", co.optim.AdamW, { p, 3 })
+    support.raises("parameters: expected every tensor once, found one at 1 and again at 3", co.optim.AdamW,
+      { p, co.ones(1), p })
     support.raises("lr: expected a number, found string", co.optim.AdamW, { p }, { lr = "x" })
     support.raises("betas: expected a table, found number", co.optim.AdamW, { p }, { betas = 0.9 })
     support.raises("AdamW: betas: second: expected a finite number, found nil", co.optim.AdamW, { p },

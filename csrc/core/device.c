@@ -149,13 +149,7 @@ void (*device_range)(const char *name);
 
 const char *device_notice(void) { return notice; }
 
-Device *device_at(int i) {
-  if (i == 0) return &cpu;
-  if (i == 1 && guard) return guard;
-  const DeviceModule *m = device_module(DEVICE_CUDA);
-  i -= guard ? 2 : 1;
-  return m && i < m->count ? m->open(i) : NULL;
-}
+Device *device_guarded(void) { return guard; }
 
 void device_defer(Device *d, const char *message) {
   if (!*d->deferred) snprintf(d->deferred, sizeof d->deferred, "%s", message);

@@ -78,8 +78,8 @@ const char *device_notice(void);
 extern bool device_tf32;
 /* The i-th GPU that was asked for, from 0; NULL beyond the last. */
 Device *device_opened(int i);
-/* The i-th, from 0: the CPU, the guard once it was asked for, GPUs; NULL beyond the last. */
-Device *device_at(int i);
+/* The guard, once it was asked for. */
+Device *device_guarded(void);
 
 /* What a kernel found wrong with the values it read, where nobody waits for it: the next wait says so. The first
  * one counts. */
@@ -111,6 +111,7 @@ typedef struct DeviceModule {
   const char *why;                 /* … and why there is none */
   const char *software;            /* "CUDA 13.0, driver for 13.0" */
   const char *(*label)(int index); /* "NVIDIA H200, 150.8 GB, compute capability 9.0"; until the next call */
+  size_t (*bytes)(int index);      /* of its memory; like the label without opening it */
   const long *launches;            /* kernels that were started so far */
   Device *(*open)(int index);      /* of 0 .. count-1, always the same one; NULL with a message */
   const void *(*kernel)(int op, Dtype compute); /* a Kernel (ops/op.h) of op number `op`; NULL: none */

@@ -20,6 +20,7 @@ Device *cuda_device(int i);
 int cuda_devices(const char **why);
 /* Name, memory and compute capability of device i, until the next call; the versions of CUDA, cuDNN and the driver. */
 const char *cuda_label(int i);
+size_t cuda_bytes(int i);
 const char *cuda_software(void);
 
 /* The stream on which a device computes. */

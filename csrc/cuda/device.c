@@ -266,6 +266,11 @@ const char *cuda_label(int i) {
   return text;
 }
 
+size_t cuda_bytes(int i) {
+  struct cudaDeviceProp p;
+  return cudaGetDeviceProperties(&p, i) ? 0 : p.totalGlobalMem;
+}
+
 const char *cuda_software(void) {
   static char text[96];
   int runtime = 0, driver = 0; /* 1000 major + 10 minor */

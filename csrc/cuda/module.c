@@ -11,7 +11,8 @@ const DeviceModule *cohesiv_cuda(void) {
                                 .motion = &cuda_motion,
                                 .range = cuda_range,
                                 .tuning = &cuda_tuning,
-                                .label = cuda_label};
+                                .label = cuda_label,
+                                .bytes = cuda_bytes};
   module.software = cuda_software();
   module.count = cuda_devices(&module.why);
   return &module;

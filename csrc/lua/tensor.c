@@ -11,6 +11,7 @@
 #include "ops/anomaly.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- reading and writing single numbers ---- */
@@ -359,8 +360,7 @@ static int memory(lua_State *L) {
     lua_getfield(L, 1, "reset_peak");
     if (lua_toboolean(L, -1)) {
       memory_reset_peak();
-      for (int i = 0; device_at(i); i++)
-        if (device_at(i)->reset_peak) device_at(i)->reset_peak(device_at(i));
+      for (int i = 0; device_opened(i); i++) device_opened(i)->reset_peak(device_opened(i));
     }
     lua_getfield(L, 1, "empty_cache");
     if (lua_toboolean(L, -1)) memory_empty_cache(), scratch_empty();
@@ -374,29 +374,46 @@ static int memory(lua_State *L) {
   return 1;
 }
 
+/* Into the list on top of the stack. */
+static void push_device(lua_State *L, const char *name, DeviceKind kind, int index, MemoryStats memory) {
+  lua_createtable(L, 0, 6);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "name");
+  lua_pushstring(L, device_kind_name[kind]);
+  lua_setfield(L, -2, "kind");
+  lua_pushinteger(L, index);
+  lua_setfield(L, -2, "index");
+  push_stats(L, memory);
+  lua_setfield(L, -2, "memory");
+  if (kind == DEVICE_CUDA) {
+    lua_pushstring(L, device_module(kind)->label(index));
+    lua_setfield(L, -2, "label");
+    lua_pushinteger(L, *device_module(kind)->launches);
+    lua_setfield(L, -2, "launches");
+  }
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+}
+
+/* A GPU, which is not opened for that: a process that only looks takes none of its memory. */
+static void push_gpu(lua_State *L, const DeviceModule *m, int index) {
+  char name[32];
+  for (int i = 0; device_opened(i); i++) {
+    Device *d = device_opened(i);
+    if (d->index == index) return push_device(L, d->name, d->kind, index, d->memory(d));
+  }
+  snprintf(name, sizeof name, index ? "%s:%d" : "%s", device_kind_name[DEVICE_CUDA], index);
+  push_device(L, name, DEVICE_CUDA, index, (MemoryStats){.limit = m->bytes(index)});
+}
+
 /* devices() → list { name, kind, index, memory = { live, peak, cached, limit, graphs } } of what there is; of GPUs also
  * `label`, which tells name, memory and compute capability, and `launches`: kernels started so far, on all of them */
 static int devices(lua_State *L) {
+  const DeviceModule *m = device_module(DEVICE_CUDA);
+  Device *guard = device_guarded();
   lua_newtable(L);
-  for (int i = 0; device_at(i); i++) {
-    Device *d = device_at(i);
-    lua_createtable(L, 0, 4);
-    lua_pushstring(L, d->name);
-    lua_setfield(L, -2, "name");
-    lua_pushstring(L, device_kind_name[d->kind]);
-    lua_setfield(L, -2, "kind");
-    lua_pushinteger(L, d->index);
-    lua_setfield(L, -2, "index");
-    push_stats(L, d->memory(d));
-    lua_setfield(L, -2, "memory");
-    if (d->kind == DEVICE_CUDA) {
-      lua_pushstring(L, device_module(DEVICE_CUDA)->label(d->index));
-      lua_setfield(L, -2, "label");
-      lua_pushinteger(L, *device_module(DEVICE_CUDA)->launches);
-      lua_setfield(L, -2, "launches");
-    }
-    lua_rawseti(L, -2, i + 1);
-  }
+  push_device(L, device_cpu()->name, DEVICE_CPU, 0, memory_stats());
+  if (guard) push_device(L, guard->name, guard->kind, guard->index, guard->memory(guard));
+  for (int i = 0; m && i < m->count; i++) push_gpu(L, m, i);
   return 1;
 }
 

@@ -85,10 +85,13 @@ local function walk(self, prefix, visit)
   end
 end
 
+-- A tensor that stands in several places (tied weights) is there once, under its first name.
 local function collect(self, wanted)
-  local names, tensors, i = {}, {}, 0
+  local names, tensors, known, i = {}, {}, {}, 0
   walk(self, "", function(full, t, kind)
-    if kind == wanted then names[#names + 1], tensors[#names + 1] = full, t end
+    if kind ~= wanted or known[t] then return end
+    known[t] = true
+    names[#names + 1], tensors[#names + 1] = full, t
   end)
   return function()
     i = i + 1

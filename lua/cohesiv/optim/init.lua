@@ -20,6 +20,13 @@ local function class(op, kept, settings)
 end
 
 local function new(of, parameters, fields)
+  local known = {}
+  for i, p in ipairs(parameters) do
+    if known[p] then
+      core.refuse("optim: parameters: expected every tensor once, found one at %d and again at %d", known[p], i)
+    end
+    known[p] = i
+  end
   local self = setmetatable(fields, of)
   self.parameters, self.steps = parameters, 0
   for _, name in ipairs(of.kept) do
