@@ -5,6 +5,7 @@
 #include "cuda/op_kit.h"
 
 #include "core/error.h"
+#include "cuda/kernels/memory.h"
 #include "cuda/kernels/norm.h"
 #include "cuda/op_conv.h"
 #include "cuda/plans.h"
@@ -15,12 +16,8 @@
 #include <string.h>
 
 static Problem problem_of(const Call *c, Pass pass, const ConvShape *s, bool add) {
-  return (Problem){.pass = pass,
-                   .shape = *s,
-                   .dtype = c->dtype,
-                   .result = pass == CONV_WEIGHT ? F32 : c->dtype,
-                   .tf32 = device_tf32,
-                   .add = add};
+  return (Problem){
+      .pass = pass, .shape = *s, .dtype = c->dtype, .result = c->dtype, .tf32 = device_tf32, .add = add};
 }
 
 int cuda_weights(Call *c, int i, ConvWeights *weights) {
@@ -162,11 +159,26 @@ static int conv2d_forward(Call *c) {
   return done || cuda_conv_forward(c, &j.shape, j.x, j.weight, &e, y, false);
 }
 
+/* By cuDNN, which gives these in the dtype of what it multiplies alone: halves, of sums of float32, are then widened. */
+static int planned_weight(Call *c, const ConvShape *s, const void *x, const void *dy, float *dw, bool add,
+                          bool *done) {
+  bool half = dtype_is_half(c->dtype);
+  long n = s->co * s->kh * s->kw * (s->ci / s->groups);
+  Problem p = problem_of(c, CONV_WEIGHT, s, add && !half);
+  *done = false;
+  if (!cuda_may_plan(c, &p)) return 1;
+  void *place = half ? call_scratch(c, (size_t)n * dtype_bytes[c->dtype]) : NULL;
+  const void *data[PLAN_TENSORS] = {x, half ? place : dw, dy};
+  if (half && !place) return 0;
+  int ok = cuda_planned(c, &p, data, done) &&
+           (!*done || !half || widen_into(stream_of(c), c->dtype, place, dw, n, add));
+  call_drop(c, place);
+  return ok;
+}
+
 int cuda_conv_weight(Call *c, const ConvShape *s, const void *x, const void *dy, float *dw, bool add) {
-  Problem p = problem_of(c, CONV_WEIGHT, s, add);
-  const void *data[PLAN_TENSORS] = {x, dw, dy};
   bool done;
-  if (!cuda_planned(c, &p, data, &done)) return 0;
+  if (!planned_weight(c, s, x, dy, dw, add, &done)) return 0;
   if (done) return 1;
   Room r;
   int ok = find_room(c, conv_weight_room(s, x, dy), &r) &&

@@ -1,6 +1,6 @@
 /* In place of cuDNN (csrc/cuda/cudnn.c, graph.c), so that what asks it for convolutions and norms is tested: with COHESIV_CUDNN=double
  * in the environment there are plans, which the kernels of this library compute. As cuDNN would, they want a workspace,
- * and there is none for 3 groups. Strides of 11, 12 and 13 rows fail, in this order of passes,
+ * and there is none for 3 groups, or whose result is of another dtype. Strides of 11, 12 and 13 rows fail, in this order of passes,
  * and one of 14, with what float32 is multiplied in. There are three offers for each problem, of engines 10, 11 and 12, which
  * take 3, 1 and 2 ms; of strides of 15 rows the first is the fastest by little. Norms of maps 19 wide get y or dx wrong by a
  * tenth in the second offer, of maps 21 wide masks whose bits are the other way round in all; they take long of maps 23 wide. Convolutions of maps 25 wide hide a NaN
@@ -10,6 +10,7 @@
 #include "cuda/cudnn.h"
 #include "cuda/graph.h"
 
+#include "core/device.h"
 #include "core/error.h"
 #include "cuda/kernels/conv.h"
 #include "cuda/kernels/norm.h"
@@ -42,7 +43,7 @@ bool cudnn_there(void) { return cudnn_handle(NULL) != NULL; }
 Plan *plan_from(const Problem *p, void *handle, const char *properties, long offer) {
   if (handle != &stand_in || properties) return fail("cuDNN: double: a device that is not here"), NULL;
   bool compiled = p->pass >= NORM_FORWARD || (p->pass == CONV_STATISTICS && p->dtype == BF16);
-  if (p->shape.groups == 3 || offer >= OFFERS || (compiled && !p->compile))
+  if (p->shape.groups == 3 || p->result != p->dtype || offer >= OFFERS || (compiled && !p->compile))
     return fail("cuDNN: double: no engine"), NULL;
   Double *d = malloc(sizeof *d);
   if (!d) return fail_memory("out of memory: a plan"), NULL;
@@ -216,14 +217,12 @@ int plan_run(const Plan *plan, void *handle, const void *const *data, void *work
   const ConvShape *s = &p->shape;
   const void *x = data[CONV_X], *y = data[CONV_Y];
   ConvWeights weights = {.data = data[CONV_W], .dtype = p->dtype};
-  Dtype result = p->pass == CONV_WEIGHT ? F32 : p->dtype;
   if (handle != &stand_in) return fail("cuDNN: double: another handle");
   if (!fits(p, data, workspace)) return 0;
   cuda_double_take(time_of(p, plan->offer));
   if (cuda_double_idle()) return 1;
   if (p->pass == NORM_FORWARD) return norm(p, plan->offer, data);
   if (p->pass == NORM_BACKWARD) return norm_gradient(p, plan->offer, data);
-  if (p->result != result) return fail("cuDNN: double: expected a result of %s", dtype_name[result]);
   if (p->pass == CONV_DATA)
     return conv_data_on(NULL, s, p->dtype, y, weights, NULL, (void *)x, p->add, NULL, NULL);
   if (p->pass == CONV_FORWARD || p->pass == CONV_STATISTICS) {
@@ -234,12 +233,17 @@ int plan_run(const Plan *plan, void *handle, const void *const *data, void *work
     if (ok && p->pass == CONV_STATISTICS) add_up(p, y, (float *)data[CONV_SUMS], (float *)data[CONV_SQUARES]);
     return ok;
   }
+  const long n = s->co * s->kh * s->kw * (s->ci / s->groups);
+  float *dw = p->dtype == F32 ? (float *)data[CONV_W] : malloc((size_t)n * sizeof *dw);
   ConvRoom room = conv_weight_room(s, x, y);
   float *scratch = malloc((room.floats + 1) * sizeof *scratch);
   unsigned *counters = calloc((size_t)room.counters + 1, sizeof *counters);
-  int ok = scratch && counters
-               ? conv_weight_on(NULL, s, p->dtype, x, y, (float *)data[CONV_W], p->add, scratch, counters)
-               : fail_memory("out of memory: the parts of a gradient");
+  int ok = scratch && counters && dw ? conv_weight_on(NULL, s, p->dtype, x, y, dw, p->add, scratch, counters)
+                                     : fail_memory("out of memory: the parts of a gradient");
+  if (dw != data[CONV_W]) {
+    ok = ok && host_cast(F32, dw, p->dtype, (void *)data[CONV_W], n);
+    free(dw);
+  }
   free(scratch);
   free(counters);
   return ok;

@@ -71,6 +71,30 @@ int accumulate_into(CudaStream s, Dtype dtype, void *to, const void *from, long 
                       : BY_DTYPE(dtype, accumulate_as, s, to, from, n);
 }
 
+template <class S>
+static __global__ void widen_kernel(long n, bool aligned, const S *from, float *to, bool add) {
+  constexpr int W = wide_of<S>;
+  long i = INDEX * W;
+  if (i >= n) return;
+  bool whole = aligned && i + W <= n;
+  Line<S, W> x = line_load<W>(from + i, n - i, whole);
+  Line<float, W> y = {};
+  if (add) y = line_load<W>(to + i, n - i, whole);
+  for (int k = 0; k < W; k++) y.v[k] += widened(x.v[k]);
+  line_store(to + i, n - i, whole, y);
+}
+
+template <class S> static int widen_as(CudaStream s, const void *from, float *to, long n, bool add) {
+  LAUNCH(widen_kernel<S>, blocks_for(n, THREADS * wide_of<S>), THREADS, 0, s, n,
+         aligned16(to) && aligned16(from), (const S *)from, to, add);
+  return launched("widen");
+}
+
+int widen_into(CudaStream s, Dtype from_dtype, const void *from, float *to, long n, bool add) {
+  if (!n) return 1;
+  return from_dtype == F16 ? widen_as<Half>(s, from, to, n, add) : widen_as<Brain>(s, from, to, n, add);
+}
+
 /* ---- converting ---- */
 
 template <class T> static __device__ T widened(T x) { return x; }

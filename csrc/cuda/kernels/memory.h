@@ -11,6 +11,8 @@ enum { PUT_BYTES = 256 }; /* DEVICE_PUT of core/device.h */
 LAUNCHER int put_bytes(CudaStream s, void *to, const void *from, size_t bytes);
 /* to += from, of float64, float32 or halves. */
 LAUNCHER int accumulate_into(CudaStream s, Dtype dtype, void *to, const void *from, long n);
+/* to (+)= from, halves. */
+LAUNCHER int widen_into(CudaStream s, Dtype from_dtype, const void *from, float *to, long n, bool add);
 /* As core/cast.c: between any two dtypes. */
 LAUNCHER int cast_numbers(CudaStream s, Dtype from_dtype, const void *from, Dtype to_dtype, void *to, long n);
 
