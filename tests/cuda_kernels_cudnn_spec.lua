@@ -96,8 +96,8 @@ local function measured(f)
   for i, row in ipairs(core.plans.rows()) do
     local n = {}
     for k, number in ipairs(row.key) do n[k] = math.tointeger(number) end
-    local more = n[7] + n[8] + n[9] + n[10] > 0
-    list[i] = { pass = n[1], more = more, channels = n[14], offer = math.tointeger(row.offer) }
+    local more = n[6] + n[7] + n[8] + n[9] > 0
+    list[i] = { pass = n[1], more = more, channels = n[13], offer = math.tointeger(row.offer) }
   end
   co.autotune "reset"
   return list

@@ -52,7 +52,7 @@ end
 local function line_of(name, c, pass, precision, letters, act)
   local dtype, more = table.unpack(precisions[precision])
   letters = letters .. more
-  local words = { pass, dtype, c.result or dtype, letters == "" and "-" or letters, PLACES[act or "none"],
+  local words = { pass, dtype, letters == "" and "-" or letters, PLACES[act or "none"],
     c.n, c.h, c.w, c.ci, c.co, c.kh, c.kw, c.groups, c.ho, c.wo, c.stride[1], c.stride[2], c.dilation[1], c.dilation[2],
     c.before[1], c.before[2], name }
   return table.concat(words, " ")

@@ -180,6 +180,33 @@ describe("a second look", function()
   end)
 end)
 
+describe("attention close to the query", function()
+  it("counts more, half of it so many widths away, at any scale, and travels with the weights", function()
+    local run = tiny_run { predict = { closeness = 0.25 } }
+    local model = run:model()
+    calibrate.attach(model, run.recipe, run:calibration())
+    assert.equal(0.25, model.calibration.closeness)
+    for _, zoom in ipairs { 1, 2 } do
+      local queries, how = { { 20, 10 }, { 50, 30 } }, { attention_only = true, zoom = zoom }
+      local near = predict.maps(model, picture, queries, how)
+      how.closeness = 0
+      local far = predict.maps(model, picture, queries, how)
+      local half = 0.25 * picture.shape[2] * near.scale -- in pixels of the maps
+      for k, query in ipairs(queries) do
+        local x, y = (query[1] + 0.5) * near.scale - 0.5, (query[2] + 0.5) * near.scale - 0.5
+        local a, b = near.attention[k]:totable(), far.attention[k]:totable()
+        for i = 1, #a, 3 do
+          for j = 1, #a[1], 3 do
+            local distance = ((j - 1 - x) ^ 2 + (i - 1 - y) ^ 2) / half ^ 2
+            assert.is_true(math.abs(a[i][j] - b[i][j] * 0.5 ^ distance) < 1e-5)
+          end
+        end
+      end
+    end
+    has("closeness: expected a number of 0 to 8, found 9", model.predict, model, picture, { { 3, 3 } }, { closeness = 9 })
+  end)
+end)
+
 describe("the posterior of the classes", function()
   local other = tiny_run { calibrate = { score = "posterior" }, embedding = { scale = 3 } }
   local posterior = other:model()

@@ -58,8 +58,7 @@ typedef struct Problem {
   Pass pass;
   ConvShape
       shape; /* weights see its channels alone. A norm's: of a 1x1 convolution from its map to one like it */
-  Dtype dtype;  /* of images and weights, float32 or halves; sums are float32 */
-  Dtype result; /* of what is computed: the same, or float32 */
+  Dtype dtype;  /* of images, weights and results, float32 or halves; sums are float32 */
   bool tf32;    /* float32 may be rounded to TF32 before it is multiplied */
   bool compile; /* an engine that is compiled first will do: up to seconds */
   bool add;     /* what is computed is added to what is there */

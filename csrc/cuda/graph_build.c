@@ -77,7 +77,7 @@ static Node place(Planned *g, int which, Dtype dtype, long n, long c, long h, lo
 
 static Node place_result(Planned *g, const Problem *p, int which) {
   const ConvShape *s = &p->shape;
-  return place(g, which, p->result, s->n, s->co, s->ho, s->wo);
+  return place(g, which, p->dtype, s->n, s->co, s->ho, s->wo);
 }
 
 static Node place_channels(Planned *g, const Problem *p, int which) {
@@ -189,9 +189,8 @@ static void build_convolution(Planned *g, const Problem *p) {
   int left = p->scale + p->shift + p->residual + (p->act != ACT_NONE); /* operations that follow */
   bool forward = p->pass == CONV_FORWARD || p->pass == CONV_STATISTICS;
 #define RESULT() (--left ? inner_result(g, s) : place_result(g, p, CONV_Y))
-  Node x = place(g, CONV_X, p->pass == CONV_DATA ? p->result : p->dtype, s->n, s->ci, s->h, s->w);
-  Node w =
-      place(g, CONV_W, p->pass == CONV_WEIGHT ? p->result : p->dtype, s->co, s->ci / s->groups, s->kh, s->kw);
+  Node x = place(g, CONV_X, p->dtype, s->n, s->ci, s->h, s->w);
+  Node w = place(g, CONV_W, p->dtype, s->co, s->ci / s->groups, s->kh, s->kw);
   Node y = !forward ? place(g, CONV_Y, p->dtype, s->n, s->co, s->ho, s->wo)
            : left   ? inner_result(g, s)
                     : place_result(g, p, CONV_Y);

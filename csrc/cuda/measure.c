@@ -23,7 +23,7 @@ enum { TRIALS = 3, WARM = 3, RUNS = 10 };
 static long result_of(const Problem *p, int which, Dtype *dtype) {
   const ConvShape *s = &p->shape;
   const long image = s->n * s->h * s->w * s->ci, map = s->n * s->ho * s->wo * s->co;
-  *dtype = p->result;
+  *dtype = p->dtype;
   switch (p->pass) {
   case CONV_DATA: return which == CONV_X ? image : 0;
   case CONV_WEIGHT: return which == CONV_W ? s->co * s->kh * s->kw * (s->ci / s->groups) : 0;
@@ -174,7 +174,7 @@ static bool keeps_nan(Call *c, const Problem *p, const Plan *plan, void *handle,
               device_copy(c->device, shift, c->device, given[CONV_SHIFT], bytes) &&
               !cudaMemsetAsync(shift, 0xff, sizeof *shift, stream_of(c)) &&
               plan_run(plan, handle, data, workspace) &&
-              (y = fetched(c, data[CONV_Y], p->result, p->shape.co));
+              (y = fetched(c, data[CONV_Y], p->dtype, p->shape.co));
   for (long i = 0; i < p->shape.co && good; i++) good = (y[i] != y[i]) == (i == 0);
   free(y);
   call_drop(c, workspace);

@@ -21,8 +21,7 @@ static Problem problem_of(const Call *c, Pass pass, bool residual, Activation ac
                  .dilation_h = 1,
                  .dilation_w = 1};
   s.ho = s.h, s.wo = s.w;
-  return (Problem){
-      .pass = pass, .shape = s, .dtype = c->dtype, .result = c->dtype, .residual = residual, .act = act};
+  return (Problem){.pass = pass, .shape = s, .dtype = c->dtype, .residual = residual, .act = act};
 }
 
 /* What cuDNN can have follow, and with masks that are as ours: in float32 ours has 4 bits a byte. */

@@ -16,8 +16,7 @@
 #include <string.h>
 
 static Problem problem_of(const Call *c, Pass pass, const ConvShape *s, bool add) {
-  return (Problem){
-      .pass = pass, .shape = *s, .dtype = c->dtype, .result = c->dtype, .tf32 = device_tf32, .add = add};
+  return (Problem){.pass = pass, .shape = *s, .dtype = c->dtype, .tf32 = device_tf32, .add = add};
 }
 
 int cuda_weights(Call *c, int i, ConvWeights *weights) {

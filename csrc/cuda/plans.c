@@ -13,7 +13,7 @@
 
 /* KEPT: plans of a device; beyond them all are made anew. APART: the offer of a problem whose steps one by one were
  * measured to be as fast as the whole. */
-enum { BUCKETS = 256, KEPT = 2048, NUMBERS = 26, APART = -1 };
+enum { BUCKETS = 256, KEPT = 2048, NUMBERS = 25, APART = -1 };
 
 typedef struct Kept Kept;
 struct Kept {
@@ -46,11 +46,11 @@ struct Plans {
 
 static void key_of(const Problem *p, long *key) {
   const ConvShape *s = &p->shape;
-  const long numbers[NUMBERS] = {p->pass,  p->dtype, p->result,   p->tf32,     p->compile,    p->add,
-                                 p->scale, p->shift, p->residual, p->act,      s->n,          s->h,
-                                 s->w,     s->ci,    s->co,       s->kh,       s->kw,         s->groups,
-                                 s->ho,    s->wo,    s->stride_h, s->stride_w, s->dilation_h, s->dilation_w,
-                                 s->top,   s->left};
+  const long numbers[NUMBERS] = {p->pass,     p->dtype,      p->tf32,       p->compile, p->add,
+                                 p->scale,    p->shift,      p->residual,   p->act,     s->n,
+                                 s->h,        s->w,          s->ci,         s->co,      s->kh,
+                                 s->kw,       s->groups,     s->ho,         s->wo,      s->stride_h,
+                                 s->stride_w, s->dilation_h, s->dilation_w, s->top,     s->left};
   memcpy(key, numbers, sizeof numbers);
 }
 

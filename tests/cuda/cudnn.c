@@ -1,6 +1,6 @@
 /* In place of cuDNN (csrc/cuda/cudnn.c, graph.c), so that what asks it for convolutions and norms is tested: with COHESIV_CUDNN=double
  * in the environment there are plans, which the kernels of this library compute. As cuDNN would, they want a workspace,
- * and there is none for 3 groups, or whose result is of another dtype. Strides of 11, 12 and 13 rows fail, in this order of passes,
+ * and there is none for 3 groups. Strides of 11, 12 and 13 rows fail, in this order of passes,
  * and one of 14, with what float32 is multiplied in. There are three offers for each problem, of engines 10, 11 and 12, which
  * take 3, 1 and 2 ms; of strides of 15 rows the first is the fastest by little. Norms of maps 19 wide get y or dx wrong by a
  * tenth in the second offer, of maps 21 wide masks whose bits are the other way round in all; they take long of maps 23 wide. Convolutions of maps 25 wide hide a NaN
@@ -43,7 +43,7 @@ bool cudnn_there(void) { return cudnn_handle(NULL) != NULL; }
 Plan *plan_from(const Problem *p, void *handle, const char *properties, long offer) {
   if (handle != &stand_in || properties) return fail("cuDNN: double: a device that is not here"), NULL;
   bool compiled = p->pass >= NORM_FORWARD || (p->pass == CONV_STATISTICS && p->dtype == BF16);
-  if (p->shape.groups == 3 || p->result != p->dtype || offer >= OFFERS || (compiled && !p->compile))
+  if (p->shape.groups == 3 || offer >= OFFERS || (compiled && !p->compile))
     return fail("cuDNN: double: no engine"), NULL;
   Double *d = malloc(sizeof *d);
   if (!d) return fail_memory("out of memory: a plan"), NULL;

@@ -2,7 +2,7 @@
  *
  *   plans GPU <problems       GPU: h100 a100 rtx4090
  *
- * A problem is a line: pass (0 forward, 1 data, 2 weight, 3 statistics, 4 a norm, 5 its gradient), dtype and result (float32, bfloat16, float16), the letters of what
+ * A problem is a line: pass (0 forward, 1 data, 2 weight, 3 statistics, 4 a norm, 5 its gradient), dtype (float32, bfloat16, float16), the letters of what
  * else is asked for (t TF32, c engines compiled at run time, a add, s scale, b shift, r residual; - none), the activation's
  * number, the sizes of ConvShape from n to left, and a name. A line comes back: the name, a tab, the plan or "no plan". */
 #include "cuda/cudnn.h"
@@ -49,19 +49,19 @@ static Dtype dtype_of(const char *name) {
 }
 
 static int read_problem(const char *line, Problem *p, char *name) {
-  char dtype[16], result[16], letters[16];
+  char dtype[16], letters[16];
   int pass, act;
   ConvShape *s = &p->shape;
   *p = (Problem){0};
   if (sscanf(line,
-             "%d %15s %15s %15s %d %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %199[^\n]",
-             &pass, dtype, result, letters, &act, &s->n, &s->h, &s->w, &s->ci, &s->co, &s->kh, &s->kw,
-             &s->groups, &s->ho, &s->wo, &s->stride_h, &s->stride_w, &s->dilation_h, &s->dilation_w, &s->top,
-             &s->left, name) != 22)
+             "%d %15s %15s %d %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %ld %199[^\n]",
+             &pass, dtype, letters, &act, &s->n, &s->h, &s->w, &s->ci, &s->co, &s->kh, &s->kw, &s->groups,
+             &s->ho, &s->wo, &s->stride_h, &s->stride_w, &s->dilation_h, &s->dilation_w, &s->top, &s->left,
+             name) != 21)
     return 0;
   p->pass = (Pass)pass;
   p->act = (Activation)act;
-  p->dtype = dtype_of(dtype), p->result = dtype_of(result);
+  p->dtype = dtype_of(dtype);
   p->tf32 = strchr(letters, 't'), p->compile = strchr(letters, 'c'), p->add = strchr(letters, 'a');
   p->scale = strchr(letters, 's'), p->shift = strchr(letters, 'b'), p->residual = strchr(letters, 'r');
   return 1;

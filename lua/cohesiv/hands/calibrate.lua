@@ -212,6 +212,7 @@ function calibrate.attach(model, recipe, stored)
     scale = recipe.embedding.scale, query = stored.query }
   local own = rawget(recipe, "predict") or {} -- recipes of older runs lack it
   model.edit, model.calibration.zoom = rawget(own, "edit"), rawget(own, "zoom")
+  model.calibration.closeness = rawget(own, "closeness")
   model.embeddings = stored.means or model.embeddings
   model.thresholds = stored.thresholds or model.thresholds
   return model

@@ -37,10 +37,20 @@ local function look(model, picture, points, content, attention_only)
   return maps
 end
 
+-- What attention to query k is multiplied by: of half, this many pixels of the image away.
+local function near(maps, k, query, half)
+  local h, w = table.unpack(maps.attention[k].shape)
+  local x = (tensor.arange(w) + 0.5):reshape(1, w) - (query[1] + 0.5) * maps.scale
+  local y = (tensor.arange(h) + 0.5):reshape(h, 1) - (query[2] + 0.5) * maps.scale
+  return ((x:square() + y:square()) * (-math.log(2) / (half * maps.scale) ^ 2)):exp()
+end
+
 --- Maps of the scaled frame, padding included, at the network's stride: { attention = by query, objectness, personness,
 --- backgroundness (where the model has a mean of it) } (float H×W), Z (H×W×F), scale (their pixels per image pixel).
 --- Queries are { x, y } in the image's pixels. Options: size; zoom: a second look at every query, so many times as
---- large (zoom.lua), 1: none; both are the model's own unless given; attention_only = true leaves the cosines out.
+--- large (zoom.lua), 1: none; closeness: attention falls with the square of the distance to the query, to half of it so
+--- many widths of the image away, 0: it does not; all are the model's own unless given; attention_only = true leaves the
+--- cosines out.
 function predict.maps(model, image, queries, options)
   options = options or {}
   local how = model.calibration or {}
@@ -52,6 +62,12 @@ function predict.maps(model, image, queries, options)
   maps.scale = sc.s / model.stride
   if zoom > 1 then
     maps = zooming.maps(maps, of, image, queries, { zoom = zoom, size = size, stride = model.stride })
+  end
+  local closeness = options.closeness or how.closeness or 0
+  if closeness > 0 then
+    for k, query in ipairs(queries) do
+      maps.attention[k] = maps.attention[k] * near(maps, k, query, closeness * image.shape[2])
+    end
   end
   if not model.edit then return maps end
   local edited = model.edit(maps, image, queries)
@@ -103,11 +119,13 @@ end
 --- model:predict(image, {{x, y}, …}): a list, one entry per query, of attention, objectness, personness (float H×W)
 --- and the masks hand, object, pair, contact (uint8 H×W, 0 or 1), all at the image's own resolution. `image` is uint8
 --- H×W×3, queries in its pixels. Options: thresholds = { object = {θ₁, θ₂}, hand = {θ₃, θ₄} }; size, of the network's;
---- zoom: see predict.maps.
+--- zoom, closeness: see predict.maps.
 function predict.predict(model, image, queries, options)
-  options_of.known("predict", options, { thresholds = true, size = true, zoom = true, attention_only = true })
+  options_of.known("predict", options, { thresholds = true, size = true, zoom = true, closeness = true,
+    attention_only = true })
   check(image, queries)
   if options and options.zoom then options_of.within("predict", "zoom", options.zoom, 1, 8) end
+  if options and options.closeness then options_of.within("predict", "closeness", options.closeness, 0, 8) end
   local thresholds = options and options.thresholds or model.thresholds
   options_of.expect("predict", "thresholds table?", thresholds)
   if not (thresholds and thresholds.object and thresholds.hand) then
