@@ -77,7 +77,7 @@ return recipe.base {
     edit = optional "function", -- (maps, image, queries) → maps: what masks are made of
     refine = false, -- true: masks are cut out along outlines of the picture, where that is better on calibration data
     zoom = between(1, 1, 8), -- a second look at every query, so many times as large; 1: none
-    closeness = between(0, 0, 8), -- attention is half as much so many widths of the picture away from the query; 0: as it is
+    closeness = between(0, 0, 8), -- attention is half as much so many widths of the picture from the query; 0: as it is
   },
   query = { -- of predicted_query
     run = recipe.resolved("auto", "auto"), -- the run of COHESIV whose network it stands on; auto: one with the same

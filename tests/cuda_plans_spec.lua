@@ -42,7 +42,8 @@ local function build()
   compile { "gcc", "-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-soname,libcuda.so.1", "tests/cuda/no_device.c",
     "-o", folder .. "/libcuda.so.1" }
   compile { "gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Icsrc", "-I" .. include, "tests/cuda/plans.c",
-    "csrc/cuda/graph.c", "csrc/cuda/graph_build.c", "csrc/cuda/cudnn.c", "csrc/core/error.c", "-o", folder .. "/plans", "-ldl", "-lpthread" }
+    "csrc/cuda/graph.c", "csrc/cuda/graph_build.c", "csrc/cuda/cudnn.c", "csrc/core/error.c", "-o",
+    folder .. "/plans", "-ldl", "-lpthread" }
   local result = support.run { folder .. "/plans", "h100" }
   if result.stdout:find "no cuDNN" then return "libcudnn.so.9 is not installed" end
 end

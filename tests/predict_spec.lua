@@ -182,15 +182,15 @@ end)
 
 describe("attention close to the query", function()
   it("counts more, half of it so many widths away, at any scale, and travels with the weights", function()
-    local run = tiny_run { predict = { closeness = 0.25 } }
-    local model = run:model()
-    calibrate.attach(model, run.recipe, run:calibration())
-    assert.equal(0.25, model.calibration.closeness)
+    local near_run = tiny_run { predict = { closeness = 0.25 } }
+    local own = near_run:model()
+    calibrate.attach(own, near_run.recipe, near_run:calibration())
+    assert.equal(0.25, own.calibration.closeness)
     for _, zoom in ipairs { 1, 2 } do
       local queries, how = { { 20, 10 }, { 50, 30 } }, { attention_only = true, zoom = zoom }
-      local near = predict.maps(model, picture, queries, how)
+      local near = predict.maps(own, picture, queries, how)
       how.closeness = 0
-      local far = predict.maps(model, picture, queries, how)
+      local far = predict.maps(own, picture, queries, how)
       local half = 0.25 * picture.shape[2] * near.scale -- in pixels of the maps
       for k, query in ipairs(queries) do
         local x, y = (query[1] + 0.5) * near.scale - 0.5, (query[2] + 0.5) * near.scale - 0.5
@@ -203,7 +203,8 @@ describe("attention close to the query", function()
         end
       end
     end
-    has("closeness: expected a number of 0 to 8, found 9", model.predict, model, picture, { { 3, 3 } }, { closeness = 9 })
+    has("closeness: expected a number of 0 to 8, found 9", own.predict, own, picture, { { 3, 3 } },
+      { closeness = 9 })
   end)
 end)
 

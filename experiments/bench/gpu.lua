@@ -31,7 +31,9 @@ do
   end
 end
 local parts = { checks = true, speed = true, tuned = true, peer = true, launches = true }
-if not parts[o.part] then error("--part: expected checks, speed, tuned, peer or launches, found " .. tostring(o.part), 0) end
+if not parts[o.part] then
+  error("--part: expected checks, speed, tuned, peer or launches, found " .. tostring(o.part), 0)
+end
 
 local device = (function()
   local versions, why = core.cuda()

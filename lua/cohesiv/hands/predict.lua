@@ -49,8 +49,8 @@ end
 --- backgroundness (where the model has a mean of it) } (float H×W), Z (H×W×F), scale (their pixels per image pixel).
 --- Queries are { x, y } in the image's pixels. Options: size; zoom: a second look at every query, so many times as
 --- large (zoom.lua), 1: none; closeness: attention falls with the square of the distance to the query, to half of it so
---- many widths of the image away, 0: it does not; all are the model's own unless given; attention_only = true leaves the
---- cosines out.
+--- many widths of the image away, 0: it does not; all are the model's own unless given; attention_only = true leaves
+--- the cosines out.
 function predict.maps(model, image, queries, options)
   options = options or {}
   local how = model.calibration or {}
