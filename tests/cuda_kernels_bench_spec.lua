@@ -43,7 +43,7 @@ end)
 
 it("counts what a training step of the default network starts without a graph: at most 600 kernels", function()
   local result, folder = bench({ "--part", "launches" }, { COHESIV_CUDA_MODULE = os.getenv "COHESIV_CUDA_MODULE",
-    COHESIV_CUDA_IDLE = "1", COHESIV_CUDA_MEMORY = "100000000000" }, not support.small)
+    COHESIV_CUDNN = "double", COHESIV_CUDA_IDLE = "1", COHESIV_CUDA_MEMORY = "100000000000" }, not support.small)
   assert.equal(0, result.status, result.stdout .. result.stderr)
   local steps = json.decode(support.read(folder .. "/gpu_launches.json")).launches
   assert.same({ "float32", "bf16", "fp16" }, lists.map(steps, function(s) return s.precision end))

@@ -41,6 +41,71 @@ it("halves are computed with plans, gradients of weights in float32", function()
   support.raises("cuDNN: double: pass 0 fails", co.conv2d, x, w, { stride = { 11, 1 } })
 end)
 
+describe("gradients of weights that come as halves", function()
+  local function launches()
+    for _, d in ipairs(co.devices()) do
+      if d.kind == "cuda" then return d.launches end
+    end
+  end
+
+  -- loss(x, weights) → a number; its gradients of the weights, in float32 and in halves, and the launches of backward.
+  local function both(count, loss, half)
+    local found, started = {}, nil
+    for i, kind in ipairs { "float32", half } do
+      co.seed(9)
+      local x = co.randn(1, 5, 6, 8):to(half):to "cuda":to(kind)
+      local weights, list = {}, {}
+      for k = 1, count do
+        weights[k] = (co.randn(8, 3, 3, 8) * 0.1):to(half):to "float32":to "cuda"
+        weights[k].requires_grad = true
+      end
+      local total = loss(x, weights)
+      local before = launches()
+      total:backward()
+      started = launches() - before
+      for k, w in ipairs(weights) do
+        assert.equal("float32", w.grad.dtype)
+        list[k] = w.grad:to "cpu"
+      end
+      found[i] = list
+    end
+    for k, wide in ipairs(found[1]) do
+      local difference = support.difference(wide, found[2][k])
+      assert.is_true(difference <= 2e-2 * wide:abs():max():item(), ("weights %d differ by %g"):format(k, difference))
+    end
+    return started
+  end
+
+  local function chain(x, weights)
+    for _, w in ipairs(weights) do x = co.conv2d(x, w, { padding = 1 }) end
+    return x:to("float32"):sum()
+  end
+
+  it("are widened all together", function()
+    for _, half in ipairs { "bfloat16", "float16" } do
+      local two, five = both(2, chain, half), both(5, chain, half)
+      -- Three more convolutions take three plans of each gradient, in the double that many kernels more, and no other.
+      local each = both(3, chain, half) - two
+      assert.equal(two + 3 * each, five)
+    end
+  end)
+
+  it("are there for who reads them before the walk ends", function()
+    for _, half in ipairs { "bfloat16", "float16" } do
+      both(1, function(x, w) return chain(x, { w[1], w[1], w[1] }) end, half) -- added to each other
+      both(2, function(x, w) return chain(x, { w[1] * 2, w[2] }) end, half) -- of what was computed from a leaf
+      local seen
+      both(1, function(x, w)
+        return chain(x, w) + (w[1] * w[1]):sum() -- added to by another op
+      end, half)
+      local anomaly = require("cohesiv.core").detect_anomaly(true)
+      seen = pcall(both, 2, chain, half) -- looks at every gradient at once
+      require("cohesiv.core").detect_anomaly(anomaly)
+      assert.is_true(seen)
+    end
+  end)
+end)
+
 local function images(stride, groups)
   groups = groups or 1
   local x, w = co.randn({ 2, 16, 9, 6 }, { device = "cuda" }), co.randn({ 6, 3, 3, 6 // groups }, { device = "cuda" })

@@ -63,6 +63,13 @@ struct Device {
   void *(*recorded)(Device *);
   int (*replay)(Device *, void *work);
   void (*forget)(Device *, void *work);
+
+  /* Gradients of leaves may be finished all together, when a walk back through the tape ends (walking: one is under way):
+   * settle finishes the one in this block, if it is among those that are put off, or, NULL, all. 1, or 0 with a message.
+   * NULL: none is ever put off. */
+  int (*settle)(Device *, const void *block);
+  bool walking;
+
   unsigned long recording; /* the number of the first storage that is made meanwhile; 0: it does not record */
 
   char deferred[512]; /* a refusal that nobody has heard yet; "": none */

@@ -77,15 +77,21 @@ void var_release(Var *v) {
   clear_doomed();
 }
 
+/* A gradient that the device has put off is there now; NULL: all of them. */
+static int settled(Device *d, const Tensor *t) {
+  return !d->settle || d->settle(d, t ? t->storage->data : NULL);
+}
+
 Tensor *var_grad(Var *v, const Tensor *x, bool *add) {
   *add = v->grad != NULL;
+  if (v->grad && !settled(x->device, v->grad)) return NULL;
   if (!v->grad) v->grad = tensor_on(x->device, x->dtype, x->rank, x->shape);
   return v->grad;
 }
 
 int var_grad_add(Var *v, const Tensor *t, int rank, const long *shape) {
   if (!v->grad) return (v->grad = tensor_view(t, 0, rank, shape)) != NULL;
-  void *to = tensor_write(v->grad);
+  void *to = settled(t->device, v->grad) ? tensor_write(v->grad) : NULL;
   return to && t->device->accumulate(t->device, t->dtype, to, tensor_data(t), t->size);
 }
 
@@ -256,9 +262,11 @@ int graph_backward(Tensor *root, const Tensor *gradient, bool retain) {
   if (!seed_gradient(root, gradient)) return 0;
   if (!first) return 1;
   Var *held = var_retain(root->var); /* a node's backward may be the user's code, which may close the root */
-  walking = true;
+  Device *d = root->device;
+  walking = d->walking = true;
   int ok = walk_back(first, retain);
-  walking = false;
+  walking = d->walking = false;
+  ok = settled(d, NULL) && ok;
   var_release(held);
   return ok;
 }

@@ -7,6 +7,7 @@
 #include "cuda/cudnn.h"
 #include "cuda/kernels/memory.h"
 #include "cuda/record.h"
+#include "cuda/widening.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -230,6 +231,7 @@ static int open_device(Cuda *g, int i) {
                 .mark = mark,
                 .record = cuda_record,
                 .recorded = cuda_recorded,
+                .settle = cuda_settle,
                 .replay = cuda_replay,
                 .forget = cuda_forget};
   return select_device(d) &&

@@ -5,12 +5,12 @@
 #include "cuda/op_kit.h"
 
 #include "core/error.h"
-#include "cuda/kernels/memory.h"
 #include "cuda/kernels/norm.h"
 #include "cuda/op_conv.h"
 #include "cuda/plans.h"
 #include "cuda/rounded.h"
 #include "cuda/statistics.h"
+#include "cuda/widening.h"
 #include "ops/conv_sizes.h"
 
 #include <string.h>
@@ -160,24 +160,25 @@ static int conv2d_forward(Call *c) {
 
 /* By cuDNN, which gives these in the dtype of what it multiplies alone: halves, of sums of float32, are then widened. */
 static int planned_weight(Call *c, const ConvShape *s, const void *x, const void *dy, float *dw, bool add,
-                          bool *done) {
-  bool half = dtype_is_half(c->dtype);
-  long n = s->co * s->kh * s->kw * (s->ci / s->groups);
-  Problem p = problem_of(c, CONV_WEIGHT, s, add && !half);
+                          int input, bool *done) {
+  bool halves = dtype_is_half(c->dtype);
+  Problem p = problem_of(c, CONV_WEIGHT, s, add && !halves);
   *done = false;
   if (!cuda_may_plan(c, &p)) return 1;
-  void *place = half ? call_scratch(c, (size_t)n * dtype_bytes[c->dtype]) : NULL;
-  const void *data[PLAN_TENSORS] = {x, half ? place : dw, dy};
-  if (half && !place) return 0;
-  int ok = cuda_planned(c, &p, data, done) &&
-           (!*done || !half || widen_into(stream_of(c), c->dtype, place, dw, n, add));
-  call_drop(c, place);
+  Tensor *half =
+      halves ? tensor_on(c->device, c->dtype, 1, SHAPE(s->co * s->kh * s->kw * (s->ci / s->groups))) : NULL;
+  const void *data[PLAN_TENSORS] = {x, half ? tensor_data(half) : dw, dy};
+  if (halves && !half) return 0;
+  int ok = cuda_planned(c, &p, data, done);
+  if (*done && half) return cuda_widen(c, input, half, dw, add);
+  tensor_release(half);
   return ok;
 }
 
-int cuda_conv_weight(Call *c, const ConvShape *s, const void *x, const void *dy, float *dw, bool add) {
+int cuda_conv_weight(Call *c, const ConvShape *s, const void *x, const void *dy, float *dw, bool add,
+                     int input) {
   bool done;
-  if (!planned_weight(c, s, x, dy, dw, add, &done)) return 0;
+  if (!planned_weight(c, s, x, dy, dw, add, input, &done)) return 0;
   if (done) return 1;
   Room r;
   int ok = find_room(c, conv_weight_room(s, x, dy), &r) &&
@@ -199,7 +200,7 @@ static int conv2d_backward(Call *c) {
   }
   if (ok && c->needs_grad[1]) {
     float *dw = call_grad(c, 1, &add);
-    ok = dw && cuda_conv_weight(c, &s, input(c, 0), dy, dw, add);
+    ok = dw && cuda_conv_weight(c, &s, input(c, 0), dy, dw, add, 1);
   }
   if (ok && c->needs_grad[2]) {
     float *db = call_grad(c, 2, &add);

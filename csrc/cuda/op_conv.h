@@ -18,7 +18,8 @@ int cuda_conv_forward(Call *c, const ConvShape *s, const void *x, ConvWeights we
                       void *y, bool add);
 int cuda_conv_data(Call *c, const ConvShape *s, const void *dy, ConvWeights weight, const Epilogue *e,
                    void *dx, bool add);
-/* dw (+)= the gradient of the weights of a convolution, float32. */
-int cuda_conv_weight(Call *c, const ConvShape *s, const void *x, const void *dy, float *dw, bool add);
+/* dw (+)= the gradient of the weights of a convolution, float32. input: as of cuda_widen. */
+int cuda_conv_weight(Call *c, const ConvShape *s, const void *x, const void *dy, float *dw, bool add,
+                     int input);
 
 #endif

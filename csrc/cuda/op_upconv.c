@@ -4,6 +4,7 @@
 
 #include "cuda/kernels/upconv.h"
 #include "cuda/op_conv.h"
+#include "cuda/widening.h"
 #include "ops/upconv_sizes.h"
 
 enum { KEPT_TAPS };
@@ -63,8 +64,8 @@ static int backward_weight(Call *c, const UpShape *s, const float *dy) {
   bool add;
   float *sums = floats(c, sums_of(s)), *skip = sums ? floats(c, skips_of(s)) : NULL;
   float *dw = skip ? call_grad(c, WEIGHT, &add) : NULL;
-  int ok = dw && cuda_conv_weight(c, &map, dy, input(c, INPUT), sums, false) &&
-           (!s->skip || cuda_conv_weight(c, &side, input(c, SKIP), dy, skip, false)) &&
+  int ok = dw && cuda_conv_weight(c, &map, dy, input(c, INPUT), sums, false, NOT_A_GRADIENT) &&
+           (!s->skip || cuda_conv_weight(c, &side, input(c, SKIP), dy, skip, false, NOT_A_GRADIENT)) &&
            upconv_share_taps_on(stream_of(c), s->o, s->c, s->c + s->skip, sums, skip, dw, add);
   call_drop(c, sums);
   call_drop(c, skip);

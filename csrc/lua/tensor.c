@@ -104,6 +104,7 @@ static int push_grad(lua_State *L, Tensor *t) {
     lua_pushnil(L);
     return 1;
   }
+  if (g->device->settle && !g->device->settle(g->device, g->storage->data)) return raise_error(L);
   return give_tensor(L, tensor_view(g, 0, g->rank, g->shape));
 }
 

@@ -123,7 +123,8 @@ static int backward(Node *n) {
   if (c->home) ok = bring_back(c, ok);
   memset(c->grad_out, 0, sizeof c->grad_out);
   memset(c->grad_in, 0, sizeof c->grad_in);
-  if (ok && detecting_anomaly) ok = anomaly_in_gradients(c, n);
+  if (ok && detecting_anomaly)
+    ok = (!c->device->settle || c->device->settle(c->device, NULL)) && anomaly_in_gradients(c, n);
   if (ok && interrupted) return fail("interrupted");
   return ok;
 }

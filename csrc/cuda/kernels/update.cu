@@ -77,6 +77,12 @@ static __device__ void update(const round_step<T> &, const UpdateRow &r, long i,
   store((T *)r.first, i, n, whole, load(r.p, i, n, whole));
 }
 
+template <class T> struct widen_step {};
+template <class T>
+static __device__ void update(const widen_step<T> &, const UpdateRow &r, long i, long n, bool whole, float) {
+  store(r.p, i, n, whole, load<WIDTH>((const T *)r.first, i, n, whole));
+}
+
 template <class Step>
 static __global__ void __launch_bounds__(THREADS)
     update_kernel(const __grid_constant__ UpdateRows rows, const float *numbers) {
@@ -109,6 +115,8 @@ int update_on(CudaStream s, UpdateKind kind, const float *numbers, UpdateRows *r
   case UPDATE_SCALE: update_as<scale_step>(s, numbers, rows); break;
   case UPDATE_BF16: update_as<round_step<Brain>>(s, numbers, rows); break;
   case UPDATE_F16: update_as<round_step<Half>>(s, numbers, rows); break;
+  case UPDATE_WIDEN_BF16: update_as<widen_step<Brain>>(s, numbers, rows); break;
+  case UPDATE_WIDEN_F16: update_as<widen_step<Half>>(s, numbers, rows); break;
   }
   return emptied(rows);
 }

@@ -6,14 +6,17 @@
 
 #include <cuda_runtime_api.h>
 
-/* LERP draws p towards g; SCALE multiplies p; BF16 and F16 round p, which is only read, into the memory of `first`. */
+/* LERP draws p towards g; SCALE multiplies p; BF16 and F16 round p, which is only read, into the memory of `first`;
+ * WIDEN_… fill p with what stands there as halves. */
 typedef enum UpdateKind {
   UPDATE_ADAMW,
   UPDATE_SGD,
   UPDATE_LERP,
   UPDATE_SCALE,
   UPDATE_BF16,
-  UPDATE_F16
+  UPDATE_F16,
+  UPDATE_WIDEN_BF16,
+  UPDATE_WIDEN_F16
 } UpdateKind;
 
 /* UPDATE_CHUNK: numbers a block. What a launch may carry is 4 KB, or 32 KB from CUDA 12.1 on. */
@@ -40,7 +43,7 @@ typedef struct UpdateRows {
 } UpdateRows;
 
 /* Starts the kernel for these rows, and empties them. numbers: OP_NUMBERS on the device, which begin with struct
- * adamw_step or sgd_step, or the share or factor; NULL: rounding. */
+ * adamw_step or sgd_step, or the share or factor; NULL: rounding and widening. */
 LAUNCHER int update_on(CudaStream s, UpdateKind kind, const float *numbers, UpdateRows *rows);
 
 /* Adds the squares of all rows' numbers g to p[0], which is the same for every row; they are then emptied. partial:
