@@ -68,7 +68,7 @@ describe("on a GPU", function()
   end)
 
   it("extremes are the first ones, of long rows and columns, of all, in every dtype", function()
-    local shapes = { { 3, 12000 }, { 12000, 3 }, { 700, 513 }, { 2, 5000, 7 }, { 9, 1 }, { 1, 9 } }
+    local shapes = { { 3, 12000 }, { 12000, 3 }, { 700, 513 }, { 2, 5000, 7 }, { 9, 1 }, { 1, 9 }, { 5, 300 } }
     for _, dtype in ipairs { "float32", "float64", "uint8", "int32", "int64" } do
       for k, shape in ipairs(shapes) do
         if dtype ~= "float32" and (k == 3 or k == 4) then goto continue end -- the same kernels
@@ -87,8 +87,10 @@ describe("on a GPU", function()
   end)
 
   it("sums and their gradients are of rows and columns of any length, wherever they stand", function()
+    -- rows in parts, columns in parts, of few numbers, of many parts, more columns than rows, rows for a few threads
     for _, case in ipairs { { { 3, 9000 }, 2 }, { { 3, 9001 }, 2 }, { { 900, 40 }, 1 }, { { 900, 42 }, 1 },
-      { { 2, 300, 8 }, 2 } } do
+      { { 2, 300, 8 }, 2 }, { { 9000, 3 }, 1 }, { { 5000, 8 }, 1 }, { { 300001, 2 }, 1 }, { { 3, 1300 }, 1 },
+      { { 5, 7, 6 }, 2 }, { { 700, 2 }, 2 }, { { 300, 64 }, 2 }, { { 9, 1000 }, 2 } } do
       local shape, dim = case[1], case[2]
       local n = shape[1] * shape[2] * (shape[3] or 1)
       local all = co.randn(n + 1)

@@ -65,6 +65,16 @@ it("convolutions of every kind take halves, and weights of halves", function()
   end
 end)
 
+it("sums of rows and columns of any length take halves", function()
+  co.seed(3)
+  for _, case in ipairs { { { 3, 9000 }, 2 }, { { 3, 9001 }, 2 }, { { 5000, 16 }, 1 }, { { 5000, 3 }, 1 },
+    { { 300, 24 }, 2 } } do
+    for _, name in ipairs { "sum", "var" } do
+      near(name, { co.rand(case[1]) }, { dim = case[2] }, "bfloat16", name .. " of " .. table.concat(case[1], "x"))
+    end
+  end
+end)
+
 describe("beside halves", function()
   local gpu = { device = "cuda" }
 

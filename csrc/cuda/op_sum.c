@@ -6,7 +6,7 @@
 
 int cuda_sum_middle(Call *c, Dtype from, const void *x, long outer, long reduced, long inner, double scale,
                     Dtype to, void *y, bool add) {
-  SumRoom room = sum_middle_room(outer, reduced, inner);
+  SumRoom room = sum_middle_room(from, outer, reduced, inner);
   unsigned *counters = room.counters ? cuda_counters(c, room.counters) : NULL;
   void *scratch = counters ? call_scratch(c, room.numbers * dtype_bytes[from == F64 ? F64 : F32]) : NULL;
   if (room.counters && !scratch) return 0;

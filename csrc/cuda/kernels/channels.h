@@ -38,19 +38,25 @@ static inline unsigned share_blocks(const Rows &n, const Lanes &l) {
   return (unsigned)(n.images * n.parts) * l.blocks;
 }
 
-/* The sum over a block's rows of threads, in its first row (threadIdx.x < lanes). All threads call it. */
-template <int W> static __device__ inline Pack<W> over_rows(Pack<W> v, unsigned lanes) {
-  __shared__ Pack<W> part[THREADS];
+/* join(a, b) over a block's rows of threads, into the first of them (threadIdx.x < lanes). All threads call it. */
+template <class V, class F> static __device__ inline V over_rows(const V &v, unsigned lanes, F join) {
+  __shared__ V part[THREADS];
   unsigned t = threadIdx.x;
-  __syncthreads(); /* a sum before this one is read */
+  __syncthreads(); /* what was there before is read */
   part[t] = v;
   __syncthreads();
   for (unsigned half = THREADS / 2; half >= lanes; half /= 2) {
-    if (t < half)
-      for (int k = 0; k < W; k++) part[t].v[k] += part[t + half].v[k];
+    if (t < half) join(part[t], part[t + half]);
     __syncthreads();
   }
   return part[t];
+}
+
+/* The sum. */
+template <int W> static __device__ inline Pack<W> over_rows(const Pack<W> &v, unsigned lanes) {
+  return over_rows(v, lanes, [](Pack<W> &a, const Pack<W> &b) {
+    for (int k = 0; k < W; k++) a.v[k] += b.v[k];
+  });
 }
 
 /* LAUNCHes kernel<T, W>(n, lanes, …) over the Rows n, W as many as move at once where `wide`, else 1. */

@@ -1,6 +1,5 @@
-/* A reduction sees its input as outer x reduced x inner. Rows in one piece (inner == 1) are for teams; otherwise a thread
- * has a column, its neighbours the columns beside it. What is long is cut into parts, of whose bests a second pass
- * takes the best. */
+/* A reduction sees its input as outer x reduced x inner (cut.h). What is cut into parts takes a second pass, over the parts'
+ * bests. */
 #include "cuda/kernels/minmax.h"
 
 #include "cuda/kernels/cut.h"
@@ -71,19 +70,22 @@ static __global__ void __launch_bounds__(THREADS)
   if (row < rows && team.rank == 0) to.put(team.row, best);
 }
 
-/* Thread: column i of outer o, part blockIdx.y; results: parts x outer x inner. */
+/* Block: columns of lanes blockIdx.x, part blockIdx.y; results: parts x outer x inner. */
 template <class T>
 static __global__ void __launch_bounds__(THREADS)
-    columns_kernel(bool smallest, Source<T> from, long columns, long reduced, long inner, long length,
-                   Result<T> to) {
-  long column = INDEX, part = blockIdx.y, begin = part * length, end = begin + length;
-  if (column >= columns) return;
+    columns_kernel(bool smallest, Source<T> from, long columns, long reduced, long inner, Lanes l,
+                   long length, Result<T> to) {
+  long column = blockIdx.x * l.lanes + threadIdx.x % l.lanes, begin = blockIdx.y * length,
+       end = begin + length;
+  long row = threadIdx.x / l.lanes, step = THREADS / l.lanes;
+  bool inside = column < columns;
   if (end > reduced) end = reduced;
   long first = column / inner * reduced * inner + column % inner;
   Better better = {smallest};
   Best<T> best = {};
-  for (long r = begin; r < end; r++) best = better(best, from.at(first + r * inner, r));
-  to.put(part * columns + column, best);
+  for (long r = begin + row; inside && r < end; r += step) best = better(best, from.at(first + r * inner, r));
+  best = over_rows(best, l.lanes, [better](Best<T> &a, const Best<T> &b) { a = better(a, b); });
+  if (inside && row == 0) to.put(blockIdx.y * columns + column, best);
 }
 
 template <class T>
@@ -92,9 +94,10 @@ static int pass(CudaStream s, bool smallest, Source<T> from, long outer, long re
   constexpr int W = wide_of<T>;
   long columns = outer * inner;
   int size = team_size(c.length);
+  Lanes l = column_lanes(columns, reduced, 1);
   if (inner > 1)
-    LAUNCH(columns_kernel<T>, dim3(blocks_for(columns), (unsigned)c.parts), THREADS, 0, s, smallest, from,
-           columns, reduced, inner, c.length, to);
+    LAUNCH(columns_kernel<T>, dim3(l.blocks, (unsigned)c.parts), THREADS, 0, s, smallest, from, columns,
+           reduced, inner, l, c.length, to);
   else if (is_long(c.length) && !from.place && aligned16(from.x) && reduced % W == 0 && c.length % W == 0)
     LAUNCH((rows_kernel<true, W, T>), (unsigned)(outer * c.parts), THREADS, 0, s, size, smallest, from, outer,
            reduced, c, to);
@@ -110,7 +113,7 @@ static int pass(CudaStream s, bool smallest, Source<T> from, long outer, long re
 template <class T>
 static int minmax_as(CudaStream s, bool smallest, const void *x, long outer, long reduced, long inner,
                      void *y, int64_t *place, void *scratch) {
-  Cut c = cut(outer, reduced, inner), whole = {1, c.parts};
+  Cut c = cut(outer, reduced, inner, 1), whole = {1, c.parts};
   Source<T> from = {(const T *)x, NULL};
   Result<T> to = {(T *)y, place};
   if (c.parts == 1) return pass(s, smallest, from, outer, reduced, inner, c, to);
@@ -123,7 +126,7 @@ static int minmax_as(CudaStream s, bool smallest, const void *x, long outer, lon
 }
 
 size_t minmax_scratch(Dtype dtype, long outer, long reduced, long inner) {
-  Cut c = cut(outer, reduced, inner);
+  Cut c = cut(outer, reduced, inner, 1);
   size_t each = sizeof(int64_t) + dtype_bytes[dtype];
   return c.parts > 1 ? (size_t)(outer * inner * c.parts) * each : 0;
 }

@@ -29,16 +29,7 @@ template <int W> static __device__ inline void join(Moments<W> &a, const Moments
 
 /* Of a block's rows of threads, in its first row. All threads call it. */
 template <int W> static __device__ inline Moments<W> over_rows(const Moments<W> &m, unsigned lanes) {
-  __shared__ Moments<W> part[THREADS];
-  unsigned t = threadIdx.x;
-  __syncthreads(); /* what was there before is read */
-  part[t] = m;
-  __syncthreads();
-  for (unsigned half = THREADS / 2; half >= lanes; half /= 2) {
-    if (t < half) join(part[t], part[t + half]);
-    __syncthreads();
-  }
-  return part[t];
+  return over_rows(m, lanes, [](Moments<W> &a, const Moments<W> &b) { join(a, b); });
 }
 
 /* A thread takes some rows at a time: their mean is theirs alone, so that nothing large is subtracted; and all are

@@ -1,6 +1,5 @@
-/* A reduction sees its input as outer x reduced x inner. Where rows lie in one piece (inner == 1) a block adds a row;
- * otherwise a thread adds columns, its neighbours those beside them. What is long is cut into parts, whose sums the last
- * block adds (last.h). Where sizes and memory allow it 16 bytes move at once: W numbers, else W is 1. */
+/* A reduction sees its input as outer x reduced x inner (cut.h). What is cut into parts the last block adds (last.h). Where
+ * sizes and memory allow it 16 bytes move at once: W numbers, else W is 1. */
 #include "cuda/kernels/reduce.h"
 
 #include "cuda/kernels/cut.h"
@@ -8,10 +7,19 @@
 #include "cuda/kernels/line.h"
 #include "cuda/kernels/sums.h"
 
-SumRoom sum_middle_room(long outer, long reduced, long inner) {
-  Cut c = cut(outer, reduced, inner);
+/* How many columns move at once, where memory is aligned. */
+template <class T> static int columns_wide(long inner) { return inner % wide_of<T> ? 1 : wide_of<T>; }
+
+template <class T> static SumRoom room_as(long outer, long reduced, long inner) {
+  Cut c = cut(outer, reduced, inner, columns_wide<T>(inner));
   if (c.parts == 1) return {0, 0};
-  return {(size_t)(outer * inner * c.parts), inner == 1 ? outer : (long)blocks_for(outer * inner)};
+  return {(size_t)(outer * inner * c.parts),
+          inner == 1 ? outer : (long)column_lanes(outer * inner, reduced, 1).blocks}; /* W of 1 has most */
+}
+
+SumRoom sum_middle_room(Dtype from, long outer, long reduced, long inner) {
+  return from == F64 ? room_as<double>(outer, reduced, inner)
+                     : BY_DTYPE(from, room_as, outer, reduced, inner);
 }
 
 /* What numbers of T are added up in. */
@@ -31,82 +39,91 @@ template <class T, class Y> struct SumsTo {
   }
 };
 
-template <int W, class T> static __device__ inline Sum<T> line_sum(const T *p) {
-  Line<T, W> l = line_load_whole<W>(p);
-  Sum<T> total = 0;
+/* The sum of a thread's lines of W numbers, `step` numbers from each other, from number i on below `end`: some of them are
+ * on their way together, so that none is read where a branch must be taken before. */
+template <int W, class T>
+static __device__ inline Line<Sum<T>, W> lines_sum(const T *from, long i, long end, long step) {
+  constexpr int TOGETHER = W > 1 ? 4 : AT_ONCE;
+  Line<Sum<T>, W> total = {};
+  for (; i < end; i += TOGETHER * step) {
+    Line<T, W> l[TOGETHER];
 #pragma unroll
-  for (int k = 0; k < W; k++) total += widened(l.v[k]);
+    for (int j = 0; j < TOGETHER; j++)
+      l[j] = line_load_whole<W>(from + (i + j * step < end ? i + j * step : i));
+#pragma unroll
+    for (int j = 0; j < TOGETHER; j++)
+#pragma unroll
+      for (int k = 0; k < W; k++) total.v[k] += i + j * step < end ? widened(l[j].v[k]) : 0;
+  }
   return total;
 }
 
-/* Block b: part b % parts of row b / parts. */
-template <int W, class T, class Y>
-static __global__ void __launch_bounds__(THREADS)
-    rows_kernel(const T *x, long reduced, const __grid_constant__ SumsTo<T, Y> to) {
-  long count = to.cut.parts, row = blockIdx.x / count, begin = blockIdx.x % count * to.cut.length;
+/* Team: part row % parts of a row, in lines. */
+template <bool LONG, int W, class T, class Y>
+static __global__ void __launch_bounds__(THREADS, EACH)
+    rows_kernel(int size, const T *x, long rows, long reduced, const __grid_constant__ SumsTo<T, Y> to) {
+  Team<LONG> team(size);
+  long count = LONG ? to.cut.parts : 1, row = team.row / count, begin = team.row % count * to.cut.length;
   long end = begin + to.cut.length < reduced ? begin + to.cut.length : reduced;
-  const T *from = x + row * reduced;
+  if (row >= rows) end = begin;
+  Line<Sum<T>, W> line = lines_sum<W>(x + row * reduced, begin + team.rank * W, end, team.size * W);
   Sum<T> total = 0;
-  for (long i = begin + threadIdx.x * W; i < end; i += THREADS * W) total += line_sum<W>(from + i);
-  total = block_sum(total);
-  if (count > 1) {
-    if (threadIdx.x == 0) to.parts[blockIdx.x] = total;
+  for (int k = 0; k < W; k++) total += line.v[k];
+  total = team.all(total, Add());
+  if (LONG && count > 1) {
+    if (team.rank == 0) to.parts[team.row] = total;
     if (!is_last(to.counters + row, (unsigned)count)) return;
-    total = 0;
-    for (long p = threadIdx.x; p < count; p += THREADS) total += to.parts[row * count + p];
-    total = block_sum(total);
+    total = team.all(lines_sum<1>(to.parts + row * count, team.rank, count, team.size).v[0], Add());
   }
-  if (threadIdx.x == 0) to.put(row, total);
+  if (row < rows && team.rank == 0) to.put(row, total);
 }
 
-/* Thread: W columns from i of outer o on, part blockIdx.y; parts x outer x inner. */
+template <int W, class S> static __device__ inline Line<S, W> over_rows(const Line<S, W> &v, unsigned lanes) {
+  return over_rows(v, lanes, [](Line<S, W> &a, const Line<S, W> &b) {
+    for (int k = 0; k < W; k++) a.v[k] += b.v[k];
+  });
+}
+
+/* Block: columns of lanes blockIdx.x, part blockIdx.y; parts x outer x inner. */
 template <int W, class T, class Y>
-static __global__ void __launch_bounds__(THREADS)
-    columns_kernel(const T *x, long columns, long reduced, long inner,
+static __global__ void __launch_bounds__(THREADS, EACH)
+    columns_kernel(const T *x, long columns, long reduced, long inner, Lanes l,
                    const __grid_constant__ SumsTo<T, Y> to) {
-  long column = INDEX * W, begin = blockIdx.y * to.cut.length;
+  long column = (long)(blockIdx.x * l.lanes + threadIdx.x % l.lanes) * W, begin = blockIdx.y * to.cut.length;
   long end = begin + to.cut.length < reduced ? begin + to.cut.length : reduced;
-  bool mine = column < columns;
+  long row = threadIdx.x / l.lanes, step = THREADS / l.lanes;
+  bool inside = column < columns;
   const T *from = x + column / inner * reduced * inner + column % inner;
-  Line<Sum<T>, W> total = {};
-  for (long r = begin; mine && r < end; r++) {
-    Line<T, W> l = line_load_whole<W>(from + r * inner);
-#pragma unroll
-    for (int k = 0; k < W; k++) total.v[k] += widened(l.v[k]);
-  }
+  Line<Sum<T>, W> total =
+      over_rows(lines_sum<W>(from, (begin + row) * inner, inside ? end * inner : 0, step * inner), l.lanes);
   if (to.cut.parts > 1) {
-    if (mine) line_store_whole(to.parts + blockIdx.y * columns + column, total);
+    if (inside && row == 0) line_store_whole(to.parts + blockIdx.y * columns + column, total);
     if (!is_last(to.counters + blockIdx.x, (unsigned)to.cut.parts)) return;
-    total = {};
-#pragma unroll 4
-    for (long p = 0; mine && p < to.cut.parts; p++) {
-      Line<Sum<T>, W> more = line_load_whole<W>(to.parts + p * columns + column);
-#pragma unroll
-      for (int k = 0; k < W; k++) total.v[k] += more.v[k];
-    }
+    end = inside ? to.cut.parts * columns : 0;
+    total = over_rows(lines_sum<W>(to.parts + column, row * columns, end, step * columns), l.lanes);
   }
-  for (int k = 0; k < W && mine; k++) to.put(column + k, total.v[k]);
+  for (int k = 0; k < W && inside && row == 0; k++) to.put(column + k, total.v[k]);
 }
 
 template <class T, class Y>
 static int sum_middle_as(CudaStream s, const T *x, long outer, long reduced, long inner, Sum<T> scale, Y *y,
                          bool add, void *scratch, unsigned *counters) {
-  SumsTo<T, Y> to = {cut(outer, reduced, inner), scale, y, add, (Sum<T> *)scratch, counters};
+  SumsTo<T, Y> to = {
+      cut(outer, reduced, inner, columns_wide<T>(inner)), scale, y, add, (Sum<T> *)scratch, counters};
   constexpr int W = wide_of<T>;
   long columns = outer * inner, along = inner == 1 ? reduced : inner;
   bool wide = along % W == 0 && aligned16(x) && aligned16(scratch);
-  unsigned blocks = (unsigned)(outer * to.cut.parts);
+  Lanes l = column_lanes(columns, reduced, wide ? W : 1);
+  dim3 blocks(l.blocks, (unsigned)to.cut.parts);
   if (!columns) return 1;
-  if (inner == 1 && wide && to.cut.length % W == 0)
-    LAUNCH((rows_kernel<W, T, Y>), blocks, THREADS, 0, s, x, reduced, to);
+  if (inner == 1 && wide)
+    LAUNCH_TEAMS(rows_kernel, W, s, outer * to.cut.parts, to.cut.length, x, outer, reduced, to);
   else if (inner == 1)
-    LAUNCH((rows_kernel<1, T, Y>), blocks, THREADS, 0, s, x, reduced, to);
+    LAUNCH_TEAMS(rows_kernel, 1, s, outer * to.cut.parts, to.cut.length, x, outer, reduced, to);
   else if (wide)
-    LAUNCH((columns_kernel<W, T, Y>), dim3(blocks_for(columns, THREADS * W), (unsigned)to.cut.parts), THREADS,
-           0, s, x, columns, reduced, inner, to);
+    LAUNCH((columns_kernel<W, T, Y>), blocks, THREADS, 0, s, x, columns, reduced, inner, l, to);
   else
-    LAUNCH((columns_kernel<1, T, Y>), dim3(blocks_for(columns), (unsigned)to.cut.parts), THREADS, 0, s, x,
-           columns, reduced, inner, to);
+    LAUNCH((columns_kernel<1, T, Y>), blocks, THREADS, 0, s, x, columns, reduced, inner, l, to);
   return launched("sum");
 }
 

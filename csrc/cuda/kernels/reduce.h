@@ -10,7 +10,7 @@ typedef struct SumRoom {
   size_t numbers;
   long counters;
 } SumRoom;
-LAUNCHER SumRoom sum_middle_room(long outer, long reduced, long inner);
+LAUNCHER SumRoom sum_middle_room(Dtype from, long outer, long reduced, long inner);
 /* y[o][i] (+)= scale * sum over r of x[o][r][i]; x of dtype `from`, y of the same, or one
  * of both of float32. */
 LAUNCHER int sum_middle_on(CudaStream s, Dtype from, const void *x, long outer, long reduced, long inner,
