@@ -182,14 +182,16 @@ int spread_on(CudaStream s, Dtype dtype, long outer, long reduced, long inner, c
   return launched("spread");
 }
 
-/* A block for each sum; W > 1: of numbers side by side. */
-template <int W, class T>
+/* A team for each sum; W > 1: of numbers side by side. */
+template <bool LONG, int W, class T>
 static __global__ void __launch_bounds__(THREADS)
-    squares_kernel(const T *x, const float *mean, long reduced, long inner, float divisor, T *y) {
-  long at = blockIdx.x;
+    squares_kernel(int size, const T *x, const float *mean, long sums, long reduced, long inner,
+                   float divisor, T *y) {
+  Team<LONG> team(size);
+  long at = team.row, end = at < sums ? reduced : 0;
   const T *from = x + at / inner * reduced * inner + at % inner;
-  float total = 0, m = mean[at];
-  for (long r = threadIdx.x * W; r < reduced; r += THREADS * W) {
+  float total = 0, m = end ? mean[at] : 0;
+  for (long r = team.rank * W; r < end; r += team.size * W) {
     Line<T, W> l = line_load_whole<W>(from + r * inner);
 #pragma unroll
     for (int k = 0; k < W; k++) {
@@ -197,8 +199,8 @@ static __global__ void __launch_bounds__(THREADS)
       total += d * d;
     }
   }
-  total = block_sum(total);
-  if (threadIdx.x == 0) narrowed(total / divisor, y + at);
+  total = team.all(total, Add());
+  if (at < sums && team.rank == 0) narrowed(total / divisor, y + at);
 }
 
 int squares_on(CudaStream s, Dtype dtype, const void *x, const float *mean, long outer, long reduced,
@@ -208,11 +210,11 @@ int squares_on(CudaStream s, Dtype dtype, const void *x, const float *mean, long
     TYPE_OF(t);
     constexpr int W = wide_of<T>;
     if (inner == 1 && reduced % W == 0 && aligned16(x))
-      LAUNCH((squares_kernel<W, T>), (unsigned)outer, THREADS, 0, s, (const T *)x, mean, reduced, inner,
-             divisor, (T *)y);
+      LAUNCH_TEAMS(squares_kernel, W, s, outer, reduced, (const T *)x, mean, outer, reduced, inner, divisor,
+                   (T *)y);
     else
-      LAUNCH((squares_kernel<1, T>), (unsigned)(outer * inner), THREADS, 0, s, (const T *)x, mean, reduced,
-             inner, divisor, (T *)y);
+      LAUNCH_TEAMS(squares_kernel, 1, s, outer * inner, reduced, (const T *)x, mean, outer * inner, reduced,
+                   inner, divisor, (T *)y);
   });
   return launched("var");
 }
