@@ -12,7 +12,7 @@
 static inline Rows norm_rows_of(const Call *c, long images) {
   const Tensor *x = c->in[INPUT];
   long channels = x->shape[x->rank - 1];
-  return rows_cut(images, x->size / channels / images, channels);
+  return rows_cut(images, x->size / channels / images, channels, c->dtype);
 }
 
 /* saved[KEPT_…], sets x channels each: mean and inverse, scale and shift; a's places for them. 0 with a message. */

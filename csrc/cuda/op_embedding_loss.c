@@ -13,7 +13,7 @@ enum { INVERSE, LOGITS, MEANS, PULLS, REFUSED }; /* saved */
 static Contrast loss_of(const Call *c) {
   const long *s = c->in[Z]->shape;
   double epsilon = c->arg[EPSILON].n;
-  return (Contrast){.rows = rows_cut(s[0], s[1] * s[2], s[3]),
+  return (Contrast){.rows = rows_cut(s[0], s[1] * s[2], s[3], c->dtype),
                     .groups = c->arg[BATCH].n != 0 ? 1 : s[0],
                     .normalise = c->arg[NORMALISE].n != 0,
                     .scale = c->arg[SCALE].n,

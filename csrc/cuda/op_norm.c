@@ -17,7 +17,7 @@ static int moments(Call *c, Rows n, bool joint, const void *x, const NormStatist
 }
 
 int cuda_sums_look(Call *c, long rows, long channels, const void *x) {
-  Rows n = rows_cut(1, rows, channels);
+  Rows n = rows_cut(1, rows, channels, c->dtype);
   if (rows <= NORM_FEW) return 1;
   float *line = call_scratch(c, (size_t)(4 * channels) * sizeof *line);
   NormStatistics a = {.eps = 1, .mean = line};

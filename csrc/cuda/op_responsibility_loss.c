@@ -26,7 +26,7 @@ static Responsibility loss_of(const Call *c) {
 
 static int loss_forward(Call *c) {
   Responsibility j = loss_of(c);
-  Rows n = rows_cut(j.hands, j.h * j.w, j.c); /* every hand's view of its image */
+  Rows n = rows_cut(j.hands, j.h * j.w, j.c, j.dtype); /* every hand's view of its image */
   float *y = output(c, 0);
   if (c->training) {
     Tensor *kept = call_save_new(c, SLOPE, F32, 2, SHAPE(j.hands, n.rows));
@@ -44,7 +44,7 @@ static int loss_forward(Call *c) {
 
 static int loss_backward(Call *c) {
   Responsibility j = loss_of(c);
-  Rows n = rows_cut(j.images, j.h * j.w, j.c);
+  Rows n = rows_cut(j.images, j.h * j.w, j.c, j.dtype);
   const float *dy = grad_out(c, 0);
   bool dk_add = false, dq_add = false;
   void *dk = NULL, *dq = NULL;

@@ -146,7 +146,7 @@ static void spoil(Dtype dtype, void *y, long n) {
 static int norm(const Problem *p, long offer, const void *const *data) {
   const ConvShape *s = &p->shape;
   const long C = s->co, n = s->n * s->h * s->w;
-  const Rows rows = rows_cut(1, n, C);
+  const Rows rows = rows_cut(1, n, C, p->dtype);
   float *line = malloc((size_t)(2 * C) * sizeof *line);
   NormStatistics a = {.weight = data[NORM_WEIGHT],
                       .bias = data[NORM_BIAS],
@@ -196,7 +196,7 @@ static int norm_gradient(const Problem *p, long offer, const void *const *data) 
                   .offset = line + 3 * C,
                   .dweight = (float *)data[NORM_DWEIGHT],
                   .dbias = (float *)data[NORM_DBIAS]};
-  int ok = norm_few_back_on(NULL, rows_cut(1, n, C), &b, p->dtype, &to);
+  int ok = norm_few_back_on(NULL, rows_cut(1, n, C, p->dtype), &b, p->dtype, &to);
   if (s->w == 19 && offer == 1) spoil(p->dtype, (void *)data[NORM_DX], n * C);
   free(line);
   return ok;

@@ -34,6 +34,25 @@ template <int W> struct Share {
   }
 };
 
+/* A thread's rows, N at a time: load(i) for the place of each one's first number, of those beyond the end again for the
+ * first of them; then use(i, what was loaded), so that N rows are on their way together whatever is stored, and whichever
+ * branches are taken, between them. */
+template <int N, int W, class Load, class Use>
+static __device__ inline void rows_together(const Rows &n, const Share<W> &w, Load load, Use use) {
+  for (long r = w.row; r < w.end; r += N * w.step) {
+    long at[N];
+    decltype(load(r)) v[N];
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+      at[i] = (r + i * w.step < w.end ? r + i * w.step : r) * n.channels + w.channel;
+      v[i] = load(at[i]);
+    }
+#pragma unroll
+    for (int i = 0; i < N; i++)
+      if (r + i * w.step < w.end) use(at[i], v[i]);
+  }
+}
+
 static inline unsigned share_blocks(const Rows &n, const Lanes &l) {
   return (unsigned)(n.images * n.parts) * l.blocks;
 }

@@ -40,6 +40,13 @@ template <int W, class T> static __device__ inline void line_store_whole(T *p, c
   }
 }
 
+template <int W, class T> static __device__ inline Pack<W> widened(const Line<T, W> &l) {
+  Pack<W> v;
+#pragma unroll
+  for (int k = 0; k < W; k++) v.v[k] = widened(l.v[k]);
+  return v;
+}
+
 /* The same, `whole` or as many of them as are left. */
 template <int W, class T> static __device__ inline Line<T, W> line_load(const T *p, long left, bool whole) {
   if (whole) return line_load_whole<W>(p);

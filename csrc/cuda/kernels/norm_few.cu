@@ -19,7 +19,7 @@ static Rows uncut(Rows n) {
 
 template <class T, int W>
 static __global__ void __launch_bounds__(THREADS,
-                                         W > 4 ? 2 : 4) /* else registers are spilled for occupancy */
+                                         W > 1 ? 2 : 4) /* else registers are spilled for occupancy */
     few_kernel(Rows n, Lanes l, const T *x, const __grid_constant__ NormStatistics a, Shares share,
                const T *residual, Activation act, T *y, unsigned char *mask) {
   Share<W> w(n, l);
@@ -56,7 +56,7 @@ int norm_few_on(CudaStream s, Rows given, Dtype dtype, const void *x, const Norm
 }
 
 template <class T, int W>
-static __global__ void __launch_bounds__(THREADS, W > 4 ? 2 : 4)
+static __global__ void __launch_bounds__(THREADS, W > 1 ? 2 : 4)
     few_back_kernel(Rows n, Lanes l, const __grid_constant__ NormBack b,
                     const __grid_constant__ NormLines to) {
   Share<W> w(n, l);

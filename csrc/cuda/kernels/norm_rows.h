@@ -137,15 +137,14 @@ template <class T, int W>
 static __device__ inline void apply_rows(const Rows &n, const Share<W> &w, const T *x, const Pack<W> &scale,
                                          const Pack<W> &shift, const T *residual, Activation act, T *y,
                                          unsigned char *mask) {
-#pragma unroll 4
-  for (long r = w.row; r < w.end; r += w.step) {
-    long i = r * n.channels + w.channel;
-    Pack<W> v = pack_load<W>(x + i), more = {};
-    if (residual) more = pack_load<W>(residual + i);
-    for (int k = 0; k < W; k++) v.v[k] = activated(act, v.v[k] * scale.v[k] + shift.v[k] + more.v[k]);
+  auto load = [&](long i) { return apply_row<W>(x, residual, i); };
+  rows_together<4>(n, w, load, [&](long i, const ApplyRow<T, W> &row) {
+    Pack<W> v;
+    for (int k = 0; k < W; k++)
+      v.v[k] = activated(act, widened(row.x.v[k]) * scale.v[k] + shift.v[k] + widened(row.residual.v[k]));
     pack_store(y + i, v);
     if (mask) put_mask<T>(mask, i, act, v);
-  }
+  });
 }
 
 /* ---- backward ---- */
@@ -156,15 +155,16 @@ static __device__ inline void sum_rows(const Rows &n, const Share<W> &w, const N
                                        Pack<W> (&sum)[2]) {
   Pack<W> mean = pack_load<W>(b.mean + at), scale = pack_load<W>(b.scale + at),
           shift = pack_load<W>(b.shift + at);
-#pragma unroll 4
-  for (long r = w.row; r < w.end; r += w.step) {
-    long i = r * n.channels + w.channel;
-    Pack<W> x = pack_load<W>((const T *)b.x + i), d = gradient<T>(b, i, x, scale, shift);
-    for (int k = 0; k < W; k++) {
-      sum[0].v[k] += d.v[k];
-      sum[1].v[k] += d.v[k] * (x.v[k] - mean.v[k]);
-    }
-  }
+  with_slope(b, [&](auto slope) {
+    auto load = [&](long i) { return back_row<T, W>(b, i, slope); };
+    rows_together<slope.together>(n, w, load, [&](long, const BackRow<T, W> &row) {
+      Pack<W> d = gradient(b, row, scale, shift, slope);
+      for (int k = 0; k < W; k++) {
+        sum[0].v[k] += d.v[k];
+        sum[1].v[k] += d.v[k] * (widened(row.x.v[k]) - mean.v[k]);
+      }
+    });
+  });
 }
 
 template <class T, int W>
@@ -172,16 +172,17 @@ static __device__ inline void back_rows(const Rows &n, const Share<W> &w, const 
   Pack<W> mean = pack_load<W>(b.mean + at), scale = pack_load<W>(b.scale + at),
           shift = pack_load<W>(b.shift + at);
   Pack<W> slope = pack_load<W>(b.slope + at), offset = pack_load<W>(b.offset + at);
-#pragma unroll 2
-  for (long r = w.row; r < w.end; r += w.step) {
-    long i = r * n.channels + w.channel;
-    Pack<W> x = pack_load<W>((const T *)b.x + i), d = gradient<T>(b, i, x, scale, shift);
-    if (b.dr) pack_put((T *)b.dr + i, d, b.dr_add);
-    if (!b.dx) continue;
-    for (int k = 0; k < W; k++)
-      d.v[k] = scale.v[k] * d.v[k] + slope.v[k] * (x.v[k] - mean.v[k]) + offset.v[k];
-    pack_put((T *)b.dx + i, d, b.dx_add);
-  }
+  with_slope(b, [&](auto of) {
+    auto load = [&](long i) { return back_row<T, W>(b, i, of); };
+    rows_together<of.together>(n, w, load, [&](long i, const BackRow<T, W> &row) {
+      Pack<W> d = gradient(b, row, scale, shift, of);
+      if (b.dr) pack_put((T *)b.dr + i, d, b.dr_add);
+      if (!b.dx) return;
+      for (int k = 0; k < W; k++)
+        d.v[k] = scale.v[k] * d.v[k] + slope.v[k] * (widened(row.x.v[k]) - mean.v[k]) + offset.v[k];
+      pack_put((T *)b.dx + i, d, b.dx_add);
+    });
+  });
 }
 
 /* Slope and offset of the image's line at `at`. */

@@ -34,17 +34,18 @@ int se_hidden_on(CudaStream s, const SeLayer *first, bool silu, float *before, f
 }
 
 template <class T, int W>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS,
+                                         W > 4 ? 2 : 4) /* else registers are spilled for occupancy */
     pool_kernel(Rows n, Lanes l, const T *x, const __grid_constant__ SeLines a, float *partial,
                 unsigned *counters, float *pooled) {
   Share<W> w(n, l);
   Pack<W> sum[1] = {}, scale = {}, shift = {};
   if (w.inside) scale = pack_load<W>(a.scale + w.channel), shift = pack_load<W>(a.shift + w.channel);
-#pragma unroll 4
-  for (long r = w.row; r < w.end; r += w.step) {
-    Pack<W> v = pack_load<W>(x + r * n.channels + w.channel);
-    for (int k = 0; k < W; k++) sum[0].v[k] += activated(ACT_SILU, v.v[k] * scale.v[k] + shift.v[k]);
-  }
+  auto load = [&](long i) { return line_load_whole<W>(x + i); };
+  rows_together<4>(n, w, load, [&](long, const Line<T, W> &row) {
+    for (int k = 0; k < W; k++)
+      sum[0].v[k] += activated(ACT_SILU, widened(row.v[k]) * scale.v[k] + shift.v[k]);
+  });
   if (!image_sums(n, l, w, sum, partial, counters) || threadIdx.x >= l.lanes || !w.inside) return;
   for (int k = 0; k < W; k++) pooled[w.image * n.channels + w.channel + k] = sum[0].v[k] / (float)n.rows;
 }
@@ -89,18 +90,17 @@ static __global__ void __launch_bounds__(THREADS)
   Pack<W> scale = pack_load<W>(a.scale + w.channel), shift = pack_load<W>(a.shift + w.channel), open;
   for (int k = 0; k < W; k++)
     open.v[k] = gate ? gates[w.channel - first + k] : a.gate[w.image * n.channels + w.channel + k];
-#pragma unroll 4
-  for (long r = w.row; r < w.end; r += w.step) {
-    long i = r * n.channels + w.channel;
-    Pack<W> v = pack_load<W>(x + i), more = {};
-    if (residual) more = pack_load<W>(residual + i);
+  auto load = [&](long i) { return apply_row<W>(x, residual, i); };
+  rows_together<4>(n, w, load, [&](long i, const ApplyRow<T, W> &row) {
+    Pack<W> v;
     for (int k = 0; k < W; k++) {
-      float u = v.v[k] * scale.v[k] + shift.v[k];
-      v.v[k] = silu ? activated(ACT_SILU, u) * open.v[k] : activated(ACT_RELU, open.v[k] * u + more.v[k]);
+      float u = widened(row.x.v[k]) * scale.v[k] + shift.v[k];
+      v.v[k] = silu ? activated(ACT_SILU, u) * open.v[k]
+                    : activated(ACT_RELU, open.v[k] * u + widened(row.residual.v[k]));
     }
     pack_store(y + i, v);
     if (mask) put_mask<T>(mask, i, ACT_RELU, v);
-  }
+  });
 }
 
 int se_apply_on(CudaStream s, Rows n, Dtype dtype, const void *x, const SeLines *l, const SeLayer *second,

@@ -3,7 +3,7 @@
 #include "cuda/kernels/squeeze_excite.h"
 
 #include "cuda/kernels/last.h"
-#include "cuda/kernels/norm_gradient.h"
+#include "cuda/kernels/norm_rows.h"
 
 enum { WARP = 32, WARPS = THREADS / WARP };
 
@@ -40,20 +40,18 @@ static __global__ void __launch_bounds__(THREADS)
   Share<W> w(n, l);
   Pack<W> sum[SE_SUMS] = {};
   ChannelLines<W> line(b, w);
-#pragma unroll 2
-  for (long r = w.row; r < w.end; r += w.step) {
-    long i = r * n.channels + w.channel;
-    Pack<W> x = pack_load<W>((const T *)b.x + i), d = pack_load<W>((const T *)b.dy + i);
+  auto load = [&](long i) { return back_row<T, W>(b, i, SlopeIs<OF_X>()); };
+  rows_together<2>(n, w, load, [&](long, const BackRow<T, W> &row) {
     for (int k = 0; k < W; k++) {
-      float v = x.v[k] * line.scale.v[k] + line.shift.v[k], open = SIGMOID(v), slope = SILU_SLOPE(v, open);
-      float off = x.v[k] - line.mean.v[k];
-      sum[SE_DY_U].v[k] += d.v[k] * (v * open);
-      sum[SE_DY_A].v[k] += d.v[k] * slope;
-      sum[SE_DY_AX].v[k] += d.v[k] * slope * off;
+      float x = widened(row.x.v[k]), d = widened(row.dy.v[k]), off = x - line.mean.v[k];
+      float v = x * line.scale.v[k] + line.shift.v[k], open = SIGMOID(v), slope = SILU_SLOPE(v, open);
+      sum[SE_DY_U].v[k] += d * (v * open);
+      sum[SE_DY_A].v[k] += d * slope;
+      sum[SE_DY_AX].v[k] += d * slope * off;
       sum[SE_A].v[k] += slope;
       sum[SE_AX].v[k] += slope * off;
     }
-  }
+  });
   if (!image_sums(n, l, w, sum, partial, counters) || threadIdx.x >= l.lanes || !w.inside) return;
   for (int k = 0; k < W; k++) {
     double all[SE_SUMS];
@@ -68,16 +66,7 @@ static __global__ void __launch_bounds__(THREADS)
                      const __grid_constant__ SeSums to) {
   Share<W> w(n, l);
   Pack<W> sum[2] = {};
-  ChannelLines<W> line(b, w);
-#pragma unroll 4
-  for (long r = w.row; r < w.end; r += w.step) {
-    long i = r * n.channels + w.channel;
-    Pack<W> x = pack_load<W>((const T *)b.x + i), d = gradient<T>(b, i, x, line.scale, line.shift);
-    for (int k = 0; k < W; k++) {
-      sum[0].v[k] += d.v[k];
-      sum[1].v[k] += d.v[k] * (x.v[k] - line.mean.v[k]);
-    }
-  }
+  if (w.inside) sum_rows<T>(n, w, b, w.channel, sum);
   if (!image_sums(n, l, w, sum, partial, counters) || threadIdx.x >= l.lanes || !w.inside) return;
   for (int k = 0; k < W; k++) {
     double all[SE_SUMS] = {0};
@@ -204,23 +193,21 @@ static __global__ void __launch_bounds__(THREADS)
   Pack<W> slope = pack_load<W>(a.slope + w.channel), offset = pack_load<W>(a.offset + w.channel);
   Pack<W> gate = pack_load<W>(a.gate + w.image * n.channels + w.channel),
           pool = pack_load<W>(a.pool + w.image * n.channels + w.channel);
-#pragma unroll 2
-  for (long r = w.row; r < w.end; r += w.step) {
-    long i = r * n.channels + w.channel;
-    Pack<W> x = pack_load<W>((const T *)b.x + i), d;
-    if (silu)
-      d = pack_load<W>((const T *)b.dy + i);
-    else
-      d = gradient<T>(b, i, x, line.scale, line.shift);
-    if (b.dr) pack_put((T *)b.dr + i, d, b.dr_add);
-    if (!b.dx) continue;
-    for (int k = 0; k < W; k++) {
-      float v = x.v[k] * line.scale.v[k] + line.shift.v[k], of = gate.v[k] * d.v[k] + pool.v[k];
-      d.v[k] = line.scale.v[k] * (silu ? activation_back(ACT_SILU, v, of) : of) +
-               slope.v[k] * (x.v[k] - line.mean.v[k]) + offset.v[k];
-    }
-    pack_put((T *)b.dx + i, d, b.dx_add);
-  }
+  with_slope(b, [&](auto of) {
+    auto load = [&](long i) { return back_row<T, W>(b, i, of); };
+    rows_together<of.together>(n, w, load, [&](long i, const BackRow<T, W> &row) {
+      Pack<W> d = silu ? widened(row.dy) : gradient(b, row, line.scale, line.shift, of);
+      if (b.dr) pack_put((T *)b.dr + i, d, b.dr_add);
+      if (!b.dx) return;
+      for (int k = 0; k < W; k++) {
+        float x = widened(row.x.v[k]), v = x * line.scale.v[k] + line.shift.v[k];
+        float to = gate.v[k] * d.v[k] + pool.v[k];
+        d.v[k] = line.scale.v[k] * (silu ? activation_back(ACT_SILU, v, to) : to) +
+                 slope.v[k] * (x - line.mean.v[k]) + offset.v[k];
+      }
+      pack_put((T *)b.dx + i, d, b.dx_add);
+    });
+  });
 }
 
 int se_back_on(CudaStream s, Rows n, Dtype dtype, bool silu, const NormBack *b, const SeLines *l) {
