@@ -76,8 +76,8 @@ static int run_steps(Call *c, const Work *j, bool *done) {
   void *y = (void *)j->data[forward ? CONV_Y : CONV_X];
   if (!cuda_planned(c, &j->p, j->data, done)) return 0;
   if (!*done || !follows(j->e)) return 1;
-  return norm_apply_on(stream_of(c), rows_cut(1, pixels, channels), c->dtype, y, j->e->scale, j->e->shift,
-                       channels, j->e->residual, j->e->act, y, NULL);
+  return norm_apply_on(stream_of(c), rows_cut(1, pixels, channels, c->dtype), c->dtype, y, j->e->scale,
+                       j->e->shift, channels, j->e->residual, j->e->act, y, NULL);
 }
 
 static int run_steps_apart(Call *c, void *of) {
