@@ -42,12 +42,6 @@ it("halves are computed with plans, gradients of weights in float32", function()
 end)
 
 describe("gradients of weights that come as halves", function()
-  local function launches()
-    for _, d in ipairs(co.devices()) do
-      if d.kind == "cuda" then return d.launches end
-    end
-  end
-
   -- loss(x, weights) → a number; its gradients of the weights, in float32 and in halves, and the launches of backward.
   local function both(count, loss, half)
     local found, started = {}, nil
@@ -60,9 +54,9 @@ describe("gradients of weights that come as halves", function()
         weights[k].requires_grad = true
       end
       local total = loss(x, weights)
-      local before = launches()
+      local before = support.launches()
       total:backward()
-      started = launches() - before
+      started = support.launches() - before
       for k, w in ipairs(weights) do
         assert.equal("float32", w.grad.dtype)
         list[k] = w.grad:to "cpu"

@@ -27,21 +27,16 @@ describe("what a GPU computes of motion", function()
   it("is what the CPU computes", function() assert.equal(26, run {}) end)
 
   it("is the flow to several pictures in the launches of one, in the same bits", function()
-    local function launches()
-      for _, d in ipairs(co.devices()) do
-        if d.kind == "cuda" then return d.launches end
-      end
-    end
     co.seed(2)
     local picture, pictures = (co.rand(40, 44, 3) * 255):to("uint8"):to "cuda", {}
     for i = 1, 3 do pictures[i] = (co.rand(40, 44, 3) * 255):to("uint8"):to "cuda" end
-    local alone, before = {}, launches()
+    local alone, before = {}, support.launches()
     alone[1] = core.flow.dis(picture, pictures[1])
-    local one = launches() - before
+    local one = support.launches() - before
     alone[2], alone[3] = core.flow.dis(picture, pictures[2]), core.flow.dis(picture, pictures[3])
-    before = launches()
+    before = support.launches()
     local together = { core.flow.dis(picture, table.unpack(pictures)) }
-    assert.equal(one, launches() - before)
+    assert.equal(one, support.launches() - before)
     for i = 1, 3 do assert.same(alone[i]:totable(), together[i]:totable()) end
     assert.not_same(alone[1]:totable(), alone[2]:totable())
     -- More than are computed at once; and as a clip asks for them.

@@ -92,11 +92,6 @@ it("takes what gives the same as our own kernels alone, and is clearly faster", 
 end)
 
 it("is one launch, and one more for the line, where there were two or three", function()
-  local function launches()
-    for _, d in ipairs(co.devices()) do
-      if d.kind == "cuda" then return d.launches end
-    end
-  end
   local function forward(shape)
     local x, C = co.randn(shape, { device = "cuda" }), shape[#shape]
     x.requires_grad = true
@@ -109,9 +104,9 @@ it("is one launch, and one more for the line, where there were two or three", fu
     for i, how in ipairs { "own", "cuDNN" } do
       if how == "cuDNN" then assert.same({ 1 }, measured(norm)[FORWARD]) end
       norm()
-      local before = launches()
+      local before = support.launches()
       norm()
-      counts[i] = launches() - before
+      counts[i] = support.launches() - before
     end
     return counts
   end

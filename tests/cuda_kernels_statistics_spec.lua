@@ -141,18 +141,13 @@ it("channels far from 0, whose sums have lost the variance, are read again", fun
 end)
 
 it("takes as many launches as without", function()
-  local function launches()
-    for _, d in ipairs(co.devices()) do
-      if d.kind == "cuda" then return d.launches end
-    end
-  end
   local x, w = co.randn({ 1, 60, 60, 8 }, { device = "cuda" }), co.randn({ 8, 3, 3, 8 }, { device = "cuda" })
   local counts = {}
   for i, statistics in ipairs { false, true } do
     for _ = 1, 2 do
-      local before = launches()
+      local before = support.launches()
       normalised(co.conv2d(x, w, { padding = 1, statistics = statistics }))
-      counts[i] = launches() - before
+      counts[i] = support.launches() - before
     end
   end
   assert.equal(counts[1], counts[2])

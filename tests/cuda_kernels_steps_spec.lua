@@ -6,12 +6,6 @@ local lists = require "cohesiv.base.lists"
 local scaling = require "cohesiv.train.scaling"
 local support = require "tests.support"
 
-local function launches()
-  for _, d in ipairs(co.devices()) do
-    if d.kind == "cuda" then return d.launches end
-  end
-end
-
 -- Parameters of these sizes with gradients, on a device; the same numbers on every one. Every third has no gradient.
 local function parameters(sizes, device)
   co.seed(4)
@@ -41,9 +35,9 @@ for name, make in pairs(optimisers) do
       local optimiser = make(p)
       for step = 1, 3 do
         optimiser.lr = 0.1 / step
-        local before = device == "cuda" and launches()
+        local before = device == "cuda" and support.launches()
         optimiser:step()
-        if before then assert.equal(before + 2, launches()) end -- the numbers of the step, and the update
+        if before then assert.equal(before + 2, support.launches()) end -- the numbers of the step, and the update
       end
       results[k] = p
     end
@@ -60,9 +54,9 @@ it("more parameters than a launch carries take another one", function()
   for i = 1, 1300 do sizes[i] = i % 4 + 1 end
   for k, device in ipairs { "cpu", "cuda" } do
     local p = parameters(sizes, device)
-    local optimiser, before = optimisers.AdamW(p), device == "cuda" and launches()
+    local optimiser, before = optimisers.AdamW(p), device == "cuda" and support.launches()
     optimiser:step()
-    if before then assert.equal(before + 3, launches()) end
+    if before then assert.equal(before + 3, support.launches()) end
     results[k] = co.cat(p):detach():to "cpu"
   end
   assert.is_true(support.difference(results[1], results[2]) < 1e-6)
@@ -82,20 +76,20 @@ it("norms, clipped gradients and averages take one launch for all, and are the C
     local p = parameters(sizes, device)
     local held = p[2].grad
     local before = held:totable()
-    local count = device == "cuda" and launches()
+    local count = device == "cuda" and support.launches()
     local norm = co.optim.clip_norm(p, 3)
-    if count then assert.equal(count + 3, launches()) end -- squares, factor, all
+    if count then assert.equal(count + 3, support.launches()) end -- squares, factor, all
     assert.same(before, held:totable()) -- who holds a gradient keeps it
-    count = device == "cuda" and launches()
+    count = device == "cuda" and support.launches()
     co.optim.scale_gradients(p, 0.5)
-    if count then assert.equal(count + 2, launches()) end -- the factor, and all of them
+    if count then assert.equal(count + 2, support.launches()) end -- the factor, and all of them
     local list = {}
     for i, t in ipairs(p) do list[i] = t.grad and t.grad:to "cpu" or co.zeros(0) end
     local to, from = {}, {}
     for i, t in ipairs(p) do to[i], from[i] = t:detach():clone(), t:detach() * 2 end
-    count = device == "cuda" and launches()
+    count = device == "cuda" and support.launches()
     core.ops.lerp.each({ to, from }, nil, 0.25)
-    if count then assert.equal(count + 2, launches()) end
+    if count then assert.equal(count + 2, support.launches()) end
     for i, t in ipairs(to) do list[#p + i] = t:to "cpu" end
     results[k] = { norm, co.cat(list) }
   end
@@ -112,13 +106,13 @@ it("losses take a launch for each pass over their maps", function()
     for i, t in ipairs(inputs[name]) do list[i] = t:to "cuda" end
     list[1].requires_grad = true
     if name == "responsibility_loss" then list[2].requires_grad = true end
-    local before = launches()
+    local before = support.launches()
     local loss = core.ops[name].call(table.unpack(list))
-    local forward = launches() - before
+    local forward = support.launches() - before
     local gradient = co.ones({ device = "cuda" })
-    before = launches()
+    before = support.launches()
     loss:backward(gradient)
-    assert.same(passes, { forward, launches() - before }, name)
+    assert.same(passes, { forward, support.launches() - before }, name)
   end
 end)
 
@@ -126,15 +120,15 @@ it("rounded weights are the same ones until they change, and many take one launc
   local x, weights = co.randn(1, 6, 6, 8, { device = "cuda" }):to "bfloat16", {}
   for i = 1, 3 do weights[i] = co.randn(8, 3, 3, 8, { device = "cuda" }) end
   local function outputs()
-    local before, list = launches(), {}
+    local before, list = support.launches(), {}
     for i, w in ipairs(weights) do list[i] = core.ops.conv2d.call(x, w, nil, nil, { 1, 1 }) end
-    local count = launches() - before
+    local count = support.launches() - before
     return co.stack(list):to("float32"):totable(), count
   end
   local expected, alone = outputs()
-  local before = launches()
+  local before = support.launches()
   core.ops.round_weights.each({ weights }, nil, "bfloat16")
-  assert.equal(before + 1, launches())
+  assert.equal(before + 1, support.launches())
   local found, kept = outputs()
   assert.same(expected, found)
   assert.equal(alone - 3, kept)
@@ -159,9 +153,9 @@ describe("work that is recorded", function()
     for _ = 1, 3 do
       local y = gpu(4, 6)
       local a, b = f(y)
-      local before = launches()
+      local before = support.launches()
       local c, d = run(y)
-      assert.equal(before + 1, launches())
+      assert.equal(before + 1, support.launches())
       assert.same({ a:totable(), b:totable() }, { c:totable(), d:totable() })
     end
     support.raises("capture: input 1: expected float32 4x6, found float32 4x5", run, gpu(4, 5))
@@ -241,10 +235,10 @@ describe("work that is recorded", function()
           local seen = i == 2 and lists.map(state, function(t) return t:detach() end) -- as one who looks at weights
           if i == 4 and scaled then scaled:restore { scale = 2.0 ^ 120, good = 1 } end -- this step changes no weight
           optimiser:advance()
-          local before = launches()
+          local before = support.launches()
           losses[i] = co.tidy(step, x, label):item()
           for _, t in ipairs(seen or {}) do t:close() end
-          kernels[i] = launches() - before
+          kernels[i] = support.launches() - before
         end
         results[k] = { losses, co.cat(lists.map(state, function(t) return t:detach():reshape { -1 } end)):totable() }
       end
@@ -279,9 +273,9 @@ describe("work that is recorded", function()
         local x, y = co.randn(n, 5, 6, 3):to "cuda", co.randn(n, 5, 6, 2):to "cuda"
         optimiser.lr = 1e-2 / i
         optimiser:advance()
-        local before = launches()
+        local before = support.launches()
         losses[i] = co.tidy(step, x, y):item()
-        kernels[i] = launches() - before
+        kernels[i] = support.launches() - before
         if i == 4 then snapshot = model:parameters()[1]:detach() end -- the next step writes to a copy of it
       end
       results[k] = { losses, snapshot:totable(), co.cat(lists.map(state, function(t)
@@ -323,12 +317,12 @@ describe("work that is recorded", function()
     assert.is_true(cached >= 12 << 20)
     core.system.setenv("COHESIV_CUDA_MEMORY", tostring(memory().live + cached + memory().graphs + 4096))
     local step = captured(function(x) return (x * 2 + 1):sum() end, {})
-    local x, before = co.ones({ 1 << 18 }, { device = "cuda" }), launches()
+    local x, before = co.ones({ 1 << 18 }, { device = "cuda" }), support.launches()
     for i = 1, 4 do
-      before = launches()
+      before = support.launches()
       assert.equal(3 << 18, co.tidy(step, x):item(), "call " .. i)
     end
-    assert.equal(before + 1, launches())
+    assert.equal(before + 1, support.launches())
     core.system.setenv("COHESIV_CUDA_MEMORY")
     assert.is_true(memory().cached < cached)
   end)
@@ -371,9 +365,9 @@ describe("work that is recorded", function()
     for _, dtype in ipairs { "float32", "bfloat16", "float16" } do
       local x, frozen, first = gpu(1, 9, 8, 3):to(dtype), small:to("cuda"):eval():freeze(), nil
       for i = 1, 4 do
-        local before = launches()
+        local before = support.launches()
         local out = frozen:forward(x)
-        local count = launches() - before
+        local count = support.launches() - before
         assert.is_true(i > 2 == (count == 1), ("%s, pass %d: %d launches"):format(dtype, i, count))
         assert.equal(dtype, out.dtype)
         first = first or out:totable()

@@ -84,6 +84,13 @@ function support.write(path, bytes)
   return path
 end
 
+--- Kernels and graphs that GPUs have been asked for so far.
+function support.launches()
+  for _, d in ipairs(require("cohesiv").devices()) do
+    if d.kind == "cuda" then return d.launches end
+  end
+end
+
 --- Names in a folder, sorted, without . and ..
 function support.list(path)
   local names = {}
