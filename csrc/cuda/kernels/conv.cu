@@ -88,8 +88,7 @@ template <bool WIDE, bool DATA> struct TapWeights {
   __device__ void advance(Taps &t, int by) const { depth.advance(t, by); }
   __device__ long place(int output, const Taps &t) const {
     int y = depth.y.first_tap + t.y * depth.y.every, x = depth.x.first_tap + t.x * depth.x.every;
-    return weight_place<DATA>(g, group, output, t.channel) +
-           (long)(y * g.x.taps + x) * weight_channels<DATA>(g);
+    return weight_place<DATA>(g, group, output, y * g.x.taps + x, t.channel);
   }
   __device__ float4 read(int output, const Taps &t) const {
     if (output >= g.outputs || t.y >= depth.y.taps) return zeros();
@@ -99,9 +98,10 @@ template <bool WIDE, bool DATA> struct TapWeights {
       return each_tap(depth, t, [&](const Taps &at) { return number_at(g.weights, place(output, at)); });
     } else {
       float v[4];
+      long first = place(output, t); /* outputs are neighbours here */
+      int left = g.outputs - output;
 #pragma unroll
-      for (int k = 0; k < 4; k++)
-        v[k] = output + k < g.outputs ? number_at(g.weights, place(output + k, t)) : 0;
+      for (int k = 0; k < 4; k++) v[k] = k < left ? number_at(g.weights, first + k) : 0;
       return make_float4(v[0], v[1], v[2], v[3]);
     }
   }
@@ -130,7 +130,7 @@ template <class T, bool DATA> struct GatherTile {
 
 /* Parts are of `length` products. */
 template <class T, bool WIDE, bool DATA>
-static __global__ void __launch_bounds__(THREADS, T::BLOCKS)
+static __global__ void __launch_bounds__(THREADS, WIDE ? T::BLOCKS : 2) /* else registers are spilled */
     gather_kernel(const __grid_constant__ Gather g, unsigned columns, unsigned rows, int length,
                   const __grid_constant__ Parts parts) {
   typedef typename SideOf<T::N, TapWeights<WIDE, DATA>, DATA>::type WeightSide;

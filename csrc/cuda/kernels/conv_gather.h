@@ -20,9 +20,10 @@ struct Gather {
   Numbers from;                        /* images, source y, source x, pitch */
   int images, pitch, channels, groups; /* channels: of the source in a group */
   Numbers weights;
-  bool round;  /* the source to bfloat16 */
-  Numbers to;  /* images, results y, results x, outputs; the residual is of the same kind */
-  int outputs; /* of a group */
+  int w_channels; /* of a tap */
+  bool round;     /* the source to bfloat16 */
+  Numbers to;     /* images, results y, results x, outputs; the residual is of the same kind */
+  int outputs;    /* of a group */
   Epilogue end;
   bool add, wide_end; /* wide_end: results can be moved four at once */
 };
@@ -88,16 +89,11 @@ static __device__ inline float4 sources_at(const Gather &g, long i) {
                  : v;
 }
 
-/* Of images, in a group: weights have so many a tap. */
-template <bool DATA> static __device__ inline int weight_channels(const Gather &g) {
-  return DATA ? g.outputs : g.channels;
-}
-
-/* Where the weight of an output and a channel of a group stands, without its tap. */
+/* Where the weight of an output, a tap and a channel of a group stands. */
 template <bool DATA>
-static __device__ inline long weight_place(const Gather &g, int group, int output, int channel) {
+static __device__ inline long weight_place(const Gather &g, int group, int output, int tap, int channel) {
   int taps = g.y.taps * g.x.taps, o = DATA ? group * g.channels + channel : group * g.outputs + output;
-  return (long)o * taps * weight_channels<DATA>(g) + (DATA ? output : channel);
+  return ((long)o * taps + tap) * g.w_channels + (DATA ? output : channel);
 }
 
 /* ---- the end ---- */
@@ -156,6 +152,7 @@ static inline Gather gather_of(bool data, const ConvShape *c, Numbers from, Conv
   g.outputs = data ? ci : co;
   g.groups = (int)c->groups;
   g.weights = numbers_of(w.data, w.dtype);
+  g.w_channels = ci;
   g.round = w.round;
   g.to = to;
   if (e) g.end = *e;

@@ -48,7 +48,7 @@ static __device__ inline void fetch_weights(const Gather &g, const Span &s, floa
     int channel = i % g.channels, tap = i / g.channels;
     int at =
         (s.y.first_tap + tap / s.x.taps * s.y.every) * g.x.taps + s.x.first_tap + tap % s.x.taps * s.x.every;
-    long from = weight_place<DATA>(g, group, n % g.outputs, channel) + (long)at * weight_channels<DATA>(g);
+    long from = weight_place<DATA>(g, group, n % g.outputs, at, channel);
     weights[i * s.width + n] = group < g.groups ? number_at(g.weights, from) : 0;
   }
   __syncthreads();
