@@ -1,6 +1,6 @@
 --- What learning on real video owes to each of its parts: rows that lack one, or have another in its place, all of as
 -- many steps and two seeds. `cohesiv sweep experiments/sweeps/learning.lua "data={A,B}" minutes=none epochs=5`, then
--- `cohesiv report runs/learning`.
+-- `cohesiv report runs/learning`. Attention counts as the network gives it but in the row `closeness`.
 local sweep = require "cohesiv.sweep"
 local base = require "experiments.quickstart_real"
 local beside = require "experiments.examples.generated_beside"
@@ -29,6 +29,7 @@ local rows = {
   { name = "strong_colours", augment = { colour = 0.5, blur = 0.3, noise = 0.05 } },
   { name = "masks_as_they_are", predict = { refine = false } },
   { name = "one_look", predict = { zoom = 1 } },
+  { name = "closeness", predict = { closeness = 0.25 } },
   { name = "pair_of_its_own", calibrate = { pair = "own" } },
   { name = "from_scratch", model = { encoder_weights = "random" } },
   { name = "efficientnet_lite1", model = { encoder = "efficientnet_lite1" } },
@@ -39,6 +40,6 @@ local rows = {
   { name = "frames_4", maps = { frames = 4 } }, -- beside it
 }
 
-local list = {}
-for _, row in ipairs(rows) do list[#list + 1] = sweep.grid(base(row), { seed = { 0, 1 } }) end
+local list, plain = {}, base { predict = { closeness = 0 } }
+for _, row in ipairs(rows) do list[#list + 1] = sweep.grid(plain(row), { seed = { 0, 1 } }) end
 return sweep.list(list)

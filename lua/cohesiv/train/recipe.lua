@@ -510,6 +510,10 @@ end
 --- Reads EXPERIMENT.lua, a file that returns a recipe, and applies "key=value" texts.
 function recipe.load(path, overrides)
   local result, _, bundle = recipe.read(path)
+  local kind = getmetatable(result)
+  if type(kind) == "table" and kind.__name == "sweep" then
+    fail("%s: expected the file to return a recipe, found a sweep: cohesiv sweep", path)
+  end
   if not recipe.is(result) then fail("%s: expected the file to return a recipe, found a %s", path, type(result)) end
   return recipe.from(recipe.override(result, overrides), bundle)
 end
