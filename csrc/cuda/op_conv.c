@@ -158,33 +158,53 @@ static int conv2d_forward(Call *c) {
   return done || cuda_conv_forward(c, &j.shape, j.x, j.weight, &e, y, false);
 }
 
-/* By cuDNN, which gives these in the dtype of what it multiplies alone: halves, of sums of float32, are then widened. */
-static int planned_weight(Call *c, const ConvShape *s, const void *x, const void *dy, float *dw, bool add,
-                          int input, bool *done) {
-  bool halves = dtype_is_half(c->dtype);
-  Problem p = problem_of(c, CONV_WEIGHT, s, add && !halves);
-  *done = false;
-  if (!cuda_may_plan(c, &p)) return 1;
-  Tensor *half =
-      halves ? tensor_on(c->device, c->dtype, 1, SHAPE(s->co * s->kh * s->kw * (s->ci / s->groups))) : NULL;
-  const void *data[PLAN_TENSORS] = {x, half ? tensor_data(half) : dw, dy};
-  if (halves && !half) return 0;
-  int ok = cuda_planned(c, &p, data, done);
-  if (*done && half) return cuda_widen(c, input, half, dw, add);
-  tensor_release(half);
+/* The gradient of weights by cuDNN, which gives it in the dtype of what it multiplies alone: of halves, summed in float32.
+ * *half: NULL where it has no plan, or nothing is half. 0 with a message. */
+static int half_weight(Call *c, const ConvShape *s, const void *x, const void *dy, Tensor **half) {
+  Problem p = problem_of(c, CONV_WEIGHT, s, false);
+  bool done = false;
+  *half = NULL;
+  if (!dtype_is_half(c->dtype) || !cuda_may_plan(c, &p)) return 1;
+  Tensor *t = tensor_on(c->device, c->dtype, 1, SHAPE(s->co * s->kh * s->kw * (s->ci / s->groups)));
+  const void *data[PLAN_TENSORS] = {x, t ? tensor_data(t) : NULL, dy};
+  int ok = t && cuda_planned(c, &p, data, &done);
+  if (done)
+    *half = t;
+  else
+    tensor_release(t);
   return ok;
 }
 
-int cuda_conv_weight(Call *c, const ConvShape *s, const void *x, const void *dy, float *dw, bool add,
-                     int input) {
-  bool done;
-  if (!planned_weight(c, s, x, dy, dw, add, input, &done)) return 0;
+/* In float32. */
+static int whole_weight(Call *c, const ConvShape *s, const void *x, const void *dy, float *dw, bool add) {
+  Problem p = problem_of(c, CONV_WEIGHT, s, add);
+  const void *data[PLAN_TENSORS] = {x, dw, dy};
+  bool done = false;
+  if (c->dtype == F32 && !cuda_planned(c, &p, data, &done)) return 0;
   if (done) return 1;
   Room r;
   int ok = find_room(c, conv_weight_room(s, x, dy), &r) &&
            conv_weight_on(stream_of(c), s, c->dtype, x, dy, dw, add, r.scratch, r.counters);
   call_drop(c, r.scratch);
   return ok;
+}
+
+Tensor *cuda_conv_weight_new(Call *c, const ConvShape *s, const void *x, const void *dy) {
+  Tensor *t;
+  if (!half_weight(c, s, x, dy, &t)) return NULL;
+  if (t) return t;
+  t = tensor_on(c->device, F32, 1, SHAPE(s->co * s->kh * s->kw * (s->ci / s->groups)));
+  if (t && whole_weight(c, s, x, dy, (float *)tensor_data(t), false)) return t;
+  tensor_release(t);
+  return NULL;
+}
+
+static int conv2d_weight(Call *c, const ConvShape *s, const float *dy) {
+  bool add;
+  Tensor *half;
+  float *dw = call_grad(c, 1, &add);
+  if (!dw || !half_weight(c, s, input(c, 0), dy, &half)) return 0;
+  return half ? cuda_widen(c, 1, half, dw, add) : whole_weight(c, s, input(c, 0), dy, dw, add);
 }
 
 static int conv2d_backward(Call *c) {
@@ -198,10 +218,7 @@ static int conv2d_backward(Call *c) {
     ConvWeights w;
     ok = dx && cuda_weights(c, 1, &w) && cuda_conv_data(c, &s, dy, w, NULL, dx, add);
   }
-  if (ok && c->needs_grad[1]) {
-    float *dw = call_grad(c, 1, &add);
-    ok = dw && cuda_conv_weight(c, &s, input(c, 0), dy, dw, add, 1);
-  }
+  if (ok && c->needs_grad[1]) ok = conv2d_weight(c, &s, dy);
   if (ok && c->needs_grad[2]) {
     float *db = call_grad(c, 2, &add);
     ok = db && cuda_sum_middle(c, c->dtype, dy, 1, s.n * s.ho * s.wo, s.co, 1, F32, db, add);

@@ -18,8 +18,8 @@ int cuda_conv_forward(Call *c, const ConvShape *s, const void *x, ConvWeights we
                       void *y, bool add);
 int cuda_conv_data(Call *c, const ConvShape *s, const void *dy, ConvWeights weight, const Epilogue *e,
                    void *dx, bool add);
-/* dw (+)= the gradient of the weights of a convolution, float32. input: as of cuda_widen. */
-int cuda_conv_weight(Call *c, const ConvShape *s, const void *x, const void *dy, float *dw, bool add,
-                     int input);
+/* The gradient of the weights of a convolution as it comes, float32 or the call's halves, to be released. NULL with a
+ * message. */
+Tensor *cuda_conv_weight_new(Call *c, const ConvShape *s, const void *x, const void *dy);
 
 #endif

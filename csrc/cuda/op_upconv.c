@@ -4,12 +4,9 @@
 
 #include "cuda/kernels/upconv.h"
 #include "cuda/op_conv.h"
-#include "cuda/widening.h"
 #include "ops/upconv_sizes.h"
 
 enum { KEPT_TAPS };
-
-static float *floats(Call *c, long n) { return call_scratch(c, (size_t)n * sizeof(float)); }
 
 /* The convolution whose gradient of images is the map's part: from the large image to the map. */
 static ConvShape map_shape(const UpShape *s) {
@@ -62,13 +59,14 @@ static int forward(Call *c, const Epilogue *e) {
 static int backward_weight(Call *c, const UpShape *s, const float *dy) {
   ConvShape map = map_shape(s), side = full_shape(s, s->skip);
   bool add;
-  float *sums = floats(c, sums_of(s)), *skip = sums ? floats(c, skips_of(s)) : NULL;
-  float *dw = skip ? call_grad(c, WEIGHT, &add) : NULL;
-  int ok = dw && cuda_conv_weight(c, &map, dy, input(c, INPUT), sums, false, NOT_A_GRADIENT) &&
-           (!s->skip || cuda_conv_weight(c, &side, input(c, SKIP), dy, skip, false, NOT_A_GRADIENT)) &&
-           upconv_share_taps_on(stream_of(c), s->o, s->c, s->c + s->skip, sums, skip, dw, add);
-  call_drop(c, sums);
-  call_drop(c, skip);
+  float *dw = call_grad(c, WEIGHT, &add);
+  Tensor *sums = dw ? cuda_conv_weight_new(c, &map, dy, input(c, INPUT)) : NULL;
+  Tensor *skip = sums && s->skip ? cuda_conv_weight_new(c, &side, input(c, SKIP), dy) : NULL;
+  int ok = sums && (skip || !s->skip) &&
+           upconv_share_taps_on(stream_of(c), s->o, s->c, s->c + s->skip, tensor_data(sums), sums->dtype,
+                                skip ? tensor_data(skip) : NULL, skip ? skip->dtype : F32, dw, add);
+  tensor_release(sums);
+  tensor_release(skip);
   return ok;
 }
 

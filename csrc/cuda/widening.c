@@ -43,8 +43,8 @@ int cuda_settle(Device *d, const void *block) {
 
 /* Whether nobody reads the gradient on the way: it is a leaf's, and begins with this. */
 static bool may_wait(const Call *c, int i, bool add) {
-  return i != NOT_A_GRADIENT && !add && c->device->walking && !c->home && c->in[i]->var &&
-         !c->in[i]->var->node && c->grad_in[i] && (!count || whose == c->device);
+  return !add && c->device->walking && !c->home && c->in[i]->var && !c->in[i]->var->node && c->grad_in[i] &&
+         (!count || whose == c->device);
 }
 
 int cuda_widen(Call *c, int i, Tensor *half, float *dw, bool add) {

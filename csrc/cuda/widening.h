@@ -5,9 +5,7 @@
 
 #include "cuda/cuda.h"
 
-/* dw (+)= half, which it takes over. i: the input whose gradient begins at dw, and is all of it; NOT_A_GRADIENT: none.
- * 1, or 0 with a message. */
-enum { NOT_A_GRADIENT = -1 };
+/* dw (+)= half, which it takes over. dw: the gradient of input i. 1, or 0 with a message. */
 int cuda_widen(Call *c, int i, Tensor *half, float *dw, bool add);
 
 /* Device.settle. */

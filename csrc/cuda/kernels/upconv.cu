@@ -55,18 +55,18 @@ static __global__ void __launch_bounds__(THREADS)
 }
 
 /* Number i of skip's gradient to its place. */
-static __device__ inline void place_skip(long i, long n, long c, long channels, const float *skip,
+static __device__ inline void place_skip(long i, long n, long c, long channels, const Numbers &skip,
                                          float *weights, bool add) {
   long rest = channels - c;
   if (i >= n) return;
   float *to = weights + i / rest * channels + c + i % rest;
-  *to = (add ? *to : 0) + skip[i];
+  *to = (add ? *to : 0) + number_at(skip, i);
 }
 
 /* Behind the blocks of tiles are those of skip's n numbers. */
 static __global__ void __launch_bounds__(THREADS)
-    share_taps_kernel(unsigned tiles_o, unsigned tiles_c, long o, long c, long channels, const float *sums,
-                      long n, const float *skip, float *weights, bool add) {
+    share_taps_kernel(unsigned tiles_o, unsigned tiles_c, long o, long c, long channels, Numbers sums, long n,
+                      Numbers skip, float *weights, bool add) {
   unsigned tiles = tiles_o * tiles_c * THREE;
   if (blockIdx.x >= tiles)
     return place_skip((long)(blockIdx.x - tiles) * THREADS + threadIdx.x, n, c, channels, skip, weights, add);
@@ -75,8 +75,9 @@ static __global__ void __launch_bounds__(THREADS)
   turn(
       t.c, c, t.o, o,
       [&](long channel, long out) {
-        const float *from = sums + (channel * FOUR + (2 - y) * 4 + 2 - x) * o + out;
-        return from[0] + from[o] + (from[4 * o] + from[5 * o]);
+        long from = (channel * FOUR + (2 - y) * 4 + 2 - x) * o + out;
+        return number_at(sums, from) + number_at(sums, from + o) +
+               (number_at(sums, from + 4 * o) + number_at(sums, from + 5 * o));
       },
       [&](long out, long channel, float v) {
         float *to = weights + (out * THREE + t.tap) * channels + channel;
@@ -95,13 +96,13 @@ int upconv_sum_taps_on(CudaStream s, long o, long c, long channels, const void *
   return launched("upconv2d");
 }
 
-int upconv_share_taps_on(CudaStream s, long o, long c, long channels, const float *sums, const float *skip,
-                         float *weights, bool add) {
+int upconv_share_taps_on(CudaStream s, long o, long c, long channels, const void *sums, Dtype sums_dtype,
+                         const void *skip, Dtype skip_dtype, float *weights, bool add) {
   unsigned tiles_o = blocks_for(o, SIDE), tiles_c = blocks_for(c, SIDE);
   long n = o * THREE * (channels - c);
   unsigned blocks = tiles_o * tiles_c * THREE + blocks_for(n);
   if (!blocks) return 1;
-  LAUNCH(share_taps_kernel, blocks, THREADS, 0, s, tiles_o, tiles_c, o, c, channels, sums, n, skip, weights,
-         add);
+  LAUNCH(share_taps_kernel, blocks, THREADS, 0, s, tiles_o, tiles_c, o, c, channels,
+         numbers_of(sums, sums_dtype), n, numbers_of(skip, skip_dtype), weights, add);
   return launched("upconv2d");
 }

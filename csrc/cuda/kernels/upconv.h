@@ -10,8 +10,10 @@
  * so the others, skip: o, 3, 3, rest. */
 LAUNCHER int upconv_sum_taps_on(CudaStream s, long o, long c, long channels, const void *weights, Dtype dtype,
                                 Dtype to, void *sums, void *skip);
-/* The gradient of the weights from that of the sums and, for the channels behind the map's, from skip: o, 3, 3, rest. */
-LAUNCHER int upconv_share_taps_on(CudaStream s, long o, long c, long channels, const float *sums,
-                                  const float *skip, float *weights, bool add);
+/* The gradient of the weights from that of the sums and, for the channels behind the map's, from skip: o, 3, 3, rest;
+ * both float32 or halves. */
+LAUNCHER int upconv_share_taps_on(CudaStream s, long o, long c, long channels, const void *sums,
+                                  Dtype sums_dtype, const void *skip, Dtype skip_dtype, float *weights,
+                                  bool add);
 
 #endif
