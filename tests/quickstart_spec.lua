@@ -45,6 +45,12 @@ describe("cohesiv quickstart", function()
     assert.same({ "cache", "runs" }, support.list(folder))
   end)
 
+  it("takes changes with --set or as they are, and refuses videos beside a data folder", function()
+    support.refuses(quickstart { "bach=3" }, 1, 'unknown key "bach"')
+    support.refuses(quickstart { "--data", folder, "some.mp4" }, 1,
+      "expected either --data or videos, found both: " .. folder .. ", some.mp4")
+  end)
+
   it("writes a report that stands alone: a table with baselines, curves, pictures", function()
     for _, text in ipairs { "COHESIV", "Thresholded responsibility", "Flow", "Saliency", "Responsibility maps", "<svg",
       "All", "Pair", "Hand", "Obj" } do
