@@ -1,5 +1,6 @@
 -- What a GPU gives is compared with what the CPU gives.
 local assert = require "luassert"
+local co = require "cohesiv"
 local large = require "tests.large"
 local support = require "tests.support"
 
@@ -43,6 +44,20 @@ function alike.same(expected, found, what)
       assert.same(a:totable(), b:to("cpu"):reshape({ -1 }):totable(), where)
     end
   end
+end
+
+--- walk(y, device, dtype, half): backward from y times random numbers, which are the same in halves.
+function alike.walk(y, device, dtype, half)
+  local slope = co.randn(y.shape)
+  local z = y * (half and slope:to(half) or slope):to(device):to(dtype)
+  z:to(dtype == "float64" and dtype or "float32"):sum():backward()
+end
+
+--- home(list): its tensors, as float32 of the CPU.
+function alike.home(list)
+  local found = {}
+  for i, t in pairs(list) do found[i] = t:to("cpu"):to "float32" end
+  return found
 end
 
 return alike

@@ -2,6 +2,7 @@
 -- passes, and has seen that it gives what they do: a double of it (tests/cuda/cudnn.c).
 local core = require "cohesiv.core"
 core.system.setenv("COHESIV_CUDNN", "double") -- before the first convolution asks
+local alike = require "tests.alike"
 local co = require "cohesiv"
 local support = require "tests.support"
 
@@ -28,12 +29,8 @@ local function results(shape, how, device, dtype, half)
   local o = { training = true, act = how.act }
   local y = how.residual and co.batch_norm(x, weight, bias, mean, var, residual, o)
     or co.batch_norm(x, weight, bias, mean, var, o)
-  local slope = co.randn(shape)
-  local z = y * (half and slope:to(half) or slope):to(device):to(dtype)
-  z:to(wide):sum():backward()
-  local found = { y:detach(), mean, var, x.grad, weight.grad, bias.grad, residual.grad }
-  for i, t in pairs(found) do found[i] = t:to("cpu"):to "float32" end
-  return found
+  alike.walk(y, device, dtype, half)
+  return alike.home { y:detach(), mean, var, x.grad, weight.grad, bias.grad, residual.grad }
 end
 
 -- f while cuDNN is measured → what was chosen for norms, by pass: lists of offers.

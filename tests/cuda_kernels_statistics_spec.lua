@@ -2,6 +2,7 @@
 -- cuDNN has a plan for that: a double of it (tests/cuda/cudnn.c) has, and sees what it is asked for.
 local core = require "cohesiv.core"
 core.system.setenv("COHESIV_CUDNN", "double") -- before the first convolution asks
+local alike = require "tests.alike"
 local co = require "cohesiv"
 local support = require "tests.support"
 
@@ -36,12 +37,8 @@ local function results(shape, device, dtype, statistics, half)
   local wide = scale.dtype
   local mean, var = co.zeros(C, { dtype = wide, device = device }), co.ones(C, { dtype = wide, device = device })
   local y = co.batch_norm(co.conv2d(x, w, o), scale, shift, mean, var, { training = true })
-  local slope = co.randn(y.shape)
-  local z = y * (half and slope:to(half) or slope):to(device):to(dtype)
-  z:to(wide):sum():backward()
-  local found = { y:detach(), mean, var, x.grad, w.grad, scale.grad, shift.grad }
-  for i, t in ipairs(found) do found[i] = t:to("cpu"):to "float32" end
-  return found
+  alike.walk(y, device, dtype, half)
+  return alike.home { y:detach(), mean, var, x.grad, w.grad, scale.grad, shift.grad }
 end
 
 -- Problems that were measured or chosen for.

@@ -67,6 +67,9 @@ typedef struct Problem {
   Activation act;
 } Problem;
 
+/* How many numbers its weights have. */
+static inline long conv_weights(const ConvShape *s) { return s->co * s->kh * s->kw * (s->ci / s->groups); }
+
 typedef struct Plan {
   size_t workspace; /* bytes of device memory that a run needs */
   long offer;       /* which one of cuDNN's suggestions it is */

@@ -26,7 +26,7 @@ static long result_of(const Problem *p, int which, Dtype *dtype) {
   *dtype = p->dtype;
   switch (p->pass) {
   case CONV_DATA: return which == CONV_X ? image : 0;
-  case CONV_WEIGHT: return which == CONV_W ? s->co * s->kh * s->kw * (s->ci / s->groups) : 0;
+  case CONV_WEIGHT: return which == CONV_W ? conv_weights(s) : 0;
   case NORM_FORWARD:
     if (which == NORM_Y) return map;
     *dtype = which == NORM_MASK ? U8 : F32;

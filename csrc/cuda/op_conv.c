@@ -165,7 +165,7 @@ static int half_weight(Call *c, const ConvShape *s, const void *x, const void *d
   bool done = false;
   *half = NULL;
   if (!dtype_is_half(c->dtype) || !cuda_may_plan(c, &p)) return 1;
-  Tensor *t = tensor_on(c->device, c->dtype, 1, SHAPE(s->co * s->kh * s->kw * (s->ci / s->groups)));
+  Tensor *t = tensor_on(c->device, c->dtype, 1, SHAPE(conv_weights(s)));
   const void *data[PLAN_TENSORS] = {x, t ? tensor_data(t) : NULL, dy};
   int ok = t && cuda_planned(c, &p, data, &done);
   if (done)
@@ -193,7 +193,7 @@ Tensor *cuda_conv_weight_new(Call *c, const ConvShape *s, const void *x, const v
   Tensor *t;
   if (!half_weight(c, s, x, dy, &t)) return NULL;
   if (t) return t;
-  t = tensor_on(c->device, F32, 1, SHAPE(s->co * s->kh * s->kw * (s->ci / s->groups)));
+  t = tensor_on(c->device, F32, 1, SHAPE(conv_weights(s)));
   if (t && whole_weight(c, s, x, dy, (float *)tensor_data(t), false)) return t;
   tensor_release(t);
   return NULL;

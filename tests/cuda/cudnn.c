@@ -233,7 +233,7 @@ int plan_run(const Plan *plan, void *handle, const void *const *data, void *work
     if (ok && p->pass == CONV_STATISTICS) add_up(p, y, (float *)data[CONV_SUMS], (float *)data[CONV_SQUARES]);
     return ok;
   }
-  const long n = s->co * s->kh * s->kw * (s->ci / s->groups);
+  const long n = conv_weights(s);
   float *dw = p->dtype == F32 ? (float *)data[CONV_W] : malloc((size_t)n * sizeof *dw);
   ConvRoom room = conv_weight_room(s, x, y);
   float *scratch = malloc((room.floats + 1) * sizeof *scratch);
