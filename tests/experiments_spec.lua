@@ -288,6 +288,41 @@ describe("the examples", function()
     assert.equal("number", type(last_record(run_of "focal_loss").train_focal))
   end)
 
+  it("weigh the responsibility loss by how sure the maps are", function()
+    local term = example("confident_maps").loss.terms.confident.term
+    co.seed(5)
+    local points, image = co.tensor { { 1, 2 }, { 3.4, 0.2 } }, co.tensor({ 1, 1 }, { dtype = "int32" })
+    local R = co.gt(co.rand(2, 20, 30), 0.5) * 1.0
+    local function both(maps) -- the loss as the example has it, and the built-in one, with their gradients
+      local values = {}
+      local function term_of(Q, K)
+        return term({ Q = Q, K = K }, { maps = maps, points = points, image_index = image })
+      end
+      local function built_in(Q, K)
+        return co.losses.responsibility(Q, K, maps, points, image, { through = true })
+      end
+      for i, loss in ipairs { term_of, built_in } do
+        co.seed(6)
+        local Q, K = co.rand(1, 20, 30, 3), co.rand(1, 20, 30, 3) * 3 - 0.5
+        Q.requires_grad, K.requires_grad = true, true
+        local value = loss(Q, K)
+        value:backward()
+        values[i] = { value:item(), Q.grad, K.grad }
+      end
+      return values[1], values[2]
+    end
+    local own, plain = both(R) -- maps that are sure everywhere: all pixels count alike
+    assert.is_true(math.abs(own[1] - plain[1]) < 1e-6 and plain[1] > 0.1)
+    for i = 2, 3 do assert.is_true(support.difference(own[i], plain[i]) < 1e-6) end
+    own = both(co.full(0.5, 2, 20, 30)) -- nowhere
+    assert.equal(0, own[1])
+    R[{ {}, { 11, 20 } }] = 0.5 -- below: as if the maps ended there
+    own = both(R)
+    R[{ {}, { 11, 20 } }] = -1
+    assert.is_true(math.abs(own[1] - both(R)[1]) < 1e-7)
+    assert.is_true(last_record(run_of "confident_maps").train_confident > 0)
+  end)
+
   it("keep embeddings consistent along the flow", function()
     local record = last_record(run_of "flow_consistency")
     assert.is_true(record.train_consistency > 0 and record.train_consistency < 2)

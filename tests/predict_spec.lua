@@ -389,7 +389,7 @@ describe("a trained run in the evaluator", function()
     assert.are.equal(one:file "report.html", path)
     local text = support.read(path)
     for _, part in ipairs { "COHESIV", "Disc", "Thresholded responsibility", "Best answers", "Failures, by their kind",
-      "embedding (PCA)", "attention", "Learning rate" } do
+      "map of the video", "embedding (PCA)", "attention", "Learning rate" } do
       assert.is_truthy(text:find(part, 1, true), part)
     end
     assert.are.equal(3, #results)

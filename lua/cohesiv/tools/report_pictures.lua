@@ -57,18 +57,19 @@ local function content_of(map, sc, of)
   return core.io.resample(map, s, s, sc.content_w, sc.content_h, sc.content_w, sc.content_h)
 end
 
--- What a failure at a query is judged by beside masks: the frame, and the map that the video gives of the hand.
-local function seen_at(of, clip, frame, q)
-  return { picture = clip:frame(frame.n), moving = function()
-    local k = clip:has_hands() and evaluate.detected(clip, frame)[q]
-    if not k then return nil end
-    local recipe = of.run.recipe
-    local R = clip:responsibility(frame.n, map_options.of_recipe(recipe, recipe.device))
-    return metrics.resize(R.map:select(3, k):to("cpu"):contiguous(), clip.width, clip.height)
-  end }
+-- The map that the video gives of the hand at a query, as the frame is; nil where its hand was not found, or there is
+-- one frame only.
+local function map_at(of, clip, frame, q)
+  local k = clip.frames > 1 and clip:has_hands() and evaluate.detected(clip, frame)[q]
+  if not k then return nil end
+  local recipe = of.run.recipe
+  local R = clip:responsibility(frame.n, map_options.of_recipe(recipe, recipe.device))
+  local map = map_options.map(recipe, R, clip, frame.n):select(3, k):to "cpu"
+  return metrics.resize(map:contiguous(), clip.width, clip.height)
 end
 
--- The pictures of a query: query (the image with the point), embedding, attention (of a network), answer, all, truth.
+-- The pictures of a query: query (the image with the point), map (of a video), embedding, attention (of a network),
+-- answer, all, truth.
 local function pictures_of(of, clip, frame, q)
   local system, size = of.system, of.run.recipe.size
   local sc = clip:scale(size)
@@ -77,6 +78,12 @@ local function pictures_of(of, clip, frame, q)
   local function add(name, picture, caption) out[name] = { image = jpeg(picture, WIDTH), caption = caption } end
   add("query", viz.points(image, { { (query[1] + 0.5) * sc.s - 0.5, (query[2] + 0.5) * sc.s - 0.5 } },
     { radius = math.max(3, sc.content_w / 90) }), "image and query")
+  local map = map_at(of, clip, frame, q)
+  if map then
+    add("map", viz.viridis(map, { low = 0, high = 1 }), "map of the video")
+  else
+    out.map = { caption = "no map: hand not found in the video" }
+  end
   if system.model then
     local found = predict.maps(system.model, clip:frame(frame.n), { query },
       { size = size, attention_only = not system.goals.object })
@@ -93,7 +100,7 @@ local function pictures_of(of, clip, frame, q)
   add("answer", overlay(masks.Hand and masks.Hand[q], masks.Obj and masks.Obj[q], masks.Pair[q]), "answer")
   add("all", overlay(nil, nil, masks.All or metrics.union(masks.Pair)), "all answers")
   if truth then add("truth", overlay(truth.hand[q], truth.object[q]), "truth") end
-  return out, truth and failures.kind(masks, truth, q, seen_at(of, clip, frame, q))
+  return out
 end
 
 -- f(clip) of a frame's clip, tidied; what it returns must be no tensors. What the system answers outlives it.
@@ -105,7 +112,7 @@ local function with_clip(of, frame, f)
   return table.unpack(result, 1, result.n)
 end
 
-local ORDER = { "query", "embedding", "attention", "answer", "all", "truth" }
+local ORDER = { "query", "map", "embedding", "attention", "answer", "all", "truth" }
 
 -- A strip of all pictures of a query.
 local function strip_of(frame, q, pictures, title, text)
@@ -136,7 +143,7 @@ end
 --- measured(of, rows, row): the strip of a row of Pair.
 function M.measured(of, rows, row)
   local frame = frame_of(of, row)
-  local pictures = with_clip(of, frame, function(clip) return (pictures_of(of, clip, frame, row.q)) end)
+  local pictures = with_clip(of, frame, function(clip) return pictures_of(of, clip, frame, row.q) end)
   return strip_of(frame, row.q, pictures, nil, "IoU: " .. figures_of(rows, row))
 end
 
@@ -146,7 +153,7 @@ function M.unmeasured(of, name)
   M.at_middle_frame(of.data, name, of.run.recipe, function(clip, n)
     local queries = lists.map(clip:hands(n), function(hand) return hand.vertices:mean(1):totable() end)
     local frame = { clip = name, n = n, queries = queries, width = clip.width, height = clip.height }
-    local pictures = with_clip(of, frame, function(own) return (pictures_of(of, own, frame, 1)) end)
+    local pictures = with_clip(of, frame, function(own) return pictures_of(of, own, frame, 1) end)
     strip = strip_of(frame, 1, pictures)
   end)
   return strip
@@ -156,7 +163,7 @@ end
 function M.answers(of, rows, list)
   return lists.map(list, function(row)
     local frame = frame_of(of, row)
-    return { pictures = with_clip(of, frame, function(clip) return (pictures_of(of, clip, frame, row.q)) end),
+    return { pictures = with_clip(of, frame, function(clip) return pictures_of(of, clip, frame, row.q) end),
       text = figures_of(rows, row) }
   end)
 end
@@ -171,7 +178,7 @@ function M.side_by_side(row, answers)
   end
   add(first.query, "image and query")
   local truth = add(first.truth, "truth")
-  add(nil, "")
+  add(first.map, first.map.caption)
   add(nil, "")
   local before_answer, before_all
   for i, answer in ipairs(answers) do
@@ -196,7 +203,8 @@ function M.failures(of, rows, most, shown, name)
     local pictures, kind = with_clip(of, frame, function(clip)
       local truth = evaluate.truth(of.data, frame)
       local masks = evaluate.masks(of.system, of.ask(frame), of.thresholds, frame, truth)
-      local kind = failures.kind(masks, truth, row.q, seen_at(of, clip, frame, row.q))
+      local kind = failures.kind(masks, truth, row.q, { picture = clip:frame(frame.n),
+        moving = function() return map_at(of, clip, frame, row.q) end })
       shown[kind] = shown[kind] or {}
       return #shown[kind] < 2 and pictures_of(of, clip, frame, row.q) or nil, kind
     end)

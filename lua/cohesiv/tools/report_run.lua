@@ -253,8 +253,9 @@ local function ranked(rows)
   return list
 end
 
-local LEGEND = "Hand green, object blue, overlap cyan; attention in viridis, 0 to 1; all answers of the frame in red. "
-  .. "An answer that is pointed at, or touched, shows "
+local COLOURS = "Hand green, object blue, overlap cyan; attention in viridis, 0 to 1, as is the map that the video "
+  .. "gives of the hand, which the network does not see; all answers of the frame in red."
+local LEGEND = COLOURS .. " An answer that is pointed at, or touched, shows "
 
 -- Sections of the best and the middling answers of one run.
 local function add_answers(of, rows, shown, add)
@@ -374,7 +375,7 @@ local function add_unmeasured(run, data, prefix, count, add)
     strips[#strips + 1] = pictures.unmeasured(of, name)
   end
   add { title = prefix .. "Answers", pictures = strips,
-    text = "Hand green, object blue, overlap cyan; attention in viridis, 0 to 1; all answers of the frame in red." }
+    text = COLOURS }
 end
 
 -- The results of which pictures and curves are shown: the first of every group, then others.
