@@ -54,8 +54,8 @@ local rows = {
   { name = "contrast_queries", loss = { terms = contrast.loss.terms } },
   { name = "generated_beside", loss = { terms = beside.loss.terms } },
   { name = "generated_first", model = { build = generated } },
-  { name = "raft", maps = { flow = "raft_small", frames = 4 } },
-  { name = "frames_4", maps = { frames = 4 } }, -- beside it
+  { name = "raft", maps = { flow = "raft_small", frames = 2 } },
+  { name = "frames_2", maps = { frames = 2 } }, -- beside it
 }
 
 local list, plain = {}, base { predict = { closeness = 0 } }
