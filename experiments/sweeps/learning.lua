@@ -11,7 +11,7 @@ local contrast = require "experiments.examples.contrast_queries"
 local teacher = require "experiments.examples.mean_teacher"
 
 -- Weights of encoders that cannot be fetched lie in the data folder; those of a run on a generated world:
---   cohesiv -e 'co.world{ out = "runs/world", clips = 400, frames = 7, size = { 320, 192 }, mask_every = 0 }'
+--   cohesiv -e 'co.world{ out = "runs/world", clips = 300, frames = 7, size = { 320, 192 }, mask_every = 0 }'
 --   cohesiv train experiments/quickstart_real.lua name=generated data=runs/world held_out=false minutes=none epochs=3 \
 --     maps.frames=5 maps.size=320,192 maps.gaps=-3,-2,-1,1,2,3 maps.flow=truth person.source=truth
 local MOBILENET = (os.getenv "COHESIV_DATA" or "data") .. "/weights/mobilenet_v2_imagenet.safetensors"
@@ -48,6 +48,7 @@ local rows = {
   { name = "closeness", predict = { closeness = 0.25 } },
   { name = "pair_of_its_own", calibrate = { pair = "own" } },
   { name = "from_scratch", model = { encoder_weights = "random" } },
+  { name = "frozen_encoder", optim = { encoder_lr = 0 } },
   { name = "mobilenet_v2", model = { encoder = "mobilenet_v2", encoder_weights = MOBILENET } },
   { name = "efficientnet_lite1", model = { encoder = "efficientnet_lite1" } },
   { name = "efficientnet_lite2", model = { encoder = "efficientnet_lite2" } },
