@@ -68,9 +68,15 @@ local function map_at(of, clip, frame, q)
   return metrics.resize(map:contiguous(), clip.width, clip.height)
 end
 
--- The pictures of a query: query (the image with the point), map (of a video), embedding, attention (of a network),
--- answer, all, truth.
-local function pictures_of(of, clip, frame, q)
+local function map_picture(of, clip, frame, q)
+  local map = map_at(of, clip, frame, q)
+  if not map then return { caption = "no map: hand not found in the video" } end
+  return { image = jpeg(viz.viridis(map, { low = 0, high = 1 }), WIDTH), caption = "map of the video" }
+end
+
+-- The pictures of a query: query (the image with the point), map (where it is wanted), embedding, attention (of a
+-- network), answer, all, truth.
+local function pictures_of(of, clip, frame, q, mapped)
   local system, size = of.system, of.run.recipe.size
   local sc = clip:scale(size)
   local image = clip:scaled(frame.n, { size = size, padded = false })
@@ -78,12 +84,7 @@ local function pictures_of(of, clip, frame, q)
   local function add(name, picture, caption) out[name] = { image = jpeg(picture, WIDTH), caption = caption } end
   add("query", viz.points(image, { { (query[1] + 0.5) * sc.s - 0.5, (query[2] + 0.5) * sc.s - 0.5 } },
     { radius = math.max(3, sc.content_w / 90) }), "image and query")
-  local map = map_at(of, clip, frame, q)
-  if map then
-    add("map", viz.viridis(map, { low = 0, high = 1 }), "map of the video")
-  else
-    out.map = { caption = "no map: hand not found in the video" }
-  end
+  if mapped then out.map = map_picture(of, clip, frame, q) end
   if system.model then
     local found = predict.maps(system.model, clip:frame(frame.n), { query },
       { size = size, attention_only = not system.goals.object })
@@ -143,7 +144,7 @@ end
 --- measured(of, rows, row): the strip of a row of Pair.
 function M.measured(of, rows, row)
   local frame = frame_of(of, row)
-  local pictures = with_clip(of, frame, function(clip) return pictures_of(of, clip, frame, row.q) end)
+  local pictures = with_clip(of, frame, function(clip) return pictures_of(of, clip, frame, row.q, true) end)
   return strip_of(frame, row.q, pictures, nil, "IoU: " .. figures_of(rows, row))
 end
 
@@ -153,17 +154,18 @@ function M.unmeasured(of, name)
   M.at_middle_frame(of.data, name, of.run.recipe, function(clip, n)
     local queries = lists.map(clip:hands(n), function(hand) return hand.vertices:mean(1):totable() end)
     local frame = { clip = name, n = n, queries = queries, width = clip.width, height = clip.height }
-    local pictures = with_clip(of, frame, function(own) return pictures_of(of, own, frame, 1) end)
+    local pictures = with_clip(of, frame, function(own) return pictures_of(of, own, frame, 1, true) end)
     strip = strip_of(frame, 1, pictures)
   end)
   return strip
 end
 
---- answers(of, rows, list): of every row of a list its pictures and figures, for `side_by_side`.
-function M.answers(of, rows, list)
+--- answers(of, rows, list, mapped): of every row of a list its pictures and figures, for `side_by_side`, which shows
+-- the map of the first run alone.
+function M.answers(of, rows, list, mapped)
   return lists.map(list, function(row)
     local frame = frame_of(of, row)
-    return { pictures = with_clip(of, frame, function(clip) return pictures_of(of, clip, frame, row.q) end),
+    return { pictures = with_clip(of, frame, function(clip) return pictures_of(of, clip, frame, row.q, mapped) end),
       text = figures_of(rows, row) }
   end)
 end
@@ -206,7 +208,7 @@ function M.failures(of, rows, most, shown, name)
       local kind = failures.kind(masks, truth, row.q, { picture = clip:frame(frame.n),
         moving = function() return map_at(of, clip, frame, row.q) end })
       shown[kind] = shown[kind] or {}
-      return #shown[kind] < 2 and pictures_of(of, clip, frame, row.q) or nil, kind
+      return #shown[kind] < 2 and pictures_of(of, clip, frame, row.q, true) or nil, kind
     end)
     counts[kind] = (counts[kind] or 0) + 1
     if pictures then

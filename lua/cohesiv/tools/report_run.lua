@@ -337,7 +337,7 @@ local function add_pictures(shown, data, count, add)
   for i, result in ipairs(shown) do
     local of = answering(result.run, data, result)
     if many then
-      for k, answer in ipairs(pictures.answers(of, result.rows, chosen)) do
+      for k, answer in ipairs(pictures.answers(of, result.rows, chosen, i == 1)) do
         answer.name, answers[k] = result.name, answers[k] or {}
         answers[k][i] = answer
       end
