@@ -34,6 +34,8 @@ return recipe.base {
   held_out = false, -- true: clips with masks are not trained on, whichever half they are of
   supervised = false, -- true: masks of the calibration half may serve as labels
 
+  pretrain = { clips = 0, epochs = 3 }, -- clips of a generated world that COHESIV's network learns from first, 0: none;
+  -- by the same losses and schedule, for as many minutes at most
   model = {
     encoder = one_of(table.unpack(encoders.names "se_resnext50_32x4d")),
     encoder_weights = optional "string", -- .safetensors, .npz, .pth or .pt; "imagenet": those that are fetched for it

@@ -1,2 +1,2 @@
 --- Learning on real video with the time that it takes: what experiments/quickstart_real.lua does, for longer.
-return require "experiments.quickstart_real" { name = "real", minutes = 60, maps = { frames = 24 } }
+return require "experiments.quickstart_real" { name = "real", minutes = 45, maps = { frames = 24 } }

@@ -93,7 +93,7 @@ describe("cohesiv quickstart", function()
   it("reports real video with its own figures alone", function()
     local world = require("cohesiv.data.world").world { seed = 5, clips = 4, size = { 96, 64 }, truth = { "person" },
       out = support.temp() .. "/world", progress = false }
-    local small = set { "maps.sharpen=false", "maps.size=112,64", table.unpack(SMALL) }
+    local small = set { "maps.sharpen=false", "maps.size=112,64", "pretrain.clips=3", table.unpack(SMALL) }
     local result = quickstart { "--data", world, "--set", "name=real", table.unpack(small) }
     assert.equal(0, result.status, result.stderr)
     assert.is_truthy(result.stderr:find("all clips have masks: those that are reported are trained on", 1, true))

@@ -11,8 +11,8 @@ local lfs = require "lfs"
 local release_only = {
   arrows = true, bundle = true, cli = true, comforts = true, compare = true, cuda = true, cuda_plans = true,
   damage = true, detections = true, docs = true, examples = true, experiments = true, explore = true, install = true,
-  person = true, prepare = true, quickstart = true, reference = true, repl = true, report = true, runs = true,
-  show = true, sweep = true, systems = true, train = true, tutorial = true, view = true,
+  person = true, prepare = true, pretrain = true, quickstart = true, reference = true, repl = true, report = true,
+  runs = true, show = true, sweep = true, systems = true, train = true, tutorial = true, view = true,
 }
 -- Specs of what the sanitized build alone has.
 local sanitized_only = { fuzz = true }
@@ -33,7 +33,7 @@ local slow = {
   cuda_train = 30, freeze = 30, cuda_kernels = 25, bounds = 20, world = 20, cuda_kernels_images = 20, model = 20,
   quickstart = 15, train = 15, comforts = 20, predict = 15, experiments = 10, cuda_kernels_cases = 15,
   cuda_kernels_conv = 15, nn = 15, encoders = 10, cuda_kernels_half = 20, video = 10, sweep = 20,
-  summary = 10, damage = 10, io = 10, tutorial = 20,
+  summary = 10, damage = 10, pretrain = 20, io = 10, tutorial = 20,
 }
 
 local LIMIT = 1800 -- seconds for one spec file

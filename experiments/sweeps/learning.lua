@@ -1,7 +1,7 @@
 --- What learning on real video owes to each of its parts: rows that lack one, or have another in its place, two seeds
 -- each. `cohesiv sweep experiments/sweeps/learning.lua "data={A,B}" minutes=none epochs=6 limit_batches=63`, then
--- `cohesiv report runs/learning`: 378 steps, however many frames a row has. Attention counts as the network gives it
--- but in the row `closeness`.
+-- `cohesiv report runs/learning`: 378 steps, however many frames a row has. All but `generated_first` learn from the
+-- data alone; in all but `closeness` attention counts as the network gives it.
 local sweep = require "cohesiv.sweep"
 local base = require "experiments.quickstart_real"
 local beside = require "experiments.examples.generated_beside"
@@ -10,12 +10,8 @@ local consistency = require "experiments.examples.flow_consistency"
 local contrast = require "experiments.examples.contrast_queries"
 local teacher = require "experiments.examples.mean_teacher"
 
--- Weights of encoders that cannot be fetched lie in the data folder; those of a run on a generated world:
---   cohesiv -e 'co.world{ out = "runs/world", clips = 300, frames = 7, size = { 320, 192 }, mask_every = 0 }'
---   cohesiv train experiments/quickstart_real.lua name=generated data=runs/world held_out=false minutes=none epochs=3 \
---     maps.frames=5 maps.size=320,192 maps.gaps=-3,-2,-1,1,2,3 maps.flow=truth person.source=truth
+-- Weights of encoders that cannot be fetched lie in the data folder.
 local MOBILENET = (os.getenv "COHESIV_DATA" or "data") .. "/weights/mobilenet_v2_imagenet.safetensors"
-local function generated(model) model:load "runs/generated/best.safetensors" end
 
 local rows = {
   { name = "learning" },
@@ -54,11 +50,11 @@ local rows = {
   { name = "efficientnet_lite2", model = { encoder = "efficientnet_lite2" } },
   { name = "contrast_queries", loss = { terms = contrast.loss.terms } },
   { name = "generated_beside", loss = { terms = beside.loss.terms } },
-  { name = "generated_first", model = { build = generated } },
+  { name = "generated_first", pretrain = { clips = 300 } },
   { name = "raft", maps = { flow = "raft_small", frames = 2 } },
   { name = "frames_2", maps = { frames = 2 } }, -- beside it
 }
 
-local list, plain = {}, base { predict = { closeness = 0 } }
+local list, plain = {}, base { pretrain = { clips = 0 }, predict = { closeness = 0 } }
 for _, row in ipairs(rows) do list[#list + 1] = sweep.grid(plain(row), { seed = { 0, 1 } }) end
 return sweep.list(list)

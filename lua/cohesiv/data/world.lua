@@ -1,6 +1,7 @@
 --- The generated world: clips of hands that hold things, with exact truth, as a data folder.
 local core = require "cohesiv.core"
 local progress = require "cohesiv.base.progress"
+local cache = require "cohesiv.data.cache"
 local json, lists, options = require "cohesiv.base.json", require "cohesiv.base.lists", require "cohesiv.base.options"
 local M = {}
 
@@ -54,6 +55,12 @@ local function claim(o)
   end
   core.io.make_folder(o.out)
   json.write(path, want) -- first: whatever fails later, the next call finds a world to go on with
+end
+
+--- in_cache(options): the options of world{…} with a folder of the cache as `out`: one for each seed, size and count.
+function M.in_cache(o)
+  o.out = ("%s/world/%dx%d-seed%d-%dx%d"):format(cache.folder(), o.size[1], o.size[2], o.seed, o.clips, o.frames)
+  return o
 end
 
 --- world{ seed = 1, clips = 10, frames = 10, size = {448, 256}, out = "DIR" }: writes clips of hands that hold things

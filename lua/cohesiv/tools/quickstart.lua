@@ -4,8 +4,7 @@ local core = require "cohesiv.core"
 local weights = require "cohesiv.base.weights"
 local calibrate = require "cohesiv.hands.calibrate"
 local report_run = require "cohesiv.tools.report_run"
-local folders, cache = require "cohesiv.data", require "cohesiv.data.cache"
-local world = require "cohesiv.data.world"
+local folders, world = require "cohesiv.data", require "cohesiv.data.world"
 local recipes, runs, train = require "cohesiv.train.recipe", require "cohesiv.train.run", require "cohesiv.train.train"
 local M = {}
 
@@ -16,12 +15,11 @@ local MEASURED_FRAMES, MASK_EVERY = 7, 6
 -- calibrate to choose thresholds on, evaluate to report; make() makes what of them is not there yet.
 function M.worlds(recipe, options)
   local size, held = recipe.maps.size or recipe.size, options.held or 600
-  local list, root = {}, cache.folder() .. "/world"
+  local list = {}
   local function place(seed, clips, frames, mask_every)
-    local o = { seed = seed, clips = clips, frames = frames, mask_every = mask_every, size = size, truth = { "person" },
-      out = ("%s/%dx%d-seed%d-%dx%d"):format(root, size[1], size[2], seed, clips, frames) }
-    list[#list + 1] = o
-    return o.out
+    list[#list + 1] = world.in_cache { seed = seed, clips = clips, frames = frames, size = size,
+      mask_every = mask_every, truth = { "person" } }
+    return list[#list].out
   end
   return {
     data = place(1, options.clips or 900, 9, 0),

@@ -5,7 +5,8 @@ local cache, folders = require "cohesiv.data.cache", require "cohesiv.data"
 local evaluate, models = require "cohesiv.hands.evaluate", require "cohesiv.hands.model"
 local lists, progress = require "cohesiv.base.lists", require "cohesiv.base.progress"
 local cost, extent = require "cohesiv.train.cost", require "cohesiv.train.extent"
-local labels, tasks = require "cohesiv.train.labels", require "cohesiv.train.tasks"
+local labels, pretrain = require "cohesiv.train.labels", require "cohesiv.train.pretrain"
+local tasks = require "cohesiv.train.tasks"
 local M = {}
 
 local LOOKED_AT = 50 -- frames whose hands are counted
@@ -61,6 +62,11 @@ local function of_training(of, data, say)
   say("batch: %s (%.1f hands a sample)", shapes(recipe, batch, hands), hands)
   say("memory: %s for a step (limit %s)", gigabytes(cost.bytes(measured, batch)), gigabytes(core.memory().limit))
   local steps, seconds, epochs = extent.batches(recipe, #train), cost.seconds(measured, batch), extent.epochs(recipe)
+  if pretrain.recipe(recipe) then
+    local most = pretrain.steps(recipe)
+    say("pretrain: %d clips of a generated world, %s", recipe.pretrain.clips, pretrain.is_made(recipe)
+      and "made already" or ("%d steps at most: about %s"):format(most, duration(most * seconds)))
+  end
   local all = seconds * (steps + extent.batches(recipe, #validation) / 3) * epochs -- without gradients a third
   local limit = recipe.minutes and 60 * recipe.minutes < all and (", ended after %g min"):format(recipe.minutes) or ""
   say("time: %.2f s a step, %d steps an epoch, %d epochs at most: about %s%s%s", seconds, steps, epochs,

@@ -385,10 +385,16 @@ function recipe.set(r, name, value)
   merge(r, schemas[r][leaf.group], { [leaf.key] = value }, place())
 end
 
+--- method(): the library's own base recipe, experiments/cohesiv.lua; nil where there is none beside it.
+function recipe.method()
+  local found, base = pcall(require, "experiments.cohesiv")
+  return found and recipe.is(base) and base or nil
+end
+
 --- completed(r): a recipe of a run, with the keys of today's base that it lacks at their defaults.
 function recipe.completed(r)
-  local found, base = pcall(require, "experiments.cohesiv")
-  if not (found and recipe.is(base)) then return r {} end
+  local base = recipe.method()
+  if not base then return r {} end
   local values, names = recipe.flatten(base)
   local own, own_names = recipe.flatten(r)
   for _, name in ipairs(own_names) do

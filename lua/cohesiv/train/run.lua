@@ -230,8 +230,8 @@ local function read_recipe(self)
   local values = with_code(self, kinds.any(RECIPE(flat, path)))
   local ok, r = pcall(function()
     if values.name == nil then core.refuse "name: expected a text, found none" end
-    local found, base = pcall(require, "experiments.cohesiv")
-    if found and recipe.is(base) then recipe.fits(values, base) end
+    local base = recipe.method()
+    if base then recipe.fits(values, base) end
     return recipe.unflatten(values, names)
   end)
   return ok and r or fail("%s: %s", path, r)

@@ -10,6 +10,7 @@ local averages, bests = require "cohesiv.train.ema", require "cohesiv.train.best
 local checkpoint, cost = require "cohesiv.train.checkpoint", require "cohesiv.train.cost"
 local extent, tasks = require "cohesiv.train.extent", require "cohesiv.train.tasks"
 local predicted_query = require "cohesiv.train.tasks.predicted_query"
+local pretrain = require "cohesiv.train.pretrain"
 local loss, rates, recipes = require "cohesiv.train.loss", require "cohesiv.train.rates", require "cohesiv.train.recipe"
 local runs, sampled = require "cohesiv.train.run", require "cohesiv.train.samples"
 local scaling, watch = require "cohesiv.train.scaling", require "cohesiv.train.watch"
@@ -74,12 +75,14 @@ local function new_training(recipe, options)
   recipe = task.recipe
   local samples = task.prepare()
   if #samples.train == 0 then fail("expected training samples, found none") end
+  local begins = not (options.resume and core.io.status(options.resume .. "/last.safetensors"))
+  local first = begins and pretrain.weights(recipe, M.train) or nil
   core.seed(recipe.seed)
   local o, model = recipe.optim, models.model(recipe.model):to(recipe.device)
+  if first then pretrain.load(model, first) end
   local function another() return models.like(recipe.model) end
   local average = o.average ~= 0 and averages.of(model, o.average, another) or nil
   model.precision = recipe.precision
-  local begins = not (options.resume and core.io.status(options.resume .. "/last.safetensors"))
   local stored = begins and task.start(model) or nil
   local optimiser, names = rates.of(model, o, of.part)
   local warmup = optim.Warmup(optimiser, { steps = math.max(math.ceil(o.warmup), 1) })

@@ -4,12 +4,14 @@ local lists = require "cohesiv.base.lists"
 local losses = require "cohesiv.nn.losses"
 local folders = require "cohesiv.data"
 local calibrate = require "cohesiv.hands.calibrate"
-local labels = require "cohesiv.train.labels"
+local labels, pretrain = require "cohesiv.train.labels", require "cohesiv.train.pretrain"
 local M = {}
 
 local PARTS = { "responsibility", "embedding" }
 
-function M.check() end
+function M.check(recipe)
+  if rawget(recipe, "pretrain") then pretrain.check(recipe) end -- recipes of older runs lack it
+end
 
 function M.names(recipe)
   return lists.map(PARTS, function(name) return recipe.loss[name] ~= 0 and name end)
