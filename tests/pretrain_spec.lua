@@ -139,6 +139,15 @@ describe("pre-training", function()
       == support.read(whole .. "/runs/best/best.safetensors"))
   end)
 
+  it("is a batch of a few clips where it is only to be seen whether everything runs", function()
+    local dir, env = tiny:new_folder "fast", environment "cache_fast"
+    local result = train(dir, { "fast_dev_run=true", "pretrain.clips=5000" }, env)
+    assert.equal(0, result.status, result.stderr)
+    local run = co.run(made(env.COHESIV_CACHE))
+    assert.equal(1, run:status().step)
+    assert.is_truthy(run.recipe.data:find("-4x7", 1, true))
+  end)
+
   it("is done by one of two processes that ask at one moment", function()
     local dir, env = tiny:new_folder "both", environment "cache_both"
     local command = "cd %s && COHESIV_CACHE=%s %s train %s name=%s >%s.out 2>&1 & "
