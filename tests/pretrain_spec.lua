@@ -51,19 +51,25 @@ local function ended(dir, env, signal, count)
   return support.cohesiv({ script }, { dir = dir, env = env, timeout = 400 })
 end
 
+-- A command in the background.
+local function command(dir, env, name, words)
+  return ("cd %s && COHESIV_CACHE=%s %s train %s %s >%s.out 2>&1 & "):format(support.quote(dir),
+    support.quote(env.COHESIV_CACHE), support.quote(support.root .. "/cohesiv"), support.quote(first), words, name)
+end
+
 describe("pre-training", function()
   local whole = tiny:new_folder "whole"
 
   it("is asked for by the recipe, and is its own network, losses and schedule on a world's truth", function()
     local recipe = recipes.load(first)
-    assert.is_nil(pretrain.recipe(recipe { pretrain = { clips = 0 } }))
-    assert.is_nil(pretrain.recipe(recipe { system = "predicted_query", model = { query_branch = true } }))
-    local own = pretrain.recipe(recipe { loss = { embedding = 3 }, optim = { lr = 5e-3 }, minutes = 4,
+    assert.is_nil(pretrain.derived(recipe { pretrain = { clips = 0 } }))
+    assert.is_nil(pretrain.derived(recipe { system = "predicted_query", model = { query_branch = true } }))
+    local own = pretrain.derived(recipe { loss = { embedding = 3 }, optim = { lr = 5e-3 }, minutes = 4,
       maps = { sharpen = "cut", quality = 0.5, edit = function(R) return R end } })
     assert.same({ "cohesiv", 2, 4, 3, 5e-3 }, { own.system, own.epochs, own.minutes, own.loss.embedding, own.optim.lr })
     assert.same({ "truth", "truth", "cut" }, { own.person.source, own.maps.flow, own.maps.sharpen })
-    assert.same({ 64, 32, -3, 3 }, { own.maps.size[1], own.maps.size[2], own.maps.gaps[1], own.maps.gaps[6] })
-    assert.is_nil(own.maps.quality or own.maps.edit or own.maps.frames)
+    assert.same({ 64, 32, -3, 3 }, { own.size[1], own.size[2], own.maps.gaps[1], own.maps.gaps[6] })
+    assert.is_nil(own.maps.size or own.maps.quality or own.maps.edit or own.maps.frames)
     assert.equal(4, own.model.embedding_dim)
   end)
 
@@ -133,7 +139,7 @@ describe("pre-training", function()
       local result = train(whole, { "name=" .. name:gsub("%..*", "") })
       assert.equal(0, result.status, result.stderr)
       assert.is_truthy(result.stderr:find("learns from a generated world first", 1, true), name)
-      assert.equal(#content, #support.read(path .. "/" .. name), name)
+      assert.equal("done", co.run(path):status().state, name)
     end
     assert.is_true(support.read(whole .. "/runs/first/best.safetensors")
       == support.read(whole .. "/runs/best/best.safetensors"))
@@ -150,18 +156,80 @@ describe("pre-training", function()
 
   it("is done by one of two processes that ask at one moment", function()
     local dir, env = tiny:new_folder "both", environment "cache_both"
-    local command = "cd %s && COHESIV_CACHE=%s %s train %s name=%s >%s.out 2>&1 & "
     local both = ""
-    for _, name in ipairs { "one", "two" } do
-      both = both .. command:format(support.quote(dir), support.quote(env.COHESIV_CACHE),
-        support.quote(support.root .. "/cohesiv"), support.quote(first), name, name)
-    end
+    for _, name in ipairs { "one", "two" } do both = both .. command(dir, env, name, "name=" .. name) end
     assert.equal(0, support.run(both .. "wait", { timeout = 400 }).status)
     local told = support.read(dir .. "/one.out") .. support.read(dir .. "/two.out")
     assert.equal(1, select(2, told:gsub("learns from a generated world first", "")), told)
     assert.equal(1, select(2, told:gsub("waits for another process that learns from the generated world", "")), told)
     local function best(name) return support.read(("%s/runs/%s/best.safetensors"):format(dir, name)) end
     assert.is_true(best "one" == best "two")
+  end)
+
+  it("of two recipes shares a world that is made once", function()
+    local dir, env, both = tiny:new_folder "seeds", environment "cache_seeds", ""
+    for seed = 4, 5 do both = both .. command(dir, env, seed, ("name=s%d seed=%d"):format(seed, seed)) end
+    assert.equal(0, support.run(both .. "wait", { timeout = 400 }).status)
+    for seed = 4, 5 do
+      assert.equal("done", co.run(("%s/runs/s%d"):format(dir, seed)):status().state, support.read(dir .. "/4.out"))
+    end
+    assert.equal(3, #support.list(env.COHESIV_CACHE .. "/pretrained")) -- and tmp
+  end)
+
+  it("hears Ctrl-C while its world is made", function()
+    local dir, env = tiny:new_folder "early", environment "cache_early"
+    local script = support.write(folder .. "/early.lua", ([[
+      local core = require "cohesiv.core"
+      local clips = core.world.clips
+      core.world.clips = function(...)
+        clips(...)
+        io.popen("kill -INT " .. core.system.pid()):close()
+      end
+      local recipe = require("cohesiv.train.recipe").load(%q)
+      require("cohesiv.train.train").train(recipe { pretrain = { clips = 20 } })]]):format(first))
+    local result = support.cohesiv({ script }, { dir = dir, env = env, timeout = 400 })
+    assert.equal(130, result.status, result.stderr)
+    assert.is_truthy(result.stderr:find("interrupted: the clips made so far are kept", 1, true), result.stderr)
+    assert.is_nil(result.stderr:find("epoch", 1, true))
+    assert.is_nil(core.io.status(dir .. "/runs/first"))
+  end)
+
+  it("that was stopped in a cache that has moved is begun again", function()
+    local dir, env = tiny:new_folder "moved", environment "cache_moved"
+    assert.equal(130, ended(dir, env, "INT", 1).status)
+    assert.is_true(os.rename(env.COHESIV_CACHE, env.COHESIV_CACHE .. "_away"))
+    local result = train(dir, nil, environment "cache_moved_away")
+    assert.equal(0, result.status, result.stderr)
+    assert.same({}, tinies.differing(whole .. "/runs/first", dir .. "/runs/first"))
+  end)
+
+  it("that was stopped and whose records are damaged is begun again", function()
+    for _, name in ipairs { "run.json", "metrics.jsonl" } do
+      local dir, env = tiny:new_folder("torn_" .. name), environment("cache_torn_" .. name)
+      assert.equal(130, ended(dir, env, "INT", 2).status)
+      support.write(made(env.COHESIV_CACHE) .. "/" .. name, '{"name":\n')
+      local result = train(dir, nil, env)
+      assert.equal(0, result.status, result.stderr)
+      assert.same({}, tinies.differing(whole .. "/runs/first", dir .. "/runs/first"))
+    end
+  end)
+
+  it("knows a file of weights by what it holds", function()
+    local state = (require("cohesiv.nn.encoders").encoder "mobilenet_v2"):state_dict()
+    local one, two = folder .. "/one.safetensors", folder .. "/two.safetensors"
+    core.io.safetensors_write(one, state)
+    core.io.safetensors_write(two, state)
+    local env = environment "cache_weights"
+    local function told(file)
+      local result = train(tiny:new_folder("weights"), { "model.encoder_weights=" .. file, "epochs=1" }, env)
+      assert.equal(0, result.status, result.stderr)
+      return result.stderr:find("learns from a generated world first", 1, true) ~= nil
+    end
+    assert.same({ true, false, false }, { told(one), told(one), told(two) })
+    local name, t = next(state)
+    state[name] = t + 1
+    core.io.safetensors_write(one, state)
+    assert.same({ true, false }, { told(one), told(two) })
   end)
 
   it("is not begun where the data cannot be learnt from; keys that mean nothing are one line", function()
@@ -172,5 +240,8 @@ describe("pre-training", function()
       "pretrain.clips: expected a whole number of at least 0, found 2.5")
     support.refuses(train(dir, { "pretrain.epochs=0" }, env), 1,
       "pretrain.epochs: expected a whole number of at least 1, found 0")
+    support.refuses(train(dir, { "loss.responsibility=0", "loss.embedding=0" }, env), 1,
+      "pretrain.clips: expected 0, since loss.responsibility and loss.embedding are, found 3")
+    support.refuses(train(dir, { "size=64,8" }, env), 1, "world: height")
   end)
 end)

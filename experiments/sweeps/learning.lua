@@ -1,7 +1,7 @@
 --- What learning on real video owes to each of its parts: rows that lack one, or have another in its place, two seeds
 -- each. `cohesiv sweep experiments/sweeps/learning.lua "data={A,B}" minutes=none epochs=6 limit_batches=63`, then
--- `cohesiv report runs/learning`: 378 steps, however many frames a row has. All but `generated_first` learn from the
--- data alone; in all but `closeness` attention counts as the network gives it.
+-- `cohesiv report runs/learning`: 378 steps, however many frames a row has. All but `generated_first` begin with the
+-- data; in all but `closeness` attention counts as the network gives it.
 local sweep = require "cohesiv.sweep"
 local base = require "experiments.quickstart_real"
 local beside = require "experiments.examples.generated_beside"

@@ -1,4 +1,5 @@
---- The cache of what is made from videos: flow, person masks, maps, counts of frames, samples.
+--- The cache of what is made from videos: flow, person masks, maps, counts of frames, samples; beside it, as folders of
+-- their own, generated worlds (data/world.lua) and networks that learnt from them (train/pretrain.lua).
 --
 -- $COHESIV_CACHE or runs/cache / KIND / two digits / two digits / the other 28 of the key's hash .pack: no folder gets
 -- more than a few thousand files at 10^8 entries, and nothing ever lists one. An entry holds its key and a checksum

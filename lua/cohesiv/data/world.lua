@@ -17,8 +17,9 @@ local KNOWN = {
 
 local function fail(format, ...) core.refuse("world: " .. format, ...) end
 
--- The options, with width, height, and a flag for each part of the truth: of all for true and nil, of none for false.
-local function check_options(given)
+--- check(options): the options of world{…}, with width, height, and a flag for each part of the truth: of all for true
+-- and nil, of none for false.
+function M.check(given)
   if given == nil then fail "expected a table of options, found nil" end
   local o = options.read("world", given, KNOWN, ", ")
   for i, side in ipairs { "width", "height" } do o[side] = options.whole("world", side, o.size[i], 16, 4096) end
@@ -57,12 +58,6 @@ local function claim(o)
   json.write(path, want) -- first: whatever fails later, the next call finds a world to go on with
 end
 
---- in_cache(options): the options of world{…} with a folder of the cache as `out`: one for each seed, size and count.
-function M.in_cache(o)
-  o.out = ("%s/world/%dx%d-seed%d-%dx%d"):format(cache.folder(), o.size[1], o.size[2], o.seed, o.clips, o.frames)
-  return o
-end
-
 --- world{ seed = 1, clips = 10, frames = 10, size = {448, 256}, out = "DIR" }: writes clips of hands that hold things
 -- to the data folder DIR, with masks, noised landmarks, and below DIR/truth/ exact flow (gaps -3..3, 16-bit PNG),
 -- person masks and landmarks. Clip i depends on (seed, i) alone: a longer world begins with the shorter one, clips
@@ -70,18 +65,34 @@ end
 -- frame (2, 6, …), 0: none. truth = { "flow", "person", "vertices" }: these parts alone. progress = false: quiet.
 -- → DIR
 function M.world(given)
-  local o = check_options(given)
+  local o = M.check(given)
   claim(o)
   core.io.make_folder(o.out .. "/clips")
   for _, part in ipairs { "", "/hands_json", "/truth/vertices" } do core.io.sweep(o.out .. part) end
   local bar, batch = o.progress and progress.new("world", o.clips), 16
   for first = 0, o.clips - 1, batch do
+    if core.system.stopped() then
+      core.refuse "interrupted: the clips made so far are kept; the same call goes on with the rest"
+    end
     local count = math.min(batch, o.clips - first)
     core.world.clips(o, first, count)
     if bar then bar:update(first + count) end
   end
   if bar then bar:finish() end
   return o.out
+end
+
+--- in_cache(options): the options of a world whose folder (out) is in the cache, named by them all.
+function M.in_cache(o)
+  o.out = ("%s/world/%d-%dx%d-seed%d-%dx%d-masks%d-%s"):format(cache.folder(), VERSION, o.size[1], o.size[2], o.seed,
+    o.clips, o.frames, o.mask_every, table.concat(o.truth, "-"))
+  return o
+end
+
+--- make(options): the same world, made where it is not there. Of several processes one makes it, the others wait.
+function M.make(o)
+  local _ <close> = cache.lock("world", o.out)
+  return M.world(o)
 end
 
 return M

@@ -26,7 +26,7 @@ function M.worlds(recipe, options)
     calibrate = place(2, math.max(1, held // 4), MEASURED_FRAMES, MASK_EVERY),
     evaluate = place(3, held, MEASURED_FRAMES, MASK_EVERY),
     make = function()
-      for _, o in ipairs(list) do world.world(o) end
+      for _, o in ipairs(list) do world.make(o) end
     end,
   }
 end

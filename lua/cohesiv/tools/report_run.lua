@@ -131,6 +131,11 @@ local function text_of(run, result, many)
       ", and thresholds are not calibrated.")
   end
   if LEARNED[run.recipe.system] then text[#text + 1] = PERSON[run.recipe.person.source] end
+  local first = LEARNED[run.recipe.system] and rawget(run.recipe, "pretrain") -- recipes of older runs lack it
+  if first and first.clips > 0 then
+    text[#text + 1] = ("The network learned from %d generated clips first, whose flow and people are known."):format(
+      first.clips)
+  end
   return text
 end
 
@@ -479,7 +484,7 @@ function report_run.write(runs, options)
   local title = options.title or (#runs > 3 and ("%d runs"):format(#runs) or table.concat(names, ", "))
   report.write(path, {
     title = title .. ": hands and what they hold",
-    lead = LEARNED[one.recipe.system] and "Hand and held-object masks learned from video without a single mask.",
+    lead = LEARNED[one.recipe.system] and "Hand and held-object masks learned from video without a mask drawn by hand.",
     facts = many and facts_beside(runs, results[1]) or facts_of(one, results[1], options.started), sections = sections,
     footer = ("cohesiv · %s · IoU at the images' own resolution, arms left out."):format(os.date "!%Y-%m-%d"),
   })

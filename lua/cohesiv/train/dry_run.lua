@@ -62,10 +62,11 @@ local function of_training(of, data, say)
   say("batch: %s (%.1f hands a sample)", shapes(recipe, batch, hands), hands)
   say("memory: %s for a step (limit %s)", gigabytes(cost.bytes(measured, batch)), gigabytes(core.memory().limit))
   local steps, seconds, epochs = extent.batches(recipe, #train), cost.seconds(measured, batch), extent.epochs(recipe)
-  if pretrain.recipe(recipe) then
+  if pretrain.derived(recipe) then
     local most = pretrain.steps(recipe)
+    local time = math.min(most * seconds, 60 * (recipe.minutes or math.huge))
     say("pretrain: %d clips of a generated world, %s", recipe.pretrain.clips, pretrain.is_made(recipe)
-      and "made already" or ("%d steps at most: about %s"):format(most, duration(most * seconds)))
+      and "made already" or ("%d steps at most: about %s"):format(most, duration(time)))
   end
   local all = seconds * (steps + extent.batches(recipe, #validation) / 3) * epochs -- without gradients a third
   local limit = recipe.minutes and 60 * recipe.minutes < all and (", ended after %g min"):format(recipe.minutes) or ""

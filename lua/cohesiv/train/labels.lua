@@ -12,6 +12,9 @@ local flow_methods, scale = require "cohesiv.motion.flow_methods", require "cohe
 local map_options = require "cohesiv.motion.map_options"
 local M = {}
 
+--- version: of how samples are made, a part of their keys: raised whenever the same frame gives another one.
+M.version = "sample 4"
+
 local WINDOW, FIRST, LAST = 10, 3, 6 -- of every ten frames the 4th to the 7th (method, "Training frames")
 local SHOWN = 5 -- clips that a warning names
 local STILL = 0.5 -- pixels a frame, at the size of maps: a hand that moves less teaches nothing
@@ -129,7 +132,7 @@ local function key_of(clip, n, recipe)
   wanted.size = not recipe.maps.size
   for key in pairs(recipe.person) do wanted["person." .. key] = true end
   wanted["maps.edit"], wanted["sample.edit"] = true, true
-  return table.concat({ "sample 4", clip:key(n), n, clip:hands_key(),
+  return table.concat({ M.version, clip:key(n), n, clip:hands_key(),
     clip:given_key(n) .. flow_methods.weights_key(recipe.maps.flow),
     clip:person_key(around(recipe.person.source)),
     table.unpack(recipes.assignments(recipe, wanted)) }, "\n")

@@ -524,6 +524,9 @@ function recipe.load(path, overrides)
   return recipe.from(recipe.override(result, overrides), bundle)
 end
 
+--- with(r, changes): a recipe with changes that a run has found for it: of the same files.
+function recipe.with(r, changes) return recipe.from(r(changes), sources[r]) end
+
 --- finder(bundle): find(name, digest): the function at a key of one of the recipes that these files make, which does
 -- what the digest says. The files are read when it is first called.
 function recipe.finder(bundle)

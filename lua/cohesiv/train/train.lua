@@ -396,12 +396,6 @@ local function untrained(recipe, options)
   end)
 end
 
--- The recipe with changes that a run has found for it.
-local function with(recipe, changes)
-  local out = recipe(changes)
-  return recipes.bundle(recipe) and recipes.from(out, recipes.bundle(recipe)) or out
-end
-
 -- The recipe with the batch that a run that is resumed has had, or that memory has room for now.
 local function with_batch(recipe, options)
   if recipe.batch ~= "auto" then return recipe end
@@ -420,14 +414,16 @@ local function with_batch(recipe, options)
     found = cost.fitting(cost.measure(recipe, sample or {}, data), recipe)
     io.stderr:write(("batch: auto: %d samples fit into memory\n"):format(found))
   end
-  return with(recipe, { batch = found })
+  return recipes.with(recipe, { batch = found })
 end
 
 -- The recipe of predicted queries with the run whose network they stand on: that of a run that is resumed, one that is
 -- there, or one that is trained now.
 local function with_network(recipe, options)
   if recipe.system ~= "predicted_query" or recipe.query.run ~= "auto" then return recipe end
-  if options.resume then return with(recipe, { query = { run = runs.open(options.resume).recipe.query.run } }) end
+  if options.resume then
+    return recipes.with(recipe, { query = { run = runs.open(options.resume).recipe.query.run } })
+  end
   local root = options.path and options.path:match "^(.*)/[^/]*$" or options.root or "runs"
   local path, finished = predicted_query.found(recipe, root)
   if not finished then
@@ -436,7 +432,7 @@ local function with_network(recipe, options)
     path = M.train(predicted_query.base(recipe), { resume = path, root = root, data = options.data }).path
   end
   io.stderr:write(("%s: on the network of %s\n"):format(recipe.name, path))
-  return with(recipe, { query = { run = path } })
+  return recipes.with(recipe, { query = { run = path } })
 end
 
 -- Raises for numbers of the recipe that mean nothing.
@@ -476,6 +472,7 @@ local function trained(recipe, options)
       run:cut(function() return false end) -- killed before the first checkpoint: from the start
     end
     take_changes(run, recipe, changes, training.optimiser.steps)
+    run.recipe = recipe -- one of a folder has its functions by their files alone
     local detecting = core.detect_anomaly(recipe.detect_anomaly)
     local _ <close> = setmetatable({}, { __close = function()
       core.tf32(false)
@@ -494,11 +491,12 @@ local function trained(recipe, options)
 end
 
 --- co.train(recipe, { resume = RUN_FOLDER, root = "runs", path, data, again, state = "done", pause }) → run: makes the
--- pseudo-labels that are not cached yet, trains, calibrates where the data has masks. On Ctrl-C, SIGTERM or SIGUSR1 a
--- checkpoint is written and "interrupted" raised (again: what to do then); resume goes on, with the same recipe but for
--- the keys of may_change, and the same data. path: exactly this run folder. state: the run's at the end; "paused" of
--- one that stopped at the end of an epoch with the share `pause` of it done: calibrated as it stands, it can go on.
--- What fails before the first step leaves no run folder.
+-- pseudo-labels that are not cached yet, and the network that was pre-trained where the recipe begins with one, trains,
+-- calibrates where the data has masks. On Ctrl-C, SIGTERM or SIGUSR1 a checkpoint is written and "interrupted" raised
+-- (again: what to do then); resume goes on, with the same recipe but for the keys of may_change, and the same data.
+-- path: exactly this run folder. state: the run's at the end; "paused" of one that stopped at the end of an epoch with
+-- the share `pause` of it done: calibrated as it stands, it can go on. What fails before the first step leaves no run
+-- folder.
 function M.train(recipe, options)
   options = options or {}
   if not recipes.is(recipe) then fail("expected a recipe, found a %s", type(recipe)) end

@@ -9,9 +9,7 @@ local M = {}
 
 local PARTS = { "responsibility", "embedding" }
 
-function M.check(recipe)
-  if rawget(recipe, "pretrain") then pretrain.check(recipe) end -- recipes of older runs lack it
-end
+function M.check(recipe) pretrain.check(recipe) end
 
 function M.names(recipe)
   return lists.map(PARTS, function(name) return recipe.loss[name] ~= 0 and name end)

@@ -32,8 +32,7 @@ local function decides(key) return not FREE[key] and not key:find "^query%." and
 
 --- base(recipe): COHESIV's recipe, whose network the branch is put on.
 function M.base(recipe)
-  local out = recipe { name = "cohesiv", system = "cohesiv", model = { query_branch = false } }
-  return recipes.bundle(recipe) and recipes.from(out, recipes.bundle(recipe)) or out
+  return recipes.with(recipe, { name = "cohesiv", system = "cohesiv", model = { query_branch = false } })
 end
 
 --- is_base(candidate, base): whether a recipe leads to the network of another.
