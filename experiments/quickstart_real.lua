@@ -4,7 +4,7 @@
 -- more, and masks are cut out at the picture's own pixels.
 local base = require "experiments.cohesiv"
 return base {
-  name = "quickstart", size = { 320, 192 }, batch = 8, minutes = 12, epochs = 1000, held_out = true,
+  name = "quickstart", size = { 320, 192 }, batch = 8, minutes = 9, epochs = 1000, held_out = true,
   pretrain = { clips = 300 },
   model = {
     encoder = "efficientnet_lite0", encoder_weights = "imagenet", decoder_widths = { 96, 64, 32, 16 },
