@@ -1,7 +1,7 @@
 --- What learning on real video owes to each of its parts: rows that lack one, or have another in its place, two seeds
 -- each. `cohesiv sweep experiments/sweeps/learning.lua "data={A,B}" minutes=none epochs=6 limit_batches=63`, then
--- `cohesiv report runs/learning`: 378 steps, however many frames a row has. All but `generated_first` begin with the
--- data; in all but `closeness` attention counts as the network gives it.
+-- `cohesiv report runs/learning`: 378 steps, however many frames a row has. All but those `generated_first` begin with
+-- the data; in all but `closeness` attention counts as the network gives it.
 local sweep = require "cohesiv.sweep"
 local base = require "experiments.quickstart_real"
 local beside = require "experiments.examples.generated_beside"
@@ -53,6 +53,7 @@ local rows = {
   { name = "generated_first", pretrain = { clips = 300 } },
   { name = "raft", maps = { flow = "raft_small", frames = 2 } },
   { name = "frames_2", maps = { frames = 2 } }, -- beside it
+  { name = "raft_generated_first", maps = { flow = "raft_small", frames = 2 }, pretrain = { clips = 300 } },
 }
 
 local list, plain = {}, base { pretrain = { clips = 0 }, predict = { closeness = 0 } }
