@@ -2,6 +2,7 @@
 -- stopped, killed or damaged.
 local co = require "cohesiv"
 local core = require "cohesiv.core"
+local cache = require "cohesiv.data.cache"
 local pretrain, recipes = require "cohesiv.train.pretrain", require "cohesiv.train.recipe"
 local support = require "tests.support"
 local tinies = require "tests.tiny"
@@ -23,12 +24,12 @@ local function train(dir, words, env)
 end
 
 -- The folder of the one pre-trained network in a cache.
-local function made(cache)
-  local found = support.list(cache .. "/pretrained")
+local function made(path)
+  local found = support.list(path .. "/pretrained")
   local names = {}
   for _, name in ipairs(found) do names[#names + 1] = name ~= "tmp" and name or nil end
   assert.equal(1, #names)
-  return cache .. "/pretrained/" .. names[1]
+  return path .. "/pretrained/" .. names[1]
 end
 
 local function environment(name)
@@ -90,6 +91,15 @@ describe("pre-training", function()
     assert.is_true(best "first" == best "again")
     assert.equal(0, train(whole, { "name=plain", "pretrain.clips=0" }).status)
     assert.is_false(best "first" == best "plain")
+  end)
+
+  it("is told of by the report, where there was one", function()
+    for name, clips in pairs { again = "3", plain = "none" } do
+      local result = support.cohesiv({ "report", "runs/" .. name }, { dir = whole, timeout = 400 })
+      assert.equal(0, result.status, result.stderr)
+      local report = support.read(("%s/runs/%s/report.html"):format(whole, name))
+      assert.equal(clips, report:match "learned from (%d+) generated clips first" or "none")
+    end
   end)
 
   it("is another for another seed, network, loss or world, and not for what it does not read", function()
@@ -191,6 +201,23 @@ describe("pre-training", function()
     assert.equal(130, result.status, result.stderr)
     assert.is_truthy(result.stderr:find("interrupted: the clips made so far are kept", 1, true), result.stderr)
     assert.is_nil(result.stderr:find("epoch", 1, true))
+    assert.is_nil(core.io.status(dir .. "/runs/first"))
+  end)
+
+  it("hears Ctrl-C while another process learns", function()
+    local dir, env = tiny:new_folder "waiting", environment "cache_waiting"
+    core.system.setenv("COHESIV_CACHE", env.COHESIV_CACHE)
+    local held = assert(cache.lock("pretrained", made(folder .. "/cache"):match "[^/]+$", false))
+    local script = support.write(folder .. "/waiting.lua", ([[
+      local system = require("cohesiv.core").system
+      system.sleep = function() io.popen("kill -INT " .. system.pid()):close() end
+      require("cohesiv.train.train").train(require("cohesiv.train.recipe").load(%q))]]):format(first))
+    local result = support.cohesiv({ script }, { dir = dir, env = env, timeout = 400 })
+    held:close()
+    core.system.setenv("COHESIV_CACHE", folder .. "/cache")
+    assert.equal(130, result.status, result.stderr)
+    assert.is_truthy(result.stderr:find("waits for another process that learns from the generated world", 1, true))
+    assert.is_truthy(result.stderr:find("interrupted: what was made so far is kept", 1, true), result.stderr)
     assert.is_nil(core.io.status(dir .. "/runs/first"))
   end)
 

@@ -132,7 +132,7 @@ local function text_of(run, result, many)
   end
   if LEARNED[run.recipe.system] then text[#text + 1] = PERSON[run.recipe.person.source] end
   local first = LEARNED[run.recipe.system] and rawget(run.recipe, "pretrain") -- recipes of older runs lack it
-  if first and first.clips > 0 then
+  if first and first.clips > 0 and run.recipe.overfit_batches == 0 then
     text[#text + 1] = ("The network learned from %d generated clips first, whose flow and people are known."):format(
       first.clips)
   end
