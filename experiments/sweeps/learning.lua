@@ -1,7 +1,8 @@
 --- What learning on real video owes to each of its parts: rows that lack one, or have another in its place, two seeds
 -- each. `cohesiv sweep experiments/sweeps/learning.lua "data={A,B}" minutes=none epochs=6 limit_batches=63`, then
 -- `cohesiv report runs/learning`: 378 steps, however many frames a row has. All but those `generated_first` begin with
--- the data; in all but `closeness` attention counts as the network gives it.
+-- the data, all but `pasted` learn from pictures as they are; in all but `closeness` attention counts as the network
+-- gives it.
 local sweep = require "cohesiv.sweep"
 local base = require "experiments.quickstart_real"
 local beside = require "experiments.examples.generated_beside"
@@ -56,6 +57,6 @@ local rows = {
   { name = "raft_generated_first", maps = { flow = "raft_small", frames = 2 }, pretrain = { clips = 300 } },
 }
 
-local list, plain = {}, base { pretrain = { clips = 0 }, predict = { closeness = 0 } }
+local list, plain = {}, base { pretrain = { clips = 0 }, augment = { paste = 0 }, predict = { closeness = 0 } }
 for _, row in ipairs(rows) do list[#list + 1] = sweep.grid(plain(row), { seed = { 0, 1 } }) end
 return sweep.list(list)

@@ -5,7 +5,8 @@
 -- their file here.
 local sweep, systems = require "cohesiv.sweep", require "experiments.sweeps.systems"
 -- Thresholds of Pair are its own, as in the generated world: Attention only has no other, and is to be beaten fairly.
--- As in the paper, attention counts as the network gives it, and nothing is learnt from another world first.
-local base = require "experiments.quickstart_real" { minutes = 11, pretrain = { clips = 0 },
+-- As in the paper, attention counts as the network gives it, nothing is learnt from another world first, and pictures
+-- are not pasted upon each other.
+local base = require "experiments.quickstart_real" { minutes = 11, pretrain = { clips = 0 }, augment = { paste = 0 },
   calibrate = { pair = "own" }, predict = { closeness = 0 } }
 return sweep.list(systems(base, { 0 }, { resnet = { model = { encoder_weights = "random" } } }))
